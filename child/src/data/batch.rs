@@ -1,0 +1,188 @@
+//! Batches of normalised images: the hot path of the data room.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::augment::View;
+use super::normalise::Affine;
+use super::{Augmentation, Normalisation, Split};
+use crate::graph::Shape;
+
+/// Some images, ready for a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Normalised values, `[batch, channels, height, width]`.
+    pub images: Vec<f32>,
+    /// Class of each image, `[batch]`.
+    pub labels: Vec<i64>,
+    /// Shape of one image.
+    pub shape: Shape,
+}
+
+impl Batch {
+    /// Number of images; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "a batch holds an image at least")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+/// An epoch: every image of a [`Split`] once, in batches of one size but for the last, which may be smaller.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    split: &'a Split,
+    batch_size: usize,
+    affine: Vec<Affine>,
+    /// Order of the epoch; `None` is the split's own.
+    shuffled: Option<Vec<u32>>,
+    augment: Option<(Augmentation, ChaCha8Rng)>,
+    /// Number of images already given.
+    given: usize,
+}
+
+impl<'a> Batches<'a> {
+    /// The images as they are, in the split's order.
+    pub(super) fn in_order(split: &'a Split, batch_size: usize, normalisation: &Normalisation) -> Self {
+        assert!(batch_size > 0, "a batch holds an image at least");
+        let affine = normalisation.affine(split.images().scale());
+        assert_eq!(affine.len(), split.shape().channels, "the normalisation is of another number of channels");
+        Self { split, batch_size, affine, shuffled: None, augment: None, given: 0 }
+    }
+
+    /// The images shuffled and augmented by a generator of the epoch's own.
+    pub(super) fn shuffled(
+        split: &'a Split,
+        batch_size: usize,
+        normalisation: &Normalisation,
+        augmentation: Augmentation,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let mut rng = ChaCha8Rng::from_rng(rng);
+        let mut order = split.indices().to_vec();
+        order.shuffle(&mut rng);
+        let batches = Self::in_order(split, batch_size, normalisation);
+        Self { shuffled: Some(order), augment: Some((augmentation, rng)), ..batches }
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let order = self.shuffled.as_deref().unwrap_or(self.split.indices());
+        let chunk = &order[self.given..order.len().min(self.given + self.batch_size)];
+        if chunk.is_empty() {
+            return None;
+        }
+        let shape = self.split.shape();
+        let all = self.split.images();
+        let mut images = vec![0.0; chunk.len() * shape.elements()];
+        for (index, output) in chunk.iter().zip(images.chunks_exact_mut(shape.elements())) {
+            let view = match &mut self.augment {
+                Some((augmentation, rng)) => augmentation.draw(shape, rng),
+                None => View::default(),
+            };
+            view.write(all.image(*index as usize), shape, &self.affine, output);
+        }
+        let labels = chunk.iter().map(|index| i64::from(all.labels()[*index as usize])).collect();
+        self.given += chunk.len();
+        Some(Batch { images, labels, shape })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = (self.split.len() - self.given).div_ceil(self.batch_size);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Batches<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, digits};
+
+    fn digits() -> (Dataset, Normalisation) {
+        let dataset = digits::load().unwrap();
+        let normalisation = Normalisation::of(&dataset.train);
+        (dataset, normalisation)
+    }
+
+    const ALL: Augmentation = Augmentation { flip: true, crop_padding: 2, cutout: 3 };
+
+    #[test]
+    fn values_of_all_batches_have_mean_0_and_deviation_1() {
+        let (dataset, normalisation) = digits();
+        let values: Vec<f32> = dataset.train.batches(100, &normalisation).flat_map(|batch| batch.images).collect();
+        assert_eq!(values.len(), 1797 * 64);
+        let count = values.len() as f64;
+        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+        let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+        assert!(mean.abs() < 1e-5, "{mean}");
+        assert!((variance - 1.0).abs() < 1e-5, "{variance}");
+    }
+
+    #[test]
+    fn batches_are_of_one_size_but_for_the_last() {
+        let (dataset, normalisation) = digits();
+        let mut batches = dataset.train.batches(500, &normalisation);
+        assert_eq!(batches.len(), 4);
+        let sizes: Vec<_> = batches.by_ref().map(|batch| batch.len()).collect();
+        assert_eq!(sizes, [500, 500, 500, 297]);
+        assert_eq!(batches.len(), 0);
+        assert_eq!(dataset.train.batches(5000, &normalisation).count(), 1);
+    }
+
+    #[test]
+    fn a_shuffled_epoch_holds_every_image_once_with_its_label() {
+        let (dataset, normalisation) = digits();
+        let rows = |batches: Batches| {
+            let mut rows: Vec<(Vec<u32>, i64)> = batches
+                .flat_map(|batch| {
+                    let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                    let rows: Vec<_> = batch.images.chunks_exact(64).map(bits).zip(batch.labels).collect();
+                    rows
+                })
+                .collect();
+            let given = rows.clone();
+            rows.sort_unstable();
+            (given, rows)
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let in_order = rows(dataset.train.batches(64, &normalisation));
+        let shuffled = rows(dataset.train.shuffled_batches(64, &normalisation, Augmentation::default(), &mut rng));
+        let again = rows(dataset.train.shuffled_batches(64, &normalisation, Augmentation::default(), &mut rng));
+        assert_eq!(in_order.1, shuffled.1);
+        assert_eq!(in_order.1, again.1);
+        assert_ne!(in_order.0, shuffled.0);
+        assert_ne!(again.0, shuffled.0, "each epoch has its own order");
+    }
+
+    #[test]
+    fn an_epoch_hangs_on_the_seed_and_not_on_how_much_is_taken() {
+        let (dataset, normalisation) = digits();
+        let second_epoch = |seed: u64, take: usize| -> Vec<Batch> {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let taken = dataset.train.shuffled_batches(64, &normalisation, ALL, &mut rng).take(take).count();
+            assert_eq!(taken, take);
+            dataset.train.shuffled_batches(64, &normalisation, ALL, &mut rng).collect()
+        };
+        assert_eq!(second_epoch(1, 0), second_epoch(1, 7));
+        assert_ne!(second_epoch(1, 0), second_epoch(2, 0));
+    }
+
+    #[test]
+    fn training_images_are_augmented() {
+        let (dataset, normalisation) = digits();
+        let zeros = |augmentation| {
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let batches = dataset.train.shuffled_batches(64, &normalisation, augmentation, &mut rng);
+            batches.flat_map(|batch| batch.images).filter(|value| *value == 0.0).count()
+        };
+        assert_eq!(zeros(Augmentation::default()), 0, "no digit has the mean as a value");
+        // A 3x3 square on 8x8: 7 of 8 centres give all 3 rows less one at each border, 22/8 rows and columns expected.
+        let cut = zeros(Augmentation { cutout: 3, ..Augmentation::default() }) as f64 / 1797.0;
+        assert!((cut - (22.0_f64 / 8.0).powi(2)).abs() < 0.1, "{cut}");
+    }
+}

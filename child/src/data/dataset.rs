@@ -1,0 +1,237 @@
+//! A data set and how its training part is divided.
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::stratify::shares;
+use super::{DataError, Images, Split};
+use crate::graph::Shape;
+
+/// A labelled set of images with its training part and, where it has them, its validation and test parts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Dataset {
+    /// Name, for logs.
+    pub name: String,
+    /// Names of the classes; a label is an index into them.
+    pub class_names: Vec<String>,
+    /// Images to train on, and to hold validation images out of.
+    pub train: Split,
+    /// Validation images, if the data set itself says which they are.
+    pub validation: Option<Split>,
+    /// Test images, if there are any: for the final judgement only.
+    pub test: Option<Split>,
+}
+
+/// The two parts of a training set that a search works with.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    /// Images to train on.
+    pub train: Split,
+    /// Images to judge by.
+    pub validation: Split,
+}
+
+impl Dataset {
+    /// A data set from its parts.
+    ///
+    /// # Errors
+    /// If there are fewer than 2 classes, a label stands for no class, a class has no training image, or the parts
+    /// differ in shape or scale.
+    pub fn new(
+        name: impl Into<String>,
+        class_names: Vec<String>,
+        train: Images,
+        validation: Option<Images>,
+        test: Option<Images>,
+    ) -> Result<Self, DataError> {
+        let name = name.into();
+        let misfit = |reason: String| DataError::Dataset { name: name.clone(), reason };
+        let classes = class_names.len();
+        if classes < 2 {
+            return Err(misfit(format!("it has {classes} classes, and 2 at least are needed to tell apart")));
+        }
+        let parts = [Some(&train), validation.as_ref(), test.as_ref()];
+        for part in parts.into_iter().flatten() {
+            if let Some(label) = part.labels().iter().find(|label| usize::from(**label) >= classes) {
+                return Err(misfit(format!("there is an image with the label {label}, but only {classes} classes")));
+            }
+            let (shape, scale) = (part.shape(), part.scale());
+            if (shape, scale) != (train.shape(), train.scale()) {
+                let expected = (train.shape(), train.scale());
+                return Err(misfit(format!(
+                    "images have the shape {shape} and values up to {scale}, those to train on {} and {}",
+                    expected.0, expected.1
+                )));
+            }
+        }
+        let split = |images| Split::all(Arc::new(images));
+        let train = split(train);
+        if let Some(class) = train.class_counts(classes).iter().position(|count| *count == 0) {
+            return Err(misfit(format!("the class {} has no training image", class_names[class])));
+        }
+        Ok(Self { name, class_names, train, validation: validation.map(split), test: test.map(split) })
+    }
+
+    /// Shape of one image.
+    pub fn shape(&self) -> Shape {
+        self.train.shape()
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// Keeps only `images` of the training images: of each class its share, spread evenly over the class's images.
+    /// A limit above their number changes nothing.
+    ///
+    /// # Errors
+    /// If there are more classes than images to keep.
+    pub fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
+        let by_class = self.train.by_class(self.classes());
+        if images < by_class.len() {
+            let reason = format!("{images} images cannot stand for {} classes; raise it", by_class.len());
+            return Err(DataError::Setting { key: "limit", reason });
+        }
+        if images >= self.train.len() {
+            return Ok(());
+        }
+        let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
+        let shares = shares(&counts, images, |count| 1..=count);
+        let mut kept: Vec<u32> = (by_class.iter().zip(shares))
+            .flat_map(|(class, share)| (0..share).map(move |nth| class[nth * class.len() / share]))
+            .collect();
+        kept.sort_unstable();
+        self.train = self.train.with_indices(kept);
+        Ok(())
+    }
+
+    /// Training and validation images. A data set that says itself which images are for validation gives those; of
+    /// any other the given fraction of the training images is held out, drawn by `rng`, of each class its share and
+    /// at least one image. The images are shared with the data set, not copied.
+    ///
+    /// # Errors
+    /// Where images have to be held out: if the fraction is not between 0 and 1, or a class has a single image.
+    pub fn split(&self, validation_fraction: f64, rng: &mut ChaCha8Rng) -> Result<Splits, DataError> {
+        if let Some(validation) = &self.validation {
+            return Ok(Splits { train: self.train.clone(), validation: validation.clone() });
+        }
+        check_fraction(validation_fraction)?;
+        let mut by_class = self.train.by_class(self.classes());
+        if let Some(class) = by_class.iter().position(|class| class.len() < 2) {
+            let class = &self.class_names[class];
+            let reason = format!("the class {class} has a single training image, so none can be held out");
+            return Err(DataError::Setting { key: "validation", reason });
+        }
+        let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
+        let total = (self.train.len() as f64 * validation_fraction).round() as usize;
+        let shares = shares(&counts, total, |count| 1..=count - 1);
+        let (mut train, mut validation) = (Vec::with_capacity(self.train.len()), Vec::with_capacity(total));
+        for (class, share) in by_class.iter_mut().zip(shares) {
+            class.shuffle(rng);
+            validation.extend_from_slice(&class[..share]);
+            train.extend_from_slice(&class[share..]);
+        }
+        train.sort_unstable();
+        validation.sort_unstable();
+        Ok(Splits { train: self.train.with_indices(train), validation: self.train.with_indices(validation) })
+    }
+}
+
+/// Refuses a validation fraction that leaves one side without images.
+pub(super) fn check_fraction(fraction: f64) -> Result<(), DataError> {
+    if fraction > 0.0 && fraction < 1.0 {
+        return Ok(());
+    }
+    let reason = format!("{fraction} is not a fraction of the training images: it must lie between 0 and 1");
+    Err(DataError::Setting { key: "validation", reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| format!("class {class}")).collect()
+    }
+
+    fn images(labels: &[u16]) -> Images {
+        Images::new(Shape::new(1, 1, 1), 255, vec![7; labels.len()], labels.to_vec()).unwrap()
+    }
+
+    /// 60, 30 and 10 images of three classes.
+    fn uneven() -> Dataset {
+        let labels: Vec<u16> = (0..100).map(|at| [0, 1, 0, 0, 1, 0, 1, 0, 0, 2][at % 10]).collect();
+        Dataset::new("uneven", names(3), images(&labels), None, None).unwrap()
+    }
+
+    #[test]
+    fn a_split_is_stratified_disjoint_and_complete() {
+        let dataset = uneven();
+        let splits = dataset.split(0.2, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert_eq!(splits.validation.class_counts(3), [12, 6, 2]);
+        assert_eq!(splits.train.class_counts(3), [48, 24, 8]);
+        let all: BTreeSet<_> = splits.train.indices().iter().chain(splits.validation.indices()).collect();
+        assert_eq!(all.len(), 100);
+    }
+
+    #[test]
+    fn a_split_hangs_on_the_seed_alone() {
+        let held = |seed| {
+            let splits = uneven().split(0.3, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+            splits.validation.indices().to_vec()
+        };
+        assert_eq!(held(5), held(5));
+        assert_ne!(held(5), held(6));
+    }
+
+    #[test]
+    fn a_split_that_leaves_a_side_empty_is_refused() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for fraction in [0.0, 1.0, -0.1, f64::NAN, f64::INFINITY] {
+            let error = uneven().split(fraction, &mut rng).unwrap_err().to_string();
+            assert!(error.contains("between 0 and 1"), "{error}");
+        }
+        let single = Dataset::new("single", names(2), images(&[0, 1, 1]), None, None).unwrap();
+        assert!(single.split(0.5, &mut rng).unwrap_err().to_string().contains("class 0 has a single"));
+        let pairs = Dataset::new("pairs", names(2), images(&[0, 0, 1, 1]), None, None).unwrap();
+        assert_eq!(pairs.split(0.01, &mut rng).unwrap().validation.class_counts(2), [1, 1]);
+        assert_eq!(pairs.split(0.99, &mut rng).unwrap().train.class_counts(2), [1, 1]);
+    }
+
+    #[test]
+    fn a_validation_part_of_its_own_is_used() {
+        let own = Dataset::new("own", names(2), images(&[0, 1]), Some(images(&[1, 0, 0])), None).unwrap();
+        let splits = own.split(0.5, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        assert_eq!((splits.train.len(), splits.validation.len()), (2, 3));
+    }
+
+    #[test]
+    fn a_limit_keeps_every_class_in_proportion() {
+        let mut dataset = uneven();
+        dataset.limit_train(20).unwrap();
+        assert_eq!(dataset.train.class_counts(3), [12, 6, 2]);
+        assert!(dataset.train.indices().last().is_some_and(|last| *last >= 50), "it must not be the first images only");
+        dataset.limit_train(1000).unwrap();
+        assert_eq!(dataset.train.len(), 20);
+        assert!(dataset.limit_train(2).unwrap_err().to_string().contains("3 classes"));
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_together_are_refused() {
+        let refused =
+            |classes, train, test| Dataset::new("parts", names(classes), train, None, test).unwrap_err().to_string();
+        assert!(refused(1, images(&[0]), None).contains("1 classes"));
+        assert!(refused(2, images(&[0, 1]), Some(images(&[2]))).contains("label 2"));
+        assert!(refused(3, images(&[0, 2]), None).contains("class 1 has no training image"));
+        let other = Images::new(Shape::new(3, 1, 1), 255, vec![0; 3], vec![0]).unwrap();
+        assert!(refused(2, images(&[0, 1]), Some(other)).contains("[3, 1, 1]"));
+    }
+}

@@ -1,0 +1,198 @@
+//! Decoding image files to one shape.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use serde::{Deserialize, Serialize};
+
+use super::{DataError, Images};
+use crate::graph::Shape;
+
+/// An image file and its class.
+pub(super) type LabelledFile = (PathBuf, u16);
+
+/// Channels to which images are brought; in a file, their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum Channels {
+    /// One channel: luminance.
+    Grey = 1,
+    /// Three channels: red, green, blue.
+    Colour = 3,
+}
+
+impl TryFrom<u8> for Channels {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::Grey),
+            3 => Ok(Self::Colour),
+            _ => Err(format!("images have 1 (grey) or 3 (colour) channels, not {number}")),
+        }
+    }
+}
+
+impl From<Channels> for u8 {
+    fn from(channels: Channels) -> Self {
+        channels as Self
+    }
+}
+
+/// A decoder chosen by the file's content: extensions are often wrong.
+pub(super) fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, DataError> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
+    if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
+        let reason = "its content is neither PNG nor JPEG".to_owned();
+        return Err(DataError::Image { path: path.to_owned(), reason });
+    }
+    reader.into_decoder().map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &ImageError) -> DataError {
+    DataError::Image { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Whether a JPEG file goes on to its end-of-image marker. The decoder fills what is missing with grey.
+///
+/// ITU-T T.81, annex B: segments of known length lead to the first scan; in a scan the byte FF is followed by 0 or a
+/// restart number, so that FF D9 can only be the marker.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    let mut at = 2;
+    loop {
+        match bytes.get(at..at + 4) {
+            Some([0xff, 0xff, ..]) => at += 1,
+            Some([0xff, START_OF_SCAN, ..]) => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
+            Some([0xff, _, high, low]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return false,
+        }
+    }
+}
+
+/// Reads image after image to one shape.
+pub(super) struct Reader {
+    size: Option<u32>,
+    channels: Channels,
+    /// Shape of the first image; all others must have it.
+    shape: Option<Shape>,
+}
+
+impl Reader {
+    /// Images are brought to squares of `size`, or must all be of one.
+    pub(super) fn new(size: Option<u32>, channels: Channels) -> Self {
+        Self { size, channels, shape: None }
+    }
+
+    /// Decodes files in their order.
+    pub(super) fn read_all(&mut self, files: &[LabelledFile]) -> Result<Images, DataError> {
+        let (mut data, mut labels) = (Vec::new(), Vec::with_capacity(files.len()));
+        let mut shape = Shape::new(0, 0, 0);
+        for (path, label) in files {
+            let image = self.read(path)?;
+            shape = Shape::new(self.channels as usize, image.height() as usize, image.width() as usize);
+            let expected = *self.shape.get_or_insert(shape);
+            if shape != expected {
+                return Err(DataError::ImageSize { path: path.clone(), expected, found: shape });
+            }
+            match self.channels {
+                Channels::Grey => data.extend_from_slice(image.into_luma8().as_raw()),
+                Channels::Colour => {
+                    let pixels = image.into_rgb8();
+                    for channel in 0..3 {
+                        data.extend(pixels.pixels().map(|pixel| pixel[channel]));
+                    }
+                }
+            }
+            labels.push(*label);
+        }
+        Images::new(shape, u8::MAX, data, labels)
+    }
+
+    fn read(&self, path: &Path) -> Result<DynamicImage, DataError> {
+        let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+        let mut decoder = decoder(path, &bytes)?;
+        if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
+            return Err(DataError::Image { path: path.to_owned(), reason: "the file is truncated".to_owned() });
+        }
+        // A header may claim any size: what exceeds the decoder's usual limit (512 MiB) is not allocated for.
+        Limits::default().reserve(decoder.total_bytes()).map_err(|error| unreadable(path, &error))?;
+        let orientation = decoder.orientation().map_err(|error| unreadable(path, &error))?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?;
+        image.apply_orientation(orientation);
+        Ok(match self.size {
+            Some(size) if (image.width(), image.height()) != (size, size) => {
+                image.resize_exact(size, size, FilterType::Triangle)
+            }
+            _ => image,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{ImageEncoder, RgbImage};
+
+    use super::*;
+
+    fn read(path: &Path, channels: Channels) -> Result<Images, DataError> {
+        Reader::new(None, channels).read_all(&[(path.to_owned(), 0)])
+    }
+
+    #[test]
+    fn a_truncated_jpeg_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.JPEG");
+        let solid = RgbImage::from_pixel(32, 32, [200, 100, 50].into());
+        solid.save(&path).unwrap();
+        let image = read(&path, Channels::Colour).unwrap();
+        let pixel = [0, 1024, 2048].map(|at| image.image(0)[at]);
+        assert!(pixel.iter().zip([200, 100, 50]).all(|(found, value)| found.abs_diff(value) < 4), "{pixel:?}");
+        let whole = fs::read(&path).unwrap();
+        assert!(is_whole_jpeg(&whole) && is_whole_jpeg(&[&whole[..], b"padding"].concat()));
+        for length in 2..whole.len() - 1 {
+            assert!(!is_whole_jpeg(&whole[..length]), "{length} of {} bytes", whole.len());
+        }
+        fs::write(&path, &whole[..whole.len() - 2]).unwrap();
+        let error = read(&path, Channels::Colour).unwrap_err().to_string();
+        assert!(error.ends_with("x.JPEG: the file is truncated"), "{error}");
+    }
+
+    #[test]
+    fn the_orientation_of_the_camera_is_applied() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new(&mut bytes);
+        // A TIFF header and one entry: the orientation (tag 0112) is 6, to be turned to the right.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        let half_white = RgbImage::from_fn(32, 16, |x, _| [if x < 16 { 255 } else { 0 }; 3].into());
+        encoder.encode_image(&half_white).unwrap();
+        let path = dir.path().join("x.jpg");
+        fs::write(&path, &bytes).unwrap();
+        let images = read(&path, Channels::Grey).unwrap();
+        assert_eq!(images.shape(), Shape::new(1, 32, 16));
+        let image = images.image(0);
+        assert!(image[..16].iter().all(|value| *value > 200) && image[31 * 16..].iter().all(|value| *value < 50));
+    }
+
+    #[test]
+    fn an_image_that_claims_to_be_huge_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        RgbImage::new(4, 4).save(&path).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        // Width and height stand at byte 16 of a PNG file, the checksum of the header at 29.
+        bytes[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&checksum.sum().to_be_bytes());
+        fs::write(&path, bytes).unwrap();
+        let error = read(&path, Channels::Colour).unwrap_err().to_string();
+        assert!(error.contains("a.png") && error.to_lowercase().contains("memory"), "{error}");
+    }
+}

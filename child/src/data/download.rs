@@ -1,0 +1,211 @@
+//! Fetching one file whose checksum is published.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+use ureq::Agent;
+
+use super::DataError;
+
+/// A client that waits for a slow server, but not for one that is silent.
+pub(super) fn agent() -> Agent {
+    Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .build()
+        .into()
+}
+
+/// Fetches `url` to `target` unless the file is already there with the right checksum. What comes is written to a
+/// temporary name beside it, which is renamed when the MD5 (hexadecimal, lower case) is right and removed otherwise.
+///
+/// MD5 guards against damage, not against forgery; it is what the data sets' authors have published.
+pub(super) fn fetch(
+    agent: &Agent,
+    url: &str,
+    md5: &str,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<(), DataError> {
+    if target.is_file() && checksum_of(target)? == md5 {
+        return Ok(());
+    }
+    let failed = |reason: String| DataError::Download { url: url.to_owned(), reason };
+    let mut response = agent.get(url).call().map_err(|error| failed(error.to_string()))?;
+    let total = response.body().content_length();
+    let mut body = response.body_mut().as_reader();
+
+    let part = PartFile::create(target)?;
+    let mut file = &part.file;
+    let mut hasher = Md5::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut done = 0;
+    progress(done, total);
+    loop {
+        let read = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) => return Err(failed(format!("it broke off after {done} bytes: {error}"))),
+        };
+        hasher.update(&buffer[..read]);
+        file.write_all(&buffer[..read]).map_err(DataError::io("write", &part.path))?;
+        done += read as u64;
+        progress(done, total);
+    }
+    if let Some(total) = total.filter(|total| *total != done) {
+        return Err(failed(format!("it broke off after {done} of {total} bytes")));
+    }
+    let found = hexadecimal(&hasher.finalize());
+    if found != md5 {
+        return Err(DataError::Checksum { url: url.to_owned(), expected: md5.to_owned(), found });
+    }
+    part.rename(target)
+}
+
+fn checksum_of(path: &Path) -> Result<String, DataError> {
+    let mut hasher = Md5::new();
+    let mut file = File::open(path).map_err(DataError::io("read", path))?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer).map_err(DataError::io("read", path))? {
+            0 => return Ok(hexadecimal(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file under a temporary name, which is removed unless it is renamed.
+struct PartFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl PartFile {
+    /// A file beside `target`; the process in its name keeps two downloads at once apart.
+    fn create(target: &Path) -> Result<Self, DataError> {
+        let mut name = target.as_os_str().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        let path = PathBuf::from(name);
+        let file = File::create(&path).map_err(DataError::io("create", &path))?;
+        Ok(Self { file, path })
+    }
+
+    fn rename(self, target: &Path) -> Result<(), DataError> {
+        self.file.sync_all().map_err(DataError::io("write", &self.path))?;
+        fs::rename(&self.path, target).map_err(DataError::io("rename", &self.path))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        // After a renaming there is nothing to remove; after an error, that error is the one to report.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    const BODY: &[u8] = b"hello world";
+    const BODY_MD5: &str = "5eb63bbbe01eeed093cb22bb8f5acdc3";
+
+    /// A server that gives one answer to one request, and its address.
+    fn serve(answer: Vec<u8>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/file", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let request = BufReader::new(stream.try_clone().unwrap());
+            assert!(request.lines().map_while(Result::ok).any(|line| line.is_empty()));
+            stream.write_all(&answer).unwrap();
+        });
+        url
+    }
+
+    fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        [head.as_bytes(), body].concat()
+    }
+
+    /// What was told while a file came.
+    type Steps = Vec<(u64, Option<u64>)>;
+
+    /// Downloads into an empty folder: what came, the progress, and how many files lie there afterwards.
+    fn fetch_from(url: &str, md5: &str) -> (Result<Vec<u8>, String>, Steps, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("file");
+        let mut steps = Vec::new();
+        // The machine's proxy must not stand between the test and its own server.
+        let agent: Agent = Agent::config_builder().proxy(None).build().into();
+        let fetched = fetch(&agent, url, md5, &target, &mut |done, total| steps.push((done, total)));
+        let result = fetched.map(|()| fs::read(&target).unwrap()).map_err(|error| error.to_string());
+        (result, steps, fs::read_dir(dir.path()).unwrap().count())
+    }
+
+    #[test]
+    fn a_file_is_fetched_checked_and_renamed() {
+        let (result, steps, files) = fetch_from(&serve(answer("200 OK", 11, BODY)), BODY_MD5);
+        assert_eq!(result.as_deref(), Ok(BODY));
+        assert_eq!((steps.first(), steps.last()), (Some(&(0, Some(11))), Some(&(11, Some(11)))));
+        assert_eq!(files, 1);
+    }
+
+    #[test]
+    fn a_packed_file_stays_packed_whatever_the_server_calls_it() {
+        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 11\r\n\r\n".to_vec();
+        answer.extend_from_slice(BODY);
+        assert_eq!(fetch_from(&serve(answer), BODY_MD5).0.as_deref(), Ok(BODY));
+    }
+
+    #[test]
+    fn a_wrong_checksum_leaves_nothing() {
+        let (result, _, files) = fetch_from(&serve(answer("200 OK", 11, b"hello there")), BODY_MD5);
+        let error = result.unwrap_err();
+        assert!(error.contains(&format!("not {BODY_MD5} as published")), "{error}");
+        assert_eq!(files, 0);
+    }
+
+    #[test]
+    fn a_transfer_that_breaks_off_leaves_nothing() {
+        let (result, _, files) = fetch_from(&serve(answer("200 OK", 5000, BODY)), BODY_MD5);
+        let error = result.unwrap_err();
+        assert!(error.contains("it broke off after 11 "), "{error}");
+        assert_eq!(files, 0);
+    }
+
+    #[test]
+    fn a_missing_file_and_a_missing_server_are_named() {
+        let url = serve(answer("404 Not Found", 0, b""));
+        let (result, steps, files) = fetch_from(&url, BODY_MD5);
+        let error = result.unwrap_err();
+        assert!(error.starts_with(&format!("cannot download {url}: ")) && error.contains("404"), "{error}");
+        assert_eq!((steps.len(), files), (0, 0));
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(fetch_from(&format!("http://{unused}/file"), BODY_MD5).0.is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_there_and_whole_is_kept_and_a_damaged_one_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("file");
+        let agent: Agent = Agent::config_builder().proxy(None).build().into();
+        fs::write(&target, BODY).unwrap();
+        fetch(&agent, "http://127.0.0.1:1/never-asked", BODY_MD5, &target, &mut |_, _| ()).unwrap();
+        fs::write(&target, "damaged").unwrap();
+        fetch(&agent, &serve(answer("200 OK", 11, BODY)), BODY_MD5, &target, &mut |_, _| ()).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), BODY);
+    }
+}

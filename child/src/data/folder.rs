@@ -1,0 +1,244 @@
+//! A folder of images: `train/<class>/*.png`, and the same under `validation/` and `test/` if they are there.
+//!
+//! Classes are the names of the folders under `train`, sorted; images are `.png`, `.jpg` or `.jpeg` files, sorted by
+//! name. Files whose names begin with a dot are passed over, any other file is refused: a picture in a format that
+//! is not read must not go missing in silence. Transparency is dropped, and the orientation that a camera noted is
+//! applied.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::ImageDecoder;
+
+pub use super::decode::Channels;
+use super::decode::{LabelledFile, Reader, decoder};
+use super::{DataError, Dataset};
+
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Loads the images under `dir`, which are brought to squares of `size` pixels a side (area-weighted linear
+/// interpolation, without keeping the aspect ratio). Without `size` all must be of one size; without `channels` they
+/// become grey if every file is.
+///
+/// # Errors
+/// If a folder is missing or empty, the parts have different classes, or a file is not an image, is truncated, or is
+/// of another size than the first.
+pub fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
+    let refused = |path: &Path, reason: String| DataError::Folder { path: path.to_owned(), reason };
+    let train = dir.join("train");
+    if !train.is_dir() {
+        let reason = "it is not there; images are expected in train/<class>/, one folder a class";
+        return Err(refused(&train, reason.to_owned()));
+    }
+    let class_names = class_names(&train)?;
+    if class_names.len() < 2 || class_names.len() > usize::from(u16::MAX) {
+        let reason = format!("it has {} folders of classes; 2 to 65,535 are possible", class_names.len());
+        return Err(refused(&train, reason));
+    }
+    let train = files(&train, &class_names)?;
+    let validation = optional_files(&dir.join("validation"), &class_names)?;
+    let test = optional_files(&dir.join("test"), &class_names)?;
+    let channels = match channels {
+        Some(channels) => channels,
+        None => common_channels([Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten())?,
+    };
+    let mut reader = Reader::new(size, channels);
+    let train = reader.read_all(&train)?;
+    let validation = validation.map(|files| reader.read_all(&files)).transpose()?;
+    let test = test.map(|files| reader.read_all(&files)).transpose()?;
+    let name = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
+    Dataset::new(name, class_names, train, validation, test)
+}
+
+/// What lies in a folder, sorted, without hidden files.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
+        let entry = entry.map_err(DataError::io("read", folder))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            entries.push(entry.path());
+        }
+    }
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+/// Names of the folders in a part, sorted.
+fn class_names(part: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for path in entries(part)? {
+        let refused = |reason: &str| DataError::Folder { path: path.clone(), reason: reason.to_owned() };
+        if !path.is_dir() {
+            return Err(refused("it is a file; only folders of classes are expected here"));
+        }
+        let name = path.file_name().and_then(|name| name.to_str());
+        names.push(name.ok_or_else(|| refused("the name of a class must be UTF-8"))?.to_owned());
+    }
+    Ok(names)
+}
+
+/// Files of a part with their labels.
+fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, DataError> {
+    let mut files = Vec::new();
+    for (class, label) in class_names.iter().zip(0..=u16::MAX) {
+        let folder = part.join(class);
+        let paths = entries(&folder)?;
+        if paths.is_empty() {
+            let reason = "it holds no image; add .png, .jpg or .jpeg files or remove the class".to_owned();
+            return Err(DataError::Folder { path: folder, reason });
+        }
+        for path in paths {
+            let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) {
+                let reason = "only .png, .jpg and .jpeg files are read; convert or remove it".to_owned();
+                return Err(DataError::Image { path, reason });
+            }
+            files.push((path, label));
+        }
+    }
+    Ok(files)
+}
+
+/// Files of a part that need not be there, but if it is, must have the same classes.
+fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<LabelledFile>>, DataError> {
+    if !part.exists() {
+        return Ok(None);
+    }
+    let refused = |reason: String| DataError::Folder { path: part.to_owned(), reason };
+    let found = self::class_names(part)?;
+    if let Some(class) = found.iter().find(|class| !class_names.contains(class)) {
+        return Err(refused(format!("the class {class} is not among those of train")));
+    }
+    if let Some(class) = class_names.iter().find(|class| !found.contains(class)) {
+        return Err(refused(format!("the class {class} of train is missing")));
+    }
+    files(part, class_names).map(Some)
+}
+
+/// Grey if every file is.
+fn common_channels<'a>(files: impl Iterator<Item = &'a LabelledFile>) -> Result<Channels, DataError> {
+    for (path, _) in files {
+        let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+        if decoder(path, &bytes)?.color_type().has_color() {
+            return Ok(Channels::Colour);
+        }
+    }
+    Ok(Channels::Grey)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, GrayImage, RgbImage};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::graph::Shape;
+
+    fn colour(side: u32, pixel: [u8; 3]) -> DynamicImage {
+        RgbImage::from_pixel(side, side, pixel.into()).into()
+    }
+
+    fn grey(side: u32, value: u8) -> DynamicImage {
+        GrayImage::from_pixel(side, side, [value].into()).into()
+    }
+
+    fn save(dir: &TempDir, name: &str, image: &DynamicImage) {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.save(path).unwrap();
+    }
+
+    /// Two classes of two grey images of 4x4 pixels.
+    fn greys() -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (class, value) in [("dog", 30), ("cat", 10)] {
+            save(&dir, &format!("train/{class}/b.png"), &grey(4, value + 1));
+            save(&dir, &format!("train/{class}/a.png"), &grey(4, value));
+        }
+        dir
+    }
+
+    fn refused(dir: &TempDir) -> String {
+        load(dir.path(), None, None).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn classes_and_images_are_sorted_by_name() {
+        let dir = greys();
+        fs::write(dir.path().join("train/.DS_Store"), "hidden").unwrap();
+        let dataset = load(dir.path(), None, None).unwrap();
+        assert_eq!(dataset.class_names, ["cat", "dog"]);
+        assert_eq!(dataset.shape(), Shape::new(1, 4, 4));
+        let first: Vec<_> = (0..4).map(|index| dataset.train.images().image(index)[0]).collect();
+        assert_eq!(first, [10, 11, 30, 31]);
+        assert_eq!(dataset.train.labels().collect::<Vec<_>>(), [0, 0, 1, 1]);
+        assert!(dataset.validation.is_none() && dataset.test.is_none());
+    }
+
+    #[test]
+    fn one_coloured_file_makes_all_coloured_unless_set_otherwise() {
+        let dir = greys();
+        save(&dir, "test/cat/x.png", &colour(4, [1, 2, 3]));
+        save(&dir, "test/dog/x.png", &grey(4, 9));
+        let dataset = load(dir.path(), None, None).unwrap();
+        let test = dataset.test.as_ref().unwrap();
+        assert_eq!(dataset.shape(), Shape::new(3, 4, 4));
+        assert_eq!((dataset.train.images().image(0), test.images().image(1)), (&[10; 48][..], &[9; 48][..]));
+        assert_eq!(test.images().image(0)[..], [[1; 16], [2; 16], [3; 16]].concat());
+        assert_eq!(load(dir.path(), None, Some(Channels::Grey)).unwrap().shape(), Shape::new(1, 4, 4));
+    }
+
+    #[test]
+    fn images_are_brought_to_one_size_or_refused() {
+        let dir = greys();
+        save(&dir, "train/dog/c.png", &grey(9, 200));
+        let error = refused(&dir);
+        assert!(error.contains("c.png is 9x9") && error.contains("4x4; set `size`"), "{error}");
+        let dataset = load(dir.path(), Some(6), None).unwrap();
+        assert_eq!(dataset.shape(), Shape::new(1, 6, 6));
+        assert_eq!(dataset.train.images().image(4), [200; 36]);
+    }
+
+    #[test]
+    fn a_validation_part_is_its_own() {
+        let dir = greys();
+        save(&dir, "validation/cat/x.png", &grey(4, 1));
+        assert!(refused(&dir).contains("the class dog of train is missing"));
+        save(&dir, "validation/dog/x.png", &grey(4, 2));
+        assert_eq!(load(dir.path(), None, None).unwrap().validation.unwrap().len(), 2);
+        save(&dir, "validation/cow/x.png", &grey(4, 2));
+        assert!(refused(&dir).contains("the class cow is not among those of train"));
+    }
+
+    #[test]
+    fn files_that_are_no_images_are_named() {
+        let dir = greys();
+        let path = dir.path().join("train/cat/c.png");
+        let whole = fs::read(dir.path().join("train/cat/a.png")).unwrap();
+        for (bytes, reason) in
+            [(&b"text"[..], "neither PNG nor JPEG"), (b"", "neither"), (&whole[..whole.len() / 2], "")]
+        {
+            fs::write(&path, bytes).unwrap();
+            let error = refused(&dir);
+            assert!(error.contains("train/cat/c.png: ") && error.contains(reason), "{error}");
+        }
+        fs::rename(&path, dir.path().join("train/cat/c.bmp")).unwrap();
+        assert!(refused(&dir).contains("c.bmp: only .png, .jpg and .jpeg"));
+    }
+
+    #[test]
+    fn a_folder_that_is_laid_out_otherwise_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(refused(&dir).contains("train: it is not there"));
+        let train = dir.path().join("train");
+        fs::write(&train, "a file").unwrap();
+        assert!(refused(&dir).contains("train: it is not there"));
+        fs::remove_file(&train).unwrap();
+        fs::create_dir_all(train.join("cat")).unwrap();
+        assert!(refused(&dir).contains("it has 1 folders of classes"));
+        fs::create_dir(train.join("dog")).unwrap();
+        assert!(refused(&dir).contains("cat: it holds no image"));
+        fs::write(train.join("notes.txt"), "a file").unwrap();
+        assert!(refused(&dir).contains("notes.txt: it is a file"));
+    }
+}

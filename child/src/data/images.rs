@@ -1,0 +1,195 @@
+//! Labelled images in memory, and selections of them.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::{Augmentation, Batches, DataError, Normalisation};
+use crate::graph::Shape;
+
+/// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    shape: Shape,
+    scale: u8,
+    data: Vec<u8>,
+    labels: Vec<u16>,
+}
+
+impl Images {
+    /// Images from their bytes and labels. `scale` is the value that stands for full intensity: 255 for most, 16 for
+    /// the digits.
+    ///
+    /// # Errors
+    /// If the shape or the scale is 0, there is no image or more than 2³² of them, bytes and labels differ in
+    /// number, or a byte lies above the scale.
+    pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
+        let misfit = |reason: String| DataError::Dataset { name: "of images".to_owned(), reason };
+        if shape.elements() == 0 || scale == 0 {
+            return Err(misfit(format!("images of shape {shape} with values up to {scale} hold nothing")));
+        }
+        if labels.is_empty() || u32::try_from(labels.len()).is_err() {
+            return Err(misfit(format!("it has {} images; 1 to 4,294,967,295 are possible", labels.len())));
+        }
+        if labels.len().checked_mul(shape.elements()) != Some(data.len()) {
+            let (bytes, images) = (data.len(), labels.len());
+            return Err(misfit(format!("{bytes} bytes are not {images} images of shape {shape}")));
+        }
+        if let Some(at) = data.iter().position(|value| *value > scale) {
+            let image = at / shape.elements();
+            return Err(misfit(format!("image {image} has the value {}, above the scale {scale}", data[at])));
+        }
+        Ok(Self { shape, scale, data, labels })
+    }
+
+    /// Shape of one image.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Value of full intensity.
+    pub fn scale(&self) -> u8 {
+        self.scale
+    }
+
+    /// Number of images; at least 1.
+    #[expect(clippy::len_without_is_empty, reason = "there is no empty set of images")]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Bytes of an image, `[channels, height, width]`.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let elements = self.shape.elements();
+        &self.data[index * elements..][..elements]
+    }
+
+    /// Classes of the images, in their order.
+    pub fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+}
+
+/// A selection of images; the images themselves are shared, not copied.
+#[derive(Debug, Clone)]
+pub struct Split {
+    images: Arc<Images>,
+    indices: Vec<u32>,
+}
+
+impl Split {
+    /// A selection of all images.
+    pub fn all(images: Arc<Images>) -> Self {
+        // `Images` holds no more than u32 counts.
+        let indices = (0..images.len() as u32).collect();
+        Self { images, indices }
+    }
+
+    /// The same images, other indices. They must be indices of this split's images.
+    pub(super) fn with_indices(&self, indices: Vec<u32>) -> Self {
+        debug_assert!(indices.iter().all(|index| (*index as usize) < self.images.len()));
+        Self { images: Arc::clone(&self.images), indices }
+    }
+
+    /// Number of images in the selection.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether no image is selected.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// All images among which the selection is made.
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// Which of the images are selected, in the order of the selection.
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
+    /// Shape of one image.
+    pub fn shape(&self) -> Shape {
+        self.images.shape
+    }
+
+    /// Classes of the selected images, in their order.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
+        self.indices.iter().map(|index| self.images.labels[*index as usize])
+    }
+
+    /// Selected images of each class, for the given number of classes.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        self.by_class(classes).iter().map(Vec::len).collect()
+    }
+
+    /// Indices of each class's images, in the order of the selection; labels beyond the classes are left out.
+    pub(super) fn by_class(&self, classes: usize) -> Vec<Vec<u32>> {
+        let mut by_class = vec![Vec::new(); classes];
+        for (index, label) in self.indices.iter().zip(self.labels()) {
+            if let Some(class) = by_class.get_mut(usize::from(label)) {
+                class.push(*index);
+            }
+        }
+        by_class
+    }
+
+    /// The images in their order, as they are: for an evaluation. The last batch may be smaller.
+    ///
+    /// # Panics
+    /// If the batch size is 0, or the normalisation is of another number of channels.
+    pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
+        Batches::in_order(self, batch_size, normalisation)
+    }
+
+    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
+    ///
+    /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
+    /// whether or not its batches are taken.
+    ///
+    /// # Panics
+    /// As [`batches`](Self::batches).
+    pub fn shuffled_batches(
+        &self,
+        batch_size: usize,
+        normalisation: &Normalisation,
+        augmentation: Augmentation,
+        rng: &mut ChaCha8Rng,
+    ) -> Batches<'_> {
+        Batches::shuffled(self, batch_size, normalisation, augmentation, rng)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape::new(1, 1, 2);
+
+    #[test]
+    fn images_that_do_not_fit_together_are_refused() {
+        assert!(Images::new(SHAPE, 9, vec![1, 2, 3, 9], vec![0, 1]).is_ok());
+        let refused = |shape, scale, data, labels| Images::new(shape, scale, data, labels).unwrap_err().to_string();
+        assert!(refused(SHAPE, 9, vec![1, 2, 3], vec![0, 1]).contains("3 bytes are not 2 images of shape [1, 1, 2]"));
+        assert!(refused(SHAPE, 9, vec![1, 2, 10, 1], vec![0, 1]).contains("image 1 has the value 10"));
+        assert!(refused(SHAPE, 9, vec![], vec![]).contains("0 images"));
+        assert!(refused(Shape::new(0, 1, 1), 9, vec![], vec![0]).contains("hold nothing"));
+        assert!(refused(SHAPE, 0, vec![0, 0], vec![0]).contains("hold nothing"));
+    }
+
+    #[test]
+    fn a_selection_keeps_its_order_and_copies_no_image() {
+        let images = Arc::new(Images::new(SHAPE, 9, vec![1, 2, 3, 4, 5, 6], vec![2, 0, 2]).unwrap());
+        let split = Split::all(Arc::clone(&images)).with_indices(vec![2, 1]);
+        assert_eq!(split.labels().collect::<Vec<_>>(), [2, 0]);
+        assert_eq!(split.class_counts(3), [1, 0, 1]);
+        assert_eq!(split.images().image(2), [5, 6]);
+        assert!(std::ptr::eq(split.images(), images.as_ref()));
+    }
+}

@@ -1,0 +1,43 @@
+//! Labelled images: loading, holding out, normalising, augmenting and batching.
+//!
+//! The way of an image: a [`DataConfig`] loads a [`Dataset`], which is held as bytes; [`Dataset::split`] holds out the
+//! validation part; [`Normalisation::of`] the training part gives the statistics; [`Split::shuffled_batches`] gives an
+//! epoch of training and [`Split::batches`] an evaluation. Nothing here knows what the batches are fed to.
+//!
+//! ```
+//! use child::data::{Augmentation, DataConfig, Normalisation};
+//! use rand::SeedableRng;
+//! use rand_chacha::ChaCha8Rng;
+//!
+//! let mut rng = ChaCha8Rng::seed_from_u64(7);
+//! let config = DataConfig::default();
+//! let dataset = config.load()?;
+//! let splits = dataset.split(config.validation_fraction(), &mut rng)?;
+//! let normalisation = Normalisation::of(&splits.train);
+//! for batch in splits.train.shuffled_batches(64, &normalisation, Augmentation::default(), &mut rng) {
+//!     assert_eq!(batch.images.len(), batch.len() * dataset.shape().elements());
+//! }
+//! # Ok::<(), child::data::DataError>(())
+//! ```
+
+mod augment;
+mod batch;
+pub mod cifar10;
+mod config;
+mod dataset;
+mod decode;
+pub mod digits;
+mod download;
+mod error;
+pub mod folder;
+mod images;
+mod normalise;
+mod stratify;
+
+pub use augment::Augmentation;
+pub use batch::{Batch, Batches};
+pub use config::{DataConfig, Source};
+pub use dataset::{Dataset, Splits};
+pub use error::DataError;
+pub use images::{Images, Split};
+pub use normalise::Normalisation;

@@ -1,0 +1,216 @@
+//! One key for all the ways to write the same network.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Activation, Graph, Op, PoolKind, Shape};
+
+/// Key of a network's canonical form: see [`Graph::canonical`]. Shown and serialised as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct CanonicalKey([u8; 16]);
+
+/// A text that is no [`CanonicalKey`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a canonical key, which has 32 hexadecimal digits")]
+pub struct CanonicalKeyError(String);
+
+impl fmt::Display for CanonicalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl FromStr for CanonicalKey {
+    type Err = CanonicalKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || CanonicalKeyError(text.to_owned());
+        // `from_str_radix` alone would also take a sign.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(error());
+        }
+        u128::from_str_radix(text, 16).map(|key| Self(key.to_be_bytes())).map_err(|_| error())
+    }
+}
+
+impl From<CanonicalKey> for String {
+    fn from(key: CanonicalKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for CanonicalKey {
+    type Error = CanonicalKeyError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl Graph {
+    /// The key of the network that the graph means: two graphs with the same key need only one evaluation.
+    ///
+    /// Computed on the [`pruned`](Self::pruned) graph, in which a sum that only one other sum reads becomes part of
+    /// that sum, and in which zeros are zeros wherever they come from. Colours are refined along and against the edges
+    /// until no further layers are told apart (Weisfeiler and Leman 1968, on a directed acyclic graph); the key is a
+    /// SHA-256 of all colours, cut to 128 bits, so it is the same on every machine and in every version of Rust.
+    ///
+    /// What holds:
+    ///
+    /// - Graphs that differ in the order of their layers or of their summands only have the same key.
+    /// - Operations and their settings, shapes, the order of concatenation and sharing count: a convolution read twice
+    ///   is another network than two convolutions of the same input. Drop-path's marks do not count.
+    /// - The other way round nearly: refinement does not tell apart some graphs of many equal layers that are wired in
+    ///   different rings. In NAS-Bench-201 there are none, which a test proves by matching layer by layer.
+    pub fn canonical(&self) -> CanonicalKey {
+        let nodes = nodes(&self.pruned());
+        let mut colours: Vec<_> = nodes.iter().map(|node| digest([&node.kind[..]])).collect();
+        let mut told_apart = 0;
+        loop {
+            refine(&nodes, &mut colours);
+            let distinct = colours.iter().collect::<BTreeSet<_>>().len();
+            if distinct == told_apart {
+                break;
+            }
+            told_apart = distinct;
+        }
+        colours.sort_unstable();
+        CanonicalKey(digest(&colours))
+    }
+}
+
+/// 128 bits that stand for a layer and what has been seen of its surroundings.
+type Colour = [u8; 16];
+
+/// A layer as far as the meaning of the network goes.
+#[derive(Debug, Clone)]
+struct Node {
+    /// Operation, settings and shape.
+    kind: Vec<u8>,
+    /// Whether the order of the inputs means nothing.
+    is_sum: bool,
+    inputs: Vec<usize>,
+}
+
+/// The layers of a pruned graph with equal zeros made one and nested sums made one.
+fn nodes(graph: &Graph) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut places: Vec<usize> = Vec::new();
+    for layer in graph.layers() {
+        let kind = kind(layer.op, layer.shape);
+        let is_zero = matches!(layer.op, Op::Zero { .. });
+        let known = if is_zero { nodes.iter().position(|node| node.kind == kind) } else { None };
+        places.push(known.unwrap_or(nodes.len()));
+        if known.is_none() {
+            let reads = if is_zero { &[][..] } else { &layer.inputs[..] };
+            let inputs = reads.iter().map(|id| places[id.index()]).collect();
+            nodes.push(Node { kind, is_sum: layer.op == Op::Add, inputs });
+        }
+    }
+    flatten_sums(nodes)
+}
+
+/// Moves the summands of every sum that one other sum alone reads into that sum.
+fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
+    let mut readers: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); nodes.len()];
+    for (index, node) in nodes.iter().enumerate() {
+        for input in &node.inputs {
+            readers[*input].insert(index);
+        }
+    }
+    let mut stays = vec![true; nodes.len()];
+    // From the logits backwards: what has been moved into a sum is then looked at as part of that sum.
+    for outer in (0..nodes.len()).rev().filter(|index| nodes[*index].is_sum).collect::<Vec<_>>() {
+        let nested = |nodes: &[Node], readers: &[BTreeSet<usize>]| {
+            let summands = nodes[outer].inputs.iter().copied();
+            summands.into_iter().find(|inner| nodes[*inner].is_sum && readers[*inner].len() == 1)
+        };
+        while let (true, Some(inner)) = (stays[outer], nested(&nodes, &readers)) {
+            let moved = std::mem::take(&mut nodes[inner].inputs);
+            for summand in &moved {
+                readers[*summand].remove(&inner);
+                readers[*summand].insert(outer);
+            }
+            let summands = std::mem::take(&mut nodes[outer].inputs);
+            let replaced = summands.into_iter().flat_map(|s| if s == inner { moved.clone() } else { vec![s] });
+            nodes[outer].inputs = replaced.collect();
+            stays[inner] = false;
+        }
+    }
+    let mut places = Vec::with_capacity(nodes.len());
+    let mut kept = 0;
+    for stays in &stays {
+        places.push(kept);
+        kept += usize::from(*stays);
+    }
+    let remaining = nodes.into_iter().zip(&stays).filter(|(_, stays)| **stays);
+    remaining.map(|(node, _)| Node { inputs: node.inputs.iter().map(|id| places[*id]).collect(), ..node }).collect()
+}
+
+/// One refinement: what a layer reads, then who reads it and as which of its inputs.
+fn refine(nodes: &[Node], colours: &mut [Colour]) {
+    for (index, node) in nodes.iter().enumerate() {
+        let mut seen: Vec<Colour> = node.inputs.iter().map(|id| colours[*id]).collect();
+        if node.is_sum {
+            seen.sort_unstable();
+        }
+        colours[index] = digest(std::iter::once(&colours[index]).chain(&seen));
+    }
+    let mut seen: Vec<Vec<Colour>> = vec![Vec::new(); nodes.len()];
+    for (index, node) in nodes.iter().enumerate().rev() {
+        seen[index].sort_unstable();
+        colours[index] = digest(std::iter::once(&colours[index]).chain(&seen[index]));
+        for (place, input) in node.inputs.iter().enumerate() {
+            let place = if node.is_sum { 0 } else { place as u64 + 1 };
+            seen[*input].push(digest([&place.to_le_bytes()[..], &colours[index]]));
+        }
+    }
+}
+
+fn digest<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> Colour {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let whole = hasher.finalize();
+    std::array::from_fn(|index| whole[index])
+}
+
+/// An operation, its settings and its output's shape as bytes that never change.
+fn kind(op: Op, shape: Shape) -> Vec<u8> {
+    let settings: Vec<usize> = match op {
+        Op::Input => vec![0],
+        Op::Conv(c) => {
+            vec![1, c.channels, c.kernel, c.stride, c.padding, c.dilation, c.groups, usize::from(c.bias)]
+        }
+        Op::BatchNorm => vec![2],
+        Op::Activation(Activation::Relu) => vec![3, 0],
+        Op::Activation(Activation::Relu6) => vec![3, 1],
+        Op::Activation(Activation::Sigmoid) => vec![3, 2],
+        Op::Activation(Activation::HardSigmoid) => vec![3, 3],
+        Op::Pool(pool) => {
+            let kind = match pool.kind {
+                PoolKind::Average => 0,
+                PoolKind::Max => 1,
+            };
+            vec![4, kind, pool.kernel, pool.stride, pool.padding]
+        }
+        Op::GlobalAveragePool => vec![5],
+        Op::Add => vec![6],
+        Op::Concat => vec![7],
+        Op::Scale => vec![8],
+        // Zeros are zeros, whatever stride made them.
+        Op::Zero { .. } => vec![9],
+        Op::Linear { outputs } => vec![10, outputs],
+    };
+    let numbers = settings.into_iter().chain([shape.channels, shape.height, shape.width]);
+    numbers.flat_map(|number| (number as u64).to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests;

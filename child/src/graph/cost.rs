@@ -1,0 +1,112 @@
+//! What a network costs, counted from its layers.
+
+use serde::Serialize;
+
+use super::{Graph, Layer, Op};
+
+/// Bytes of one element of an activation: `f32`.
+const ELEMENT_BYTES: u64 = 4;
+
+/// Costs of a graph that follow from its layers alone, for one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Multiply-accumulates, as NAS-Bench-201 counts them (its "FLOPs"; Dong and Yang 2020): convolutions and linear
+    /// layers with their biases; pooling, normalisation, non-linearities, sums and scalings count nothing.
+    pub macs: u64,
+    /// Learnt numbers: weights and biases, and two for each channel of a batch norm.
+    pub parameters: u64,
+    /// Largest number of bytes of activations held at one time, for a batch of one in `f32`, when layers run in the
+    /// graph's order, each output stands in memory of its own, and an activation is freed after its last reader.
+    pub peak_activation_bytes: u64,
+    /// Most layers with weights (convolutions, linear layers) on one path from the image to the logits.
+    pub depth: usize,
+}
+
+impl Graph {
+    /// Costs of the graph as it is, dead branches included; those of [`pruned`](Self::pruned) are what is executed.
+    pub fn cost(&self) -> Cost {
+        let counts = self.layers.iter().map(|layer| self.counts(layer));
+        let (macs, parameters) = counts.fold((0, 0), |(macs, parameters), (m, p)| (macs + m, parameters + p));
+        Cost { macs, parameters, peak_activation_bytes: self.peak_activation_bytes(), depth: self.depth() }
+    }
+
+    /// Multiply-accumulates and parameters of one layer.
+    fn counts(&self, layer: &Layer) -> (u64, u64) {
+        let channels_in = layer.inputs.first().map_or(0, |id| self.layer(*id).shape.channels as u64);
+        let channels = layer.shape.channels as u64;
+        match layer.op {
+            Op::Conv(conv) => {
+                let weights_each = (conv.kernel * conv.kernel) as u64 * channels_in / conv.groups as u64;
+                let parameters_each = weights_each + u64::from(conv.bias);
+                (parameters_each * layer.shape.elements() as u64, parameters_each * channels)
+            }
+            Op::Linear { .. } => ((channels_in + 1) * channels, (channels_in + 1) * channels),
+            Op::BatchNorm => (0, 2 * channels),
+            _ => (0, 0),
+        }
+    }
+
+    fn peak_activation_bytes(&self) -> u64 {
+        // A layer that nobody reads is freed at once.
+        let mut last_read: Vec<usize> = (0..self.layers.len()).collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            for id in &layer.inputs {
+                last_read[id.index()] = index;
+            }
+        }
+        let mut freed_after = vec![0; self.layers.len()];
+        for (layer, last) in self.layers.iter().zip(last_read) {
+            freed_after[last] += layer.shape.elements() as u64;
+        }
+        let (mut held, mut peak) = (0, 0);
+        for (layer, freed) in self.layers.iter().zip(freed_after) {
+            held += layer.shape.elements() as u64;
+            peak = peak.max(held);
+            held -= freed;
+        }
+        peak * ELEMENT_BYTES
+    }
+
+    fn depth(&self) -> usize {
+        let mut depths: Vec<usize> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let before = layer.inputs.iter().map(|id| depths[id.index()]).max().unwrap_or(0);
+            depths.push(before + usize::from(matches!(layer.op, Op::Conv(_) | Op::Linear { .. })));
+        }
+        depths[self.output().index()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::graph::{Conv, GraphBuilder, GraphError, Shape};
+
+    #[test]
+    fn counted_by_hand() -> Result<(), GraphError> {
+        let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
+        let full = graph.conv(image, Conv::same(4, 3, 2))?;
+        let norm = graph.batch_norm(full)?;
+        let depthwise = graph.conv(norm, Conv::depthwise(4, 5, 1, 1))?;
+        let biased = graph.conv(norm, Conv { bias: true, ..Conv::same(4, 1, 1) })?;
+        let sum = graph.add(&[depthwise, biased])?;
+        let cost = graph.classifier(sum, 10)?.cost();
+        // Outputs of 4 × 4 places; in turn 3·3·3, 5·5 and 4 + 1 for every element of the output.
+        assert_eq!(cost.macs, 64 * 27 + 64 * 25 + 64 * 5 + 50);
+        assert_eq!(cost.parameters, 4 * 27 + 8 + 4 * 25 + 4 * 5 + 50);
+        // The image (192 elements) and the first convolution's output.
+        assert_eq!(cost.peak_activation_bytes, (192 + 64) * 4);
+        assert_eq!(cost.depth, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn peak_counts_what_waits_for_its_reader() -> Result<(), GraphError> {
+        let (mut graph, image) = GraphBuilder::new(Shape::new(1, 8, 8))?;
+        let wide = graph.conv(image, Conv::same(10, 1, 1))?;
+        let narrow = graph.conv(wide, Conv::same(1, 1, 1))?;
+        let sum = graph.add(&[image, narrow])?;
+        let cost = graph.classifier(sum, 2)?.cost();
+        assert_eq!(cost.peak_activation_bytes, 64 * (1 + 10 + 1) * 4);
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! Layers and their operations.
+
+use super::Shape;
+
+/// A layer's place in its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerId(usize);
+
+impl LayerId {
+    pub(crate) fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// Index into [`Graph::layers`](super::Graph::layers).
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One layer: an operation, where its inputs come from, and the shape it gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// What it computes.
+    pub op: Op,
+    /// The layers it reads, each before this one.
+    pub inputs: Vec<LayerId>,
+    /// Shape of its output.
+    pub shape: Shape,
+    /// Whether it ends a path that drop-path may leave out while training.
+    pub droppable: bool,
+}
+
+/// A two-dimensional convolution with a square kernel, padded on all four sides alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Channels of the output.
+    pub channels: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step in both directions.
+    pub stride: usize,
+    /// Zeros added on each side.
+    pub padding: usize,
+    /// Distance between the kernel's points.
+    pub dilation: usize,
+    /// Groups: 1 for a full convolution, the number of input channels for a depthwise one.
+    pub groups: usize,
+    /// Whether a bias is added: where no batch norm follows.
+    pub bias: bool,
+}
+
+impl Conv {
+    /// A full convolution without bias that keeps the size at stride 1.
+    pub const fn same(channels: usize, kernel: usize, stride: usize) -> Self {
+        Self { channels, kernel, stride, padding: kernel / 2, dilation: 1, groups: 1, bias: false }
+    }
+
+    /// A depthwise convolution over `channels` channels without bias that keeps the size at stride 1.
+    pub const fn depthwise(channels: usize, kernel: usize, stride: usize, dilation: usize) -> Self {
+        Self { channels, kernel, stride, padding: dilation * (kernel - 1) / 2, dilation, groups: channels, bias: false }
+    }
+}
+
+/// A pooling over a square window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Mean or maximum.
+    pub kind: PoolKind,
+    /// Side of the window.
+    pub kernel: usize,
+    /// Step in both directions.
+    pub stride: usize,
+    /// Padding on each side; padded places do not count in a mean.
+    pub padding: usize,
+}
+
+/// What a pooling takes of its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// The mean over the places inside the image.
+    Average,
+    /// The maximum.
+    Max,
+}
+
+/// An element-wise non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
+    /// `min(max(x / 6 + ½, 0), 1)`, which squeeze-and-excitation uses on phones.
+    HardSigmoid,
+}
+
+/// What a layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The image itself.
+    Input,
+    /// Convolution.
+    Conv(Conv),
+    /// Batch normalisation with a learnt scale and shift.
+    BatchNorm,
+    /// Non-linearity.
+    Activation(Activation),
+    /// Pooling over windows.
+    Pool(Pool),
+    /// Mean over each whole channel: `[channels, 1, 1]`.
+    GlobalAveragePool,
+    /// Sum of one or more inputs of the same shape.
+    Add,
+    /// Concatenation of inputs along their channels.
+    Concat,
+    /// Each channel of the first input (`[c, h, w]`) times the one number of the second (`[c, 1, 1]`).
+    Scale,
+    /// Zeros of the input's size, at a stride: the operation `none` of a cell.
+    Zero {
+        /// Step in both directions.
+        stride: usize,
+    },
+    /// The fully connected classifier, with bias, from `[channels, 1, 1]`.
+    Linear {
+        /// Number of outputs.
+        outputs: usize,
+    },
+}
+
+impl Op {
+    /// Name of the operation in messages and features.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Conv(conv) if conv.groups > 1 => "grouped convolution",
+            Self::Conv(_) => "convolution",
+            Self::BatchNorm => "batch norm",
+            Self::Activation(_) => "activation",
+            Self::Pool(Pool { kind: PoolKind::Average, .. }) => "average pooling",
+            Self::Pool(Pool { kind: PoolKind::Max, .. }) => "max pooling",
+            Self::GlobalAveragePool => "global average pooling",
+            Self::Add => "add",
+            Self::Concat => "concat",
+            Self::Scale => "scale",
+            Self::Zero { .. } => "zero",
+            Self::Linear { .. } => "linear",
+        }
+    }
+}

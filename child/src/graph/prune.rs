@@ -1,0 +1,269 @@
+//! Removing what cannot change the logits.
+
+use super::{Graph, Layer, LayerId, Op, Shape};
+
+impl Graph {
+    /// Whether the logits depend on the image at all.
+    ///
+    /// A sum depends on it if one of its summands does; a convolution, a normalisation or a pooling of zeros counts as
+    /// zeros, because without the image it can only add a learnt constant.
+    pub fn is_connected(&self) -> bool {
+        self.sees_image()[self.output().index()]
+    }
+
+    /// The same network without dead branches.
+    ///
+    /// What goes: layers that are not read on the way to the logits, and everything that works on zeros only (see
+    /// [`is_connected`](Self::is_connected)). A sum left with one summand becomes that summand, which then ends no
+    /// droppable path any more. A concatenation keeps its width: in place of a part that is zero stands one
+    /// [`Op::Zero`].
+    ///
+    /// If the logits do not depend on the image, what is left is a classifier of zeros, which learns one constant: the
+    /// same graph for every disconnected network of this input and these classes.
+    ///
+    /// Pruning twice is pruning once. The costs of a pruned graph of this crate's search spaces are never above those
+    /// of the graph as it is written.
+    pub fn pruned(&self) -> Graph {
+        let sees_image = self.sees_image();
+        if !sees_image[self.output().index()] {
+            return constant(self.input_shape(), self.classes());
+        }
+        let stands_for = self.stand_ins(&sees_image);
+        let needed = self.needed(&sees_image, &stands_for);
+        let mut stands_for_sum = vec![false; self.layers.len()];
+        for (sum, kept) in stands_for.iter().enumerate() {
+            stands_for_sum[*kept] |= sum != *kept;
+        }
+        let mut moved = vec![None; self.layers.len()];
+        let mut layers: Vec<Layer> = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate().filter(|(index, _)| needed[*index]) {
+            let mut inputs = Vec::new();
+            let mut zeros: Vec<(usize, LayerId)> = Vec::new();
+            for read in self.reads(index, &sees_image, &stands_for) {
+                match read {
+                    Read::Layer(from) => inputs.extend(moved[from]),
+                    Read::ZerosLike(from) => {
+                        let known = zeros.iter().find(|(like, _)| *like == from).map(|(_, id)| *id);
+                        let id = known.unwrap_or(LayerId::new(layers.len()));
+                        if known.is_none() {
+                            let shape = self.layers[from].shape;
+                            let inputs = Vec::from_iter(moved[from]);
+                            layers.push(Layer { op: Op::Zero { stride: 1 }, inputs, shape, droppable: false });
+                            zeros.push((from, id));
+                        }
+                        inputs.push(id);
+                    }
+                }
+            }
+            moved[index] = Some(LayerId::new(layers.len()));
+            let droppable = layer.droppable && !stands_for_sum[index];
+            layers.push(Layer { op: layer.op, inputs, shape: layer.shape, droppable });
+        }
+        Graph { layers }
+    }
+
+    /// For every layer, whether its output depends on the image.
+    fn sees_image(&self) -> Vec<bool> {
+        let mut sees: Vec<bool> = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let mut inputs = layer.inputs.iter().map(|id| sees[id.index()]);
+            let this = match layer.op {
+                Op::Input => true,
+                Op::Zero { .. } => false,
+                Op::Add | Op::Concat => inputs.any(|sees| sees),
+                _ => inputs.all(|sees| sees),
+            };
+            sees.push(this);
+        }
+        sees
+    }
+
+    /// For every layer, the one that stands for it: of a sum with one summand left that summand, else itself.
+    fn stand_ins(&self, sees_image: &[bool]) -> Vec<usize> {
+        let mut stands_for: Vec<usize> = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let mut summands =
+                layer.inputs.iter().map(|id| id.index()).filter(|id| sees_image[*id] == sees_image[index]);
+            let this = match (layer.op, summands.next(), summands.next()) {
+                // Of a sum of zeros any summand does.
+                (Op::Add, Some(first), _) if !sees_image[index] => stands_for[first],
+                (Op::Add, Some(only), None) => stands_for[only],
+                _ => index,
+            };
+            stands_for.push(this);
+        }
+        stands_for
+    }
+
+    /// What a layer that stays reads.
+    fn reads(&self, index: usize, sees_image: &[bool], stands_for: &[usize]) -> Vec<Read> {
+        let layer = &self.layers[index];
+        let inputs = layer.inputs.iter().map(|id| id.index());
+        match layer.op {
+            Op::Add if sees_image[index] => {
+                inputs.filter(|from| sees_image[*from]).map(|from| Read::Layer(stands_for[from])).collect()
+            }
+            Op::Concat => inputs
+                .clone()
+                .map(|from| {
+                    let alike =
+                        |other: &usize| sees_image[*other] && self.layers[*other].shape == self.layers[from].shape;
+                    match inputs.clone().find(alike) {
+                        Some(alike) if !sees_image[from] => Read::ZerosLike(stands_for[alike]),
+                        _ => Read::Layer(stands_for[from]),
+                    }
+                })
+                .collect(),
+            _ => inputs.map(|from| Read::Layer(stands_for[from])).collect(),
+        }
+    }
+
+    /// For every layer, whether the logits read it, directly or not.
+    fn needed(&self, sees_image: &[bool], stands_for: &[usize]) -> Vec<bool> {
+        let mut needed = vec![false; self.layers.len()];
+        needed[stands_for[self.output().index()]] = true;
+        for index in (0..self.layers.len()).rev() {
+            if needed[index] {
+                for read in self.reads(index, sees_image, stands_for) {
+                    let (Read::Layer(from) | Read::ZerosLike(from)) = read;
+                    needed[from] = true;
+                }
+            }
+        }
+        needed
+    }
+}
+
+/// One input of a layer that stays.
+enum Read {
+    /// Another layer that stays.
+    Layer(usize),
+    /// Zeros of the shape of a layer that stays.
+    ZerosLike(usize),
+}
+
+/// A classifier of zeros.
+fn constant(input: Shape, classes: usize) -> Graph {
+    // The longest stride leaves one place: a whole image of zeros would be the largest activation of the network.
+    let stride = input.height.max(input.width);
+    let pixel = Shape::new(input.channels, 1, 1);
+    let layer = |op, reads: Option<usize>, shape| {
+        let inputs = reads.into_iter().map(LayerId::new).collect();
+        Layer { op, inputs, shape, droppable: false }
+    };
+    let layers = vec![
+        layer(Op::Input, None, input),
+        layer(Op::Zero { stride }, Some(0), pixel),
+        layer(Op::GlobalAveragePool, Some(1), pixel),
+        layer(Op::Linear { outputs: classes }, Some(2), Shape::new(classes, 1, 1)),
+    ];
+    Graph { layers }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Activation, Conv, GraphBuilder, GraphError};
+
+    fn operations(graph: &Graph) -> Vec<&'static str> {
+        graph.layers().iter().map(|layer| layer.op.name()).collect()
+    }
+
+    fn stem() -> Result<(GraphBuilder, LayerId), GraphError> {
+        let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
+        let x = graph.conv(image, Conv::same(4, 3, 1))?;
+        Ok((graph, x))
+    }
+
+    #[test]
+    fn what_nobody_reads_goes() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let unread = graph.conv(x, Conv::same(8, 3, 1))?;
+        graph.batch_norm(unread)?;
+        let pruned = graph.classifier(x, 10)?.pruned();
+        assert_eq!(operations(&pruned), ["input", "convolution", "global average pooling", "linear"]);
+        Ok(())
+    }
+
+    #[test]
+    fn zero_summands_go_with_all_that_works_on_them() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
+        let conv = graph.conv(zero, Conv::same(4, 3, 1))?;
+        let norm = graph.batch_norm(conv)?;
+        let relu = graph.activation(x, Activation::Relu)?;
+        graph.mark_droppable(relu);
+        let sum = graph.add(&[relu, norm])?;
+        let three = graph.add(&[sum, norm, x])?;
+        let written = graph.classifier(three, 10)?;
+        let pruned = written.pruned();
+        assert_eq!(
+            operations(&pruned),
+            ["input", "convolution", "activation", "add", "global average pooling", "linear"]
+        );
+        assert_eq!(pruned.layers()[3].inputs, [LayerId::new(2), LayerId::new(1)]);
+        // It stands alone for the sum it was a droppable path of.
+        assert!(!pruned.layers()[2].droppable);
+        assert!(written.is_connected() && pruned.is_connected());
+        assert_eq!(pruned.pruned(), pruned);
+        Ok(())
+    }
+
+    #[test]
+    fn droppable_paths_stay_droppable() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let relu = graph.activation(x, Activation::Relu)?;
+        graph.mark_droppable(relu);
+        let sum = graph.add(&[relu, x])?;
+        assert!(graph.classifier(sum, 10)?.pruned().layers()[2].droppable);
+        Ok(())
+    }
+
+    #[test]
+    fn concat_keeps_its_zeros() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
+        let dead = graph.conv(zero, Conv::same(4, 5, 1))?;
+        let both = graph.concat(&[dead, x, dead])?;
+        let pruned = graph.classifier(both, 10)?.pruned();
+        assert_eq!(operations(&pruned), ["input", "convolution", "zero", "concat", "global average pooling", "linear"]);
+        assert_eq!(pruned.layers()[3].inputs, [2, 1, 2].map(LayerId::new));
+        assert_eq!(pruned.layers()[3].shape, Shape::new(12, 8, 8));
+        assert_eq!(pruned.pruned(), pruned);
+        Ok(())
+    }
+
+    #[test]
+    fn zeros_of_a_shape_found_nowhere_else_keep_their_layers() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
+        let sum = graph.add(&[zero, zero])?;
+        let dead = graph.conv(sum, Conv::same(7, 1, 1))?;
+        let both = graph.concat(&[dead, x])?;
+        let pruned = graph.classifier(both, 10)?.pruned();
+        assert_eq!(
+            operations(&pruned),
+            ["input", "convolution", "zero", "convolution", "concat", "global average pooling", "linear"]
+        );
+        assert_eq!(pruned.layers()[4].shape, Shape::new(11, 8, 8));
+        assert_eq!(pruned.pruned(), pruned);
+        Ok(())
+    }
+
+    #[test]
+    fn without_the_image_a_constant_is_left() -> Result<(), GraphError> {
+        let (mut graph, x) = stem()?;
+        let zero = graph.push(Op::Zero { stride: 2 }, &[x])?;
+        let conv = graph.conv(zero, Conv::same(4, 3, 1))?;
+        let sum = graph.add(&[zero, conv])?;
+        let gate = graph.push(Op::GlobalAveragePool, &[x])?;
+        let scaled = graph.push(Op::Scale, &[sum, gate])?;
+        let written = graph.classifier(scaled, 7)?;
+        let pruned = written.pruned();
+        assert!(!written.is_connected() && !pruned.is_connected());
+        assert_eq!(operations(&pruned), ["input", "zero", "global average pooling", "linear"]);
+        assert_eq!((pruned.input_shape(), pruned.classes()), (Shape::new(3, 8, 8), 7));
+        assert_eq!(pruned.pruned(), pruned);
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! Search spaces, graphs and child networks: what is searched, trained and exported.
+//!
+//! The way of an architecture through this crate:
+//!
+//! 1. a [`space::SearchSpace`] names the decisions, and turns an [`space::Architecture`] into a
+//! 2. [`graph::Graph`]: layers with inferred shapes, from which come costs, the canonical form,
+//! 3. the [`network::Network`] in burn, which [`train`] fits to a [`data::Dataset`], and
+//! 4. the ONNX file ([`onnx`]) that a device measures.
+
+pub mod backend;
+pub mod data;
+pub mod graph;
+pub mod network;
+pub mod onnx;
+pub mod space;
+pub mod train;

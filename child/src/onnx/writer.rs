@@ -1,0 +1,179 @@
+//! A network's layers as ONNX nodes.
+
+use burn::tensor::Tensor;
+
+use super::fold::{Affine, folded_norms};
+use super::nodes::{float, int, ints, node, tensor, value, window};
+use super::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use super::{INPUT, OUTPUT, Options};
+use crate::graph::{Activation, Conv, Graph, LayerId, Op, PoolKind};
+use crate::network::Network;
+
+/// Version of the file format: what the tools of the time of opset 11 read.
+const IR_VERSION: i64 = 6;
+
+pub(super) fn model(network: &Network, architecture: &str, options: Options) -> ModelProto {
+    let graph = network.graph();
+    let input = graph.input_shape();
+    let folded = if options.fold_batch_norm { folded_norms(graph) } else { vec![None; graph.layers().len()] };
+    let mut writer = Writer { network, graph, folded, names: Vec::new(), proto: GraphProto::default() };
+    for index in 0..graph.layers().len() {
+        let name = writer.layer(LayerId::new(index));
+        writer.names.push(name);
+    }
+    let mut proto = writer.proto;
+    proto.name = "network".to_owned();
+    proto.input = vec![value(INPUT, &[1, input.channels, input.height, input.width])];
+    proto.output = vec![value(OUTPUT, &[1, graph.classes()])];
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(proto),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
+        metadata_props: vec![StringStringEntryProto {
+            key: "architecture".to_owned(),
+            value: architecture.to_owned(),
+        }],
+    }
+}
+
+struct Writer<'a> {
+    network: &'a Network,
+    graph: &'a Graph,
+    /// For every layer, the batch norm folded into it.
+    folded: Vec<Option<LayerId>>,
+    /// Name of the value that each layer so far gives.
+    names: Vec<String>,
+    proto: GraphProto,
+}
+
+impl Writer<'_> {
+    /// Writes a layer, and tells the name of the value that it gives.
+    fn layer(&mut self, id: LayerId) -> String {
+        let layer = self.graph.layer(id);
+        let inputs: Vec<_> = layer.inputs.iter().map(|input| self.names[input.index()].clone()).collect();
+        let output = if id == self.graph.output() { OUTPUT.to_owned() } else { format!("v{}", id.index()) };
+        match layer.op {
+            Op::Input => return INPUT.to_owned(),
+            Op::BatchNorm if self.folded[layer.inputs[0].index()].is_some() => return inputs[0].clone(),
+            Op::Conv(conv) => self.convolution(id, conv, inputs, &output),
+            Op::BatchNorm => self.batch_norm(id, inputs, &output),
+            Op::Activation(activation) => self.activation(activation, inputs, &output),
+            Op::Pool(pool) => {
+                let mut attributes = window(pool.kernel, pool.stride, pool.padding);
+                let op = match pool.kind {
+                    PoolKind::Max => "MaxPool",
+                    PoolKind::Average => {
+                        attributes.push(int("count_include_pad", 0));
+                        "AveragePool"
+                    }
+                };
+                self.proto.node.push(node(op, inputs, &output, attributes));
+            }
+            Op::GlobalAveragePool => self.proto.node.push(node("GlobalAveragePool", inputs, &output, vec![])),
+            Op::Add => self.sum(inputs, &output),
+            Op::Concat => self.proto.node.push(node("Concat", inputs, &output, vec![int("axis", 1)])),
+            Op::Scale => self.proto.node.push(node("Mul", inputs, &output, vec![])),
+            Op::Zero { stride } => self.zero(stride, inputs, &output),
+            Op::Linear { .. } => self.classifier(inputs, &output),
+        }
+        output
+    }
+
+    /// Adds a constant and gives its name back.
+    fn constant(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
+        self.proto.initializer.push(tensor(&name, dims, values));
+        name
+    }
+
+    fn convolution(&mut self, id: LayerId, conv: Conv, mut inputs: Vec<String>, output: &str) {
+        let (kernel, bias) = self.network.weights().convolution(id.index());
+        let dims = kernel.dims();
+        let (mut kernel, mut bias) = (values(kernel), bias.map(values));
+        if let Some(norm) = self.folded[id.index()] {
+            let (folded_kernel, folded_bias) = self.affine(norm).fold(&kernel, bias.as_deref());
+            (kernel, bias) = (folded_kernel, Some(folded_bias));
+        }
+        inputs.push(self.constant(format!("{output}.kernel"), &dims, &kernel));
+        if let Some(bias) = bias {
+            inputs.push(self.constant(format!("{output}.bias"), &[conv.channels], &bias));
+        }
+        let mut attributes = window(conv.kernel, conv.stride, conv.padding);
+        attributes.extend([ints("dilations", &[conv.dilation; 2]), int("group", conv.groups)]);
+        self.proto.node.push(node("Conv", inputs, output, attributes));
+    }
+
+    fn affine(&self, norm: LayerId) -> Affine {
+        let norm = self.network.weights().batch_norm(norm.index());
+        let [gamma, beta] = [norm.gamma.val(), norm.beta.val()].map(values);
+        let [mean, variance] = [norm.running_mean.value_sync(), norm.running_var.value_sync()].map(values);
+        Affine::new(&gamma, &beta, &mean, &variance, norm.epsilon)
+    }
+
+    fn batch_norm(&mut self, id: LayerId, mut inputs: Vec<String>, output: &str) {
+        let norm = self.network.weights().batch_norm(id.index());
+        let parts = [
+            ("scale", norm.gamma.val()),
+            ("shift", norm.beta.val()),
+            ("mean", norm.running_mean.value_sync()),
+            ("variance", norm.running_var.value_sync()),
+        ];
+        for (part, tensor) in parts {
+            let dims = tensor.dims();
+            inputs.push(self.constant(format!("{output}.{part}"), &dims, &values(tensor)));
+        }
+        let attributes = vec![float("epsilon", norm.epsilon as f32)];
+        self.proto.node.push(node("BatchNormalization", inputs, output, attributes));
+    }
+
+    fn activation(&mut self, activation: Activation, mut inputs: Vec<String>, output: &str) {
+        let (op, attributes) = match activation {
+            Activation::Relu => ("Relu", vec![]),
+            Activation::Relu6 => {
+                inputs.push(self.constant(format!("{output}.min"), &[], &[0.0]));
+                inputs.push(self.constant(format!("{output}.max"), &[], &[6.0]));
+                ("Clip", vec![])
+            }
+            Activation::Sigmoid => ("Sigmoid", vec![]),
+            Activation::HardSigmoid => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)]),
+        };
+        self.proto.node.push(node(op, inputs, output, attributes));
+    }
+
+    /// A chain of binary sums: every runtime takes `Add`, not every one `Sum`.
+    fn sum(&mut self, inputs: Vec<String>, output: &str) {
+        let last = inputs.len() - 1;
+        let mut sum = inputs[0].clone();
+        for (position, input) in inputs.into_iter().enumerate().skip(1) {
+            let name = if position == last { output.to_owned() } else { format!("{output}.{position}") };
+            self.proto.node.push(node("Add", vec![sum, input], &name, vec![]));
+            sum = name;
+        }
+    }
+
+    /// Zeros that still read their input: a network may not have an input that nothing reads.
+    fn zero(&mut self, stride: usize, mut inputs: Vec<String>, output: &str) {
+        if stride > 1 {
+            let strided = format!("{output}.strided");
+            self.proto.node.push(node("MaxPool", inputs, &strided, window(1, stride, 0)));
+            inputs = vec![strided];
+        }
+        inputs.push(self.constant(format!("{output}.zero"), &[], &[0.0]));
+        self.proto.node.push(node("Mul", inputs, output, vec![]));
+    }
+
+    fn classifier(&mut self, inputs: Vec<String>, output: &str) {
+        let (weight, bias) = self.network.weights().classifier();
+        let (dims, classes) = (weight.dims(), bias.dims());
+        let flat = format!("{output}.flat");
+        self.proto.node.push(node("Flatten", inputs, &flat, vec![int("axis", 1)]));
+        let weight = self.constant(format!("{output}.weight"), &dims, &values(weight));
+        let bias = self.constant(format!("{output}.bias"), &classes, &values(bias));
+        self.proto.node.push(node("Gemm", vec![flat, weight, bias], output, vec![]));
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to this very type just before")
+}

@@ -1,0 +1,15 @@
+//! Runs of layers that more than one space is made of.
+
+use crate::graph::{Activation, Conv, GraphBuilder, GraphError, LayerId};
+
+/// Convolution, batch norm.
+pub(super) fn conv_bn(graph: &mut GraphBuilder, input: LayerId, conv: Conv) -> Result<LayerId, GraphError> {
+    let x = graph.conv(input, conv)?;
+    graph.batch_norm(x)
+}
+
+/// ReLU, convolution, batch norm: the order of cell-based spaces since NASNet.
+pub(super) fn relu_conv_bn(graph: &mut GraphBuilder, input: LayerId, conv: Conv) -> Result<LayerId, GraphError> {
+    let x = graph.activation(input, Activation::Relu)?;
+    conv_bn(graph, x, conv)
+}

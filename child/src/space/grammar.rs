@@ -1,0 +1,104 @@
+//! The text form that all spaces share: fixed words with one choice's name between them for every decision.
+
+use super::settings::nearest;
+use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+
+/// Decisions and the fixed text around them.
+///
+/// A choice's name is letters, digits and `_`, and does not contain the character that follows it in the text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Grammar {
+    decisions: Vec<Decision>,
+    /// Fixed text before each decision's choice.
+    before: Vec<String>,
+    /// Fixed text after what has been given so far.
+    closing: String,
+}
+
+impl Grammar {
+    /// Appends fixed text.
+    pub(super) fn text(&mut self, text: &str) {
+        self.closing.push_str(text);
+    }
+
+    /// Appends the place of a decision's choice.
+    pub(super) fn decision(&mut self, name: impl Into<String>, choices: impl IntoIterator<Item = impl Into<String>>) {
+        self.before.push(std::mem::take(&mut self.closing));
+        self.decisions.push(Decision::new(name, choices));
+    }
+
+    pub(super) fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// The text of an architecture of `space`, whose decisions these are.
+    pub(super) fn format(
+        &self,
+        space: &dyn SearchSpace,
+        architecture: &Architecture,
+    ) -> Result<String, ArchitectureError> {
+        space.check(architecture)?;
+        let chosen = self.decisions.iter().zip(architecture.choices());
+        let parts = self
+            .before
+            .iter()
+            .zip(chosen)
+            .map(|(before, (decision, choice))| format!("{before}{}", decision.choices[*choice]));
+        Ok(parts.collect::<String>() + &self.closing)
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<Architecture, TextError> {
+        let mut at = 0;
+        let mut choices = Vec::with_capacity(self.decisions.len());
+        for (index, decision) in self.decisions.iter().enumerate() {
+            at = read_fixed(text, at, &self.before[index])?;
+            let follows = self.before.get(index + 1).unwrap_or(&self.closing).chars().next();
+            let (end, choice) = read_choice(text, at, decision, follows)?;
+            choices.push(choice);
+            at = end;
+        }
+        at = read_fixed(text, at, &self.closing)?;
+        if at < text.len() {
+            return Err(TextError::new(text, at, "the architecture is complete: nothing may follow"));
+        }
+        Ok(Architecture::new(choices))
+    }
+}
+
+/// Reads fixed text at a byte offset and gives the offset after it.
+fn read_fixed(text: &str, at: usize, fixed: &str) -> Result<usize, TextError> {
+    let rest = &text[at..];
+    let alike = rest.chars().zip(fixed.chars()).take_while(|(found, expected)| found == expected);
+    let same: usize = alike.map(|(found, _)| found.len_utf8()).sum();
+    if same == fixed.len() {
+        return Ok(at + same);
+    }
+    let expected = &fixed[same..];
+    let message = if same == rest.len() {
+        format!("the text ends where `{expected}` should follow")
+    } else {
+        format!("expected `{expected}`")
+    };
+    Err(TextError::new(text, at + same, message))
+}
+
+/// Reads the name of one of the decision's choices and gives the offset after it and the choice.
+fn read_choice(text: &str, at: usize, decision: &Decision, follows: Option<char>) -> Result<(usize, usize), TextError> {
+    let rest = &text[at..];
+    let in_name = |c: char| (c.is_ascii_alphanumeric() || c == '_') && Some(c) != follows;
+    let name = &rest[..rest.find(|c| !in_name(c)).unwrap_or(rest.len())];
+    if let Some(choice) = decision.choices.iter().position(|known| known == name) {
+        return Ok((at + name.len(), choice));
+    }
+    let (what, known) = (&decision.name, decision.choices.join(", "));
+    let message = if rest.is_empty() {
+        format!("the text ends where {what} should follow (one of: {known})")
+    } else if let Some(nearest) = nearest(name, &decision.choices) {
+        format!("`{name}` is not a choice of {what}; did you mean `{nearest}`? (one of: {known})")
+    } else if name.is_empty() {
+        format!("expected {what} (one of: {known})")
+    } else {
+        format!("`{name}` is not a choice of {what} (one of: {known})")
+    };
+    Err(TextError::new(text, at, message))
+}

@@ -1,0 +1,149 @@
+//! What holds for every space.
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+/// One of each space, small enough to build many graphs.
+pub(crate) fn spaces() -> Vec<Box<dyn SearchSpace>> {
+    let nasbench201 = NasBench201Settings { channels: 4, cells: 2, ..Default::default() };
+    let operations = ["none", "skip_connect", "conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "max_pool_3x3"];
+    let zeros = NasnetSettings {
+        blocks: 4,
+        operations: operations.map(str::to_owned).to_vec(),
+        depths: vec![1, 2],
+        widths: vec![4, 8],
+    };
+    let nasnet = NasnetSettings { blocks: 3, ..Default::default() };
+    let configs = [
+        SpaceConfig::NasBench201(nasbench201),
+        SpaceConfig::Nasnet(zeros),
+        SpaceConfig::Nasnet(nasnet),
+        SpaceConfig::Mobile(MobileSettings::default()),
+        SpaceConfig::Mobile(MobileSettings::small_images()),
+    ];
+    configs.iter().map(|config| config.build().unwrap()).collect()
+}
+
+/// The images that every space must be able to take.
+pub(crate) const IMAGES: [Shape; 2] = [Shape::new(1, 8, 8), Shape::new(3, 32, 32)];
+
+fn differences(left: &Architecture, right: &Architecture) -> usize {
+    left.choices().iter().zip(right.choices()).filter(|(left, right)| left != right).count()
+}
+
+proptest! {
+    #[test]
+    fn texts_read_back(seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for space in spaces() {
+            let architecture = space.random(&mut rng);
+            prop_assert_eq!(space.check(&architecture), Ok(()));
+            let text = space.format(&architecture).unwrap();
+            prop_assert_eq!(space.parse(&text), Ok(architecture));
+        }
+    }
+
+    #[test]
+    fn truncated_texts_are_refused_at_their_end(seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for space in spaces() {
+            let text = space.format(&space.random(&mut rng)).unwrap();
+            for end in 0..text.len() {
+                // A number cut short may be another choice, and a name cut short is refused from its beginning.
+                if let Err(error) = space.parse(&text[..end]) {
+                    let rest = &text[error.column - 1..end];
+                    prop_assert!(rest.chars().all(|c| c.is_alphanumeric() || c == '_'), "{}", error);
+                } else {
+                    prop_assert!(text[..end].ends_with(|c: char| c.is_ascii_digit()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn changed_texts_never_panic(seed: u64, at: prop::sample::Index, junk in "\\PC{0,3}") {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for space in spaces() {
+            let text = space.format(&space.random(&mut rng)).unwrap();
+            let (head, tail) = text.split_at(at.index(text.len()));
+            for changed in [format!("{head}{junk}{tail}"), format!("{head}{junk}")] {
+                match space.parse(&changed) {
+                    Ok(read) => prop_assert_eq!(space.format(&read).unwrap(), changed),
+                    Err(error) => prop_assert!(error.column <= changed.chars().count() + 1),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn arbitrary_texts_are_refused(text in "\\PC{0,60}") {
+        for space in spaces() {
+            prop_assert!(space.parse(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn mutations_change_one_decision(seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for space in spaces() {
+            let architecture = space.random(&mut rng);
+            let mutant = space.mutate(&architecture, &mut rng);
+            prop_assert_eq!(space.check(&mutant), Ok(()));
+            prop_assert_eq!(differences(&architecture, &mutant), 1);
+        }
+    }
+}
+
+#[test]
+fn draws_reach_every_choice_and_repeat_with_the_seed() {
+    for space in spaces() {
+        let draw = |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut architecture = space.random(&mut rng);
+            let mut all = vec![architecture.clone()];
+            for _ in 0..2_000 {
+                architecture = space.mutate(&architecture, &mut rng);
+                all.push(architecture.clone());
+            }
+            all
+        };
+        let all = draw(7);
+        assert_eq!(all, draw(7));
+        assert_ne!(all, draw(8));
+        for (place, decision) in space.decisions().iter().enumerate() {
+            for choice in 0..decision.choices.len() {
+                assert!(all.iter().any(|a| a.choices()[place] == choice), "{}: {}", space.name(), decision.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn decisions_have_names_of_their_own() {
+    for space in spaces() {
+        let mut names: Vec<_> = space.decisions().iter().map(|decision| &decision.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), space.decisions().len());
+    }
+}
+
+#[test]
+fn foreign_architectures_are_refused() {
+    for space in spaces() {
+        let decisions = space.decisions().len();
+        let short = Architecture::new(vec![0; decisions - 1]);
+        let length = ArchitectureError::Length { expected: decisions, found: decisions - 1 };
+        let mut beyond = vec![0; decisions];
+        beyond[1] = 99;
+        let beyond = Architecture::new(beyond);
+        assert_eq!(space.format(&short), Err(length.clone()));
+        assert_eq!(space.graph(&short, IMAGES[0], 10), Err(length));
+        for error in [space.format(&beyond).unwrap_err(), space.graph(&beyond, IMAGES[0], 10).unwrap_err()] {
+            assert!(matches!(error, ArchitectureError::Choice { found: 99, .. }), "{error}");
+        }
+    }
+}

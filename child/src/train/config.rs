@@ -1,0 +1,88 @@
+//! How a child is trained.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Augmentation;
+
+/// Settings of a training run; every one has a default, which suits a quick look at a child.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Learning rate at the start; it falls to 0 along a cosine.
+    pub learning_rate: f64,
+    /// Momentum, after Nesterov.
+    pub momentum: f64,
+    /// L2 penalty on all weights.
+    pub weight_decay: f64,
+    /// Share of each label that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Probability with which a path is left out, reached linearly at the last epoch. For final training.
+    pub drop_path: f64,
+    /// What is done to training images.
+    pub augmentation: Augmentation,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 12,
+            batch_size: 64,
+            learning_rate: 0.1,
+            momentum: 0.9,
+            weight_decay: 5e-4,
+            label_smoothing: 0.0,
+            drop_path: 0.0,
+            augmentation: Augmentation::default(),
+        }
+    }
+}
+
+/// A setting outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("training.{key} = {value} is out of range: it must be {range}")]
+pub struct TrainingConfigError {
+    key: &'static str,
+    value: f64,
+    range: &'static str,
+}
+
+impl TrainingConfig {
+    /// Whether every number is in its range.
+    ///
+    /// # Errors
+    /// The first one that is not.
+    pub fn check(&self) -> Result<(), TrainingConfigError> {
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let rules = [
+            ("epochs", self.epochs as f64, self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size as f64, self.batch_size >= 2, "at least 2, for batch norm"),
+            ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate.is_finite(), "above 0"),
+            ("momentum", self.momentum, share(self.momentum), "at least 0 and below 1"),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "at least 0"),
+            ("label_smoothing", self.label_smoothing, share(self.label_smoothing), "at least 0 and below 1"),
+            ("drop_path", self.drop_path, share(self.drop_path), "at least 0 and below 1"),
+        ];
+        match rules.into_iter().find(|(_, _, holds, _)| !holds) {
+            None => Ok(()),
+            Some((key, value, _, range)) => Err(TrainingConfigError { key, value, range }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(TrainingConfig::default().check(), Ok(()));
+        let wrong = TrainingConfig { momentum: 1.0, ..TrainingConfig::default() };
+        let message = wrong.check().unwrap_err().to_string();
+        assert_eq!(message, "training.momentum = 1 is out of range: it must be at least 0 and below 1");
+        assert!(TrainingConfig { learning_rate: f64::NAN, ..TrainingConfig::default() }.check().is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! Training of a child network, and its accuracy.
+
+mod config;
+mod loss;
+mod schedule;
+
+pub use config::{TrainingConfig, TrainingConfigError};
+pub use loss::{count_correct, cross_entropy};
+pub use schedule::CosineSchedule;
+
+use std::ops::ControlFlow;
+
+use burn::module::Module;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::data::{Batch, Normalisation, Split, Splits};
+use crate::network::{DropPath, Network};
+
+/// What one epoch came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochReport {
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Mean loss over the epoch's batches.
+    pub loss: f64,
+    /// Share of the validation images that are classified right, in `[0, 1]`; `None` where the epoch was not validated.
+    pub accuracy: Option<f64>,
+}
+
+/// When a training run looks at the validation images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validation {
+    /// After the last epoch alone.
+    AtEnd,
+    /// After every epoch, for a learning curve.
+    EveryEpoch,
+}
+
+/// A child that has been trained.
+#[derive(Debug)]
+pub struct Trained {
+    /// The network in evaluation mode.
+    pub network: Network,
+    /// Share of the validation images that it classifies right, in `[0, 1]`.
+    pub accuracy: f64,
+}
+
+/// A training run that gave no accuracy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    /// The loss is no number any more.
+    #[error("the loss is not finite in epoch {epoch}; a lower learning rate may help")]
+    Diverged {
+        /// The epoch, from 1.
+        epoch: usize,
+    },
+    /// The observer asked to stop.
+    #[error("stopped after epoch {epoch}")]
+    Stopped {
+        /// The last epoch that was finished.
+        epoch: usize,
+    },
+}
+
+/// Trains a network on the training images and validates it on those held out: stochastic gradient descent with
+/// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and whatever else `config` names.
+///
+/// Everything random comes from `rng`, so that the same network, data and seed give the same result.
+/// `observe` is told of every epoch, and may stop the training.
+///
+/// # Errors
+/// If the loss is not finite, or `observe` breaks off.
+pub fn train(
+    network: Network,
+    data: &Splits,
+    normalisation: &Normalisation,
+    config: &TrainingConfig,
+    device: &Device,
+    validation: Validation,
+    rng: &mut ChaCha8Rng,
+    observe: &mut dyn FnMut(&EpochReport) -> ControlFlow<()>,
+) -> Result<Trained, TrainError> {
+    let device = device.clone().autodiff();
+    let mut network = network.map_weights(|weights| weights.to_device(&device).train());
+    let mut optimiser = SgdConfig::new()
+        .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
+        // burn dampens by default, which PyTorch and the benchmarks' recipes do not.
+        .with_momentum(Some(MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(true)))
+        .init();
+    let mut drop_path = (config.drop_path > 0.0).then(|| DropPath::new(0.0, ChaCha8Rng::from_rng(rng)));
+    let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
+    let schedule = CosineSchedule::new(config.learning_rate, config.epochs * steps_per_epoch);
+    let mut step = 0;
+    let mut accuracy = None;
+    for epoch in 1..=config.epochs {
+        if let Some(drop_path) = &mut drop_path {
+            drop_path.set_probability(config.drop_path * epoch as f64 / config.epochs as f64);
+        }
+        let mut total: Option<Tensor<1>> = None;
+        for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
+            let labels = batch.labels.clone();
+            let logits = network.forward(images(batch, &device), drop_path.as_mut());
+            let loss = cross_entropy(logits, &labels, config.label_smoothing);
+            let gradients = GradientsParams::from_grads(loss.backward(), network.weights());
+            let seen = loss.detach();
+            // Summed on the device: fetching every loss would make a GPU wait for each step.
+            total = Some(total.map_or(seen.clone(), |total| total + seen));
+            network = network.map_weights(|weights| optimiser.step(schedule.at(step), weights, gradients));
+            step += 1;
+        }
+        let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { epoch });
+        }
+        let validated = validation == Validation::EveryEpoch || epoch == config.epochs;
+        accuracy = validated.then(|| evaluate(&network.valid(), &data.validation, normalisation));
+        let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
+        if observe(&report).is_break() && epoch < config.epochs {
+            return Err(TrainError::Stopped { epoch });
+        }
+    }
+    let network = network.valid();
+    let accuracy = accuracy.unwrap_or_else(|| evaluate(&network, &data.validation, normalisation));
+    Ok(Trained { network, accuracy })
+}
+
+/// Share of a split's images that a network in evaluation mode classifies right, in `[0, 1]`.
+pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation) -> f64 {
+    const BATCH_SIZE: usize = 128;
+    let device = network.weights().device();
+    let correct: usize = split
+        .batches(BATCH_SIZE, normalisation)
+        .map(|batch| {
+            let labels = batch.labels.clone();
+            let logits = network.forward(images(batch, &device), None).into_data().convert::<f32>();
+            count_correct(logits.as_slice::<f32>().unwrap_or(&[]), &labels)
+        })
+        .sum();
+    correct as f64 / split.len().max(1) as f64
+}
+
+/// A batch's images as a tensor, `[batch, channels, height, width]`.
+fn images(batch: Batch, device: &Device) -> Tensor<4> {
+    let shape = [batch.len(), batch.shape.channels, batch.shape.height, batch.shape.width];
+    Tensor::from_data(TensorData::new(batch.images, shape), device)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

@@ -1,0 +1,97 @@
+//! Training for real, on the digits.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::data::{Augmentation, DataConfig, Source};
+use crate::graph::{Activation, Conv, Graph, GraphBuilder, Pool, PoolKind};
+
+fn digits(seed: u64) -> (Splits, Normalisation) {
+    let config = DataConfig::new(Source::Digits {});
+    let dataset = config.load().unwrap();
+    let splits = dataset.split(0.25, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
+    let normalisation = Normalisation::of(&splits.train);
+    (splits, normalisation)
+}
+
+/// Convolutions, pooling, a residual sum and a droppable path: what children are made of.
+fn small_network(splits: &Splits) -> Graph {
+    let (mut graph, image) = GraphBuilder::new(splits.train.shape()).unwrap();
+    let stem = graph.conv(image, Conv::same(16, 3, 1)).unwrap();
+    let stem = graph.batch_norm(stem).unwrap();
+    let pool = Pool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: 0 };
+    let x = graph.pool(stem, pool).unwrap();
+    let y = graph.activation(x, Activation::Relu).unwrap();
+    let y = graph.conv(y, Conv::same(16, 3, 1)).unwrap();
+    let y = graph.batch_norm(y).unwrap();
+    graph.mark_droppable(y);
+    let sum = graph.add(&[x, y]).unwrap();
+    let end = graph.activation(sum, Activation::Relu).unwrap();
+    graph.classifier(end, 10).unwrap()
+}
+
+fn run(config: &TrainingConfig, seed: u64) -> Result<(Trained, Vec<EpochReport>), TrainError> {
+    let (splits, normalisation) = digits(7);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let device = Device::flex();
+    let network = Network::init(Arc::new(small_network(&splits)), &device, &mut rng);
+    let mut reports = Vec::new();
+    let mut observe = |report: &EpochReport| {
+        reports.push(report.clone());
+        ControlFlow::Continue(())
+    };
+    let validation = Validation::EveryEpoch;
+    let trained =
+        train(network, &splits, &normalisation, config, &device, validation, &mut rng, &mut observe)?;
+    Ok((trained, reports))
+}
+
+#[test]
+fn learns_the_digits() {
+    let config = TrainingConfig { epochs: 6, batch_size: 32, ..TrainingConfig::default() };
+    let (trained, reports) = run(&config, 1).unwrap();
+    assert!(trained.accuracy > 0.93, "{reports:#?}");
+    assert_eq!(reports.len(), 6);
+    assert_eq!(reports[5].accuracy, Some(trained.accuracy));
+    assert!(reports[5].loss < reports[0].loss / 3.0, "{reports:?}");
+    let (splits, normalisation) = digits(7);
+    assert_eq!(evaluate(&trained.network, &splits.validation, &normalisation), trained.accuracy);
+}
+
+#[test]
+fn same_seed_gives_the_same_child_even_beside_another() {
+    let config = TrainingConfig {
+        epochs: 2,
+        drop_path: 0.2,
+        label_smoothing: 0.1,
+        augmentation: Augmentation { crop_padding: 1, ..Augmentation::default() },
+        ..TrainingConfig::default()
+    };
+    let alone = run(&config, 3).unwrap().1;
+    let beside = std::thread::scope(|scope| {
+        let other = scope.spawn(|| run(&config, 4).unwrap().1);
+        let same = run(&config, 3).unwrap().1;
+        (same, other.join().unwrap())
+    });
+    assert_eq!(beside.0, alone);
+    assert_ne!(beside.1, alone);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_child() {
+    let config = TrainingConfig { epochs: 3, learning_rate: 1e30, ..TrainingConfig::default() };
+    assert!(matches!(run(&config, 1), Err(TrainError::Diverged { .. })));
+}
+
+#[test]
+fn the_observer_can_stop() {
+    let (splits, normalisation) = digits(7);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let device = Device::flex();
+    let network = Network::init(Arc::new(small_network(&splits)), &device, &mut rng);
+    let config = TrainingConfig { epochs: 5, ..TrainingConfig::default() };
+    let mut observe = |_: &EpochReport| ControlFlow::Break(());
+    let stopped =
+        train(network, &splits, &normalisation, &config, &device, Validation::AtEnd, &mut rng, &mut observe);
+    assert_eq!(stopped.unwrap_err(), TrainError::Stopped { epoch: 1 });
+}

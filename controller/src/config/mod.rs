@@ -1,0 +1,112 @@
+//! Experiment files: everything that a run depends on.
+//!
+//! `experiments/quickstart.toml` documents every key.
+
+mod load;
+mod sections;
+
+pub use load::ConfigError;
+pub use sections::{DeviceConfig, DeviceKind, ExportConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use child::data::DataConfig;
+use child::space::SpaceConfig;
+use child::train::TrainingConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::reward::RewardConfig;
+use crate::strategy::StrategyConfig;
+
+/// An experiment: what is searched, how, and on what it is measured. Every key has a default but those of `[replay]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// How many evaluations, for which objectives.
+    pub search: SearchConfig,
+    /// Who proposes architectures.
+    pub strategy: StrategyConfig,
+    /// What a policy is rewarded for.
+    pub reward: RewardConfig,
+    /// What is searched.
+    pub space: SpaceConfig,
+    /// What children are trained on.
+    pub data: DataConfig,
+    /// How children are trained.
+    pub training: TrainingConfig,
+    /// How long and how precisely devices measure.
+    pub measuring: MeasuringConfig,
+    /// What children are measured on, by name.
+    pub devices: BTreeMap<String, DeviceConfig>,
+    /// How ONNX files are written.
+    pub export: ExportConfig,
+    /// A log that answers in place of training and devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayConfig>,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            search: SearchConfig::default(),
+            strategy: StrategyConfig::default(),
+            reward: RewardConfig::default(),
+            space: SpaceConfig::default(),
+            data: DataConfig::default(),
+            training: TrainingConfig::default(),
+            measuring: MeasuringConfig::default(),
+            devices: BTreeMap::from([("host".to_owned(), DeviceConfig::default())]),
+            export: ExportConfig::default(),
+            replay: None,
+        }
+    }
+}
+
+/// The experiment that runs when none is named.
+pub const QUICKSTART: &str = include_str!("../../../experiments/quickstart.toml");
+
+impl Experiment {
+    /// Reads an experiment file and lays overrides (`key=value`) over it.
+    ///
+    /// # Errors
+    /// With file, line and column, and the nearest right name for an unknown key.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        load::read::<Self>(path, overrides)?.checked()
+    }
+
+    /// The quickstart with overrides.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn quickstart(overrides: &[String]) -> Result<Self, ConfigError> {
+        load::parse::<Self>(QUICKSTART, "experiments/quickstart.toml", overrides)?.checked()
+    }
+
+    /// The experiment as a file that reads back to it.
+    ///
+    /// # Errors
+    /// If a value cannot be written as TOML; none of ours is such.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// Checks what no single key can tell.
+    fn checked(self) -> Result<Self, ConfigError> {
+        let contradiction = |message: String| Err(ConfigError::Contradiction(message));
+        if self.search.evaluations == 0 {
+            return contradiction("search.evaluations = 0: a search needs at least one evaluation".to_owned());
+        }
+        if self.search.batch == 0 || self.search.trainers == 0 {
+            return contradiction("search.batch and search.trainers must be at least 1".to_owned());
+        }
+        if self.devices.is_empty() && self.replay.is_none() {
+            return contradiction("no device to measure on: add a [devices.NAME] section, or [replay]".to_owned());
+        }
+        let as_text = |error: &dyn std::fmt::Display| ConfigError::Contradiction(error.to_string());
+        self.training.check().map_err(|error| as_text(&error))?;
+        self.space.build().map_err(|error| as_text(&error))?;
+        self.measuring.check()?;
+        Ok(self)
+    }
+}

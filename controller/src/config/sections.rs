@@ -1,0 +1,156 @@
+//! Sections of an experiment file that belong to the search itself.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use child::onnx;
+use hardware::Plan;
+use hardware::replay::Columns;
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+use crate::objective::{Bounds, Objectives};
+
+/// `[search]`: how long, for what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Networks to evaluate. One that is met again costs nothing and is not counted.
+    pub evaluations: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Proposals a round.
+    pub batch: usize,
+    /// What is minimised. Left out: error and time, and energy where every device has a power meter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
+    /// Upper bounds on measured objectives.
+    pub bounds: Bounds,
+    /// Children trained side by side.
+    pub trainers: usize,
+    /// Threads that each of them computes with, on CPU backends.
+    pub trainer_threads: usize,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            evaluations: 60,
+            seed: 0,
+            batch: 10,
+            objectives: None,
+            bounds: Bounds::default(),
+            trainers: 1,
+            trainer_threads: 1,
+        }
+    }
+}
+
+/// `[measuring]`: how long and how precisely devices measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MeasuringConfig {
+    /// Milliseconds of inference before the first one that counts.
+    pub warm_up_ms: u64,
+    /// Milliseconds after which a measurement ends, as precise as it is.
+    pub time_limit_ms: u64,
+    /// Fewest inferences that count.
+    pub min_runs: u32,
+    /// Half-width of the 95 % confidence interval at which a measurement ends, relative to the mean.
+    pub confidence_interval: f64,
+}
+
+impl Default for MeasuringConfig {
+    fn default() -> Self {
+        let plan = Plan::default();
+        Self {
+            warm_up_ms: plan.warm_up.as_millis() as u64,
+            time_limit_ms: plan.time_limit.as_millis() as u64,
+            min_runs: plan.min_runs,
+            confidence_interval: plan.confidence_interval,
+        }
+    }
+}
+
+impl MeasuringConfig {
+    /// As a device takes it.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            warm_up: Duration::from_millis(self.warm_up_ms),
+            time_limit: Duration::from_millis(self.time_limit_ms),
+            min_runs: self.min_runs,
+            confidence_interval: self.confidence_interval,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let interval = self.confidence_interval;
+        if !(interval > 0.0 && interval < 1.0) {
+            let message = format!("measuring.confidence_interval = {interval} must be above 0 and below 1");
+            return Err(ConfigError::Contradiction(message));
+        }
+        if self.time_limit_ms == 0 || self.min_runs == 0 {
+            let message = "measuring.time_limit_ms and measuring.min_runs must be at least 1";
+            return Err(ConfigError::Contradiction(message.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// `[devices.NAME]`: something that measures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeviceConfig {
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Threads of one inference, for the host.
+    pub threads: usize,
+}
+
+impl Default for DeviceConfig {
+    fn default() -> Self {
+        Self { kind: DeviceKind::Host, threads: 1 }
+    }
+}
+
+/// Kinds of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// This machine.
+    Host,
+}
+
+/// `[export]`: how ONNX files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportConfig {
+    /// Operator set, 11 to 13.
+    pub opset: i64,
+    /// Whether batch norms become part of the convolutions before them.
+    pub fold_batch_norm: bool,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        let options = onnx::Options::default();
+        Self { opset: options.opset, fold_batch_norm: options.fold_batch_norm }
+    }
+}
+
+impl From<ExportConfig> for onnx::Options {
+    fn from(config: ExportConfig) -> Self {
+        Self { opset: config.opset, fold_batch_norm: config.fold_batch_norm }
+    }
+}
+
+/// `[replay]`: a log that answers in place of training and devices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayConfig {
+    /// The log: a journal of ours, or any CSV whose columns are named.
+    pub log: PathBuf,
+    /// Which columns are what; left out, a journal's own names, or whatever names say it by themselves.
+    #[serde(default)]
+    pub columns: Columns,
+}

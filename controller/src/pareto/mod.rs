@@ -1,0 +1,14 @@
+//! Pareto dominance, the archive of non-dominated evaluations, and the hypervolume that judges it.
+//!
+//! Everything is minimised. A vector of values has one number for each objective, in the order of the
+//! [`Objectives`](crate::objective::Objectives).
+
+mod archive;
+mod dominance;
+mod hypervolume;
+mod reference;
+
+pub use archive::{Archive, Insertion, Member, NotComparable};
+pub use dominance::{dominates, non_dominated, weakly_dominates};
+pub use hypervolume::{exclusive_contribution, hypervolume};
+pub use reference::ReferencePoint;

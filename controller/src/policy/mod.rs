@@ -1,0 +1,19 @@
+//! The RNN controller: a distribution over architectures, conditioned on a preference, that learns from rewards.
+//!
+//! [`PolicyConfig::init`] makes a [`Policy`], which samples [`Episode`]s; a [`Learner`] holds one and improves it by
+//! REINFORCE or PPO.
+
+mod advantage;
+mod episode;
+mod gradient;
+mod network;
+mod state;
+mod update;
+#[cfg(test)]
+mod update_tests;
+
+pub use advantage::Baseline;
+pub use episode::Episode;
+pub use network::{Policy, PolicyConfig, PolicyError};
+pub use state::{StateError, open, seal};
+pub use update::{Algorithm, Learner, UpdateConfig, UpdateStats};

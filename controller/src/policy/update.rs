@@ -1,0 +1,238 @@
+//! Improving the policy from rewards.
+
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Tensor, TensorData};
+use child::space::Architecture;
+use serde::{Deserialize, Serialize};
+
+use super::advantage::{Baseline, MovingAverage, leave_one_out, normalise};
+use super::episode::fetch;
+use super::gradient::clip;
+use super::network::{Policy, PolicyError, Weights};
+use crate::preference::Preference;
+
+/// How the policy is improved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// One step along the policy gradient for each batch (Williams 1992).
+    #[default]
+    Reinforce,
+    /// Several steps for each batch, held near the policy that drew it: proximal policy optimisation with a clipped
+    /// ratio for each decision (Schulman et al. 2017, eq. 7).
+    Ppo,
+}
+
+/// Settings of the update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateConfig {
+    /// REINFORCE or PPO.
+    pub algorithm: Algorithm,
+    /// What rewards are compared with.
+    pub baseline: Baseline,
+    /// Decay of the exponential baseline, 0..1.
+    pub baseline_decay: f64,
+    /// Whether advantages are scaled to unit size in each batch.
+    pub normalise_advantages: bool,
+    /// Step size of Adam.
+    pub learning_rate: f64,
+    /// Weight of the entropy bonus at the first update.
+    pub entropy: f64,
+    /// What the weight of the entropy bonus is multiplied with after each update, above 0 and at most 1.
+    pub entropy_decay: f64,
+    /// Limit on the gradient's norm over all parameters.
+    pub gradient_norm: f64,
+    /// PPO: how far a decision's probability ratio may leave 1 before it stops teaching, 0..1.
+    pub ppo_clip: f64,
+    /// PPO: steps for each batch.
+    pub ppo_epochs: usize,
+}
+
+impl Default for UpdateConfig {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::default(),
+            baseline: Baseline::default(),
+            baseline_decay: 0.95,
+            normalise_advantages: true,
+            learning_rate: 5e-3,
+            entropy: 0.05,
+            entropy_decay: 0.99,
+            gradient_norm: 1.0,
+            ppo_clip: 0.2,
+            ppo_epochs: 4,
+        }
+    }
+}
+
+impl UpdateConfig {
+    /// Checks that every setting is in its range.
+    ///
+    /// # Errors
+    /// The first one that is not.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let checks = [
+            ("learning_rate", self.learning_rate, positive(self.learning_rate)),
+            ("gradient_norm", self.gradient_norm, positive(self.gradient_norm)),
+            ("entropy", self.entropy, self.entropy.is_finite() && self.entropy >= 0.0),
+            ("entropy_decay", self.entropy_decay, self.entropy_decay > 0.0 && self.entropy_decay <= 1.0),
+            ("baseline_decay", self.baseline_decay, (0.0..1.0).contains(&self.baseline_decay)),
+            ("ppo_clip", self.ppo_clip, self.ppo_clip > 0.0 && self.ppo_clip < 1.0),
+            ("ppo_epochs", self.ppo_epochs as f64, self.ppo_epochs > 0),
+        ];
+        match checks.into_iter().find(|(_, _, is_right)| !is_right) {
+            Some((name, found, _)) => Err(PolicyError::Range { name, found }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What an update did. Loss, entropy and gradient are those of its first step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateStats {
+    /// The loss that was descended.
+    pub loss: f64,
+    /// Mean entropy of an episode in nats, summed over its decisions.
+    pub entropy: f64,
+    /// Norm of the gradient over all parameters before clipping.
+    pub gradient_norm: f64,
+    /// Mean reward of the batch.
+    pub mean_reward: f64,
+    /// Mean of what the rewards were compared with.
+    pub baseline: f64,
+}
+
+/// A policy, its optimiser, and what the next update needs to know of the ones before.
+#[derive(Clone)]
+pub struct Learner {
+    pub(super) policy: Policy,
+    pub(super) optimiser: ModuleOptimizer,
+    pub(super) average: MovingAverage,
+    pub(super) updates: u64,
+    config: UpdateConfig,
+}
+
+impl Learner {
+    /// A learner that starts from this policy.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(policy: Policy, config: UpdateConfig) -> Result<Self, PolicyError> {
+        config.check()?;
+        let optimiser = Self::fresh_optimiser();
+        Ok(Self { policy, optimiser, average: MovingAverage::default(), updates: 0, config })
+    }
+
+    pub(super) fn fresh_optimiser() -> ModuleOptimizer {
+        // Kingma and Ba's ε; burn's default is a thousand times larger.
+        AdamConfig::new().with_epsilon(1e-8).init()
+    }
+
+    /// The policy as it stands.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Updates done so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Improves the policy from a batch that it drew: an architecture for each preference.
+    ///
+    /// `reward(j, preference)` is the reward that architecture `j` of the batch gets under any preference of it.
+    ///
+    /// # Errors
+    /// If the batch is empty or not of the policy's space, a reward is not finite, or the gradient is not: the policy
+    /// is unchanged then.
+    pub fn update(
+        &mut self,
+        architectures: &[Architecture],
+        preferences: &[Preference],
+        reward: impl Fn(usize, &Preference) -> f64,
+    ) -> Result<UpdateStats, PolicyError> {
+        self.policy.check(architectures, preferences)?;
+        let count = architectures.len();
+        if count == 0 {
+            return Err(PolicyError::EmptyBatch);
+        }
+        let rewards: Vec<f64> = (0..count).map(|index| reward(index, &preferences[index])).collect();
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / count as f64;
+        let mean_reward = mean(&rewards);
+        let baselines = match self.config.baseline {
+            Baseline::LeaveOneOut if count > 1 => leave_one_out(count, |j, i| reward(j, &preferences[i])),
+            _ => vec![self.average.or(mean_reward); count],
+        };
+        let mut advantages: Vec<f64> = rewards.iter().zip(&baselines).map(|(reward, base)| reward - base).collect();
+        if let Some(index) = advantages.iter().position(|advantage| !advantage.is_finite()) {
+            return Err(PolicyError::Reward { index, found: rewards[index] });
+        }
+        if self.config.normalise_advantages {
+            normalise(&mut advantages);
+        }
+        let batch = Batch { architectures, preferences, advantages: &advantages };
+        let (loss, entropy, gradient_norm) = self.descend(&batch)?;
+        self.average.observe(mean_reward, self.config.baseline_decay);
+        self.updates += 1;
+        Ok(UpdateStats { loss, entropy, gradient_norm, mean_reward, baseline: mean(&baselines) })
+    }
+
+    /// All steps on one batch; loss, entropy and gradient norm of the first.
+    fn descend(&mut self, batch: &Batch<'_>) -> Result<(f64, f64, f64), PolicyError> {
+        let steps = match self.config.algorithm {
+            Algorithm::Reinforce => 1,
+            Algorithm::Ppo => self.config.ppo_epochs,
+        };
+        let (mut policy, mut optimiser) = (self.policy.clone(), self.optimiser.clone());
+        let (mut old, mut first) = (None, None);
+        for _ in 0..steps {
+            let (loss, entropy, taken) = self.loss(&policy, batch, old.as_ref());
+            let gradients = GradientsParams::from_grads(loss.backward(), &policy.weights);
+            let (gradients, norm) = clip(&policy.weights, gradients, self.config.gradient_norm)?;
+            if !norm.is_finite() {
+                return Err(PolicyError::Gradient { updates: self.updates });
+            }
+            if first.is_none() {
+                let scalars = fetch(Tensor::cat(vec![loss.inner(), entropy.inner()], 0))?;
+                first = Some((f64::from(scalars[0]), f64::from(scalars[1]), norm));
+            }
+            old = old.or_else(|| Some(taken.detach()));
+            policy.weights = optimiser.step::<Weights>(self.config.learning_rate, policy.weights, gradients);
+        }
+        (self.policy, self.optimiser) = (policy, optimiser);
+        first.ok_or(PolicyError::EmptyBatch)
+    }
+
+    /// The loss `[1]`, the mean entropy of an episode `[1]`, and the log-probabilities of the choices taken,
+    /// `[decisions, batch]`; `old` are those under the policy that drew the batch.
+    pub(super) fn loss(
+        &self, policy: &Policy, batch: &Batch<'_>, old: Option<&Tensor<2>>) -> (Tensor<1>, Tensor<1>, Tensor<2>) {
+        let count = batch.architectures.len();
+        let all = policy.teacher_forced(batch.architectures, batch.preferences);
+        let taken = policy.taken(all.clone(), batch.architectures);
+        let advantages: Vec<f32> = batch.advantages.iter().map(|advantage| *advantage as f32).collect();
+        let advantages = Tensor::<2>::from_data(TensorData::new(advantages, [1, count]), &taken.device());
+        let gain = match self.config.algorithm {
+            Algorithm::Reinforce => taken.clone() * advantages,
+            Algorithm::Ppo => {
+                let old = old.cloned().unwrap_or_else(|| taken.clone().detach());
+                let ratio = (taken.clone() - old).exp();
+                let held = ratio.clone().clamp(1.0 - self.config.ppo_clip, 1.0 + self.config.ppo_clip);
+                (ratio * advantages.clone()).min_pair(held * advantages)
+            }
+        };
+        let entropy = -(all.clone().exp() * all).sum() / count as f64;
+        let bonus = self.config.entropy * self.config.entropy_decay.powf(self.updates as f64);
+        let loss = -gain.sum() / count as f64 - entropy.clone() * bonus;
+        (loss, entropy, taken)
+    }
+}
+
+/// What one update learns from.
+pub(super) struct Batch<'a> {
+    pub architectures: &'a [Architecture],
+    pub preferences: &'a [Preference],
+    pub advantages: &'a [f64],
+}

@@ -1,0 +1,97 @@
+//! Choosing a strategy by name.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Evolution, EvolutionConfig, PolicyGradient, PolicyGradientConfig, Problem, Random, RandomConfig, Strategy,
+    StrategyError,
+};
+
+/// A strategy's name and settings, as in `strategy = { name = "evolution", crossover = 0.3 }`. Every setting has a
+/// default; unknown ones are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case")]
+pub enum StrategyConfig {
+    /// Policy gradient on real evaluations.
+    PolicyGradient(PolicyGradientConfig),
+    /// Random search.
+    Random(RandomConfig),
+    /// Pareto evolution.
+    Evolution(EvolutionConfig),
+}
+
+impl StrategyConfig {
+    /// The name in files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::PolicyGradient(_) => "policy-gradient",
+            Self::Random(_) => "random",
+            Self::Evolution(_) => "evolution",
+        }
+    }
+
+    /// The strategy for a problem, all its randomness from one seed; `device` is where a policy computes.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>, StrategyError> {
+        Ok(match self {
+            Self::PolicyGradient(config) => Box::new(PolicyGradient::new(config.clone(), problem, device, seed)?),
+            Self::Random(RandomConfig {}) => Box::new(Random::new(seed)),
+            Self::Evolution(config) => Box::new(Evolution::new(config.clone(), seed)?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy;
+    use super::*;
+
+    fn read(text: &str) -> Result<StrategyConfig, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn names_and_defaults() {
+        assert_eq!(read("name = 'random'"), Ok(StrategyConfig::Random(RandomConfig {})));
+        assert_eq!(read("name = 'evolution'"), Ok(StrategyConfig::Evolution(EvolutionConfig::default())));
+        let Ok(StrategyConfig::PolicyGradient(config)) =
+            read("name = 'policy-gradient'\n[policy]\nhidden = 64\n[update]\nalgorithm = 'ppo'")
+        else {
+            panic!("not read");
+        };
+        assert_eq!(config.policy.hidden, 64);
+        // A table that is given in part keeps the defaults of that table's own type for the rest.
+        assert_eq!(config.update.algorithm, crate::policy::Algorithm::Ppo);
+    }
+
+    #[test]
+    fn unknown_settings_and_names_are_refused() {
+        for (text, expected) in [
+            ("name = 'random'\nstart = 3", "start"),
+            ("name = 'evolution'\nmutation = 0.5", "mutation"),
+            ("name = 'policy-gradient'\n[update]\nlerning_rate = 0.1", "lerning_rate"),
+            ("name = 'policy-gradient'\n[policy]\nlayers = 2", "layers"),
+            ("name = 'annealing'", "annealing"),
+            ("crossover = 0.1", "name"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn builds_what_it_names_and_round_trips() {
+        let problem = toy::problem(&[2, 2]);
+        for name in ["random", "evolution", "policy-gradient"] {
+            let config = read(&format!("name = '{name}'")).unwrap();
+            assert_eq!(config.build(1, &problem, &Device::default()).unwrap().name(), name);
+            assert_eq!(config.name(), name);
+            assert_eq!(read(&toml::to_string(&config).unwrap()), Ok(config));
+        }
+        let wrong = read("name = 'evolution'\ncrossover = 1.5").unwrap();
+        assert!(wrong.build(1, &problem, &Device::default()).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! All strategies together: repeatable, resumable, and better than chance.
+
+use burn::tensor::Device;
+
+use super::{EvolutionConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig, toy};
+use crate::history::History;
+use crate::policy::PolicyConfig;
+
+fn configs() -> [StrategyConfig; 3] {
+    let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
+    [
+        StrategyConfig::Random(RandomConfig {}),
+        StrategyConfig::Evolution(EvolutionConfig::default()),
+        StrategyConfig::PolicyGradient(PolicyGradientConfig { policy, ..PolicyGradientConfig::default() }),
+    ]
+}
+
+fn build(config: &StrategyConfig, problem: &Problem, seed: u64) -> Box<dyn Strategy> {
+    config.build(seed, problem, &Device::default()).unwrap()
+}
+
+/// Rounds of ten until that many networks are evaluated; the proposals of all rounds.
+fn search(strategy: &mut dyn Strategy, problem: &Problem, history: &mut History, until: usize) -> Vec<Vec<Proposal>> {
+    let mut rounds = Vec::new();
+    while history.evaluations().len() < until {
+        let wanted = 10.min(until - history.evaluations().len());
+        let round = strategy.ask(problem, history, wanted).unwrap();
+        let before = history.evaluations().len();
+        toy::evaluate(problem, history, &round);
+        assert_eq!(history.evaluations().len(), before + wanted, "a large space has enough unknown networks");
+        strategy.tell(problem, history, &round).unwrap();
+        rounds.push(round);
+    }
+    rounds
+}
+
+#[test]
+fn the_same_seed_proposes_the_same() {
+    let problem = toy::problem(&[5; 6]);
+    for config in configs() {
+        let run = |seed| search(&mut *build(&config, &problem, seed), &problem, &mut toy::history(&problem), 40);
+        assert_eq!(run(1), run(1), "{}", config.name());
+        assert_ne!(run(1), run(2), "{}", config.name());
+    }
+}
+
+#[test]
+fn a_restored_strategy_goes_on_as_it_would_have() {
+    let problem = toy::problem(&[5; 6]);
+    for config in configs() {
+        let mut history = toy::history(&problem);
+        let mut strategy = build(&config, &problem, 1);
+        search(&mut *strategy, &problem, &mut history, 30);
+        let state = strategy.save().unwrap();
+        let mut restored = build(&config, &problem, 99);
+        restored.restore(&state).unwrap();
+        let mut copy = history.clone();
+        let expected = search(&mut *strategy, &problem, &mut history, 70);
+        assert_eq!(search(&mut *restored, &problem, &mut copy, 70), expected, "{}", config.name());
+        let mut damaged = state.clone();
+        let middle = damaged.len() / 2;
+        damaged[middle] ^= 1;
+        assert!(restored.restore(&damaged).is_err());
+        for other in configs().iter().filter(|other| other.name() != config.name()) {
+            assert!(build(other, &problem, 1).restore(&state).is_err(), "{} took {}", other.name(), config.name());
+        }
+    }
+}
+
+#[test]
+fn evolution_and_policy_gradient_beat_random_search() {
+    let problem = toy::problem(&[5; 6]);
+    let seeds = 6;
+    let mean = |config: &StrategyConfig| {
+        let share = |seed| {
+            let mut history = toy::history(&problem);
+            search(&mut *build(config, &problem, seed), &problem, &mut history, 150);
+            history.hypervolume_share().unwrap()
+        };
+        (0..seeds).map(share).sum::<f64>() / seeds as f64
+    };
+    let [random, evolution, policy_gradient] = configs().each_ref().map(mean);
+    println!("random {random:.4}, evolution {evolution:.4}, policy gradient {policy_gradient:.4}");
+    assert!(evolution > random, "{evolution} {random}");
+    assert!(policy_gradient > random, "{policy_gradient} {random}");
+}

@@ -1,0 +1,199 @@
+//! Policy gradient on real evaluations: the method of TEA-DNN (Cai et al. 2018), conditioned on the preference.
+//!
+//! A round is drawn from the policy, one architecture for each preference drawn; once it is evaluated, the policy
+//! takes a step. It needs no model of the objectives, and many evaluations.
+
+use burn::tensor::Device;
+use child::space::Architecture;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::random::{restore_rng, save_rng};
+use super::unseen::Unseen;
+use super::{Diagnostics, Problem, Proposal, Strategy, StrategyError};
+use crate::history::History;
+use crate::policy::{Learner, Policy, PolicyConfig, UpdateConfig, open, seal};
+use crate::preference::Preference;
+use crate::reward::Reward;
+
+/// Settings of the policy gradient strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyGradientConfig {
+    /// The policy's network.
+    pub policy: PolicyConfig,
+    /// How it learns.
+    pub update: UpdateConfig,
+    /// Episodes drawn at most for each network wanted. Those that repeat known networks cost nothing and are learnt
+    /// from; where they are too many, neighbours of the drawn ones fill the round up.
+    pub draws: usize,
+}
+
+impl Default for PolicyGradientConfig {
+    fn default() -> Self {
+        let update = UpdateConfig { learning_rate: 0.01, entropy: 0.02, ..UpdateConfig::default() };
+        Self { policy: PolicyConfig::default(), update, draws: 4 }
+    }
+}
+
+/// Draws from the policy and learns from what was evaluated.
+pub struct PolicyGradient {
+    config: PolicyGradientConfig,
+    learner: Learner,
+    rng: ChaCha8Rng,
+}
+
+impl PolicyGradient {
+    /// Mutations, one on top of the other, that look for an unknown neighbour of a drawn architecture.
+    const TRIES: usize = 20;
+
+    /// A fresh policy over the problem's decisions, all from one seed.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn new(
+        config: PolicyGradientConfig,
+        problem: &Problem,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Self, StrategyError> {
+        if config.draws == 0 {
+            return Err(StrategyError::Setting { name: "draws", found: 0.0, range: "at least 1" });
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let policy =
+            config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
+        let learner = Learner::new(policy, config.update.clone())?;
+        Ok(Self { config, learner, rng })
+    }
+
+    /// The policy as it stands: it answers for any preference without another evaluation.
+    pub fn policy(&self) -> &Policy {
+        self.learner.policy()
+    }
+}
+
+impl Strategy for PolicyGradient {
+    fn name(&self) -> &'static str {
+        "policy-gradient"
+    }
+
+    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>, StrategyError> {
+        let mut unseen = Unseen::new(problem, history);
+        let mut round: Vec<Proposal> = Vec::new();
+        let mut fresh = 0;
+        for _ in 0..self.config.draws {
+            // Only as many as are missing, or the round would hold more unknown networks than were asked for.
+            let preferences: Vec<_> =
+                (fresh..count).map(|_| Preference::sample(&mut self.rng, problem.objectives().len())).collect();
+            for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
+                fresh += usize::from(unseen.take(&episode.architecture)?);
+                round.push(Proposal { architecture: episode.architecture, preference: Some(episode.preference) });
+            }
+        }
+        let drawn: Vec<Architecture> = round.iter().map(|proposal| proposal.architecture.clone()).collect();
+        let mut tries = 0;
+        while fresh < count && !drawn.is_empty() && tries < Self::TRIES * count {
+            let mut neighbour = drawn[self.rng.random_range(0..drawn.len())].clone();
+            for _ in 0..Self::TRIES {
+                tries += 1;
+                neighbour = unseen.mutate(&neighbour, &mut self.rng);
+                if unseen.take(&neighbour)? {
+                    fresh += 1;
+                    // Not drawn by the policy, so not to be learnt from.
+                    round.push(Proposal { architecture: neighbour, preference: None });
+                    break;
+                }
+            }
+        }
+        let rest = unseen.random(count - fresh, &mut self.rng)?;
+        round.extend(rest.into_iter().map(|architecture| Proposal { architecture, preference: None }));
+        Ok(round)
+    }
+
+    fn tell(
+        &mut self,
+        problem: &Problem,
+        history: &History,
+        round: &[Proposal],
+    ) -> Result<Diagnostics, StrategyError> {
+        let reward = Reward::fit(problem.reward(), history);
+        let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
+        for proposal in round {
+            let known = history.known(&problem.key(&proposal.architecture)?);
+            if let (Some(preference), Some(evaluation)) = (&proposal.preference, known) {
+                architectures.push(proposal.architecture.clone());
+                preferences.push(preference.clone());
+                judged.push(reward.judge(evaluation));
+            }
+        }
+        let mut diagnostics = Diagnostics::of_round(problem, round);
+        if architectures.is_empty() {
+            return Ok(diagnostics);
+        }
+        let stats =
+            self.learner.update(&architectures, &preferences, |index, preference| judged[index].under(preference))?;
+        diagnostics.scalars = vec![
+            ("loss", stats.loss),
+            ("entropy", stats.entropy),
+            ("gradient_norm", stats.gradient_norm),
+            ("mean_reward", stats.mean_reward),
+            ("baseline", stats.baseline),
+            ("episodes", architectures.len() as f64),
+        ];
+        Ok(diagnostics)
+    }
+
+    fn save(&self) -> Result<Vec<u8>, StrategyError> {
+        Ok(seal(self.name(), &[&self.learner.save()?, &save_rng(&self.rng)?]))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), StrategyError> {
+        let [learner, rng] = open(self.name(), state)?;
+        let rng = restore_rng(rng)?;
+        self.learner.restore(learner)?;
+        self.rng = rng;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::toy;
+    use super::*;
+
+    fn small() -> PolicyGradientConfig {
+        let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
+        PolicyGradientConfig { policy, ..PolicyGradientConfig::default() }
+    }
+
+    #[test]
+    fn ends_where_everything_is_known_but_still_learns() {
+        let problem = toy::problem(&[2, 3, 2]);
+        let mut history = toy::history(&problem);
+        let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
+        for expected in [5, 5, 2, 0, 0] {
+            let before = history.evaluations().len();
+            let round = strategy.ask(&problem, &history, 5).unwrap();
+            toy::evaluate(&problem, &mut history, &round);
+            assert_eq!(history.evaluations().len() - before, expected);
+            let updates = strategy.learner.updates();
+            let diagnostics = strategy.tell(&problem, &history, &round).unwrap();
+            assert_eq!(strategy.learner.updates(), updates + 1);
+            assert!(diagnostics.scalars.iter().all(|(_, value)| value.is_finite()));
+            let counted: u64 = diagnostics.choices[1].1.iter().sum();
+            assert_eq!((diagnostics.choices[1].1.len(), counted), (3, round.len() as u64));
+        }
+    }
+
+    #[test]
+    fn proposals_that_were_never_evaluated_are_passed_over() {
+        let problem = toy::problem(&[5; 6]);
+        let history = toy::history(&problem);
+        let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
+        let round = strategy.ask(&problem, &history, 5).unwrap();
+        let diagnostics = strategy.tell(&problem, &history, &round).unwrap();
+        assert!(diagnostics.scalars.is_empty() && strategy.learner.updates() == 0);
+    }
+}

@@ -1,0 +1,96 @@
+//! A problem with a formula for its objectives, for tests.
+
+use std::sync::Arc;
+
+use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
+use child::space::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+
+use super::{Problem, Proposal};
+use crate::history::{Evaluation, History, Status};
+use crate::objective::{Bounds, Objective, Objectives};
+use crate::reward::RewardConfig;
+
+/// The key of a network by number.
+pub(crate) fn key(network: usize) -> CanonicalKey {
+    format!("{network:032x}").parse().unwrap()
+}
+
+/// An evaluation of a network by number.
+pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) -> Evaluation {
+    let architecture = Architecture::new([network]);
+    Evaluation { number, architecture, key: key(network), values, status: Status::Ok }
+}
+
+/// A chain of convolutions whose widths are the choices: every architecture is another network.
+struct Chain(Vec<Decision>);
+
+impl SearchSpace for Chain {
+    fn name(&self) -> &'static str {
+        "chain"
+    }
+
+    fn decisions(&self) -> &[Decision] {
+        &self.0
+    }
+
+    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+        self.check(architecture)?;
+        Ok(format!("{:?}", architecture.choices()))
+    }
+
+    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
+        Err(TextError::new(text, 0, "the toy space reads no text"))
+    }
+
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+        self.check(architecture)?;
+        let (mut graph, mut layer) = GraphBuilder::new(input)?;
+        for choice in architecture.choices() {
+            layer = graph.conv(layer, Conv::same(1 + choice, 1, 1))?;
+        }
+        Ok(graph.classifier(layer, classes)?)
+    }
+}
+
+/// A problem of error, time and energy over decisions with these numbers of choices. Everything keeps its bounds,
+/// which fix the reference of the hypervolume.
+pub(crate) fn problem(counts: &[usize]) -> Problem {
+    let choices = |count: &usize| (0..*count).map(|choice| choice.to_string()).collect::<Vec<_>>();
+    let decisions = counts.iter().enumerate().map(|(index, count)| Decision::new(format!("d{index}"), choices(count)));
+    let objectives = Objectives::new([Objective::Error, Objective::Time, Objective::Energy]).unwrap();
+    let bounds = Bounds::new([(Objective::Time, 20.0), (Objective::Energy, 30.0)]).unwrap();
+    let space = Arc::new(Chain(decisions.collect()));
+    Problem::new(space, Shape::new(1, 1, 1), 2, objectives, bounds, RewardConfig::default()).unwrap()
+}
+
+/// An empty history of the problem.
+pub(crate) fn history(problem: &Problem) -> History {
+    History::new(problem.objectives().clone(), problem.bounds().clone())
+}
+
+/// Error, time in ms and energy in mJ: choices are taken for the operations none, skip, 1×1, 3×3 and pooling of a
+/// cell, which help one another along it.
+pub(crate) fn objectives(architecture: &Architecture) -> [f64; 3] {
+    const GAIN: [f64; 5] = [0.0, 0.3, 0.6, 1.0, 0.2];
+    const TIME: [f64; 5] = [0.0, 0.05, 0.5, 2.5, 1.5];
+    const ENERGY: [f64; 5] = [0.0, 0.2, 1.5, 4.0, 0.5];
+    let choices = architecture.choices();
+    let sum = |table: [f64; 5]| choices.iter().map(|choice| table[*choice % 5]).sum::<f64>();
+    let count = choices.len() as f64;
+    let synergy = choices.windows(2).filter(|pair| pair[0] != pair[1] && GAIN[pair[0] % 5] * GAIN[pair[1] % 5] > 0.1);
+    let quality = (0.7 * sum(GAIN) + 0.6 * synergy.count() as f64) / count;
+    [0.05 + 0.85 * (-2.0 * quality).exp(), 1.0 + 6.0 / count * sum(TIME), 1.0 + 6.0 / count * sum(ENERGY)]
+}
+
+/// Evaluates what the history does not know of a round.
+pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Proposal]) {
+    for proposal in round {
+        let key = problem.key(&proposal.architecture).unwrap();
+        if history.known(&key).is_none() {
+            let number = history.evaluations().len() as u64;
+            let values = objectives(&proposal.architecture).map(Some).to_vec();
+            let architecture = proposal.architecture.clone();
+            history.push(Evaluation { number, architecture, key, values, status: Status::Ok }).unwrap();
+        }
+    }
+}

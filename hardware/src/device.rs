@@ -1,0 +1,238 @@
+//! What can measure a model.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::measurement::{InvalidMeasurement, Measurement};
+use crate::model::Model;
+
+/// Something that can run a model and tell how long one inference takes.
+///
+/// The smallest one that works:
+///
+/// ```
+/// use hardware::{
+///     Conditions, Description, Device, DeviceError, Latency, Measurement, Model, Plan,
+/// };
+///
+/// /// A device that needs one millisecond for every mebibyte of model file.
+/// struct Imaginary;
+///
+/// impl Device for Imaginary {
+///     fn describe(&mut self) -> Result<Description, DeviceError> {
+///         Ok(Description::new("imaginary", "one millisecond a mebibyte"))
+///     }
+///
+///     fn measure(&mut self, model: &Model, _plan: &Plan) -> Result<Measurement, DeviceError> {
+///         let failed = |reason: String| DeviceError::Failed {
+///             device: "imaginary".to_owned(),
+///             architecture: model.architecture.clone(),
+///             reason,
+///         };
+///         let file = std::fs::metadata(&model.path).map_err(|error| failed(error.to_string()))?;
+///         let mean_ms = file.len() as f64 / 1_048_576.0;
+///         let measurement = Measurement {
+///             latency: Latency::from_mean(mean_ms, None),
+///             energy: None,
+///             conditions: Conditions::default(),
+///             warnings: Vec::new(),
+///         };
+///         Ok(measurement.validated()?)
+///     }
+///
+///     fn shares_machine(&self) -> bool {
+///         false
+///     }
+/// }
+///
+/// let mut device: Box<dyn Device> = Box::new(Imaginary);
+/// assert_eq!(device.describe()?.label(), "imaginary one millisecond a mebibyte");
+/// # Ok::<(), DeviceError>(())
+/// ```
+pub trait Device: Send {
+    /// What the device is, as found by asking it: the board, its software, its settings. Called
+    /// once before a search, so that a device which is not there is noticed then.
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot be reached.
+    fn describe(&mut self) -> Result<Description, DeviceError>;
+
+    /// Runs `model` as `plan` says. Blocks until done; a device measures one model at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the device is gone ([`DeviceError::is_fatal`]) or this one model cannot be measured.
+    fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError>;
+
+    /// Whether measuring competes with training on this machine, so that the two have to take
+    /// turns: true for the machine itself, false for a board on the network or a log.
+    fn shares_machine(&self) -> bool;
+}
+
+/// How long and how precisely to measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// How long the model runs before the first timed run. The timed runs together last at least
+    /// as long, so that what disturbs a machine now and then is not missed by a short look.
+    pub warm_up: Duration,
+    /// When timed runs end even if the mean is not known as well as wanted.
+    pub time_limit: Duration,
+    /// Fewest timed runs within the time limit.
+    pub min_runs: u32,
+    /// Wanted half-width of the mean's 95 % confidence interval relative to the mean: 0.02 is
+    /// ±2 %.
+    pub confidence_interval: f64,
+}
+
+impl Default for Plan {
+    /// 0.1 s of warm-up, then at least 20 runs until the mean is known to ±2 %, or 3 s.
+    fn default() -> Self {
+        Self {
+            warm_up: Duration::from_millis(100),
+            time_limit: Duration::from_secs(3),
+            min_runs: 20,
+            confidence_interval: 0.02,
+        }
+    }
+}
+
+/// What a device is: enough to tell in a year's time what a number was measured on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Kind of device as an experiment file names it: `host`, `replay`.
+    pub kind: String,
+    /// Which one of its kind: the processor's, board's, or log's name.
+    pub name: String,
+    /// What else its numbers depend on, as name and value, in the order worth reading.
+    pub details: Vec<(String, String)>,
+}
+
+impl Description {
+    /// A description without details.
+    pub fn new(kind: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { kind: kind.into(), name: name.into(), details: Vec::new() }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.details.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// All of it in one line, for the `device` column of the journal:
+    /// `host AMD EPYC (threads 1; cores 2)`.
+    pub fn label(&self) -> String {
+        let mut label = format!("{} {}", self.kind, self.name);
+        if !self.details.is_empty() {
+            let details: Vec<String> = self.details.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            label.push_str(&format!(" ({})", details.join("; ")));
+        }
+        label.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Why a device gave no measurement.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The device does not answer.
+    #[error("the device {device} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which device.
+        device: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// The device cannot be used as its settings ask.
+    #[error("the device {device} cannot be used as set: {problem}")]
+    Settings {
+        /// Which device.
+        device: String,
+        /// The setting, what is wrong with it, and what to do.
+        problem: String,
+    },
+    /// The device answers, but does not accept the model.
+    #[error("the device {device} refuses the model of {architecture}: {reason}")]
+    Refused {
+        /// Which device.
+        device: String,
+        /// The model's architecture.
+        architecture: String,
+        /// What the device said.
+        reason: String,
+    },
+    /// The model was accepted, but running it failed.
+    #[error("the device {device} failed to measure {architecture}: {reason}")]
+    Failed {
+        /// Which device.
+        device: String,
+        /// The model's architecture.
+        architecture: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The replayed log has no row for the architecture.
+    #[error(
+        "the log {log} has no row for {architecture}: replay only a search space that the log \
+         covers",
+        log = log.display()
+    )]
+    NotInLog {
+        /// The log.
+        log: PathBuf,
+        /// The architecture looked for.
+        architecture: String,
+    },
+    /// The replayed log has a row for the architecture, but no time in it.
+    #[error(
+        "{log}:{line}: the row of {architecture} has no time: it was not measured there",
+        log = log.display()
+    )]
+    NotMeasured {
+        /// The log.
+        log: PathBuf,
+        /// The row's line, the header being line 1.
+        line: u64,
+        /// The architecture looked for.
+        architecture: String,
+    },
+    /// The device gave numbers that no measurement can have.
+    #[error("the device gave an impossible measurement: {0}")]
+    Invalid(#[from] InvalidMeasurement),
+}
+
+impl DeviceError {
+    /// Whether the next model would fail for the same reason: the device is gone, or set so that
+    /// it can never work. Any other error costs the one evaluation only.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Settings { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_one_line_with_every_detail() {
+        let description = Description::new("host", "AMD EPYC  9000\n").with("threads", 1).with("runtime", "tract\n1");
+        assert_eq!(description.label(), "host AMD EPYC 9000 (threads 1; runtime tract 1)");
+    }
+
+    #[test]
+    fn a_lost_device_is_fatal_and_a_refused_model_is_not() {
+        let lost = DeviceError::Unreachable { device: "board".to_owned(), reason: "no route to host".to_owned() };
+        let refused = DeviceError::Refused {
+            device: "board".to_owned(),
+            architecture: "a".to_owned(),
+            reason: "unknown operator".to_owned(),
+        };
+        assert!(lost.is_fatal());
+        assert!(!refused.is_fatal());
+    }
+}

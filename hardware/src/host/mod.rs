@@ -1,0 +1,198 @@
+//! This machine as a device: inference in-process with tract.
+//!
+//! The model runs on threads of its own, each bound to a core where the operating system allows.
+//! Every run is timed by itself; the mean is over all of them, outliers included, because a user
+//! of the model meets those too. Runs end when the 95 % confidence interval of the mean is as
+//! narrow as the [`Plan`] wants. The interval is that of batch means, since successive runs are
+//! not independent. There is no meter here: energy is absent.
+
+mod inference;
+mod machine;
+mod stopwatch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use core_affinity::CoreId;
+use tract_onnx::prelude::multithread::Executor;
+
+pub use inference::{Inference, InferenceError};
+
+use crate::device::{Description, Device, DeviceError, Plan};
+use crate::measurement::{Conditions, Latency, Measurement};
+use crate::model::Model;
+use crate::warning::Warning;
+
+/// Kind of this device in experiment files and logs.
+const KIND: &str = "host";
+
+/// Version of the inference engine: times of two versions are not comparable.
+const RUNTIME: &str = "tract 0.23.9";
+
+/// Settings of [`Host`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostOptions {
+    /// Number of threads one inference runs on; 1 gives the steadiest times.
+    pub threads: usize,
+    /// What to call this machine in logs; the processor's name where absent.
+    pub name: Option<String>,
+}
+
+impl Default for HostOptions {
+    fn default() -> Self {
+        Self { threads: 1, name: None }
+    }
+}
+
+/// The machine this program runs on.
+#[derive(Debug)]
+pub struct Host {
+    name: String,
+    threads: usize,
+    /// The cores this program may use, as many as the machine has at most.
+    cores: usize,
+    /// One core a thread; empty where the operating system names none.
+    pinned_to: Vec<CoreId>,
+}
+
+impl Host {
+    /// A device for this machine.
+    ///
+    /// # Errors
+    ///
+    /// When the number of threads is zero or above the number of cores this program may use: more
+    /// threads than cores would time the scheduler.
+    pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
+        let HostOptions { threads, name } = options;
+        let name = name.or_else(machine::processor).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+        let mut ids = core_affinity::get_core_ids().unwrap_or_default();
+        let cores = if ids.is_empty() { thread::available_parallelism().map_or(1, usize::from) } else { ids.len() };
+        if threads == 0 || threads > cores {
+            return Err(DeviceError::Settings {
+                device: format!("{KIND} {name}"),
+                problem: format!(
+                    "threads is {threads}, but this program may use {cores} core(s): choose 1 to \
+                     {cores}"
+                ),
+            });
+        }
+        // Operating systems prefer the first cores for interrupts and for their own work.
+        let pinned_to = ids.split_off(ids.len().saturating_sub(threads));
+        Ok(Self { name, threads, cores, pinned_to })
+    }
+
+    /// Measures on the calling thread, which is the one that gets pinned.
+    fn measure_here(&self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+        let refused = |error: InferenceError| DeviceError::Refused {
+            device: self.label(),
+            architecture: model.architecture.clone(),
+            reason: error.to_string(),
+        };
+        let failed = |error: InferenceError| DeviceError::Failed {
+            device: self.label(),
+            architecture: model.architecture.clone(),
+            reason: error.to_string(),
+        };
+        let pinned = Arc::new(AtomicBool::new(true));
+        pin(self.pinned_to.first(), &pinned);
+        let executor = self.executor(&pinned)?;
+        let mut inference = Inference::load_on(&model.path, executor).map_err(refused)?;
+        inference.expect_input_shape(&model.input_shape).map_err(refused)?;
+
+        let core = self.pinned_to.first().map(|core| core.id);
+        let temperature_before_c = machine::temperature_c();
+        let clock_before_mhz = core.and_then(machine::clock_mhz);
+        let samples_ms = stopwatch::time(&mut inference, plan).map_err(failed)?;
+        let conditions = Conditions {
+            temperature_before_c,
+            clock_before_mhz,
+            temperature_after_c: machine::temperature_c(),
+            clock_after_mhz: core.and_then(machine::clock_mhz),
+        };
+        let mut warnings = stopwatch::doubts(&samples_ms, plan);
+        if !pinned.load(Ordering::Relaxed) {
+            warnings.push(Warning::NotPinned);
+        }
+        let measurement =
+            Measurement { latency: Latency::from_samples(&samples_ms)?, energy: None, conditions, warnings };
+        Ok(measurement.validated()?)
+    }
+
+    /// What tract computes on: the calling thread alone, or a pool of pinned threads.
+    fn executor(&self, pinned: &Arc<AtomicBool>) -> Result<Executor, DeviceError> {
+        if self.threads == 1 {
+            return Ok(Executor::SingleThread);
+        }
+        let cores = self.pinned_to.clone();
+        let pinned = Arc::clone(pinned);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|index| format!("inference {index}"))
+            .start_handler(move |index| pin(cores.get(index), &pinned))
+            .build();
+        match pool {
+            Ok(pool) => Ok(Executor::MultiThread(Arc::new(pool))),
+            Err(error) => Err(DeviceError::Settings {
+                device: self.label(),
+                problem: format!("{} threads cannot be started: {error}", self.threads),
+            }),
+        }
+    }
+
+    fn label(&self) -> String {
+        format!("{KIND} {}", self.name)
+    }
+}
+
+impl Device for Host {
+    fn describe(&mut self) -> Result<Description, DeviceError> {
+        Ok(Description::new(KIND, &self.name)
+            .with("threads", self.threads)
+            .with("cores", self.cores)
+            .with("runtime", RUNTIME))
+    }
+
+    fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+        // A thread that ends takes its affinity with it; the caller's stays as it was.
+        let measured = thread::scope(|scope| {
+            thread::Builder::new()
+                .name("inference".to_owned())
+                .spawn_scoped(scope, || self.measure_here(model, plan))
+                .map(|thread| thread.join())
+        });
+        let failed = |reason: String| DeviceError::Failed {
+            device: self.label(),
+            architecture: model.architecture.clone(),
+            reason,
+        };
+        match measured {
+            Ok(Ok(result)) => result,
+            // A model that trips an assertion in the engine costs itself, not the search.
+            Ok(Err(panic)) => Err(failed(format!("the inference engine panicked: {}", panic_message(panic.as_ref())))),
+            Err(error) => Err(failed(format!("no thread could be started: {error}"))),
+        }
+    }
+
+    fn shares_machine(&self) -> bool {
+        true
+    }
+}
+
+/// Binds the calling thread to `core`, and notes where that did not work.
+fn pin(core: Option<&CoreId>, pinned: &AtomicBool) {
+    if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
+        pinned.store(false, Ordering::Relaxed);
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Time and energy of one model on one device.
+//!
+//! A [`Model`] is an ONNX file and its input shape. A [`Device`] measures it as a [`Plan`] says
+//! and gives a [`Measurement`]: latency in milliseconds, energy per inference in millijoules, and
+//! warnings where the numbers deserve doubt. What was not measured is absent, never zero.
+//!
+//! | device | what it is |
+//! |---|---|
+//! | [`host::Host`] | this machine, in-process |
+//! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
+//!
+//! [`log`] is the journal that measurements are written to, and which [`replay`] reads.
+//!
+//! ```no_run
+//! use hardware::{Device, Model, Plan, host::{Host, HostOptions}};
+//!
+//! let model = Model::load("one convolution", "model.onnx", [1, 3, 32, 32])?;
+//! let mut device = Host::new(HostOptions::default())?;
+//! let measurement = device.measure(&model, &Plan::default())?;
+//! println!("{:.3} ms", measurement.latency.mean_ms);
+//! for warning in &measurement.warnings {
+//!     println!("warning: {warning}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod cells;
+pub mod device;
+pub mod host;
+pub mod log;
+pub mod measurement;
+pub mod model;
+pub mod replay;
+mod statistics;
+pub mod warning;
+
+pub use cells::Location;
+pub use device::{Description, Device, DeviceError, Plan};
+pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement};
+pub use model::{Model, ModelError};
+pub use warning::Warning;

@@ -1,0 +1,260 @@
+//! What a device measured.
+
+use thiserror::Error;
+
+use crate::statistics;
+use crate::warning::Warning;
+
+/// Latency and energy of one inference of one model on one device. What was not measured is
+/// absent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// Time of one inference.
+    pub latency: Latency,
+    /// Energy of one inference; `None` where no meter was at hand.
+    pub energy: Option<Energy>,
+    /// State of the device around the measurement.
+    pub conditions: Conditions,
+    /// Reasons to doubt the numbers.
+    pub warnings: Vec<Warning>,
+}
+
+/// Time of one inference, in milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency {
+    /// Arithmetic mean over all runs, outliers included.
+    pub mean_ms: f64,
+    /// Sample standard deviation (n − 1) of single runs.
+    pub std_ms: Option<f64>,
+    /// The fastest run.
+    pub min_ms: Option<f64>,
+    /// Median.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Number of timed runs.
+    pub runs: Option<u64>,
+}
+
+/// Energy of one inference and the power it was had from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Energy {
+    /// Energy per inference, in mJ.
+    pub per_inference_mj: f64,
+    /// Standard deviation of the energy per inference, in mJ.
+    pub std_mj: Option<f64>,
+    /// Power of the idle device, in mW.
+    pub idle_power_mw: Option<f64>,
+    /// Mean power while the model ran, in mW.
+    pub mean_power_mw: Option<f64>,
+    /// Number of power samples that were integrated.
+    pub power_samples: Option<u64>,
+    /// How it was had: the meter, the rail, the log.
+    pub source: String,
+}
+
+/// State of a device right before and right after the timed runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conditions {
+    /// Temperature before, in °C.
+    pub temperature_before_c: Option<f64>,
+    /// Temperature after, in °C.
+    pub temperature_after_c: Option<f64>,
+    /// Clock before, in MHz.
+    pub clock_before_mhz: Option<f64>,
+    /// Clock after, in MHz.
+    pub clock_after_mhz: Option<f64>,
+}
+
+/// A number that no measurement can have.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum InvalidMeasurement {
+    /// There was nothing to take the mean of.
+    #[error("no run was timed")]
+    NoRuns,
+    /// A value is not finite, or has a sign it cannot have.
+    #[error("{quantity} is {value}; it must be a finite number{bound}")]
+    Value {
+        /// Which value, with its unit.
+        quantity: &'static str,
+        /// What it was.
+        value: f64,
+        /// What it must be beside finite.
+        bound: &'static str,
+    },
+}
+
+impl Measurement {
+    /// The measurement itself if every number in it is one that can be measured. Every
+    /// [`Device`](crate::Device) passes what it gives through here, so that nobody behind it has
+    /// to check again.
+    ///
+    /// # Errors
+    ///
+    /// Names the first value that is not finite, is negative, or (a latency) is zero.
+    pub fn validated(self) -> Result<Self, InvalidMeasurement> {
+        let latency = &self.latency;
+        positive("mean latency (ms)", Some(latency.mean_ms))?;
+        not_negative("standard deviation of the latency (ms)", latency.std_ms)?;
+        positive("fastest run (ms)", latency.min_ms)?;
+        positive("median latency (ms)", latency.p50_ms)?;
+        positive("95th percentile of the latency (ms)", latency.p95_ms)?;
+        positive("99th percentile of the latency (ms)", latency.p99_ms)?;
+        if let Some(energy) = &self.energy {
+            not_negative("energy per inference (mJ)", Some(energy.per_inference_mj))?;
+            not_negative("standard deviation of the energy (mJ)", energy.std_mj)?;
+            not_negative("idle power (mW)", energy.idle_power_mw)?;
+            not_negative("mean power (mW)", energy.mean_power_mw)?;
+        }
+        let conditions = &self.conditions;
+        finite("temperature before (°C)", conditions.temperature_before_c)?;
+        finite("temperature after (°C)", conditions.temperature_after_c)?;
+        not_negative("clock before (MHz)", conditions.clock_before_mhz)?;
+        not_negative("clock after (MHz)", conditions.clock_after_mhz)?;
+        Ok(self)
+    }
+}
+
+impl Latency {
+    /// Statistics of timed runs, in milliseconds and in the order they ran.
+    ///
+    /// The mean is over all of them. The standard deviation needs two runs, the 95th percentile
+    /// twenty and the 99th a hundred: with fewer it would only repeat the slowest run.
+    ///
+    /// # Errors
+    ///
+    /// When there is no sample, and when one is not finite and positive.
+    pub fn from_samples(samples_ms: &[f64]) -> Result<Self, InvalidMeasurement> {
+        for &sample in samples_ms {
+            positive("time of one run (ms)", Some(sample))?;
+        }
+        let sorted = statistics::sorted(samples_ms);
+        let Some(&min_ms) = sorted.first() else {
+            return Err(InvalidMeasurement::NoRuns);
+        };
+        let percentile = |q: f64, runs: usize| (sorted.len() >= runs).then(|| statistics::quantile(&sorted, q));
+        Ok(Self {
+            mean_ms: statistics::mean(samples_ms),
+            std_ms: statistics::standard_deviation(samples_ms),
+            min_ms: Some(min_ms),
+            p50_ms: percentile(0.50, 1),
+            p95_ms: percentile(0.95, 20),
+            p99_ms: percentile(0.99, 100),
+            runs: Some(sorted.len() as u64),
+        })
+    }
+
+    /// A latency of which only the mean, and perhaps the standard deviation, is known.
+    pub fn from_mean(mean_ms: f64, std_ms: Option<f64>) -> Self {
+        Self { mean_ms, std_ms, min_ms: None, p50_ms: None, p95_ms: None, p99_ms: None, runs: None }
+    }
+}
+
+fn check(
+    quantity: &'static str,
+    value: Option<f64>,
+    bound: &'static str,
+    holds: fn(f64) -> bool,
+) -> Result<(), InvalidMeasurement> {
+    match value {
+        Some(value) if !(value.is_finite() && holds(value)) => {
+            Err(InvalidMeasurement::Value { quantity, value, bound })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn finite(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+    check(quantity, value, "", |_| true)
+}
+
+fn positive(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+    check(quantity, value, " above zero", |value| value > 0.0)
+}
+
+fn not_negative(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+    check(quantity, value, ", zero or above", |value| value >= 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measurement() -> Measurement {
+        Measurement {
+            latency: Latency::from_mean(2.0, Some(0.1)),
+            energy: Some(Energy {
+                per_inference_mj: 5.0,
+                std_mj: None,
+                idle_power_mw: Some(1200.0),
+                mean_power_mw: None,
+                power_samples: Some(30),
+                source: "test".to_owned(),
+            }),
+            conditions: Conditions { temperature_before_c: Some(-3.5), ..Conditions::default() },
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn statistics_of_a_known_sample() {
+        let latency = Latency::from_samples(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).unwrap();
+        assert_eq!(latency.mean_ms, 5.0);
+        assert!((latency.std_ms.unwrap() - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!(latency.min_ms, Some(2.0));
+        assert_eq!(latency.p50_ms, Some(4.5));
+        assert_eq!(latency.runs, Some(8));
+        assert_eq!((latency.p95_ms, latency.p99_ms), (None, None));
+    }
+
+    #[test]
+    fn percentiles_of_a_hundred_runs() {
+        let samples: Vec<f64> = (1..=101).rev().map(f64::from).collect();
+        let latency = Latency::from_samples(&samples).unwrap();
+        assert_eq!(latency.p50_ms, Some(51.0));
+        assert_eq!(latency.p95_ms, Some(96.0));
+        assert_eq!(latency.p99_ms, Some(100.0));
+    }
+
+    #[test]
+    fn one_run_has_no_deviation() {
+        let latency = Latency::from_samples(&[3.0]).unwrap();
+        assert_eq!((latency.mean_ms, latency.std_ms), (3.0, None));
+    }
+
+    #[test]
+    fn impossible_runs_are_refused() {
+        assert_eq!(Latency::from_samples(&[]), Err(InvalidMeasurement::NoRuns));
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Latency::from_samples(&[1.0, bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_sound_measurement_passes_and_may_be_below_freezing() {
+        assert_eq!(measurement().validated(), Ok(measurement()));
+    }
+
+    #[test]
+    fn every_broken_number_is_named() {
+        type Break = fn(&mut Measurement);
+        let broken: [(&str, Break); 4] = [
+            ("mean latency", |m| m.latency.mean_ms = 0.0),
+            ("median", |m| m.latency.p50_ms = Some(f64::NAN)),
+            ("energy per inference", |m| {
+                m.energy.as_mut().unwrap().per_inference_mj = -1.0;
+            }),
+            ("temperature after", |m| {
+                m.conditions.temperature_after_c = Some(f64::INFINITY);
+            }),
+        ];
+        for (name, break_it) in broken {
+            let mut measurement = measurement();
+            break_it(&mut measurement);
+            let error = measurement.validated().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Names and units of a log's columns.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Which column of a log holds what.
+///
+/// What is not named is looked for under the name and unit it has in the project's own
+/// [journal](crate::log), and is missing where the log has no such column. What is named must be
+/// there. In an experiment file an entry is a column's name, or a table with its unit:
+///
+/// ```toml
+/// architecture = "arch"
+/// accuracy = { column = "valid_accuracy_percent", unit = "percent" }
+/// time = { column = "latency_us", unit = "us" }
+/// objectives = { parameters = "n_params" }
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// Text of the architecture; `architecture` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<String>,
+    /// Accuracy; `accuracy` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Column<FractionUnit>>,
+    /// Error, 1 − accuracy, for a log that has that instead. Not looked for by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Column<FractionUnit>>,
+    /// Mean time of one inference; `time_ms` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Column<TimeUnit>>,
+    /// Standard deviation of the time; `time_ms_std` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_std: Option<Column<TimeUnit>>,
+    /// Energy of one inference; `energy_mj` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Column<EnergyUnit>>,
+    /// Standard deviation of the energy; `energy_mj_std` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_std: Option<Column<EnergyUnit>>,
+    /// What the row was measured on; `device` by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Further objectives by their name in the experiment, each a column of numbers that are zero
+    /// or above, in whatever unit: `parameters = "n_params"`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub objectives: BTreeMap<String, String>,
+}
+
+/// A column and the unit its numbers are in. `U` is the kind of quantity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Column<U> {
+    /// The column's name in the header.
+    pub column: String,
+    /// Its unit; that of the journal (a fraction, ms, mJ) where only a name is given.
+    pub unit: U,
+}
+
+/// Unit of an accuracy or error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FractionUnit {
+    /// 0 to 1.
+    #[default]
+    Fraction,
+    /// 0 to 100.
+    Percent,
+}
+
+/// Unit of a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeUnit {
+    /// Nanoseconds.
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    #[default]
+    Ms,
+    /// Seconds.
+    S,
+}
+
+/// Unit of an energy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergyUnit {
+    /// Microjoules.
+    Uj,
+    /// Millijoules.
+    #[default]
+    Mj,
+    /// Joules.
+    J,
+}
+
+impl FractionUnit {
+    /// The largest value in this unit.
+    pub(super) fn whole(self) -> f64 {
+        match self {
+            Self::Fraction => 1.0,
+            Self::Percent => 100.0,
+        }
+    }
+}
+
+impl TimeUnit {
+    // Divided by powers of ten, never multiplied by 0.001, which is no binary fraction: 5807 µs
+    // are then the very number that 5.807 ms reads as.
+    pub(super) fn to_ms(self, value: f64) -> f64 {
+        match self {
+            Self::Ns => value / 1e6,
+            Self::Us => value / 1e3,
+            Self::Ms => value,
+            Self::S => value * 1e3,
+        }
+    }
+}
+
+impl EnergyUnit {
+    pub(super) fn to_mj(self, value: f64) -> f64 {
+        match self {
+            Self::Uj => value / 1e3,
+            Self::Mj => value,
+            Self::J => value * 1e3,
+        }
+    }
+}
+
+impl<U: Default> Column<U> {
+    /// A column in the journal's unit.
+    pub fn named(column: impl Into<String>) -> Self {
+        Self { column: column.into(), unit: U::default() }
+    }
+}
+
+// By hand, because what serde derives for "a text or a table" answers every mistake with "did not
+// match any variant".
+impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table<U> {
+            column: String,
+            unit: Option<U>,
+        }
+
+        struct TextOrTable<U>(PhantomData<U>);
+
+        impl<'de, U: Deserialize<'de> + Default> Visitor<'de> for TextOrTable<U> {
+            type Value = Column<U>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a column's name, or { column = \"…\", unit = \"…\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Column::named(name))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let table = Table::<U>::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Column { column: table.column, unit: table.unit.unwrap_or_default() })
+            }
+        }
+
+        deserializer.deserialize_any(TextOrTable(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_a_name_or_a_table() {
+        let columns: Columns = toml::from_str(
+            r#"
+            accuracy = { column = "valid_accuracy_percent", unit = "percent" }
+            time = "latency"
+            energy = { column = "joules", unit = "j" }
+            objectives = { parameters = "n_params" }
+            "#,
+        )
+        .unwrap();
+        assert_eq!(
+            columns,
+            Columns {
+                accuracy: Some(Column { column: "valid_accuracy_percent".to_owned(), unit: FractionUnit::Percent }),
+                time: Some(Column::named("latency")),
+                energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J }),
+                objectives: [("parameters".to_owned(), "n_params".to_owned())].into(),
+                ..Columns::default()
+            }
+        );
+        let text = toml::to_string(&columns).unwrap();
+        assert_eq!(toml::from_str::<Columns>(&text).unwrap(), columns);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_what_would_be_right() {
+        let cases = [
+            ("times = \"a\"", "unknown field `times`"),
+            ("time = { column = \"a\", unit = \"mj\" }", "`ms`"),
+            ("time = { columm = \"a\" }", "unknown field `columm`"),
+            ("time = 3", "a column's name, or"),
+            ("time = { unit = \"ms\" }", "missing field `column`"),
+        ];
+        for (text, told) in cases {
+            let error = toml::from_str::<Columns>(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn units_convert_exactly() {
+        assert_eq!(TimeUnit::Us.to_ms(5807.0), 5.807);
+        assert_eq!(TimeUnit::Ns.to_ms(1.5), 1.5e-6);
+        assert_eq!(TimeUnit::S.to_ms(0.25), 250.0);
+        assert_eq!(EnergyUnit::J.to_mj(0.5), 500.0);
+        assert_eq!(EnergyUnit::Uj.to_mj(3.0), 0.003);
+        assert_eq!(87.5 / FractionUnit::Percent.whole(), 0.875);
+    }
+}

@@ -1,0 +1,291 @@
+//! The rows of a replayed log.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use csv::ByteRecord;
+
+use super::columns::Columns;
+use super::error::ReplayError;
+use super::header::{AccuracyAs, Found, Layout};
+use crate::cells::{self, Location, Rows};
+use crate::log::Status;
+
+/// What is known about one architecture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Line of the row, the header being line 1.
+    pub line: u64,
+    /// Text of the architecture, as normalised.
+    pub architecture: String,
+    /// Accuracy as a fraction, 0 to 1.
+    pub accuracy: Option<f64>,
+    /// Mean time of one inference, in ms.
+    pub time_ms: Option<f64>,
+    /// Standard deviation of the time, in ms.
+    pub time_ms_std: Option<f64>,
+    /// Energy of one inference, in mJ.
+    pub energy_mj: Option<f64>,
+    /// Standard deviation of the energy, in mJ.
+    pub energy_mj_std: Option<f64>,
+    /// What it was measured on.
+    pub device: Option<String>,
+    /// Further objectives, in the order of [`Table::objectives`].
+    pub objectives: Vec<Option<f64>>,
+}
+
+impl Record {
+    /// Whether another row says the same of the same architecture; where it stands and on which
+    /// device is no matter.
+    fn agrees_with(&self, other: &Self) -> bool {
+        self.accuracy == other.accuracy
+            && self.time_ms == other.time_ms
+            && self.time_ms_std == other.time_ms_std
+            && self.energy_mj == other.energy_mj
+            && self.energy_mj_std == other.energy_mj_std
+            && self.objectives == other.objectives
+    }
+}
+
+/// A log of earlier measurements, one [`Record`] an architecture.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    records: Vec<Record>,
+    by_architecture: HashMap<String, usize>,
+    objectives: Vec<String>,
+    skipped: usize,
+}
+
+impl Table {
+    /// Reads a CSV file whose columns are `columns`.
+    ///
+    /// `normalise` gives the canonical text of an architecture, under which it is kept, or says
+    /// why the text is none; `&|text| Ok(text.to_owned())` takes texts as they are. An empty cell
+    /// is a missing value. Rows with a journal's `status` other than `ok` were not measured and
+    /// are [skipped](Self::skipped).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, a named column is missing, a row is torn, a cell does not
+    /// hold what its column asks, or two rows disagree about an architecture; each with file,
+    /// line, and column. A log without rows is refused too.
+    pub fn load(
+        path: &Path,
+        columns: &Columns,
+        normalise: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, ReplayError> {
+        let content = std::fs::read(path).map_err(|source| read_error(path, source))?;
+        let mut rows = Rows::new(&content);
+        let header = rows.next().map_err(|error| read_error(path, error))?;
+        let Some((line, header)) = header else {
+            return Err(empty(path, "the file is empty".to_owned()));
+        };
+        let headers = header
+            .iter()
+            .map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|problem| ReplayError::Cell { location: Location::new(path, line, "header"), problem })?;
+        let layout = Layout::new(path, headers, columns)?;
+        let mut table = Self {
+            path: path.to_owned(),
+            records: Vec::new(),
+            by_architecture: HashMap::new(),
+            objectives: layout.objectives.iter().map(|(name, _)| name.clone()).collect(),
+            skipped: 0,
+        };
+        while let Some((line, row)) = rows.next().map_err(|error| read_error(path, error))? {
+            let row = RowOf { path, line, cells: row, layout: &layout };
+            match row.record(normalise)? {
+                Some(record) => table.insert(record, &layout)?,
+                None => table.skipped += 1,
+            }
+        }
+        match (table.records.len(), table.skipped) {
+            (0, 0) => Err(empty(path, "there is no row under the header".to_owned())),
+            (0, skipped) => Err(empty(path, format!("none of its {skipped} rows has the status ok"))),
+            _ => Ok(table),
+        }
+    }
+
+    /// The row of an architecture, given its canonical text.
+    pub fn get(&self, architecture: &str) -> Option<&Record> {
+        let at = self.by_architecture.get(architecture)?;
+        self.records.get(*at)
+    }
+
+    /// All rows in the order of the file, each architecture once.
+    pub fn iter(&self) -> std::slice::Iter<'_, Record> {
+        self.records.iter()
+    }
+
+    /// Number of architectures; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a table without rows cannot be made")]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the further objectives, in alphabetical order.
+    pub fn objectives(&self) -> &[String] {
+        &self.objectives
+    }
+
+    /// Number of rows that were left out because their status is not `ok`.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// The device, where all rows name the same.
+    pub fn device(&self) -> Option<&str> {
+        let device = self.records.first()?.device.as_deref()?;
+        let same = |record: &Record| record.device.as_deref() == Some(device);
+        self.records.iter().all(same).then_some(device)
+    }
+
+    fn insert(&mut self, record: Record, layout: &Layout) -> Result<(), ReplayError> {
+        match self.by_architecture.entry(record.architecture.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(self.records.len());
+                self.records.push(record);
+                Ok(())
+            }
+            Entry::Occupied(entry) => {
+                let first = &self.records[*entry.get()];
+                if first.agrees_with(&record) {
+                    return Ok(());
+                }
+                Err(ReplayError::Duplicate {
+                    location: Location::new(&self.path, record.line, &layout.architecture.name),
+                    first_line: first.line,
+                    architecture: record.architecture,
+                })
+            }
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Table {
+    type Item = &'a Record;
+    type IntoIter = std::slice::Iter<'a, Record>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One row with what is needed to understand it.
+struct RowOf<'a> {
+    path: &'a Path,
+    line: u64,
+    cells: &'a ByteRecord,
+    layout: &'a Layout,
+}
+
+impl RowOf<'_> {
+    /// The row as a record; `None` where its status says that it was not measured.
+    fn record(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Option<Record>, ReplayError> {
+        let layout = self.layout;
+        if self.cells.len() != layout.width {
+            return Err(ReplayError::Width {
+                path: self.path.to_owned(),
+                line: self.line,
+                expected: layout.width,
+                found: self.cells.len(),
+            });
+        }
+        if let Some(status) = &layout.status
+            && self.cell(status, parse_status)? != Status::Ok
+        {
+            return Ok(None);
+        }
+        let architecture = self.cell(&layout.architecture, |cell| match cells::text(cell.trim_ascii())? {
+            "" => Err("the cell is empty; every row has an architecture".to_owned()),
+            text => normalise(text),
+        })?;
+        let device = match &layout.device {
+            Some(device) => self.cell(device, |cell| cells::text(cell.trim_ascii()).map(str::to_owned))?,
+            None => String::new(),
+        };
+        let accuracy = self.quantity(&layout.accuracy, |cell, unit| match unit {
+            AccuracyAs::Accuracy(unit) => {
+                let value = cells::between_zero_and(cell, unit.whole())?;
+                Ok(value.map(|accuracy| accuracy / unit.whole()))
+            }
+            AccuracyAs::Error(unit) => {
+                let value = cells::between_zero_and(cell, unit.whole())?;
+                Ok(value.map(|error| (unit.whole() - error) / unit.whole()))
+            }
+        })?;
+        let time_ms =
+            self.quantity(&layout.time, |cell, unit| in_range(cells::positive(cell)?, |time| unit.to_ms(time)))?;
+        let time_ms_std = self
+            .quantity(&layout.time_std, |cell, unit| in_range(cells::not_negative(cell)?, |time| unit.to_ms(time)))?;
+        let energy_mj = self
+            .quantity(&layout.energy, |cell, unit| in_range(cells::not_negative(cell)?, |energy| unit.to_mj(energy)))?;
+        let energy_mj_std = self.quantity(&layout.energy_std, |cell, unit| {
+            in_range(cells::not_negative(cell)?, |energy| unit.to_mj(energy))
+        })?;
+        let objectives = layout.objectives.iter().map(|(_, found)| self.cell(found, cells::not_negative));
+        Ok(Some(Record {
+            line: self.line,
+            architecture,
+            accuracy,
+            time_ms,
+            time_ms_std,
+            energy_mj,
+            energy_mj_std,
+            device: (!device.is_empty()).then_some(device),
+            objectives: objectives.collect::<Result<_, ReplayError>>()?,
+        }))
+    }
+
+    fn cell<T>(&self, found: &Found, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, ReplayError> {
+        parse(&self.cells[found.at]).map_err(|problem| ReplayError::Cell {
+            location: Location::new(self.path, self.line, &found.name),
+            problem,
+        })
+    }
+
+    fn quantity<U: Copy>(
+        &self,
+        found: &Option<(Found, U)>,
+        parse: impl FnOnce(&[u8], U) -> Result<Option<f64>, String>,
+    ) -> Result<Option<f64>, ReplayError> {
+        match found {
+            Some((found, unit)) => self.cell(found, |cell| parse(cell, *unit)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Converts to the project's unit; refuses what overflows there, or vanishes.
+fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f64>, String> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let converted = convert(value);
+    if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
+        return Err(format!("{value} is no value a device could have"));
+    }
+    Ok(Some(converted))
+}
+
+fn parse_status(cell: &[u8]) -> Result<Status, String> {
+    Status::from_str(cells::text(cell.trim_ascii())?)
+        .map_err(|problem| format!("{problem} (rename the column where it means something else)"))
+}
+
+fn read_error(path: &Path, error: impl Into<std::io::Error>) -> ReplayError {
+    ReplayError::Read { path: path.to_owned(), source: error.into() }
+}
+
+fn empty(path: &Path, reason: String) -> ReplayError {
+    ReplayError::Empty { path: path.to_owned(), reason }
+}

@@ -1,0 +1,253 @@
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::*;
+use crate::log::{Row, Status, Writer};
+
+fn as_it_is(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+fn load_with(text: &str, columns: &Columns) -> Result<Table, ReplayError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.csv");
+    std::fs::write(&path, text).unwrap();
+    Table::load(&path, columns, &as_it_is)
+}
+
+fn load(text: &str) -> Result<Table, ReplayError> {
+    load_with(text, &Columns::default())
+}
+
+fn refusal(text: &str) -> String {
+    load(text).unwrap_err().to_string()
+}
+
+fn model(architecture: &str) -> Model {
+    Model {
+        architecture: architecture.to_owned(),
+        path: PathBuf::from("model.onnx"),
+        input_shape: [1, 3, 32, 32],
+        sha256: String::new(),
+    }
+}
+
+#[test]
+fn the_own_journal_needs_no_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measurements.csv");
+    let mut writer = Writer::create(&path).unwrap().with_sync(true);
+    writer
+        .write(&Row {
+            accuracy: Some(0.875),
+            time_ms: Some(2.5),
+            time_ms_std: Some(0.125),
+            energy_mj: Some(7.25),
+            device: Some("host here".to_owned()),
+            message: Some("said, \"so\"".to_owned()),
+            ..Row::new(0, "a", Status::Ok)
+        })
+        .unwrap();
+    for (evaluation, status) in [(1, Status::Bounded), (2, Status::Failed), (3, Status::Diverged)] {
+        writer.write(&Row::new(evaluation, "b", status)).unwrap();
+    }
+    let table = Table::load(&path, &Columns::default(), &as_it_is).unwrap();
+    assert_eq!((table.len(), table.skipped()), (1, 3));
+    assert_eq!(
+        table.get("a"),
+        Some(&Record {
+            line: 2,
+            architecture: "a".to_owned(),
+            accuracy: Some(0.875),
+            time_ms: Some(2.5),
+            time_ms_std: Some(0.125),
+            energy_mj: Some(7.25),
+            energy_mj_std: None,
+            device: Some("host here".to_owned()),
+            objectives: Vec::new(),
+        })
+    );
+    assert_eq!(table.device(), Some("host here"));
+    assert_eq!(table.get("b"), None);
+}
+
+#[test]
+fn foreign_units_are_converted() {
+    let columns: Columns = toml::from_str(
+        r#"
+        architecture = "net"
+        error = { column = "top1 error", unit = "percent" }
+        time = { column = "us", unit = "us" }
+        time_std = { column = "sd", unit = "ns" }
+        energy = { column = "joule", unit = "j" }
+        objectives = { parameters = "n", macs = "m" }
+        "#,
+    )
+    .unwrap();
+    let text = "net,top1 error,us,sd,joule,n,m,accuracy\nx,12.5,2500,5000,0.25,1e6,,junk\n";
+    let table = load_with(text, &columns).unwrap();
+    let record = table.get("x").unwrap();
+    assert_eq!(record.accuracy, Some(0.875));
+    assert_eq!((record.time_ms, record.time_ms_std), (Some(2.5), Some(0.005)));
+    assert_eq!(record.energy_mj, Some(250.0));
+    assert_eq!(table.objectives(), ["macs", "parameters"]);
+    assert_eq!(record.objectives, [None, Some(1e6)]);
+}
+
+#[test]
+fn rows_keep_the_order_of_the_file_and_empty_cells_are_missing() {
+    let table = load("architecture,accuracy,time_ms\nz,0.5,\na,,1.5\n").unwrap();
+    let seen: Vec<_> =
+        table.iter().map(|record| (record.architecture.as_str(), record.accuracy, record.time_ms)).collect();
+    assert_eq!(seen, [("z", Some(0.5), None), ("a", None, Some(1.5))]);
+}
+
+#[test]
+fn cells_are_refused_with_file_line_and_column() {
+    let cases = [
+        ("x,high,1,1", "accuracy", "is not a number"),
+        ("x,nan,1,1", "accuracy", "finite"),
+        ("x,1.5,1,1", "accuracy", "between 0 and 1"),
+        ("x,-0.5,1,1", "accuracy", "between 0 and 1"),
+        ("x,0.5,0,1", "time_ms", "above zero"),
+        ("x,0.5,-2,1", "time_ms", "above zero"),
+        ("x,0.5,inf,1", "time_ms", "finite"),
+        ("x,0.5,1,-1", "energy_mj", "negative"),
+        (",0.5,1,1", "architecture", "empty"),
+    ];
+    for (row, column, problem) in cases {
+        let text = format!("architecture,accuracy,time_ms,energy_mj\ngood,0.5,1,1\n{row}\n");
+        let error = refusal(&text);
+        let place = format!("log.csv:3: column {column:?}");
+        assert!(error.contains(&place) && error.contains(problem), "{row}: {error}");
+    }
+}
+
+#[test]
+fn percent_beyond_a_hundred_and_vanishing_times_are_refused() {
+    let columns: Columns = toml::from_str(
+        r#"
+        accuracy = { column = "accuracy", unit = "percent" }
+        time = { column = "ns", unit = "ns" }
+        "#,
+    )
+    .unwrap();
+    let refusal = |row| {
+        let text = format!("architecture,accuracy,ns\n{row}\n");
+        load_with(&text, &columns).unwrap_err().to_string()
+    };
+    assert!(refusal("x,101,5").contains("between 0 and 100"));
+    assert!(refusal("x,50,1e-320").contains("no value a device could have"));
+}
+
+#[test]
+fn a_missing_column_is_told_with_the_nearest_one() {
+    let columns: Columns = toml::from_str("accuracy = \"test_acuracy\"").unwrap();
+    let error = load_with("architecture,test_accuracy,time_ms\nx,0.5,1\n", &columns).unwrap_err().to_string();
+    assert!(error.contains("no column \"test_acuracy\""), "{error}");
+    assert!(error.contains("did you mean \"test_accuracy\"?"), "{error}");
+    assert!(error.contains("architecture, test_accuracy, time_ms"), "{error}");
+    let error = refusal("arch,accuracy\nx,0.5\n");
+    assert!(error.contains("did you mean \"arch\"?"), "{error}");
+}
+
+#[test]
+fn headers_that_do_not_say_enough_are_refused() {
+    assert!(refusal("architecture,colour\nx,red\n").contains("no column holds an accuracy"));
+    assert!(refusal("architecture,time_ms,time_ms\nx,1,2\n").contains("2 columns are called"));
+    let columns: Columns = toml::from_str("accuracy = \"a\"\nerror = \"b\"").unwrap();
+    let error = load_with("architecture,a,b\nx,0.5,0.5\n", &columns).unwrap_err();
+    assert!(matches!(error, ReplayError::AccuracyAndError { .. }), "{error}");
+}
+
+#[test]
+fn a_log_without_rows_is_refused() {
+    assert!(refusal("").contains("the file is empty"));
+    assert!(refusal("architecture,time_ms\n").contains("no row under the header"));
+    let journal = "architecture,time_ms,status\na,1,failed\nb,2,bounded\n";
+    assert!(refusal(journal).contains("none of its 2 rows"));
+}
+
+#[test]
+fn an_unknown_status_is_refused() {
+    let error = refusal("architecture,time_ms,status\na,1,fine\n");
+    assert!(error.contains("log.csv:2: column \"status\""), "{error}");
+}
+
+#[test]
+fn torn_rows_are_refused_with_their_line() {
+    for row in ["b", "b,1,2"] {
+        let error = refusal(&format!("architecture,time_ms\na,1\n\n{row}"));
+        assert!(error.contains("log.csv:4: the row has"), "{error}");
+    }
+}
+
+#[test]
+fn duplicates_may_agree_but_not_differ() {
+    let table = load("architecture,time_ms,device\na,1,x\na,1.0,y\n").unwrap();
+    assert_eq!(table.len(), 1);
+    assert_eq!(table.device(), Some("x"));
+    let error = refusal("architecture,time_ms\na,1\nb,2\na,1.5\n");
+    assert!(error.contains("log.csv:4: column \"architecture\""), "{error}");
+    assert!(error.contains("also in line 2"), "{error}");
+}
+
+#[test]
+fn architectures_are_normalised_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.csv");
+    std::fs::write(&path, "architecture,time_ms\n A,1\nb,2\nc?,3\n").unwrap();
+    let lower = |text: &str| match text.contains('?') {
+        true => Err(format!("{text:?} is no network")),
+        false => Ok(text.to_lowercase()),
+    };
+    let error = Table::load(&path, &Columns::default(), &lower).unwrap_err().to_string();
+    assert!(error.contains("log.csv:4: column \"architecture\": \"c?\" is no"), "{error}");
+    std::fs::write(&path, "architecture,time_ms\n A,1\na,1\nb,2\n").unwrap();
+    let table = Table::load(&path, &Columns::default(), &lower).unwrap();
+    assert_eq!(table.len(), 2);
+    assert_eq!(table.get("a").unwrap().line, 2);
+}
+
+#[test]
+fn replay_is_a_device() {
+    let table = load("architecture,time_ms,energy_mj,device\na,1.5,4,tx2\nb,,3,tx2\n").unwrap();
+    let mut replay = Replay::new(Arc::new(table));
+    assert!(!replay.shares_machine());
+    let label = replay.describe().unwrap().label();
+    assert_eq!(label, "replay log.csv (rows 2; measured on tx2)");
+
+    let measurement = replay.measure(&model("a"), &Plan::default()).unwrap();
+    assert_eq!(measurement.latency, Latency::from_mean(1.5, None));
+    let energy = measurement.energy.unwrap();
+    assert_eq!(energy.per_inference_mj, 4.0);
+    assert!(energy.source.ends_with("log.csv:2"), "{}", energy.source);
+
+    let error = replay.measure(&model("b"), &Plan::default()).unwrap_err();
+    assert!(matches!(error, DeviceError::NotMeasured { line: 3, .. }), "{error}");
+    let error = replay.measure(&model("c"), &Plan::default()).unwrap_err();
+    assert!(matches!(error, DeviceError::NotInLog { .. }), "{error}");
+    assert!(!error.is_fatal());
+}
+
+#[test]
+fn a_published_benchmark_is_read() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/nb201_tx2_cifar10.csv"));
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+        return;
+    }
+    let columns: Columns =
+        toml::from_str(r#"accuracy = { column = "valid_accuracy_percent", unit = "percent" }"#).unwrap();
+    let started = Instant::now();
+    let table = Table::load(path, &columns, &as_it_is).unwrap();
+    println!("{} rows were read in {:?}", table.len(), started.elapsed());
+    assert_eq!((table.len(), table.skipped()), (15_625, 0));
+    let record = table
+        .get("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|")
+        .unwrap();
+    assert_eq!(record.line, 3);
+    assert_eq!(record.accuracy, Some(90.39 / 100.0));
+    assert_eq!(record.time_ms, Some(6.547689));
+    assert_eq!(record.energy_mj, Some(29.997148));
+}

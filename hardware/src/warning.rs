@@ -1,0 +1,112 @@
+//! What a reader of a measurement should know before trusting it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A doubt about a measurement. Its text says what to do next; nothing is corrected silently.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Some runs took far longer or shorter than the others, and move the mean by more than the
+    /// precision that was asked for. They are part of the mean.
+    Outliers {
+        /// How many runs.
+        outliers: usize,
+        /// Out of how many.
+        runs: usize,
+        /// Mean of all runs, in ms.
+        mean_ms: f64,
+        /// Mean of the others, in ms.
+        mean_of_others_ms: f64,
+    },
+    /// The first timed run took far longer than the others.
+    SlowFirstRun {
+        /// The first run, in ms.
+        first_ms: f64,
+        /// The median of all runs, in ms.
+        median_ms: f64,
+    },
+    /// The time limit came before the mean was known as precisely as the plan wanted.
+    WideInterval {
+        /// Half-width of the 95 % confidence interval relative to the mean; `None` where there
+        /// were too few runs to tell.
+        reached: Option<f64>,
+        /// What the plan wanted.
+        wanted: f64,
+        /// How many runs there were time for.
+        runs: usize,
+        /// The plan's time limit.
+        time_limit: Duration,
+    },
+    /// The operating system did not let the measuring thread be bound to a core.
+    NotPinned,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outliers { outliers, runs, mean_ms, mean_of_others_ms } => write!(
+                f,
+                "{outliers} of {runs} runs are outliers (more than ten robust standard deviations \
+                 from the median). They are part of the mean, {}; without them it is {}. \
+                 Something else was at work: close other programs, let nothing train beside the \
+                 measurement, and measure again",
+                time(*mean_ms),
+                time(*mean_of_others_ms)
+            ),
+            Self::SlowFirstRun { first_ms, median_ms } => write!(
+                f,
+                "the first timed run took {}, the median {}: the warm-up was too short. Make it \
+                 longer and measure again",
+                time(*first_ms),
+                time(*median_ms)
+            ),
+            Self::WideInterval { reached: Some(reached), wanted, runs, time_limit } => write!(
+                f,
+                "the mean is known to ±{:.1} % instead of ±{:.1} % (95 % confidence) after {runs} \
+                 runs in the time limit of {} s. Make the limit longer, or the machine quieter",
+                reached * 100.0,
+                wanted * 100.0,
+                time_limit.as_secs_f64()
+            ),
+            Self::WideInterval { reached: None, wanted, runs, time_limit } => write!(
+                f,
+                "there was time for {runs} runs only in the limit of {} s: too few to tell how \
+                 well the mean is known (wanted: ±{:.1} %). Make the limit longer",
+                time_limit.as_secs_f64(),
+                wanted * 100.0
+            ),
+            Self::NotPinned => write!(
+                f,
+                "the measuring thread could not be bound to a core, so the scheduler may move it. \
+                 Leave other cores idle, or run where thread affinity is allowed"
+            ),
+        }
+    }
+}
+
+/// A time in the unit that is read most easily.
+fn time(ms: f64) -> String {
+    if ms < 0.1 { format!("{:.3} µs", ms * 1e3) } else { format!("{ms:.3} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_interval_is_told_in_per_cent() {
+        let warning =
+            Warning::WideInterval { reached: Some(0.0534), wanted: 0.02, runs: 17, time_limit: Duration::from_secs(3) };
+        let text = warning.to_string();
+        assert!(text.contains("±5.3 % instead of ±2.0 %"), "{text}");
+        assert!(text.contains("17 runs in the time limit of 3 s"), "{text}");
+    }
+
+    #[test]
+    fn outliers_are_counted_and_their_weight_is_told() {
+        let text = Warning::Outliers { outliers: 2, runs: 40, mean_ms: 0.25, mean_of_others_ms: 0.0625 }.to_string();
+        assert!(text.starts_with("2 of 40 runs"), "{text}");
+        assert!(text.contains("the mean, 0.250 ms; without them it is 62.500 µs"), "{text}");
+    }
+}
