@@ -21,8 +21,10 @@ const TIMED: usize = 31;
 
 fn main() -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let decisions: Vec<_> = (0..DECISIONS).map(|index| Decision::new(index.to_string(), ["a", "b", "c", "d", "e"])).collect();
-    let policy = PolicyConfig { hidden: 100, ..PolicyConfig::default() }.init(&decisions, 3, &Device::default(), &mut rng)?;
+    let decisions: Vec<_> =
+        (0..DECISIONS).map(|index| Decision::new(index.to_string(), ["a", "b", "c", "d", "e"])).collect();
+    let policy =
+        PolicyConfig { hidden: 100, ..PolicyConfig::default() }.init(&decisions, 3, &Device::default(), &mut rng)?;
     let mut learner = Learner::new(policy, UpdateConfig::default())?;
     let mut times_ms = Vec::with_capacity(TIMED);
     for round in 0..WARM_UP + TIMED {

@@ -258,7 +258,9 @@ impl From<Bounds> for BTreeMap<Objective, f64> {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum BoundsError {
     /// Not a positive number, or an error above 1.
-    #[error("the bound on `{objective}` is {found}: it must be positive and finite, and for `error` a fraction up to 1")]
+    #[error(
+        "the bound on `{objective}` is {found}: it must be positive and finite, and for `error` a fraction up to 1"
+    )]
     Value {
         /// What is bounded.
         objective: Objective,

@@ -1,7 +1,7 @@
 //! Preferences over the objectives.
 
-use rand_chacha::ChaCha8Rng;
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
 use serde::{Deserialize, Serialize};
 

@@ -71,6 +71,11 @@ pub trait Device: Send {
     /// Whether measuring competes with training on this machine, so that the two have to take
     /// turns: true for the machine itself, false for a board on the network or a log.
     fn shares_machine(&self) -> bool;
+
+    /// Whether its measurements carry energy.
+    fn measures_energy(&self) -> bool {
+        false
+    }
 }
 
 /// How long and how precisely to measure.

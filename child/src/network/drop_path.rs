@@ -37,7 +37,8 @@ impl DropPath {
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use super::*;
     use burn::tensor::Device;

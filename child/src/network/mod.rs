@@ -130,10 +130,7 @@ fn pooled(x: Tensor<4>, pool: &Pool) -> Tensor<4> {
             x,
             AvgPoolOptions::new(kernel).with_stride(stride).with_padding(padding).with_count_include_pad(false),
         ),
-        PoolKind::Max => max_pool2d(
-            x,
-            MaxPoolOptions::new(kernel).with_stride(stride).with_padding(padding),
-        ),
+        PoolKind::Max => max_pool2d(x, MaxPoolOptions::new(kernel).with_stride(stride).with_padding(padding)),
     }
 }
 

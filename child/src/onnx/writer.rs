@@ -31,10 +31,7 @@ pub(super) fn model(network: &Network, architecture: &str, options: Options) -> 
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(proto),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
-        metadata_props: vec![StringStringEntryProto {
-            key: "architecture".to_owned(),
-            value: architecture.to_owned(),
-        }],
+        metadata_props: vec![StringStringEntryProto { key: "architecture".to_owned(), value: architecture.to_owned() }],
     }
 }
 

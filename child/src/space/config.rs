@@ -23,6 +23,12 @@ pub enum SpaceConfig {
     Mobile(MobileSettings),
 }
 
+impl Default for SpaceConfig {
+    fn default() -> Self {
+        Self::NasBench201(NasBench201Settings::default())
+    }
+}
+
 impl SpaceConfig {
     /// The space.
     ///

@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::data::Augmentation;
 
 /// Settings of a training run; every one has a default, which suits a quick look at a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
+    /// What computes it.
+    pub backend: Backend,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images a step.
@@ -29,6 +32,7 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
+            backend: Backend::default(),
             epochs: 12,
             batch_size: 64,
             learning_rate: 0.1,
@@ -60,9 +64,19 @@ impl TrainingConfig {
         let rules = [
             ("epochs", self.epochs as f64, self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size >= 2, "at least 2, for batch norm"),
-            ("learning_rate", self.learning_rate, self.learning_rate > 0.0 && self.learning_rate.is_finite(), "above 0"),
+            (
+                "learning_rate",
+                self.learning_rate,
+                self.learning_rate > 0.0 && self.learning_rate.is_finite(),
+                "above 0",
+            ),
             ("momentum", self.momentum, share(self.momentum), "at least 0 and below 1"),
-            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0 && self.weight_decay.is_finite(), "at least 0"),
+            (
+                "weight_decay",
+                self.weight_decay,
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "at least 0",
+            ),
             ("label_smoothing", self.label_smoothing, share(self.label_smoothing), "at least 0 and below 1"),
             ("drop_path", self.drop_path, share(self.drop_path), "at least 0 and below 1"),
         ];

@@ -31,7 +31,8 @@ pub fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
     logits.chunks(classes.max(1)).zip(labels).filter(|pair| right(*pair)).count()
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use super::*;
     use burn::tensor::Device;

@@ -11,8 +11,8 @@ pub use schedule::CosineSchedule;
 use std::ops::ControlFlow;
 
 use burn::module::Module;
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
@@ -69,66 +69,82 @@ pub enum TrainError {
     },
 }
 
-/// Trains a network on the training images and validates it on those held out: stochastic gradient descent with
-/// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and whatever else `config` names.
-///
-/// Everything random comes from `rng`, so that the same network, data and seed give the same result.
-/// `observe` is told of every epoch, and may stop the training.
-///
-/// # Errors
-/// If the loss is not finite, or `observe` breaks off.
-pub fn train(
-    network: Network,
-    data: &Splits,
-    normalisation: &Normalisation,
-    config: &TrainingConfig,
-    device: &Device,
-    validation: Validation,
-    rng: &mut ChaCha8Rng,
-    observe: &mut dyn FnMut(&EpochReport) -> ControlFlow<()>,
-) -> Result<Trained, TrainError> {
-    let device = device.clone().autodiff();
-    let mut network = network.map_weights(|weights| weights.to_device(&device).train());
-    let mut optimiser = SgdConfig::new()
-        .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
-        // burn dampens by default, which PyTorch and the benchmarks' recipes do not.
-        .with_momentum(Some(MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(true)))
-        .init();
-    let mut drop_path = (config.drop_path > 0.0).then(|| DropPath::new(0.0, ChaCha8Rng::from_rng(rng)));
-    let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
-    let schedule = CosineSchedule::new(config.learning_rate, config.epochs * steps_per_epoch);
-    let mut step = 0;
-    let mut accuracy = None;
-    for epoch in 1..=config.epochs {
-        if let Some(drop_path) = &mut drop_path {
-            drop_path.set_probability(config.drop_path * epoch as f64 / config.epochs as f64);
+/// What children are trained on, how, and where: the same for all of a search.
+#[derive(Debug, Clone, Copy)]
+pub struct Trainer<'a> {
+    /// Training and validation images.
+    pub data: &'a Splits,
+    /// What brings them to mean 0 and deviation 1.
+    pub normalisation: &'a Normalisation,
+    /// The recipe.
+    pub config: &'a TrainingConfig,
+    /// Where it is computed.
+    pub device: &'a Device,
+    /// When the validation images are looked at.
+    pub validation: Validation,
+}
+
+impl Trainer<'_> {
+    /// Trains a network on the training images and validates it on those held out: stochastic gradient descent with
+    /// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and whatever else the recipe names.
+    ///
+    /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
+    /// `observe` is told of every epoch, and may stop the training.
+    ///
+    /// # Errors
+    /// If the loss is not finite, or `observe` breaks off.
+    pub fn train(
+        &self,
+        network: Network,
+        rng: &mut ChaCha8Rng,
+        observe: &mut dyn FnMut(&EpochReport) -> ControlFlow<()>,
+    ) -> Result<Trained, TrainError> {
+        let Self { data, normalisation, config, .. } = *self;
+        let device = self.device.clone().autodiff();
+        let mut network = network.map_weights(|weights| weights.to_device(&device).train());
+        let mut optimiser = SgdConfig::new()
+            .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
+            // burn dampens by default, which PyTorch and the benchmarks' recipes do not.
+            .with_momentum(Some(
+                MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(true),
+            ))
+            .init();
+        let mut drop_path = (config.drop_path > 0.0).then(|| DropPath::new(0.0, ChaCha8Rng::from_rng(rng)));
+        let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
+        let schedule = CosineSchedule::new(config.learning_rate, config.epochs * steps_per_epoch);
+        let mut step = 0;
+        let mut accuracy = None;
+        for epoch in 1..=config.epochs {
+            if let Some(drop_path) = &mut drop_path {
+                drop_path.set_probability(config.drop_path * epoch as f64 / config.epochs as f64);
+            }
+            let mut total: Option<Tensor<1>> = None;
+            for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
+                let labels = batch.labels.clone();
+                let logits = network.forward(images(batch, &device), drop_path.as_mut());
+                let loss = cross_entropy(logits, &labels, config.label_smoothing);
+                let gradients = GradientsParams::from_grads(loss.backward(), network.weights());
+                let seen = loss.detach();
+                // Summed on the device: fetching every loss would make a GPU wait for each step.
+                total = Some(total.map_or(seen.clone(), |total| total + seen));
+                network = network.map_weights(|weights| optimiser.step(schedule.at(step), weights, gradients));
+                step += 1;
+            }
+            let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { epoch });
+            }
+            let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
+            accuracy = validated.then(|| evaluate(&network.valid(), &data.validation, normalisation));
+            let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
+            if observe(&report).is_break() && epoch < config.epochs {
+                return Err(TrainError::Stopped { epoch });
+            }
         }
-        let mut total: Option<Tensor<1>> = None;
-        for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
-            let labels = batch.labels.clone();
-            let logits = network.forward(images(batch, &device), drop_path.as_mut());
-            let loss = cross_entropy(logits, &labels, config.label_smoothing);
-            let gradients = GradientsParams::from_grads(loss.backward(), network.weights());
-            let seen = loss.detach();
-            // Summed on the device: fetching every loss would make a GPU wait for each step.
-            total = Some(total.map_or(seen.clone(), |total| total + seen));
-            network = network.map_weights(|weights| optimiser.step(schedule.at(step), weights, gradients));
-            step += 1;
-        }
-        let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { epoch });
-        }
-        let validated = validation == Validation::EveryEpoch || epoch == config.epochs;
-        accuracy = validated.then(|| evaluate(&network.valid(), &data.validation, normalisation));
-        let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
-        if observe(&report).is_break() && epoch < config.epochs {
-            return Err(TrainError::Stopped { epoch });
-        }
+        let network = network.valid();
+        let accuracy = accuracy.unwrap_or_else(|| evaluate(&network, &data.validation, normalisation));
+        Ok(Trained { network, accuracy })
     }
-    let network = network.valid();
-    let accuracy = accuracy.unwrap_or_else(|| evaluate(&network, &data.validation, normalisation));
-    Ok(Trained { network, accuracy })
 }
 
 /// Share of a split's images that a network in evaluation mode classifies right, in `[0, 1]`.
@@ -152,5 +168,6 @@ fn images(batch: Batch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.images, shape), device)
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;

@@ -41,8 +41,8 @@ fn run(config: &TrainingConfig, seed: u64) -> Result<(Trained, Vec<EpochReport>)
         ControlFlow::Continue(())
     };
     let validation = Validation::EveryEpoch;
-    let trained =
-        train(network, &splits, &normalisation, config, &device, validation, &mut rng, &mut observe)?;
+    let trainer = Trainer { data: &splits, normalisation: &normalisation, config, device: &device, validation };
+    let trained = trainer.train(network, &mut rng, &mut observe)?;
     Ok((trained, reports))
 }
 
@@ -91,7 +91,9 @@ fn the_observer_can_stop() {
     let network = Network::init(Arc::new(small_network(&splits)), &device, &mut rng);
     let config = TrainingConfig { epochs: 5, ..TrainingConfig::default() };
     let mut observe = |_: &EpochReport| ControlFlow::Break(());
-    let stopped =
-        train(network, &splits, &normalisation, &config, &device, Validation::AtEnd, &mut rng, &mut observe);
+    let validation = Validation::AtEnd;
+    let trainer =
+        Trainer { data: &splits, normalisation: &normalisation, config: &config, device: &device, validation };
+    let stopped = trainer.train(network, &mut rng, &mut observe);
     assert_eq!(stopped.unwrap_err(), TrainError::Stopped { epoch: 1 });
 }

@@ -68,17 +68,15 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str, name: &str, overrides: &[St
 /// # Errors
 /// If the file cannot be read, or as [`parse`].
 pub(super) fn read<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T, ConfigError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     parse(&text, &path.display().to_string(), overrides)
 }
 
 /// Lays `a.b.c=value` over a table. The value is TOML; what is not TOML is a string, so that no quotes are needed.
 fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
     let wrong = |reason: String| ConfigError::Override { text: text.to_owned(), reason };
-    let (key, value) = text.split_once('=').ok_or_else(|| {
-        wrong("expected KEY=VALUE, such as search.evaluations=200".to_owned())
-    })?;
+    let (key, value) =
+        text.split_once('=').ok_or_else(|| wrong("expected KEY=VALUE, such as search.evaluations=200".to_owned()))?;
     let value = format!("value = {value}")
         .parse::<Table>()
         .ok()

@@ -6,7 +6,7 @@ mod load;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{DeviceConfig, DeviceKind, ExportConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+pub use sections::{DeviceConfig, ExportConfig, HostConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +31,9 @@ pub struct Experiment {
     pub reward: RewardConfig,
     /// What is searched.
     pub space: SpaceConfig,
+    /// What every network takes and gives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<InputConfig>,
     /// What children are trained on.
     pub data: DataConfig,
     /// How children are trained.
@@ -53,6 +56,7 @@ impl Default for Experiment {
             strategy: StrategyConfig::default(),
             reward: RewardConfig::default(),
             space: SpaceConfig::default(),
+            input: None,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
             measuring: MeasuringConfig::default(),
@@ -80,7 +84,15 @@ impl Experiment {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn quickstart(overrides: &[String]) -> Result<Self, ConfigError> {
-        load::parse::<Self>(QUICKSTART, "experiments/quickstart.toml", overrides)?.checked()
+        Self::parse(QUICKSTART, "experiments/quickstart.toml", overrides)
+    }
+
+    /// Reads the text of an experiment; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        load::parse::<Self>(text, name, overrides)?.checked()
     }
 
     /// The experiment as a file that reads back to it.
@@ -110,3 +122,6 @@ impl Experiment {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use child::graph::Shape;
 use child::onnx;
 use hardware::Plan;
 use hardware::replay::Columns;
@@ -43,6 +44,31 @@ impl Default for SearchConfig {
             trainers: 1,
             trainer_threads: 1,
         }
+    }
+}
+
+/// `[input]`: what every network takes and gives. Where children are trained, the data set says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    /// Channels, height and width of an image.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Default for InputConfig {
+    /// CIFAR-10's, as in the published benchmarks.
+    fn default() -> Self {
+        Self { shape: [3, 32, 32], classes: 10 }
+    }
+}
+
+impl InputConfig {
+    /// Shape of an image.
+    pub fn shape(&self) -> Shape {
+        let [channels, height, width] = self.shape;
+        Shape::new(channels, height, width)
     }
 }
 
@@ -97,28 +123,32 @@ impl MeasuringConfig {
     }
 }
 
-/// `[devices.NAME]`: something that measures.
+/// `[devices.NAME]`: something that measures, of one of these kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeviceConfig {
-    /// What it is.
-    pub kind: DeviceKind,
-    /// Threads of one inference, for the host.
-    pub threads: usize,
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum DeviceConfig {
+    /// This machine.
+    Host(HostConfig),
 }
 
 impl Default for DeviceConfig {
     fn default() -> Self {
-        Self { kind: DeviceKind::Host, threads: 1 }
+        Self::Host(HostConfig::default())
     }
 }
 
-/// Kinds of devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceKind {
-    /// This machine.
-    Host,
+/// Settings of `kind = "host"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostConfig {
+    /// Threads of one inference.
+    pub threads: usize,
+}
+
+impl Default for HostConfig {
+    fn default() -> Self {
+        Self { threads: 1 }
+    }
 }
 
 /// `[export]`: how ONNX files are written.

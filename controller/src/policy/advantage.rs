@@ -71,7 +71,8 @@ mod tests {
     /// A bandit with three arms: the gradient's estimate with the baseline must average to the true one.
     #[test]
     fn leaving_one_out_is_unbiased_and_quieter() {
-        let (probabilities, rewards) = ([0.2, 0.5, 0.3], [1.0, 3.0, 10.0]);
+        // What all rewards have in common is what a baseline takes away.
+        let (probabilities, rewards) = ([0.2, 0.5, 0.3], [21.0, 23.0, 30.0]);
         let mean_reward: f64 = probabilities.iter().zip(rewards).map(|(p, r)| p * r).sum();
         // Derivative of the mean reward by the first logit of a softmax: p₀ (r₀ − mean).
         let truth = probabilities[0] * (rewards[0] - mean_reward);

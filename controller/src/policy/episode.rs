@@ -37,7 +37,8 @@ impl Policy {
     /// As [`sample`](Self::sample).
     pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Episode>, PolicyError> {
         self.roll_out(preferences, |probabilities| {
-            let best = |best: usize, choice: usize| if probabilities[choice] > probabilities[best] { choice } else { best };
+            let best =
+                |best: usize, choice: usize| if probabilities[choice] > probabilities[best] { choice } else { best };
             (0..probabilities.len()).fold(0, best)
         })
     }
@@ -131,7 +132,7 @@ fn draw(probabilities: &[f64], share: f64) -> usize {
 /// A tensor's numbers in row-major order.
 pub(super) fn fetch<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, PolicyError> {
     let data = tensor.try_into_data().map_err(|error| PolicyError::Device { reason: format!("{error:?}") })?;
-    data.into_vec().map_err(|error| PolicyError::Device { reason: format!("{error:?}") })
+    data.try_into_vec().map_err(|error| PolicyError::Device { reason: format!("{error:?}") })
 }
 
 #[cfg(test)]

@@ -202,9 +202,8 @@ impl Weights {
     fn init(config: &PolicyConfig, layout: &Layout, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let (hidden, embedding, decisions) = (config.hidden, config.embedding, layout.choices.len());
         let bound = 1.0 / (hidden as f32).sqrt();
-        let mut uniform = |bound: f32, count: usize| -> Vec<f32> {
-            (0..count).map(|_| rng.random_range(-bound..=bound)).collect()
-        };
+        let mut uniform =
+            |bound: f32, count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-bound..=bound)).collect() };
         let mut bias = vec![0.0; 4 * hidden];
         bias[hidden..2 * hidden].fill(1.0);
         Self {
@@ -282,8 +281,8 @@ impl Policy {
             Some(memory) => (memory.hidden, Some(memory.cell)),
             None => (empty(), None),
         };
-        let gates = Tensor::cat(vec![input, last_hidden], 1).matmul(self.weights.gates.val())
-            + self.weights.gates_bias.val();
+        let gates =
+            Tensor::cat(vec![input, last_hidden], 1).matmul(self.weights.gates.val()) + self.weights.gates_bias.val();
         let opened = sigmoid(gates.clone().narrow(1, 0, 3 * hidden));
         let candidate = gates.narrow(1, 3 * hidden, hidden).tanh();
         let taken = opened.clone().narrow(1, 0, hidden) * candidate;

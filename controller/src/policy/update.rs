@@ -56,7 +56,7 @@ impl Default for UpdateConfig {
             baseline: Baseline::default(),
             baseline_decay: 0.95,
             normalise_advantages: true,
-            learning_rate: 5e-3,
+            learning_rate: 0.02,
             entropy: 0.05,
             entropy_decay: 0.99,
             gradient_norm: 1.0,
@@ -208,7 +208,11 @@ impl Learner {
     /// The loss `[1]`, the mean entropy of an episode `[1]`, and the log-probabilities of the choices taken,
     /// `[decisions, batch]`; `old` are those under the policy that drew the batch.
     pub(super) fn loss(
-        &self, policy: &Policy, batch: &Batch<'_>, old: Option<&Tensor<2>>) -> (Tensor<1>, Tensor<1>, Tensor<2>) {
+        &self,
+        policy: &Policy,
+        batch: &Batch<'_>,
+        old: Option<&Tensor<2>>,
+    ) -> (Tensor<1>, Tensor<1>, Tensor<2>) {
         let count = batch.architectures.len();
         let all = policy.teacher_forced(batch.architectures, batch.preferences);
         let taken = policy.taken(all.clone(), batch.architectures);

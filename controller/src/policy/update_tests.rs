@@ -66,8 +66,7 @@ fn gradients_agree_with_central_differences() {
         let architectures: Vec<_> = learner.policy().sample(&preferences, &mut rng).unwrap();
         let architectures: Vec<_> = architectures.into_iter().map(|episode| episode.architecture).collect();
         let advantages = [1.5, -0.7, 0.3, -1.2, 0.9, -0.8];
-        let batch =
-            Batch { architectures: &architectures, preferences: &preferences, advantages: &advantages };
+        let batch = Batch { architectures: &architectures, preferences: &preferences, advantages: &advantages };
         // For PPO, the batch is taken to come from a policy a little way off, so that some ratios are clipped.
         let other = policy(&counts, 3, 2, 9);
         let all = other.teacher_forced(&architectures, &preferences);

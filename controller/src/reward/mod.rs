@@ -301,12 +301,9 @@ mod tests {
         let mut failed = toy::evaluation(0, 0, vec![None, None, None]);
         failed.status = Status::Diverged;
         history.push(failed).unwrap();
-        for scalarisation in [
-            Scalarisation::Linear,
-            Scalarisation::WeightedProduct,
-            Scalarisation::Absolute,
-            Scalarisation::Chebyshev,
-        ] {
+        for scalarisation in
+            [Scalarisation::Linear, Scalarisation::WeightedProduct, Scalarisation::Absolute, Scalarisation::Chebyshev]
+        {
             let reward = Reward::fit(&with(scalarisation), &history);
             assert!(reward.of(&history.evaluations()[0], &Preference::uniform(3)).is_finite());
         }

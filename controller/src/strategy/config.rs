@@ -21,6 +21,13 @@ pub enum StrategyConfig {
     Evolution(EvolutionConfig),
 }
 
+/// Pareto evolution: of the strategies here the one that needs the fewest evaluations.
+impl Default for StrategyConfig {
+    fn default() -> Self {
+        Self::Evolution(EvolutionConfig::default())
+    }
+}
+
 impl StrategyConfig {
     /// The name in files.
     pub fn name(&self) -> &'static str {
@@ -48,6 +55,7 @@ impl StrategyConfig {
 mod tests {
     use super::super::toy;
     use super::*;
+    use crate::policy::{Algorithm, PolicyConfig, UpdateConfig};
 
     fn read(text: &str) -> Result<StrategyConfig, String> {
         toml::from_str(text).map_err(|error| error.to_string())
@@ -63,8 +71,11 @@ mod tests {
             panic!("not read");
         };
         assert_eq!(config.policy.hidden, 64);
-        // A table that is given in part keeps the defaults of that table's own type for the rest.
-        assert_eq!(config.update.algorithm, crate::policy::Algorithm::Ppo);
+        // A table given in part must not change the settings that it leaves out.
+        let default = PolicyGradientConfig::default();
+        let update = UpdateConfig { algorithm: Algorithm::Ppo, ..default.update };
+        assert_eq!(config.update, update);
+        assert_eq!(config.policy, PolicyConfig { hidden: 64, ..default.policy });
     }
 
     #[test]

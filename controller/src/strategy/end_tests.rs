@@ -69,18 +69,19 @@ fn a_restored_strategy_goes_on_as_it_would_have() {
 
 #[test]
 fn evolution_and_policy_gradient_beat_random_search() {
-    let problem = toy::problem(&[5; 6]);
-    let seeds = 6;
+    let problem = toy::problem(&[5; 12]);
+    // The defaults were chosen with other seeds than these.
+    let seeds: Vec<u64> = (100..108).collect();
     let mean = |config: &StrategyConfig| {
         let share = |seed| {
             let mut history = toy::history(&problem);
-            search(&mut *build(config, &problem, seed), &problem, &mut history, 150);
+            search(&mut *build(config, &problem, seed), &problem, &mut history, 200);
             history.hypervolume_share().unwrap()
         };
-        (0..seeds).map(share).sum::<f64>() / seeds as f64
+        seeds.iter().copied().map(share).sum::<f64>() / seeds.len() as f64
     };
     let [random, evolution, policy_gradient] = configs().each_ref().map(mean);
-    println!("random {random:.4}, evolution {evolution:.4}, policy gradient {policy_gradient:.4}");
-    assert!(evolution > random, "{evolution} {random}");
-    assert!(policy_gradient > random, "{policy_gradient} {random}");
+    // The means of eight runs scatter by about 0.005.
+    assert!(evolution > random + 0.01, "evolution {evolution}, random {random}");
+    assert!(policy_gradient > random + 0.01, "policy gradient {policy_gradient}, random {random}");
 }

@@ -85,12 +85,7 @@ pub trait Strategy: Send {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    fn tell(
-        &mut self,
-        problem: &Problem,
-        history: &History,
-        round: &[Proposal],
-    ) -> Result<Diagnostics, StrategyError>;
+    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics, StrategyError>;
 
     /// Everything that the next rounds hang on, generator included.
     ///

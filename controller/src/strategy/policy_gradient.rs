@@ -32,8 +32,7 @@ pub struct PolicyGradientConfig {
 
 impl Default for PolicyGradientConfig {
     fn default() -> Self {
-        let update = UpdateConfig { learning_rate: 0.01, entropy: 0.02, ..UpdateConfig::default() };
-        Self { policy: PolicyConfig::default(), update, draws: 4 }
+        Self { policy: PolicyConfig::default(), update: UpdateConfig::default(), draws: 4 }
     }
 }
 
@@ -62,8 +61,7 @@ impl PolicyGradient {
             return Err(StrategyError::Setting { name: "draws", found: 0.0, range: "at least 1" });
         }
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let policy =
-            config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
+        let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
         let learner = Learner::new(policy, config.update.clone())?;
         Ok(Self { config, learner, rng })
     }
@@ -112,12 +110,7 @@ impl Strategy for PolicyGradient {
         Ok(round)
     }
 
-    fn tell(
-        &mut self,
-        problem: &Problem,
-        history: &History,
-        round: &[Proposal],
-    ) -> Result<Diagnostics, StrategyError> {
+    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics, StrategyError> {
         let reward = Reward::fit(problem.reward(), history);
         let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for proposal in round {

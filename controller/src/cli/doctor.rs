@@ -1,0 +1,79 @@
+//! `controller doctor`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::options::{Overrides, read};
+use crate::config::{DeviceConfig, Experiment};
+use crate::evaluate::{Replayed, TrainingSet, open_device};
+
+/// Check what an experiment needs: devices, backend, data. Says what to do about what is missing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  controller doctor experiments/cifar10.toml")]
+pub(super) struct Doctor {
+    /// Experiment file; without one, the quickstart.
+    experiment: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let experiment = read(self.experiment.as_deref(), &self.overrides.all())?;
+        let mut checks = vec![("search space".to_owned(), space(&experiment))];
+        match &experiment.replay {
+            Some(_) => checks.push(("log".to_owned(), log(&experiment))),
+            None => {
+                checks.push((format!("backend {}", experiment.training.backend), backend(&experiment)));
+                checks.push(("data".to_owned(), data(&experiment)));
+                for (name, config) in &experiment.devices {
+                    checks.push((format!("device {name}"), device(config)));
+                }
+            }
+        }
+        let mut healthy = true;
+        for (name, result) in checks {
+            match result {
+                Ok(found) => println!("ok      {name}: {found}"),
+                Err(error) => {
+                    healthy = false;
+                    println!("FAILED  {name}: {error:#}");
+                }
+            }
+        }
+        Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn space(experiment: &Experiment) -> anyhow::Result<String> {
+    let space = experiment.space.build()?;
+    Ok(format!("{}, {} decisions, {} architectures", space.name(), space.decisions().len(), space.size()))
+}
+
+fn log(experiment: &Experiment) -> anyhow::Result<String> {
+    let space = experiment.space.build()?;
+    let Some(replay) = &experiment.replay else { return Ok("none".to_owned()) };
+    let log = Replayed::open(replay, space.as_ref())?;
+    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().len()))
+}
+
+fn backend(experiment: &Experiment) -> anyhow::Result<String> {
+    experiment.training.backend.device()?;
+    Ok("compiled in".to_owned())
+}
+
+fn data(experiment: &Experiment) -> anyhow::Result<String> {
+    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    experiment.training.augmentation.check(data.shape)?;
+    let (train, validation) = (data.splits.train.len(), data.splits.validation.len());
+    Ok(format!("{train} training and {validation} validation images of {}, {} classes", data.shape, data.classes))
+}
+
+fn device(config: &DeviceConfig) -> anyhow::Result<String> {
+    let mut device = open_device(config)?;
+    let label = device.describe()?.label();
+    let energy = if device.measures_energy() { "measures energy" } else { "has no power meter: time only" };
+    Ok(format!("{label}; {energy}"))
+}

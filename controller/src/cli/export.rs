@@ -1,0 +1,64 @@
+//! `controller export ARCHITECTURE`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use child::network::Network;
+use child::onnx;
+use clap::Args;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::options::ExperimentOptions;
+use crate::config::{Experiment, InputConfig};
+use crate::evaluate::TrainingSet;
+
+/// Write an architecture as an ONNX file with fresh weights: what devices measure. For trained weights, see `train`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  controller export '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --to small.onnx --set export.opset=11")]
+pub(super) struct Export {
+    /// Architecture in the text form of the experiment's search space.
+    architecture: String,
+    /// File to write.
+    #[arg(long, value_name = "FILE.onnx")]
+    to: PathBuf,
+    #[command(flatten)]
+    experiment: ExperimentOptions,
+}
+
+impl Export {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let experiment = self.experiment.read()?;
+        let input = input_of(&experiment)?;
+        let network = fresh_network(&experiment, &self.architecture, input)?;
+        onnx::write(&self.to, &network, &self.architecture, experiment.export.into())?;
+        let cost = network.graph().cost();
+        println!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What an experiment's networks take and give: as it says, or as its data has it.
+///
+/// # Errors
+/// If the data is asked and cannot be loaded.
+pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
+    if let Some(input) = experiment.input {
+        return Ok(input);
+    }
+    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    Ok(InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes })
+}
+
+/// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.
+///
+/// # Errors
+/// If the text is not an architecture of the experiment's space.
+pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputConfig) -> anyhow::Result<Network> {
+    let space = experiment.space.build()?;
+    let graph = space.graph(&space.parse(text)?, input.shape(), input.classes)?.pruned();
+    let device = experiment.training.backend.device()?;
+    Ok(Network::init(Arc::new(graph), &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed)))
+}

@@ -1,0 +1,46 @@
+//! `controller front RUN`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+
+use crate::report::{Summary, front_plot, table};
+use crate::run::write_atomically;
+
+/// Show the Pareto front of a run, also of one that is going on.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  controller front runs/short
+  controller front runs/short --json
+  controller front runs/short --svg front.svg")]
+pub(super) struct Front {
+    /// Run folder.
+    run: PathBuf,
+    /// For other programs.
+    #[arg(long)]
+    json: bool,
+    /// Write the plot of the first two objectives to this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+impl Front {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let summary = Summary::read(&self.run)?;
+        if self.json {
+            println!("{}", summary.to_json()?);
+        } else {
+            print!("{}", table(&summary));
+        }
+        if let Some(path) = &self.svg {
+            let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
+            let plot = front_plot(&summary, across, up)?;
+            ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
+            let text = plot.unwrap_or_default();
+            write_atomically(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

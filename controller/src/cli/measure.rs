@@ -1,0 +1,120 @@
+//! `controller measure MODEL|ARCHITECTURE`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use child::onnx;
+use clap::Args;
+use hardware::host::Inference;
+use hardware::{Measurement, Model};
+
+use super::export::{fresh_network, input_of};
+use super::options::ExperimentOptions;
+use crate::config::{DeviceConfig, Experiment};
+use crate::evaluate::open_device;
+
+/// Measure one model or architecture on a device.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  controller measure runs/short/models/12.onnx
+  controller measure '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --device host --json")]
+pub(super) struct Measure {
+    /// An ONNX file with batch 1, or an architecture in the text form of the experiment's search space.
+    model: String,
+    /// Device by its name in the experiment [default: the only one].
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    #[command(flatten)]
+    experiment: ExperimentOptions,
+    /// For other programs.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Measure {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let experiment = self.experiment.read()?;
+        let config = self.device_of(&experiment)?;
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let path = PathBuf::from(&self.model);
+        let model = if path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
+            model_of_file(&path)?
+        } else {
+            let input = input_of(&experiment)?;
+            let network = fresh_network(&experiment, &self.model, input)?;
+            let path = scratch.path().join("model.onnx");
+            onnx::write(&path, &network, &self.model, experiment.export.into())?;
+            let [channels, height, width] = input.shape;
+            Model::load(self.model.as_str(), &path, [1, channels, height, width])?
+        };
+        let mut device = open_device(config)?;
+        let label = device.describe()?.label();
+        let measurement = device.measure(&model, &experiment.measuring.plan())?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&json(&model, &label, &measurement))?);
+        } else {
+            print(&model, &label, &measurement);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceConfig> {
+        let names = || experiment.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match &self.device {
+            Some(name) => match experiment.devices.get(name) {
+                Some(found) => Ok(found),
+                None => bail!("the experiment has no device `{name}`; it has: {}", names()),
+            },
+            None if experiment.devices.len() > 1 => bail!("choose one with --device: {}", names()),
+            None => experiment.devices.values().next().context("the experiment has no device"),
+        }
+    }
+}
+
+fn model_of_file(path: &Path) -> anyhow::Result<Model> {
+    let inference = Inference::load(path)?;
+    let &[batch, channels, height, width] = inference.input_shape() else {
+        bail!("{}: its input has the shape {:?}, not [1, C, H, W]", path.display(), inference.input_shape());
+    };
+    Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
+}
+
+fn print(model: &Model, label: &str, measurement: &Measurement) {
+    let latency = &measurement.latency;
+    println!("{}\n  on {label}", model.architecture);
+    let deviation = latency.std_ms.map_or_else(String::new, |std| format!(" ± {std:.4}"));
+    println!("  time (mean ± σ):    {:.4}{deviation} ms", latency.mean_ms);
+    if let (Some(min), Some(p50), Some(runs)) = (latency.min_ms, latency.p50_ms, latency.runs) {
+        println!("  min, median:        {min:.4}, {p50:.4} ms  ({runs} runs)");
+    }
+    if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
+        println!("  p95, p99:           {p95:.4}, {p99:.4} ms");
+    }
+    match &measurement.energy {
+        Some(energy) => println!("  energy:             {:.4} mJ ({})", energy.per_inference_mj, energy.source),
+        None => println!("  energy:             not measured: the device has no power meter"),
+    }
+    for warning in &measurement.warnings {
+        println!("  warning: {warning}");
+    }
+}
+
+fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Value {
+    let latency = &measurement.latency;
+    serde_json::json!({
+        "model": model.architecture,
+        "sha256": model.sha256,
+        "device": label,
+        "time_ms": latency.mean_ms,
+        "time_ms_std": latency.std_ms,
+        "time_ms_min": latency.min_ms,
+        "time_ms_p50": latency.p50_ms,
+        "time_ms_p95": latency.p95_ms,
+        "time_ms_p99": latency.p99_ms,
+        "time_runs": latency.runs,
+        "energy_mj": measurement.energy.as_ref().map(|energy| energy.per_inference_mj),
+        "energy_mj_std": measurement.energy.as_ref().and_then(|energy| energy.std_mj),
+        "warnings": measurement.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

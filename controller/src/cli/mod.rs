@@ -1,0 +1,68 @@
+//! The command line: one file a verb.
+
+mod doctor;
+mod export;
+mod front;
+mod measure;
+mod options;
+mod prepare;
+mod replay;
+mod run;
+mod search;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds convolutional networks that are at once accurate, fast and frugal on the board they will run on.
+///
+/// Without a verb it searches; without an experiment file it runs the quickstart: children trained on small real
+/// images, timed on this machine.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = search::EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    search: search::Search,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Search: train and measure children, and learn which to try next (the default).
+    Search(search::Search),
+    /// Search with a CSV log answering in place of training and devices.
+    Replay(replay::Replay),
+    /// Measure one model or architecture on a device.
+    Measure(measure::Measure),
+    /// Train one architecture.
+    Train(train::Train),
+    /// Write an architecture as an ONNX file with fresh weights.
+    Export(export::Export),
+    /// Show the Pareto front of a run.
+    Front(front::Front),
+    /// Check what an experiment needs: devices, backend, data.
+    Doctor(doctor::Doctor),
+}
+
+/// Exit code of a search that was interrupted, as shells use it for Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.verb.unwrap_or(Verb::Search(cli.search)) {
+        Verb::Search(verb) => verb.run(),
+        Verb::Replay(verb) => verb.run(),
+        Verb::Measure(verb) => verb.run(),
+        Verb::Train(verb) => verb.run(),
+        Verb::Export(verb) => verb.run(),
+        Verb::Front(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

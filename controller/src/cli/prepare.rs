@@ -1,0 +1,131 @@
+//! From an experiment to what a search works with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use child::space::SearchSpace;
+use hardware::replay::Record;
+
+use crate::config::{Experiment, InputConfig, ReplayConfig};
+use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
+use crate::objective::{Objective, Objectives};
+use crate::search::Stop;
+use crate::strategy::Problem;
+
+/// An experiment with everything resolved, and what it is searched with.
+pub(super) struct Prepared {
+    /// Objectives and input filled in.
+    pub experiment: Experiment,
+    pub problem: Arc<Problem>,
+    pub evaluator: Arc<dyn Evaluator>,
+    /// What the user should know about what was resolved.
+    pub notices: Vec<String>,
+}
+
+/// Resolves an experiment. Models that are being measured go to the folder `scratch`.
+///
+/// # Errors
+/// If its data, devices or log cannot be used, or do not give its objectives.
+pub(super) fn prepare(experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
+    let space: Arc<dyn SearchSpace> = Arc::from(experiment.space.build()?);
+    match experiment.replay.clone() {
+        Some(replay) => replayed(experiment, space, &replay),
+        None => live(experiment, space, scratch, stop),
+    }
+}
+
+fn replayed(
+    mut experiment: Experiment,
+    space: Arc<dyn SearchSpace>,
+    replay: &ReplayConfig,
+) -> anyhow::Result<Prepared> {
+    let log = Replayed::open(replay, space.as_ref())?;
+    let has = |value: fn(&Record) -> Option<f64>| log.table().iter().any(|record| value(record).is_some());
+    let there = [
+        (Objective::Error, has(|record| record.accuracy)),
+        (Objective::Time, has(|record| record.time_ms)),
+        (Objective::Energy, has(|record| record.energy_mj)),
+    ];
+    let found: Vec<Objective> = there.iter().filter(|(_, there)| *there).map(|(objective, _)| *objective).collect();
+    let path = replay.log.display();
+    if let Some(objectives) = &experiment.search.objectives {
+        for (objective, there) in there {
+            ensure!(
+                there || objectives.position(objective).is_none(),
+                "{path} has no values for the objective `{objective}`: remove it from search.objectives, or name its \
+                 column in [replay.columns]"
+            );
+        }
+    } else {
+        let objectives = Objectives::new(found)
+            .with_context(|| format!("{path}: name the columns of accuracy, time and energy in [replay.columns]"))?;
+        experiment.search.objectives = Some(objectives);
+    }
+    let input = *experiment.input.get_or_insert_default();
+    let mut notices = Vec::new();
+    if log.available().is_some() {
+        notices.push(format!("{path} has {} of the space's {} architectures", log.table().len(), space.size()));
+    }
+    if log.table().skipped() > 0 {
+        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table().skipped()));
+    }
+    Ok(Prepared { problem: problem(&experiment, space, input)?, evaluator: Arc::new(log), experiment, notices })
+}
+
+fn live(
+    mut experiment: Experiment,
+    space: Arc<dyn SearchSpace>,
+    scratch: PathBuf,
+    stop: &Stop,
+) -> anyhow::Result<Prepared> {
+    let tensor_device = experiment.training.backend.device()?;
+    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    let of_data =
+        InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes };
+    if let Some(input) = experiment.input {
+        let stated = (input.shape, input.classes);
+        let found = (of_data.shape, of_data.classes);
+        ensure!(stated == found, "[input] says {stated:?}, but the data has {found:?}: remove the section");
+    }
+    experiment.input = Some(of_data);
+    experiment.training.augmentation.check(data.shape)?;
+    let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
+    let mut notices = Vec::new();
+    match &experiment.search.objectives {
+        Some(objectives) => ensure!(
+            devices.measures_energy() || objectives.position(Objective::Energy).is_none(),
+            "no device has a power meter: remove `energy_mj` from search.objectives"
+        ),
+        None => {
+            let mut objectives = vec![Objective::Error, Objective::Time];
+            if devices.measures_energy() {
+                objectives.push(Objective::Energy);
+            } else {
+                notices.push("no power meter here: searching on error and time".to_owned());
+            }
+            experiment.search.objectives = Some(Objectives::new(objectives)?);
+        }
+    }
+    let problem = problem(&experiment, space, of_data)?;
+    let settings = LiveSettings {
+        problem: Arc::clone(&problem),
+        data,
+        training: experiment.training.clone(),
+        tensor_device,
+        devices: Arc::new(devices),
+        export: experiment.export.into(),
+        seed: experiment.search.seed,
+        trainers: experiment.search.trainers,
+        trainer_threads: experiment.search.trainer_threads,
+        scratch,
+        stop: stop.clone(),
+    };
+    Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
+}
+
+fn problem(experiment: &Experiment, space: Arc<dyn SearchSpace>, input: InputConfig) -> anyhow::Result<Arc<Problem>> {
+    let objectives = experiment.search.objectives.clone().context("the objectives are resolved before")?;
+    let (bounds, reward) = (experiment.search.bounds.clone(), experiment.reward.clone());
+    Ok(Arc::new(Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?))
+}

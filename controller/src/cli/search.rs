@@ -1,0 +1,69 @@
+//! `controller search`, which is also what `controller` alone does.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::options::{Overrides, read};
+use super::run::{Place, new_folder, run};
+
+pub(super) const EXAMPLES: &str = "Examples:
+  controller                                          search on small real images, timed on this machine
+  controller experiments/cifar10.toml --seed 1        search on CIFAR-10
+  controller --set search.evaluations=20 --out runs/short
+  controller --resume runs/short                      go on after a kill or Ctrl-C
+  controller replay table.csv --space nasbench201     search on a log of measurements
+  controller front runs/short --json                  the front for other programs";
+
+/// Search: train and measure children, and learn which to try next.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Search {
+    /// Experiment file; without one, the quickstart.
+    experiment: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Networks to evaluate.
+    #[arg(long, value_name = "N")]
+    evaluations: Option<u64>,
+    /// Folder of a new run [default: runs/NAME-DATE-TIME].
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder.
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Folder of the data set, in place of the experiment's.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Download the data set into its folder first, where it is one that can be downloaded (CIFAR-10).
+    #[arg(long)]
+    download: bool,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Search {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut overrides = self.overrides.all();
+        if let Some(dir) = &self.data_dir {
+            overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
+        }
+        let given = self.experiment.is_some() || !overrides.is_empty();
+        // A run that goes on has its own experiment; one that is given all the same has to be equal.
+        let experiment = match (&self.resume, given) {
+            (Some(_), false) => None,
+            (Some(run), true) if self.experiment.is_none() => Some(read(Some(&run.join("config.toml")), &overrides)?),
+            _ => Some(read(self.experiment.as_deref(), &overrides)?),
+        };
+        if let Some(experiment) = experiment.as_ref().filter(|_| self.download) {
+            super::train::download(&experiment.data, self.quiet)?;
+        }
+        let place = match self.resume {
+            Some(run) => Place::Resume(run),
+            None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
+        };
+        run(experiment, place, self.evaluations, self.quiet)
+    }
+}

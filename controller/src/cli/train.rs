@@ -1,0 +1,110 @@
+//! `controller train ARCHITECTURE`.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use child::data::{DataConfig, Source, cifar10};
+use child::network::Network;
+use child::onnx;
+use child::train::{EpochReport, Trainer, Validation};
+use clap::Args;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::options::ExperimentOptions;
+use crate::evaluate::TrainingSet;
+
+/// Train one architecture as the experiment says, and tell its accuracy after every epoch.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  controller train '|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
+  controller train ARCHITECTURE --experiment experiments/cifar10.toml --set training.epochs=200 --export best.onnx")]
+pub(super) struct Train {
+    /// Architecture in the text form of the experiment's search space.
+    architecture: String,
+    #[command(flatten)]
+    experiment: ExperimentOptions,
+    /// Download the data set into its folder first, where it is one that can be downloaded (CIFAR-10).
+    #[arg(long)]
+    download: bool,
+    /// Write the trained network to this file.
+    #[arg(long, value_name = "FILE.onnx")]
+    export: Option<PathBuf>,
+}
+
+impl Train {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let experiment = self.experiment.read()?;
+        let space = experiment.space.build()?;
+        let architecture = space.parse(&self.architecture)?;
+        if self.download {
+            download(&experiment.data, false)?;
+        }
+        let device = experiment.training.backend.device()?;
+        let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+        experiment.training.augmentation.check(data.shape)?;
+        let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
+        let cost = graph.cost();
+        println!(
+            "{} parameters, {} MACs; {} training and {} validation images",
+            cost.parameters,
+            cost.macs,
+            data.splits.train.len(),
+            data.splits.validation.len()
+        );
+        let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
+        let network = Network::init(graph, &device, &mut rng);
+        let trainer = Trainer {
+            data: &data.splits,
+            normalisation: &data.normalisation,
+            config: &experiment.training,
+            device: &device,
+            validation: Validation::EveryEpoch,
+        };
+        let started = Instant::now();
+        let mut observe = |report: &EpochReport| {
+            let accuracy = report.accuracy.map_or_else(String::new, |a| format!("accuracy {:.2} %, ", 100.0 * a));
+            let elapsed = started.elapsed();
+            let left = elapsed.div_f64(report.epoch as f64).mul_f64((report.epochs - report.epoch) as f64);
+            let images = (report.epoch * data.splits.train.len()) as f64 / elapsed.as_secs_f64();
+            let (epoch, epochs, loss) = (report.epoch, report.epochs, report.loss);
+            println!(
+                "epoch {epoch}/{epochs}: loss {loss:.4}, {accuracy}{images:.0} images/s, ETA {}",
+                HumanDuration(left)
+            );
+            ControlFlow::Continue(())
+        };
+        let trained = trainer.train(network, &mut rng, &mut observe)?;
+        println!("validation accuracy {:.2} %", 100.0 * trained.accuracy);
+        if let Some(path) = &self.export {
+            onnx::write(path, &trained.network, &self.architecture, experiment.export.into())?;
+            println!("written to {}", path.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Downloads the data set where it is one that can be.
+///
+/// # Errors
+/// If the download fails, or what came is not what was published.
+pub(super) fn download(data: &DataConfig, quiet: bool) -> anyhow::Result<()> {
+    let Source::Cifar10 { dir } = &data.source else { return Ok(()) };
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let template = "downloading CIFAR-10 {bar:24} {bytes}/{total_bytes}, ETA {eta}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut progress = |done, total| {
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+    };
+    cifar10::download(dir, &mut progress).with_context(|| format!("cannot download CIFAR-10 to {}", dir.display()))?;
+    bar.finish_and_clear();
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The experiment files that ship are what they say.
+
+use super::*;
+
+fn shipped() -> Vec<std::path::PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments");
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn every_shipped_experiment_is_read_and_written() {
+    for path in shipped() {
+        let experiment = Experiment::read(&path, &[]).unwrap();
+        let text = experiment.to_toml().unwrap();
+        assert_eq!(Experiment::parse(&text, "written", &[]).unwrap(), experiment, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_quickstart_documents_every_key() {
+    let table = toml::Table::try_from(Experiment::default()).unwrap();
+    fn keys(table: &toml::Table, found: &mut Vec<String>) {
+        for (key, value) in table {
+            found.push(key.clone());
+            if let toml::Value::Table(inner) = value {
+                keys(inner, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    keys(&table, &mut found);
+    for key in found {
+        assert!(QUICKSTART.contains(&key), "`{key}` is not in experiments/quickstart.toml");
+    }
+}
+
+#[test]
+fn contradictions_are_refused() {
+    for (set, message) in [
+        ("search.evaluations=0", "at least one evaluation"),
+        ("search.batch=0", "at least 1"),
+        ("search.objectives=[\"error\", \"error\"]", "`error` is named twice"),
+        ("search.objectives=[\"error\"]", "2 to 5"),
+        ("training.momentum=1", "training.momentum = 1 is out of range"),
+        ("space.operations=[\"none\"]", "nothing to search"),
+        ("space.operations=[\"nor_conv_9x9\"]", "nor_conv_9x9"),
+        ("space.operatoins=[\"none\"]", "did you mean `operations`?"),
+        ("measuring.confidence_interval=2", "above 0 and below 1"),
+    ] {
+        let error = Experiment::quickstart(&[set.to_owned()]).unwrap_err().to_string();
+        assert!(error.contains(message), "{set}: {error}");
+    }
+}

@@ -1,0 +1,32 @@
+//! What children of a search are trained on.
+
+use child::data::{DataConfig, DataError, Normalisation, Splits};
+use child::graph::Shape;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Training and validation images, and what normalises them.
+#[derive(Debug)]
+pub struct TrainingSet {
+    /// The images.
+    pub splits: Splits,
+    /// Taken from the training images.
+    pub normalisation: Normalisation,
+    /// Shape of an image.
+    pub shape: Shape,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl TrainingSet {
+    /// Loads the data set and holds out its validation images, which depend on the seed.
+    ///
+    /// # Errors
+    /// If the data set cannot be loaded or split.
+    pub fn load(config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+        let dataset = config.load()?;
+        let splits = dataset.split(config.validation_fraction(), &mut ChaCha8Rng::seed_from_u64(seed))?;
+        let normalisation = Normalisation::of(&splits.train);
+        Ok(Self { normalisation, shape: dataset.shape(), classes: dataset.classes(), splits })
+    }
+}

@@ -1,0 +1,113 @@
+//! Progress in the terminal.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use hardware::log::Row;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use super::Observer;
+use crate::evaluate::{Activity, Stage};
+use crate::history::History;
+use crate::strategy::Diagnostics;
+
+/// A bar with ETA, front and what is being done; where there is no terminal, a line after each round.
+pub struct Progress {
+    bar: ProgressBar,
+    running: BTreeMap<u64, Stage>,
+    front: String,
+    /// Where lines are printed: when the search began and with how many evaluations.
+    lines: Option<Start>,
+}
+
+#[derive(Clone, Copy)]
+struct Start {
+    at: Instant,
+    evaluations: u64,
+}
+
+impl Progress {
+    /// Progress on standard error.
+    pub fn new() -> Self {
+        let bar = ProgressBar::no_length();
+        let lines = (!std::io::stderr().is_terminal()).then(|| Start { at: Instant::now(), evaluations: 0 });
+        if lines.is_some() {
+            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        }
+        let template = "{bar:24} {pos}/{len} evaluations, ETA {eta}  {msg}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, running: BTreeMap::new(), front: String::new(), lines }
+    }
+
+    fn show(&self) {
+        let stage = |(number, stage): (&u64, &Stage)| match stage {
+            Stage::Measuring => format!("#{number} measured"),
+            Stage::Training { epoch, epochs } => format!("#{number} epoch {epoch}/{epochs}"),
+        };
+        let doing: Vec<_> = self.running.iter().map(stage).collect();
+        let parts: Vec<_> =
+            [self.front.clone(), doing.join(", ")].into_iter().filter(|part| !part.is_empty()).collect();
+        self.bar.set_message(parts.join("  "));
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer for Progress {
+    fn start(&mut self, budget: u64, history: &History) {
+        let done = history.evaluations().len() as u64;
+        self.bar.set_length(budget);
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+        if let Some(start) = &mut self.lines {
+            *start = Start { at: Instant::now(), evaluations: done };
+        }
+        self.front = describe(history);
+        self.show();
+    }
+
+    fn activity(&mut self, activity: Activity) {
+        self.running.insert(activity.number, activity.stage);
+        self.show();
+    }
+
+    fn evaluated(&mut self, row: &Row) {
+        self.running.remove(&row.evaluation);
+        self.bar.inc(1);
+        self.show();
+    }
+
+    fn entered(&mut self, row: &Row, history: &History) {
+        // One that the journal knew was not announced as evaluated.
+        self.bar.set_position(self.bar.position().max(row.evaluation + 1));
+        self.front = describe(history);
+        self.show();
+    }
+
+    fn round(&mut self, _round: u64, history: &History, _diagnostics: &Diagnostics) {
+        let Some(start) = self.lines else { return };
+        let (done, budget) = (history.evaluations().len() as u64, self.bar.length().unwrap_or(0));
+        let new = done.saturating_sub(start.evaluations);
+        let left = start.at.elapsed().div_f64(new.max(1) as f64).mul_f64(budget.saturating_sub(done) as f64);
+        eprintln!("{done}/{budget} evaluations, ETA {}, {}", HumanDuration(left), describe(history));
+    }
+
+    fn end(&mut self, _history: &History) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Front and hypervolume in a few words.
+fn describe(history: &History) -> String {
+    let front = history.front().count();
+    match history.hypervolume_share() {
+        Some(share) => format!("front {front}, hypervolume {share:.4}"),
+        None => format!("front {front}"),
+    }
+}

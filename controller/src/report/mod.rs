@@ -1,0 +1,45 @@
+//! What a search came to, as a person or a program reads it.
+
+mod html;
+mod plot;
+mod summary;
+mod table;
+
+pub use plot::front_plot;
+pub use summary::{Member, Summary};
+pub use table::table;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use hardware::log::Writer;
+
+use crate::run::{RunFolder, write_atomically};
+
+/// Writes `pareto.csv` and `report.html` of a run.
+///
+/// # Errors
+/// If the journal cannot be read, or a file cannot be written.
+pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
+    let summary = Summary::read(folder.path())?;
+    write_pareto(&folder.pareto(), &summary)?;
+    let page = html::page(&summary, &folder.path().display().to_string())?;
+    let report = folder.report();
+    write_atomically(&report, page.as_bytes()).with_context(|| format!("cannot write {}", report.display()))?;
+    Ok(summary)
+}
+
+/// The front's rows of the journal, best error first.
+fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
+    let temporary = path.with_extension("csv.tmp");
+    let context = || format!("cannot write {}", path.display());
+    // One that a kill left behind.
+    if temporary.exists() {
+        std::fs::remove_file(&temporary).with_context(context)?;
+    }
+    let mut writer = Writer::create(&temporary)?;
+    for member in &summary.members {
+        writer.write(&member.row)?;
+    }
+    std::fs::rename(&temporary, path).with_context(context)
+}

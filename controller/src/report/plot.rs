@@ -1,0 +1,102 @@
+//! Plots as SVG: text stays text, and no font is needed to draw it.
+
+use std::ops::Range;
+
+use anyhow::{Context as _, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::Summary;
+use crate::objective::{Objective, Objectives};
+
+const SIZE: (u32, u32) = (720, 440);
+const ALL: RGBColor = RGBColor(150, 160, 170);
+const FRONT: RGBColor = RGBColor(200, 60, 30);
+
+/// Every evaluation and the front: one objective across, another up. None if fewer than two evaluations have both.
+///
+/// # Errors
+/// If the plot cannot be drawn.
+pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow::Result<Option<String>> {
+    let place = |objectives: &Objectives| Some((objectives.position(across)?, objectives.position(up)?));
+    let Some((x, y)) = place(&summary.objectives) else { return Ok(None) };
+    let all: Vec<(f64, f64)> = summary.values.iter().filter_map(|values| Some((values[x]?, values[y]?))).collect();
+    if all.len() < 2 {
+        return Ok(None);
+    }
+    let front: Vec<(f64, f64)> = summary.members.iter().map(|member| (member.values[x], member.values[y])).collect();
+    let ranges = (range(all.iter().map(|p| p.0)), range(all.iter().map(|p| p.1)));
+    svg(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(64)
+            .build_cartesian_2d(ranges.0, ranges.1)?;
+        chart.configure_mesh().x_desc(label(across)).y_desc(label(up)).light_line_style(WHITE).draw()?;
+        chart
+            .draw_series(all.iter().map(|point| Circle::new(*point, 3, ALL.filled())))?
+            .label("evaluated")
+            .legend(|(x, y)| Circle::new((x + 8, y), 3, ALL.filled()));
+        chart
+            .draw_series(front.iter().map(|point| Circle::new(*point, 5, FRONT.filled())))?
+            .label("Pareto front")
+            .legend(|(x, y)| Circle::new((x + 8, y), 5, FRONT.filled()));
+        chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).border_style(ALL).draw()?;
+        Ok(())
+    })
+    .map(Some)
+}
+
+/// Hypervolume over evaluations. None before it has two values.
+///
+/// # Errors
+/// If the plot cannot be drawn.
+pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<String>> {
+    let curve: Vec<(f64, f64)> = summary.hypervolume.iter().map(|(n, share)| (*n as f64 + 1.0, *share)).collect();
+    if curve.len() < 2 {
+        return Ok(None);
+    }
+    let (across, up) = (range(curve.iter().map(|p| p.0)), range(curve.iter().map(|p| p.1)));
+    svg(|area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(12)
+            .x_label_area_size(42)
+            .y_label_area_size(64)
+            .build_cartesian_2d(across, up)?;
+        let up = "hypervolume (share of the box)";
+        chart.configure_mesh().x_desc("evaluations").y_desc(up).light_line_style(WHITE).draw()?;
+        chart.draw_series(LineSeries::new(curve, FRONT.stroke_width(2)))?;
+        Ok(())
+    })
+    .map(Some)
+}
+
+type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn svg(draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> DrawResult) -> anyhow::Result<String> {
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        area.fill(&WHITE).context("cannot draw the plot")?;
+        draw(&area).map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
+        area.present().context("cannot draw the plot")?;
+    }
+    Ok(text)
+}
+
+/// The values' range with some room around it.
+fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let room = if high > low { 0.06 * (high - low) } else { (0.1 * high.abs()).max(1e-6) };
+    low - room..high + room
+}
+
+fn label(objective: Objective) -> String {
+    match (objective.unit(), objective) {
+        (_, Objective::Error) => "validation error".to_owned(),
+        ("", _) => objective.name().to_owned(),
+        (unit, Objective::Time) => format!("time per inference ({unit})"),
+        (unit, Objective::Energy) => format!("energy per inference ({unit})"),
+        (unit, _) => format!("{objective} ({unit})"),
+    }
+}

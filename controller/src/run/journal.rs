@@ -1,0 +1,170 @@
+//! The journal of a run, in the order of the evaluations.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hardware::log::{Row, TornLine, Writer};
+
+use super::RunError;
+
+/// The journal, written in the order of the evaluations, although they end in any.
+///
+/// A row that is ahead of its turn waits in a file of its own, flushed like the journal: nothing that was evaluated
+/// is lost by a kill, and the journal of a resumed run is the one that it would have been.
+#[derive(Debug)]
+pub struct Journal {
+    writer: Writer,
+    next: u64,
+    /// Rows that are in the journal already, from before the kill, and have not been asked for yet.
+    recovered: BTreeMap<u64, Row>,
+    waiting: BTreeMap<u64, Row>,
+    waiting_path: PathBuf,
+    waiting_writer: Option<Writer>,
+}
+
+impl Journal {
+    /// Opens the journal of a run, or begins it; rows that are there are kept for [`recover`](Self::recover). Tells of
+    /// a torn last line that was cut off.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or its evaluations are not numbered one after the other.
+    pub fn open(path: &Path, waiting_path: &Path) -> Result<(Self, Option<TornLine>), RunError> {
+        let (writer, rows, torn) = open_log(path)?;
+        for (expected, row) in rows.iter().enumerate() {
+            if row.evaluation != expected as u64 {
+                let (expected, found) = (expected as u64, row.evaluation);
+                return Err(RunError::Order { path: path.to_owned(), expected, found });
+            }
+        }
+        let mut journal = Self {
+            writer,
+            next: rows.len() as u64,
+            recovered: rows.into_iter().map(|row| (row.evaluation, row)).collect(),
+            waiting: BTreeMap::new(),
+            waiting_path: waiting_path.to_owned(),
+            waiting_writer: None,
+        };
+        if waiting_path.exists() {
+            let (writer, rows, _) = Writer::append(waiting_path)?;
+            journal.waiting_writer = Some(writer);
+            for row in rows.into_iter().filter(|row| row.evaluation >= journal.next) {
+                journal.recovered.insert(row.evaluation, row.clone());
+                journal.waiting.insert(row.evaluation, row);
+            }
+            journal.drain()?;
+        }
+        Ok((journal, torn))
+    }
+
+    /// Evaluations from before the kill that have not been asked for yet.
+    pub fn recovered(&self) -> usize {
+        self.recovered.len()
+    }
+
+    /// The row of an evaluation, if it was evaluated before the kill. Each is given once.
+    ///
+    /// # Errors
+    /// If the row is of another architecture than the run proposes under this number.
+    pub fn recover(&mut self, evaluation: u64, architecture: &str) -> Result<Option<Row>, RunError> {
+        match self.recovered.remove(&evaluation) {
+            Some(row) if row.architecture != architecture => Err(RunError::OtherJournal {
+                path: self.writer.path().to_owned(),
+                evaluation,
+                found: row.architecture,
+                expected: architecture.to_owned(),
+            }),
+            row => Ok(row),
+        }
+    }
+
+    /// The row of an evaluation that a checkpoint covers.
+    pub fn take(&mut self, evaluation: u64) -> Option<Row> {
+        self.recovered.remove(&evaluation)
+    }
+
+    /// Writes a row, now or when it is its turn; it is on the disk in either case.
+    ///
+    /// # Errors
+    /// If it cannot be written; everything before it is kept.
+    pub fn record(&mut self, row: &Row) -> Result<(), RunError> {
+        if row.evaluation == self.next && self.waiting.is_empty() {
+            self.writer.write(row)?;
+            self.next += 1;
+            return Ok(());
+        }
+        if self.waiting_writer.is_none() {
+            self.waiting_writer = Some(Writer::create(&self.waiting_path)?);
+        }
+        if let Some(writer) = &mut self.waiting_writer {
+            writer.write(row)?;
+        }
+        self.waiting.insert(row.evaluation, row.clone());
+        self.drain()
+    }
+
+    /// Moves the rows whose turn it is from where they wait to the journal.
+    fn drain(&mut self) -> Result<(), RunError> {
+        while let Some(row) = self.waiting.get(&self.next) {
+            self.writer.write(row)?;
+            self.waiting.remove(&self.next);
+            self.next += 1;
+        }
+        if self.waiting.is_empty() && self.waiting_writer.take().is_some() {
+            let path = &self.waiting_path;
+            std::fs::remove_file(path).map_err(|source| RunError::Io {
+                action: "remove",
+                path: path.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn open_log(path: &Path) -> Result<(Writer, Vec<Row>, Option<TornLine>), RunError> {
+    if path.exists() { Ok(Writer::append(path)?) } else { Ok((Writer::create(path)?, Vec::new(), None)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hardware::log::Status;
+
+    fn row(evaluation: u64) -> Row {
+        Row { accuracy: Some(0.5), ..Row::new(evaluation, format!("a{evaluation}"), Status::Ok) }
+    }
+
+    fn numbers(path: &Path) -> Vec<u64> {
+        hardware::log::read(path).unwrap().iter().map(|row| row.evaluation).collect()
+    }
+
+    #[test]
+    fn is_in_order_and_keeps_what_is_ahead_through_a_kill() {
+        let place = tempfile::tempdir().unwrap();
+        let (path, waiting) = (place.path().join("m.csv"), place.path().join("w.csv"));
+        let (mut journal, _) = Journal::open(&path, &waiting).unwrap();
+        for evaluation in [0, 3, 2] {
+            journal.record(&row(evaluation)).unwrap();
+        }
+        assert_eq!((numbers(&path), numbers(&waiting)), (vec![0], vec![3, 2]));
+        drop(journal);
+        let (mut journal, torn) = Journal::open(&path, &waiting).unwrap();
+        assert_eq!((torn, journal.recovered()), (None, 3));
+        assert_eq!(journal.recover(3, "a3").unwrap(), Some(row(3)));
+        assert_eq!(journal.recover(1, "a1").unwrap(), None);
+        assert!(matches!(journal.recover(2, "b"), Err(RunError::OtherJournal { .. })));
+        journal.record(&row(1)).unwrap();
+        assert_eq!(numbers(&path), [0, 1, 2, 3]);
+        assert!(!waiting.exists());
+    }
+
+    #[test]
+    fn gaps_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let (path, waiting) = (place.path().join("m.csv"), place.path().join("w.csv"));
+        let mut writer = Writer::create(&path).unwrap();
+        writer.write(&row(0)).unwrap();
+        writer.write(&row(2)).unwrap();
+        assert!(matches!(Journal::open(&path, &waiting), Err(RunError::Order { expected: 1, found: 2, .. })));
+    }
+}

@@ -1,0 +1,31 @@
+//! A run and its folder: what is kept of a search, and how it goes on after a kill.
+
+mod checkpoint;
+mod folder;
+mod journal;
+
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub(crate) use folder::differences;
+pub use folder::{RunError, RunFolder};
+pub use journal::Journal;
+
+use std::io::Write as _;
+use std::path::Path;
+
+/// Writes a file to a temporary name beside it and renames it, so that nobody ever reads half of it.
+///
+/// # Errors
+/// If it cannot be written; the file keeps its old content then.
+pub fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let written = std::fs::File::create(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // What is left of it would only take room on a disk that may be full.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}

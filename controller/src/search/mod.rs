@@ -1,0 +1,193 @@
+//! The search: ask, evaluate, tell, until the evaluations are spent.
+
+mod round;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use rand::SeedableRng;
+use rand::seq::IteratorRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::evaluate::{Evaluator, candidate_of, evaluation_of};
+use crate::history::{Candidate, History};
+use crate::observe::Observer;
+use crate::run::{Checkpoint, Journal};
+use crate::strategy::{Problem, Proposal, Strategy};
+
+/// How a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every evaluation was spent.
+    Finished,
+    /// Nothing is left that could be evaluated.
+    Exhausted,
+    /// It was asked to stop; a resumed run goes on from here.
+    Stopped,
+}
+
+/// Asks a search to stop; clones ask the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked.
+    pub fn asked(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
+    }
+}
+
+/// A search over a problem: who proposes, who evaluates, what is kept, and who watches.
+pub struct Search {
+    /// What is searched for.
+    pub problem: Arc<Problem>,
+    /// Who proposes.
+    pub strategy: Box<dyn Strategy>,
+    /// Who evaluates.
+    pub evaluator: Arc<dyn Evaluator>,
+    /// Where rows are kept.
+    pub journal: Journal,
+    /// Folder of the checkpoint.
+    pub checkpoints: PathBuf,
+    /// Folder of the front's models.
+    pub models: PathBuf,
+    /// Who watches.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Evaluations in all.
+    pub budget: u64,
+    /// Proposals a round.
+    pub batch: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Who may ask it to stop.
+    pub stop: Stop,
+}
+
+/// Where a search stands between two rounds.
+struct State {
+    history: History,
+    round: u64,
+}
+
+impl Search {
+    /// Searches until the budget is spent, nothing is left, or it is asked to stop.
+    ///
+    /// A checkpoint says where the search stood after its last whole round; from there, and without one from the
+    /// beginning, the strategy is asked again, and the journal answers for what it knows.
+    ///
+    /// # Errors
+    /// If the journal cannot be written, or does not fit this search. What was evaluated is kept.
+    pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<(End, History)> {
+        let mut state = self.start(checkpoint)?;
+        let end = loop {
+            if self.stop.asked() {
+                break End::Stopped;
+            }
+            if state.history.evaluations().len() as u64 >= self.budget {
+                break End::Finished;
+            }
+            let proposals = self.propose(&state)?;
+            if proposals.is_empty() {
+                break End::Exhausted;
+            }
+            if !self.evaluate(&mut state, &proposals).await? {
+                break End::Stopped;
+            }
+            let diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;
+            state.round += 1;
+            self.save(&state)?;
+            for observer in &mut self.observers {
+                observer.round(state.round, &state.history, &diagnostics);
+            }
+        };
+        for observer in &mut self.observers {
+            observer.end(&state.history);
+        }
+        Ok((end, state.history))
+    }
+
+    /// The state that a checkpoint describes, or the beginning.
+    fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
+        let history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
+        let mut state = State { history, round: 0 };
+        if let Some(checkpoint) = checkpoint {
+            self.strategy.restore(&checkpoint.strategy)?;
+            state.round = checkpoint.round;
+            for number in 0..checkpoint.told {
+                let row = self.journal.take(number).with_context(|| {
+                    format!(
+                        "the checkpoint is of {} evaluations, but evaluation {number} is not in the journal",
+                        checkpoint.told
+                    )
+                })?;
+                let candidate = candidate_of(&self.problem, &row)?;
+                state.history.push(evaluation_of(&self.problem, candidate, &row)?)?;
+            }
+        }
+        for observer in &mut self.observers {
+            observer.start(self.budget, &state.history);
+        }
+        Ok(state)
+    }
+
+    fn save(&self, state: &State) -> anyhow::Result<()> {
+        let told = state.history.evaluations().len() as u64;
+        let checkpoint = Checkpoint { round: state.round, told, strategy: self.strategy.save()? };
+        checkpoint.save(&self.checkpoints).context("the journal is whole: --resume goes on from it")
+    }
+
+    /// What the strategy proposes and the evaluator can evaluate; where none of it can be, something that can.
+    fn propose(&mut self, state: &State) -> anyhow::Result<Vec<Proposal>> {
+        let proposals = self.strategy.ask(&self.problem, &state.history, self.batch)?;
+        let Some(available) = self.evaluator.available() else { return Ok(proposals) };
+        let space = self.problem.space();
+        let mut covered = Vec::new();
+        let mut fresh = false;
+        for proposal in proposals {
+            if self.evaluator.covers(&space.format(&proposal.architecture)?) {
+                fresh |= state.history.known(&self.problem.key(&proposal.architecture)?).is_none();
+                covered.push(proposal);
+            }
+        }
+        if fresh {
+            return Ok(covered);
+        }
+        // The log holds only a part of the space, and none of what was proposed: take what it does hold. The draw
+        // depends on the seed and the round alone, so that a resumed run draws the same.
+        let mut unknown = Vec::new();
+        for architecture in available {
+            if state.history.known(&self.problem.key(architecture)?).is_none() {
+                unknown.push(architecture);
+            }
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(state.round + 1);
+        let drawn = unknown.into_iter().sample(&mut rng, self.batch);
+        covered.extend(drawn.into_iter().map(|a| Proposal { architecture: a.clone(), preference: None }));
+        Ok(covered)
+    }
+
+    /// The networks of a round that have to be evaluated: each once, none that is known, none beyond the budget.
+    fn fresh(&self, state: &State, proposals: &[Proposal]) -> anyhow::Result<Vec<Candidate>> {
+        let mut seen = HashSet::new();
+        let mut fresh = Vec::new();
+        let left = self.budget.saturating_sub(state.history.evaluations().len() as u64) as usize;
+        for proposal in proposals {
+            let key = self.problem.key(&proposal.architecture)?;
+            if fresh.len() < left && state.history.known(&key).is_none() && seen.insert(key) {
+                fresh.push(Candidate { architecture: proposal.architecture.clone(), key });
+            }
+        }
+        Ok(fresh)
+    }
+}

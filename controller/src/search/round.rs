@@ -1,0 +1,106 @@
+//! One round: everything that it proposes is evaluated, side by side.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use hardware::log::Row;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Search, State};
+use crate::evaluate::{Finished, Job, evaluation_of};
+use crate::history::{Candidate, History};
+use crate::run::write_atomically;
+use crate::strategy::Proposal;
+
+impl Search {
+    /// Evaluates what is new in a round and enters it into the history, in the order of the proposals. False if the
+    /// search was stopped before all of it was evaluated.
+    pub(super) async fn evaluate(&mut self, state: &mut State, proposals: &[Proposal]) -> anyhow::Result<bool> {
+        let first = state.history.evaluations().len() as u64;
+        let fresh = self.fresh(state, proposals)?;
+        let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
+        let mut running = JoinSet::new();
+        let (activity, mut activities) = mpsc::unbounded_channel();
+        for (number, candidate) in (first..).zip(&fresh) {
+            let text = self.problem.space().format(&candidate.architecture)?;
+            if let Some(row) = self.journal.recover(number, &text)? {
+                rows.insert(number, row);
+                continue;
+            }
+            let job = Job { number, candidate: candidate.clone(), text, activity: activity.clone() };
+            running.spawn(Arc::clone(&self.evaluator).evaluate(job));
+        }
+        drop(activity);
+        let mut whole = true;
+        loop {
+            tokio::select! {
+                Some(activity) = activities.recv() => {
+                    for observer in &mut self.observers {
+                        observer.activity(activity);
+                    }
+                }
+                ended = running.join_next() => match ended {
+                    None => break,
+                    Some(ended) => match ended.context("an evaluation broke down")? {
+                        None => whole = false,
+                        Some(finished) => {
+                            let row = self.keep(finished)?;
+                            for observer in &mut self.observers {
+                                observer.evaluated(&row);
+                            }
+                            rows.insert(row.evaluation, row);
+                        }
+                    }
+                }
+            }
+        }
+        if !whole {
+            return Ok(false);
+        }
+        self.enter_round(state, fresh, &rows)?;
+        Ok(true)
+    }
+
+    /// Puts an evaluation on the disk: the model first, so that no row of the front is ever without one.
+    fn keep(&mut self, finished: Finished) -> anyhow::Result<Row> {
+        let Finished { row, model } = finished;
+        if let Some(model) = model {
+            let path = self.models.join(format!("{}.onnx", row.evaluation));
+            write_atomically(&path, &model).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        self.journal.record(&row)?;
+        Ok(row)
+    }
+
+    fn enter_round(
+        &mut self,
+        state: &mut State,
+        fresh: Vec<Candidate>,
+        rows: &BTreeMap<u64, Row>,
+    ) -> anyhow::Result<()> {
+        for (candidate, row) in fresh.into_iter().zip(rows.values()) {
+            state.history.push(evaluation_of(&self.problem, candidate, row)?)?;
+            for observer in &mut self.observers {
+                observer.entered(row, &state.history);
+            }
+        }
+        remove_dominated(&self.models, &state.history)
+    }
+}
+
+/// Keeps the models of the front alone.
+fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
+    let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
+    let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        if number.is_some_and(|number| !front.contains(&number)) {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

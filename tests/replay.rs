@@ -1,0 +1,127 @@
+//! A log answers in place of training and devices: somebody else's table, a journal of our own, real measurements.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use end_to_end::{Journal, Program, Table, experiment, front, shared_data};
+
+const STRATEGIES: [&str; 3] = ["random", "evolution", "policy-gradient"];
+
+/// A folder with a table and the experiment that searches it.
+fn place() -> (tempfile::TempDir, Table) {
+    let folder = tempfile::tempdir().unwrap();
+    let table = Table::write(folder.path());
+    std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+    (folder, table)
+}
+
+fn replay(folder: &Path, out: &str, more: &[&str]) -> Vec<u8> {
+    let fixed =
+        ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "60", "--quiet", "--out", out];
+    let printed = Program::new(folder).args(fixed).args(more).succeed();
+    assert_eq!(printed, "", "--quiet prints nothing");
+    std::fs::read(folder.join(out).join("measurements.csv")).unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_journal_and_another_one_another() {
+    let (folder, _) = place();
+    let mut journals = BTreeSet::new();
+    for strategy in STRATEGIES {
+        let run = |seed: &str, name: &str| {
+            replay(folder.path(), &format!("{strategy}-{name}"), &["--strategy", strategy, "--seed", seed])
+        };
+        let first = run("1", "a");
+        assert_eq!(first, run("1", "b"), "{strategy}");
+        journals.extend([first, run("2", "c")]);
+    }
+    assert_eq!(journals.len(), 2 * STRATEGIES.len(), "every seed and strategy searches in its own way");
+}
+
+#[test]
+fn the_journal_has_the_tables_values_in_its_own_units() {
+    let (folder, table) = place();
+    replay(folder.path(), "run", &[]);
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    let mut seen = BTreeSet::new();
+    for (index, row) in journal.rows.iter().enumerate() {
+        assert_eq!(row.evaluation(), index as u64);
+        let entry = table.entry(row.text("architecture"));
+        assert!(seen.insert(entry.cell.clone()), "{} is evaluated twice", entry.cell);
+        assert_eq!(row.text("status"), "ok");
+        assert_eq!(row.number("accuracy"), Some(entry.percent / 100.0));
+        assert_eq!(row.number("time_ms"), Some(entry.microseconds as f64 / 1000.0));
+        assert_eq!(row.number("energy_mj"), Some(entry.joules * 1000.0));
+        for empty in ["started_at", "time_ms_std", "time_runs", "power_samples", "epochs", "message"] {
+            assert_eq!(row.text(empty), "", "the table has no {empty}");
+        }
+    }
+    assert_eq!(seen.len(), 60);
+}
+
+#[test]
+fn objectives_are_those_that_are_asked_for() {
+    let (folder, _) = place();
+    let run = folder.path().join("run");
+    replay(folder.path(), "run", &["--objectives", "error,energy_mj", "--bound", "energy_mj=100"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&Program::new(folder.path()).args(["front", "run", "--json"]).succeed()).unwrap();
+    assert_eq!(json["objectives"], serde_json::json!(["error", "energy_mj"]));
+    let journal = Journal::read(&run.join("measurements.csv"));
+    let expected = front(&journal, &["error", "energy_mj"]).len();
+    assert_eq!(json["front"].as_array().unwrap().len(), expected);
+    let config: toml::Table = std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
+    assert_eq!(config["search"]["bounds"]["energy_mj"].as_float(), Some(100.0));
+}
+
+#[test]
+fn a_journal_of_our_own_is_searched_to_its_end() {
+    let (folder, _) = place();
+    replay(folder.path(), "run", &["--strategy", "random", "--seed", "5"]);
+    let first = folder.path().join("run/measurements.csv");
+    // Its own columns need no names, and only its own architectures are to be had.
+    let space = "space={ name = \"nasbench201\", operations = [\"skip_connect\", \"nor_conv_1x1\", \"nor_conv_3x3\"] }";
+    let args =
+        ["replay", "run/measurements.csv", "--set", space, "--evaluations", "500", "--seed", "9", "--out", "again"];
+    let ended = Program::new(folder.path()).args(args).run();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!(ended.err.contains("nothing is left that could be evaluated"), "{ended}");
+    let values = |path: &Path| {
+        let rows = Journal::read(path).rows.into_iter();
+        let line =
+            |row: end_to_end::Row| ["architecture", "accuracy", "time_ms", "energy_mj"].map(|c| row.text(c).to_owned());
+        rows.map(line).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(values(&folder.path().join("again/measurements.csv")), values(&first));
+}
+
+#[test]
+fn real_measurements_of_a_board() {
+    let Some(log) = shared_data("nb201_tx2_cifar10.csv") else { return };
+    let text = std::fs::read_to_string(&log).unwrap();
+    let rows: std::collections::HashMap<&str, Vec<f64>> = text
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (cell, numbers) = line.split_once(',').unwrap();
+            (cell, numbers.split(',').map(|number| number.parse().unwrap()).collect())
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    for strategy in STRATEGIES {
+        let columns = "replay.columns.accuracy={ column = \"valid_accuracy_percent\", unit = \"percent\" }";
+        let program = Program::new(folder.path()).args(["replay"]).args([&log]);
+        let program = program.args(["--space", "nasbench201", "--strategy", strategy, "--evaluations", "100"]);
+        program.args(["--bound", "error=0.20", "--set", columns, "--out", strategy, "--quiet"]).succeed();
+        let journal = Journal::read(&folder.path().join(strategy).join("measurements.csv"));
+        assert_eq!(journal.rows.len(), 100);
+        for row in &journal.rows {
+            let values = &rows[row.text("architecture")];
+            assert_eq!(row.number("accuracy"), Some(values[0] / 100.0));
+            assert_eq!((row.number("time_ms"), row.number("energy_mj")), (Some(values[3]), Some(values[4])));
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&Program::new(folder.path()).args(["front", strategy, "--json"]).succeed()).unwrap();
+        assert_eq!(json["front"].as_array().unwrap().len(), front(&journal, &["error", "time_ms", "energy_mj"]).len());
+    }
+}

@@ -1,0 +1,305 @@
+//! A search that is ended at any moment goes on as if it had not been.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use end_to_end::{Journal, Program, Table, experiment};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const STRATEGIES: [&str; 3] = ["random", "evolution", "policy-gradient"];
+
+/// A folder with something to search in.
+struct Place {
+    folder: tempfile::TempDir,
+    begin: Vec<String>,
+}
+
+impl Place {
+    /// A replayed table: over in a fraction of a second.
+    fn replayed(strategy: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Table::write(folder.path());
+        std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+        let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", strategy];
+        let more = ["--evaluations", "90", "--seed", "3", "--quiet", "--out"];
+        Self { folder, begin: args.into_iter().chain(more).map(str::to_owned).collect() }
+    }
+
+    /// Children that are really trained and timed. Random search alone proposes the same whatever is measured.
+    fn live() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("live.toml"), LIVE).unwrap();
+        Self { folder, begin: ["search", "live.toml", "--quiet", "--out"].map(str::to_owned).to_vec() }
+    }
+
+    fn path(&self, run: &str) -> PathBuf {
+        self.folder.path().join(run)
+    }
+
+    fn journal(&self, run: &str) -> PathBuf {
+        self.path(run).join("measurements.csv")
+    }
+
+    fn program(&self) -> Program {
+        Program::new(self.folder.path())
+    }
+
+    /// The program beginning a run, or going on with it where there is something to go on with.
+    fn go_on(&self, run: &str) -> Program {
+        match self.path(run).join("config.toml").is_file() {
+            true => self.program().args(["--resume", run, "--quiet"]),
+            false => self.program().args(&self.begin).args([run]),
+        }
+    }
+
+    /// The same, killed after a time unless it ends before.
+    fn kill_after(&self, run: &str, time: Duration) {
+        let mut child = self.go_on(run).start();
+        std::thread::sleep(time);
+        // It may have ended by itself.
+        let _ = child.kill();
+        let status = child.wait().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{status}");
+    }
+}
+
+/// Small children, short measurements.
+const LIVE: &str = r#"
+[search]
+evaluations = 6
+seed = 11
+batch = 3
+
+[strategy]
+name = "random"
+
+[space]
+name = "nasbench201"
+channels = 4
+cells = 1
+operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+
+[data]
+name = "digits"
+limit = 200
+
+[training]
+epochs = 2
+
+[measuring]
+warm_up_ms = 5
+time_limit_ms = 50
+"#;
+
+/// A run that nobody ended, and how long it took.
+fn uninterrupted(place: &Place) -> (Vec<u8>, Duration) {
+    let start = Instant::now();
+    place.go_on("whole").succeed();
+    (std::fs::read(place.journal("whole")).unwrap(), start.elapsed())
+}
+
+#[test]
+fn kills_at_random_moments_leave_no_trace_on_a_replayed_run() {
+    for (number, strategy) in STRATEGIES.into_iter().enumerate() {
+        let place = Place::replayed(strategy);
+        let (expected, time) = uninterrupted(&place);
+        let mut rng = ChaCha8Rng::seed_from_u64(number as u64);
+        for kill in 0..10 {
+            let run = format!("killed-{kill}");
+            // Twice, since going on may be what is killed.
+            for _ in 0..2 {
+                place.kill_after(&run, time.mul_f64(rng.random()));
+                if place.journal(&run).exists() {
+                    Journal::read_whole_lines(&place.journal(&run));
+                }
+            }
+            place.go_on(&run).succeed();
+            assert!(std::fs::read(place.journal(&run)).unwrap() == expected, "{strategy}, kill {kill}");
+            let pareto = |run: &str| std::fs::read(place.path(run).join("pareto.csv")).unwrap();
+            assert!(pareto(&run) == pareto("whole"), "{strategy}, kill {kill}");
+        }
+    }
+}
+
+#[test]
+fn what_is_trained_and_timed_is_not_done_again_after_a_kill() {
+    let place = Place::live();
+    let (_, time) = uninterrupted(&place);
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    for kill in 0..3 {
+        let run = format!("killed-{kill}");
+        place.kill_after(&run, time.mul_f64(rng.random_range(0.3..0.9)));
+        let before = match place.journal(&run).exists() {
+            true => Journal::read_whole_lines(&place.journal(&run)).rows,
+            false => Vec::new(),
+        };
+        place.go_on(&run).succeed();
+        let after = Journal::read(&place.journal(&run)).rows;
+        assert_eq!(after[..before.len()], before, "kill {kill}");
+        // Accuracy too: the same seed trains the same child.
+        let found = |rows: &[end_to_end::Row]| {
+            let cells = |row: &end_to_end::Row| ["architecture", "status", "accuracy"].map(|c| row.text(c).to_owned());
+            rows.iter().map(cells).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&after), found(&Journal::read(&place.journal("whole")).rows), "kill {kill}");
+    }
+}
+
+/// A run that was killed somewhere in its middle, and the journal that it should come to.
+fn half_done(place: &Place, run: &str) -> Vec<u8> {
+    let (expected, time) = uninterrupted(place);
+    let rows = |path: &Path| path.exists().then(|| Journal::read_whole_lines(path).rows.len()).unwrap_or(0);
+    for attempt in 1..100 {
+        place.kill_after(run, time.mul_f64(0.02 * f64::from(attempt)));
+        if rows(&place.journal(run)) >= 20 {
+            break;
+        }
+    }
+    let left = rows(&place.journal(run));
+    assert!((20..90).contains(&left), "{left} rows of 90: the kill came too late");
+    expected
+}
+
+fn goes_on_to(place: &Place, run: &str, expected: &[u8]) -> String {
+    let ended = place.go_on(run).run();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!(std::fs::read(place.journal(run)).unwrap() == expected, "{ended}");
+    ended.err
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off() {
+    let place = Place::replayed("evolution");
+    let expected = half_done(&place, "run");
+    let mut journal = std::fs::read(place.journal("run")).unwrap();
+    journal.truncate(journal.iter().rposition(|byte| *byte == b'\n').unwrap() + 1);
+    let next = &expected[journal.len()..];
+    journal.extend_from_slice(&next[..40]);
+    std::fs::write(place.journal("run"), &journal).unwrap();
+    let told = goes_on_to(&place, "run", &expected);
+    assert!(told.contains("half a line"), "{told}");
+}
+
+#[test]
+fn without_a_checkpoint_the_journal_is_enough() {
+    for strategy in STRATEGIES {
+        let place = Place::replayed(strategy);
+        let expected = half_done(&place, "run");
+        std::fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
+        goes_on_to(&place, "run", &expected);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_not_believed() {
+    let place = Place::replayed("policy-gradient");
+    let expected = half_done(&place, "run");
+    let files: Vec<_> = std::fs::read_dir(place.path("run/checkpoint")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+    let told = goes_on_to(&place, "run", &expected);
+    assert!(told.contains("checkpoint") && told.contains("damaged"), "{told}");
+}
+
+#[test]
+fn a_checkpoint_that_is_ahead_of_the_journal_is_not_believed() {
+    // As after a power cut: the checkpoint was on the disk, the end of the journal was not.
+    let place = Place::replayed("evolution");
+    let (expected, _) = uninterrupted(&place);
+    let mut journal = expected.clone();
+    journal.truncate(journal.len() / 2);
+    std::fs::write(place.journal("whole"), journal).unwrap();
+    goes_on_to(&place, "whole", &expected);
+}
+
+#[test]
+fn a_finished_run_goes_on_with_more_evaluations() {
+    let place = Place::replayed("policy-gradient");
+    let (expected, _) = uninterrupted(&place);
+    let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", "policy-gradient"];
+    let more = ["--evaluations", "40", "--seed", "3", "--quiet", "--out", "short"];
+    place.program().args(args).args(more).succeed();
+    assert_eq!(Journal::read(&place.journal("short")).rows.len(), 40);
+    place.program().args(["--resume", "short", "--evaluations", "90", "--quiet"]).succeed();
+    assert!(std::fs::read(place.journal("short")).unwrap() == expected);
+    // And a finished one that is resumed as it is stays as it is.
+    place.program().args(["--resume", "short", "--evaluations", "90", "--quiet"]).succeed();
+    assert!(std::fs::read(place.journal("short")).unwrap() == expected);
+}
+
+#[test]
+fn a_run_of_another_experiment_is_refused_and_kept() {
+    let place = Place::replayed("evolution");
+    let (expected, _) = uninterrupted(&place);
+    let other = experiment().replace("cells = 1", "cells = 2");
+    std::fs::write(place.path("other.toml"), other).unwrap();
+    let error = place.program().args(["search", "other.toml", "--resume", "whole"]).fail();
+    assert!(error.contains("another experiment") && error.contains("space.cells (1 there, 2 here)"), "{error}");
+    let error = place.program().args(["--resume", "whole", "--seed", "4"]).fail();
+    assert!(error.contains("search.seed (3 there, 4 here)"), "{error}");
+    assert!(std::fs::read(place.journal("whole")).unwrap() == expected);
+}
+
+#[test]
+fn a_journal_of_another_run_is_refused_and_kept() {
+    let place = Place::replayed("evolution");
+    uninterrupted(&place);
+    let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", "evolution"];
+    let more = ["--evaluations", "30", "--seed", "4", "--quiet", "--out", "other"];
+    place.program().args(args).args(more).succeed();
+    std::fs::copy(place.journal("whole"), place.journal("other")).unwrap();
+    std::fs::remove_dir_all(place.path("other/checkpoint")).unwrap();
+    let error = place.go_on("other").fail();
+    assert!(error.contains("measurements.csv") && error.contains("evaluation 0"), "{error}");
+    assert_eq!(std::fs::read(place.journal("whole")).unwrap(), std::fs::read(place.journal("other")).unwrap());
+}
+
+#[test]
+fn two_programs_do_not_share_a_run() {
+    let place = Place::live();
+    let mut first = place.go_on("run").start();
+    wait_until(|| place.journal("run").exists());
+    let error = place.program().args(["--resume", "run"]).fail();
+    assert!(error.contains("another process is searching"), "{error}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn an_interrupt_ends_cleanly_and_the_run_goes_on() {
+    let place = Place::live();
+    let mut child = place.go_on("run").start();
+    wait_until(|| place.journal("run").exists() && !Journal::read_whole_lines(&place.journal("run")).rows.is_empty());
+    interrupt(&child);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{status}");
+    let before = Journal::read(&place.journal("run")).rows;
+    assert!((1..6).contains(&before.len()), "{} rows", before.len());
+    for file in ["pareto.csv", "report.html"] {
+        assert!(place.path("run").join(file).is_file(), "{file} is written however the search ends");
+    }
+    place.go_on("run").succeed();
+    let after = Journal::read(&place.journal("run")).rows;
+    assert_eq!((after.len(), &after[..before.len()]), (6, &before[..]));
+}
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn wait_until(happened: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !happened() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

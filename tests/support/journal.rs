@@ -1,0 +1,149 @@
+//! Reading a journal and judging it, without the program's own code.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The columns that DESIGN promises, in their order.
+const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,energy_mj,\
+                       energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,measure_seconds,message";
+
+/// A journal, or another file of that format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Journal {
+    /// Its rows, in their order.
+    pub rows: Vec<Row>,
+}
+
+/// One evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    cells: BTreeMap<String, String>,
+}
+
+impl Journal {
+    /// Reads a whole one.
+    ///
+    /// # Panics
+    /// If it cannot be read, has other columns, or does not end with a line break.
+    pub fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(text.ends_with('\n'), "{} ends in half a line", path.display());
+        Self::parse(&text)
+    }
+
+    /// Reads one that may end in half a line.
+    ///
+    /// # Panics
+    /// As [`read`](Self::read), half a line aside.
+    pub fn read_whole_lines(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::parse(&text[..text.rfind('\n').map_or(0, |end| end + 1)])
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let header = reader.headers().expect("a header").clone();
+        if !header.is_empty() {
+            assert_eq!(header.iter().collect::<Vec<_>>().join(","), COLUMNS);
+        }
+        let row = |record: Result<csv::StringRecord, csv::Error>| {
+            let record = record.expect("rows of the header's width");
+            let cells = header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), cell.to_owned()));
+            Row { cells: cells.collect() }
+        };
+        Self { rows: reader.records().map(row).collect() }
+    }
+
+    /// Values of some columns, row by row; an error counts as `1 − accuracy` under the name `error`.
+    pub fn values(&self, names: &[&str]) -> Vec<Vec<f64>> {
+        let value = |row: &Row, name: &str| match name {
+            "error" => row.number("accuracy").map(|accuracy| 1.0 - accuracy),
+            _ => row.number(name),
+        };
+        let complete = |row: &Row| names.iter().map(|name| value(row, name)).collect::<Option<Vec<_>>>();
+        self.rows.iter().filter_map(complete).collect()
+    }
+}
+
+impl Row {
+    /// A cell's text.
+    ///
+    /// # Panics
+    /// If there is no such column.
+    pub fn text(&self, column: &str) -> &str {
+        self.cells.get(column).unwrap_or_else(|| panic!("no column {column}"))
+    }
+
+    /// A cell's number; none if the cell is empty.
+    ///
+    /// # Panics
+    /// If there is no such column, or the cell is neither empty nor a finite number.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        let text = self.text(column);
+        let parse = || text.parse().ok().filter(|number: &f64| number.is_finite());
+        (!text.is_empty()).then(|| parse().unwrap_or_else(|| panic!("{column} is {text:?}")))
+    }
+
+    /// The evaluation's number.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub fn evaluation(&self) -> u64 {
+        self.text("evaluation").parse().expect("a number of an evaluation")
+    }
+}
+
+/// The rows that no other dominates under these objectives, of equal ones the first. Rows in which an objective is
+/// missing have no say.
+pub fn front<'a>(journal: &'a Journal, objectives: &[&str]) -> Vec<&'a Row> {
+    let of = |row: &Row| Journal { rows: vec![row.clone()] }.values(objectives).pop();
+    let known: Vec<(&Row, Vec<f64>)> = journal.rows.iter().filter_map(|row| Some((row, of(row)?))).collect();
+    let beats = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a <= b) && a != b;
+    let stays = |index: usize| {
+        let point = &known[index].1;
+        let rivals = known.iter().enumerate();
+        !rivals.into_iter().any(|(other, (_, rival))| beats(rival, point) || (other < index && rival == point))
+    };
+    (0..known.len()).filter(|index| stays(*index)).map(|index| known[index].0).collect()
+}
+
+/// Share of the box from 0 to `reference` that points of two objectives dominate.
+pub fn dominated_area(points: &[Vec<f64>], reference: [f64; 2]) -> f64 {
+    let mut points: Vec<[f64; 2]> = points.iter().map(|p| [p[0] / reference[0], p[1] / reference[1]]).collect();
+    points.retain(|[x, y]| *x < 1.0 && *y < 1.0);
+    points.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    let (mut area, mut height) = (0.0, 1.0);
+    for [x, y] in points {
+        if y < height {
+            area += (1.0 - x) * (height - y);
+            height = y;
+        }
+    }
+    area
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(rows: &[(f64, f64)]) -> Journal {
+        let line = |(number, (accuracy, time)): (usize, &(f64, f64))| {
+            format!("{number},,a{number},ok,{accuracy},{time},,,,,,,,,,,\n")
+        };
+        Journal::parse(&format!("{COLUMNS}\n{}", rows.iter().enumerate().map(line).collect::<String>()))
+    }
+
+    #[test]
+    fn the_front_is_what_nothing_beats() {
+        let journal = journal(&[(0.5, 2.0), (0.5, 2.0), (0.75, 4.0), (0.5, 3.0), (0.25, 1.0)]);
+        let numbers: Vec<u64> = front(&journal, &["error", "time_ms"]).iter().map(|row| row.evaluation()).collect();
+        assert_eq!(numbers, [0, 2, 4]);
+        assert!(front(&journal, &["error", "energy_mj"]).is_empty());
+    }
+
+    #[test]
+    fn the_area_of_two_rectangles() {
+        let points = [vec![0.25, 6.0], vec![0.5, 2.0], vec![0.5, 3.0], vec![2.0, 1.0]];
+        assert_eq!(dominated_area(&points, [1.0, 8.0]), 0.75 * 0.25 + 0.5 * 0.5);
+    }
+}

@@ -1,0 +1,29 @@
+//! The Python environment with other people's programs that ours is checked against.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::skip;
+
+/// Variable with the path of that environment's Python; `scripts/test.sh` sets it.
+const VARIABLE: &str = "TEST_PYTHON";
+
+/// Runs a script of this folder in the Python that `scripts/test.sh` prepared, and gives the JSON that it prints.
+/// Where there is no such Python, `None` after saying that the test is skipped.
+///
+/// # Panics
+/// If the script fails; and where nothing may be skipped, with `CI=true`.
+pub fn python(script: &str, argument: &Path) -> Option<Value> {
+    let Some(python) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) else {
+        skip::unless_ci(&format!("{VARIABLE} is not set: run scripts/test.sh"));
+        return None;
+    };
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(script);
+    let output = Command::new(python).arg(&script).arg(argument).output().expect("Python starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error}", script.display());
+    Some(serde_json::from_slice(&output.stdout).expect("the script prints JSON"))
+}
