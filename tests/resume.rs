@@ -103,6 +103,7 @@ fn uninterrupted(place: &Place) -> (Vec<u8>, Duration) {
 
 #[test]
 fn kills_at_random_moments_leave_no_trace_on_a_replayed_run() {
+    let mut in_the_middle = 0;
     for (number, strategy) in STRATEGIES.into_iter().enumerate() {
         let place = Place::replayed(strategy);
         let (expected, time) = uninterrupted(&place);
@@ -113,7 +114,8 @@ fn kills_at_random_moments_leave_no_trace_on_a_replayed_run() {
             for _ in 0..2 {
                 place.kill_after(&run, time.mul_f64(rng.random()));
                 if place.journal(&run).exists() {
-                    Journal::read_whole_lines(&place.journal(&run));
+                    let rows = Journal::read_whole_lines(&place.journal(&run)).rows.len();
+                    in_the_middle += usize::from((1..90).contains(&rows));
                 }
             }
             place.go_on(&run).succeed();
@@ -122,6 +124,8 @@ fn kills_at_random_moments_leave_no_trace_on_a_replayed_run() {
             assert!(pareto(&run) == pareto("whole"), "{strategy}, kill {kill}");
         }
     }
+    // Most hit the search itself, not what comes before and after it.
+    assert!(in_the_middle >= 10, "{in_the_middle} of 60");
 }
 
 #[test]

@@ -100,18 +100,28 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
 }
 
 fn invalid(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let place = match error.span() {
-        Some(span) if !text.is_empty() => {
-            let before = &text[..span.start.min(text.len())];
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-            format!(":{line}:{column}")
-        }
-        _ => String::new(),
-    };
+    let place = error.span().filter(|_| !text.is_empty()).map_or_else(String::new, |span| {
+        let start = unknown_key(error.message(), &text[span.start..]).map_or(span.start, |offset| span.start + offset);
+        let before = &text[..start];
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!(":{line}:{column}")
+    });
     let message = error.message().to_owned();
     let suggestion = nearest(&message).map_or_else(String::new, |name| format!("\n  did you mean `{name}`?"));
     ConfigError::Invalid { path: path.to_owned(), place, message, suggestion }
+}
+
+/// Where an unknown key stands in the section that the error is about. Sections that are chosen by a name in them are
+/// read as a whole, so that the error itself only knows where they begin.
+fn unknown_key(message: &str, section: &str) -> Option<usize> {
+    let key = message.strip_prefix("unknown field `")?.split('`').next()?;
+    let stands_at = |(offset, _): &(usize, &str)| {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        let after = section[offset + key.len()..].trim_start();
+        after.starts_with('=') && !section[..*offset].ends_with(is_name)
+    };
+    section.match_indices(key).find(stands_at).map(|(offset, _)| offset)
 }
 
 /// The right name nearest to a wrong one, out of serde's message ``unknown … `x`, expected one of `a`, `b` ``.
@@ -170,6 +180,14 @@ mod tests {
             let message = example("[search]", &[wrong]).unwrap_err().to_string();
             assert!(message.starts_with(&format!("--set {wrong}: ")), "{message}");
         }
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_section_with_a_name_is_found() {
+        let section = "[space]\nname = 'x'\nmy_cels = 2\n  cels=2\n";
+        let offset = unknown_key("unknown field `cels`, expected `cells`", section).unwrap();
+        assert_eq!(section[offset..].lines().next(), Some("cels=2"));
+        assert_eq!(unknown_key("invalid type", section), None);
     }
 
     #[test]

@@ -51,3 +51,17 @@ fn contradictions_are_refused() {
         assert!(error.contains(message), "{set}: {error}");
     }
 }
+
+#[test]
+fn the_place_of_an_unknown_key_is_told_in_every_section() {
+    for (text, place) in [
+        ("[space]\nname = 'nasbench201'\nchanels = 8\n", "x:3:1: "),
+        ("[strategy]\nname = 'evolution'\n# crossovr\ncrossovr = 1\n", "x:4:1: "),
+        ("[devices.host]\nkind = 'host'\n  thread = 2\n", "x:3:3: "),
+        ("[data]\nnam = 'digits'\n", "x:2:1: "),
+        ("[training]\nepoch = 3\n", "x:2:1: "),
+    ] {
+        let error = Experiment::parse(text, "x", &[]).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains("did you mean"), "{text}: {error}");
+    }
+}
