@@ -1,1 +1,164 @@
-//! Later.
+//! The program without arguments, but for few evaluations: children are trained and timed, and the run folder holds
+//! what it should.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use end_to_end::{Journal, Program, dominated_area, front};
+use hardware::host::Inference;
+use serde_json::Value;
+
+const EVALUATIONS: usize = 12;
+
+/// A run of the quickstart, cut short, as a newcomer starts it: in a folder of their own, without a name for the run.
+fn quickstart(folder: &Path, more: &[&str]) -> (String, std::path::PathBuf) {
+    let short = ["--evaluations", "12", "--set", "training.epochs=1", "--set", "data.limit=300"];
+    let printed = Program::new(folder).args(short).args(more).succeed();
+    let runs: Vec<_> = std::fs::read_dir(folder.join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [run] = &runs[..] else { panic!("{runs:?}") };
+    (printed, run.clone())
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    entries.collect()
+}
+
+#[test]
+fn the_main_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let (printed, run) = quickstart(folder.path(), &[]);
+    assert!(run.file_name().unwrap().to_str().unwrap().starts_with("quickstart-"), "{}", run.display());
+    let expected =
+        ["checkpoint", "config.toml", "lock", "measurements.csv", "models", "pareto.csv", "report.html", "tensorboard"];
+    assert_eq!(names(&run), expected.map(str::to_owned).into());
+
+    let journal = Journal::read(&run.join("measurements.csv"));
+    check_journal(&journal);
+    let objectives = ["error", "time_ms"];
+    let members = front(&journal, &objectives);
+    assert!(!members.is_empty());
+    check_pareto(&run, &members);
+    check_models(&run, &members);
+    check_config(&run);
+    check_report(&run);
+    let json = check_front(folder.path(), &run, &journal, &members);
+
+    // What is printed at the end is the same front, the better accuracy first, and what to do next.
+    for member in json["front"].as_array().unwrap() {
+        assert!(printed.contains(member["architecture"].as_str().unwrap()), "{printed}");
+        let percent = format!("{:.2}", 100.0 * member["accuracy"].as_f64().unwrap());
+        assert!(printed.contains(&percent), "{percent} is not in {printed}");
+    }
+    for told in ["report.html", "tensorboard --logdir", "controller front"] {
+        assert!(printed.contains(told), "{printed}");
+    }
+}
+
+fn check_journal(journal: &Journal) {
+    assert_eq!(journal.rows.len(), EVALUATIONS);
+    let distinct: BTreeSet<_> = journal.rows.iter().map(|row| row.text("architecture").to_owned()).collect();
+    assert_eq!(distinct.len(), EVALUATIONS, "a network that is known is not evaluated again");
+    let mut trained = 0;
+    for (number, row) in journal.rows.iter().enumerate() {
+        assert_eq!(row.evaluation(), number as u64);
+        match row.text("status") {
+            "ok" => {
+                trained += 1;
+                let accuracy = row.number("accuracy").unwrap();
+                assert!((0.0..=1.0).contains(&accuracy), "{accuracy}");
+                assert!(row.number("time_ms").is_some_and(|time| time > 0.0 && time < 1000.0), "{row:?}");
+                assert!(row.number("time_ms_std").is_some_and(|std| std >= 0.0), "{row:?}");
+                assert!(row.number("time_runs").is_some_and(|runs| runs >= 20.0), "{row:?}");
+                assert_eq!(row.text("epochs"), "1");
+                assert!(row.number("train_seconds").is_some_and(|seconds| seconds > 0.0), "{row:?}");
+                assert!(row.text("device").contains("host"), "{row:?}");
+                // RFC 3339, in UTC.
+                let at = row.text("started_at");
+                assert!(at.len() >= 20 && at.ends_with('Z') && at.as_bytes()[10] == b'T', "{at}");
+            }
+            "failed" | "diverged" => assert!(!row.text("message").is_empty() && row.number("accuracy").is_none()),
+            other => panic!("{other}: nothing is bounded here"),
+        }
+    }
+    assert!(trained >= EVALUATIONS / 2, "{trained} of {EVALUATIONS} were trained");
+}
+
+fn check_pareto(run: &Path, members: &[&end_to_end::Row]) {
+    let text = |row: &end_to_end::Row| (row.evaluation(), format!("{row:?}"));
+    let written: BTreeSet<_> = Journal::read(&run.join("pareto.csv")).rows.iter().map(text).collect();
+    assert_eq!(written, members.iter().map(|row| text(row)).collect());
+}
+
+/// A model for every member of the front and for no other, which runs.
+fn check_models(run: &Path, members: &[&end_to_end::Row]) {
+    let models = run.join("models");
+    let expected = members.iter().map(|row| format!("{}.onnx", row.evaluation())).collect();
+    assert_eq!(names(&models), expected);
+    for name in names(&models) {
+        let mut inference = Inference::load(&models.join(&name)).unwrap();
+        assert_eq!(inference.input_shape(), [1, 1, 8, 8]);
+        let logits = inference.run(&[0.5; 64]).unwrap();
+        assert!(logits.len() == 10 && logits.iter().all(|logit| logit.is_finite()), "{name}: {logits:?}");
+    }
+}
+
+/// Everything is resolved: what came from the command line, and what only the machine could tell.
+fn check_config(run: &Path) {
+    let config: toml::Table = std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
+    assert_eq!(config["search"]["evaluations"].as_integer(), Some(EVALUATIONS as i64));
+    assert!(config["search"]["seed"].is_integer());
+    let objectives: Vec<_> =
+        config["search"]["objectives"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
+    assert_eq!(objectives, ["error", "time_ms"], "there is no meter in a test");
+    assert_eq!(config["training"]["epochs"].as_integer(), Some(1));
+    assert_eq!(config["data"]["limit"].as_integer(), Some(300));
+    assert_eq!(config["input"]["classes"].as_integer(), Some(10));
+}
+
+/// A page that needs nothing else: it may be sent by mail.
+fn check_report(run: &Path) {
+    let report = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(report.contains("<svg") && report.trim_end().ends_with("</html>"));
+    for source in ["src=\"http", "href=\"http", "@import", "<script src"] {
+        assert!(!report.contains(source), "{source}");
+    }
+    assert!(!report.contains("NaN"));
+}
+
+fn check_front(folder: &Path, run: &Path, journal: &Journal, members: &[&end_to_end::Row]) -> Value {
+    let printed = Program::new(folder).args(["front", "--json"]).args([run]).succeed();
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(json["evaluations"], EVALUATIONS);
+    let listed = json["front"].as_array().unwrap();
+    let numbers = |member: &Value| member["evaluation"].as_u64().unwrap();
+    assert_eq!(
+        listed.iter().map(numbers).collect::<BTreeSet<_>>(),
+        members.iter().map(|row| row.evaluation()).collect()
+    );
+    for row in members {
+        let member = listed.iter().find(|member| numbers(member) == row.evaluation()).unwrap();
+        assert_eq!(member["architecture"], row.text("architecture"));
+        assert_eq!(member["objectives"]["time_ms"].as_f64(), row.number("time_ms"));
+        assert_eq!(member["accuracy"].as_f64(), row.number("accuracy"));
+        assert!(member["energy_mj"].is_null(), "what was not measured is absent");
+    }
+    let reference: Vec<f64> = json["reference"].as_array().unwrap().iter().map(|r| r.as_f64().unwrap()).collect();
+    let area = dominated_area(&journal.values(&["error", "time_ms"]), [reference[0], reference[1]]);
+    assert!((json["hypervolume_share"].as_f64().unwrap() - area).abs() < 1e-9);
+    json
+}
+
+#[test]
+fn a_time_bound_saves_the_training() {
+    let folder = tempfile::tempdir().unwrap();
+    // No network runs that fast.
+    let (_, run) = quickstart(folder.path(), &["--set", "search.bounds.time_ms=0.000001"]);
+    let journal = Journal::read(&run.join("measurements.csv"));
+    for row in journal.rows.iter().filter(|row| row.text("status") != "failed") {
+        assert_eq!(row.text("status"), "bounded");
+        assert!(row.number("time_ms").is_some() && row.number("accuracy").is_none(), "{row:?}");
+        assert!(row.number("train_seconds").is_none() && row.text("message").contains("time_ms"), "{row:?}");
+    }
+    assert!(names(&run.join("models")).is_empty());
+}

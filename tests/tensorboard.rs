@@ -1,1 +1,132 @@
-//! Later.
+//! What a search tells TensorBoard, read back by TensorBoard itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use end_to_end::{Journal, Program, Table, dominated_area, experiment, front, python};
+use serde_json::Value;
+
+const EVALUATIONS: usize = 50;
+/// Proposals of a round at least, and bound on the error, as the experiment has them.
+const BATCH: usize = 10;
+const ERROR_BOUND: f64 = 0.38;
+
+/// A folder in which a run begins by these arguments.
+fn place() -> (tempfile::TempDir, Vec<&'static str>) {
+    let folder = tempfile::tempdir().unwrap();
+    Table::write(folder.path());
+    std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+    let begin = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", "policy-gradient"];
+    let more = ["--objectives", "error,time_ms", "--evaluations", "50", "--quiet", "--out", "run"];
+    (folder, begin.into_iter().chain(more).collect())
+}
+
+/// Steps and values of a scalar.
+fn scalar(events: &Value, tag: &str) -> Vec<(usize, f64)> {
+    let points = events["scalars"][tag].as_array().unwrap_or_else(|| panic!("no scalar {tag}"));
+    points.iter().map(|point| (point[0].as_u64().unwrap() as usize, point[1].as_f64().unwrap())).collect()
+}
+
+/// TensorBoard keeps 32-bit floats.
+fn near(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= 1e-6 * expected.abs().max(1.0)
+}
+
+fn check_against_journal(run: &Path, events: &Value) {
+    let journal = Journal::read(&run.join("measurements.csv"));
+    for column in ["accuracy", "time_ms", "energy_mj"] {
+        let mut told = scalar(events, &format!("child/{column}"));
+        // A round that a kill broke off is entered again when the search goes on.
+        told.sort_by_key(|(step, _)| *step);
+        told.dedup_by_key(|(step, _)| *step);
+        assert_eq!(told.len(), EVALUATIONS, "{column}");
+        for (row, (step, value)) in journal.rows.iter().zip(told) {
+            assert_eq!(row.evaluation(), step as u64);
+            assert!(near(value, row.number(column).unwrap()), "{column} of {step}");
+        }
+    }
+    let objectives = ["error", "time_ms"];
+    let values = journal.values(&objectives);
+    let last = |tag: &str| *scalar(events, tag).last().unwrap();
+    for (index, objective) in objectives.iter().enumerate() {
+        let least = values.iter().map(|values| values[index]).fold(f64::INFINITY, f64::min);
+        let (step, value) = last(&format!("best/{objective}"));
+        assert!(step == EVALUATIONS - 1 && near(value, least), "{objective}: {value} {least}");
+    }
+    assert_eq!(last("front/size"), (EVALUATIONS - 1, front(&journal, &objectives).len() as f64));
+    // The worst corner of the box: the bound, and 1.1 × the slowest of the first ten.
+    let slowest = values[..10].iter().map(|values| values[1]).fold(0.0, f64::max);
+    let (step, share) = last("front/hypervolume");
+    let expected = dominated_area(&values, [ERROR_BOUND, 1.1 * slowest]);
+    assert!(step == EVALUATIONS - 1 && near(share, expected), "{share} {expected}");
+}
+
+#[test]
+fn tensorboard_reads_what_the_journal_says() {
+    let (folder, begin) = place();
+    Program::new(folder.path()).args(&begin).succeed();
+    let run = folder.path().join("run");
+    let Some(events) = python("read_events.py", &run.join("tensorboard")) else { return };
+    check_against_journal(&run, &events);
+
+    let hypervolume = scalar(&events, "front/hypervolume");
+    assert!(hypervolume.windows(2).all(|pair| pair[0].1 <= pair[1].1), "a hypervolume never falls");
+    let printed = Program::new(folder.path()).args(["front", "run", "--json"]).succeed();
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    assert!(near(hypervolume.last().unwrap().1, json["hypervolume_share"].as_f64().unwrap()));
+
+    let rounds: Vec<usize> = (1..=EVALUATIONS / BATCH).map(|round| round * BATCH).collect();
+    for tag in ["loss", "entropy", "gradient_norm", "mean_reward"] {
+        let points = scalar(&events, &format!("strategy/{tag}"));
+        assert_eq!(points.iter().map(|(step, _)| *step).collect::<Vec<_>>(), rounds, "{tag}");
+        assert!(points.iter().all(|(_, value)| value.is_finite()), "{tag}");
+    }
+    // Six decisions among three operations each: an entropy in nats.
+    let most = 6.0 * 3.0_f64.ln();
+    assert!(scalar(&events, "strategy/entropy").iter().all(|(_, entropy)| (0.0..=most + 1e-6).contains(entropy)));
+    assert!(scalar(&events, "strategy/gradient_norm").iter().all(|(_, norm)| *norm > 0.0));
+    check_choices(&events, &rounds);
+}
+
+/// For every decision and round a histogram with a bucket a choice, over the same proposals.
+fn check_choices(events: &Value, rounds: &[usize]) {
+    let histograms = events["histograms"].as_object().unwrap();
+    let edges = ["edge 0→1", "edge 0→2", "edge 1→2", "edge 0→3", "edge 1→3", "edge 2→3"];
+    let totals = |edge: &str| -> Vec<(usize, f64)> {
+        let points = histograms[&format!("choices/{edge}")].as_array().unwrap();
+        points
+            .iter()
+            .map(|point| {
+                let buckets: Vec<f64> = point[1].as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect();
+                assert_eq!(buckets.len(), 3, "{edge}");
+                (point[0].as_u64().unwrap() as usize, buckets.iter().sum())
+            })
+            .collect()
+    };
+    let first = totals(edges[0]);
+    assert_eq!(first.iter().map(|(step, _)| *step).collect::<Vec<_>>(), rounds);
+    assert!(first.iter().all(|(_, proposals)| *proposals >= BATCH as f64), "{first:?}");
+    assert!(edges.iter().all(|edge| totals(edge) == first));
+    assert_eq!(histograms.len(), edges.len());
+}
+
+#[test]
+fn events_go_on_after_a_kill() {
+    let (folder, begin) = place();
+    let run = folder.path().join("run");
+    // Whenever it comes, the events must be those of the whole journal in the end.
+    for wait_ms in [60, 90, 120] {
+        let _ = std::fs::remove_dir_all(&run);
+        let mut child = Program::new(folder.path()).args(&begin).start();
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let going_on = match run.join("config.toml").is_file() {
+            true => vec!["--resume", "run", "--quiet"],
+            false => begin.clone(),
+        };
+        Program::new(folder.path()).args(going_on).succeed();
+        let Some(events) = python("read_events.py", &run.join("tensorboard")) else { return };
+        check_against_journal(&run, &events);
+    }
+}

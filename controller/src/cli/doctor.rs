@@ -39,7 +39,7 @@ impl Doctor {
                 Ok(found) => println!("ok      {name}: {found}"),
                 Err(error) => {
                     healthy = false;
-                    println!("FAILED  {name}: {error:#}");
+                    println!("FAILED  {name}: {}", super::describe(&error));
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::objective::Objective;
 #[command(after_help = "Examples:
   controller replay runs/short/measurements.csv --experiment runs/short/config.toml
   controller replay table.csv --space nasbench201 --evaluations 100 --bound error=0.20
-  controller replay table.csv --set 'replay.columns.accuracy={ column = \"valid_accuracy_percent\", unit = \"percent\" }'")]
+  controller replay table.csv --set 'replay.columns.accuracy={ column = \"top1\", unit = \"percent\" }'")]
 pub(super) struct Replay {
     /// The log.
     log: PathBuf,

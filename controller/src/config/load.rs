@@ -127,7 +127,10 @@ fn unknown_key(message: &str, section: &str) -> Option<usize> {
 /// The right name nearest to a wrong one, out of serde's message ``unknown … `x`, expected one of `a`, `b` ``.
 fn nearest(message: &str) -> Option<&str> {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let (wrong, known) = names.split_first().filter(|_| message.starts_with("unknown"))?;
+    let (wrong, known) = names.split_first()?;
+    if !["unknown field", "unknown variant"].iter().any(|start| message.starts_with(start)) {
+        return None;
+    }
     let similarity = |name: &&&str| strsim::damerau_levenshtein(name, wrong);
     known.iter().min_by_key(similarity).filter(|name| similarity(name) <= wrong.len().max(name.len()) / 2).copied()
 }

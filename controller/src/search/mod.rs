@@ -97,10 +97,11 @@ impl Search {
                 break End::Finished;
             }
             let proposals = self.propose(&state)?;
-            if proposals.is_empty() {
+            let fresh = self.fresh(&state, &proposals)?;
+            if fresh.is_empty() {
                 break End::Exhausted;
             }
-            if !self.evaluate(&mut state, &proposals).await? {
+            if !self.evaluate(&mut state, fresh).await? {
                 break End::Stopped;
             }
             let diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;

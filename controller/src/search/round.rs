@@ -13,14 +13,12 @@ use super::{Search, State};
 use crate::evaluate::{Finished, Job, evaluation_of};
 use crate::history::{Candidate, History};
 use crate::run::write_atomically;
-use crate::strategy::Proposal;
 
 impl Search {
-    /// Evaluates what is new in a round and enters it into the history, in the order of the proposals. False if the
+    /// Evaluates the new networks of a round and enters them into the history in their order. False if the
     /// search was stopped before all of it was evaluated.
-    pub(super) async fn evaluate(&mut self, state: &mut State, proposals: &[Proposal]) -> anyhow::Result<bool> {
+    pub(super) async fn evaluate(&mut self, state: &mut State, fresh: Vec<Candidate>) -> anyhow::Result<bool> {
         let first = state.history.evaluations().len() as u64;
-        let fresh = self.fresh(state, proposals)?;
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut running = JoinSet::new();
         let (activity, mut activities) = mpsc::unbounded_channel();

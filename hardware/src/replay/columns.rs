@@ -26,7 +26,7 @@ pub struct Columns {
     /// Text of the architecture; `architecture` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
-    /// Accuracy; `accuracy` by default.
+    /// Accuracy; by default `accuracy`, else `accuracy_percent`, `valid_accuracy` or `valid_accuracy_percent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Column<FractionUnit>>,
     /// Error, 1 − accuracy, for a log that has that instead. Not looked for by default.

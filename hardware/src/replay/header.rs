@@ -7,8 +7,16 @@ use super::error::ReplayError;
 
 /// The journal's own column names: what is looked for where no name is given.
 mod journal {
+    use super::FractionUnit;
+
     pub(super) const ARCHITECTURE: &str = "architecture";
     pub(super) const ACCURACY: &str = "accuracy";
+    /// Names that tables of benchmarks give it, looked for in this order where the journal's is not there.
+    pub(super) const ACCURACY_ELSEWHERE: [(&str, FractionUnit); 3] = [
+        ("accuracy_percent", FractionUnit::Percent),
+        ("valid_accuracy", FractionUnit::Fraction),
+        ("valid_accuracy_percent", FractionUnit::Percent),
+    ];
     pub(super) const TIME: &str = "time_ms";
     pub(super) const TIME_STD: &str = "time_ms_std";
     pub(super) const ENERGY: &str = "energy_mj";
@@ -63,9 +71,7 @@ impl Layout {
                 let found = header.find(&error.column)?;
                 Some((found, AccuracyAs::Error(error.unit)))
             }
-            None => header
-                .find_quantity(columns.accuracy.as_ref(), journal::ACCURACY)?
-                .map(|(found, unit)| (found, AccuracyAs::Accuracy(unit))),
+            None => header.find_accuracy(columns)?.map(|(found, unit)| (found, AccuracyAs::Accuracy(unit))),
         };
         let objectives = columns.objectives.iter().map(|(name, column)| Ok((name.clone(), header.find(column)?)));
         let layout = Self {
@@ -135,6 +141,20 @@ impl Header<'_> {
                 Ok(found.map(|found| (found, U::default())))
             }
         }
+    }
+
+    /// The accuracy under the name that was given, the journal's, or one that says by itself what it is.
+    fn find_accuracy(&self, columns: &Columns) -> Result<Option<(Found, FractionUnit)>, ReplayError> {
+        let named = self.find_quantity(columns.accuracy.as_ref(), journal::ACCURACY)?;
+        if named.is_some() {
+            return Ok(named);
+        }
+        for (name, unit) in journal::ACCURACY_ELSEWHERE {
+            if let Some(found) = self.find_if_there(name)? {
+                return Ok(Some((found, unit)));
+            }
+        }
+        Ok(None)
     }
 
     fn nearest(&self, name: &str) -> Option<String> {

@@ -251,3 +251,12 @@ fn a_published_benchmark_is_read() {
     assert_eq!(record.time_ms, Some(6.547689));
     assert_eq!(record.energy_mj, Some(29.997148));
 }
+
+#[test]
+fn an_accuracy_whose_name_says_what_it_is_needs_no_configuration() {
+    let of = |text| load(text).unwrap().get("a").unwrap().accuracy;
+    assert_eq!(of("architecture,valid_accuracy_percent,time_ms\na,87.5,1\n"), Some(0.875));
+    assert_eq!(of("architecture,valid_accuracy,valid_accuracy_percent\na,0.5,87.5\n"), Some(0.5));
+    assert_eq!(of("architecture,accuracy,accuracy_percent\na,0.25,87.5\n"), Some(0.25));
+    assert_eq!(of("architecture,test_accuracy_percent,time_ms\na,87.5,1\n"), None);
+}
