@@ -129,3 +129,6 @@ fn values(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
     };
     objectives.iter().map(value).collect()
 }
+
+#[cfg(test)]
+mod tests;

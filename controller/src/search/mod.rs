@@ -192,3 +192,6 @@ impl Search {
         Ok(fresh)
     }
 }
+
+#[cfg(test)]
+mod tests;
