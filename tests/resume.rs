@@ -307,3 +307,12 @@ fn wait_until(happened: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn a_run_goes_on_from_another_working_directory() {
+    let place = Place::replayed("evolution");
+    let expected = half_done(&place, "run");
+    let elsewhere = tempfile::tempdir().unwrap();
+    Program::new(elsewhere.path()).args(["--resume"]).args([place.path("run")]).args(["--quiet"]).succeed();
+    assert!(std::fs::read(place.journal("run")).unwrap() == expected);
+}

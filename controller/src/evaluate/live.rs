@@ -119,6 +119,7 @@ impl Live {
         let started = Instant::now();
         let result = self.settings.devices.measure(model).await;
         drop(exclusive);
+        job.tell(Stage::Waiting);
         row.measure_seconds = Some(seconds(started));
         // A file that cannot be removed only takes room: the folder goes when the search ends.
         let _ = std::fs::remove_file(path);

@@ -58,6 +58,8 @@ pub struct Activity {
 pub enum Stage {
     /// A device runs it.
     Measuring,
+    /// It waits for a trainer.
+    Waiting,
     /// It is being trained.
     Training {
         /// Epochs that are done.

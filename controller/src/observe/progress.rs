@@ -1,11 +1,12 @@
 //! Progress in the terminal.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use hardware::log::Row;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use super::Observer;
 use crate::evaluate::{Activity, Stage};
@@ -35,20 +36,21 @@ impl Progress {
         if lines.is_some() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
-        let template = "{bar:24} {pos}/{len} evaluations, ETA {eta}  {msg}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let template = "{bar:24} {pos}/{len} evaluations, ETA {left}, {msg}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("left", write_left));
         Self { bar, running: BTreeMap::new(), front: String::new(), lines }
     }
 
     fn show(&self) {
         let stage = |(number, stage): (&u64, &Stage)| match stage {
-            Stage::Measuring => format!("#{number} measured"),
-            Stage::Training { epoch, epochs } => format!("#{number} epoch {epoch}/{epochs}"),
+            Stage::Measuring => Some(format!("measuring #{number}")),
+            Stage::Training { epoch, epochs } => Some(format!("training #{number}: {epoch}/{epochs}")),
+            Stage::Waiting => None,
         };
-        let doing: Vec<_> = self.running.iter().map(stage).collect();
-        let parts: Vec<_> =
-            [self.front.clone(), doing.join(", ")].into_iter().filter(|part| !part.is_empty()).collect();
-        self.bar.set_message(parts.join("  "));
+        let doing = self.running.iter().filter_map(stage);
+        let parts: Vec<_> = std::iter::once(self.front.clone()).chain(doing).collect();
+        self.bar.set_message(parts.join(", "));
     }
 }
 
@@ -101,6 +103,17 @@ impl Observer for Progress {
     fn end(&mut self, _history: &History) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Time that is left; unknown before anything was evaluated.
+fn write_left(state: &ProgressState, writer: &mut dyn Write) {
+    let eta = state.eta();
+    // What cannot be written into a line of the terminal is not shown; there is nobody to tell.
+    let _ = if eta.is_zero() && state.pos() < state.len().unwrap_or(0) {
+        writer.write_str("unknown")
+    } else {
+        write!(writer, "{:#}", HumanDuration(eta))
+    };
 }
 
 /// Front and hypervolume in a few words.

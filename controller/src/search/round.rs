@@ -35,6 +35,8 @@ impl Search {
         let mut whole = true;
         loop {
             tokio::select! {
+                // What an evaluation did is told before that it ended.
+                biased;
                 Some(activity) = activities.recv() => {
                     for observer in &mut self.observers {
                         observer.activity(activity);
