@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -45,16 +46,15 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// With line and column for what is wrong in the file, with the override's own text for what is wrong there.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, name: &str, overrides: &[String]) -> Result<T, ConfigError> {
-    let from_file = toml::from_str::<T>(text).map_err(|error| invalid(name, text, &error));
-    if overrides.is_empty() {
-        return from_file;
-    }
-    // The file alone is read first, so that its errors carry their places; only then do the overrides count.
-    let mut table: Table = match from_file {
-        Ok(_) => text.parse().map_err(|error| invalid(name, text, &error))?,
-        Err(error) => return Err(error),
-    };
+pub(super) fn parse<T: DeserializeOwned + Serialize>(
+    text: &str,
+    name: &str,
+    overrides: &[String],
+) -> Result<T, ConfigError> {
+    let from_file = toml::from_str::<T>(text).map_err(|error| invalid(name, text, &error))?;
+    // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
+    let mut table =
+        Table::try_from(&from_file).map_err(|error| ConfigError::Contradiction(format!("{name}: {error}")))?;
     for given in overrides {
         set(&mut table, given)?;
         let check: Result<T, _> = table.clone().try_into();
@@ -67,7 +67,7 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str, name: &str, overrides: &[St
 ///
 /// # Errors
 /// If the file cannot be read, or as [`parse`].
-pub(super) fn read<T: DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<T, ConfigError> {
+pub(super) fn read<T: DeserializeOwned + Serialize>(path: &Path, overrides: &[String]) -> Result<T, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     parse(&text, &path.display().to_string(), overrides)
 }
@@ -94,6 +94,10 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
             Value::Table(inner) => inner,
             other => return Err(wrong(format!("`{part}` is a {}, not a table", other.type_str()))),
         };
+    }
+    // Sections that are chosen by a name have keys of their own: another name starts with its defaults.
+    if matches!(last, "name" | "kind") && place.get(last).is_some_and(|chosen| *chosen != value) {
+        place.clear();
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -140,13 +144,13 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
     #[serde(deny_unknown_fields)]
     struct Example {
         search: Search,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Deserialize, Serialize, PartialEq)]
     #[serde(deny_unknown_fields, default)]
     struct Search {
         evaluations: u64,

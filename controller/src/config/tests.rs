@@ -65,3 +65,15 @@ fn the_place_of_an_unknown_key_is_told_in_every_section() {
         assert!(error.starts_with(place) && error.contains("did you mean"), "{text}: {error}");
     }
 }
+
+#[test]
+fn a_key_of_a_section_that_the_file_leaves_out_can_be_set() {
+    let set = |text: &str, key: &str| Experiment::parse(text, "x", &[key.to_owned()]).unwrap();
+    assert_eq!(set("", "space.channels=8").space.build().unwrap().name(), "nasbench201");
+    let evolution = Experiment::quickstart(&["strategy.name=evolution".to_owned()]).unwrap();
+    assert_eq!(evolution.strategy.name(), "evolution");
+    let same = Experiment::quickstart(&["space.name=nasbench201".to_owned()]).unwrap();
+    assert_eq!(same.space, Experiment::quickstart(&[]).unwrap().space, "the same name keeps its settings");
+    let mobile = Experiment::quickstart(&["space.name=mobile".to_owned()]).unwrap();
+    assert_eq!(mobile.space.build().unwrap().name(), "mobile");
+}

@@ -42,6 +42,9 @@ impl Replayed {
     }
 
     fn row(&self, number: u64, text: &str) -> Row {
+        if let Some(status) = self.table.unsuccessful(text) {
+            return Row::new(number, text, status);
+        }
         let Some(record) = self.table.get(text) else {
             let message = format!("{} has no row for it", self.table.path().display());
             return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
@@ -68,6 +71,6 @@ impl Evaluator for Replayed {
     }
 
     fn covers(&self, text: &str) -> bool {
-        self.table.get(text).is_some()
+        self.table.get(text).is_some() || self.table.unsuccessful(text).is_some()
     }
 }

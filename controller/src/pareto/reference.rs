@@ -55,7 +55,8 @@ impl ReferencePoint {
         let scale = |point: &P| point.as_ref().iter().zip(reference).map(|(value, limit)| value / limit).collect();
         let scaled: Vec<Vec<f64>> = points.iter().map(scale).collect();
         // Rounding must not lift the share of a perfect point above 1.
-        Some(hypervolume(&scaled, &vec![1.0; reference.len()]).min(1.0))
+        // Nor is an empty sum, which is −0 in floating point, to be shown.
+        Some(hypervolume(&scaled, &vec![1.0; reference.len()]).min(1.0) + 0.0)
     }
 }
 

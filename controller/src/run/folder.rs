@@ -42,6 +42,14 @@ pub enum RunError {
     /// A new run would write over another.
     #[error("{0} holds a run already: go on with it by `--resume {0}`, or choose another folder with --out")]
     Taken(PathBuf),
+    /// A new run would be mixed with what is there.
+    #[error("{path} holds something else already ({found}): choose a new or empty folder with --out")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        found: String,
+    },
     /// There is no run to go on with.
     #[error("{0} is not a run folder: it has no config.toml")]
     NotARun(PathBuf),
@@ -90,6 +98,9 @@ pub enum RunError {
     },
 }
 
+/// What a run that was killed while it began may have left behind.
+const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
+
 impl RunFolder {
     /// A new run folder that holds the experiment.
     ///
@@ -98,10 +109,16 @@ impl RunFolder {
     pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, RunError> {
         let io = |action| move |source| RunError::Io { action, path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(io("create the folder"))?;
-        let folder = Self::lock(path)?;
-        if folder.config().exists() {
+        if path.join("config.toml").exists() {
             return Err(RunError::Taken(path.to_owned()));
         }
+        for entry in std::fs::read_dir(path).map_err(io("read"))? {
+            let name = entry.map_err(io("read"))?.file_name().to_string_lossy().into_owned();
+            if !BEGUN.contains(&name.as_str()) {
+                return Err(RunError::NotEmpty { path: path.to_owned(), found: name });
+            }
+        }
+        let folder = Self::lock(path)?;
         for inner in [folder.checkpoints(), folder.models()] {
             std::fs::create_dir_all(&inner).map_err(|source| RunError::Io {
                 action: "create the folder",
@@ -109,10 +126,19 @@ impl RunFolder {
                 source,
             })?;
         }
-        let text = experiment.to_toml().map_err(|error| ConfigError::Contradiction(error.to_string()))?;
         // Last: a folder with this file is a run that can be resumed.
-        write_atomically(&folder.config(), text.as_bytes()).map_err(io("write config.toml in"))?;
+        folder.write_config(experiment)?;
         Ok(folder)
+    }
+
+    /// Writes the experiment in place of the one that is there.
+    ///
+    /// # Errors
+    /// If it cannot be written; the one before is kept then.
+    pub fn write_config(&self, experiment: &Experiment) -> Result<(), RunError> {
+        let text = experiment.to_toml().map_err(|error| ConfigError::Contradiction(error.to_string()))?;
+        let path = self.config();
+        write_atomically(&path, text.as_bytes()).map_err(|source| RunError::Io { action: "write", path, source })
     }
 
     /// A folder to go on in, and its experiment.
@@ -221,6 +247,9 @@ mod tests {
         assert!(matches!(RunFolder::create(&path, &experiment), Err(RunError::Taken(_))));
         assert_eq!(RunFolder::open(&path).unwrap().1, experiment);
         assert!(matches!(RunFolder::open(place.path()), Err(RunError::NotARun(_))));
+        assert!(matches!(RunFolder::create(place.path(), &experiment), Err(RunError::NotEmpty { .. })));
+        std::fs::remove_file(path.join("config.toml")).unwrap();
+        assert!(RunFolder::create(&path, &experiment).is_ok(), "one that was killed while it began");
     }
 
     #[test]

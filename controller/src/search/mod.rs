@@ -121,7 +121,8 @@ impl Search {
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
         let history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
         let mut state = State { history, round: 0 };
-        if let Some(checkpoint) = checkpoint {
+        let whole = |checkpoint: &Checkpoint| checkpoint.told <= self.journal.recovered() as u64;
+        if let Some(checkpoint) = checkpoint.filter(whole) {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;
             for number in 0..checkpoint.told {

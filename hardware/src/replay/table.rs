@@ -56,7 +56,7 @@ pub struct Table {
     records: Vec<Record>,
     by_architecture: HashMap<String, usize>,
     objectives: Vec<String>,
-    skipped: usize,
+    unsuccessful: HashMap<String, Status>,
 }
 
 impl Table {
@@ -64,8 +64,8 @@ impl Table {
     ///
     /// `normalise` gives the canonical text of an architecture, under which it is kept, or says
     /// why the text is none; `&|text| Ok(text.to_owned())` takes texts as they are. An empty cell
-    /// is a missing value. Rows with a journal's `status` other than `ok` were not measured and
-    /// are [skipped](Self::skipped).
+    /// is a missing value. Of rows with a journal's `status` other than `ok` only the
+    /// [status](Self::unsuccessful) is kept.
     ///
     /// # Errors
     ///
@@ -94,16 +94,18 @@ impl Table {
             records: Vec::new(),
             by_architecture: HashMap::new(),
             objectives: layout.objectives.iter().map(|(name, _)| name.clone()).collect(),
-            skipped: 0,
+            unsuccessful: HashMap::new(),
         };
         while let Some((line, row)) = rows.next().map_err(|error| read_error(path, error))? {
             let row = RowOf { path, line, cells: row, layout: &layout };
             match row.record(normalise)? {
-                Some(record) => table.insert(record, &layout)?,
-                None => table.skipped += 1,
+                Entered::Measured(record) => table.insert(record, &layout)?,
+                Entered::Unsuccessful(architecture, status) => {
+                    table.unsuccessful.insert(architecture, status);
+                }
             }
         }
-        match (table.records.len(), table.skipped) {
+        match (table.records.len(), table.unsuccessful.len()) {
             (0, 0) => Err(empty(path, "there is no row under the header".to_owned())),
             (0, skipped) => Err(empty(path, format!("none of its {skipped} rows has the status ok"))),
             _ => Ok(table),
@@ -137,9 +139,14 @@ impl Table {
         &self.objectives
     }
 
-    /// Number of rows that were left out because their status is not `ok`.
+    /// How the evaluation of an architecture ended, given its canonical text, where that was not `ok`.
+    pub fn unsuccessful(&self, architecture: &str) -> Option<Status> {
+        self.unsuccessful.get(architecture).copied()
+    }
+
+    /// Number of architectures whose evaluation was not successful.
     pub fn skipped(&self) -> usize {
-        self.skipped
+        self.unsuccessful.len()
     }
 
     /// The device, where all rows name the same.
@@ -180,6 +187,12 @@ impl<'a> IntoIterator for &'a Table {
     }
 }
 
+/// What a row tells.
+enum Entered {
+    Measured(Record),
+    Unsuccessful(String, Status),
+}
+
 /// One row with what is needed to understand it.
 struct RowOf<'a> {
     path: &'a Path,
@@ -189,8 +202,8 @@ struct RowOf<'a> {
 }
 
 impl RowOf<'_> {
-    /// The row as a record; `None` where its status says that it was not measured.
-    fn record(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Option<Record>, ReplayError> {
+    /// The row as a record, or as what its status says of it.
+    fn record(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Entered, ReplayError> {
         let layout = self.layout;
         if self.cells.len() != layout.width {
             return Err(ReplayError::Width {
@@ -200,15 +213,14 @@ impl RowOf<'_> {
                 found: self.cells.len(),
             });
         }
-        if let Some(status) = &layout.status
-            && self.cell(status, parse_status)? != Status::Ok
-        {
-            return Ok(None);
-        }
         let architecture = self.cell(&layout.architecture, |cell| match cells::text(cell.trim_ascii())? {
             "" => Err("the cell is empty; every row has an architecture".to_owned()),
             text => normalise(text),
         })?;
+        let status = layout.status.as_ref().map(|status| self.cell(status, parse_status)).transpose()?;
+        if let Some(status) = status.filter(|status| *status != Status::Ok) {
+            return Ok(Entered::Unsuccessful(architecture, status));
+        }
         let device = match &layout.device {
             Some(device) => self.cell(device, |cell| cells::text(cell.trim_ascii()).map(str::to_owned))?,
             None => String::new(),
@@ -233,7 +245,7 @@ impl RowOf<'_> {
             in_range(cells::not_negative(cell)?, |energy| unit.to_mj(energy))
         })?;
         let objectives = layout.objectives.iter().map(|(_, found)| self.cell(found, cells::not_negative));
-        Ok(Some(Record {
+        Ok(Entered::Measured(Record {
             line: self.line,
             architecture,
             accuracy,

@@ -49,10 +49,11 @@ fn the_own_journal_needs_no_configuration() {
         })
         .unwrap();
     for (evaluation, status) in [(1, Status::Bounded), (2, Status::Failed), (3, Status::Diverged)] {
-        writer.write(&Row::new(evaluation, "b", status)).unwrap();
+        writer.write(&Row::new(evaluation, format!("b{evaluation}"), status)).unwrap();
     }
     let table = Table::load(&path, &Columns::default(), &as_it_is).unwrap();
     assert_eq!((table.len(), table.skipped()), (1, 3));
+    assert_eq!((table.unsuccessful("b2"), table.unsuccessful("a")), (Some(Status::Failed), None));
     assert_eq!(
         table.get("a"),
         Some(&Record {
