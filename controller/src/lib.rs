@@ -17,3 +17,4 @@ pub mod reward;
 pub mod run;
 pub mod search;
 pub mod strategy;
+mod terminal;

@@ -35,6 +35,16 @@ pub struct Options {
     pub fold_batch_norm: bool,
 }
 
+impl Options {
+    /// Whether the opset is one that can be written.
+    ///
+    /// # Errors
+    /// If it is not 11, 12 or 13.
+    pub fn check(self) -> Result<(), OnnxError> {
+        if (11..=13).contains(&self.opset) { Ok(()) } else { Err(OnnxError::Opset(self.opset)) }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { opset: 13, fold_batch_norm: true }
@@ -62,9 +72,7 @@ pub enum OnnxError {
 /// # Errors
 /// If the options name an opset outside 11 to 13.
 pub fn to_bytes(network: &Network, architecture: &str, options: Options) -> Result<Vec<u8>, OnnxError> {
-    if !(11..=13).contains(&options.opset) {
-        return Err(OnnxError::Opset(options.opset));
-    }
+    options.check()?;
     Ok(writer::model(network, architecture, options).encode_to_vec())
 }
 

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::options::{Overrides, read};
+use super::prepare::prepare;
 use crate::config::{DeviceConfig, Experiment};
 use crate::evaluate::{Replayed, TrainingSet, open_device};
+use crate::search::Stop;
+use crate::terminal::say;
 
 /// Check what an experiment needs: devices, backend, data. Says what to do about what is missing.
 #[derive(Debug, Args)]
@@ -33,13 +36,14 @@ impl Doctor {
                 }
             }
         }
+        checks.push(("search".to_owned(), search(&experiment)));
         let mut healthy = true;
         for (name, result) in checks {
             match result {
-                Ok(found) => println!("ok      {name}: {found}"),
+                Ok(found) => say(format_args!("ok      {name}: {found}"))?,
                 Err(error) => {
                     healthy = false;
-                    println!("FAILED  {name}: {}", super::describe(&error));
+                    say(format_args!("FAILED  {name}: {}", super::describe(&error)))?;
                 }
             }
         }
@@ -50,6 +54,16 @@ impl Doctor {
 fn space(experiment: &Experiment) -> anyhow::Result<String> {
     let space = experiment.space.build()?;
     Ok(format!("{}, {} decisions, {} architectures", space.name(), space.decisions().len(), space.size()))
+}
+
+/// Everything together, as a search would begin.
+fn search(experiment: &Experiment) -> anyhow::Result<String> {
+    let scratch = tempfile::tempdir()?;
+    let prepared = prepare(experiment.clone(), scratch.path().to_owned(), &Stop::default())?;
+    let device = experiment.training.backend.device()?;
+    let strategy = experiment.strategy.build(experiment.search.seed, &prepared.problem, &device)?;
+    let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();
+    Ok(format!("{} minimises {}", strategy.name(), names.join(", ")))
 }
 
 fn log(experiment: &Experiment) -> anyhow::Result<String> {

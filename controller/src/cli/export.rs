@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use child::network::Network;
 use child::onnx;
+use child::space::{Architecture, SearchSpace};
 use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -13,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::options::ExperimentOptions;
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::TrainingSet;
+use crate::terminal::say;
 
 /// Write an architecture as an ONNX file with fresh weights: what devices measure. For trained weights, see `train`.
 #[derive(Debug, Args)]
@@ -35,7 +38,7 @@ impl Export {
         let network = fresh_network(&experiment, &self.architecture, input)?;
         onnx::write(&self.to, &network, &self.architecture, experiment.export.into())?;
         let cost = network.graph().cost();
-        println!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs);
+        say(format_args!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -58,7 +61,17 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
 /// If the text is not an architecture of the experiment's space.
 pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputConfig) -> anyhow::Result<Network> {
     let space = experiment.space.build()?;
-    let graph = space.graph(&space.parse(text)?, input.shape(), input.classes)?.pruned();
+    let architecture = architecture_of(space.as_ref(), text)?;
+    let graph = space.graph(&architecture, input.shape(), input.classes)?.pruned();
     let device = experiment.training.backend.device()?;
     Ok(Network::init(Arc::new(graph), &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed)))
+}
+
+/// Reads the text of an architecture; errors name the space that it was read as.
+///
+/// # Errors
+/// If the text is not an architecture of the space.
+pub(super) fn architecture_of(space: &dyn SearchSpace, text: &str) -> anyhow::Result<Architecture> {
+    let context = || format!("not an architecture of the space `{}` (another experiment: --experiment)", space.name());
+    space.parse(text).with_context(context)
 }

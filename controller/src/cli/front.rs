@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 
-use crate::report::{Summary, front_plot, table};
+use crate::report::{Summary, front_plot, in_words, table};
 use crate::run::write_atomically;
+use crate::terminal::say;
 
 /// Show the Pareto front of a run, also of one that is going on.
 #[derive(Debug, Args)]
@@ -30,9 +31,10 @@ impl Front {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let summary = Summary::read(&self.run)?;
         if self.json {
-            println!("{}", summary.to_json()?);
+            say(summary.to_json()?)?;
         } else {
-            print!("{}", table(&summary));
+            say(table(&summary).trim_end())?;
+            say(in_words(&summary))?;
         }
         if let Some(path) = &self.svg {
             let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);

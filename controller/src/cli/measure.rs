@@ -13,6 +13,7 @@ use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
 use crate::config::{DeviceConfig, Experiment};
 use crate::evaluate::open_device;
+use crate::terminal::say;
 
 /// Measure one model or architecture on a device.
 #[derive(Debug, Args)]
@@ -52,9 +53,9 @@ impl Measure {
         let label = device.describe()?.label();
         let measurement = device.measure(&model, &experiment.measuring.plan())?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&json(&model, &label, &measurement))?);
+            say(serde_json::to_string_pretty(&json(&model, &label, &measurement))?)?;
         } else {
-            print(&model, &label, &measurement);
+            print(&model, &label, &measurement)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -80,24 +81,27 @@ fn model_of_file(path: &Path) -> anyhow::Result<Model> {
     Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
 }
 
-fn print(model: &Model, label: &str, measurement: &Measurement) {
+fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Result<()> {
     let latency = &measurement.latency;
-    println!("{}\n  on {label}", model.architecture);
+    say(format_args!("{}\n  on {label}", model.architecture))?;
     let deviation = latency.std_ms.map_or_else(String::new, |std| format!(" ± {std:.4}"));
-    println!("  time (mean ± σ):    {:.4}{deviation} ms", latency.mean_ms);
+    say(format_args!("  time (mean ± σ):    {:.4}{deviation} ms", latency.mean_ms))?;
     if let (Some(min), Some(p50), Some(runs)) = (latency.min_ms, latency.p50_ms, latency.runs) {
-        println!("  min, median:        {min:.4}, {p50:.4} ms  ({runs} runs)");
+        say(format_args!("  min, median:        {min:.4}, {p50:.4} ms  ({runs} runs)"))?;
     }
     if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
-        println!("  p95, p99:           {p95:.4}, {p99:.4} ms");
+        say(format_args!("  p95, p99:           {p95:.4}, {p99:.4} ms"))?;
     }
     match &measurement.energy {
-        Some(energy) => println!("  energy:             {:.4} mJ ({})", energy.per_inference_mj, energy.source),
-        None => println!("  energy:             not measured: the device has no power meter"),
+        Some(energy) => {
+            say(format_args!("  energy:             {:.4} mJ ({})", energy.per_inference_mj, energy.source))?
+        }
+        None => say("  energy:             not measured: the device has no power meter")?,
     }
     for warning in &measurement.warnings {
-        println!("  warning: {warning}");
+        say(format_args!("  warning: {warning}"))?;
     }
+    Ok(())
 }
 
 fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Value {

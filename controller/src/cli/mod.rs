@@ -2,6 +2,7 @@
 
 mod doctor;
 mod export;
+mod finish;
 mod front;
 mod measure;
 mod options;
@@ -11,9 +12,12 @@ mod run;
 mod search;
 mod train;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::terminal::note;
 
 /// Finds convolutional networks that are at once accurate, fast and frugal on the board they will run on.
 ///
@@ -62,7 +66,11 @@ pub fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {}", describe(&error));
+        // Who closes a pipe has read enough.
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        note(format_args!("error: {}", describe(&error)));
         ExitCode::FAILURE
     })
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{ConfigError, Experiment};
+use crate::objective::Objective;
 
 /// Which experiment, and what is changed of it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ExperimentOptions {
-    /// Experiment file; without one, the quickstart.
+    /// Experiment file, or the folder of a run; without one, the quickstart.
     #[arg(long = "experiment", value_name = "FILE")]
     pub file: Option<PathBuf>,
     #[command(flatten)]
@@ -35,6 +36,42 @@ impl Overrides {
     }
 }
 
+/// What is searched and by whom, in place of the experiment's.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct SearchOptions {
+    /// Search space: nasbench201, nasnet or mobile.
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
+    /// Who proposes: policy-gradient, random or evolution.
+    #[arg(long, value_name = "NAME")]
+    pub strategy: Option<String>,
+    /// Upper bound on an objective, such as error=0.20; may be repeated.
+    #[arg(long, value_name = "OBJECTIVE=VALUE")]
+    pub bound: Vec<String>,
+    /// What is minimised: two to five of error, time_ms, energy_mj, parameters, macs, activation_bytes [default: what
+    /// is measured of error, time_ms and energy_mj].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub objectives: Vec<Objective>,
+    /// Networks to evaluate.
+    #[arg(long, value_name = "N")]
+    pub evaluations: Option<u64>,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl SearchOptions {
+    /// As `--set` takes them.
+    pub fn all(&self) -> Vec<String> {
+        let names: Vec<_> = self.objectives.iter().map(|objective| format!("\"{objective}\"")).collect();
+        let objectives = (!names.is_empty()).then(|| format!("search.objectives=[{}]", names.join(", ")));
+        let space = self.space.iter().map(|name| format!("space.name={name}"));
+        let strategy = self.strategy.iter().map(|name| format!("strategy.name={name}"));
+        let bounds = self.bound.iter().map(|bound| format!("search.bounds.{bound}"));
+        space.chain(strategy).chain(bounds).chain(objectives).collect()
+    }
+}
+
 impl ExperimentOptions {
     /// Reads the experiment.
     ///
@@ -51,6 +88,8 @@ impl ExperimentOptions {
 /// With file, line and column.
 pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Result<Experiment, ConfigError> {
     match file {
+        // A run folder stands for the experiment that it holds.
+        Some(folder) if folder.is_dir() => Experiment::read(&folder.join("config.toml"), overrides),
         Some(file) => Experiment::read(file, overrides),
         None => Experiment::quickstart(overrides),
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use child::space::SearchSpace;
+use child::data::Source;
+use child::space::{Architecture, SearchSpace};
 use hardware::replay::Record;
 
 use crate::config::{Experiment, InputConfig, ReplayConfig};
@@ -41,6 +42,10 @@ fn replayed(
     replay: &ReplayConfig,
 ) -> anyhow::Result<Prepared> {
     let log = Replayed::open(replay, space.as_ref())?;
+    // A run may go on from another working directory.
+    if let Some(replay) = &mut experiment.replay {
+        replay.log = std::path::absolute(&replay.log).context("there is no working directory")?;
+    }
     let has = |value: fn(&Record) -> Option<f64>| log.table().iter().any(|record| value(record).is_some());
     let there = [
         (Objective::Error, has(|record| record.accuracy)),
@@ -89,6 +94,10 @@ fn live(
         ensure!(stated == found, "[input] says {stated:?}, but the data has {found:?}: remove the section");
     }
     experiment.input = Some(of_data);
+    // A run may go on from another working directory.
+    if let Source::Cifar10 { dir } | Source::Folder { dir, .. } = &mut experiment.data.source {
+        *dir = std::path::absolute(&*dir).context("there is no working directory")?;
+    }
     experiment.training.augmentation.check(data.shape)?;
     let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
     let mut notices = Vec::new();
@@ -102,7 +111,7 @@ fn live(
             if devices.measures_energy() {
                 objectives.push(Objective::Energy);
             } else {
-                notices.push("no power meter here: searching on error and time".to_owned());
+                notices.push("no power meter here: energy is not measured".to_owned());
             }
             experiment.search.objectives = Some(Objectives::new(objectives)?);
         }
@@ -124,8 +133,17 @@ fn live(
     Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
 }
 
+/// Refuses images that the space's networks cannot take before anything is searched.
+fn check_images(space: &dyn SearchSpace, input: InputConfig) -> anyhow::Result<()> {
+    let first = Architecture::new(vec![0; space.decisions().len()]);
+    let context = || format!("images of {} do not suit the space `{}`", input.shape(), space.name());
+    space.graph(&first, input.shape(), input.classes).with_context(context)?;
+    Ok(())
+}
+
 fn problem(experiment: &Experiment, space: Arc<dyn SearchSpace>, input: InputConfig) -> anyhow::Result<Arc<Problem>> {
     let objectives = experiment.search.objectives.clone().context("the objectives are resolved before")?;
+    check_images(space.as_ref(), input)?;
     let (bounds, reward) = (experiment.search.bounds.clone(), experiment.reward.clone());
     Ok(Arc::new(Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?))
 }

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::INTERRUPTED;
+use super::finish::finish;
 use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
-use crate::report;
 use crate::run::{Checkpoint, Journal, RunError, RunFolder, differences};
-use crate::search::{End, Search, Stop};
+use crate::search::{Search, Stop};
+use crate::terminal::note;
 
 /// Where a search begins or goes on.
 pub(super) enum Place {
@@ -21,59 +22,55 @@ pub(super) enum Place {
     Resume(PathBuf),
 }
 
+/// A search that somebody asked for.
+pub(super) struct Request {
+    /// What is searched; none to go on with what a folder holds, or for the quickstart.
+    pub experiment: Option<Experiment>,
+    /// Where.
+    pub place: Place,
+    /// Evaluations in all, in place of the experiment's.
+    pub evaluations: Option<u64>,
+    /// Whether to print nothing but errors.
+    pub quiet: bool,
+}
+
 /// Runs a search to its end and shows its front.
 ///
 /// # Errors
 /// If the experiment or the folder cannot be used, or the journal cannot be written.
-pub(super) fn run(
-    experiment: Option<Experiment>,
-    place: Place,
-    evaluations: Option<u64>,
-    quiet: bool,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
+    let Request { experiment, place, evaluations, quiet } = request;
     let stop = Stop::default();
-    let (path, resume) = match place {
-        Place::New(path) => (path, false),
-        Place::Resume(path) => (path, true),
+    let opened = match &place {
+        Place::New(_) => None,
+        Place::Resume(path) => Some(RunFolder::open(path)?),
     };
-    let opened = if resume { Some(RunFolder::open(&path)?) } else { None };
-    let mut chosen = match (&opened, experiment) {
-        (Some((_, kept)), None) => kept.clone(),
-        (_, Some(experiment)) => experiment,
+    let mut chosen = match (experiment, &opened) {
+        (Some(experiment), _) => experiment,
+        (None, Some((_, kept))) => kept.clone(),
         (None, None) => Experiment::quickstart(&[])?,
     };
     if let Some(evaluations) = evaluations {
         chosen.search.evaluations = evaluations;
+        chosen.check()?;
     }
     let scratch = tempfile::Builder::new().prefix("models-").tempdir().context("cannot make a temporary folder")?;
     let prepared = prepare(chosen, scratch.path().to_owned(), &stop)?;
-    let folder = match opened {
-        None => RunFolder::create(&path, &prepared.experiment)?,
-        Some((folder, kept)) => {
-            let differing = differences(&kept, &prepared.experiment)?;
-            if !differing.is_empty() {
-                return Err(RunError::OtherExperiment { path, differences: differing.join(", ") }.into());
-            }
-            folder
-        }
+    let experiment = &prepared.experiment;
+    let device = experiment.training.backend.device()?;
+    // Before there is a folder: settings that make no sense leave nothing behind.
+    let strategy = experiment.strategy.build(experiment.search.seed, &prepared.problem, &device)?;
+    let folder = match (opened, place) {
+        (Some((folder, kept)), _) => go_on(folder, &kept, experiment)?,
+        (None, Place::New(path) | Place::Resume(path)) => RunFolder::create(&path, experiment)?,
     };
     if !quiet {
-        for notice in &prepared.notices {
-            eprintln!("{notice}");
-        }
-        eprintln!("run folder: {0}   (watch: tensorboard --logdir {0})", path.display());
+        prepared.notices.iter().for_each(note);
+        let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();
+        note(format_args!("minimising {}", names.join(", ")));
+        note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
     }
-    let (journal, torn) = Journal::open(&folder.journal(), &folder.checkpoints().join("waiting.csv"))?;
-    if let Some(torn) = torn {
-        eprintln!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text);
-    }
-    let checkpoint = Checkpoint::load(&folder.checkpoints()).unwrap_or_else(|error| {
-        eprintln!("warning: {error}; going on from the journal alone");
-        None
-    });
-    let config = &prepared.experiment.search;
-    let device = prepared.experiment.training.backend.device()?;
-    let strategy = prepared.experiment.strategy.build(config.seed, &prepared.problem, &device)?;
+    let (journal, checkpoint) = recover(&folder, experiment)?;
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.tensorboard()))];
     if !quiet {
         observers.push(Box::new(Progress::new()));
@@ -85,9 +82,10 @@ pub(super) fn run(
         checkpoints: folder.checkpoints(),
         models: folder.models(),
         observers,
-        budget: config.evaluations,
-        batch: config.batch,
-        seed: config.seed,
+        budget: experiment.search.evaluations,
+        batch: experiment.search.batch,
+        seed: experiment.search.seed,
+        fingerprint: experiment.fingerprint()?,
         stop: stop.clone(),
         problem: prepared.problem,
     };
@@ -98,7 +96,48 @@ pub(super) fn run(
     });
     // Children that are being trained look at the stop flag after each epoch; nobody waits for them.
     runtime.shutdown_background();
-    finish(end?, &folder, quiet)
+    let end = end.with_context(|| {
+        let path = folder.path().display();
+        format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
+    })?;
+    finish(end, &folder, quiet)
+}
+
+/// Checks that a folder's run is this experiment's. It may have been given more evaluations.
+fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> Result<RunFolder, RunError> {
+    let differing = differences(kept, experiment)?;
+    if !differing.is_empty() {
+        let path = folder.path().to_owned();
+        return Err(RunError::OtherExperiment { path, differences: differing.join(", ") });
+    }
+    if kept.search.evaluations != experiment.search.evaluations {
+        folder.write_config(experiment)?;
+    }
+    Ok(folder)
+}
+
+/// The journal and the checkpoint of a folder. A checkpoint that cannot be used is done without.
+fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journal, Option<Checkpoint>)> {
+    let (journal, torn) = Journal::open(&folder.journal(), &folder.checkpoints().join("waiting.csv"))?;
+    if let Some(torn) = torn {
+        note(format_args!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text));
+    }
+    let checkpoint = Checkpoint::load(&folder.checkpoints()).unwrap_or_else(|error| {
+        note(format_args!("warning: {error}; going on from the journal alone"));
+        None
+    });
+    let Some(checkpoint) = checkpoint else { return Ok((journal, None)) };
+    if checkpoint.experiment != experiment.fingerprint()? {
+        return Err(RunError::ChangedConfig(folder.config()).into());
+    }
+    if !journal.holds(checkpoint.told) {
+        let told = checkpoint.told;
+        note(format_args!(
+            "warning: the checkpoint is of {told} evaluations, of which the journal lacks some; going on from the journal alone"
+        ));
+        return Ok((journal, None));
+    }
+    Ok((journal, Some(checkpoint)))
 }
 
 /// The first Ctrl-C asks the search to stop, the second ends the process; so does being terminated.
@@ -107,7 +146,7 @@ async fn listen(stop: Stop) {
         return;
     }
     stop.ask();
-    eprintln!("\nstopping: waiting for what is being measured or trained (Ctrl-C again to end at once)");
+    note("\nstopping: waiting for what is being measured or trained (Ctrl-C again to end at once)");
     if interrupted().await.is_ok() {
         std::process::exit(i32::from(INTERRUPTED));
     }
@@ -126,27 +165,6 @@ async fn interrupted() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn interrupted() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
-}
-
-fn finish(end: End, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
-    let summary = report::write(folder)?;
-    let path = folder.path().display();
-    if !quiet {
-        println!("\n{}", report::table(&summary));
-        println!("{} evaluations, {} on the front", summary.rows.len(), summary.members.len());
-        println!("report:  {}", folder.report().display());
-        println!("watch:   tensorboard --logdir {path}");
-        println!("again:   controller front {path} --json");
-    }
-    match end {
-        End::Finished => {}
-        End::Exhausted => eprintln!("ended early: nothing is left that could be evaluated"),
-        End::Stopped => {
-            eprintln!("stopped; go on with: controller --resume {path}");
-            return Ok(ExitCode::from(INTERRUPTED));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A folder for a new run: `runs/NAME-DATE-TIME`.

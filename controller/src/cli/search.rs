@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Overrides, read};
-use super::run::{Place, new_folder, run};
+use super::options::{Overrides, SearchOptions, read};
+use super::run::{Place, Request, new_folder, run};
 
 pub(super) const EXAMPLES: &str = "Examples:
   controller                                          search on small real images, timed on this machine
@@ -24,9 +24,8 @@ pub(super) struct Search {
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-    /// Networks to evaluate.
-    #[arg(long, value_name = "N")]
-    evaluations: Option<u64>,
+    #[command(flatten)]
+    options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -39,14 +38,12 @@ pub(super) struct Search {
     /// Download the data set into its folder first, where it is one that can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
-    /// Print nothing but errors.
-    #[arg(long, short)]
-    quiet: bool,
 }
 
 impl Search {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut overrides = self.overrides.all();
+        let mut overrides = self.options.all();
+        overrides.extend(self.overrides.all());
         if let Some(dir) = &self.data_dir {
             overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
         }
@@ -58,12 +55,13 @@ impl Search {
             _ => Some(read(self.experiment.as_deref(), &overrides)?),
         };
         if let Some(experiment) = experiment.as_ref().filter(|_| self.download) {
-            super::train::download(&experiment.data, self.quiet)?;
+            super::train::download(&experiment.data, self.options.quiet)?;
         }
         let place = match self.resume {
             Some(run) => Place::Resume(run),
             None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
         };
-        run(experiment, place, self.evaluations, self.quiet)
+        let SearchOptions { evaluations, quiet, .. } = self.options;
+        run(Request { experiment, place, evaluations, quiet })
     }
 }

@@ -1,7 +1,7 @@
 //! `controller train ARCHITECTURE`.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +16,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::export::architecture_of;
 use super::options::ExperimentOptions;
 use crate::evaluate::TrainingSet;
+use crate::terminal::say;
 
 /// Train one architecture as the experiment says, and tell its accuracy after every epoch.
 #[derive(Debug, Args)]
@@ -41,7 +43,10 @@ impl Train {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let experiment = self.experiment.read()?;
         let space = experiment.space.build()?;
-        let architecture = space.parse(&self.architecture)?;
+        let architecture = architecture_of(space.as_ref(), &self.architecture)?;
+        if let Some(path) = &self.export {
+            check_writable(path)?;
+        }
         if self.download {
             download(&experiment.data, false)?;
         }
@@ -50,13 +55,13 @@ impl Train {
         experiment.training.augmentation.check(data.shape)?;
         let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
         let cost = graph.cost();
-        println!(
+        say(format_args!(
             "{} parameters, {} MACs; {} training and {} validation images",
             cost.parameters,
             cost.macs,
             data.splits.train.len(),
             data.splits.validation.len()
-        );
+        ))?;
         let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
         let network = Network::init(graph, &device, &mut rng);
         let trainer = Trainer {
@@ -73,20 +78,28 @@ impl Train {
             let left = elapsed.div_f64(report.epoch as f64).mul_f64((report.epochs - report.epoch) as f64);
             let images = (report.epoch * data.splits.train.len()) as f64 / elapsed.as_secs_f64();
             let (epoch, epochs, loss) = (report.epoch, report.epochs, report.loss);
-            println!(
+            // Training goes on if nobody reads this any more.
+            let _ = say(format_args!(
                 "epoch {epoch}/{epochs}: loss {loss:.4}, {accuracy}{images:.0} images/s, ETA {}",
                 HumanDuration(left)
-            );
+            ));
             ControlFlow::Continue(())
         };
         let trained = trainer.train(network, &mut rng, &mut observe)?;
-        println!("validation accuracy {:.2} %", 100.0 * trained.accuracy);
+        say(format_args!("validation accuracy {:.2} %", 100.0 * trained.accuracy))?;
         if let Some(path) = &self.export {
             onnx::write(path, &trained.network, &self.architecture, experiment.export.into())?;
-            println!("written to {}", path.display());
+            say(format_args!("written to {}", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Makes sure that a file can be written where hours of training will want to write it.
+fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
 }
 
 /// Downloads the data set where it is one that can be.

@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use child::data::DataConfig;
+use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::reward::RewardConfig;
 use crate::strategy::StrategyConfig;
@@ -103,14 +105,32 @@ impl Experiment {
         toml::to_string(self)
     }
 
-    /// Checks what no single key can tell.
+    /// The same for equal experiments, however many evaluations they have.
+    ///
+    /// # Errors
+    /// As [`to_toml`](Self::to_toml).
+    pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
+        let mut same = self.clone();
+        same.search.evaluations = 0;
+        Ok(Sha256::digest(same.to_toml()?).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     fn checked(self) -> Result<Self, ConfigError> {
+        self.check().map(|()| self)
+    }
+
+    /// Checks what no single key can tell.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let contradiction = |message: String| Err(ConfigError::Contradiction(message));
         if self.search.evaluations == 0 {
             return contradiction("search.evaluations = 0: a search needs at least one evaluation".to_owned());
         }
-        if self.search.batch == 0 || self.search.trainers == 0 {
-            return contradiction("search.batch and search.trainers must be at least 1".to_owned());
+        if self.search.batch == 0 || self.search.trainers == 0 || self.search.trainer_threads == 0 {
+            let keys = "search.batch, search.trainers and search.trainer_threads";
+            return contradiction(format!("{keys} must be at least 1"));
         }
         if self.devices.is_empty() && self.replay.is_none() {
             return contradiction("no device to measure on: add a [devices.NAME] section, or [replay]".to_owned());
@@ -119,7 +139,8 @@ impl Experiment {
         self.training.check().map_err(|error| as_text(&error))?;
         self.space.build().map_err(|error| as_text(&error))?;
         self.measuring.check()?;
-        Ok(self)
+        onnx::Options::from(self.export).check().map_err(|error| as_text(&error))?;
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Those who watch a search. They cannot change it.
 
+mod event_file;
 mod progress;
 mod tensorboard;
 

@@ -11,28 +11,32 @@ use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use super::Observer;
 use crate::evaluate::{Activity, Stage};
 use crate::history::History;
-use crate::strategy::Diagnostics;
+use crate::terminal::note;
 
-/// A bar with ETA, front and what is being done; where there is no terminal, a line after each round.
+/// A bar with ETA, front and what is being done; where there is no terminal, a line now and then.
 pub struct Progress {
     bar: ProgressBar,
     running: BTreeMap<u64, Stage>,
     front: String,
-    /// Where lines are printed: when the search began and with how many evaluations.
-    lines: Option<Start>,
+    /// Where there is no terminal.
+    lines: Option<Lines>,
 }
 
-#[derive(Clone, Copy)]
-struct Start {
-    at: Instant,
+/// Lines in place of a bar.
+struct Lines {
+    began: Instant,
+    /// Evaluations before that.
     evaluations: u64,
+    /// When one was printed last.
+    last: Option<Instant>,
 }
 
 impl Progress {
     /// Progress on standard error.
     pub fn new() -> Self {
         let bar = ProgressBar::no_length();
-        let lines = (!std::io::stderr().is_terminal()).then(|| Start { at: Instant::now(), evaluations: 0 });
+        let lines =
+            (!std::io::stderr().is_terminal()).then(|| Lines { began: Instant::now(), evaluations: 0, last: None });
         if lines.is_some() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
         }
@@ -54,6 +58,24 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Time between two lines.
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Prints a line if there is no bar, and the last one is some time ago.
+    fn print_line(&mut self) {
+        let (done, budget) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let Some(lines) = self.lines.as_mut() else { return };
+        if lines.last.is_some_and(|last| last.elapsed() < Self::INTERVAL) {
+            return;
+        }
+        lines.last = Some(Instant::now());
+        let new = done.saturating_sub(lines.evaluations).max(1);
+        let left = lines.began.elapsed().div_f64(new as f64).mul_f64(budget.saturating_sub(done) as f64);
+        note(format_args!("{done}/{budget} evaluations, ETA {}, {}", HumanDuration(left), self.front));
+    }
+}
+
 impl Default for Progress {
     fn default() -> Self {
         Self::new()
@@ -68,7 +90,7 @@ impl Observer for Progress {
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(250));
         if let Some(start) = &mut self.lines {
-            *start = Start { at: Instant::now(), evaluations: done };
+            *start = Lines { began: Instant::now(), evaluations: done, last: None };
         }
         self.front = describe(history);
         self.show();
@@ -83,6 +105,7 @@ impl Observer for Progress {
         self.running.remove(&row.evaluation);
         self.bar.inc(1);
         self.show();
+        self.print_line();
     }
 
     fn entered(&mut self, row: &Row, history: &History) {
@@ -90,14 +113,6 @@ impl Observer for Progress {
         self.bar.set_position(self.bar.position().max(row.evaluation + 1));
         self.front = describe(history);
         self.show();
-    }
-
-    fn round(&mut self, _round: u64, history: &History, _diagnostics: &Diagnostics) {
-        let Some(start) = self.lines else { return };
-        let (done, budget) = (history.evaluations().len() as u64, self.bar.length().unwrap_or(0));
-        let new = done.saturating_sub(start.evaluations);
-        let left = start.at.elapsed().div_f64(new.max(1) as f64).mul_f64(budget.saturating_sub(done) as f64);
-        eprintln!("{done}/{budget} evaluations, ETA {}, {}", HumanDuration(left), describe(history));
     }
 
     fn end(&mut self, _history: &History) {

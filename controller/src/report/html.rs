@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use hardware::log::Status;
-
 use super::plot::{front_plot, hypervolume_plot};
-use super::{Summary, table};
+use super::{Summary, in_words, table};
 
 /// The page of a run.
 ///
@@ -22,22 +20,14 @@ pub(super) fn page(summary: &Summary, name: &str) -> anyhow::Result<String> {
     if let Some(svg) = hypervolume_plot(summary)? {
         let _ = writeln!(plots, "<figure>{svg}</figure>");
     }
-    let counts: Vec<String> = Status::ALL
-        .into_iter()
-        .map(|status| (status, summary.count(status)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(status, count)| format!("{count} {}", status.as_str()))
-        .collect();
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{name}</title>\n\
          <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}\
          pre{{overflow-x:auto;background:#f5f6f7;padding:1rem}}figure{{margin:1rem 0}}svg{{max-width:100%;height:auto}}\
-         </style>\n<h1>{name}</h1>\n<p>{evaluations} evaluations: {counts}. Front: {front}.</p>\n{plots}\
+         </style>\n<h1>{name}</h1>\n<p>{words}.</p>\n{plots}\
          <h2>Pareto front</h2>\n<pre>{table}</pre>\n</html>\n",
         name = escape(name),
-        evaluations = summary.rows.len(),
-        counts = counts.join(", "),
-        front = summary.members.len(),
+        words = in_words(summary),
         table = escape(&table(summary)),
     ))
 }

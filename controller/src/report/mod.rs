@@ -7,7 +7,7 @@ mod table;
 
 pub use plot::front_plot;
 pub use summary::{Member, Summary};
-pub use table::table;
+pub use table::{in_words, table};
 
 use std::path::Path;
 

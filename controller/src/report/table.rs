@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Member, Summary};
 use crate::objective::Objective;
+use hardware::log::Status;
 
 /// The front, a line a member: its number, its objectives, and the architecture.
 pub fn table(summary: &Summary) -> String {
@@ -25,10 +26,27 @@ pub fn table(summary: &Summary) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// How the evaluations ended, and how many are on the front.
+pub fn in_words(summary: &Summary) -> String {
+    let counts: Vec<String> = Status::ALL
+        .into_iter()
+        .map(|status| (status, summary.count(status)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(status, count)| format!("{count} {}", status.as_str()))
+        .collect();
+    let front = summary.members.len();
+    let within = match summary.members.iter().filter(|member| member.feasible).count() {
+        feasible if feasible == front => String::new(),
+        0 => ", none of which keeps every bound".to_owned(),
+        feasible => format!(", {feasible} of which keep every bound"),
+    };
+    format!("{} evaluations ({}), {front} on the front{within}", summary.rows.len(), counts.join(", "))
+}
+
 fn heading(objective: Objective) -> &'static str {
     match objective {
         Objective::Error => "accuracy %",
-        Objective::Time => "time ms",
+        Objective::Time => "time ms ± σ",
         Objective::Energy => "energy mJ",
         Objective::Parameters => "parameters",
         Objective::Macs => "MACs",

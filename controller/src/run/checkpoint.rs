@@ -13,6 +13,8 @@ use super::write_atomically;
 /// to the same state, by asking the strategy everything again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
+    /// Fingerprint of the experiment.
+    pub experiment: String,
     /// Whole rounds so far.
     pub round: u64,
     /// Evaluations that the strategy was told of.
@@ -50,6 +52,7 @@ const VERSION: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
+    experiment: String,
     round: u64,
     told: u64,
     /// Of the strategy's bytes.
@@ -70,7 +73,8 @@ impl Checkpoint {
         let path = Self::path(folder);
         let io = |source| CheckpointError::Io { action: "write", path: path.clone(), source };
         let sha256 = hash(&self.strategy);
-        let header = Header { version: VERSION, round: self.round, told: self.told, sha256 };
+        let experiment = self.experiment.clone();
+        let header = Header { version: VERSION, experiment, round: self.round, told: self.told, sha256 };
         let mut content = serde_json::to_vec(&header).map_err(|error| io(error.into()))?;
         content.push(b'\n');
         content.extend_from_slice(&self.strategy);
@@ -99,7 +103,7 @@ impl Checkpoint {
         if hash(&strategy) != header.sha256 {
             return Err(damaged("its content does not match its checksum".into()));
         }
-        Ok(Some(Self { round: header.round, told: header.told, strategy }))
+        Ok(Some(Self { experiment: header.experiment, round: header.round, told: header.told, strategy }))
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
     fn reads_back_and_refuses_damage() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Checkpoint::load(folder.path()).unwrap(), None);
-        let checkpoint = Checkpoint { round: 3, told: 28, strategy: vec![1, b'\n', 255] };
+        let checkpoint = Checkpoint { experiment: "e".to_owned(), round: 3, told: 28, strategy: vec![1, b'\n', 255] };
         checkpoint.save(folder.path()).unwrap();
         assert_eq!(Checkpoint::load(folder.path()).unwrap(), Some(checkpoint));
         let path = Checkpoint::path(folder.path());

@@ -50,6 +50,9 @@ pub enum RunError {
         /// One of the things in it.
         found: String,
     },
+    /// Its experiment is not the one that it began with.
+    #[error("{0} was changed since the run began: change it back, or begin another run with --out")]
+    ChangedConfig(PathBuf),
     /// There is no run to go on with.
     #[error("{0} is not a run folder: it has no config.toml")]
     NotARun(PathBuf),
@@ -119,13 +122,7 @@ impl RunFolder {
             }
         }
         let folder = Self::lock(path)?;
-        for inner in [folder.checkpoints(), folder.models()] {
-            std::fs::create_dir_all(&inner).map_err(|source| RunError::Io {
-                action: "create the folder",
-                path: inner,
-                source,
-            })?;
-        }
+        folder.make_inner()?;
         // Last: a folder with this file is a run that can be resumed.
         folder.write_config(experiment)?;
         Ok(folder)
@@ -151,7 +148,20 @@ impl RunFolder {
         }
         let folder = Self::lock(path)?;
         let experiment = Experiment::read(&folder.config(), &[])?;
+        // The journal alone is enough to go on; whatever else was deleted is made again.
+        folder.make_inner()?;
         Ok((folder, experiment))
+    }
+
+    fn make_inner(&self) -> Result<(), RunError> {
+        for inner in [self.checkpoints(), self.models()] {
+            std::fs::create_dir_all(&inner).map_err(|source| RunError::Io {
+                action: "create the folder",
+                path: inner,
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     fn lock(path: &Path) -> Result<Self, RunError> {

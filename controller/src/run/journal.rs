@@ -61,6 +61,11 @@ impl Journal {
         self.recovered.len()
     }
 
+    /// Whether the first so many evaluations are there from before the kill, and have not been asked for yet.
+    pub fn holds(&self, evaluations: u64) -> bool {
+        (0..evaluations).all(|evaluation| self.recovered.contains_key(&evaluation))
+    }
+
     /// The row of an evaluation, if it was evaluated before the kill. Each is given once.
     ///
     /// # Errors

@@ -69,6 +69,8 @@ pub struct Search {
     pub batch: usize,
     /// Seed of the run.
     pub seed: u64,
+    /// Fingerprint of the experiment, for the checkpoint.
+    pub fingerprint: String,
     /// Who may ask it to stop.
     pub stop: Stop,
 }
@@ -121,8 +123,7 @@ impl Search {
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
         let history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
         let mut state = State { history, round: 0 };
-        let whole = |checkpoint: &Checkpoint| checkpoint.told <= self.journal.recovered() as u64;
-        if let Some(checkpoint) = checkpoint.filter(whole) {
+        if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;
             for number in 0..checkpoint.told {
@@ -144,7 +145,8 @@ impl Search {
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
         let told = state.history.evaluations().len() as u64;
-        let checkpoint = Checkpoint { round: state.round, told, strategy: self.strategy.save()? };
+        let strategy = self.strategy.save()?;
+        let checkpoint = Checkpoint { experiment: self.fingerprint.clone(), round: state.round, told, strategy };
         checkpoint.save(&self.checkpoints).context("the journal is whole: --resume goes on from it")
     }
 

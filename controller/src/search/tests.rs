@@ -69,6 +69,7 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
         budget,
         batch: 10,
         seed: 5,
+        fingerprint: String::new(),
         stop,
     }
 }

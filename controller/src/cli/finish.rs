@@ -1,0 +1,72 @@
+//! What a user is told when a search has ended.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use hardware::log::Status;
+
+use super::INTERRUPTED;
+use crate::report::{self, Summary};
+use crate::run::RunFolder;
+use crate::search::End;
+use crate::terminal::{note, say};
+
+/// Writes the run's report and tells what the search came to, and what may be done next.
+///
+/// # Errors
+/// If the report cannot be written, or not one evaluation succeeded.
+pub(super) fn finish(end: End, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
+    let summary = report::write(folder)?;
+    if !quiet {
+        tell(&summary, folder)?;
+    }
+    let path = folder.path().display();
+    match end {
+        End::Finished => {}
+        End::Exhausted => note("ended early: every different network that could be evaluated has been"),
+        End::Stopped => {
+            note(format_args!("stopped; go on with: controller --resume {path}"));
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+    }
+    if summary.count(Status::Ok) == 0 {
+        let reason = commonest_reason(&summary).unwrap_or_else(|| "no reason is given".to_owned());
+        bail!("none of the {} evaluations succeeded; most often: {reason}", summary.rows.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(summary: &Summary, folder: &RunFolder) -> anyhow::Result<()> {
+    let path = folder.path().display();
+    say(format_args!("\n{}", report::table(summary)))?;
+    say(report::in_words(summary))?;
+    let unsuccessful = summary.rows.len() - summary.count(Status::Ok);
+    if let Some(reason) = commonest_reason(summary).filter(|_| unsuccessful > 0) {
+        say(format_args!("most often not successful because: {reason}"))?;
+    }
+    let warned = summary.rows.iter().filter(|row| row.status == Status::Ok && row.message.is_some()).count();
+    if warned > 0 {
+        say(format_args!("{warned} measurements carry warnings: see the column `message` of the journal"))?;
+    }
+    say(format_args!("report:  {}", folder.report().display()))?;
+    say(format_args!("journal: {}", folder.journal().display()))?;
+    say(format_args!("watch:   tensorboard --logdir {path}"))?;
+    // Only where children were trained is there something to train longer.
+    if let Some(best) = summary.members.iter().find(|member| member.feasible && member.row.train_seconds.is_some()) {
+        say(format_args!(
+            "next:    controller train '{}' --experiment {path}/config.toml --set training.epochs=100 --export best.onnx",
+            best.row.architecture
+        ))?;
+    }
+    Ok(())
+}
+
+/// The message that most evaluations without success have.
+fn commonest_reason(summary: &Summary) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in summary.rows.iter().filter(|row| row.status != Status::Ok) {
+        *counts.entry(row.message.as_deref()?).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(reason, count)| format!("{reason} ({count} times)"))
+}
