@@ -12,11 +12,19 @@ const EVALUATIONS: usize = 12;
 
 /// A run of the quickstart, cut short, as a newcomer starts it: in a folder of their own, without a name for the run.
 fn quickstart(folder: &Path, more: &[&str]) -> (String, std::path::PathBuf) {
+    let printed = shortened(folder).args(more).succeed();
+    (printed, only_run(folder))
+}
+
+fn shortened(folder: &Path) -> Program {
     let short = ["--evaluations", "12", "--set", "training.epochs=1", "--set", "data.limit=300"];
-    let printed = Program::new(folder).args(short).args(more).succeed();
+    Program::new(folder).args(short)
+}
+
+fn only_run(folder: &Path) -> std::path::PathBuf {
     let runs: Vec<_> = std::fs::read_dir(folder.join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [run] = &runs[..] else { panic!("{runs:?}") };
-    (printed, run.clone())
+    run.clone()
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {
@@ -153,7 +161,10 @@ fn check_front(folder: &Path, run: &Path, journal: &Journal, members: &[&end_to_
 fn a_time_bound_saves_the_training() {
     let folder = tempfile::tempdir().unwrap();
     // No network runs that fast.
-    let (_, run) = quickstart(folder.path(), &["--set", "search.bounds.time_ms=0.000001"]);
+    let message = shortened(folder.path()).args(["--bound", "time_ms=0.000001"]).fail();
+    assert!(message.contains("none of the 12 evaluations succeeded"), "{message}");
+    assert!(message.contains("a bound was broken"), "{message}");
+    let run = only_run(folder.path());
     let journal = Journal::read(&run.join("measurements.csv"));
     for row in journal.rows.iter().filter(|row| row.text("status") != "failed") {
         assert_eq!(row.text("status"), "bounded");

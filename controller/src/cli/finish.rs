@@ -52,6 +52,7 @@ fn tell(summary: &Summary, folder: &RunFolder) -> anyhow::Result<()> {
     say(format_args!("report:  {}", folder.report().display()))?;
     say(format_args!("journal: {}", folder.journal().display()))?;
     say(format_args!("watch:   tensorboard --logdir {path}"))?;
+    say(format_args!("front:   controller front {path} --json"))?;
     // Only where children were trained is there something to train longer.
     if let Some(best) = summary.members.iter().find(|member| member.feasible && member.row.train_seconds.is_some()) {
         say(format_args!(
@@ -62,11 +63,18 @@ fn tell(summary: &Summary, folder: &RunFolder) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The message that most evaluations without success have.
+/// Why most evaluations without success had none.
 fn commonest_reason(summary: &Summary) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in summary.rows.iter().filter(|row| row.status != Status::Ok) {
-        *counts.entry(row.message.as_deref()?).or_default() += 1;
+    for row in &summary.rows {
+        let reason = match row.status {
+            Status::Ok => continue,
+            // Which bound, and by how much, is another thing for each.
+            Status::Bounded => "a bound was broken, so it was not trained",
+            // The reason stands first, then what the measurement warned of.
+            Status::Failed | Status::Diverged => row.message.as_deref()?.split("; ").next()?,
+        };
+        *counts.entry(reason).or_default() += 1;
     }
     counts.into_iter().max_by_key(|(_, count)| *count).map(|(reason, count)| format!("{reason} ({count} times)"))
 }

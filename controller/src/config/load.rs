@@ -154,12 +154,12 @@ mod tests {
     #[serde(deny_unknown_fields, default)]
     struct Search {
         evaluations: u64,
-        name: String,
+        title: String,
     }
 
     impl Default for Search {
         fn default() -> Self {
-            Self { evaluations: 5, name: String::new() }
+            Self { evaluations: 5, title: String::new() }
         }
     }
 
@@ -178,8 +178,8 @@ mod tests {
 
     #[test]
     fn overrides_win_and_are_named_when_wrong() {
-        let set = example("[search]\nevaluations = 3\n", &["search.evaluations=7", "search.name=two words"]).unwrap();
-        assert_eq!(set.search, Search { evaluations: 7, name: "two words".to_owned() });
+        let set = example("[search]\nevaluations = 3\n", &["search.evaluations=7", "search.title=two words"]).unwrap();
+        assert_eq!(set.search, Search { evaluations: 7, title: "two words".to_owned() });
         let message = example("[search]", &["search.evaluation=7"]).unwrap_err().to_string();
         assert!(message.starts_with("--set search.evaluation=7: unknown field"), "{message}");
         assert!(message.contains("did you mean `evaluations`?"), "{message}");

@@ -81,7 +81,9 @@ impl Live {
             Err(End::Stopped) => return None,
             Err(End::Early { status, reason }) => {
                 row.status = status;
-                add_message(&mut row, &reason);
+                // Before what the measurement warned of.
+                let warnings = row.message.replace(reason);
+                warnings.iter().for_each(|warnings| add_message(&mut row, warnings));
                 None
             }
         };
