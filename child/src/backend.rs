@@ -54,6 +54,7 @@ impl Backend {
             #[cfg(feature = "flex")]
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "tch")]
+            #[allow(deprecated, reason = "burn means to drop LibTorch, but it is still the faster one on some CPUs")]
             Self::Tch => Ok(Device::libtorch()),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0usize)),
