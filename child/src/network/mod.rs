@@ -1,6 +1,7 @@
 //! The burn network of a [`Graph`].
 
 mod drop_path;
+mod pooling;
 mod weights;
 
 pub use drop_path::DropPath;
@@ -10,12 +11,12 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::activation::{hard_sigmoid, relu, sigmoid};
-use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, conv2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
+use burn::tensor::module::{adaptive_avg_pool2d, conv2d};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
-use crate::graph::{Activation, Conv, Graph, LayerId, Op, Pool, PoolKind, Shape};
+use crate::graph::{Activation, Conv, Graph, LayerId, Op, Shape};
 
 /// A network that computes what its graph says: the graph, and a weight for every layer that has some.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl Network {
             Op::Activation(Activation::Relu6) => x.clamp(0.0, 6.0),
             Op::Activation(Activation::Sigmoid) => sigmoid(x),
             Op::Activation(Activation::HardSigmoid) => hard_sigmoid(x, 1.0 / 6.0, 0.5),
-            Op::Pool(pool) => pooled(x, &pool),
+            Op::Pool(pool) => pooling::pool(x, &pool),
             Op::GlobalAveragePool => adaptive_avg_pool2d(x, [1, 1]),
             Op::Add => inputs.into_iter().fold(x, |sum, y| sum + y),
             Op::Concat => {
@@ -121,17 +122,6 @@ impl Network {
 fn options(conv: &Conv) -> ConvOptions<2> {
     let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(|n| [n, n]);
     ConvOptions::new(stride, padding, dilation, conv.groups)
-}
-
-fn pooled(x: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    let [kernel, stride, padding] = [pool.kernel, pool.stride, pool.padding].map(|n| [n, n]);
-    match pool.kind {
-        PoolKind::Average => avg_pool2d(
-            x,
-            AvgPoolOptions::new(kernel).with_stride(stride).with_padding(padding).with_count_include_pad(false),
-        ),
-        PoolKind::Max => max_pool2d(x, MaxPoolOptions::new(kernel).with_stride(stride).with_padding(padding)),
-    }
 }
 
 /// For every layer, the last one that reads it.
