@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use hardware::log::{Row, Status};
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::config::Experiment;
 use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::History;
 use crate::objective::{Objective, Objectives};
+use crate::run::RunError;
 use crate::strategy::Problem;
 
 /// What a run came to so far.
@@ -48,7 +49,9 @@ impl Summary {
     /// If it is no run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let config = folder.join("config.toml");
-        ensure!(config.is_file(), "{} is not a run folder: it has no config.toml", folder.display());
+        if !config.is_file() {
+            return Err(RunError::NotARun(folder.to_owned()).into());
+        }
         let experiment = Experiment::read(&config, &[])?;
         let problem = problem_of(&experiment).with_context(|| format!("{} is not resolved", config.display()))?;
         let journal = folder.join("measurements.csv");

@@ -56,11 +56,6 @@ impl Journal {
         Ok((journal, torn))
     }
 
-    /// Evaluations from before the kill that have not been asked for yet.
-    pub fn recovered(&self) -> usize {
-        self.recovered.len()
-    }
-
     /// Whether the first so many evaluations are there from before the kill, and have not been asked for yet.
     pub fn holds(&self, evaluations: u64) -> bool {
         (0..evaluations).all(|evaluation| self.recovered.contains_key(&evaluation))
@@ -154,7 +149,7 @@ mod tests {
         assert_eq!((numbers(&path), numbers(&waiting)), (vec![0], vec![3, 2]));
         drop(journal);
         let (mut journal, torn) = Journal::open(&path, &waiting).unwrap();
-        assert_eq!((torn, journal.recovered()), (None, 3));
+        assert_eq!((torn, journal.recovered.len()), (None, 3));
         assert_eq!(journal.recover(3, "a3").unwrap(), Some(row(3)));
         assert_eq!(journal.recover(1, "a1").unwrap(), None);
         assert!(matches!(journal.recover(2, "b"), Err(RunError::OtherJournal { .. })));
