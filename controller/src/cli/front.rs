@@ -15,7 +15,12 @@ use crate::terminal::say;
 #[command(after_help = "Examples:
   controller front runs/short
   controller front runs/short --json
-  controller front runs/short --svg front.svg")]
+  controller front runs/short --svg front.svg
+
+The front is that of the mean values. ± is the standard deviation of a value: that of single runs where it was \
+measured once, and that of the mean where it was measured several times (search --resume RUN --remeasure N). \
+`within noise of` names the evaluations than which a member is better in nothing by twice the standard deviation of \
+the difference: either of the two may be the better one. Values without ± are taken as they are.")]
 pub(super) struct Front {
     /// Run folder.
     run: PathBuf,
@@ -35,6 +40,14 @@ impl Front {
         } else {
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
+            let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
+            // Only what was measured here can be measured again.
+            if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {
+                say(format_args!(
+                    "measure its members again: controller --resume {} --remeasure 10",
+                    self.run.display()
+                ))?;
+            }
         }
         if let Some(path) = &self.svg {
             let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);

@@ -55,6 +55,11 @@ pub(super) struct SearchOptions {
     /// Networks to evaluate.
     #[arg(long, value_name = "N")]
     pub evaluations: Option<u64>,
+    /// After these, measure members of the front N times again in all, those first whose lead may be noise. Not in a
+    /// replay. Works on a finished run too, with --resume; only where it is given from the beginning are the models of
+    /// dominated networks kept until then, in case one comes back to the front.
+    #[arg(long, value_name = "N")]
+    pub remeasure: Option<u64>,
     /// Print nothing but errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -68,7 +73,8 @@ impl SearchOptions {
         let space = self.space.iter().map(|name| format!("space.name={name}"));
         let strategy = self.strategy.iter().map(|name| format!("strategy.name={name}"));
         let bounds = self.bound.iter().map(|bound| format!("search.bounds.{bound}"));
-        space.chain(strategy).chain(bounds).chain(objectives).collect()
+        let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
+        space.chain(strategy).chain(bounds).chain(objectives).chain(remeasure).collect()
     }
 }
 

@@ -83,6 +83,7 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         models: folder.models(),
         observers,
         budget: experiment.search.evaluations,
+        remeasure: experiment.search.remeasure,
         batch: experiment.search.batch,
         seed: experiment.search.seed,
         fingerprint: experiment.fingerprint()?,
@@ -103,14 +104,14 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
     finish(end, &folder, quiet)
 }
 
-/// Checks that a folder's run is this experiment's. It may have been given more evaluations.
+/// Checks that a folder's run is this experiment's. It may have been given more evaluations or re-measurements.
 fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> Result<RunFolder, RunError> {
     let differing = differences(kept, experiment)?;
     if !differing.is_empty() {
         let path = folder.path().to_owned();
         return Err(RunError::OtherExperiment { path, differences: differing.join(", ") });
     }
-    if kept.search.evaluations != experiment.search.evaluations {
+    if kept.search != experiment.search {
         folder.write_config(experiment)?;
     }
     Ok(folder)

@@ -13,6 +13,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   controller experiments/cifar10.toml --seed 1        search on CIFAR-10
   controller --set search.evaluations=20 --out runs/short
   controller --resume runs/short                      go on after a kill or Ctrl-C
+  controller --resume runs/short --remeasure 10       measure the front again: is it noise?
   controller replay table.csv --space nasbench201     search on a log of measurements
   controller front runs/short --json                  the front for other programs";
 

@@ -105,13 +105,14 @@ impl Experiment {
         toml::to_string(self)
     }
 
-    /// The same for equal experiments, however many evaluations they have.
+    /// The same for equal experiments, however many evaluations and re-measurements they have.
     ///
     /// # Errors
     /// As [`to_toml`](Self::to_toml).
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();
         same.search.evaluations = 0;
+        same.search.remeasure = 0;
         Ok(Sha256::digest(same.to_toml()?).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -127,6 +128,11 @@ impl Experiment {
         let contradiction = |message: String| Err(ConfigError::Contradiction(message));
         if self.search.evaluations == 0 {
             return contradiction("search.evaluations = 0: a search needs at least one evaluation".to_owned());
+        }
+        if self.search.remeasure > 0 && self.replay.is_some() {
+            let reason = "a log gives the same values each time, so nothing can be measured again in a replay";
+            let remeasure = self.search.remeasure;
+            return contradiction(format!("search.remeasure = {remeasure}: {reason}; leave it out, or set it to 0"));
         }
         if self.search.batch == 0 || self.search.trainers == 0 || self.search.trainer_threads == 0 {
             let keys = "search.batch, search.trainers and search.trainer_threads";

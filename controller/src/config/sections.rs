@@ -18,6 +18,8 @@ use crate::objective::{Bounds, Objectives};
 pub struct SearchConfig {
     /// Networks to evaluate. One that is met again costs nothing and is not counted.
     pub evaluations: u64,
+    /// Evaluations after these that measure members of the front again.
+    pub remeasure: u64,
     /// Seed of everything random.
     pub seed: u64,
     /// Proposals a round.
@@ -37,6 +39,7 @@ impl Default for SearchConfig {
     fn default() -> Self {
         Self {
             evaluations: 60,
+            remeasure: 0,
             seed: 0,
             batch: 10,
             objectives: None,

@@ -77,7 +77,7 @@ impl Live {
         let mut row = Row::new(job.number, &job.text, Status::Failed);
         row.started_at = Some(Timestamp::now().to_string());
         let model = match self.evaluate_into(&mut row, &job).await {
-            Ok(model) => Some(model),
+            Ok(model) => model,
             Err(End::Stopped) => return None,
             Err(End::Early { status, reason }) => {
                 row.status = status;
@@ -90,8 +90,8 @@ impl Live {
         Some(Finished { row, model })
     }
 
-    /// Fills the row as far as the evaluation comes, and gives the trained model.
-    async fn evaluate_into(self: &Arc<Self>, row: &mut Row, job: &Job) -> Result<Vec<u8>, End> {
+    /// Fills the row as far as the evaluation comes, and gives the trained model, unless it was only measured again.
+    async fn evaluate_into(self: &Arc<Self>, row: &mut Row, job: &Job) -> Result<Option<Vec<u8>>, End> {
         let problem = &self.settings.problem;
         let architecture = &job.candidate.architecture;
         let written = problem.space().graph(architecture, problem.input(), problem.classes()).map_err(failed)?;
@@ -100,13 +100,17 @@ impl Live {
             return Err(failed("no path leads from the image to the logits"));
         }
         self.measure(row, job, &graph).await?;
+        if job.remeasure {
+            row.status = Status::Ok;
+            return Ok(None);
+        }
         let measured = values(problem.objectives(), row, &graph.cost());
         let broken = broken_bounds(problem, &measured);
         if !broken.is_empty() {
             let reason = format!("not trained: {}", broken.join(", "));
             return Err(End::Early { status: Status::Bounded, reason });
         }
-        self.train(row, job, graph).await
+        self.train(row, job, graph).await.map(Some)
     }
 
     async fn measure(self: &Arc<Self>, row: &mut Row, job: &Job, graph: &Arc<Graph>) -> Result<(), End> {

@@ -33,6 +33,9 @@ pub struct Job {
     pub candidate: Candidate,
     /// Its text.
     pub text: String,
+    /// Whether it was evaluated before and only the devices are asked again: it is not trained, and its row has no
+    /// accuracy.
+    pub remeasure: bool,
     /// Where to tell what is being done.
     pub activity: UnboundedSender<Activity>,
 }
@@ -116,7 +119,8 @@ pub fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> anyh
     let Candidate { architecture, key } = candidate;
     let graph = problem.space().graph(&architecture, problem.input(), problem.classes())?;
     let values = values(problem.objectives(), row, &graph.pruned().cost());
-    Ok(Evaluation { number: row.evaluation, architecture, key, values, status: row.status })
+    let deviations = deviations(problem.objectives(), row);
+    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, status: row.status })
 }
 
 /// For each objective, its value in a row of the journal and the costs of the network, where it was found out.
@@ -130,6 +134,20 @@ fn values(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
         Objective::ActivationBytes => Some(cost.peak_activation_bytes as f64),
     };
     objectives.iter().map(value).collect()
+}
+
+/// For each objective, the standard deviation of its value in a row of the journal, where it is known.
+///
+/// A row's deviations are those between single runs. They are taken whole, not divided by the root of the number of
+/// runs: see [`noise`](crate::pareto::noise).
+fn deviations(objectives: &Objectives, row: &Row) -> Vec<Option<f64>> {
+    let deviation = |objective| match objective {
+        Objective::Error => None,
+        Objective::Time => row.time_ms.and(row.time_ms_std),
+        Objective::Energy => row.energy_mj.and(row.energy_mj_std),
+        Objective::Parameters | Objective::Macs | Objective::ActivationBytes => Some(0.0),
+    };
+    objectives.iter().map(deviation).collect()
 }
 
 #[cfg(test)]

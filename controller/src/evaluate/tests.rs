@@ -52,7 +52,8 @@ impl Place {
         let architecture = self.problem.space().parse(text).unwrap();
         let key = self.problem.key(&architecture).unwrap();
         let (activity, _) = tokio::sync::mpsc::unbounded_channel();
-        Job { number, candidate: Candidate { architecture, key }, text: text.to_owned(), activity }
+        let candidate = Candidate { architecture, key };
+        Job { number, candidate, text: text.to_owned(), remeasure: false, activity }
     }
 }
 
@@ -111,4 +112,18 @@ fn a_search_that_is_asked_to_stop_leaves_its_children() {
     let stop = Stop::default();
     stop.ask();
     assert!(finish(place.evaluator(training(0.1), stop).evaluate(place.job(0, PLAIN))).is_none());
+}
+
+#[test]
+fn what_is_measured_again_is_not_trained_and_breaks_no_bound() {
+    // A bound that it keeps no more must not make a network that was trained one that was not.
+    let place = Place::new(Bounds::new([(Objective::Parameters, 1000.0)]).unwrap());
+    let job = Job { remeasure: true, ..place.job(7, PLAIN) };
+    let finished = finish(place.evaluator(training(0.1), Stop::default()).evaluate(job)).unwrap();
+    let row = &finished.row;
+    assert_eq!((row.evaluation, row.status), (7, Status::Ok), "{:?}", row.message);
+    assert!(row.time_ms.is_some() && row.device.is_some() && row.measure_seconds.is_some(), "{row:?}");
+    assert_eq!((row.accuracy, row.epochs, row.train_seconds, finished.model), (None, None, None, None));
+    let evaluation = evaluation_of(&place.problem, place.job(7, PLAIN).candidate, row).unwrap();
+    assert_eq!(evaluation.deviations, [None, row.time_ms_std, Some(0.0)]);
 }

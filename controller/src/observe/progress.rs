@@ -84,7 +84,7 @@ impl Default for Progress {
 
 impl Observer for Progress {
     fn start(&mut self, budget: u64, history: &History) {
-        let done = history.evaluations().len() as u64;
+        let done = history.entered();
         self.bar.set_length(budget);
         self.bar.set_position(done);
         self.bar.reset_eta();

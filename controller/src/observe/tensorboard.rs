@@ -73,7 +73,7 @@ impl Observer for TensorBoard {
     }
 
     fn round(&mut self, _round: u64, history: &History, diagnostics: &Diagnostics) {
-        let step = history.evaluations().len();
+        let step = history.entered() as usize;
         self.write(|file| {
             for (name, value) in &diagnostics.scalars {
                 file.summary(scalar(&format!("strategy/{name}"), *value as f32), step)?;

@@ -1,4 +1,5 @@
-//! Pareto dominance, the archive of non-dominated evaluations, and the hypervolume that judges it.
+//! Pareto dominance, the archive of non-dominated evaluations, the hypervolume that judges it, and what noise leaves
+//! of dominance.
 //!
 //! Everything is minimised. A vector of values has one number for each objective, in the order of the
 //! [`Objectives`](crate::objective::Objectives).
@@ -6,9 +7,11 @@
 mod archive;
 mod dominance;
 mod hypervolume;
+pub mod noise;
 mod reference;
 
 pub use archive::{Archive, Insertion, Member, NotComparable};
 pub use dominance::{dominates, non_dominated, weakly_dominates};
 pub use hypervolume::{exclusive_contribution, hypervolume};
+pub use noise::Uncertain;
 pub use reference::ReferencePoint;

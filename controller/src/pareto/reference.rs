@@ -6,7 +6,8 @@ use crate::objective::{Bounds, Objective, Objectives};
 /// The worst corner of the box in which a search is judged; the best is 0 in every objective.
 ///
 /// A coordinate is the bound where there is one, 1 for the error, and otherwise 1.1 × the worst value among the first
-/// complete evaluations (1 if that is 0). Once it is known it stays, so that the share never falls.
+/// complete evaluations (1 if that is 0). Once it is known it stays, so that the share falls only where a member of the
+/// front turns out worse when it is measured again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferencePoint {
     known: Vec<Option<f64>>,

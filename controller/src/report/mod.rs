@@ -1,6 +1,7 @@
 //! What a search came to, as a person or a program reads it.
 
 mod html;
+mod json;
 mod plot;
 mod summary;
 mod table;
@@ -29,7 +30,7 @@ pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// The front's rows of the journal, best error first.
+/// The front's rows of the journal, one a network, the best in the first objective first; see [`Member::row`].
 fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     let temporary = path.with_extension("csv.tmp");
     let context = || format!("cannot write {}", path.display());

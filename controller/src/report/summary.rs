@@ -1,16 +1,18 @@
 //! A run's front and progress, out of its folder alone.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use hardware::log::{Row, Status};
-use serde::Serialize;
 
 use crate::config::Experiment;
 use crate::evaluate::{candidate_of, evaluation_of};
-use crate::history::History;
-use crate::objective::{Objective, Objectives};
+use crate::history::{Evaluation, History};
+use crate::objective::Objectives;
+use crate::pareto::noise::lead_is_within_noise;
+use crate::pareto::{Uncertain, dominates};
 use crate::run::RunError;
 use crate::strategy::Problem;
 
@@ -21,10 +23,14 @@ pub struct Summary {
     pub objectives: Objectives,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,
-    /// For every evaluation, its values.
+    /// How many of them measured a network again.
+    pub repeats: u64,
+    /// For every network, its values.
     pub values: Vec<Vec<Option<f64>>>,
     /// The front, sorted by the first objective.
     pub members: Vec<Member>,
+    /// Numbers of the evaluations off the front that no member dominates by more than noise.
+    pub near: Vec<u64>,
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation that has one.
     pub hypervolume: Vec<(u64, f64)>,
     /// The reference point, where it is fixed already.
@@ -34,12 +40,19 @@ pub struct Summary {
 /// A member of the front.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Its row of the journal.
+    /// Its row of the journal. Where it was measured several times, time and energy are the means, their standard
+    /// deviations those of the means, and runs and power samples are those of all measurements.
     pub row: Row,
     /// Its value for each objective.
     pub values: Vec<f64>,
+    /// For each of them the standard deviation, where it is known, as [`noise`](crate::pareto::noise) defines it.
+    pub deviations: Vec<Option<f64>>,
+    /// How often it was measured.
+    pub measurements: usize,
     /// Whether it keeps every bound.
     pub feasible: bool,
+    /// Numbers of the evaluations that it leads in nothing by more than noise.
+    pub within_noise_of: Vec<u64>,
 }
 
 impl Summary {
@@ -72,19 +85,16 @@ impl Summary {
                 hypervolume.push((row.evaluation, share));
             }
         }
-        let mut members: Vec<Member> = history
-            .front()
-            .filter_map(|evaluation| {
-                let row = rows.iter().find(|row| row.evaluation == evaluation.number)?.clone();
-                let feasible = evaluation.is_feasible(problem.objectives(), problem.bounds());
-                Some(Member { row, values: evaluation.complete()?, feasible })
-            })
-            .collect();
+        let certainties = Certainties::of(&history);
+        let mut members: Vec<Member> =
+            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows, &certainties)).collect();
         members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference().get().map(<[f64]>::to_vec),
+            repeats: history.repeats(),
+            near: certainties.near(&history),
             rows,
             members,
             hypervolume,
@@ -95,31 +105,80 @@ impl Summary {
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }
+}
 
-    /// The front as JSON: objectives, reference point, hypervolume and members.
-    ///
-    /// # Errors
-    /// If a value cannot be written as JSON; none of ours is such.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        let member = |member: &Member| JsonMember {
-            evaluation: member.row.evaluation,
-            architecture: member.row.architecture.clone(),
-            objectives: self.objectives.iter().zip(member.values.iter().copied()).collect(),
-            accuracy: member.row.accuracy,
-            time_ms: member.row.time_ms,
-            time_ms_std: member.row.time_ms_std,
-            energy_mj: member.row.energy_mj,
-            energy_mj_std: member.row.energy_mj_std,
-            device: member.row.device.clone(),
-            feasible: member.feasible,
-        };
-        serde_json::to_string_pretty(&Json {
-            objectives: self.objectives.as_slice(),
-            evaluations: self.rows.len(),
-            reference: self.reference.as_deref(),
-            hypervolume_share: self.hypervolume.last().map(|(_, share)| *share),
-            front: self.members.iter().map(member).collect(),
+impl Member {
+    /// A member out of the history, and out of the rows of its network. None if the history is not of these rows.
+    fn of(evaluation: &Evaluation, history: &History, rows: &[Row], certainties: &Certainties) -> Option<Self> {
+        let measured = history.measurements(&evaluation.key);
+        let numbers: HashSet<u64> = measured.iter().map(|measurement| measurement.number).collect();
+        let own: Vec<&Row> = rows.iter().filter(|row| numbers.contains(&row.evaluation)).collect();
+        let first = own.iter().find(|row| row.evaluation == evaluation.number)?;
+        let successful: Vec<&Row> = own.iter().copied().filter(|row| row.status == Status::Ok).collect();
+        Some(Self {
+            row: if successful.len() > 1 { mean_row(first, &successful) } else { (*first).clone() },
+            values: evaluation.complete()?,
+            deviations: evaluation.deviations.clone(),
+            measurements: successful.len().max(1),
+            feasible: evaluation.is_feasible(history.objectives(), history.bounds()),
+            within_noise_of: certainties.not_led_by(evaluation),
         })
+    }
+}
+
+/// The row `first` with what the devices found in all of them.
+fn mean_row(first: &Row, measured: &[&Row]) -> Row {
+    let mean = |value: fn(&Row) -> (Option<f64>, Option<f64>)| {
+        let known = measured.iter().filter_map(|row| {
+            let (value, deviation) = value(row);
+            Some(Uncertain { value: value?, deviation })
+        });
+        let mean = Uncertain::mean(&known.collect::<Vec<_>>());
+        (mean.map(|mean| mean.value), mean.and_then(|mean| mean.deviation))
+    };
+    // Nothing where none of them tells it, which a plain sum would take for 0.
+    let total = |count: fn(&Row) -> Option<u64>| measured.iter().filter_map(|row| count(row)).reduce(|a, b| a + b);
+    let (time_ms, time_ms_std) = mean(|row| (row.time_ms, row.time_ms_std));
+    let (energy_mj, energy_mj_std) = mean(|row| (row.energy_mj, row.energy_mj_std));
+    Row {
+        time_ms,
+        time_ms_std,
+        time_runs: total(|row| row.time_runs),
+        energy_mj,
+        energy_mj_std,
+        power_samples: total(|row| row.power_samples),
+        ..first.clone()
+    }
+}
+
+/// Everything complete, with what is known of its noise.
+struct Certainties(Vec<(u64, Vec<Uncertain>)>);
+
+impl Certainties {
+    fn of(history: &History) -> Self {
+        let complete = |evaluation: &Evaluation| Some((evaluation.number, evaluation.uncertain()?));
+        Self(history.evaluations().iter().filter_map(complete).collect())
+    }
+
+    /// Numbers of what an evaluation leads in nothing by more than noise.
+    fn not_led_by(&self, evaluation: &Evaluation) -> Vec<u64> {
+        let Some(own) = evaluation.uncertain() else { return Vec::new() };
+        let others = self.0.iter().filter(|(number, _)| *number != evaluation.number);
+        others.filter(|(_, other)| lead_is_within_noise(&own, other)).map(|(number, _)| *number).collect()
+    }
+
+    /// Numbers of what is off the front, and dominated by no member more than by noise.
+    fn near(&self, history: &History) -> Vec<u64> {
+        let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
+        let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
+        let is_near = |point: &[Uncertain]| {
+            let is_beaten_by = |member: &Vec<Uncertain>| {
+                dominates(&values(member), &values(point)) && !lead_is_within_noise(member, point)
+            };
+            !members.iter().any(is_beaten_by)
+        };
+        let off = self.0.iter().filter(|(number, _)| !history.archive().contains(*number));
+        off.filter(|(_, point)| is_near(point)).map(|(number, _)| *number).collect()
     }
 }
 
@@ -130,27 +189,4 @@ fn problem_of(experiment: &Experiment) -> anyhow::Result<Problem> {
     let space = Arc::from(experiment.space.build()?);
     let bounds = experiment.search.bounds.clone();
     Ok(Problem::new(space, input.shape(), input.classes, objectives, bounds, experiment.reward.clone())?)
-}
-
-#[derive(Serialize)]
-struct Json<'a> {
-    objectives: &'a [Objective],
-    evaluations: usize,
-    reference: Option<&'a [f64]>,
-    hypervolume_share: Option<f64>,
-    front: Vec<JsonMember>,
-}
-
-#[derive(Serialize)]
-struct JsonMember {
-    evaluation: u64,
-    architecture: String,
-    objectives: std::collections::BTreeMap<Objective, f64>,
-    accuracy: Option<f64>,
-    time_ms: Option<f64>,
-    time_ms_std: Option<f64>,
-    energy_mj: Option<f64>,
-    energy_mj_std: Option<f64>,
-    device: Option<String>,
-    feasible: bool,
 }

@@ -2,28 +2,64 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::{Member, Summary};
+use super::Summary;
 use crate::objective::Objective;
+use crate::pareto::noise::SIGNIFICANT;
 use hardware::log::Status;
 
-/// The front, a line a member: its number, its objectives, and the architecture.
+/// Numbers that are listed before the rest is only counted.
+const LISTED: usize = 4;
+
+/// The front, a line a member: its number, its objectives with their deviations, how often it was measured, what it
+/// cannot be told from, and the architecture. Columns that would say nothing are left out; lines below say what the
+/// noise leaves open.
 pub fn table(summary: &Summary) -> String {
+    let is_repeated = summary.members.iter().any(|member| member.measurements > 1);
+    let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let names = summary.objectives.iter().map(|objective| heading(objective).to_owned());
-    table.set_header(std::iter::once("#".to_owned()).chain(names).chain(["architecture".to_owned()]));
+    let mut header = vec!["#".to_owned()];
+    header.extend(summary.objectives.iter().map(|objective| heading(objective).to_owned()));
+    header.extend(is_repeated.then(|| "measured".to_owned()));
+    let right_aligned = header.len();
+    header.extend(is_doubtful.then(|| "within noise of".to_owned()));
+    header.push("architecture".to_owned());
+    table.set_header(header);
     for member in &summary.members {
-        let values = summary.objectives.iter().zip(&member.values).map(|(o, value)| cell(o, *value, member));
+        let mut row = vec![member.row.evaluation.to_string()];
+        let values = summary.objectives.iter().zip(&member.values).zip(&member.deviations);
+        row.extend(values.map(|((objective, value), deviation)| cell(objective, *value, *deviation)));
+        row.extend(is_repeated.then(|| format!("{}×", member.measurements)));
+        row.extend(is_doubtful.then(|| list(&member.within_noise_of)));
         let mark = if member.feasible { "" } else { "  (beyond a bound)" };
-        let architecture = format!("{}{mark}", member.row.architecture);
-        table.add_row(std::iter::once(member.row.evaluation.to_string()).chain(values).chain([architecture]));
+        row.push(format!("{}{mark}", member.row.architecture));
+        table.add_row(row);
     }
-    for column in 0..=summary.objectives.len() {
+    for column in 0..right_aligned {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    if is_doubtful {
+        text.push_str(&format!(
+            "within noise of: better than these in nothing by {SIGNIFICANT} standard deviations of the difference\n"
+        ));
+    }
+    if !summary.near.is_empty() {
+        text.push_str(&format!("off the front, but dominated only within the noise: {}\n", list(&summary.near)));
+    }
+    text
+}
+
+/// The first numbers, and how many more there are.
+fn list(numbers: &[u64]) -> String {
+    let listed: Vec<_> = numbers.iter().take(LISTED).map(|number| format!("#{number}")).collect();
+    let listed = listed.join(", ");
+    match numbers.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
 }
 
 /// How the evaluations ended, and how many are on the front.
@@ -40,29 +76,30 @@ pub fn in_words(summary: &Summary) -> String {
         0 => ", none of which keeps every bound".to_owned(),
         feasible => format!(", {feasible} of which keep every bound"),
     };
-    format!("{} evaluations ({}), {front} on the front{within}", summary.rows.len(), counts.join(", "))
+    let repeats = match summary.repeats {
+        0 => String::new(),
+        repeats => format!(", {repeats} of which measured a network again"),
+    };
+    format!("{} evaluations ({}){repeats}, {front} on the front{within}", summary.rows.len(), counts.join(", "))
 }
 
 fn heading(objective: Objective) -> &'static str {
     match objective {
         Objective::Error => "accuracy %",
         Objective::Time => "time ms ± σ",
-        Objective::Energy => "energy mJ",
+        Objective::Energy => "energy mJ ± σ",
         Objective::Parameters => "parameters",
         Objective::Macs => "MACs",
         Objective::ActivationBytes => "activation B",
     }
 }
 
-fn cell(objective: Objective, value: f64, member: &Member) -> String {
-    let with_deviation = |deviation: Option<f64>| match deviation {
-        Some(deviation) => format!("{value:.3} ± {deviation:.3}"),
-        None => format!("{value:.3}"),
-    };
-    match objective {
-        Objective::Error => format!("{:.2}", 100.0 * (1.0 - value)),
-        Objective::Time => with_deviation(member.row.time_ms_std),
-        Objective::Energy => with_deviation(member.row.energy_mj_std),
-        Objective::Parameters | Objective::Macs | Objective::ActivationBytes => format!("{value}"),
+fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
+    match (objective, deviation) {
+        (Objective::Error, None) => format!("{:.2}", 100.0 * (1.0 - value)),
+        (Objective::Error, Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * (1.0 - value), 100.0 * deviation),
+        (Objective::Time | Objective::Energy, Some(deviation)) => format!("{value:.3} ± {deviation:.3}"),
+        (Objective::Time | Objective::Energy, None) => format!("{value:.3}"),
+        (Objective::Parameters | Objective::Macs | Objective::ActivationBytes, _) => format!("{value}"),
     }
 }

@@ -216,14 +216,16 @@ impl RunFolder {
     }
 }
 
-/// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the number of evaluations may.
+/// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the numbers of evaluations and of
+/// re-measurements may.
 pub(crate) fn differences(there: &Experiment, here: &Experiment) -> Result<Vec<String>, RunError> {
     let table = |experiment: &Experiment| -> Result<toml::Table, RunError> {
         toml::Table::try_from(experiment).map_err(|error| ConfigError::Contradiction(error.to_string()).into())
     };
     let mut found = Vec::new();
     compare("", &toml::Value::Table(table(there)?), &toml::Value::Table(table(here)?), &mut found);
-    found.retain(|difference| !difference.starts_with("search.evaluations "));
+    let may_differ = ["search.evaluations ", "search.remeasure "];
+    found.retain(|difference| !may_differ.iter().any(|key| difference.starts_with(key)));
     Ok(found)
 }
 
@@ -265,7 +267,7 @@ mod tests {
     #[test]
     fn differences_are_named_by_key() {
         let (mut there, mut here) = (Experiment::default(), Experiment::default());
-        here.search.evaluations = 999;
+        (here.search.evaluations, here.search.remeasure) = (999, 9);
         assert_eq!(differences(&there, &here).unwrap(), Vec::<String>::new());
         there.search.seed = 1;
         there.training.momentum = 0.5;

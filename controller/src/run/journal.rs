@@ -11,6 +11,10 @@ use super::RunError;
 ///
 /// A row that is ahead of its turn waits in a file of its own, flushed like the journal: nothing that was evaluated
 /// is lost by a kill, and the journal of a resumed run is the one that it would have been.
+///
+/// A network that is measured again has a row for each measurement, under its own number each. The later ones have
+/// neither accuracy nor epochs: only the devices were asked again, and an accuracy that was copied would look like a
+/// second training that came to the same.
 #[derive(Debug)]
 pub struct Journal {
     writer: Writer,
@@ -77,7 +81,12 @@ impl Journal {
         }
     }
 
-    /// The row of an evaluation that a checkpoint covers.
+    /// The row of an evaluation from before the kill, if it is there and was not given yet.
+    pub fn recovered(&self, evaluation: u64) -> Option<&Row> {
+        self.recovered.get(&evaluation)
+    }
+
+    /// The row of an evaluation that a checkpoint covers, or that no strategy proposed. Each is given once.
     pub fn take(&mut self, evaluation: u64) -> Option<Row> {
         self.recovered.remove(&evaluation)
     }

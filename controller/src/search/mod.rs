@@ -1,5 +1,6 @@
-//! The search: ask, evaluate, tell, until the evaluations are spent.
+//! The search: ask, evaluate, tell, until the evaluations are spent; then measure the front again, if that is wanted.
 
+mod remeasure;
 mod round;
 
 use std::collections::HashSet;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use child::graph::CanonicalKey;
 use rand::SeedableRng;
 use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +19,7 @@ use crate::history::{Candidate, History};
 use crate::observe::Observer;
 use crate::run::{Checkpoint, Journal};
 use crate::strategy::{Problem, Proposal, Strategy};
+use round::remove_dominated;
 
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +66,11 @@ pub struct Search {
     pub models: PathBuf,
     /// Who watches.
     pub observers: Vec<Box<dyn Observer>>,
-    /// Evaluations in all.
+    /// Networks evaluated in all.
     pub budget: u64,
+    /// Evaluations besides these that measure members of the front again. As long as there are some to come, the models
+    /// of all children are kept: what was dominated may come back.
+    pub remeasure: u64,
     /// Proposals a round.
     pub batch: usize,
     /// Seed of the run.
@@ -82,7 +88,8 @@ struct State {
 }
 
 impl Search {
-    /// Searches until the budget is spent, nothing is left, or it is asked to stop.
+    /// Searches until the budget is spent, nothing is left, or it is asked to stop. Unless it was, the front is
+    /// measured again after that.
     ///
     /// A checkpoint says where the search stood after its last whole round; from there, and without one from the
     /// beginning, the strategy is asked again, and the journal answers for what it knows.
@@ -91,10 +98,11 @@ impl Search {
     /// If the journal cannot be written, or does not fit this search. What was evaluated is kept.
     pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<(End, History)> {
         let mut state = self.start(checkpoint)?;
-        let end = loop {
+        let mut end = loop {
             if self.stop.asked() {
                 break End::Stopped;
             }
+            self.enter_repeats(&mut state)?;
             if state.history.evaluations().len() as u64 >= self.budget {
                 break End::Finished;
             }
@@ -103,7 +111,7 @@ impl Search {
             if fresh.is_empty() {
                 break End::Exhausted;
             }
-            if !self.evaluate(&mut state, fresh).await? {
+            if !self.evaluate(&mut state, fresh, false).await? {
                 break End::Stopped;
             }
             let diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;
@@ -113,6 +121,13 @@ impl Search {
                 observer.round(state.round, &state.history, &diagnostics);
             }
         };
+        if end != End::Stopped {
+            if self.remeasure(&mut state).await? {
+                remove_dominated(&self.models, &state.history)?;
+            } else {
+                end = End::Stopped;
+            }
+        }
         for observer in &mut self.observers {
             observer.end(&state.history);
         }
@@ -138,13 +153,13 @@ impl Search {
             }
         }
         for observer in &mut self.observers {
-            observer.start(self.budget, &state.history);
+            observer.start(self.budget + self.remeasure, &state.history);
         }
         Ok(state)
     }
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
-        let told = state.history.evaluations().len() as u64;
+        let told = state.history.entered();
         let strategy = self.strategy.save()?;
         let checkpoint = Checkpoint { experiment: self.fingerprint.clone(), round: state.round, told, strategy };
         checkpoint.save(&self.checkpoints).context("the journal is whole: --resume goes on from it")
@@ -181,13 +196,40 @@ impl Search {
         Ok(covered)
     }
 
-    /// The networks of a round that have to be evaluated: each once, none that is known, none beyond the budget.
+    /// Enters the repeated measurements that stand next in the journal of a run that goes on. The strategy had no part
+    /// in them, so they are not asked for but taken as they come: they end a part of the search, after which a run may
+    /// have been given more evaluations.
+    fn enter_repeats(&mut self, state: &mut State) -> anyhow::Result<()> {
+        let none = HashSet::new();
+        while self.repeats(state, state.history.entered(), &none) {
+            let Some(row) = self.journal.take(state.history.entered()) else { break };
+            let candidate = candidate_of(&self.problem, &row)?;
+            state.history.push(evaluation_of(&self.problem, candidate, &row)?)?;
+            for observer in &mut self.observers {
+                observer.entered(&row, &state.history);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the journal of a run that goes on has, under a number, a network that was evaluated before.
+    fn repeats(&self, state: &State, number: u64, before: &HashSet<CanonicalKey>) -> bool {
+        // A text that is no architecture is refused where it is taken.
+        let candidate = self.journal.recovered(number).and_then(|row| candidate_of(&self.problem, row).ok());
+        candidate.is_some_and(|found| state.history.known(&found.key).is_some() || before.contains(&found.key))
+    }
+
+    /// The networks of a round that have to be evaluated: each once, none that is known, none beyond the budget; and
+    /// none where the journal of a run that goes on has a repeated measurement, since the budget was less then.
     fn fresh(&self, state: &State, proposals: &[Proposal]) -> anyhow::Result<Vec<Candidate>> {
         let mut seen = HashSet::new();
         let mut fresh = Vec::new();
         let left = self.budget.saturating_sub(state.history.evaluations().len() as u64) as usize;
         for proposal in proposals {
             let key = self.problem.key(&proposal.architecture)?;
+            if self.repeats(state, state.history.entered() + fresh.len() as u64, &seen) {
+                break;
+            }
             if fresh.len() < left && state.history.known(&key).is_none() && seen.insert(key) {
                 fresh.push(Candidate { architecture: proposal.architecture.clone(), key });
             }

@@ -15,20 +15,25 @@ use crate::history::{Candidate, History};
 use crate::run::write_atomically;
 
 impl Search {
-    /// Evaluates the new networks of a round and enters them into the history in their order. False if the
-    /// search was stopped before all of it was evaluated.
-    pub(super) async fn evaluate(&mut self, state: &mut State, fresh: Vec<Candidate>) -> anyhow::Result<bool> {
-        let first = state.history.evaluations().len() as u64;
+    /// Evaluates the networks of a round, or measures them again, and enters them into the history in their order.
+    /// False if the search was stopped before all of it was evaluated.
+    pub(super) async fn evaluate(
+        &mut self,
+        state: &mut State,
+        networks: Vec<Candidate>,
+        remeasure: bool,
+    ) -> anyhow::Result<bool> {
+        let first = state.history.entered();
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut running = JoinSet::new();
         let (activity, mut activities) = mpsc::unbounded_channel();
-        for (number, candidate) in (first..).zip(&fresh) {
+        for (number, candidate) in (first..).zip(&networks) {
             let text = self.problem.space().format(&candidate.architecture)?;
             if let Some(row) = self.journal.recover(number, &text)? {
                 rows.insert(number, row);
                 continue;
             }
-            let job = Job { number, candidate: candidate.clone(), text, activity: activity.clone() };
+            let job = Job { number, candidate: candidate.clone(), text, remeasure, activity: activity.clone() };
             running.spawn(Arc::clone(&self.evaluator).evaluate(job));
         }
         drop(activity);
@@ -60,7 +65,7 @@ impl Search {
         if !whole {
             return Ok(false);
         }
-        self.enter_round(state, fresh, &rows)?;
+        self.enter_round(state, networks, &rows)?;
         Ok(true)
     }
 
@@ -78,21 +83,21 @@ impl Search {
     fn enter_round(
         &mut self,
         state: &mut State,
-        fresh: Vec<Candidate>,
+        networks: Vec<Candidate>,
         rows: &BTreeMap<u64, Row>,
     ) -> anyhow::Result<()> {
-        for (candidate, row) in fresh.into_iter().zip(rows.values()) {
+        for (candidate, row) in networks.into_iter().zip(rows.values()) {
             state.history.push(evaluation_of(&self.problem, candidate, row)?)?;
             for observer in &mut self.observers {
                 observer.entered(row, &state.history);
             }
         }
-        remove_dominated(&self.models, &state.history)
+        if self.remeasure == 0 { remove_dominated(&self.models, &state.history) } else { Ok(()) }
     }
 }
 
 /// Keeps the models of the front alone.
-fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
+pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
     let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
     let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;
     for entry in entries {

@@ -1,5 +1,6 @@
 //! The loop, with an evaluator that stands in for devices and trainers: it answers at once or late, and in any order.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +37,12 @@ impl Evaluator for Fake {
                 return None;
             }
             let sum: f64 = job.text.bytes().map(f64::from).sum();
+            if job.remeasure {
+                // Another time each time, so that the front moves.
+                let time_ms = Some(0.5 + sum % 13.0 + (job.number * 37 % 11) as f64 / 8.0);
+                let row = Row { time_ms, ..Row::new(job.number, job.text, Status::Ok) };
+                return Some(Finished { row, model: None });
+            }
             let status = if job.number % 7 == 3 { Status::Failed } else { Status::Ok };
             let known = |value: f64| (status == Status::Ok).then_some(value);
             let row = Row {
@@ -67,6 +74,7 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
         models: folder.join("models"),
         observers: Vec::new(),
         budget,
+        remeasure: 0,
         batch: 10,
         seed: 5,
         fingerprint: String::new(),
@@ -96,14 +104,14 @@ fn the_journal_does_not_hang_on_the_order_in_which_evaluations_end() {
     let numbers = |history: &History| history.front().map(|evaluation| evaluation.number).collect::<Vec<_>>();
     assert_eq!(numbers(&in_order.1), numbers(&backwards.1));
     assert!(!second.path().join("waiting.csv").exists());
-    let mut kept: Vec<u64> = std::fs::read_dir(first.path().join("models"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().parse().unwrap())
-        .collect();
-    kept.sort_unstable();
-    let mut front = numbers(&in_order.1);
-    front.sort_unstable();
-    assert_eq!(kept, front, "the models of the front are kept, and no others");
+    assert_only_models_of_the_front(first.path(), &in_order.1);
+}
+
+fn assert_only_models_of_the_front(folder: &Path, history: &History) {
+    let entries = std::fs::read_dir(folder.join("models")).unwrap();
+    let number = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let kept: BTreeSet<u64> = entries.map(|entry| number(entry.unwrap().path())).collect();
+    assert_eq!(kept, history.front().map(|evaluation| evaluation.number).collect());
 }
 
 #[test]
@@ -151,4 +159,70 @@ fn a_journal_of_another_run_is_refused() {
     drop(other);
     let error = run(&mut search(place.path(), OPERATIONS, 5, Fake::default()), place.path()).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(RunError::OtherJournal { evaluation: 0, .. })), "{error}");
+}
+
+/// A run of so many evaluations and re-measurements, begun or gone on with, and its journal.
+fn remeasured(folder: &Path, budget: u64, remeasure: u64, evaluator: Fake) -> (End, History, String) {
+    let mut search = search(folder, OPERATIONS, budget, evaluator);
+    search.remeasure = remeasure;
+    let (end, history) = run(&mut search, folder).unwrap();
+    (end, history, std::fs::read_to_string(folder.join("journal.csv")).unwrap())
+}
+
+#[test]
+fn the_front_is_measured_again_when_the_search_is_over() {
+    let (place, plain) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (end, history, journal) = remeasured(place.path(), 45, 12, Fake::default());
+    assert_eq!((end, history.evaluations().len(), history.repeats()), (End::Finished, 45, 12));
+    let searched = String::from_utf8(whole(plain.path(), Fake::default()).2).unwrap();
+    assert!(journal.starts_with(&searched), "the search itself is the same");
+    let rows = hardware::log::read(&place.path().join("journal.csv")).unwrap();
+    let mut history = History::new(history.objectives().clone(), history.bounds().clone());
+    let problem = search(plain.path(), OPERATIONS, 45, Fake::default()).problem;
+    for row in &rows {
+        let candidate = candidate_of(&problem, row).unwrap();
+        if row.evaluation >= 45 {
+            assert!(row.accuracy.is_none() && row.time_ms.is_some(), "{row:?}");
+            assert!(history.front().any(|member| member.key == candidate.key), "{row:?} was on the front");
+        }
+        history.push(evaluation_of(&problem, candidate, row).unwrap()).unwrap();
+    }
+    assert_only_models_of_the_front(place.path(), &history);
+}
+
+#[test]
+fn re_measurements_go_on_after_a_stop_as_if_there_had_been_none() {
+    let (reference, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = remeasured(reference.path(), 45, 12, Fake::default()).2;
+    for number in [33, 45, 50, 56] {
+        let evaluator = Fake { backwards: true, stop_at: Some((number, Stop::default())) };
+        assert_eq!(remeasured(place.path(), 45, 12, evaluator).0, End::Stopped, "at {number}");
+    }
+    std::fs::remove_file(Checkpoint::path(place.path())).unwrap();
+    let (end, history, journal) = remeasured(place.path(), 45, 12, Fake::default());
+    assert!(end == End::Finished && journal == expected);
+    assert_only_models_of_the_front(place.path(), &history);
+    // What is spent is spent.
+    assert!(remeasured(place.path(), 45, 12, Fake::default()).2 == expected);
+}
+
+#[test]
+fn a_run_that_was_measured_again_may_be_searched_further() {
+    let place = tempfile::tempdir().unwrap();
+    remeasured(place.path(), 25, 4, Fake::default());
+    let (_, history, whole) = remeasured(place.path(), 45, 9, Fake::default());
+    assert_eq!((history.evaluations().len(), history.repeats()), (45, 9));
+    // From the journal alone too, whose repeats stand in the middle of what is a round now.
+    for rows in [27, 35, 47] {
+        let other = tempfile::tempdir().unwrap();
+        let cut: String = whole.split_inclusive('\n').take(1 + rows).collect();
+        std::fs::write(other.path().join("journal.csv"), cut).unwrap();
+        let goes_on = remeasured(other.path(), 45, 9, Fake::default());
+        let numbers = |history: &History| history.front().map(|evaluation| evaluation.number).collect::<Vec<_>>();
+        if rows >= 29 {
+            assert!(goes_on.2 == whole, "{rows}");
+            assert_eq!(numbers(&goes_on.1), numbers(&history));
+        }
+        assert_eq!((goes_on.1.evaluations().len(), goes_on.1.repeats()), (45, 9));
+    }
 }

@@ -18,7 +18,8 @@ pub(crate) fn key(network: usize) -> CanonicalKey {
 /// An evaluation of a network by number.
 pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) -> Evaluation {
     let architecture = Architecture::new([network]);
-    Evaluation { number, architecture, key: key(network), values, status: Status::Ok }
+    let deviations = vec![None; values.len()];
+    Evaluation { number, architecture, key: key(network), values, deviations, status: Status::Ok }
 }
 
 /// A chain of convolutions whose widths are the choices: every architecture is another network.
@@ -90,7 +91,8 @@ pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Propos
             let number = history.evaluations().len() as u64;
             let values = objectives(&proposal.architecture).map(Some).to_vec();
             let architecture = proposal.architecture.clone();
-            history.push(Evaluation { number, architecture, key, values, status: Status::Ok }).unwrap();
+            let deviations = vec![None; values.len()];
+            history.push(Evaluation { number, architecture, key, values, deviations, status: Status::Ok }).unwrap();
         }
     }
 }

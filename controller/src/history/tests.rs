@@ -1,0 +1,143 @@
+//! Fronts, hypervolume, and networks that are evaluated again.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::objective::Objective;
+use crate::pareto::non_dominated;
+use crate::strategy::toy;
+
+fn evaluation(number: u64, network: usize, values: [Option<f64>; 2]) -> Evaluation {
+    toy::evaluation(number, network, values.to_vec())
+}
+
+/// One more measurement of the time alone, with the spread of its runs.
+fn again(number: u64, network: usize, time_ms: f64) -> Evaluation {
+    Evaluation { deviations: vec![None, Some(0.5)], ..evaluation(number, network, [None, Some(time_ms)]) }
+}
+
+fn history(bounds: &[(Objective, f64)]) -> History {
+    let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+    History::new(objectives, Bounds::new(bounds.iter().copied()).unwrap())
+}
+
+fn front(history: &History) -> Vec<u64> {
+    history.front().map(|evaluation| evaluation.number).collect()
+}
+
+#[test]
+fn keeps_front_and_share() {
+    let mut history = history(&[(Objective::Time, 10.0)]);
+    assert_eq!(history.hypervolume_share(), Some(0.0));
+    history.push(evaluation(0, 0, [Some(0.5), Some(5.0)])).unwrap();
+    assert_eq!(history.hypervolume_share(), Some(0.25));
+    history.push(evaluation(1, 1, [Some(0.1), Some(20.0)])).unwrap();
+    assert_eq!(history.hypervolume_share(), Some(0.25), "beyond the bound");
+    assert!(!history.get(1).unwrap().is_feasible(history.objectives(), history.bounds()));
+    assert_eq!(history.push(evaluation(2, 2, [None, Some(1.0)])), Ok(None));
+    history.push(evaluation(3, 3, [Some(0.4), Some(5.0)])).unwrap();
+    assert_eq!(history.hypervolume_share(), Some(0.3));
+    assert_eq!(front(&history), [1, 3]);
+}
+
+#[test]
+fn refuses_what_cannot_be() {
+    let mut history = history(&[]);
+    history.push(evaluation(1, 0, [Some(0.5), None])).unwrap();
+    assert_eq!(history.push(evaluation(1, 1, [None, None])), Err(HistoryError::Number { number: 1 }));
+    assert!(matches!(history.push(evaluation(2, 1, [Some(1.5), None])), Err(HistoryError::Value { .. })));
+    assert!(matches!(history.push(toy::evaluation(2, 1, vec![None])), Err(HistoryError::Length { .. })));
+    let mut negative = evaluation(2, 1, [Some(0.5), None]);
+    negative.deviations[0] = Some(-0.1);
+    assert!(matches!(history.push(negative), Err(HistoryError::Deviation { objective: "error", .. })));
+    assert_eq!((history.evaluations().len(), history.entered()), (1, 1));
+}
+
+#[test]
+fn a_failure_is_forgotten_for_a_success_and_never_replaces_one() {
+    let mut history = history(&[]);
+    let failed = |number| Evaluation { status: Status::Failed, ..evaluation(number, 0, [None, Some(9.0)]) };
+    history.push(failed(0)).unwrap();
+    history.push(evaluation(1, 0, [Some(0.5), Some(5.0)])).unwrap();
+    history.push(failed(2)).unwrap();
+    let known = history.known(&toy::key(0)).unwrap();
+    assert_eq!((known.number, known.status, known.complete()), (1, Status::Ok, Some(vec![0.5, 5.0])));
+    assert_eq!((front(&history), history.entered(), history.repeats()), (vec![1], 3, 2));
+    assert_eq!(history.measurements(&toy::key(0)).len(), 3);
+}
+
+#[test]
+fn what_is_measured_again_is_its_mean_and_the_front_follows() {
+    let mut history = history(&[(Objective::Time, 10.0)]);
+    let mut first = evaluation(0, 0, [Some(0.25), Some(4.0)]);
+    first.deviations = vec![None, Some(2.0)];
+    history.push(first).unwrap();
+    history.push(evaluation(1, 1, [Some(0.25), Some(5.0)])).unwrap();
+    let before = history.hypervolume_share().unwrap();
+    assert_eq!((front(&history), history.known(&toy::key(0)).unwrap().deviations[1]), (vec![0], Some(2.0)));
+    // It was luck: the other one leads, and what seemed dominated before is the front.
+    assert_eq!(history.push(again(2, 0, 7.0)), Ok(None));
+    let merged = history.get(2).unwrap();
+    assert_eq!((merged.number, merged.complete()), (0, Some(vec![0.25, 5.5])), "under its first number");
+    // s / √2 of 4 and 7; nothing new about the error.
+    assert_eq!((merged.deviations[0], merged.deviations[1]), (None, Some(1.5)));
+    assert_eq!((front(&history), history.archive().contains(0)), (vec![1], false));
+    assert!(history.hypervolume_share().unwrap() < before, "and the hypervolume fell");
+    history.push(again(3, 0, 1.0)).unwrap();
+    assert_eq!((front(&history), history.evaluations().len()), (vec![0], 2));
+    assert_eq!(history.hypervolume_share(), Some(before));
+}
+
+#[test]
+fn share_appears_with_the_reference_and_never_falls_by_new_networks() {
+    let mut history = history(&[]);
+    let mut last = 0.0;
+    for number in 0..40u64 {
+        let time_ms = 3.0 + ((number * 37) % 11) as f64;
+        let error = ((number * 53) % 17) as f64 / 17.0;
+        history.push(evaluation(number, number as usize, [Some(error), Some(time_ms)])).unwrap();
+        match history.hypervolume_share() {
+            None => assert!(number + 1 < ReferencePoint::WARM_UP as u64),
+            Some(share) => {
+                assert!(number + 1 >= ReferencePoint::WARM_UP as u64 && share >= last && share <= 1.0);
+                last = share;
+            }
+        }
+    }
+    assert!(last > 0.0);
+    let reference = history.reference().clone();
+    history.push(again(40, 3, 1000.0)).unwrap();
+    assert_eq!(*history.reference(), reference, "a repeat does not move the box");
+}
+
+proptest! {
+    /// Quarters, so that sums are exact in any order.
+    #[test]
+    fn neither_front_nor_values_hang_on_the_order_of_repeats(
+        (firsts, repeats, shuffled) in (
+            prop::collection::vec((0u8..5, 1u8..9), 1..6),
+            prop::collection::vec((0usize..6, 1u8..9), 0..12),
+        ).prop_flat_map(|(firsts, repeats)| {
+            (Just(firsts), Just(repeats.clone()), Just(repeats).prop_shuffle())
+        }),
+    ) {
+        let build = |repeats: &[(usize, u8)]| {
+            let mut history = history(&[(Objective::Time, 3.0)]);
+            for (network, (error, time)) in firsts.iter().enumerate() {
+                let values = [Some(f64::from(*error) / 4.0), Some(f64::from(*time) / 4.0)];
+                history.push(evaluation(network as u64, network, values)).unwrap();
+            }
+            for (network, time) in repeats {
+                history.push(again(history.entered(), network % firsts.len(), f64::from(*time) / 4.0)).unwrap();
+            }
+            history
+        };
+        let (one, other) = (build(&repeats), build(&shuffled));
+        let points: Vec<_> = one.evaluations().iter().map(|evaluation| evaluation.complete().unwrap()).collect();
+        prop_assert_eq!(&points, &other.evaluations().iter().map(|e| e.complete().unwrap()).collect::<Vec<_>>());
+        let expected: Vec<u64> = non_dominated(&points).into_iter().map(|index| index as u64).collect();
+        prop_assert_eq!(front(&one), expected.clone());
+        prop_assert_eq!(front(&other), expected);
+        prop_assert_eq!(one.hypervolume_share(), other.hypervolume_share());
+    }
+}

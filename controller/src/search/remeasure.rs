@@ -1,0 +1,119 @@
+//! Measuring the front again, once the search itself is over.
+
+use super::{Search, State};
+use crate::history::{Candidate, Evaluation, History, Status};
+use crate::pareto::noise::lead;
+
+impl Search {
+    /// Spends the re-measurements on members of the front. False if the search was stopped before they were spent.
+    ///
+    /// One after another, also where there are several devices: each may change which member is the next, and so the
+    /// journal alone says where this stood.
+    pub(super) async fn remeasure(&mut self, state: &mut State) -> anyhow::Result<bool> {
+        loop {
+            if self.stop.asked() {
+                return Ok(false);
+            }
+            self.enter_repeats(state)?;
+            if state.history.repeats() >= self.remeasure {
+                return Ok(true);
+            }
+            let Some(member) = most_doubtful(&state.history) else { return Ok(true) };
+            if !self.evaluate(state, vec![member], true).await? {
+                return Ok(false);
+            }
+            self.save(state)?;
+        }
+    }
+}
+
+/// The member of the front to measure next: of those measured least often, the one whose place on the front is least
+/// certain. None if nothing successful is on the front.
+///
+/// What breaks a bound is left out, unless everything does. Measurements that failed count as well, or a network that
+/// a device cannot run any more would take all of them.
+fn most_doubtful(history: &History) -> Option<Candidate> {
+    let mut members: Vec<&Evaluation> = history.front().filter(|evaluation| evaluation.status == Status::Ok).collect();
+    let is_feasible = |member: &&Evaluation| member.is_feasible(history.objectives(), history.bounds());
+    if members.iter().any(is_feasible) {
+        members.retain(is_feasible);
+    }
+    let times = |member: &Evaluation| history.measurements(&member.key).len();
+    let least = members.iter().map(|member| times(member)).min()?;
+    let ranked = members.into_iter().filter(|member| times(member) == least);
+    let ranked = ranked.map(|member| (certainty(history, member), member));
+    // Of equals the one that was evaluated first.
+    let order = |(a, first): &(f64, &Evaluation), (b, second): &(f64, &Evaluation)| {
+        a.total_cmp(b).then(first.number.cmp(&second.number))
+    };
+    let (_, member) = ranked.min_by(order)?;
+    Some(Candidate { architecture: member.architecture.clone(), key: member.key })
+}
+
+/// How surely a member is better in something than whatever it is least surely better than, in standard deviations of
+/// the difference.
+fn certainty(history: &History, member: &Evaluation) -> f64 {
+    let Some(own) = member.uncertain() else { return f64::INFINITY };
+    let others = history.evaluations().iter().filter(|other| other.key != member.key);
+    others.filter_map(Evaluation::uncertain).map(|other| lead(&own, &other)).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::{Bounds, Objective, Objectives};
+    use crate::strategy::toy;
+
+    /// Networks 0, 1, … by error and time, each time with a deviation of 0.5.
+    fn history(points: &[(f64, f64)], bound: f64) -> History {
+        let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+        let mut history = History::new(objectives, Bounds::new([(Objective::Error, bound)]).unwrap());
+        for (network, (error, time)) in points.iter().enumerate() {
+            push(&mut history, network, Some(*error), *time);
+        }
+        history
+    }
+
+    fn push(history: &mut History, network: usize, error: Option<f64>, time: f64) {
+        let first = toy::evaluation(history.entered(), network, vec![error, Some(time)]);
+        history.push(Evaluation { deviations: vec![None, Some(0.5)], ..first }).unwrap();
+    }
+
+    fn next(history: &History) -> Option<usize> {
+        most_doubtful(history).map(|member| member.architecture.choices()[0])
+    }
+
+    #[test]
+    fn the_least_often_measured_come_first_and_of_them_the_least_certain() {
+        // Network 1 leads network 0 by 1 ms and network 2 network 1 by 5 ms; network 3 is dominated.
+        let mut history = history(&[(0.1, 9.0), (0.2, 8.0), (0.3, 3.0), (0.4, 9.5)], 0.9);
+        assert_eq!(next(&history), Some(1));
+        push(&mut history, 1, None, 8.0);
+        assert_eq!(next(&history), Some(2));
+        // One that fails was tried all the same.
+        let failed = toy::evaluation(history.entered(), 2, vec![None, None]);
+        history.push(Evaluation { status: Status::Failed, ..failed }).unwrap();
+        assert_eq!(next(&history), Some(0));
+        push(&mut history, 0, None, 9.0);
+        assert!(next(&history).is_some(), "a second turn begins");
+    }
+
+    #[test]
+    fn what_breaks_a_bound_is_measured_only_where_everything_does() {
+        let points = [(0.1, 9.0), (0.2, 8.0), (0.3, 3.0)];
+        let order = |bound| {
+            let mut history = history(&points, bound);
+            let mut measured = Vec::new();
+            for _ in 0..3 {
+                let network = next(&history).unwrap();
+                measured.push(network);
+                // A little off, so that the spread of two is not 0.
+                push(&mut history, network, None, points[network].1 + 1.0);
+            }
+            measured
+        };
+        assert_eq!(order(0.25), [1, 0, 1]);
+        assert_eq!(order(0.05), [1, 2, 0]);
+        assert_eq!(next(&history(&[], 0.5)), None);
+    }
+}
