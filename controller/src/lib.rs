@@ -17,4 +17,5 @@ pub mod reward;
 pub mod run;
 pub mod search;
 pub mod strategy;
+pub mod surrogate;
 mod terminal;

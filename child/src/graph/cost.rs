@@ -31,7 +31,7 @@ impl Graph {
     }
 
     /// Multiply-accumulates and parameters of one layer.
-    fn counts(&self, layer: &Layer) -> (u64, u64) {
+    pub(super) fn counts(&self, layer: &Layer) -> (u64, u64) {
         let channels_in = layer.inputs.first().map_or(0, |id| self.layer(*id).shape.channels as u64);
         let channels = layer.shape.channels as u64;
         match layer.op {

@@ -6,6 +6,7 @@
 mod builder;
 mod canonical;
 mod cost;
+mod features;
 mod layer;
 mod prune;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 pub use builder::GraphBuilder;
 pub use canonical::{CanonicalKey, CanonicalKeyError};
 pub use cost::Cost;
+pub use features::Features;
 pub use layer::{Activation, Conv, Layer, LayerId, Op, Pool, PoolKind};
 
 use serde::{Deserialize, Serialize};

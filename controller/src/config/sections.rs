@@ -41,7 +41,7 @@ impl Default for SearchConfig {
             evaluations: 60,
             remeasure: 0,
             seed: 0,
-            batch: 10,
+            batch: 5,
             objectives: None,
             bounds: Bounds::default(),
             trainers: 1,

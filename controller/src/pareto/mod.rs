@@ -5,12 +5,14 @@
 //! [`Objectives`](crate::objective::Objectives).
 
 mod archive;
+mod boxes;
 mod dominance;
 mod hypervolume;
 pub mod noise;
 mod reference;
 
 pub use archive::{Archive, Insertion, Member, NotComparable};
+pub use boxes::{Boxes, Cell};
 pub use dominance::{dominates, non_dominated, weakly_dominates};
 pub use hypervolume::{exclusive_contribution, hypervolume};
 pub use noise::Uncertain;

@@ -155,11 +155,24 @@ impl Reward {
         let measured = |index: usize| evaluation.values[index].filter(|_| !is_lost);
         let values: Vec<f64> =
             self.scales.iter().enumerate().map(|(index, scale)| measured(index).unwrap_or(scale.worst)).collect();
-        let broken = self.bounds.violations(&self.objectives, &evaluation.values).map(|part| part.min(1.0)).sum();
-        let violation = if is_lost { 1.0 } else { broken };
-        let scores = self.normalised(&values);
+        let violation = if is_lost { 1.0 } else { self.violation(&evaluation.values) };
         let is_complete = !is_lost && evaluation.values.iter().all(Option::is_some);
-        let contribution = if is_complete { self.contribution(evaluation.number, &scores) } else { 0.0 };
+        self.judgement(values, violation, is_complete, Some(evaluation.number))
+    }
+
+    /// The same of a network that was not evaluated but is imagined to have these values.
+    pub fn imagine(&self, values: Vec<f64>) -> Judgement<'_> {
+        let violation = self.violation(&values.iter().copied().map(Some).collect::<Vec<_>>());
+        self.judgement(values, violation, true, None)
+    }
+
+    fn violation(&self, values: &[Option<f64>]) -> f64 {
+        self.bounds.violations(&self.objectives, values).map(|part| part.min(1.0)).sum()
+    }
+
+    fn judgement(&self, values: Vec<f64>, violation: f64, is_complete: bool, number: Option<u64>) -> Judgement<'_> {
+        let scores = self.normalised(&values);
+        let contribution = if is_complete { self.contribution(number, &scores) } else { 0.0 };
         let ratios = values.iter().zip(&self.scales).map(|(value, scale)| value / scale.target).collect();
         let shaping = self.config.improvement * contribution - self.config.penalty * violation;
         Judgement { reward: self, values, ratios, scores, contribution, violation, shaping }
@@ -170,9 +183,9 @@ impl Reward {
     }
 
     /// Share of the box that these scores alone dominate, the evaluation itself left out of the front.
-    fn contribution(&self, number: u64, scores: &[f64]) -> f64 {
+    fn contribution(&self, number: Option<u64>, scores: &[f64]) -> f64 {
         let others: Vec<&[f64]> =
-            self.front.iter().filter(|(id, _)| *id != number).map(|(_, scores)| scores.as_slice()).collect();
+            self.front.iter().filter(|(id, _)| Some(*id) != number).map(|(_, scores)| scores.as_slice()).collect();
         // Nothing is better than 0 in a score, or a single unseen value could outweigh the whole front.
         let scores: Vec<f64> = scores.iter().map(|score| score.max(0.0)).collect();
         exclusive_contribution(&scores, &others, &self.reference) / self.reference.iter().product::<f64>()

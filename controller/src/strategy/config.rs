@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Evolution, EvolutionConfig, PolicyGradient, PolicyGradientConfig, Problem, Random, RandomConfig, Strategy,
-    StrategyError,
+    Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient, PolicyGradientConfig, Problem, Random,
+    RandomConfig, Strategy, StrategyError,
 };
 
 /// A strategy's name and settings, as in `strategy = { name = "evolution", crossover = 0.3 }`. Every setting has a
@@ -13,6 +13,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub enum StrategyConfig {
+    /// Policy gradient on episodes that a surrogate imagines, evaluations by expected hypervolume improvement.
+    ModelBased(ModelBasedConfig),
     /// Policy gradient on real evaluations.
     PolicyGradient(PolicyGradientConfig),
     /// Random search.
@@ -21,10 +23,10 @@ pub enum StrategyConfig {
     Evolution(EvolutionConfig),
 }
 
-/// Pareto evolution: of the strategies here the one that needs the fewest evaluations.
+/// The model-based one: of the strategies here the one that needs the fewest evaluations.
 impl Default for StrategyConfig {
     fn default() -> Self {
-        Self::Evolution(EvolutionConfig::default())
+        Self::ModelBased(ModelBasedConfig::default())
     }
 }
 
@@ -32,6 +34,7 @@ impl StrategyConfig {
     /// The name in files.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::ModelBased(_) => "model-based",
             Self::PolicyGradient(_) => "policy-gradient",
             Self::Random(_) => "random",
             Self::Evolution(_) => "evolution",
@@ -44,6 +47,7 @@ impl StrategyConfig {
     /// If a setting makes no sense.
     pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>, StrategyError> {
         Ok(match self {
+            Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),
             Self::PolicyGradient(config) => Box::new(PolicyGradient::new(config.clone(), problem, device, seed)?),
             Self::Random(RandomConfig {}) => Box::new(Random::new(seed)),
             Self::Evolution(config) => Box::new(Evolution::new(config.clone(), seed)?),
@@ -96,7 +100,7 @@ mod tests {
     #[test]
     fn builds_what_it_names_and_round_trips() {
         let problem = toy::problem(&[2, 2]);
-        for name in ["random", "evolution", "policy-gradient"] {
+        for name in ["random", "evolution", "policy-gradient", "model-based"] {
             let config = read(&format!("name = '{name}'")).unwrap();
             assert_eq!(config.build(1, &problem, &Device::default()).unwrap().name(), name);
             assert_eq!(config.name(), name);

@@ -2,16 +2,17 @@
 
 use burn::tensor::Device;
 
-use super::{EvolutionConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig, toy};
+use super::{EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig, toy};
 use crate::history::History;
 use crate::policy::PolicyConfig;
 
-fn configs() -> [StrategyConfig; 3] {
+fn configs() -> [StrategyConfig; 4] {
     let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
     [
         StrategyConfig::Random(RandomConfig {}),
         StrategyConfig::Evolution(EvolutionConfig::default()),
-        StrategyConfig::PolicyGradient(PolicyGradientConfig { policy, ..PolicyGradientConfig::default() }),
+        StrategyConfig::PolicyGradient(PolicyGradientConfig { policy: policy.clone(), ..PolicyGradientConfig::default() }),
+        StrategyConfig::ModelBased(ModelBasedConfig { policy, updates: 3, random: 200, ..ModelBasedConfig::default() }),
     ]
 }
 
@@ -68,7 +69,7 @@ fn a_restored_strategy_goes_on_as_it_would_have() {
 }
 
 #[test]
-fn evolution_and_policy_gradient_beat_random_search() {
+fn all_beat_random_search_and_the_model_based_all() {
     let problem = toy::problem(&[5; 12]);
     // The defaults were chosen with other seeds than these.
     let seeds: Vec<u64> = (100..108).collect();
@@ -80,8 +81,9 @@ fn evolution_and_policy_gradient_beat_random_search() {
         };
         seeds.iter().copied().map(share).sum::<f64>() / seeds.len() as f64
     };
-    let [random, evolution, policy_gradient] = configs().each_ref().map(mean);
+    let [random, evolution, policy_gradient, model_based] = configs().each_ref().map(mean);
     // The means of eight runs scatter by about 0.005.
     assert!(evolution > random + 0.01, "evolution {evolution}, random {random}");
     assert!(policy_gradient > random + 0.01, "policy gradient {policy_gradient}, random {random}");
+    assert!(model_based > evolution.max(policy_gradient) + 0.01, "model-based {model_based}, evolution {evolution}");
 }

@@ -5,6 +5,7 @@
 
 mod config;
 mod evolution;
+mod model_based;
 mod policy_gradient;
 mod problem;
 mod random;
@@ -17,6 +18,7 @@ pub(crate) mod toy;
 
 pub use config::StrategyConfig;
 pub use evolution::{Evolution, EvolutionConfig};
+pub use model_based::{ModelBased, ModelBasedConfig};
 pub use policy_gradient::{PolicyGradient, PolicyGradientConfig};
 pub use problem::{Problem, ProblemError};
 pub use random::{Random, RandomConfig};
@@ -26,6 +28,7 @@ use child::space::{Architecture, ArchitectureError};
 use crate::history::History;
 use crate::policy::{PolicyError, StateError};
 use crate::preference::Preference;
+use crate::surrogate::SurrogateError;
 
 /// An architecture that a strategy wants to know about, and the preference that it was drawn for, if there was one.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,6 +112,9 @@ pub enum StrategyError {
     /// The policy could not draw or learn.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The surrogate could not be fitted.
+    #[error(transparent)]
+    Surrogate(#[from] SurrogateError),
     /// A state could not be saved or restored.
     #[error(transparent)]
     State(#[from] StateError),

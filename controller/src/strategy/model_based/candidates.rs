@@ -1,0 +1,93 @@
+//! Among what the next networks are chosen.
+
+use std::collections::HashSet;
+
+use child::space::{Architecture, SearchSpace};
+use rand::seq::IteratorRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::history::{Evaluation, History};
+use crate::strategy::Problem;
+
+/// Different architectures, none of them known.
+#[derive(Debug)]
+pub(super) struct Candidates<'a> {
+    known: HashSet<&'a Architecture>,
+    found: Vec<Architecture>,
+    taken: HashSet<Architecture>,
+}
+
+impl<'a> Candidates<'a> {
+    /// None yet.
+    pub fn new(history: &'a History) -> Self {
+        let known = history.evaluations().iter().map(|evaluation| &evaluation.architecture).collect();
+        Self { known, found: Vec::new(), taken: HashSet::new() }
+    }
+
+    /// Takes up an architecture that is new.
+    pub fn push(&mut self, architecture: Architecture) {
+        if !self.known.contains(&architecture) && self.taken.insert(architecture.clone()) {
+            self.found.push(architecture);
+        }
+    }
+
+    /// Takes up neighbours of the front: everything that one other choice makes of a member, or that many of it at
+    /// random. Members that break a bound are left out where others keep all of them.
+    pub fn push_neighbours(&mut self, problem: &Problem, history: &History, most: usize, rng: &mut ChaCha8Rng) {
+        let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
+        let any = history.front().any(|member| is_feasible(&member));
+        let members = history.front().filter(|member| !any || is_feasible(member));
+        let all = members.flat_map(|member| neighbours(problem.space(), &member.architecture));
+        // In the order of the front, so that the same draws give the same order.
+        let mut drawn: Vec<(usize, Architecture)> = all.enumerate().sample(rng, most);
+        drawn.sort_by_key(|(place, _)| *place);
+        drawn.into_iter().for_each(|(_, architecture)| self.push(architecture));
+    }
+
+    /// Takes up random architectures.
+    pub fn push_random(&mut self, space: &dyn SearchSpace, count: usize, rng: &mut ChaCha8Rng) {
+        (0..count).for_each(|_| self.push(space.random(rng)));
+    }
+
+    /// What was taken up, in its order.
+    pub fn into_vec(self) -> Vec<Architecture> {
+        self.found
+    }
+}
+
+/// Every architecture that differs in one decision.
+fn neighbours<'a>(space: &'a dyn SearchSpace, architecture: &'a Architecture) -> impl Iterator<Item = Architecture> + 'a {
+    space.decisions().iter().enumerate().flat_map(move |(index, decision)| {
+        let others = (0..decision.choices.len()).filter(move |choice| *choice != architecture.choices()[index]);
+        others.map(move |choice| {
+            let mut choices = architecture.choices().to_vec();
+            choices[index] = choice;
+            Architecture::new(choices)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::toy;
+    use super::*;
+    use crate::strategy::Proposal;
+    use rand::SeedableRng;
+
+    #[test]
+    fn are_new_different_and_near_the_front() {
+        let problem = toy::problem(&[2, 3, 2]);
+        let mut history = toy::history(&problem);
+        let architecture = Architecture::new([0, 0, 0]);
+        toy::evaluate(&problem, &mut history, &[Proposal { architecture, preference: None }]);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut candidates = Candidates::new(&history);
+        candidates.push_neighbours(&problem, &history, 100, &mut rng);
+        assert_eq!(candidates.found.len(), 4);
+        candidates.push_random(problem.space(), 500, &mut rng);
+        assert_eq!(candidates.into_vec().len(), 11, "all of the space but the known one");
+        let mut few = Candidates::new(&history);
+        few.push_neighbours(&problem, &history, 2, &mut rng);
+        assert_eq!(few.into_vec().len(), 2);
+    }
+}

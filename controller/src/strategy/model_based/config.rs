@@ -1,0 +1,60 @@
+//! Settings of the model-based strategy.
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{PolicyConfig, UpdateConfig};
+use crate::strategy::StrategyError;
+
+/// Settings of the model-based strategy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelBasedConfig {
+    /// The policy's network.
+    pub policy: PolicyConfig,
+    /// How it learns.
+    pub update: UpdateConfig,
+    /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space.
+    pub start: usize,
+    /// Steps of the search for the surrogate's hyper-parameters in each round, which goes on from the last.
+    pub fitting: usize,
+    /// Updates of the policy in each round.
+    pub updates: usize,
+    /// Imagined episodes an update.
+    pub episodes: usize,
+    /// Architectures drawn from the policy as candidates.
+    pub drawn: usize,
+    /// Neighbours of the front taken as candidates at most.
+    pub neighbours: usize,
+    /// Random candidates.
+    pub random: usize,
+}
+
+impl Default for ModelBasedConfig {
+    fn default() -> Self {
+        Self {
+            policy: PolicyConfig::default(),
+            update: UpdateConfig::default(),
+            start: 10,
+            fitting: 15,
+            updates: 10,
+            episodes: 48,
+            drawn: 200,
+            neighbours: 1500,
+            random: 600,
+        }
+    }
+}
+
+impl ModelBasedConfig {
+    /// Checks that every setting makes sense. The policy and its updates check their own.
+    ///
+    /// # Errors
+    /// The first one that does not.
+    pub fn check(&self) -> Result<(), StrategyError> {
+        let least = [("start", self.start, 2), ("episodes", self.episodes, 2)];
+        match least.into_iter().find(|(_, found, least)| found < least) {
+            Some((name, found, _)) => Err(StrategyError::Setting { name, found: found as f64, range: "at least 2" }),
+            None => Ok(()),
+        }
+    }
+}

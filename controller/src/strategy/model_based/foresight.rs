@@ -1,0 +1,78 @@
+//! How well the surrogate foresaw what was measured next.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// The latest predictions that a measurement followed, by objective.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Foresight(Vec<VecDeque<(f64, f64)>>);
+
+impl Foresight {
+    /// Pairs kept for each objective.
+    const WINDOW: usize = 50;
+    /// Fewest pairs that a correlation is given for.
+    const LEAST: usize = 5;
+
+    /// Remembers what was predicted of an objective and what was then measured.
+    pub fn observe(&mut self, objective: usize, predicted: f64, measured: f64) {
+        if self.0.len() <= objective {
+            self.0.resize_with(objective + 1, VecDeque::new);
+        }
+        let pairs = &mut self.0[objective];
+        pairs.push_back((predicted, measured));
+        if pairs.len() > Self::WINDOW {
+            pairs.pop_front();
+        }
+    }
+
+    /// Spearman's rank correlation of an objective's pairs; none while they are few or one side does not vary.
+    pub fn rank_correlation(&self, objective: usize) -> Option<f64> {
+        let pairs = self.0.get(objective).filter(|pairs| pairs.len() >= Self::LEAST)?;
+        let predicted = ranks(&pairs.iter().map(|(predicted, _)| *predicted).collect::<Vec<_>>());
+        let measured = ranks(&pairs.iter().map(|(_, measured)| *measured).collect::<Vec<_>>());
+        let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let scale = (sum(&predicted, &predicted) * sum(&measured, &measured)).sqrt();
+        (scale > 0.0).then(|| sum(&predicted, &measured) / scale)
+    }
+}
+
+/// Ranks about their mean; equal values have the mean of their ranks.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let rank = |value: &f64| {
+        let below = values.iter().filter(|other| *other < value).count() as f64;
+        let above = values.iter().filter(|other| *other > value).count() as f64;
+        0.5 * (below - above)
+    };
+    values.iter().map(rank).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(f64, f64)]) -> Option<f64> {
+        let mut foresight = Foresight::default();
+        pairs.iter().for_each(|(predicted, measured)| foresight.observe(1, *predicted, *measured));
+        assert_eq!(foresight.rank_correlation(0), None);
+        foresight.rank_correlation(1)
+    }
+
+    #[test]
+    fn is_spearmans() {
+        let rising: Vec<_> = (0..6).map(|i| (f64::from(i), f64::from(i * i))).collect();
+        assert!((of(&rising).unwrap() - 1.0).abs() < 1e-12);
+        // By hand: ranks 1 to 5 against 2, 1, 4, 3, 5: 1 - 6 * 4 / (5 * 24).
+        let shuffled = [(1.0, 20.0), (2.0, 10.0), (3.0, 40.0), (4.0, 30.0), (5.0, 50.0)];
+        assert!((of(&shuffled).unwrap() - 0.8).abs() < 1e-12);
+        assert_eq!(of(&rising[..4]), None);
+        assert_eq!(of(&[(1.0, 2.0); 9]), None);
+    }
+
+    #[test]
+    fn forgets_what_is_long_past() {
+        let past = (0..50).map(|i| (f64::from(i), f64::from(-i)));
+        let recent = (0..50).map(|i| (f64::from(i), f64::from(i)));
+        assert!((of(&past.chain(recent).collect::<Vec<_>>()).unwrap() - 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,86 @@
+//! The strategy on problems with a formula; what all strategies have in common is tested with the others.
+
+use super::super::toy;
+use super::*;
+use crate::policy::PolicyConfig;
+
+fn small() -> ModelBasedConfig {
+    let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
+    ModelBasedConfig { policy, updates: 2, episodes: 8, drawn: 20, random: 50, ..ModelBasedConfig::default() }
+}
+
+#[test]
+fn starts_spread_over_the_costs() {
+    let problem = toy::problem(&[5; 6]);
+    let mut history = toy::history(&problem);
+    let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 1).unwrap();
+    let mut macs = Vec::new();
+    for _ in 0..2 {
+        let round = strategy.ask(&problem, &history, 5).unwrap();
+        toy::evaluate(&problem, &mut history, &round);
+        strategy.tell(&problem, &history, &round).unwrap();
+        for proposal in &round {
+            let graph = problem.space().graph(&proposal.architecture, problem.input(), problem.classes()).unwrap();
+            macs.push(graph.cost().macs);
+        }
+    }
+    assert_eq!(macs.len(), 10);
+    assert!(macs[..5].is_sorted() && macs[5..].is_sorted(), "{macs:?}");
+    assert!(macs[5] > macs[0] && macs[9] > macs[4] && macs[5] < macs[2], "the second round lies between: {macs:?}");
+}
+
+#[test]
+fn foresees_and_reports() {
+    let problem = toy::problem(&[5; 6]);
+    let mut history = toy::history(&problem);
+    let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 2).unwrap();
+    let mut last = Diagnostics::default();
+    while history.evaluations().len() < 60 {
+        let round = strategy.ask(&problem, &history, 5).unwrap();
+        toy::evaluate(&problem, &mut history, &round);
+        last = strategy.tell(&problem, &history, &round).unwrap();
+    }
+    let scalar = |name: &str| last.scalars.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap();
+    assert!(scalar("rank_correlation/time_ms") > 0.8, "{last:?}");
+    assert!(scalar("acquisition") > 0.0 && scalar("entropy") > 0.0);
+}
+
+#[test]
+fn ends_where_everything_is_known() {
+    let problem = toy::problem(&[2, 3, 2]);
+    let mut history = toy::history(&problem);
+    let config = ModelBasedConfig { start: 3, ..small() };
+    let mut strategy = ModelBased::new(config, &problem, &Device::default(), 3).unwrap();
+    for expected in [5, 5, 2, 0, 0] {
+        let round = strategy.ask(&problem, &history, 5).unwrap();
+        assert_eq!(round.len(), expected);
+        toy::evaluate(&problem, &mut history, &round);
+        strategy.tell(&problem, &history, &round).unwrap();
+    }
+}
+
+#[test]
+fn goes_on_where_everything_fails() {
+    let problem = toy::problem(&[5; 6]);
+    let mut history = toy::history(&problem);
+    let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 4).unwrap();
+    for number in 0..30 {
+        let round = strategy.ask(&problem, &history, 1).unwrap();
+        assert_eq!(round.len(), 1);
+        let key = problem.key(&round[0].architecture).unwrap();
+        // The first twenty fail, and one more later on.
+        let fails = number < 20 || number == 25;
+        let status = if fails { crate::history::Status::Failed } else { crate::history::Status::Ok };
+        let values = toy::objectives(&round[0].architecture).map(|value| (!fails).then_some(value)).to_vec();
+        let evaluation = crate::history::Evaluation {
+            number,
+            key,
+            status,
+            values,
+            architecture: round[0].architecture.clone(),
+            deviations: vec![None; 3],
+        };
+        history.push(evaluation).unwrap();
+        strategy.tell(&problem, &history, &round).unwrap();
+    }
+}

@@ -1,0 +1,93 @@
+//! The covariance between two architectures.
+
+use faer::Mat;
+use serde::{Deserialize, Serialize};
+
+use super::Encoding;
+
+/// Hyper-parameters of the kernel, as logarithms.
+///
+/// k(a, b) = linear · ⟨a, b⟩ + r(live) r(executed) (whole · r(decisions) + structure), where r is a squared
+/// exponential of the distance in one group of an [`Encoding`], with its own length scale. The second product lets
+/// networks that are written differently but built alike teach one another.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Hyperparameters(pub(super) [f64; Hyperparameters::COUNT]);
+
+impl Hyperparameters {
+    /// How many there are: whole, the length scales of decisions, live and executed features, linear, noise, structure.
+    pub const COUNT: usize = 7;
+    /// Median of the prior of each (not its logarithm), for targets of unit variance.
+    pub(super) const MEDIAN: [f64; Self::COUNT] = [1.0, 1.5, 1.0, 1.5, 0.3, 0.05, 0.5];
+    /// Standard deviation of the logarithm under the prior: wide, a factor of three to twelve, for measurements of
+    /// different boards and data sets differ that much in noise.
+    pub(super) const WIDTH: [f64; Self::COUNT] = [1.25, 1.25, 1.25, 1.25, 1.75, 2.5, 1.75];
+    /// Least variance of the noise, which keeps the covariance positive definite.
+    const LEAST_NOISE: f64 = 1e-3;
+
+    /// Variance of the noise.
+    pub(super) fn noise(&self) -> f64 {
+        self.0[5].exp().max(Self::LEAST_NOISE)
+    }
+
+    /// Variance of a point before anything is measured.
+    pub(super) fn prior_variance(&self, at: &Encoding) -> f64 {
+        let squared: f64 = at.groups().iter().flat_map(|group| group.iter()).map(|value| value * value).sum();
+        self.0[4].exp() * squared + self.0[0].exp() + self.0[6].exp()
+    }
+
+    /// Covariance of two points from their distances and their inner product.
+    fn of(&self, rates: &[f64; 3], scales: [f64; 3], pair: &Pair) -> f64 {
+        let structure = (rates[1] * pair.squared[1] + rates[2] * pair.squared[2]).exp();
+        let decisions = (rates[0] * pair.squared[0]).exp();
+        scales[0] * pair.inner + structure * (scales[1] * decisions + scales[2])
+    }
+}
+
+impl Default for Hyperparameters {
+    fn default() -> Self {
+        Self(Self::MEDIAN.map(f64::ln))
+    }
+}
+
+/// What the kernel needs to know of two points.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    squared: [f64; 3],
+    inner: f64,
+}
+
+impl Pair {
+    fn of(a: &Encoding, b: &Encoding) -> Self {
+        let mut squared = [0.0; 3];
+        let mut inner = 0.0;
+        for (squared, (a, b)) in squared.iter_mut().zip(a.groups().into_iter().zip(b.groups())) {
+            for (a, b) in a.iter().zip(b) {
+                *squared += (a - b) * (a - b);
+                inner += a * b;
+            }
+        }
+        Self { squared, inner }
+    }
+}
+
+/// Distances and inner products of two lists of points: computed once, used with many hyper-parameters.
+#[derive(Debug, Clone)]
+pub(super) struct Pairs {
+    rows: usize,
+    pairs: Vec<Pair>,
+}
+
+impl Pairs {
+    pub fn between(rows: &[&Encoding], columns: &[&Encoding]) -> Self {
+        let pairs = columns.iter().flat_map(|column| rows.iter().map(|row| Pair::of(row, column))).collect();
+        Self { rows: rows.len(), pairs }
+    }
+
+    /// Covariances, `[rows, columns]`.
+    pub fn covariance(&self, at: &Hyperparameters) -> Mat<f64> {
+        let rates = [1, 2, 3].map(|index| -0.5 / (2.0 * at.0[index]).exp());
+        let scales = [at.0[4].exp(), at.0[0].exp(), at.0[6].exp()];
+        let columns = if self.rows == 0 { 0 } else { self.pairs.len() / self.rows };
+        Mat::from_fn(self.rows, columns, |row, column| at.of(&rates, scales, &self.pairs[column * self.rows + row]))
+    }
+}

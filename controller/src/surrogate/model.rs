@@ -1,0 +1,206 @@
+//! The surrogate of all objectives of a problem.
+
+use std::sync::Arc;
+
+use faer::Mat;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::{Encoding, Hyperparameters, Posterior, Process, SurrogateError, Warp};
+use crate::history::{Evaluation, History, Status};
+use crate::objective::Objective;
+
+/// What each objective of a network is likely to be, given everything that was measured.
+///
+/// Time and energy of one network rise and fall together, and so do their predictions' errors; objectives that the
+/// graph alone tells are not predicted but counted.
+#[derive(Debug)]
+pub struct Surrogate {
+    objectives: Vec<Modelled>,
+}
+
+/// One objective: its scale, and its process unless it is exact.
+#[derive(Debug)]
+struct Modelled {
+    objective: Objective,
+    warp: Warp,
+    learnt: Option<Learnt>,
+}
+
+#[derive(Debug)]
+struct Learnt {
+    process: Process,
+    points: Vec<Arc<Encoding>>,
+    /// Of each point, which evaluation of the history it is.
+    rows: Vec<usize>,
+}
+
+/// What a surrogate says of some points: one column an objective.
+#[derive(Debug)]
+pub struct Prediction {
+    /// By objective and point, on the objective's [`Warp`].
+    pub means: Vec<Vec<f64>>,
+    /// Standard deviations of these, without the noise of a measurement; 0 where the value is exact.
+    pub deviations: Vec<Vec<f64>>,
+    posteriors: Vec<Option<Posterior>>,
+}
+
+/// Two objectives whose predictions err together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Correlation {
+    /// Their places among the objectives.
+    pub pair: [usize; 2],
+    /// Correlation of their errors, above 0 and below 1.
+    pub strength: f64,
+}
+
+impl Surrogate {
+    /// Fits a process to each objective that has to be measured. `points` are those of the history's evaluations, in
+    /// their order; `start` holds the hyper-parameters to begin with, by objective, and may be short.
+    ///
+    /// A network that failed counts as the worst measured in what it lacks; one whose value is missing for another
+    /// reason says nothing of it.
+    ///
+    /// # Errors
+    /// If a covariance has no Cholesky factor.
+    pub fn fit(
+        history: &History,
+        points: &[Arc<Encoding>],
+        start: &[Hyperparameters],
+        steps: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self, SurrogateError> {
+        // Seeds are drawn before the threads part, so that their order is always the same.
+        let jobs: Vec<(usize, Objective, u64)> =
+            history.objectives().iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
+        let fit = |(index, objective, seed): (usize, Objective, u64)| {
+            let (rows, values) = targets(history.evaluations(), index);
+            let warp = Warp::fit(&values);
+            let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
+            if is_exact {
+                return Ok(Modelled { objective, warp, learnt: None });
+            }
+            let points: Vec<Arc<Encoding>> = rows.iter().map(|row| Arc::clone(&points[*row])).collect();
+            let warped: Vec<f64> = values.iter().map(|value| warp.forward(*value)).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let from = start.get(index).copied().unwrap_or_default();
+            let process = Process::fit(&borrowed(&points), &warped, from, steps, &mut rng)?;
+            Ok(Modelled { objective, warp, learnt: Some(Learnt { process, points, rows }) })
+        };
+        let objectives = jobs.into_par_iter().map(fit).collect::<Result<_, _>>()?;
+        Ok(Self { objectives })
+    }
+
+    /// The hyper-parameters found, by objective, to begin with the next time.
+    pub fn hyperparameters(&self) -> Vec<Hyperparameters> {
+        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters());
+        self.objectives.iter().map(|modelled| of(modelled).unwrap_or_default()).collect()
+    }
+
+    /// The scale of each objective.
+    pub fn warps(&self) -> Vec<Warp> {
+        self.objectives.iter().map(|modelled| modelled.warp).collect()
+    }
+
+    /// Variance of a measurement's noise, by objective, on its scale.
+    pub fn noise(&self) -> Vec<f64> {
+        let of = |modelled: &Modelled| modelled.learnt.as_ref().map_or(0.0, |learnt| learnt.process.noise());
+        self.objectives.iter().map(of).collect()
+    }
+
+    /// What it says of some points.
+    pub fn predict(&self, points: &[Arc<Encoding>]) -> Prediction {
+        let columns: Vec<_> = self.objectives.par_iter().map(|modelled| modelled.predict(points)).collect();
+        let mut prediction = Prediction { means: Vec::new(), deviations: Vec::new(), posteriors: Vec::new() };
+        for (means, deviations, posterior) in columns {
+            prediction.means.push(means);
+            prediction.deviations.push(deviations);
+            prediction.posteriors.push(posterior);
+        }
+        prediction
+    }
+
+    /// Covariances of some of the points that a prediction is of, by objective: `[chosen, chosen]`; none for an exact
+    /// objective.
+    pub fn covariances(&self, prediction: &Prediction, points: &[Arc<Encoding>], chosen: &[usize]) -> Vec<Option<Mat<f64>>> {
+        let points = borrowed(points);
+        let of = |(modelled, posterior): (&Modelled, &Option<Posterior>)| {
+            let (learnt, posterior) = (modelled.learnt.as_ref()?, posterior.as_ref()?);
+            Some(learnt.process.covariance(posterior, &points, chosen))
+        };
+        self.objectives.iter().zip(&prediction.posteriors).map(of).collect()
+    }
+
+    /// The pair of objectives whose leave-one-out residuals correlate most, if any do.
+    pub fn correlation(&self) -> Option<Correlation> {
+        let residuals: Vec<_> = self.objectives.iter().map(Modelled::residuals).collect();
+        let pairs = (0..residuals.len()).flat_map(|second| (0..second).map(move |first| [first, second]));
+        let strengths = pairs.filter_map(|pair| {
+            let [first, second] = pair.map(|index| residuals[index].as_deref());
+            Some(Correlation { pair, strength: correlation_of(first?, second?)?.min(Correlation::MOST) })
+        });
+        strengths.filter(|found| found.strength > 0.0).max_by(|a, b| a.strength.total_cmp(&b.strength))
+    }
+}
+
+impl Correlation {
+    /// Two objectives that are one would leave no error of their own, which the acquisition divides by.
+    const MOST: f64 = 0.98;
+}
+
+impl Modelled {
+    fn predict(&self, points: &[Arc<Encoding>]) -> (Vec<f64>, Vec<f64>, Option<Posterior>) {
+        match &self.learnt {
+            Some(learnt) => {
+                let posterior = learnt.process.posterior(&borrowed(&learnt.points), &borrowed(points));
+                (posterior.means.clone(), posterior.deviations.clone(), Some(posterior))
+            }
+            None => {
+                let exact = points.iter().filter_map(|point| point.exact(self.objective));
+                let means: Vec<f64> = exact.map(|value| self.warp.forward(value)).collect();
+                let deviations = vec![0.0; means.len()];
+                (means, deviations, None)
+            }
+        }
+    }
+
+    /// Leave-one-out residuals with the evaluations that they are of.
+    fn residuals(&self) -> Option<Vec<(usize, f64)>> {
+        let learnt = self.learnt.as_ref()?;
+        Some(learnt.rows.iter().copied().zip(learnt.process.residuals()).collect())
+    }
+}
+
+/// Which evaluations tell something of an objective, and what.
+fn targets(evaluations: &[Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
+    let worst = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).fold(None, |worst, value| {
+        Some(worst.map_or(value, |worst: f64| worst.max(value)))
+    });
+    let told = |(row, evaluation): (usize, &Evaluation)| {
+        let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
+        let value = evaluation.values[index].or(worst.filter(|_| is_lost))?;
+        Some((row, value))
+    };
+    evaluations.iter().enumerate().filter_map(told).unzip()
+}
+
+/// Pearson correlation over what two lists, both by rising row, have in common; none for fewer than three pairs or if
+/// one does not vary.
+fn correlation_of(first: &[(usize, f64)], second: &[(usize, f64)]) -> Option<f64> {
+    let matched = |(row, a): &(usize, f64)| {
+        let at = second.binary_search_by_key(row, |(row, _)| *row).ok()?;
+        Some((*a, second[at].1))
+    };
+    let pairs: Vec<(f64, f64)> = first.iter().filter_map(matched).collect();
+    let count = pairs.len() as f64;
+    let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0 / count, b + pair.1 / count));
+    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();
+    let (aa, bb) = (sum(&|pair| (pair.0 - a).powi(2)), sum(&|pair| (pair.1 - b).powi(2)));
+    let correlation = sum(&|pair| (pair.0 - a) * (pair.1 - b)) / (aa * bb).sqrt();
+    (pairs.len() > 2 && correlation.is_finite()).then_some(correlation)
+}
+
+fn borrowed(points: &[Arc<Encoding>]) -> Vec<&Encoding> {
+    points.iter().map(AsRef::as_ref).collect()
+}

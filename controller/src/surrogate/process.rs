@@ -1,0 +1,253 @@
+//! One Gaussian process: one objective.
+
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Mat, Par, Side};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+use super::kernel::Pairs;
+use super::{Encoding, Hyperparameters, SurrogateError};
+
+/// A Gaussian process conditioned on measurements.
+#[derive(Debug, Clone)]
+pub struct Process {
+    hyperparameters: Hyperparameters,
+    mean: f64,
+    scale: f64,
+    factor: Mat<f64>,
+    weights: Mat<f64>,
+}
+
+/// What a process says of some points, in the units of the targets.
+#[derive(Debug, Clone)]
+pub struct Posterior {
+    /// Mean of each point.
+    pub means: Vec<f64>,
+    /// Standard deviation of each point, without the noise of a measurement.
+    pub deviations: Vec<f64>,
+    /// Covariances with the measurements, solved with the Cholesky factor: `[measurements, points]`.
+    solved: Mat<f64>,
+}
+
+impl Process {
+    /// Most measurements that the hyper-parameters are fitted to: more of them change little and cost the cube.
+    const FITTED: usize = 300;
+    /// Chance that a step of the fit moves a hyper-parameter.
+    const MOVED: f64 = 0.5;
+
+    /// Conditions a process on targets at points, after `steps` of a local search for the hyper-parameters that are
+    /// likeliest a posteriori (marginal likelihood times a log-normal prior), from the given ones.
+    ///
+    /// # Errors
+    /// If the covariance has no Cholesky factor, which means that a target or a feature is not finite.
+    pub fn fit(
+        points: &[&Encoding],
+        targets: &[f64],
+        from: Hyperparameters,
+        steps: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self, SurrogateError> {
+        let count = targets.len();
+        let mean = targets.iter().sum::<f64>() / count.max(1) as f64;
+        let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
+        // An objective that is constant has no scale: any will do.
+        let scale = if variance > 1e-18 { variance.sqrt() } else { 1.0 };
+        let standard: Vec<f64> = targets.iter().map(|target| (target - mean) / scale).collect();
+        // Every n-th, so that old and new measurements are among them.
+        let stride = count.div_ceil(Self::FITTED).max(1);
+        let some: Vec<&Encoding> = points.iter().step_by(stride).copied().collect();
+        let theirs: Vec<f64> = standard.iter().step_by(stride).copied().collect();
+        let hyperparameters = likeliest(&Pairs::between(&some, &some), &theirs, from, steps, rng);
+        let pairs = Pairs::between(points, points);
+        let (factor, weights, _) = condition(&pairs, &standard, &hyperparameters)
+            .ok_or(SurrogateError::NotPositiveDefinite { measurements: count })?;
+        Ok(Self { hyperparameters, mean, scale, factor, weights })
+    }
+
+    /// The hyper-parameters found.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        self.hyperparameters
+    }
+
+    /// Variance of a measurement's noise, in squared units of the targets.
+    pub fn noise(&self) -> f64 {
+        self.hyperparameters.noise() * self.scale * self.scale
+    }
+
+    /// What it says of points, `measured` being those it was fitted to.
+    pub fn posterior(&self, measured: &[&Encoding], points: &[&Encoding]) -> Posterior {
+        let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
+        let solution = solved.transpose() * &self.weights;
+        let means = (0..points.len()).map(|index| self.mean + self.scale * solution[(index, 0)]).collect();
+        solve_lower_triangular_in_place(self.factor.as_ref(), solved.as_mut(), Par::Seq);
+        let deviation = |(index, point): (usize, &&Encoding)| {
+            let explained = solved.col(index).squared_norm_l2();
+            self.scale * (self.hyperparameters.prior_variance(point) - explained).max(1e-8).sqrt()
+        };
+        let deviations = points.iter().enumerate().map(deviation).collect();
+        Posterior { means, deviations, solved }
+    }
+
+    /// Covariances of some of the points of a posterior: `[points, points]`, in squared units of the targets.
+    pub fn covariance(&self, posterior: &Posterior, points: &[&Encoding], chosen: &[usize]) -> Mat<f64> {
+        let chosen_points: Vec<&Encoding> = chosen.iter().map(|index| points[*index]).collect();
+        let prior = Pairs::between(&chosen_points, &chosen_points).covariance(&self.hyperparameters);
+        let solved =
+            Mat::from_fn(posterior.solved.nrows(), chosen.len(), |row, column| posterior.solved[(row, chosen[column])]);
+        (prior - solved.transpose() * &solved) * faer::Scale(self.scale * self.scale)
+    }
+
+    /// Standardised leave-one-out residual of each measurement (Rasmussen and Williams 2006, section 5.4.2).
+    pub fn residuals(&self) -> Vec<f64> {
+        let count = self.factor.nrows();
+        let mut inverse = Mat::<f64>::identity(count, count);
+        solve_lower_triangular_in_place(self.factor.as_ref(), inverse.as_mut(), Par::Seq);
+        (0..count).map(|index| self.weights[(index, 0)] / inverse.col(index).squared_norm_l2().sqrt()).collect()
+    }
+}
+
+/// Cholesky factor of the covariance, its solution for the targets, and the negative log marginal likelihood without
+/// its constant; none if there is no factor.
+fn condition(pairs: &Pairs, targets: &[f64], at: &Hyperparameters) -> Option<(Mat<f64>, Mat<f64>, f64)> {
+    let mut covariance = pairs.covariance(at);
+    let count = targets.len();
+    (0..count).for_each(|index| covariance[(index, index)] += at.noise());
+    let factor = covariance.llt(Side::Lower).ok()?.L().to_owned();
+    let mut weights = Mat::from_fn(count, 1, |row, _| targets[row]);
+    solve_lower_triangular_in_place(factor.as_ref(), weights.as_mut(), Par::Seq);
+    let fit = weights.squared_norm_l2();
+    let log_determinant: f64 = (0..count).map(|index| factor[(index, index)].ln()).sum();
+    faer::linalg::triangular_solve::solve_upper_triangular_in_place(factor.transpose(), weights.as_mut(), Par::Seq);
+    let loss = 0.5 * fit + log_determinant;
+    loss.is_finite().then_some((factor, weights, loss))
+}
+
+/// Local search for the hyper-parameters: normal steps whose width follows their success.
+fn likeliest(
+    pairs: &Pairs,
+    targets: &[f64],
+    from: Hyperparameters,
+    steps: usize,
+    rng: &mut ChaCha8Rng,
+) -> Hyperparameters {
+    let prior = |at: &Hyperparameters| -> f64 {
+        let known = Hyperparameters::MEDIAN.iter().zip(Hyperparameters::WIDTH);
+        at.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
+    };
+    let loss = |at: &Hyperparameters| {
+        condition(pairs, targets, at).map_or(f64::INFINITY, |(_, _, likelihood)| likelihood + prior(at))
+    };
+    let mut best = from;
+    let (mut least, mut width) = (loss(&best), 0.4_f64);
+    for _ in 0..steps {
+        let mut next = best;
+        for value in &mut next.0 {
+            let step: f64 = rng.sample(StandardNormal);
+            if rng.random_bool(Process::MOVED) {
+                *value += width * step;
+            }
+        }
+        let this = loss(&next);
+        if this < least {
+            (best, least, width) = (next, this, (width * 1.4).min(1.0));
+        } else {
+            width = (width * 0.95).max(0.05);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use child::graph::Cost;
+    use rand::SeedableRng;
+
+    fn points(count: usize, rng: &mut ChaCha8Rng) -> Vec<Encoding> {
+        let group = |rng: &mut ChaCha8Rng| (0..3).map(|_| rng.sample::<f64, _>(StandardNormal)).collect::<Vec<_>>();
+        let cost = Cost { macs: 0, parameters: 0, peak_activation_bytes: 0, depth: 0 };
+        (0..count).map(|_| Encoding { decisions: group(rng), live: group(rng), executed: group(rng), cost }).collect()
+    }
+
+    /// The textbook: k(x, X) (K + σ²I)⁻¹, with the inverse written out by Gauss and Jordan.
+    fn dense(process: &Process, measured: &[&Encoding], targets: &[f64], point: &Encoding) -> (f64, f64) {
+        let at = process.hyperparameters;
+        let covariance = Pairs::between(measured, measured).covariance(&at);
+        let count = measured.len();
+        let mut rows: Vec<Vec<f64>> = (0..count)
+            .map(|i| {
+                let noise = |j| if i == j { at.noise() } else { 0.0 };
+                let left = (0..count).map(|j| covariance[(i, j)] + noise(j));
+                left.chain((0..count).map(|j| f64::from(u8::from(i == j)))).collect()
+            })
+            .collect();
+        for pivot in 0..count {
+            let row: Vec<f64> = rows[pivot].iter().map(|value| value / rows[pivot][pivot]).collect();
+            for (index, other) in rows.iter_mut().enumerate() {
+                let factor = other[pivot];
+                if index != pivot {
+                    other.iter_mut().zip(&row).for_each(|(value, by)| *value -= factor * by);
+                }
+            }
+            rows[pivot] = row;
+        }
+        let cross = Pairs::between(measured, &[point]).covariance(&at);
+        let product = |i: usize, v: &dyn Fn(usize) -> f64| (0..count).map(|j| rows[i][count + j] * v(j)).sum::<f64>();
+        let target = |j: usize| (targets[j] - process.mean) / process.scale;
+        let mean: f64 = (0..count).map(|i| cross[(i, 0)] * product(i, &target)).sum();
+        let explained: f64 = (0..count).map(|i| cross[(i, 0)] * product(i, &|j| cross[(j, 0)])).sum();
+        (process.mean + process.scale * mean, process.scale * (at.prior_variance(point) - explained).sqrt())
+    }
+
+    #[test]
+    fn posterior_is_the_textbooks() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let all = points(25, &mut rng);
+        let all: Vec<&Encoding> = all.iter().collect();
+        let (measured, new) = all.split_at(20);
+        let targets: Vec<f64> = measured.iter().map(|p| 3.0 + p.live[0].sin() + 0.3 * p.decisions[1]).collect();
+        let process = Process::fit(measured, &targets, Hyperparameters::default(), 20, &mut rng).unwrap();
+        let posterior = process.posterior(measured, new);
+        for (index, point) in new.iter().enumerate() {
+            let (mean, deviation) = dense(&process, measured, &targets, point);
+            assert!((posterior.means[index] - mean).abs() < 1e-8);
+            assert!((posterior.deviations[index] - deviation).abs() < 1e-8);
+        }
+        let covariance = process.covariance(&posterior, new, &[3, 1]);
+        assert!((covariance[(0, 0)].sqrt() - posterior.deviations[3]).abs() < 1e-8);
+        // Leaving one out and predicting it gives its residual.
+        let without: Vec<&Encoding> = measured[1..].to_vec();
+        let (mean, deviation) = dense(&process, &without, &targets[1..], measured[0]);
+        let noisy = (deviation.powi(2) + process.noise()).sqrt();
+        assert!((process.residuals()[0] - (targets[0] - mean) / noisy).abs() < 1e-8);
+    }
+
+    #[test]
+    fn fitting_finds_likelier_hyperparameters_and_predicts() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let all = points(140, &mut rng);
+        let all: Vec<&Encoding> = all.iter().collect();
+        let value = |p: &&Encoding| 2.0 * p.executed[0] + p.live[1];
+        let targets: Vec<f64> = all.iter().map(value).collect();
+        let (measured, new) = all.split_at(100);
+        let errors = [0, 100].map(|steps| {
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let process = Process::fit(measured, &targets[..100], Hyperparameters::default(), steps, &mut rng).unwrap();
+            let posterior = process.posterior(measured, new);
+            posterior.means.iter().zip(&targets[100..]).map(|(mean, target)| (mean - target).abs()).sum::<f64>() / 40.0
+        });
+        assert!(errors[1] < 0.5 * errors[0] && errors[1] < 0.2, "{errors:?}");
+    }
+
+    #[test]
+    fn a_constant_objective_is_predicted_as_such() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let all = points(12, &mut rng);
+        let all: Vec<&Encoding> = all.iter().collect();
+        let process = Process::fit(&all[..10], &[7.0; 10], Hyperparameters::default(), 10, &mut rng).unwrap();
+        let posterior = process.posterior(&all[..10], &all[10..]);
+        assert!(posterior.means.iter().all(|mean| (mean - 7.0).abs() < 1e-9));
+        assert!(posterior.deviations.iter().all(|deviation| deviation.is_finite()));
+    }
+}

@@ -1,0 +1,95 @@
+//! The scale on which an objective is modelled.
+
+/// Maps values of an objective to what a Gaussian process is fitted to, and back.
+///
+/// The logarithm, so that halving counts the same anywhere; centred on the median and in units of the distance to the
+/// quantile that is one standard deviation better under a normal distribution; and levelled off above the middle, where
+/// nothing is to be found: a few networks that hardly learn anything would otherwise take most of the model's attention.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Warp {
+    centre: f64,
+    width: f64,
+    floor: f64,
+}
+
+impl Warp {
+    /// Where levelling off begins, in units of the width above the median.
+    const KNEE: f64 = 0.5;
+    /// How far above the knee the scale can reach at all.
+    const SATURATION: f64 = 2.0;
+    /// Share of a normal distribution that is better than one standard deviation below its mean.
+    const BETTER: f64 = 0.16;
+    /// Least width, of the logarithm: a constant objective has none of its own.
+    const LEAST_WIDTH: f64 = 1e-6;
+
+    /// The scale that suits these values.
+    pub fn fit(values: &[f64]) -> Self {
+        // A value of 0 has no logarithm; half of the least other one is what "less than could be measured" comes to.
+        let least = values.iter().copied().filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
+        let floor = if least.is_finite() { 0.5 * least } else { 1.0 };
+        let mut logarithms: Vec<f64> = values.iter().map(|value| value.max(floor).ln()).collect();
+        logarithms.sort_by(f64::total_cmp);
+        let centre = quantile(&logarithms, 0.5);
+        let width = centre - quantile(&logarithms, Self::BETTER);
+        Self { centre, width: width.max(Self::LEAST_WIDTH), floor }
+    }
+
+    /// A value on this scale.
+    pub fn forward(&self, value: f64) -> f64 {
+        let height = (value.max(self.floor).ln() - self.centre) / self.width;
+        let above = height - Self::KNEE;
+        if above <= 0.0 { height } else { Self::KNEE - Self::SATURATION * (-above / Self::SATURATION).exp_m1() }
+    }
+
+    /// The value at a place on this scale; for one beyond its end, what is almost there.
+    pub fn inverse(&self, place: f64) -> f64 {
+        let above = place - Self::KNEE;
+        let height = if above <= 0.0 {
+            place
+        } else {
+            Self::KNEE - Self::SATURATION * (-(above / Self::SATURATION).min(0.999)).ln_1p()
+        };
+        (self.centre + self.width * height).exp()
+    }
+}
+
+/// A quantile of sorted values, linear between two of them; 0 if there is none.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    match (sorted.get(below), sorted.get(above)) {
+        (Some(low), Some(high)) => low + (high - low) * place.fract(),
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rises_and_comes_back(values in prop::collection::vec(0.01..1e6f64, 1..20), a in 0.01..1e6f64, b in 0.01..1e6f64) {
+            let warp = Warp::fit(&values);
+            if a < b {
+                prop_assert!(warp.forward(a) <= warp.forward(b));
+            }
+            let height = (a.ln() - warp.centre) / warp.width;
+            if height < 5.0 && a > warp.floor {
+                prop_assert!((warp.inverse(warp.forward(a)) / a - 1.0).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn the_worst_are_near_one_another_and_zeros_have_a_place() {
+        let warp = Warp::fit(&[0.0, 1.0, 2.0, 4.0, 8.0]);
+        assert_eq!(warp.forward(2.0), 0.0);
+        let (better, worse) = (warp.forward(1.0), warp.forward(1e9) - warp.forward(64.0));
+        assert!(better < -0.5 && worse < 0.5, "{better} {worse}");
+        assert_eq!(warp.forward(0.0), warp.forward(0.5));
+        let constant = Warp::fit(&[3.0; 5]);
+        assert!(constant.forward(3.0) == 0.0 && (constant.inverse(0.0) - 3.0).abs() < 1e-12);
+    }
+}
