@@ -38,6 +38,13 @@ impl FromStr for CanonicalKey {
     }
 }
 
+/// Bits that somebody else found for what a network is.
+impl From<[u8; 16]> for CanonicalKey {
+    fn from(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+}
+
 impl From<CanonicalKey> for String {
     fn from(key: CanonicalKey) -> Self {
         key.to_string()

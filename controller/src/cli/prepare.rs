@@ -145,5 +145,6 @@ fn problem(experiment: &Experiment, space: Arc<dyn SearchSpace>, input: InputCon
     let objectives = experiment.search.objectives.clone().context("the objectives are resolved before")?;
     check_images(space.as_ref(), input)?;
     let (bounds, reward) = (experiment.search.bounds.clone(), experiment.reward.clone());
-    Ok(Arc::new(Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?))
+    let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?;
+    Ok(Arc::new(problem.with_identity(experiment.identity())))
 }

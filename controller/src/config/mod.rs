@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::reward::RewardConfig;
-use crate::strategy::StrategyConfig;
+use crate::strategy::{Identity, StrategyConfig};
 
 /// An experiment: what is searched, how, and on what it is measured. Every key has a default but those of `[replay]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,11 @@ impl Default for Experiment {
 pub const QUICKSTART: &str = include_str!("../../../experiments/quickstart.toml");
 
 impl Experiment {
+    /// When two architectures are one: a log tells all of its texts apart.
+    pub fn identity(&self) -> Identity {
+        if self.replay.is_some() { Identity::Architecture } else { Identity::Network }
+    }
+
     /// Reads an experiment file and lays overrides (`key=value`) over it.
     ///
     /// # Errors

@@ -188,5 +188,6 @@ fn problem_of(experiment: &Experiment) -> anyhow::Result<Problem> {
     let input = experiment.input.context("the section [input] is missing")?;
     let space = Arc::from(experiment.space.build()?);
     let bounds = experiment.search.bounds.clone();
-    Ok(Problem::new(space, input.shape(), input.classes, objectives, bounds, experiment.reward.clone())?)
+    let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, experiment.reward.clone())?;
+    Ok(problem.with_identity(experiment.identity()))
 }

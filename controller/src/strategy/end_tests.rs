@@ -2,7 +2,10 @@
 
 use burn::tensor::Device;
 
-use super::{EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig, toy};
+use super::{
+    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig,
+    toy,
+};
 use crate::history::History;
 use crate::policy::PolicyConfig;
 
@@ -11,7 +14,10 @@ fn configs() -> [StrategyConfig; 4] {
     [
         StrategyConfig::Random(RandomConfig {}),
         StrategyConfig::Evolution(EvolutionConfig::default()),
-        StrategyConfig::PolicyGradient(PolicyGradientConfig { policy: policy.clone(), ..PolicyGradientConfig::default() }),
+        StrategyConfig::PolicyGradient(PolicyGradientConfig {
+            policy: policy.clone(),
+            ..PolicyGradientConfig::default()
+        }),
         StrategyConfig::ModelBased(ModelBasedConfig { policy, updates: 3, random: 200, ..ModelBasedConfig::default() }),
     ]
 }

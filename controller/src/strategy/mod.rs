@@ -20,7 +20,7 @@ pub use config::StrategyConfig;
 pub use evolution::{Evolution, EvolutionConfig};
 pub use model_based::{ModelBased, ModelBasedConfig};
 pub use policy_gradient::{PolicyGradient, PolicyGradientConfig};
-pub use problem::{Problem, ProblemError};
+pub use problem::{Identity, Problem, ProblemError};
 pub use random::{Random, RandomConfig};
 
 use child::space::{Architecture, ArchitectureError};

@@ -72,8 +72,12 @@ impl Surrogate {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, SurrogateError> {
         // Seeds are drawn before the threads part, so that their order is always the same.
-        let jobs: Vec<(usize, Objective, u64)> =
-            history.objectives().iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
+        let jobs: Vec<(usize, Objective, u64)> = history
+            .objectives()
+            .iter()
+            .enumerate()
+            .map(|(index, objective)| (index, objective, rng.random()))
+            .collect();
         let fit = |(index, objective, seed): (usize, Objective, u64)| {
             let (rows, values) = targets(history.evaluations(), index);
             let warp = Warp::fit(&values);
@@ -123,7 +127,12 @@ impl Surrogate {
 
     /// Covariances of some of the points that a prediction is of, by objective: `[chosen, chosen]`; none for an exact
     /// objective.
-    pub fn covariances(&self, prediction: &Prediction, points: &[Arc<Encoding>], chosen: &[usize]) -> Vec<Option<Mat<f64>>> {
+    pub fn covariances(
+        &self,
+        prediction: &Prediction,
+        points: &[Arc<Encoding>],
+        chosen: &[usize],
+    ) -> Vec<Option<Mat<f64>>> {
         let points = borrowed(points);
         let of = |(modelled, posterior): (&Modelled, &Option<Posterior>)| {
             let (learnt, posterior) = (modelled.learnt.as_ref()?, posterior.as_ref()?);
@@ -174,9 +183,10 @@ impl Modelled {
 
 /// Which evaluations tell something of an objective, and what.
 fn targets(evaluations: &[Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
-    let worst = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).fold(None, |worst, value| {
-        Some(worst.map_or(value, |worst: f64| worst.max(value)))
-    });
+    let worst = evaluations
+        .iter()
+        .filter_map(|evaluation| evaluation.values[index])
+        .fold(None, |worst, value| Some(worst.map_or(value, |worst: f64| worst.max(value))));
     let told = |(row, evaluation): (usize, &Evaluation)| {
         let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
         let value = evaluation.values[index].or(worst.filter(|_| is_lost))?;

@@ -30,7 +30,8 @@ struct Axis {
 }
 
 /// Nodes and weights of the Gauss–Hermite rule for a standard normal variable.
-const NODES: [(f64, f64); 3] = [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
+const NODES: [(f64, f64); 3] =
+    [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
 
 impl Acquisition {
     /// Values on an axis besides the edges of boxes: between two of them the probability is taken for linear.
@@ -80,7 +81,8 @@ impl Acquisition {
 
     /// The expected improvement by a network, in 0..=1.
     pub fn of(&self, means: &[f64], deviations: &[f64]) -> f64 {
-        let beliefs = means.iter().zip(deviations).map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION)));
+        let beliefs =
+            means.iter().zip(deviations).map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION)));
         let beliefs: Vec<(f64, f64)> = beliefs.collect();
         let mut expected: Vec<Vec<f64>> =
             self.axes.iter().zip(&beliefs).map(|(axis, (mean, deviation))| axis.expected(*mean, *deviation)).collect();
@@ -223,13 +225,15 @@ mod tests {
 
     #[test]
     fn equals_the_mean_over_many_draws() {
-        let cases = [([-1.0, 0.5, 0.3], [0.5, 0.4, 0.6]), ([0.2, -0.8, -0.7], [0.3, 0.3, 0.3]), ([1.0, 1.0, 1.0], [0.8; 3])];
+        let cases =
+            [([-1.0, 0.5, 0.3], [0.5, 0.4, 0.6]), ([0.2, -0.8, -0.7], [0.3, 0.3, 0.3]), ([1.0, 1.0, 1.0], [0.8; 3])];
         for strength in [None, Some(0.6)] {
             let correlation = strength.map(|strength| Correlation { pair: [1, 2], strength });
             let acquisition = Acquisition::new(&FRONT, &CORNERS, &warps(), correlation);
             for (means, deviations) in cases {
                 let (exact, drawn) = (acquisition.of(&means, &deviations), simulated(means, deviations, correlation));
-                assert!((exact / drawn - 1.0).abs() < 0.03, "{exact} {drawn}");
+                // The draws scatter by about a third of this.
+                assert!((exact - drawn).abs() < 0.03 * drawn + 5e-5, "{exact} {drawn}");
             }
         }
     }
@@ -241,7 +245,9 @@ mod tests {
         let means = [-0.5, -0.2, 0.1];
         let before = (acquisition.of(&means, &sure), acquisition.of(&means, &unsure));
         acquisition.believe(&means);
-        assert!(before.0 > 1e-3 && acquisition.of(&means, &sure) < 0.02 * before.0);
+        // A sure value is a step, of which the values beside it make a slope.
+        let left = acquisition.of(&means, &sure);
+        assert!(before.0 > 1e-3 && left < 0.15 * before.0, "{before:?} {left}");
         assert!(acquisition.of(&means, &unsure) < before.1);
     }
 }

@@ -56,7 +56,10 @@ impl<'a> Candidates<'a> {
 }
 
 /// Every architecture that differs in one decision.
-fn neighbours<'a>(space: &'a dyn SearchSpace, architecture: &'a Architecture) -> impl Iterator<Item = Architecture> + 'a {
+fn neighbours<'a>(
+    space: &'a dyn SearchSpace,
+    architecture: &'a Architecture,
+) -> impl Iterator<Item = Architecture> + 'a {
     space.decisions().iter().enumerate().flat_map(move |(index, decision)| {
         let others = (0..decision.choices.len()).filter(move |choice| *choice != architecture.choices()[index]);
         others.map(move |choice| {

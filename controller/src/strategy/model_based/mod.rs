@@ -81,7 +81,12 @@ impl ModelBased {
 
     /// Networks that are new, spread over the multiply-accumulates of the space: each is drawn from its own of as many
     /// equal parts as there are in the whole start.
-    fn spread(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Architecture>, StrategyError> {
+    fn spread(
+        &mut self,
+        problem: &Problem,
+        history: &History,
+        count: usize,
+    ) -> Result<Vec<Architecture>, StrategyError> {
         let mut drawn = Vec::with_capacity(Self::SPREAD);
         for _ in 0..Self::SPREAD {
             let architecture = problem.space().random(&mut self.rng);
@@ -197,7 +202,12 @@ impl ModelBased {
     }
 
     /// A round by the surrogate.
-    fn promising(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Architecture>, StrategyError> {
+    fn promising(
+        &mut self,
+        problem: &Problem,
+        history: &History,
+        count: usize,
+    ) -> Result<Vec<Architecture>, StrategyError> {
         let points = self.measured(problem, history)?;
         let surrogate = Surrogate::fit(history, &points, &self.hyperparameters, self.config.fitting, &mut self.rng)?;
         self.hyperparameters = surrogate.hyperparameters();
@@ -287,7 +297,6 @@ fn rank_correlation_name(objective: Objective) -> &'static str {
         Objective::ActivationBytes => "rank_correlation/activation_bytes",
     }
 }
-
 
 #[cfg(test)]
 mod tests;

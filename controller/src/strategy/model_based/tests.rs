@@ -41,7 +41,8 @@ fn foresees_and_reports() {
         last = strategy.tell(&problem, &history, &round).unwrap();
     }
     let scalar = |name: &str| last.scalars.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap();
-    assert!(scalar("rank_correlation/time_ms") > 0.8, "{last:?}");
+    // Among what was chosen, which is more alike than random networks are.
+    assert!(scalar("rank_correlation/time_ms") > 0.5, "{last:?}");
     assert!(scalar("acquisition") > 0.0 && scalar("entropy") > 0.0);
 }
 
