@@ -87,7 +87,7 @@ impl Pairs {
     pub fn covariance(&self, at: &Hyperparameters) -> Mat<f64> {
         let rates = [1, 2, 3].map(|index| -0.5 / (2.0 * at.0[index]).exp());
         let scales = [at.0[4].exp(), at.0[0].exp(), at.0[6].exp()];
-        let columns = if self.rows == 0 { 0 } else { self.pairs.len() / self.rows };
+        let columns = self.pairs.len().checked_div(self.rows).unwrap_or(0);
         Mat::from_fn(self.rows, columns, |row, column| at.of(&rates, scales, &self.pairs[column * self.rows + row]))
     }
 }
