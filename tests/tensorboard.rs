@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const EVALUATIONS: usize = 50;
 /// Proposals of a round at least, and bound on the error, as the experiment has them.
-const BATCH: usize = 10;
+const BATCH: usize = 5;
 const ERROR_BOUND: f64 = 0.38;
 
 /// A folder in which a run begins by these arguments.
@@ -86,6 +86,22 @@ fn tensorboard_reads_what_the_journal_says() {
     assert!(scalar(&events, "strategy/entropy").iter().all(|(_, entropy)| (0.0..=most + 1e-6).contains(entropy)));
     assert!(scalar(&events, "strategy/gradient_norm").iter().all(|(_, norm)| *norm > 0.0));
     check_choices(&events, &rounds);
+}
+
+#[test]
+fn the_default_strategy_tells_how_well_it_foresaw() {
+    let (folder, begin) = place();
+    let begin: Vec<&str> = begin.into_iter().filter(|word| !["--strategy", "policy-gradient"].contains(word)).collect();
+    Program::new(folder.path()).args(&begin).succeed();
+    let Some(events) = python("read_events.py", &folder.path().join("run/tensorboard")) else { return };
+    for objective in ["error", "time_ms"] {
+        let points = scalar(&events, &format!("strategy/rank_correlation/{objective}"));
+        assert!(points.len() > 1 && points.iter().all(|(_, value)| (-1.0..=1.0).contains(value)), "{points:?}");
+    }
+    for tag in ["acquisition", "entropy"] {
+        let points = scalar(&events, &format!("strategy/{tag}"));
+        assert!(points.len() > 1 && points.iter().all(|(_, value)| *value >= 0.0), "{tag}: {points:?}");
+    }
 }
 
 /// For every decision and round a histogram with a bucket a choice, over the same proposals.
