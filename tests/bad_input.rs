@@ -126,12 +126,6 @@ fn logs_with_mistakes_are_refused_at_their_place() {
         cells[column] = cell;
         with_line_5(&cells.join(","))
     };
-    // Line 5 with the architecture of line 3, and a time of its own.
-    let repeated = {
-        let mut cells: Vec<&str> = lines[2].split(',').collect();
-        cells[4] = "123456";
-        with_line_5(&cells.join(","))
-    };
     for (text, wanted) in [
         (
             good.replacen("latency_us", "latency_ms", 1),
@@ -146,7 +140,6 @@ fn logs_with_mistakes_are_refused_at_their_place() {
         (changed(2, "-0.5"), &["bad.csv:5", "joules", "-0.5"]),
         (changed(1, ""), &["bad.csv:5", "network"]),
         (changed(1, "|nor_conv_3x4~0|"), &["bad.csv:5", "network", "did you mean `nor_conv_3x3`?"]),
-        (repeated, &["bad.csv:5", "line 3", "other values"]),
         (with_line_5(&lines[4][..20]), &["bad.csv:5", "cells"]),
         (format!("{}\n", lines[0]), &["bad.csv", "no row"]),
         (String::new(), &["bad.csv", "empty"]),

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use end_to_end::{Journal, Program, Table, experiment, front, shared_data};
+use end_to_end::{Ended, Entry, Journal, Program, Row, Table, experiment, front, shared_data};
 
-const STRATEGIES: [&str; 3] = ["random", "evolution", "policy-gradient"];
+const STRATEGIES: [&str; 4] = ["random", "evolution", "policy-gradient", "model-based"];
 
 /// A folder with a table and the experiment that searches it.
 fn place() -> (tempfile::TempDir, Table) {
@@ -88,11 +88,56 @@ fn a_journal_of_our_own_is_searched_to_its_end() {
     assert!(ended.err.contains("every different network that could be evaluated has been"), "{ended}");
     let values = |path: &Path| {
         let rows = Journal::read(path).rows.into_iter();
-        let line =
-            |row: end_to_end::Row| ["architecture", "accuracy", "time_ms", "energy_mj"].map(|c| row.text(c).to_owned());
+        let line = |row: Row| ["architecture", "accuracy", "time_ms", "energy_mj"].map(|c| row.text(c).to_owned());
         rows.map(line).collect::<BTreeSet<_>>()
     };
     assert_eq!(values(&folder.path().join("again/measurements.csv")), values(&first));
+}
+
+/// Writes a table of every cell whose objectives are changed, and searches it.
+fn searched(change: impl Fn(&mut Entry), more: &[&str]) -> (tempfile::TempDir, Ended) {
+    let (folder, mut table) = place();
+    table.entries.iter_mut().for_each(change);
+    table.rewrite();
+    let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "40", "--out", "run"];
+    let ended = Program::new(folder.path()).args(args).args(more).run();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    (folder, ended)
+}
+
+#[test]
+fn an_objective_that_is_constant_is_searched_all_the_same() {
+    let (folder, _) = searched(|entry| entry.joules = 0.5, &[]);
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    assert_eq!(journal.rows.len(), 40);
+    assert!(journal.rows.iter().all(|row| row.number("energy_mj") == Some(500.0)));
+}
+
+#[test]
+fn a_bound_that_nothing_keeps_is_searched_towards() {
+    let (folder, ended) = searched(|_| {}, &["--bound", "error=0.01", "--seed", "3"]);
+    assert!(ended.err.contains("none of which keeps every bound"), "{ended}");
+    let shown = Program::new(folder.path()).args(["front", "run"]).succeed();
+    assert!(shown.contains("none of which keeps every bound"), "{shown}");
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    let mean = |rows: &[Row]| rows.iter().filter_map(|row| row.number("accuracy")).sum::<f64>() / rows.len() as f64;
+    assert!(mean(&journal.rows[20..]) > mean(&journal.rows[..10]) + 0.02, "later children come nearer to the bound");
+}
+
+#[test]
+fn rows_that_disagree_are_measurements_of_one_network() {
+    let (folder, table) = place();
+    let Entry { cell, percent, microseconds, joules } = &table.entries[100];
+    let mut text = std::fs::read_to_string(&table.path).unwrap();
+    text.push_str(&format!("{percent},{cell},{joules},again,{}\n", microseconds + 30));
+    std::fs::write(&table.path, text).unwrap();
+    replay(folder.path(), "run", &["--strategy", "random", "--evaluations", "729"]);
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    let row = journal.rows.iter().find(|row| row.text("architecture") == cell).unwrap();
+    let close = |column: &str, expected: f64| (row.number(column).unwrap() - expected).abs() < 1e-9;
+    assert!(close("time_ms", (*microseconds as f64 + 15.0) / 1000.0), "{row:?}");
+    // Two values 0.03 ms apart: the standard error of their mean is half of that.
+    assert!(close("time_ms_std", 0.015) && close("energy_mj", joules * 1000.0), "{row:?}");
 }
 
 #[test]

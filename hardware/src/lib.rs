@@ -32,10 +32,12 @@ pub mod measurement;
 pub mod model;
 pub mod replay;
 mod statistics;
+mod uncertain;
 pub mod warning;
 
 pub use cells::Location;
 pub use device::{Description, Device, DeviceError, Plan};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement};
 pub use model::{Model, ModelError};
+pub use uncertain::Uncertain;
 pub use warning::Warning;

@@ -35,14 +35,23 @@ impl Table {
     /// If it cannot be written.
     pub fn write(folder: &Path) -> Self {
         let entries: Vec<Entry> = (0..OPERATIONS.len().pow(6)).map(entry).collect();
+        let table = Self { path: folder.join("table.csv"), entries };
+        table.rewrite();
+        table
+    }
+
+    /// Writes the entries as they are now.
+    ///
+    /// # Panics
+    /// If they cannot be written.
+    pub fn rewrite(&self) {
         let line = |entry: &Entry| {
             let Entry { cell, percent, microseconds, joules } = entry;
             format!("{percent},{cell},{joules},a remark,{microseconds}\n")
         };
-        let rows: String = entries.iter().map(line).collect();
-        let path = folder.join("table.csv");
-        std::fs::write(&path, format!("top-1 %,network,joules,remark,latency_us\n{rows}")).expect("a writable folder");
-        Self { path, entries }
+        let rows: String = self.entries.iter().map(line).collect();
+        std::fs::write(&self.path, format!("top-1 %,network,joules,remark,latency_us\n{rows}"))
+            .expect("a writable folder");
     }
 
     /// The entry of a cell.

@@ -42,10 +42,11 @@ impl Replayed {
     }
 
     fn row(&self, number: u64, text: &str) -> Row {
-        if let Some(status) = self.table.unsuccessful(text) {
-            return Row::new(number, text, status);
-        }
+        // A network that failed once and was evaluated another time is one that works.
         let Some(record) = self.table.get(text) else {
+            if let Some(status) = self.table.unsuccessful(text) {
+                return Row::new(number, text, status);
+            }
             let message = format!("{} has no row for it", self.table.path().display());
             return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
         };

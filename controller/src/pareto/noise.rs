@@ -28,32 +28,10 @@
 //! This compares two at a time. Among many, some lead beyond the noise by chance: one pair in twenty where all are
 //! equal.
 
+pub use hardware::Uncertain;
+
 /// Standard deviations of a difference from which on it is not noise: about 95 % of those between equals are smaller.
 pub const SIGNIFICANT: f64 = 2.0;
-
-/// A measured value, to be minimised.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Uncertain {
-    /// The value: a mean.
-    pub value: f64,
-    /// Standard deviation of that mean, in the value's unit, if it is known.
-    pub deviation: Option<f64>,
-}
-
-impl Uncertain {
-    /// The mean of several measurements of the same thing, with the deviation that their spread gives; one alone keeps
-    /// its own. None if there is none.
-    pub fn mean(measurements: &[Self]) -> Option<Self> {
-        let [first, rest @ ..] = measurements else { return None };
-        if rest.is_empty() {
-            return Some(*first);
-        }
-        let count = measurements.len() as f64;
-        let value = measurements.iter().map(|measurement| measurement.value).sum::<f64>() / count;
-        let squares: f64 = measurements.iter().map(|measurement| (measurement.value - value).powi(2)).sum();
-        Some(Self { value, deviation: Some((squares / (count - 1.0) / count).sqrt()) })
-    }
-}
 
 /// By how much `a` is better than `b` where it is so most surely, in standard deviations of the difference: 0 if it is
 /// better nowhere, infinite if it is better in something that is known exactly or whose deviation is unknown.
@@ -80,18 +58,6 @@ mod tests {
 
     fn uncertain<const N: usize>(values: [(f64, Option<f64>); N]) -> [Uncertain; N] {
         values.map(|(value, deviation)| Uncertain { value, deviation })
-    }
-
-    #[test]
-    fn the_mean_of_several_has_their_standard_error() {
-        assert_eq!(Uncertain::mean(&[]), None);
-        let one = uncertain([(3.0, Some(0.25))]);
-        assert_eq!(Uncertain::mean(&one), Some(one[0]), "its own where it is alone");
-        // Sample standard deviation 2 of 1, 3, 5: 2 / √3. What single runs did is no matter any more.
-        let three = uncertain([(1.0, Some(9.0)), (5.0, None), (3.0, Some(0.0))]);
-        let mean = Uncertain::mean(&three).unwrap();
-        assert_eq!(mean.value, 3.0);
-        assert!((mean.deviation.unwrap() - 2.0 / 3.0_f64.sqrt()).abs() < 1e-15);
     }
 
     #[test]

@@ -108,17 +108,4 @@ pub enum ReplayError {
         /// What is wrong.
         problem: String,
     },
-    /// Two rows say different things about one architecture.
-    #[error(
-        "{location}: {architecture} is also in line {first_line}, with other values: delete the \
-         wrong row"
-    )]
-    Duplicate {
-        /// File, line, and column of the second row.
-        location: Location,
-        /// Line of the first row.
-        first_line: u64,
-        /// The architecture, as normalised.
-        architecture: String,
-    },
 }

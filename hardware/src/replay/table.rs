@@ -12,11 +12,12 @@ use super::error::ReplayError;
 use super::header::{AccuracyAs, Found, Layout};
 use crate::cells::{self, Location, Rows};
 use crate::log::Status;
+use crate::uncertain::Uncertain;
 
 /// What is known about one architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Line of the row, the header being line 1.
+    /// Line of the row, the header being line 1; of several rows the first.
     pub line: u64,
     /// Text of the architecture, as normalised.
     pub architecture: String,
@@ -47,9 +48,30 @@ impl Record {
             && self.energy_mj_std == other.energy_mj_std
             && self.objectives == other.objectives
     }
+
+    /// Several measurements of one architecture as one: means, with the deviations that their spread gives. Line and
+    /// device are the first one's.
+    fn merged(self, others: &[Self]) -> Self {
+        let all = || std::iter::once(&self).chain(others);
+        let mean = |value: &dyn Fn(&Self) -> (Option<f64>, Option<f64>)| {
+            let known = all().filter_map(|record| {
+                let (value, deviation) = value(record);
+                Some(Uncertain { value: value?, deviation })
+            });
+            let mean = Uncertain::mean(&known.collect::<Vec<_>>());
+            (mean.map(|mean| mean.value), mean.and_then(|mean| mean.deviation))
+        };
+        let (accuracy, _) = mean(&|record| (record.accuracy, None));
+        let (time_ms, time_ms_std) = mean(&|record| (record.time_ms, record.time_ms_std));
+        let (energy_mj, energy_mj_std) = mean(&|record| (record.energy_mj, record.energy_mj_std));
+        let objectives = (0..self.objectives.len()).map(|index| mean(&|record| (record.objectives[index], None)).0);
+        let objectives = objectives.collect();
+        Self { accuracy, time_ms, time_ms_std, energy_mj, energy_mj_std, objectives, ..self }
+    }
 }
 
-/// A log of earlier measurements, one [`Record`] an architecture.
+/// A log of earlier measurements, one [`Record`] an architecture: rows that tell different things of one are several
+/// measurements of it, and their mean is what the log says. Rows that tell the same count once.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
@@ -70,8 +92,8 @@ impl Table {
     /// # Errors
     ///
     /// When the file cannot be read, a named column is missing, a row is torn, a cell does not
-    /// hold what its column asks, or two rows disagree about an architecture; each with file,
-    /// line, and column. A log without rows is refused too.
+    /// hold what its column asks; each with file, line, and column. A log without rows is refused
+    /// too.
     pub fn load(
         path: &Path,
         columns: &Columns,
@@ -89,6 +111,7 @@ impl Table {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|problem| ReplayError::Cell { location: Location::new(path, line, "header"), problem })?;
         let layout = Layout::new(path, headers, columns)?;
+        let mut repeats: HashMap<usize, Vec<Record>> = HashMap::new();
         let mut table = Self {
             path: path.to_owned(),
             records: Vec::new(),
@@ -99,11 +122,14 @@ impl Table {
         while let Some((line, row)) = rows.next().map_err(|error| read_error(path, error))? {
             let row = RowOf { path, line, cells: row, layout: &layout };
             match row.record(normalise)? {
-                Entered::Measured(record) => table.insert(record, &layout)?,
+                Entered::Measured(record) => table.insert(record, &mut repeats),
                 Entered::Unsuccessful(architecture, status) => {
                     table.unsuccessful.insert(architecture, status);
                 }
             }
+        }
+        for (at, others) in repeats {
+            table.records[at] = table.records[at].clone().merged(&others);
         }
         match (table.records.len(), table.unsuccessful.len()) {
             (0, 0) => Err(empty(path, "there is no row under the header".to_owned())),
@@ -156,23 +182,20 @@ impl Table {
         self.records.iter().all(same).then_some(device)
     }
 
-    fn insert(&mut self, record: Record, layout: &Layout) -> Result<(), ReplayError> {
+    /// Keeps a row as its architecture's, or with the `repeats` of the one that is there.
+    fn insert(&mut self, record: Record, repeats: &mut HashMap<usize, Vec<Record>>) {
         match self.by_architecture.entry(record.architecture.clone()) {
             Entry::Vacant(entry) => {
                 entry.insert(self.records.len());
                 self.records.push(record);
-                Ok(())
             }
             Entry::Occupied(entry) => {
-                let first = &self.records[*entry.get()];
-                if first.agrees_with(&record) {
-                    return Ok(());
+                let known = repeats.entry(*entry.get()).or_default();
+                let is_new =
+                    !std::iter::once(&self.records[*entry.get()]).chain(&*known).any(|one| one.agrees_with(&record));
+                if is_new {
+                    known.push(record);
                 }
-                Err(ReplayError::Duplicate {
-                    location: Location::new(&self.path, record.line, &layout.architecture.name),
-                    first_line: first.line,
-                    architecture: record.architecture,
-                })
             }
         }
     }

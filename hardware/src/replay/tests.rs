@@ -184,13 +184,21 @@ fn torn_rows_are_refused_with_their_line() {
 }
 
 #[test]
-fn duplicates_may_agree_but_not_differ() {
+fn rows_of_one_architecture_are_measurements_of_it() {
     let table = load("architecture,time_ms,device\na,1,x\na,1.0,y\n").unwrap();
     assert_eq!(table.len(), 1);
     assert_eq!(table.device(), Some("x"));
-    let error = refusal("architecture,time_ms\na,1\nb,2\na,1.5\n");
-    assert!(error.contains("log.csv:4: column \"architecture\""), "{error}");
-    assert!(error.contains("also in line 2"), "{error}");
+    assert_eq!(table.get("a").unwrap().time_ms_std, None, "the same row twice is one measurement");
+    let rows =
+        "architecture,accuracy,time_ms,time_ms_std,energy_mj\na,0.8,1,0.1,5\nb,0.5,2,0.2,\na,0.9,3,,\na,,5,,\na,,3,,\n";
+    let table = load(rows).unwrap();
+    assert_eq!(table.len(), 2);
+    let a = table.get("a").unwrap();
+    assert_eq!((a.line, a.time_ms, a.energy_mj, a.energy_mj_std), (2, Some(3.0), Some(5.0), None));
+    assert!((a.accuracy.unwrap() - 0.85).abs() < 1e-12);
+    // Of 1, 3, 5 and 3: the sample variance is 8/3.
+    assert!((a.time_ms_std.unwrap() - (8.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+    assert_eq!(table.get("b").unwrap().time_ms_std, Some(0.2));
 }
 
 #[test]
