@@ -76,7 +76,7 @@ fn tensorboard_reads_what_the_journal_says() {
     assert!(near(hypervolume.last().unwrap().1, json["hypervolume_share"].as_f64().unwrap()));
 
     let rounds: Vec<usize> = (1..=EVALUATIONS / BATCH).map(|round| round * BATCH).collect();
-    for tag in ["loss", "entropy", "gradient_norm", "mean_reward"] {
+    for tag in ["loss", "entropy", "gradient_norm", "mean_reward", "own_seconds"] {
         let points = scalar(&events, &format!("strategy/{tag}"));
         assert_eq!(points.iter().map(|(step, _)| *step).collect::<Vec<_>>(), rounds, "{tag}");
         assert!(points.iter().all(|(_, value)| value.is_finite()), "{tag}");

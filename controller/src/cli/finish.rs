@@ -9,17 +9,17 @@ use hardware::log::Status;
 use super::INTERRUPTED;
 use crate::report::{self, Summary};
 use crate::run::RunFolder;
-use crate::search::End;
+use crate::search::{End, Spent};
 use crate::terminal::{note, say};
 
 /// Writes the run's report and tells what the search came to, and what may be done next.
 ///
 /// # Errors
 /// If the report cannot be written, or not one evaluation succeeded.
-pub(super) fn finish(end: End, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
     let summary = report::write(folder)?;
     if !quiet {
-        tell(&summary, folder)?;
+        tell(&summary, spent, folder)?;
     }
     let path = folder.path().display();
     match end {
@@ -37,7 +37,7 @@ pub(super) fn finish(end: End, folder: &RunFolder, quiet: bool) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(summary: &Summary, folder: &RunFolder) -> anyhow::Result<()> {
+fn tell(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
     let path = folder.path().display();
     say(format_args!("\n{}", report::table(summary)))?;
     say(report::in_words(summary))?;
@@ -49,6 +49,13 @@ fn tell(summary: &Summary, folder: &RunFolder) -> anyhow::Result<()> {
     if warned > 0 {
         say(format_args!("{warned} measurements carry warnings: see the column `message` of the journal"))?;
     }
+    let Spent { whole, own } = spent;
+    say(format_args!(
+        "{:.1} s, of which the search itself took {:.1} s ({:.1} %)",
+        whole.as_secs_f64(),
+        own.as_secs_f64(),
+        100.0 * own.as_secs_f64() / whole.as_secs_f64()
+    ))?;
     say(format_args!("report:  {}", folder.report().display()))?;
     say(format_args!("journal: {}", folder.journal().display()))?;
     say(format_args!("watch:   tensorboard --logdir {path}"))?;

@@ -11,7 +11,7 @@ use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
 use crate::run::{Checkpoint, Journal, RunError, RunFolder, differences};
-use crate::search::{Search, Stop};
+use crate::search::{Outcome, Search, Stop};
 use crate::terminal::note;
 
 /// Where a search begins or goes on.
@@ -91,17 +91,17 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         problem: prepared.problem,
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
-    let end = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         tokio::spawn(listen(stop));
-        search.run(checkpoint).await.map(|(end, _)| end)
+        search.run(checkpoint).await
     });
     // Children that are being trained look at the stop flag after each epoch; nobody waits for them.
     runtime.shutdown_background();
-    let end = end.with_context(|| {
+    let Outcome { end, spent, .. } = outcome.with_context(|| {
         let path = folder.path().display();
         format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
     })?;
-    finish(end, &folder, quiet)
+    finish(end, spent, &folder, quiet)
 }
 
 /// Checks that a folder's run is this experiment's. It may have been given more evaluations or re-measurements.

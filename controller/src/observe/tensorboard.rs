@@ -7,6 +7,7 @@
 //! | `best/OBJECTIVE` | evaluation | least value so far |
 //! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | what was found out about that child |
 //! | `strategy/…` | evaluations so far | what the strategy tells of a round: loss, entropy, gradient norm, reward |
+//! | `strategy/own_seconds` | evaluations so far | what the round took besides waiting for evaluations |
 //! | `choices/DECISION` | evaluations so far | how often each choice was proposed in the round |
 
 use std::io;

@@ -1,5 +1,6 @@
 //! The search: ask, evaluate, tell, until the evaluations are spent; then measure the front again, if that is wanted.
 
+mod clock;
 mod remeasure;
 mod round;
 
@@ -19,7 +20,10 @@ use crate::history::{Candidate, History};
 use crate::observe::Observer;
 use crate::run::{Checkpoint, Journal};
 use crate::strategy::{Problem, Proposal, Strategy};
+use clock::Clock;
 use round::remove_dominated;
+
+pub use clock::Spent;
 
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +85,22 @@ pub struct Search {
     pub stop: Stop,
 }
 
+/// What a search came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub end: End,
+    /// Everything evaluated.
+    pub history: History,
+    /// How long it took, since it began or went on.
+    pub spent: Spent,
+}
+
 /// Where a search stands between two rounds.
 struct State {
     history: History,
     round: u64,
+    clock: Clock,
 }
 
 impl Search {
@@ -96,7 +112,7 @@ impl Search {
     ///
     /// # Errors
     /// If the journal cannot be written, or does not fit this search. What was evaluated is kept.
-    pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<(End, History)> {
+    pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<Outcome> {
         let mut state = self.start(checkpoint)?;
         let mut end = loop {
             if self.stop.asked() {
@@ -114,9 +130,10 @@ impl Search {
             if !self.evaluate(&mut state, fresh, false).await? {
                 break End::Stopped;
             }
-            let diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;
+            let mut diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;
             state.round += 1;
             self.save(&state)?;
+            diagnostics.scalars.push(("own_seconds", state.clock.lap().as_secs_f64()));
             for observer in &mut self.observers {
                 observer.round(state.round, &state.history, &diagnostics);
             }
@@ -131,13 +148,13 @@ impl Search {
         for observer in &mut self.observers {
             observer.end(&state.history);
         }
-        Ok((end, state.history))
+        Ok(Outcome { end, spent: state.clock.spent(), history: state.history })
     }
 
     /// The state that a checkpoint describes, or the beginning.
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
         let history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
-        let mut state = State { history, round: 0 };
+        let mut state = State { history, round: 0, clock: Clock::start() };
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;

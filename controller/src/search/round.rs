@@ -7,12 +7,18 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use hardware::log::Row;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::{Search, State};
-use crate::evaluate::{Finished, Job, evaluation_of};
+use crate::evaluate::{Activity, Finished, Job, evaluation_of};
 use crate::history::{Candidate, History};
 use crate::run::write_atomically;
+
+/// What happens while a round is evaluated.
+enum Event {
+    Activity(Activity),
+    Ended(Result<Option<Finished>, JoinError>),
+}
 
 impl Search {
     /// Evaluates the networks of a round, or measures them again, and enters them into the history in their order.
@@ -39,27 +45,31 @@ impl Search {
         drop(activity);
         let mut whole = true;
         loop {
-            tokio::select! {
-                // What an evaluation did is told before that it ended.
-                biased;
-                Some(activity) = activities.recv() => {
+            let next = async {
+                tokio::select! {
+                    // What an evaluation did is told before that it ended.
+                    biased;
+                    Some(activity) = activities.recv() => Some(Event::Activity(activity)),
+                    ended = running.join_next() => ended.map(Event::Ended),
+                }
+            };
+            match state.clock.wait(next).await {
+                None => break,
+                Some(Event::Activity(activity)) => {
                     for observer in &mut self.observers {
                         observer.activity(activity);
                     }
                 }
-                ended = running.join_next() => match ended {
-                    None => break,
-                    Some(ended) => match ended.context("an evaluation broke down")? {
-                        None => whole = false,
-                        Some(finished) => {
-                            let row = self.keep(finished)?;
-                            for observer in &mut self.observers {
-                                observer.evaluated(&row);
-                            }
-                            rows.insert(row.evaluation, row);
+                Some(Event::Ended(ended)) => match ended.context("an evaluation broke down")? {
+                    None => whole = false,
+                    Some(finished) => {
+                        let row = self.keep(finished)?;
+                        for observer in &mut self.observers {
+                            observer.evaluated(&row);
                         }
+                        rows.insert(row.evaluation, row);
                     }
-                }
+                },
             }
         }
         if !whole {
