@@ -7,6 +7,7 @@ mod encoding;
 mod kernel;
 mod model;
 mod process;
+mod robust;
 mod warp;
 
 pub use encoding::{Encoder, Encoding};

@@ -1,12 +1,13 @@
 //! One Gaussian process: one objective.
 
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
 use faer::{Mat, Par, Side};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::kernel::Pairs;
+use super::robust::trust;
 use super::{Encoding, Hyperparameters, SurrogateError};
 
 /// A Gaussian process conditioned on measurements.
@@ -15,8 +16,18 @@ pub struct Process {
     hyperparameters: Hyperparameters,
     mean: f64,
     scale: f64,
+    conditioned: Conditioned,
+}
+
+/// A process for targets of mean 0 and variance 1, given those targets.
+#[derive(Debug, Clone)]
+pub(super) struct Conditioned {
+    /// Cholesky factor of the targets' covariance, noise included.
     factor: Mat<f64>,
+    /// The covariance's inverse times the targets: `[targets, 1]`.
     weights: Mat<f64>,
+    /// Negative log marginal likelihood, without its constant.
+    loss: f64,
 }
 
 /// What a process says of some points, in the units of the targets.
@@ -37,7 +48,8 @@ impl Process {
     const MOVED: f64 = 0.5;
 
     /// Conditions a process on targets at points, after `steps` of a local search for the hyper-parameters that are
-    /// likeliest a posteriori (marginal likelihood times a log-normal prior), from the given ones.
+    /// likeliest a posteriori (marginal likelihood times a log-normal prior), from the given ones. Targets that are far
+    /// off what all others say are trusted less ([`trust`]).
     ///
     /// # Errors
     /// If the covariance has no Cholesky factor, which means that a target or a feature is not finite.
@@ -49,6 +61,7 @@ impl Process {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, SurrogateError> {
         let count = targets.len();
+        let failure = SurrogateError::NotPositiveDefinite { measurements: count };
         let mean = targets.iter().sum::<f64>() / count.max(1) as f64;
         let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
         // An objective that is constant has no scale: any will do.
@@ -58,11 +71,13 @@ impl Process {
         let stride = count.div_ceil(Self::FITTED).max(1);
         let some: Vec<&Encoding> = points.iter().step_by(stride).copied().collect();
         let theirs: Vec<f64> = standard.iter().step_by(stride).copied().collect();
-        let hyperparameters = likeliest(&Pairs::between(&some, &some), &theirs, from, steps, rng);
+        let some_pairs = Pairs::between(&some, &some);
+        let their_trust = trust(&some_pairs, &theirs, &from).ok_or(failure)?;
+        let hyperparameters = likeliest(&some_pairs, &theirs, &their_trust, from, steps, rng);
         let pairs = Pairs::between(points, points);
-        let (factor, weights, _) = condition(&pairs, &standard, &hyperparameters)
-            .ok_or(SurrogateError::NotPositiveDefinite { measurements: count })?;
-        Ok(Self { hyperparameters, mean, scale, factor, weights })
+        let trust = trust(&pairs, &standard, &hyperparameters).ok_or(failure)?;
+        let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).ok_or(failure)?;
+        Ok(Self { hyperparameters, mean, scale, conditioned })
     }
 
     /// The hyper-parameters found.
@@ -78,9 +93,9 @@ impl Process {
     /// What it says of points, `measured` being those it was fitted to.
     pub fn posterior(&self, measured: &[&Encoding], points: &[&Encoding]) -> Posterior {
         let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
-        let solution = solved.transpose() * &self.weights;
+        let solution = solved.transpose() * &self.conditioned.weights;
         let means = (0..points.len()).map(|index| self.mean + self.scale * solution[(index, 0)]).collect();
-        solve_lower_triangular_in_place(self.factor.as_ref(), solved.as_mut(), Par::Seq);
+        solve_lower_triangular_in_place(self.conditioned.factor.as_ref(), solved.as_mut(), Par::Seq);
         let deviation = |(index, point): (usize, &&Encoding)| {
             let explained = solved.col(index).squared_norm_l2();
             self.scale * (self.hyperparameters.prior_variance(point) - explained).max(1e-8).sqrt()
@@ -98,35 +113,46 @@ impl Process {
         (prior - solved.transpose() * &solved) * faer::Scale(self.scale * self.scale)
     }
 
-    /// Standardised leave-one-out residual of each measurement (Rasmussen and Williams 2006, section 5.4.2).
+    /// Standardised leave-one-out residual of each measurement.
     pub fn residuals(&self) -> Vec<f64> {
-        let count = self.factor.nrows();
-        let mut inverse = Mat::<f64>::identity(count, count);
-        solve_lower_triangular_in_place(self.factor.as_ref(), inverse.as_mut(), Par::Seq);
-        (0..count).map(|index| self.weights[(index, 0)] / inverse.col(index).squared_norm_l2().sqrt()).collect()
+        self.conditioned.left_out().map(|(residual, variance)| residual / variance.sqrt()).collect()
     }
 }
 
-/// Cholesky factor of the covariance, its solution for the targets, and the negative log marginal likelihood without
-/// its constant; none if there is no factor.
-fn condition(pairs: &Pairs, targets: &[f64], at: &Hyperparameters) -> Option<(Mat<f64>, Mat<f64>, f64)> {
-    let mut covariance = pairs.covariance(at);
-    let count = targets.len();
-    (0..count).for_each(|index| covariance[(index, index)] += at.noise());
-    let factor = covariance.llt(Side::Lower).ok()?.L().to_owned();
-    let mut weights = Mat::from_fn(count, 1, |row, _| targets[row]);
-    solve_lower_triangular_in_place(factor.as_ref(), weights.as_mut(), Par::Seq);
-    let fit = weights.squared_norm_l2();
-    let log_determinant: f64 = (0..count).map(|index| factor[(index, index)].ln()).sum();
-    faer::linalg::triangular_solve::solve_upper_triangular_in_place(factor.transpose(), weights.as_mut(), Par::Seq);
-    let loss = 0.5 * fit + log_determinant;
-    loss.is_finite().then_some((factor, weights, loss))
+impl Conditioned {
+    /// Conditions on targets, each with its share of [`trust`]; none if the covariance has no Cholesky factor.
+    pub fn on(pairs: &Pairs, targets: &[f64], trust: &[f64], at: &Hyperparameters) -> Option<Self> {
+        let mut covariance = pairs.covariance(at);
+        let count = targets.len();
+        (0..count).for_each(|index| covariance[(index, index)] += at.noise() / trust[index]);
+        let factor = covariance.llt(Side::Lower).ok()?.L().to_owned();
+        let mut weights = Mat::from_fn(count, 1, |row, _| targets[row]);
+        solve_lower_triangular_in_place(factor.as_ref(), weights.as_mut(), Par::Seq);
+        let fit = weights.squared_norm_l2();
+        let log_determinant: f64 = (0..count).map(|index| factor[(index, index)].ln()).sum();
+        solve_upper_triangular_in_place(factor.transpose(), weights.as_mut(), Par::Seq);
+        let loss = 0.5 * fit + log_determinant;
+        loss.is_finite().then_some(Self { factor, weights, loss })
+    }
+
+    /// For each target, what it is off the prediction of all others, and the variance of that, noise included
+    /// (Rasmussen and Williams 2006, section 5.4.2).
+    pub fn left_out(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let count = self.factor.nrows();
+        let mut inverse = Mat::<f64>::identity(count, count);
+        solve_lower_triangular_in_place(self.factor.as_ref(), inverse.as_mut(), Par::Seq);
+        (0..count).map(move |index| {
+            let precision = inverse.col(index).squared_norm_l2();
+            (self.weights[(index, 0)] / precision, 1.0 / precision)
+        })
+    }
 }
 
 /// Local search for the hyper-parameters: normal steps whose width follows their success.
 fn likeliest(
     pairs: &Pairs,
     targets: &[f64],
+    trust: &[f64],
     from: Hyperparameters,
     steps: usize,
     rng: &mut ChaCha8Rng,
@@ -136,7 +162,8 @@ fn likeliest(
         at.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
     };
     let loss = |at: &Hyperparameters| {
-        condition(pairs, targets, at).map_or(f64::INFINITY, |(_, _, likelihood)| likelihood + prior(at))
+        let conditioned = Conditioned::on(pairs, targets, trust, at);
+        conditioned.map_or(f64::INFINITY, |conditioned| conditioned.loss + prior(at))
     };
     let mut best = from;
     let (mut least, mut width) = (loss(&best), 0.4_f64);

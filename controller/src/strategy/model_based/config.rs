@@ -35,7 +35,7 @@ impl Default for ModelBasedConfig {
             policy: PolicyConfig::default(),
             update: UpdateConfig::default(),
             start: 10,
-            fitting: 15,
+            fitting: 40,
             updates: 10,
             episodes: 48,
             drawn: 200,
