@@ -12,6 +12,7 @@ pub mod observe;
 pub mod pareto;
 pub mod policy;
 pub mod preference;
+pub mod propose;
 pub mod report;
 pub mod reward;
 pub mod run;

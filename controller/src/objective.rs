@@ -206,6 +206,14 @@ impl Bounds {
         self.0.get(&objective).copied()
     }
 
+    /// These bounds with others in their place where both bound the same objective.
+    #[must_use]
+    pub fn overridden_by(&self, others: &Self) -> Self {
+        let mut bounds = self.0.clone();
+        bounds.extend(&others.0);
+        Self(bounds)
+    }
+
     /// Whether nothing is bounded.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

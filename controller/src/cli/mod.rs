@@ -7,6 +7,7 @@ mod front;
 mod measure;
 mod options;
 mod prepare;
+mod propose;
 mod replay;
 mod run;
 mod search;
@@ -46,6 +47,8 @@ enum Verb {
     Export(export::Export),
     /// Show the Pareto front of a run.
     Front(front::Front),
+    /// Ask the policy of a run for architectures, for a preference or within bounds.
+    Propose(propose::Propose),
     /// Check what an experiment needs: devices, backend, data.
     Doctor(doctor::Doctor),
 }
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Front(verb) => verb.run(),
+        Verb::Propose(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {

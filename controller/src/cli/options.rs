@@ -42,7 +42,7 @@ pub(super) struct SearchOptions {
     /// Search space: nasbench201, nasnet or mobile.
     #[arg(long, value_name = "NAME")]
     pub space: Option<String>,
-    /// Who proposes: policy-gradient, random or evolution.
+    /// Who proposes: model-based, policy-gradient, evolution or random.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Upper bound on an objective, such as error=0.20; may be repeated.

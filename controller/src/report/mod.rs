@@ -3,10 +3,12 @@
 mod html;
 mod json;
 mod plot;
+mod proposals;
 mod summary;
 mod table;
 
 pub use plot::front_plot;
+pub use proposals::proposals_table;
 pub use summary::{Member, Summary};
 pub use table::{in_words, table};
 

@@ -2,18 +2,15 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::Context as _;
 use hardware::log::{Row, Status};
 
-use crate::config::Experiment;
 use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::{Evaluation, History};
 use crate::objective::Objectives;
 use crate::pareto::noise::lead_is_within_noise;
 use crate::pareto::{Uncertain, dominates};
-use crate::run::RunError;
+use crate::run::Recorded;
 use crate::strategy::Problem;
 
 /// What a run came to so far.
@@ -61,15 +58,8 @@ impl Summary {
     /// # Errors
     /// If it is no run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let config = folder.join("config.toml");
-        if !config.is_file() {
-            return Err(RunError::NotARun(folder.to_owned()).into());
-        }
-        let experiment = Experiment::read(&config, &[])?;
-        let problem = problem_of(&experiment).with_context(|| format!("{} is not resolved", config.display()))?;
-        let journal = folder.join("measurements.csv");
-        let rows = if journal.exists() { hardware::log::read_whole_lines(&journal)?.0 } else { Vec::new() };
-        Self::of(&problem, rows)
+        let recorded = Recorded::read(folder)?;
+        Self::of(&recorded.problem, recorded.rows)
     }
 
     /// Summarises rows of a problem.
@@ -180,14 +170,4 @@ impl Certainties {
         let off = self.0.iter().filter(|(number, _)| !history.archive().contains(*number));
         off.filter(|(_, point)| is_near(point)).map(|(number, _)| *number).collect()
     }
-}
-
-/// The problem of a resolved experiment, without its data.
-fn problem_of(experiment: &Experiment) -> anyhow::Result<Problem> {
-    let objectives = experiment.search.objectives.clone().context("search.objectives is missing")?;
-    let input = experiment.input.context("the section [input] is missing")?;
-    let space = Arc::from(experiment.space.build()?);
-    let bounds = experiment.search.bounds.clone();
-    let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, experiment.reward.clone())?;
-    Ok(problem.with_identity(experiment.identity()))
 }

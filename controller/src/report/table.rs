@@ -83,7 +83,7 @@ pub fn in_words(summary: &Summary) -> String {
     format!("{} evaluations ({}){repeats}, {front} on the front{within}", summary.rows.len(), counts.join(", "))
 }
 
-fn heading(objective: Objective) -> &'static str {
+pub(super) fn heading(objective: Objective) -> &'static str {
     match objective {
         Objective::Error => "accuracy %",
         Objective::Time => "time ms ± σ",
@@ -94,7 +94,7 @@ fn heading(objective: Objective) -> &'static str {
     }
 }
 
-fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
+pub(super) fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
     match (objective, deviation) {
         (Objective::Error, None) => format!("{:.2}", 100.0 * (1.0 - value)),
         (Objective::Error, Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * (1.0 - value), 100.0 * deviation),

@@ -3,11 +3,13 @@
 mod checkpoint;
 mod folder;
 mod journal;
+mod recorded;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub(crate) use folder::differences;
 pub use folder::{RunError, RunFolder};
 pub use journal::Journal;
+pub use recorded::Recorded;
 
 use std::io::Write as _;
 use std::path::Path;

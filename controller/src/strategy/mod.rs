@@ -26,7 +26,7 @@ pub use random::{Random, RandomConfig};
 use child::space::{Architecture, ArchitectureError};
 
 use crate::history::History;
-use crate::policy::{PolicyError, StateError};
+use crate::policy::{Policy, PolicyError, StateError};
 use crate::preference::Preference;
 use crate::surrogate::SurrogateError;
 
@@ -89,6 +89,11 @@ pub trait Strategy: Send {
     /// # Errors
     /// As [`ask`](Self::ask).
     fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics, StrategyError>;
+
+    /// The policy as it stands, where it has one: it answers for any preference without another evaluation.
+    fn policy(&self) -> Option<&Policy> {
+        None
+    }
 
     /// Everything that the next rounds hang on, generator included.
     ///

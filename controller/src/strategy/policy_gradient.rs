@@ -65,11 +65,6 @@ impl PolicyGradient {
         let learner = Learner::new(policy, config.update.clone())?;
         Ok(Self { config, learner, rng })
     }
-
-    /// The policy as it stands: it answers for any preference without another evaluation.
-    pub fn policy(&self) -> &Policy {
-        self.learner.policy()
-    }
 }
 
 impl Strategy for PolicyGradient {
@@ -136,6 +131,10 @@ impl Strategy for PolicyGradient {
             ("episodes", architectures.len() as f64),
         ];
         Ok(diagnostics)
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        Some(self.learner.policy())
     }
 
     fn save(&self) -> Result<Vec<u8>, StrategyError> {

@@ -74,11 +74,6 @@ impl ModelBased {
         Ok(Self { config, learner, encoder, rng, hyperparameters: Vec::new(), foresight, expected: None })
     }
 
-    /// The policy as it stands: it answers for any preference without another evaluation.
-    pub fn policy(&self) -> &Policy {
-        self.learner.policy()
-    }
-
     /// Networks that are new, spread over the multiply-accumulates of the space: each is drawn from its own of as many
     /// equal parts as there are in the whole start.
     fn spread(
@@ -268,6 +263,10 @@ impl Strategy for ModelBased {
             ]);
         }
         Ok(diagnostics)
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        Some(self.learner.policy())
     }
 
     fn save(&self) -> Result<Vec<u8>, StrategyError> {
