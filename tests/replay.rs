@@ -115,13 +115,15 @@ fn an_objective_that_is_constant_is_searched_all_the_same() {
 
 #[test]
 fn a_bound_that_nothing_keeps_is_searched_towards() {
-    let (folder, ended) = searched(|_| {}, &["--bound", "error=0.01", "--seed", "3"]);
-    assert!(ended.err.contains("none of which keeps every bound"), "{ended}");
+    // Accuracy grows with time alone, up to some 96 %.
+    let slow_is_accurate = |entry: &mut Entry| entry.percent = 60.0 + (entry.microseconds as f64 - 1000.0) / 150.0;
+    let (folder, ended) = searched(slow_is_accurate, &["--bound", "error=0.01", "--seed", "3"]);
+    assert!(ended.out.contains("none of which keeps every bound"), "{ended}");
     let shown = Program::new(folder.path()).args(["front", "run"]).succeed();
     assert!(shown.contains("none of which keeps every bound"), "{shown}");
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
-    let mean = |rows: &[Row]| rows.iter().filter_map(|row| row.number("accuracy")).sum::<f64>() / rows.len() as f64;
-    assert!(mean(&journal.rows[20..]) > mean(&journal.rows[..10]) + 0.02, "later children come nearer to the bound");
+    let best = |rows: &[Row]| rows.iter().filter_map(|row| row.number("accuracy")).fold(0.0, f64::max);
+    assert!(best(&journal.rows[10..]) > best(&journal.rows[..10]) + 0.02, "later children come nearer to the bound");
 }
 
 #[test]
@@ -131,7 +133,8 @@ fn rows_that_disagree_are_measurements_of_one_network() {
     let mut text = std::fs::read_to_string(&table.path).unwrap();
     text.push_str(&format!("{percent},{cell},{joules},again,{}\n", microseconds + 30));
     std::fs::write(&table.path, text).unwrap();
-    replay(folder.path(), "run", &["--strategy", "random", "--evaluations", "729"]);
+    let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", "random", "--quiet"];
+    Program::new(folder.path()).args(args).args(["--evaluations", "729", "--out", "run"]).succeed();
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     let row = journal.rows.iter().find(|row| row.text("architecture") == cell).unwrap();
     let close = |column: &str, expected: f64| (row.number(column).unwrap() - expected).abs() < 1e-9;
