@@ -15,6 +15,7 @@ use crate::history::{Candidate, History};
 use crate::run::write_atomically;
 
 /// What happens while a round is evaluated.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 enum Event {
     Activity(Activity),
     Ended(Result<Option<Finished>, JoinError>),

@@ -49,7 +49,7 @@ impl Process {
 
     /// Conditions a process on targets at points, after `steps` of a local search for the hyper-parameters that are
     /// likeliest a posteriori (marginal likelihood times a log-normal prior), from the given ones. Targets that are far
-    /// off what all others say are trusted less ([`trust`]).
+    /// off what all others say are trusted less: their noise is taken for larger.
     ///
     /// # Errors
     /// If the covariance has no Cholesky factor, which means that a target or a feature is not finite.

@@ -53,19 +53,15 @@ impl Record {
     /// device are the first one's.
     fn merged(self, others: &[Self]) -> Self {
         let all = || std::iter::once(&self).chain(others);
-        let mean = |value: &dyn Fn(&Self) -> (Option<f64>, Option<f64>)| {
-            let known = all().filter_map(|record| {
-                let (value, deviation) = value(record);
-                Some(Uncertain { value: value?, deviation })
-            });
-            let mean = Uncertain::mean(&known.collect::<Vec<_>>());
-            (mean.map(|mean| mean.value), mean.and_then(|mean| mean.deviation))
-        };
-        let (accuracy, _) = mean(&|record| (record.accuracy, None));
-        let (time_ms, time_ms_std) = mean(&|record| (record.time_ms, record.time_ms_std));
-        let (energy_mj, energy_mj_std) = mean(&|record| (record.energy_mj, record.energy_mj_std));
-        let objectives = (0..self.objectives.len()).map(|index| mean(&|record| (record.objectives[index], None)).0);
-        let objectives = objectives.collect();
+        let mean = |of: &dyn Fn(&Self) -> Option<Uncertain>| Uncertain::mean(&all().filter_map(of).collect::<Vec<_>>());
+        let plain = |value: Option<f64>| value.map(|value| Uncertain { value, deviation: None });
+        let accuracy = mean(&|record| plain(record.accuracy)).map(|mean| mean.value);
+        let time = mean(&|record| record.time_ms.map(|value| Uncertain { value, deviation: record.time_ms_std }));
+        let energy = mean(&|record| record.energy_mj.map(|value| Uncertain { value, deviation: record.energy_mj_std }));
+        let (time_ms, time_ms_std) = (time.map(|mean| mean.value), time.and_then(|mean| mean.deviation));
+        let (energy_mj, energy_mj_std) = (energy.map(|mean| mean.value), energy.and_then(|mean| mean.deviation));
+        let objective = |index: usize| mean(&|record| plain(record.objectives[index])).map(|mean| mean.value);
+        let objectives = (0..self.objectives.len()).map(objective).collect();
         Self { accuracy, time_ms, time_ms_std, energy_mj, energy_mj_std, objectives, ..self }
     }
 }
