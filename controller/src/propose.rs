@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use child::space::Architecture;
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
 
 use crate::history::{Evaluation, History};
 use crate::objective::{Bounds, Objectives};
@@ -28,7 +29,7 @@ pub struct Proposed {
 }
 
 /// A prediction of one objective.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Expected {
     /// Median of the prediction.
     pub value: f64,
@@ -56,7 +57,7 @@ const DRAWS: usize = 400;
 /// Steps of the fit of the surrogate, which begins anew.
 const FITTING: usize = 150;
 /// Probability of keeping the bounds from which on an architecture is taken for one that does.
-const LIKELY: f64 = 0.5;
+pub(crate) const LIKELY: f64 = 0.5;
 
 /// The preference of somebody who names only bounds: the objectives without one matter alike, for what is bounded is
 /// good enough within its bound. All of them matter where all are bounded.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::history::History;
 use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
-use crate::propose::{Proposed, preference_beside, propose};
+use crate::propose::{Expected, Proposed, preference_beside, propose};
 use crate::report::proposals_table;
 use crate::run::{Checkpoint, Recorded};
 use crate::strategy::{Problem, Strategy};
@@ -121,14 +121,9 @@ fn parse_bound(text: &str) -> Result<(Objective, f64), String> {
 fn json(problem: &Problem, history: &History, preference: &Preference, answers: &[Proposed]) -> anyhow::Result<String> {
     let objectives = problem.objectives();
     let proposal = |proposed: &Proposed| -> anyhow::Result<Proposal> {
-        let expected = objectives.iter().zip(&proposed.expected);
         Ok(Proposal {
             architecture: problem.space().format(&proposed.architecture)?,
-            expected: expected
-                .map(|(objective, expected)| {
-                    (objective, Interval { value: expected.value, low: expected.low, high: expected.high })
-                })
-                .collect(),
+            expected: objectives.iter().zip(proposed.expected.iter().copied()).collect(),
             keeps_bounds: proposed.keeps_bounds,
             evaluation: proposed.measured.as_ref().map(|evaluation| evaluation.number),
             measured: proposed.measured.as_ref().map(|evaluation| {
@@ -160,16 +155,9 @@ struct Answer<'a> {
 #[derive(Serialize)]
 struct Proposal {
     architecture: String,
-    expected: BTreeMap<Objective, Interval>,
+    expected: BTreeMap<Objective, Expected>,
     keeps_bounds: f64,
     /// Number of its evaluation, where it was evaluated.
     evaluation: Option<u64>,
     measured: Option<BTreeMap<Objective, f64>>,
-}
-
-#[derive(Serialize)]
-struct Interval {
-    value: f64,
-    low: f64,
-    high: f64,
 }

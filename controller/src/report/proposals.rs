@@ -1,12 +1,12 @@
 //! What a policy proposes, as a table in the terminal.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 
-use super::table::{cell, heading};
+use super::table::{cell, heading, lines};
 use crate::history::{Evaluation, History};
 use crate::objective::Objective;
 use crate::preference::Preference;
-use crate::propose::Proposed;
+use crate::propose::{LIKELY, Proposed};
 use crate::strategy::Problem;
 
 /// Proposals, a line each: predicted objectives with their deviations, the probability of keeping the bounds where
@@ -42,11 +42,6 @@ pub fn proposals_table(
         row.push(problem.space().format(&proposed.architecture)?);
         table.add_row(row);
     }
-    for column in 0..right_aligned {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
     let weights =
         objectives.iter().zip(preference.weights()).map(|(objective, weight)| format!("{objective} {weight:.2}"));
     let mut text = format!("preference: {}\n", weights.collect::<Vec<_>>().join(", "));
@@ -56,8 +51,8 @@ pub fn proposals_table(
     if is_bounded {
         text.push_str(&format!("bounds: {}\n", bounds.join(", ")));
     }
-    text.extend(table.lines().map(|line| format!("{}\n", line.trim_end())));
-    if is_bounded && proposals.iter().all(|proposed| proposed.keeps_bounds < 0.5) {
+    text.push_str(&lines(table, right_aligned));
+    if is_bounded && proposals.iter().all(|proposed| proposed.keeps_bounds < LIKELY) {
         text.push_str("nothing that is known or drawn is likely to keep the bounds; these come nearest\n");
     }
     Ok(text)

@@ -35,12 +35,7 @@ pub fn table(summary: &Summary) -> String {
         row.push(format!("{}{mark}", member.row.architecture));
         table.add_row(row);
     }
-    for column in 0..right_aligned {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let mut text = lines(table, right_aligned);
     if is_doubtful {
         text.push_str(&format!(
             "within noise of: better than these in nothing by {SIGNIFICANT} standard deviations of the difference\n"
@@ -50,6 +45,16 @@ pub fn table(summary: &Summary) -> String {
         text.push_str(&format!("off the front, but dominated only within the noise: {}\n", list(&summary.near)));
     }
     text
+}
+
+/// A table's lines, its first columns aligned to the right.
+pub(super) fn lines(mut table: Table, right_aligned: usize) -> String {
+    for column in 0..right_aligned {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The first numbers, and how many more there are.
