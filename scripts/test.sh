@@ -4,9 +4,10 @@
 #   scripts/test.sh                 everything
 #   scripts/test.sh --test onnx     what cargo test takes
 #
-# A Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard is kept in `.venv` and made
-# anew only when `scripts/requirements.txt` changes. What cannot be had is skipped, with a line that says why; with
-# `CI=true` nothing is skipped: the script fails instead.
+# An OpenSSH server is installed where it is missing and that is possible. A Python environment with the real ONNX
+# checker, onnxruntime, OpenVINO and TensorBoard is kept in `.venv` and made anew only when `scripts/requirements.txt`
+# changes. What cannot be had is skipped, with a line that says why; with `CI=true` nothing is skipped: the script fails
+# instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -54,6 +55,13 @@ print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest(), sys.version.sp
     export TEST_PYTHON=$PWD/$environment/bin/python
 }
 
+# A real OpenSSH server, to which tests log in as to a board.
+ssh_server() {
+    if ! [[ -x /usr/sbin/sshd ]] && ! install_packages openssh-server openssh-client; then
+        skip "the tests over SSH: there is no /usr/sbin/sshd (install openssh-server)"
+    fi
+}
+
 if ! command -v cargo >/dev/null; then
     say "there is no cargo: install Rust from https://rustup.rs"
     exit 1
@@ -61,6 +69,14 @@ fi
 # Some dependencies hold C, and Rust links with the C compiler.
 if ! command -v cc >/dev/null && ! install_packages gcc libc6-dev; then
     say "there is no C compiler: install gcc and libc6-dev, or what they are called here"
+    exit 1
+fi
+ssh_server
+# Building OpenSSL takes minutes; where the system's can be linked with, the tests do.
+if pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null; then
+    export OPENSSL_NO_VENDOR=1
+elif ! { command -v perl && command -v make; } >/dev/null && ! install_packages perl make; then
+    say "OpenSSL is built along: install perl and make, or OpenSSL's development files and pkg-config"
     exit 1
 fi
 unset TEST_PYTHON

@@ -36,6 +36,7 @@ use crate::model::Model;
 ///         let mean_ms = file.len() as f64 / 1_048_576.0;
 ///         let measurement = Measurement {
 ///             latency: Latency::from_mean(mean_ms, None),
+///             latency_without_transfer: None,
 ///             energy: None,
 ///             conditions: Conditions::default(),
 ///             warnings: Vec::new(),
@@ -60,6 +61,15 @@ pub trait Device: Send {
     ///
     /// When the device cannot be reached.
     fn describe(&mut self) -> Result<Description, DeviceError>;
+
+    /// What is worth knowing of its state now, as name and value: free disk space, tools, rights.
+    ///
+    /// # Errors
+    ///
+    /// When the device cannot be used.
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        self.describe().map(|_| Vec::new())
+    }
 
     /// Runs `model` as `plan` says. Blocks until done; a device measures one model at a time.
     ///

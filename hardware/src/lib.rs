@@ -26,18 +26,23 @@
 
 mod cells;
 pub mod device;
+mod doubts;
+pub mod energy;
 pub mod host;
+pub mod jetson;
 pub mod log;
 pub mod measurement;
 pub mod model;
+pub mod power;
 pub mod replay;
+pub mod ssh;
 mod statistics;
 mod uncertain;
 pub mod warning;
 
 pub use cells::Location;
 pub use device::{Description, Device, DeviceError, Plan};
-pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement};
+pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
 pub use model::{Model, ModelError};
 pub use uncertain::Uncertain;
 pub use warning::Warning;

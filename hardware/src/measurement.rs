@@ -1,5 +1,7 @@
 //! What a device measured.
 
+use std::iter;
+
 use thiserror::Error;
 
 use crate::statistics;
@@ -9,8 +11,11 @@ use crate::warning::Warning;
 /// absent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// Time of one inference.
+    /// Time of one inference as a program on the device meets it, input and output included.
     pub latency: Latency,
+    /// Time of one inference without moving input and output to and from the accelerator, where
+    /// the device tells the two apart.
+    pub latency_without_transfer: Option<Latency>,
     /// Energy of one inference; `None` where no meter was at hand.
     pub energy: Option<Energy>,
     /// State of the device around the measurement.
@@ -41,8 +46,11 @@ pub struct Latency {
 /// Energy of one inference and the power it was had from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Energy {
-    /// Energy per inference, in mJ.
+    /// Energy per inference, in mJ, with what the device draws when idle.
     pub per_inference_mj: f64,
+    /// Energy per inference above what the idle device would have drawn in the same time, in mJ.
+    /// Below zero where the load is lost in the noise.
+    pub above_idle_mj: Option<f64>,
     /// Standard deviation of the energy per inference, in mJ.
     pub std_mj: Option<f64>,
     /// Power of the idle device, in mW.
@@ -51,8 +59,23 @@ pub struct Energy {
     pub mean_power_mw: Option<f64>,
     /// Number of power samples that were integrated.
     pub power_samples: Option<u64>,
+    /// Half-width of the 95 % confidence interval of the mean power, relative to the mean.
+    pub power_interval: Option<f64>,
+    /// Energy of the device's single supply rails, where the meter sees them.
+    pub rails: Vec<RailEnergy>,
     /// How it was had: the meter, the rail, the log.
     pub source: String,
+}
+
+/// Energy of one supply rail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RailEnergy {
+    /// Name of the rail as the board gives it: `VDD_SYS_GPU`.
+    pub rail: String,
+    /// Energy per inference, in mJ. Monitors read a rail without load as slightly below zero.
+    pub per_inference_mj: f64,
+    /// Energy per inference above the idle device's, in mJ.
+    pub above_idle_mj: Option<f64>,
 }
 
 /// State of a device right before and right after the timed runs.
@@ -95,18 +118,25 @@ impl Measurement {
     ///
     /// Names the first value that is not finite, is negative, or (a latency) is zero.
     pub fn validated(self) -> Result<Self, InvalidMeasurement> {
-        let latency = &self.latency;
-        positive("mean latency (ms)", Some(latency.mean_ms))?;
-        not_negative("standard deviation of the latency (ms)", latency.std_ms)?;
-        positive("fastest run (ms)", latency.min_ms)?;
-        positive("median latency (ms)", latency.p50_ms)?;
-        positive("95th percentile of the latency (ms)", latency.p95_ms)?;
-        positive("99th percentile of the latency (ms)", latency.p99_ms)?;
+        for latency in iter::once(&self.latency).chain(&self.latency_without_transfer) {
+            positive("mean latency (ms)", Some(latency.mean_ms))?;
+            not_negative("standard deviation of the latency (ms)", latency.std_ms)?;
+            positive("fastest run (ms)", latency.min_ms)?;
+            positive("median latency (ms)", latency.p50_ms)?;
+            positive("95th percentile of the latency (ms)", latency.p95_ms)?;
+            positive("99th percentile of the latency (ms)", latency.p99_ms)?;
+        }
         if let Some(energy) = &self.energy {
             not_negative("energy per inference (mJ)", Some(energy.per_inference_mj))?;
             not_negative("standard deviation of the energy (mJ)", energy.std_mj)?;
             not_negative("idle power (mW)", energy.idle_power_mw)?;
             not_negative("mean power (mW)", energy.mean_power_mw)?;
+            finite("energy above idle (mJ)", energy.above_idle_mj)?;
+            not_negative("interval of the mean power", energy.power_interval)?;
+            for rail in &energy.rails {
+                finite("energy of a rail (mJ)", Some(rail.per_inference_mj))?;
+                finite("energy of a rail above idle (mJ)", rail.above_idle_mj)?;
+            }
         }
         let conditions = &self.conditions;
         finite("temperature before (°C)", conditions.temperature_before_c)?;
@@ -185,8 +215,12 @@ mod tests {
     fn measurement() -> Measurement {
         Measurement {
             latency: Latency::from_mean(2.0, Some(0.1)),
+            latency_without_transfer: None,
             energy: Some(Energy {
                 per_inference_mj: 5.0,
+                above_idle_mj: None,
+                power_interval: None,
+                rails: Vec::new(),
                 std_mj: None,
                 idle_power_mw: Some(1200.0),
                 mean_power_mw: None,

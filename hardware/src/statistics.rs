@@ -59,6 +59,20 @@ pub(crate) fn modified_z_scores(samples: &[f64]) -> Vec<f64> {
     samples.iter().map(|x| (x - median) / deviation).collect()
 }
 
+/// Means of up to twenty long batches of successive samples; `None` with fewer than four samples.
+pub(crate) fn batch_means(samples: &[f64]) -> Option<Vec<f64>> {
+    let batches = BATCHES.min(samples.len() / 2);
+    if batches < 2 {
+        return None;
+    }
+    let batch = |batch: usize| {
+        let start = batch * samples.len() / batches;
+        let end = (batch + 1) * samples.len() / batches;
+        mean(&samples[start..end])
+    };
+    Some((0..batches).map(batch).collect())
+}
+
 /// Half-width of the 95 % confidence interval of the mean, by batch means, relative to the mean.
 ///
 /// Successive runs are not independent (clock, caches, and neighbours change slowly), so the
@@ -66,17 +80,8 @@ pub(crate) fn modified_z_scores(samples: &[f64]) -> Vec<f64> {
 /// nearly are: their spread and Student's t give the interval. `None` with fewer than four runs,
 /// and for a mean that is not positive.
 pub(crate) fn relative_half_width(samples: &[f64]) -> Option<f64> {
-    let batches = BATCHES.min(samples.len() / 2);
-    if batches < 2 {
-        return None;
-    }
-    let batch_means: Vec<f64> = (0..batches)
-        .map(|batch| {
-            let start = batch * samples.len() / batches;
-            let end = (batch + 1) * samples.len() / batches;
-            mean(&samples[start..end])
-        })
-        .collect();
+    let batch_means = batch_means(samples)?;
+    let batches = batch_means.len();
     let mean = mean(samples);
     let deviation = standard_deviation(&batch_means)?;
     let t = StudentsT::new(0.0, 1.0, (batches - 1) as f64).ok()?.inverse_cdf(0.975);

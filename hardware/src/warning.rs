@@ -38,6 +38,45 @@ pub enum Warning {
         /// The plan's time limit.
         time_limit: Duration,
     },
+    /// The board had not come to rest when it had been waited for as long as allowed.
+    Unsettled {
+        /// How long it was waited for.
+        waited: Duration,
+        /// Change of its idle power over the time that was looked at, relative to it.
+        power_change: f64,
+        /// Change of its temperature over that time, in °C.
+        temperature_change_c: Option<f64>,
+    },
+    /// The mean power is not known as precisely as the plan wanted.
+    WidePowerInterval {
+        /// Half-width of its 95 % confidence interval relative to it; `None` for too few readings.
+        reached: Option<f64>,
+        /// What the plan wanted.
+        wanted: f64,
+        /// Readings of power.
+        samples: usize,
+        /// Time that they are spread over.
+        window: Duration,
+    },
+    /// The idle device drew another power after the measurement than before.
+    IdleChanged {
+        /// Before, in mW.
+        before_mw: f64,
+        /// After, in mW.
+        after_mw: f64,
+    },
+    /// The clock fell while the model ran.
+    Throttled {
+        /// The highest, in MHz.
+        before_mhz: f64,
+        /// What it was below for a tenth of the time, in MHz.
+        after_mhz: f64,
+    },
+    /// Earlier tries failed or were in doubt.
+    Repeated {
+        /// Why, one for each.
+        reasons: Vec<String>,
+    },
     /// The operating system did not let the measuring thread be bound to a core.
     NotPinned,
 }
@@ -76,6 +115,36 @@ impl fmt::Display for Warning {
                 time_limit.as_secs_f64(),
                 wanted * 100.0
             ),
+            Self::Unsettled { waited, power_change, temperature_change_c } => {
+                let warmth = temperature_change_c
+                    .map_or_else(String::new, |change| format!(", its temperature by {change:.1} °C"));
+                write!(
+                    f,
+                    "the board had not come to rest after {:.0} s: its idle power still changed by {:.1} %{warmth}. End \
+                     other programs on it, cool it better, or let it rest longer (settle_limit_s)",
+                    waited.as_secs_f64(),
+                    power_change * 100.0
+                )
+            }
+            Self::WidePowerInterval { reached, wanted, samples, window } => write!(
+                f,
+                "the mean power is known to {} instead of ±{:.1} % (95 % confidence) from {samples} readings in {:.1} s. \
+                 Read power more often, or measure longer (window_limit_s)",
+                reached.map_or_else(|| "nobody knows what".to_owned(), |reached| format!("±{:.1} %", reached * 100.0)),
+                wanted * 100.0,
+                window.as_secs_f64()
+            ),
+            Self::IdleChanged { before_mw, after_mw } => write!(
+                f,
+                "the idle board drew {before_mw:.0} mW before the measurement and {after_mw:.0} mW after it: something \
+                 else is at work on it. End other programs there and measure again"
+            ),
+            Self::Throttled { before_mhz, after_mhz } => write!(
+                f,
+                "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \
+                 its power mode allows no more. Cool it, choose a lower power mode, or let it rest longer"
+            ),
+            Self::Repeated { reasons } => write!(f, "measured again because {}", reasons.join("; then because ")),
             Self::NotPinned => write!(
                 f,
                 "the measuring thread could not be bound to a core, so the scheduler may move it. \

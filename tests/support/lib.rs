@@ -1,14 +1,19 @@
-//! What the end-to-end tests share: running the program, reading what it leaves, and a table to search in.
+//! What the end-to-end tests share: running the program, reading what it leaves, a table to search in, and a board to
+//! measure on.
 
+mod board;
 mod journal;
 mod program;
 mod python;
 mod shared;
 pub mod skip;
+mod sshd;
 mod table;
 
+pub use board::{Board, BoardOptions, Truth};
 pub use journal::{Journal, Row, dominated_area, front};
 pub use program::{Ended, Program};
 pub use python::python;
 pub use shared::shared_data;
+pub use sshd::{Sshd, SshdOptions};
 pub use table::{Entry, Table, experiment};

@@ -92,5 +92,7 @@ fn device(config: &DeviceConfig) -> anyhow::Result<String> {
     let mut device = open_device(config)?;
     let label = device.describe()?.label();
     let energy = if device.measures_energy() { "measures energy" } else { "has no power meter: time only" };
-    Ok(format!("{label}; {energy}"))
+    let health = device.health()?;
+    let lines = health.iter().map(|(name, found)| format!("\n        {name}: {found}"));
+    Ok(format!("{label}; {energy}{}", lines.collect::<String>()))
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use child::onnx;
 use clap::Args;
 use hardware::host::Inference;
-use hardware::{Measurement, Model};
+use hardware::{Energy, Measurement, Model};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
@@ -19,7 +19,8 @@ use crate::terminal::say;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller measure runs/short/models/12.onnx
-  controller measure '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --device host --json")]
+  controller measure '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --device host --json
+  controller measure runs/short/models/12.onnx --experiment experiments/tx2.toml --device tx2")]
 pub(super) struct Measure {
     /// An ONNX file with batch 1, or an architecture in the text form of the experiment's search space.
     model: String,
@@ -84,19 +85,30 @@ fn model_of_file(path: &Path) -> anyhow::Result<Model> {
 fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Result<()> {
     let latency = &measurement.latency;
     say(format_args!("{}\n  on {label}", model.architecture))?;
-    let deviation = latency.std_ms.map_or_else(String::new, |std| format!(" ± {std:.4}"));
-    say(format_args!("  time (mean ± σ):    {:.4}{deviation} ms", latency.mean_ms))?;
+    say(format_args!("  time (mean ± σ):    {}", with_deviation(latency.mean_ms, latency.std_ms, "ms")))?;
     if let (Some(min), Some(p50), Some(runs)) = (latency.min_ms, latency.p50_ms, latency.runs) {
         say(format_args!("  min, median:        {min:.4}, {p50:.4} ms  ({runs} runs)"))?;
     }
     if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
         say(format_args!("  p95, p99:           {p95:.4}, {p99:.4} ms"))?;
     }
+    if let Some(compute) = &measurement.latency_without_transfer {
+        say(format_args!("  without transfer:   {}", with_deviation(compute.mean_ms, compute.std_ms, "ms")))?;
+    }
     match &measurement.energy {
-        Some(energy) => {
-            say(format_args!("  energy:             {:.4} mJ ({})", energy.per_inference_mj, energy.source))?
-        }
+        Some(energy) => print_energy(energy)?,
         None => say("  energy:             not measured: the device has no power meter")?,
+    }
+    let conditions = &measurement.conditions;
+    let change = |before: Option<f64>, after: Option<f64>, unit: &str| {
+        let (before, after) = before.zip(after)?;
+        Some(format!("{before:.0} {unit} before, {after:.0} {unit} after"))
+    };
+    if let Some(text) = change(conditions.temperature_before_c, conditions.temperature_after_c, "°C") {
+        say(format_args!("  temperature:        {text}"))?;
+    }
+    if let Some(text) = change(conditions.clock_before_mhz, conditions.clock_after_mhz, "MHz") {
+        say(format_args!("  clock:              {text}"))?;
     }
     for warning in &measurement.warnings {
         say(format_args!("  warning: {warning}"))?;
@@ -104,8 +116,41 @@ fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Resu
     Ok(())
 }
 
+fn print_energy(energy: &Energy) -> std::io::Result<()> {
+    say(format_args!("  energy (mean ± σ):  {}", with_deviation(energy.per_inference_mj, energy.std_mj, "mJ")))?;
+    if let Some(above) = energy.above_idle_mj {
+        say(format_args!("  above idle:         {above:.4} mJ"))?;
+    }
+    if let (Some(mean), Some(idle)) = (energy.mean_power_mw, energy.idle_power_mw) {
+        let interval = energy.power_interval.map_or_else(String::new, |share| format!(" ± {:.1} %", share * 100.0));
+        let samples = energy.power_samples.map_or_else(String::new, |samples| format!("  ({samples} readings)"));
+        say(format_args!("  power, idle power:  {mean:.0}{interval}, {idle:.0} mW{samples}"))?;
+    }
+    for rail in &energy.rails {
+        let above = rail.above_idle_mj.map_or_else(String::new, |above| format!(", {above:.4} mJ above idle"));
+        say(format_args!("    {:<18}{:.4} mJ{above}", rail.rail, rail.per_inference_mj))?;
+    }
+    say(format_args!("  measured by:        {}", energy.source))
+}
+
+/// A value with its deviation where that is known.
+fn with_deviation(value: f64, deviation: Option<f64>, unit: &str) -> String {
+    let deviation = deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.4}"));
+    format!("{value:.4}{deviation} {unit}")
+}
+
 fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Value {
-    let latency = &measurement.latency;
+    let (latency, conditions) = (&measurement.latency, &measurement.conditions);
+    let rails: serde_json::Map<String, serde_json::Value> = measurement
+        .energy
+        .iter()
+        .flat_map(|energy| &energy.rails)
+        .map(|rail| {
+            let energy =
+                serde_json::json!({"energy_mj": rail.per_inference_mj, "energy_mj_above_idle": rail.above_idle_mj});
+            (rail.rail.clone(), energy)
+        })
+        .collect();
     serde_json::json!({
         "model": model.architecture,
         "sha256": model.sha256,
@@ -119,6 +164,18 @@ fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Va
         "time_runs": latency.runs,
         "energy_mj": measurement.energy.as_ref().map(|energy| energy.per_inference_mj),
         "energy_mj_std": measurement.energy.as_ref().and_then(|energy| energy.std_mj),
+        "energy_mj_above_idle": measurement.energy.as_ref().and_then(|energy| energy.above_idle_mj),
+        "power_mw": measurement.energy.as_ref().and_then(|energy| energy.mean_power_mw),
+        "power_interval": measurement.energy.as_ref().and_then(|energy| energy.power_interval),
+        "power_samples": measurement.energy.as_ref().and_then(|energy| energy.power_samples),
+        "idle_power_mw": measurement.energy.as_ref().and_then(|energy| energy.idle_power_mw),
+        "energy_source": measurement.energy.as_ref().map(|energy| &energy.source),
+        "rails": rails,
+        "time_ms_without_transfer": measurement.latency_without_transfer.as_ref().map(|latency| latency.mean_ms),
+        "temperature_before_c": conditions.temperature_before_c,
+        "temperature_after_c": conditions.temperature_after_c,
+        "clock_before_mhz": conditions.clock_before_mhz,
+        "clock_after_mhz": conditions.clock_after_mhz,
         "warnings": measurement.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

@@ -2,9 +2,11 @@
 //!
 //! `experiments/quickstart.toml` documents every key.
 
+mod jetson;
 mod load;
 mod sections;
 
+pub use jetson::{JetsonConfig, PowerConfig, PrecisionConfig};
 pub use load::ConfigError;
 pub use sections::{DeviceConfig, ExportConfig, HostConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
 

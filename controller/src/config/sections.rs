@@ -9,7 +9,7 @@ use hardware::Plan;
 use hardware::replay::Columns;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, JetsonConfig};
 use crate::objective::{Bounds, Objectives};
 
 /// `[search]`: how long, for what.
@@ -132,6 +132,8 @@ impl MeasuringConfig {
 pub enum DeviceConfig {
     /// This machine.
     Host(HostConfig),
+    /// A Jetson board over SSH.
+    Jetson(Box<JetsonConfig>),
 }
 
 impl Default for DeviceConfig {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use hardware::host::{Host, HostOptions};
+use hardware::jetson::Jetson;
 use hardware::{Device, DeviceError, Measurement, Model, Plan};
 use tokio::sync::Semaphore;
 
@@ -16,6 +17,7 @@ use crate::config::DeviceConfig;
 pub fn open_device(config: &DeviceConfig) -> Result<Box<dyn Device>, DeviceError> {
     match config {
         DeviceConfig::Host(host) => Ok(Box::new(Host::new(HostOptions { threads: host.threads, name: None })?)),
+        DeviceConfig::Jetson(jetson) => Ok(Box::new(Jetson::new(jetson.options()?)?)),
     }
 }
 

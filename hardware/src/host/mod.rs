@@ -20,6 +20,7 @@ use tract_onnx::prelude::multithread::Executor;
 pub use inference::{Inference, InferenceError};
 
 use crate::device::{Description, Device, DeviceError, Plan};
+use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
 use crate::model::Model;
 use crate::warning::Warning;
@@ -110,12 +111,17 @@ impl Host {
             temperature_after_c: machine::temperature_c(),
             clock_after_mhz: core.and_then(machine::clock_mhz),
         };
-        let mut warnings = stopwatch::doubts(&samples_ms, plan);
+        let mut warnings = doubts::of_runs(&samples_ms, plan);
         if !pinned.load(Ordering::Relaxed) {
             warnings.push(Warning::NotPinned);
         }
-        let measurement =
-            Measurement { latency: Latency::from_samples(&samples_ms)?, energy: None, conditions, warnings };
+        let measurement = Measurement {
+            latency: Latency::from_samples(&samples_ms)?,
+            latency_without_transfer: None,
+            energy: None,
+            conditions,
+            warnings,
+        };
         Ok(measurement.validated()?)
     }
 

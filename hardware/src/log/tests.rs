@@ -72,12 +72,16 @@ fn a_row_is_written_as_documented() {
 fn a_measurement_fills_its_columns_and_no_others() {
     let mut measurement = Measurement {
         latency: Latency::from_samples(&[1.0, 3.0]).unwrap(),
+        latency_without_transfer: None,
         energy: Some(Energy {
             per_inference_mj: 5.0,
+            above_idle_mj: None,
             std_mj: Some(0.5),
             idle_power_mw: Some(1200.0),
             mean_power_mw: Some(3700.0),
             power_samples: Some(64),
+            power_interval: None,
+            rails: Vec::new(),
             source: "test".to_owned(),
         }),
         conditions: Conditions::default(),

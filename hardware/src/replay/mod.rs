@@ -85,14 +85,18 @@ impl Device for Replay {
         })?;
         let energy = record.energy_mj.map(|per_inference_mj| Energy {
             per_inference_mj,
+            above_idle_mj: None,
             std_mj: record.energy_mj_std,
             idle_power_mw: None,
             mean_power_mw: None,
             power_samples: None,
+            power_interval: None,
+            rails: Vec::new(),
             source: format!("{}:{}", self.table.path().display(), record.line),
         });
         let measurement = Measurement {
             latency: Latency::from_mean(mean_ms, record.time_ms_std),
+            latency_without_transfer: None,
             energy,
             conditions: Conditions::default(),
             warnings: Vec::new(),

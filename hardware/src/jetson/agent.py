@@ -1,0 +1,425 @@
+"""Runs programs on a board and tells what they print, when, and how they end.
+
+It speaks JSON, a line an order on standard input and a line an event on standard output; an empty line on either side
+only says that the other one is still there. When standard input ends, or has been silent for SILENCE seconds, every
+program that it started is ended, the board's settings are put back, and it ends itself: a connection that breaks
+leaves nothing running. Stamps are nanoseconds of the board's monotonic clock, which no one can set.
+
+For Python 3.5, the one of JetPack 3, and its standard library alone.
+
+    usage: agent.py FOLDER     everything that it writes lies in FOLDER
+"""
+
+import ctypes
+import errno
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import tty
+
+VERSION = 1
+SILENCE = 20.0
+LONGEST_LINE = 16384
+CHUNK = 262144
+MARK = "CONTROLLER_AGENT"
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+folder = os.path.realpath(sys.argv[1])
+speaking = threading.Lock()
+jobs = {}
+at_exit = []
+lock_file = None
+
+
+def now():
+    return int(time.monotonic() * 1e9)
+
+
+def tell(**event):
+    data = (json.dumps(event) + "\n").encode()
+    with speaking:
+        try:
+            while data:
+                data = data[os.write(1, data):]
+        except OSError:
+            pass  # Nobody listens any more: standard input will end as well.
+
+
+def inside(path):
+    """A path within the work folder, or an error: nothing outside is written to."""
+    full = os.path.realpath(os.path.join(folder, path))
+    if full != folder and not full.startswith(folder + os.sep):
+        raise ValueError("%s lies outside %s" % (path, folder))
+    return full
+
+
+def die_with_parent():
+    os.setsid()
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Also if this program is killed outright.
+
+
+def send_signal(process, number):
+    """To a program and all that it started; by sudo where it runs as somebody else."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        words = ["sudo", "-n", "kill", "-%d" % number, "--", "-%d" % process.pid]
+        subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def group_is_alive(process):
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class Program:
+    """A program, with what it prints on either stream."""
+
+    def __init__(self, number, argv, limit_s, terminal):
+        self.number, self.timed_out = number, False
+        environment = dict(os.environ)
+        environment[MARK] = folder
+        environment["LC_ALL"] = "C"
+        if terminal:
+            # A program that writes into a pipe holds its lines back.
+            self.reading, writing = pty.openpty()
+            tty.setraw(writing)
+        else:
+            self.reading, writing = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, cwd=folder, env=environment,
+                preexec_fn=die_with_parent, close_fds=True)
+        except OSError:
+            os.close(self.reading)
+            raise
+        finally:
+            os.close(writing)
+        self.limit = threading.Timer(limit_s, self.out_of_time)
+        self.limit.daemon = True
+        self.ended, self.all_read = threading.Event(), threading.Event()
+        self.limit.start()
+        threading.Thread(target=self.read, daemon=True).start()
+        threading.Thread(target=self.wait, daemon=True).start()
+
+    def read(self):
+        rest = b""
+        while True:
+            try:
+                data = os.read(self.reading, 65536)
+            except OSError:
+                data = b""  # A terminal whose other side is closed.
+            at = now()
+            rest += data
+            lines = rest.split(b"\n")
+            rest = lines.pop()
+            if len(rest) > LONGEST_LINE or (not data and rest):
+                lines.append(rest)
+                rest = b""
+            for line in lines:
+                tell(id=self.number, t=at, line=line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r"))
+            if not data:
+                break
+        os.close(self.reading)
+        self.all_read.set()
+
+    def wait(self):
+        status = self.process.wait()
+        at = now()
+        self.limit.cancel()
+        self.ended.set()
+        # Whatever it left behind in its group goes with it.
+        if group_is_alive(self.process):
+            send_signal(self.process, signal.SIGKILL)
+        self.all_read.wait(2.0)
+        jobs.pop(self.number, None)
+        event = {"id": self.number, "t": at}
+        if self.timed_out:
+            event["timeout"] = True
+        elif status < 0:
+            event["signal"] = -status
+        else:
+            event["exit"] = status
+        tell(**event)
+
+    def out_of_time(self):
+        self.timed_out = True
+        self.stop()
+
+    def stop(self):
+        send_signal(self.process, signal.SIGTERM)
+        if not self.ended.wait(2.0):
+            send_signal(self.process, signal.SIGKILL)
+
+
+class Poll:
+    """Reads small files again and again."""
+
+    def __init__(self, number, paths, period_s):
+        self.number, self.paths, self.period_s = number, paths, period_s
+        self.files = []
+        try:
+            for path in paths:
+                self.files.append(os.open(path, os.O_RDONLY))
+        except OSError:
+            self.close()
+            raise
+        self.halt = threading.Event()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def close(self):
+        for file in self.files:
+            os.close(file)
+
+    def run(self):
+        turn, begun, problem = 0, time.monotonic(), None
+        while True:
+            # Once in each period, but anywhere in it (by multiples of the golden ratio, which spread more evenly than
+            # chance): what goes on and off as regularly as inferences do would else be met at the same point of its
+            # cycle again and again.
+            due = begun + (turn + turn * 0.6180339887498949 % 1.0) * self.period_s
+            turn = max(turn + 1, int((time.monotonic() - begun) / self.period_s))
+            if self.halt.wait(max(0.0, due - time.monotonic())):
+                break
+            before = now()
+            try:
+                values = [os.pread(file, 64, 0).decode("ascii", "replace").strip() for file in self.files]
+            except OSError as error:
+                problem = "%s: %s" % (self.paths, error.strerror)
+                break
+            tell(id=self.number, t=(before + now()) // 2, values=values)
+        self.close()
+        jobs.pop(self.number, None)
+        event = {"id": self.number, "t": now(), "exit": 0 if problem is None else 1}
+        if problem is not None:
+            event["problem"] = problem
+        tell(**event)
+
+    def stop(self):
+        self.halt.set()
+
+
+def first_line(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(4096).decode("utf-8", "replace").strip("\0\n ")
+    except OSError:
+        return None
+
+
+def leftovers():
+    """Programs of an earlier agent of this folder that could not end them."""
+    mark = ("%s=%s" % (MARK, folder)).encode()
+    for entry in glob.glob("/proc/[0-9]*/environ"):
+        try:
+            with open(entry, "rb") as file:
+                if mark not in file.read().split(b"\0"):
+                    continue
+        except OSError:
+            continue
+        number = int(entry.split("/")[2])
+        if number != os.getpid():
+            yield number
+
+
+def sha256(path):
+    digest, size = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def take_lock(by):
+    """The lock of the work folder, which the end of this program gives back."""
+    global lock_file
+    if lock_file is None:
+        file = os.open(inside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(file, 512, 0).decode("utf-8", "replace")
+            os.close(file)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            return {"locked": False, "by": holder}
+        os.ftruncate(file, 0)
+        os.pwrite(file, by.encode()[:512], 0)
+        lock_file = file
+        for number in leftovers():
+            try:
+                os.kill(number, signal.SIGKILL)
+            except OSError:
+                pass
+        try:
+            with open(os.path.join(folder, "put-back.json")) as kept:
+                at_exit[:] = json.load(kept)
+        except (OSError, ValueError):
+            pass
+        put_back()
+    return {"locked": True}
+
+
+def read_file(number, path, most):
+    sent = 0
+    with open(path, "rb") as file:
+        while True:
+            data = file.read(CHUNK)
+            sent += len(data)
+            if sent > most:
+                raise ValueError("%s is larger than %d bytes" % (path, most))
+            if not data:
+                break
+            tell(id=number, t=now(), chunk=data.decode("latin-1"))
+
+
+def obey(order):
+    number, what = order["id"], order["do"]
+    answer = {}
+    if what == "start":
+        jobs[number] = Program(number, order["argv"], order["limit_s"], order.get("terminal", False))
+        answer["started"] = jobs[number].process.pid
+    elif what == "poll":
+        jobs[number] = Poll(number, order["paths"], order["period_s"])
+        answer["started"] = os.getpid()
+    elif what == "stop":
+        job = jobs.get(order["job"])
+        if job is not None:
+            threading.Thread(target=job.stop, daemon=True).start()
+    elif what == "lock":
+        answer = take_lock(order["by"])
+    elif what == "sha256":
+        path = inside(order["path"])
+        if os.path.isfile(path):
+            answer["sha256"], answer["size"] = sha256(path)
+    elif what == "exists":
+        answer["exists"] = os.path.isfile(inside(order["path"]))
+    elif what == "make":
+        os.makedirs(inside(order["path"]), mode=0o700, exist_ok=True)
+    elif what == "rename":
+        os.replace(inside(order["from"]), inside(order["to"]))
+    elif what == "remove":
+        path = inside(order["path"])
+        if os.path.isfile(path):
+            os.remove(path)
+    elif what == "read":
+        read_file(number, inside(order["path"]), order["most"])
+    elif what == "look":
+        found = []
+        for pattern in order["patterns"]:
+            for path in sorted(glob.glob(pattern))[:256]:
+                found.append([path, first_line(path)])
+        answer["files"] = found
+    elif what == "which":
+        places = os.environ.get("PATH", os.defpath).split(os.pathsep) + order.get("places", [])
+        answer["path"] = shutil.which(order["name"], path=os.pathsep.join(places))
+    elif what == "free":
+        stat = os.statvfs(folder)
+        answer["bytes"] = stat.f_bavail * stat.f_frsize
+    elif what == "at exit":
+        at_exit[:] = [entry for entry in at_exit if entry[0] != order["name"]]
+        if order.get("argv"):
+            at_exit.append([order["name"], order["argv"]])
+        keep_settings()
+    else:
+        raise ValueError("unknown order %s" % what)
+    tell(id=number, t=now(), done=True, **answer)
+
+
+def keep_settings():
+    """What is still to be put back, in a file: a board that loses power in between is set right the next time."""
+    path = os.path.join(folder, "put-back.json")
+    if not at_exit:
+        if os.path.exists(path):
+            os.remove(path)
+        return
+    with open(path + ".part", "w") as file:
+        json.dump(at_exit, file)
+    os.replace(path + ".part", path)
+
+
+def put_back():
+    while at_exit:
+        _, argv = at_exit.pop()
+        try:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, cwd=folder, preexec_fn=os.setsid)
+            process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            send_signal(process, signal.SIGKILL)
+        except OSError:
+            pass
+    if lock_file is not None:
+        keep_settings()
+
+
+def finish():
+    for job in list(jobs.values()):
+        job.stop()
+    deadline = time.monotonic() + 3.0
+    while jobs and time.monotonic() < deadline:
+        time.sleep(0.02)
+    put_back()
+    os._exit(0)
+
+
+def main():
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    os.umask(0o077)
+    os.makedirs(folder, exist_ok=True)
+    tell(hello=VERSION, t=now(), folder=folder, python=sys.version.split()[0], boot=first_line("/proc/sys/kernel/random/boot_id"),
+         model=first_line("/proc/device-tree/model") or first_line("/sys/firmware/devicetree/base/model"),
+         release=first_line("/etc/nv_tegra_release"), serial=first_line("/proc/device-tree/serial-number"),
+         machine=os.uname().nodename)
+    rest, heard = b"", time.monotonic()
+    while True:
+        ready = select.select([0], [], [], 1.0)[0]
+        if not ready:
+            if time.monotonic() - heard > SILENCE:
+                return
+            continue
+        data = os.read(0, 65536)
+        if not data:
+            return
+        heard = time.monotonic()
+        rest += data
+        lines = rest.split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            if not line.strip():
+                tell()  # An answer to a heartbeat.
+                continue
+            number = None
+            try:
+                order = json.loads(line.decode())
+                number = order["id"]
+                obey(order)
+            except Exception as error:  # Whatever is wrong with one order is told, and the next one heard.
+                tell(id=number, t=now(), problem="%s: %s" % (type(error).__name__, error))
+
+
+try:
+    main()
+finally:
+    finish()

@@ -1,0 +1,182 @@
+//! Models and engines on the board, each kept under what it depends on.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::agent::Agent;
+use super::error::BoardError;
+use super::trial;
+use crate::model::Model;
+use crate::ssh::{Connection, SshOptions};
+
+/// Folder of models, within the work folder.
+const MODELS: &str = "models";
+/// Folder of engines.
+const ENGINES: &str = "engines";
+/// Time that building an engine may take: large networks need many minutes on a small board.
+const BUILD_LIMIT: Duration = Duration::from_secs(1800);
+/// Bytes that have to be free besides what is uploaded: an engine, and TensorRT's own files.
+const FREE: u64 = 64 << 20;
+
+/// What an engine depends on besides the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Builder {
+    /// The program with its path.
+    pub trtexec: String,
+    /// Version of TensorRT.
+    pub version: String,
+    /// Precision as it is named.
+    pub precision: &'static str,
+    /// Precision as trtexec is told.
+    pub flags: &'static [&'static str],
+    /// What else tells one board from another: power mode and serial number.
+    pub board: String,
+}
+
+impl Builder {
+    /// Path of a model's engine, in the work folder.
+    fn engine(&self, model: &Model) -> String {
+        let key = format!("{}-trt{}-{}-{}", model.sha256, self.version, self.precision, self.board);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        let key: String = key.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+        format!("{ENGINES}/{key}.plan")
+    }
+
+    /// Flags that tell trtexec only to build, which were renamed in 8.6.
+    fn only_build(&self) -> Option<&'static str> {
+        let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        match (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) {
+            (0..=6, _) => None,
+            (7, _) | (8, 0..=5) => Some("--buildOnly"),
+            _ => Some("--skipInference"),
+        }
+    }
+
+    /// Before version 8 networks from ONNX files had to be asked for by this.
+    fn explicit_batch(&self) -> Option<&'static str> {
+        (self.version.starts_with("6.") || self.version.starts_with("7.")).then_some("--explicitBatch")
+    }
+}
+
+/// Makes sure that the board has a model's engine; gives its path.
+///
+/// # Errors
+/// If the model cannot be uploaded, or no engine be built from it.
+pub(super) fn provide(
+    agent: &mut Agent,
+    ssh: &SshOptions,
+    builder: &Builder,
+    model: &Model,
+) -> Result<String, BoardError> {
+    let engine = builder.engine(model);
+    if agent.ask(json!({"do": "exists", "path": engine}))?.exists {
+        return Ok(engine);
+    }
+    let onnx = upload(agent, ssh, model)?;
+    let part = format!("{engine}.part");
+    agent.ask(json!({"do": "make", "path": ENGINES}))?;
+    let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];
+    argv.extend(builder.flags.iter().map(|flag| (*flag).to_owned()));
+    argv.extend(builder.only_build().into_iter().chain(builder.explicit_batch()).map(str::to_owned));
+    let printed = trial::print(agent, &argv, BUILD_LIMIT, None)?;
+    let report = printed.report("build an engine", BUILD_LIMIT);
+    if report.is_err() {
+        agent.ask(json!({"do": "remove", "path": part}))?;
+    }
+    report?;
+    if printed.text().contains("without native Int8 support") {
+        agent.ask(json!({"do": "remove", "path": part}))?;
+        return Err(BoardError::Settings {
+            problem: "this board's GPU has no 8-bit integers: set precision = \"fp16\"".to_owned(),
+        });
+    }
+    agent.ask(json!({"do": "rename", "from": part, "to": engine}))?;
+    Ok(engine)
+}
+
+/// Forgets a model's engine, which turned out to be of no use.
+///
+/// # Errors
+/// If the board cannot be reached.
+pub(super) fn discard(agent: &mut Agent, builder: &Builder, model: &Model) -> Result<(), BoardError> {
+    agent.ask(json!({"do": "remove", "path": builder.engine(model)})).map(|_| ())
+}
+
+/// Makes sure that the board has a model's file, content and all; gives its path.
+fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model) -> Result<String, BoardError> {
+    let path = format!("{MODELS}/{}.onnx", model.sha256);
+    if is_whole(agent, &path, model)? {
+        return Ok(path);
+    }
+    let unreadable = |error: std::io::Error| BoardError::Refused {
+        reason: format!("the model {} cannot be read: {error}", model.path.display()),
+    };
+    let content = std::fs::read(&model.path).map_err(unreadable)?;
+    agent.ask(json!({"do": "make", "path": MODELS}))?;
+    let free = agent.ask(json!({"do": "free"}))?.bytes;
+    let wanted = content.len() as u64 + FREE;
+    if free < wanted {
+        let folder = &agent.hello().folder;
+        let problem = format!(
+            "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer \
+             needed, such as old engines in {folder}/{ENGINES}",
+            free >> 20,
+            wanted >> 20
+        );
+        return Err(BoardError::Failed { problem });
+    }
+    let target = format!("{}/{path}", agent.hello().folder);
+    for fresh in [false, true] {
+        let mut connection = Connection::open(ssh)?;
+        connection.upload(&content, &target, fresh, &mut |_| {})?;
+        if is_whole(agent, &path, model)? {
+            return Ok(path);
+        }
+    }
+    Err(BoardError::Failed {
+        problem: "the model arrives on the board with another content than it left with".to_owned(),
+    })
+}
+
+fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, BoardError> {
+    let found = agent.ask_within(json!({"do": "sha256", "path": path}), Duration::from_secs(120))?.sha256;
+    Ok(found.as_deref() == Some(&model.sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder(version: &str) -> Builder {
+        Builder {
+            trtexec: "trtexec".to_owned(),
+            version: version.to_owned(),
+            precision: "fp16",
+            flags: &["--fp16"],
+            board: "mode 0-14/2".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_engine_is_kept_under_all_that_it_depends_on() {
+        let model = Model {
+            architecture: "a".to_owned(),
+            path: "a.onnx".into(),
+            input_shape: [1, 3, 8, 8],
+            sha256: "ab".repeat(32),
+        };
+        let path = builder("8.2.1").engine(&model);
+        assert_eq!(path, format!("engines/{}-trt8.2.1-fp16-mode_0-14_2.plan", "ab".repeat(32)));
+        assert_ne!(path, builder("8.2.2").engine(&model));
+    }
+
+    #[test]
+    fn flags_follow_the_version() {
+        let only_build = ["6.0.1", "7.1.3", "8.2.1", "8.6.1", "10.3.0"].map(|v| builder(v).only_build());
+        let (old, new) = (Some("--buildOnly"), Some("--skipInference"));
+        assert_eq!(only_build, [None, old, old, new, new]);
+        assert_eq!(builder("7.1.3").explicit_batch(), Some("--explicitBatch"));
+        assert_eq!(builder("8.2.1").explicit_batch(), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! What can go wrong on a board.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::energy::EnergyError;
+use crate::ssh::SshError;
+
+/// Why a board did not do what it was asked to.
+#[derive(Debug, Error)]
+pub(super) enum BoardError {
+    /// The connection failed.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// Somebody else measures on it.
+    #[error("another program measures on this board: {by}. It can serve one at a time: wait, or end that one")]
+    Busy { by: String },
+    /// The agent could not obey an order.
+    #[error("{problem}")]
+    Agent { problem: String },
+    /// The agent answered what is no answer.
+    #[error("the agent on the board answered what is not understood: {line:?} ({problem})")]
+    Protocol { line: String, problem: String },
+    /// It says more than anybody could want to know.
+    #[error("the agent on the board says more than can be taken up")]
+    Flood,
+    /// Something does not answer.
+    #[error("{what} has not answered for {} s", waited.as_secs())]
+    Silent { what: String, waited: Duration },
+    /// The power meter.
+    #[error("power cannot be read: {problem}")]
+    Meter { problem: String },
+    /// Power was read, but not enough of it.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+    /// A program failed in a way that may pass.
+    #[error("{problem}")]
+    Failed { problem: String },
+    /// The model itself is not accepted.
+    #[error("{reason}")]
+    Refused { reason: String },
+    /// The board cannot be used as its settings ask.
+    #[error("{problem}")]
+    Settings { problem: String },
+}
+
+impl BoardError {
+    /// An answer that is not understood.
+    pub fn protocol(line: &str, problem: &dyn fmt::Display) -> Self {
+        Self::Protocol { line: line.chars().take(200).collect(), problem: problem.to_string() }
+    }
+
+    /// Whether another try may end better.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Ssh(error) => error.is_transient(),
+            Self::Refused { .. } | Self::Settings { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Whether the agent and the connection are still good for another try.
+    pub fn spares_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Energy(_) | Self::Failed { .. } | Self::Meter { .. } | Self::Refused { .. } | Self::Agent { .. }
+        )
+    }
+}

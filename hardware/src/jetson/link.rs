@@ -1,0 +1,242 @@
+//! A board that is connected to, known, and set as wanted.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::agent::{Agent, Channel, End, PROGRAM};
+use super::engine::Builder;
+use super::error::BoardError;
+use super::options::{JetsonOptions, PowerSource};
+use super::{meter::Meter, trtexec};
+use crate::ssh::{Connection, Remote, RemoteOptions, SshError};
+
+/// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
+pub(super) struct Link {
+    pub agent: Agent,
+    pub builder: Builder,
+    /// `tegrastats` as it is called, `sudo` included.
+    pub tegrastats: Vec<String>,
+    /// Power mode as `nvpmodel -q` names it, where it tells.
+    pub power_mode: Option<String>,
+}
+
+/// Longest run of a program that only sets or tells something.
+const SETTING: Duration = Duration::from_secs(60);
+
+impl Channel for Remote {
+    fn send(&mut self, line: &str) -> Result<(), SshError> {
+        Remote::send(self, line)
+    }
+
+    fn receive(&mut self, wait: Duration) -> Result<Option<String>, SshError> {
+        Remote::receive(self, wait)
+    }
+}
+
+impl Link {
+    /// Connects, waiting for a board that is away or taken as long as the settings allow.
+    ///
+    /// # Errors
+    /// If it cannot be reached until then, or cannot be used.
+    pub fn open_patiently(options: &JetsonOptions) -> Result<Self, BoardError> {
+        /// First wait between two tries, and the longest; each is twice the last.
+        const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+        let started = Instant::now();
+        let mut wait = WAITS.0;
+        loop {
+            match Self::open(options) {
+                Err(error) if error.is_transient() && started.elapsed() + wait < options.patience => {
+                    std::thread::sleep(wait);
+                    wait = (2 * wait).min(WAITS.1);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn open(options: &JetsonOptions) -> Result<Self, BoardError> {
+        let mut connection = Connection::open(&options.ssh)?;
+        connection.make_folders(&options.work_folder)?;
+        let digest = Sha256::digest(PROGRAM);
+        let path = format!(
+            "{}/agent-{:02x}{:02x}{:02x}{:02x}.py",
+            options.work_folder, digest[0], digest[1], digest[2], digest[3]
+        );
+        connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
+        let remote =
+            connection.into_remote(&["python3", "-u", &path, &options.work_folder], &RemoteOptions::default())?;
+        Self::set_up(Agent::greet(Box::new(remote))?, options)
+    }
+
+    /// Takes the board for itself, finds its tools and sets it as wanted.
+    ///
+    /// # Errors
+    /// If somebody else has it, a tool is missing, or a setting is refused.
+    pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, BoardError> {
+        let by = format!(
+            "process {} of {} since {}",
+            std::process::id(),
+            std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned()),
+            jiff::Timestamp::now()
+        );
+        let lock = agent.ask_within(json!({"do": "lock", "by": by}), Duration::from_secs(120))?;
+        if !lock.locked {
+            return Err(BoardError::Busy { by: lock.by });
+        }
+        let trtexec = match &options.trtexec {
+            Some(path) => path.clone(),
+            None => find(&mut agent, "trtexec", &["/usr/src/tensorrt/bin"])?,
+        };
+        let sudo = |words: &[&str]| -> Vec<String> {
+            let prefix: &[&str] = if options.sudo { &["sudo", "-n"] } else { &[] };
+            prefix.iter().chain(words).map(|word| (*word).to_owned()).collect()
+        };
+        let tegrastats = match options.power {
+            PowerSource::Tegrastats { .. } => sudo(&[&find(&mut agent, "tegrastats", &["/usr/bin"])?]),
+            PowerSource::Ina3221 { .. } => Vec::new(),
+        };
+        let version = version(&mut agent, &trtexec)?;
+        if version.starts_with("5.") {
+            return Err(BoardError::Settings {
+                problem: format!(
+                    "the board has TensorRT {version}, whose trtexec runs for no given time: update to JetPack 4.3 or later"
+                ),
+            });
+        }
+        let mut power_mode = power_mode(&mut agent, &sudo)?;
+        if let Some(wanted) = options.power_mode {
+            set_power_mode(&mut agent, &sudo, power_mode.as_ref(), wanted)?;
+            power_mode = self::power_mode(&mut agent, &sudo)?;
+        }
+        if options.fix_clocks {
+            fix_clocks(&mut agent, &sudo)?;
+        }
+        let mode = power_mode.as_ref().map_or_else(|| "unknown".to_owned(), |(_, number)| number.to_string());
+        let serial = agent.hello().serial.clone().unwrap_or_else(|| agent.hello().machine.clone());
+        let builder = Builder {
+            trtexec,
+            version,
+            precision: options.precision.as_str(),
+            flags: options.precision.flags(),
+            board: format!("mode{mode}-{serial}"),
+        };
+        let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
+        Ok(Self { agent, builder, tegrastats, power_mode })
+    }
+
+    /// Starts reading power.
+    ///
+    /// # Errors
+    /// If there is nothing to read it with.
+    pub fn start_meter(&mut self, options: &JetsonOptions) -> Result<Meter, BoardError> {
+        Meter::start(&mut self.agent, options.power, &self.tegrastats, &options.sysfs)
+    }
+
+    /// What the rails of the board are, by reading them once.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn look_at_rails(&mut self, options: &JetsonOptions) -> Result<String, BoardError> {
+        self.agent.forget();
+        let mut meter = self.start_meter(options)?;
+        let result = loop {
+            let taken = match self.agent.next(Duration::from_millis(200)) {
+                Ok(Some((job, event))) => meter.take(job, &event).map(|_| ()),
+                Ok(None) => meter.check(),
+                Err(error) => return Err(error),
+            };
+            match (taken, meter.total()) {
+                (Err(error), _) => break Err(error),
+                (Ok(()), Some(total)) => break Ok(total.label()),
+                (Ok(()), None) => {}
+            }
+        };
+        meter.stop(&mut self.agent)?;
+        result
+    }
+}
+
+fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, BoardError> {
+    let path = agent.ask(json!({"do": "which", "name": name, "places": places}))?.path;
+    path.ok_or_else(|| BoardError::Settings {
+        problem: format!(
+            "there is no {name} on the board, neither in PATH nor in {}: install JetPack's TensorRT and tools \
+             (`sudo apt install nvidia-jetpack`), or give its path",
+            places.join(", ")
+        ),
+    })
+}
+
+/// TensorRT's version, as trtexec says it or else the packages.
+fn version(agent: &mut Agent, trtexec: &str) -> Result<String, BoardError> {
+    let (_, help) = agent.run(&[trtexec.to_owned(), "--help".to_owned()], SETTING)?;
+    if let Ok(trtexec::Report { version: Some(version), .. }) = trtexec::parse(&help) {
+        return Ok(version);
+    }
+    let words = ["dpkg-query", "--show", "--showformat=${Version}\\n", "libnvinfer[0-9]*"].map(str::to_owned);
+    let packages = agent.run(&words, SETTING).map(|(_, output)| output).unwrap_or_default();
+    // As in `8.2.1-1+cuda10.2`.
+    let version = packages.lines().find_map(|line| line.split(['-', '+']).next().filter(|text| text.contains('.')));
+    version.map(str::to_owned).ok_or_else(|| BoardError::Settings {
+        problem: format!("neither {trtexec} nor the board's packages tell which TensorRT this is"),
+    })
+}
+
+/// Name and number of the power mode; none where the board has no such tool, or does not let us ask.
+fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, BoardError> {
+    let asked = match agent.run(&sudo(&["nvpmodel", "-q"]), SETTING) {
+        Err(BoardError::Agent { .. }) => return Ok(None),
+        asked => asked?.1,
+    };
+    let name = asked.lines().find_map(|line| line.trim().strip_prefix("NV Power Mode:")).map(str::trim);
+    let number = asked.lines().rev().find_map(|line| line.trim().parse::<u32>().ok());
+    Ok(name.map(str::to_owned).zip(number))
+}
+
+fn set_power_mode(
+    agent: &mut Agent,
+    sudo: &dyn Fn(&[&str]) -> Vec<String>,
+    current: Option<&(String, u32)>,
+    wanted: u32,
+) -> Result<(), BoardError> {
+    let Some((_, current)) = current else {
+        return Err(BoardError::Settings {
+            problem: format!("power_mode = {wanted} cannot be set: nvpmodel -q does not tell the mode to put back"),
+        });
+    };
+    if *current == wanted {
+        return Ok(());
+    }
+    let set = |mode: u32| sudo(&["nvpmodel", "-m", &mode.to_string()]);
+    agent.ask(json!({"do": "at exit", "name": "power mode", "argv": set(*current)}))?;
+    expect_success(agent, &set(wanted), &format!("set the power mode {wanted}"))
+}
+
+fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<(), BoardError> {
+    let file = format!("{}/clocks.conf", agent.hello().folder);
+    // jetson_clocks refuses to store over an older file.
+    agent.ask(json!({"do": "remove", "path": "clocks.conf"}))?;
+    expect_success(agent, &sudo(&["jetson_clocks", "--store", &file]), "store the clocks")?;
+    let restore = sudo(&["jetson_clocks", "--restore", &file]);
+    agent.ask(json!({"do": "at exit", "name": "clocks", "argv": restore}))?;
+    expect_success(agent, &sudo(&["jetson_clocks"]), "fix the clocks")
+}
+
+fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), BoardError> {
+    let (end, output) = match agent.run(argv, SETTING) {
+        Err(BoardError::Agent { problem }) => {
+            return Err(BoardError::Settings { problem: format!("cannot {what}: {problem}") });
+        }
+        run => run?,
+    };
+    if end == End::Exit(0) {
+        return Ok(());
+    }
+    let said: String =
+        output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing").chars().take(200).collect();
+    Err(BoardError::Settings {
+        problem: format!("cannot {what}: `{}` says: {said}. It needs root: set sudo = true", argv.join(" ")),
+    })
+}

@@ -1,0 +1,272 @@
+//! One model, measured on a board at rest.
+
+use std::time::Duration;
+
+use super::error::BoardError;
+use super::link::Link;
+use super::meter::Meter;
+use super::options::JetsonOptions;
+use super::settle::{Rest, settle, watch};
+use super::trial::{self, Trial};
+use super::{engine, trtexec};
+use crate::device::Plan;
+use crate::doubts;
+use crate::energy::{MeanPower, Window, mean_power};
+use crate::measurement::{Conditions, Energy, Latency, Measurement, RailEnergy};
+use crate::model::Model;
+use crate::statistics;
+use crate::warning::Warning;
+
+/// Fewest power readings of a measurement.
+const FEWEST_READINGS: usize = 30;
+/// Time cut off at both ends of a window at least: power rises and falls within it.
+const EDGE: Duration = Duration::from_millis(50);
+/// Runs of trtexec at most, each longer than the last.
+const MOST_TRIALS: usize = 5;
+
+/// Measures a model.
+///
+/// # Errors
+/// If the board, its meter or the model fails.
+pub(super) fn measure(
+    link: &mut Link,
+    options: &JetsonOptions,
+    model: &Model,
+    plan: &Plan,
+) -> Result<Measurement, BoardError> {
+    let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
+    link.agent.forget();
+    let mut meter = link.start_meter(options)?;
+    let observed = observe(link, &mut meter, options, plan, &engine);
+    // Whatever happened, and also where the connection is gone: then the agent ends it by itself.
+    let stopped = meter.stop(&mut link.agent);
+    let observed = observed?;
+    stopped?;
+    observed.measurement(&meter, options, plan)
+}
+
+/// All that was seen of one model.
+struct Observed {
+    before: Rest,
+    after: Rest,
+    trials: Vec<Trial>,
+    warnings: Vec<Warning>,
+}
+
+fn observe(
+    link: &mut Link,
+    meter: &mut Meter,
+    options: &JetsonOptions,
+    plan: &Plan,
+    engine: &str,
+) -> Result<Observed, BoardError> {
+    let agent = &mut link.agent;
+    let mut warnings = Vec::new();
+    let before = settle(agent, meter, options.idle, options.settle_limit, &mut warnings)?;
+    let mut command = vec![
+        link.builder.trtexec.clone(),
+        format!("--loadEngine={engine}"),
+        format!("--iterations={}", plan.min_runs),
+        // Averages over many runs: thousands of lines would only be in the way.
+        "--avgRuns=1000".to_owned(),
+    ];
+    command.extend(options.spin_wait.then(|| "--useSpinWait".to_owned()));
+    let period = options.power.period();
+    let edge = edge(options);
+    let mut duration = options.window.max((FEWEST_READINGS as u32 + 2) * period + 2 * edge);
+    let wanted = plan.confidence_interval.min(options.power.precision());
+    let mut trials: Vec<Trial> = Vec::new();
+    loop {
+        trials.push(trial::run(agent, meter, &command, plan.warm_up, duration)?);
+        let power = mean_power(&total(meter)?, &windows(&trials, edge))?;
+        let measured = Duration::from_secs_f64(trials.iter().map(|trial| trial.window.seconds()).sum());
+        let left = options.window_limit.saturating_sub(measured);
+        let reached = power.relative_half_width.unwrap_or(f64::INFINITY);
+        let enough = power.samples >= FEWEST_READINGS && reached <= wanted;
+        if enough || left < Duration::from_secs(1) || trials.len() >= MOST_TRIALS {
+            break;
+        }
+        // The interval narrows with the root of the time.
+        let factor = (reached / wanted).powi(2).clamp(1.2, 10.0);
+        duration = measured.mul_f64(factor - 1.0).max(duration / 2).min(left);
+    }
+    let after = watch(agent, meter, options.idle)?;
+    Ok(Observed { before, after, trials, warnings })
+}
+
+fn edge(options: &JetsonOptions) -> Duration {
+    options.power.period().max(EDGE)
+}
+
+fn windows(trials: &[Trial], edge: Duration) -> Vec<Window> {
+    trials.iter().map(|trial| trial.window.without_edges(edge.as_nanos() as u64)).collect()
+}
+
+fn total(meter: &Meter) -> Result<crate::power::Series, BoardError> {
+    let nothing = || BoardError::Meter { problem: "it has read nothing".to_owned() };
+    meter.total().map(|total| meter.trace().total(total)).ok_or_else(nothing)
+}
+
+impl Observed {
+    fn measurement(mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Measurement, BoardError> {
+        let (latency, latency_without_transfer) = self.latencies(options, plan)?;
+        let energy = self.energy(meter, options, plan)?;
+        let conditions = self.conditions(meter);
+        let clocks = clocks(meter, &windows(&self.trials, edge(options)));
+        if let Some(&highest_mhz) = clocks.last() {
+            let low_mhz = statistics::quantile(&clocks, THROTTLED_READINGS);
+            if low_mhz < THROTTLED * highest_mhz {
+                self.warnings.push(Warning::Throttled { before_mhz: highest_mhz, after_mhz: low_mhz });
+            }
+        }
+        let measurement = Measurement {
+            latency,
+            latency_without_transfer,
+            energy: Some(energy),
+            conditions,
+            warnings: self.warnings,
+        };
+        let impossible = |error: crate::InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
+        measurement.validated().map_err(impossible)
+    }
+
+    /// With and without moving input and output; one alone where no more is known.
+    fn latencies(&mut self, options: &JetsonOptions, plan: &Plan) -> Result<(Latency, Option<Latency>), BoardError> {
+        let impossible = |error: crate::InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
+        let all = |of: &dyn Fn(&trtexec::times::Runs) -> Option<Vec<f64>>| -> Option<Vec<f64>> {
+            let runs: Option<Vec<Vec<f64>>> = self.trials.iter().map(|trial| of(trial.runs.as_ref()?)).collect();
+            runs.map(|runs| runs.concat())
+        };
+        let compute = all(&|runs| Some(runs.compute_ms.clone()));
+        let whole = all(&|runs| runs.latency_ms.clone());
+        if let Some(samples) = whole.as_ref().or(compute.as_ref()) {
+            let plan = Plan { time_limit: options.window_limit, ..plan.clone() };
+            self.warnings.extend(doubts::of_runs(samples, &plan));
+        }
+        let from_samples = |samples: Option<Vec<f64>>| {
+            samples.map(|samples| Latency::from_samples(&samples).map_err(impossible)).transpose()
+        };
+        let summary = |of: fn(&Trial) -> Option<&trtexec::Summary>| {
+            let longest = self.trials.iter().max_by_key(|trial| trial.inferences)?;
+            of(longest).map(|summary| from_summary(summary, longest.inferences))
+        };
+        let compute = from_samples(compute)?.or_else(|| summary(|trial| trial.report.compute.as_ref()));
+        let whole = from_samples(whole)?.or_else(|| summary(|trial| trial.report.host.as_ref()));
+        match (whole, compute) {
+            (Some(whole), compute) => Ok((whole, compute)),
+            (None, Some(compute)) => Ok((compute, None)),
+            (None, None) => Err(BoardError::Failed { problem: "trtexec tells no latency".to_owned() }),
+        }
+    }
+
+    fn energy(&mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Energy, BoardError> {
+        let windows = windows(&self.trials, edge(options));
+        let rests = [self.before.window, self.after.window];
+        let inferences: u64 = self.trials.iter().map(|trial| trial.inferences).sum();
+        let seconds: f64 = self.trials.iter().map(|trial| trial.window.seconds()).sum();
+        // mW times s are mJ.
+        let per_inference_s = seconds / inferences as f64;
+        let series = total(meter)?;
+        let (power, idle) = (mean_power(&series, &windows)?, mean_power(&series, &rests)?);
+        self.doubt_power(&power, &series, plan, seconds)?;
+        let rail = |name: &&str| {
+            let series = meter.trace().rail(name);
+            let power = mean_power(&series, &windows).ok()?;
+            let idle = mean_power(&series, &rests).ok().map(|idle| idle.mean_mw);
+            Some(RailEnergy {
+                rail: (*name).to_owned(),
+                per_inference_mj: power.mean_mw * per_inference_s,
+                above_idle_mj: idle.map(|idle| (power.mean_mw - idle) * per_inference_s),
+            })
+        };
+        let rails = meter.trace().rails().iter().filter_map(rail).collect();
+        let label = meter.total().map(crate::power::rails::Total::label).unwrap_or_default();
+        Ok(Energy {
+            per_inference_mj: power.mean_mw * per_inference_s,
+            above_idle_mj: Some((power.mean_mw - idle.mean_mw) * per_inference_s),
+            std_mj: power.deviation_mw.map(|deviation| deviation * per_inference_s),
+            idle_power_mw: Some(idle.mean_mw.max(0.0)),
+            mean_power_mw: Some(power.mean_mw),
+            power_samples: Some(power.samples as u64),
+            power_interval: power.relative_half_width,
+            rails,
+            source: format!("{} {label}", options.power.as_str()),
+        })
+    }
+
+    fn doubt_power(
+        &mut self,
+        power: &MeanPower,
+        series: &crate::power::Series,
+        plan: &Plan,
+        seconds: f64,
+    ) -> Result<(), BoardError> {
+        if power.samples < FEWEST_READINGS || power.relative_half_width.is_none_or(|r| r > plan.confidence_interval) {
+            self.warnings.push(Warning::WidePowerInterval {
+                reached: power.relative_half_width,
+                wanted: plan.confidence_interval,
+                samples: power.samples,
+                window: Duration::from_secs_f64(seconds),
+            });
+        }
+        let (before, after) = (mean_power(series, &[self.before.window])?, mean_power(series, &[self.after.window])?);
+        let noise: f64 = [&before, &after].iter().filter_map(|rest| rest.relative_half_width).sum();
+        if (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw {
+            self.warnings.push(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw });
+        }
+        Ok(())
+    }
+
+    fn conditions(&self, meter: &Meter) -> Conditions {
+        let clock = |window: &Window, first: bool| {
+            let quarter = (window.to_ns - window.from_ns) / 4;
+            let (from, to) =
+                if first { (window.from_ns, window.from_ns + quarter) } else { (window.to_ns - quarter, window.to_ns) };
+            let clocks = clocks(meter, &[Window { from_ns: from, to_ns: to }]);
+            (!clocks.is_empty()).then(|| statistics::quantile(&clocks, 0.5))
+        };
+        let (first, last) = (self.trials.first(), self.trials.last());
+        let at_end = last.and_then(|trial| {
+            let states = meter.states().iter().rev().find(|state| state.at_ns <= trial.window.to_ns);
+            states.and_then(|state| state.temperature_c)
+        });
+        Conditions {
+            temperature_before_c: self.before.temperature_c,
+            temperature_after_c: at_end,
+            clock_before_mhz: first.and_then(|trial| clock(&trial.window, true)),
+            clock_after_mhz: last.and_then(|trial| clock(&trial.window, false)),
+        }
+    }
+}
+
+/// The GPU's clock at each reading in some windows, rising, in MHz.
+fn clocks(meter: &Meter, windows: &[Window]) -> Vec<f64> {
+    let within = |at_ns: u64| windows.iter().any(|window| (window.from_ns..=window.to_ns).contains(&at_ns));
+    let states = meter.states().iter().filter(|state| within(state.at_ns));
+    statistics::sorted(&states.filter_map(|state| state.clock_mhz).collect::<Vec<_>>())
+}
+
+/// Share of the highest clock under load below which a clock is throttled, if at least a tenth of the readings are.
+const THROTTLED: f64 = 0.97;
+const THROTTLED_READINGS: f64 = 0.1;
+/// Relative change of idle power from before to after that something else must have made: warmth alone makes less.
+const DISTURBED: f64 = 0.15;
+
+/// Whether a measurement is worth repeating because something else seems to have used the board.
+pub(super) fn is_disturbed(measurement: &Measurement) -> bool {
+    measurement.warnings.iter().any(|warning| {
+        matches!(warning, Warning::IdleChanged { .. } | Warning::Outliers { .. } | Warning::WideInterval { .. })
+    })
+}
+
+fn from_summary(summary: &trtexec::Summary, runs: u64) -> Latency {
+    Latency {
+        mean_ms: summary.mean_ms,
+        std_ms: None,
+        min_ms: summary.min_ms,
+        p50_ms: summary.median_ms,
+        p95_ms: summary.p95_ms,
+        p99_ms: summary.p99_ms,
+        runs: Some(runs),
+    }
+}

@@ -1,0 +1,252 @@
+//! A board's power monitors, read while something runs.
+
+use std::time::{Duration, Instant};
+
+use super::agent::{Agent, End, Job, JobEvent};
+use super::error::BoardError;
+use super::options::PowerSource;
+use crate::power::ina3221::{self, RailFiles};
+use crate::power::rails::{Total, total_of};
+use crate::power::tegrastats::{self, Stats};
+use crate::power::{PowerTrace, Reading};
+
+/// A running meter and what it has read so far.
+pub(super) struct Meter {
+    job: Job,
+    source: PowerSource,
+    rails: Vec<RailFiles>,
+    trace: PowerTrace,
+    total: Option<Total>,
+    states: Vec<State>,
+    refused: usize,
+    without_rails: usize,
+    /// Why the last reading that was refused was refused.
+    last_refusal: Option<String>,
+    heard: Instant,
+}
+
+/// What else tegrastats tells of the board at one instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct State {
+    pub at_ns: u64,
+    /// Temperature of the GPU, or of the hottest junction where it has no sensor of its own, in °C.
+    pub temperature_c: Option<f64>,
+    /// Clock of the GPU, in MHz.
+    pub clock_mhz: Option<f64>,
+}
+
+impl Meter {
+    /// Readings refused one after the other that end a meter's credit.
+    const MOST_REFUSED: usize = 20;
+    /// Lines without power rails, before the first with some, after which rights must be missing.
+    const MOST_WITHOUT_RAILS: usize = 5;
+    /// Longest time that a meter may run: above any measurement's.
+    const LIMIT: Duration = Duration::from_secs(3600);
+    /// Most readings kept: an hour at 2 ms.
+    const MOST_READINGS: usize = 2_000_000;
+
+    /// Starts `tegrastats`, or reading the monitors' files.
+    ///
+    /// # Errors
+    /// If there is no such program, or no such file.
+    pub fn start(
+        agent: &mut Agent,
+        source: PowerSource,
+        tegrastats: &[String],
+        sysfs: &str,
+    ) -> Result<Self, BoardError> {
+        let (job, rails) = match source {
+            PowerSource::Tegrastats { interval } => {
+                let mut argv = tegrastats.to_vec();
+                argv.extend(["--interval".to_owned(), interval.as_millis().to_string()]);
+                (agent.start(&argv, Self::LIMIT, true)?, Vec::new())
+            }
+            PowerSource::Ina3221 { period } => {
+                let rails = find_rails(agent, sysfs)?;
+                let paths: Vec<String> = rails.iter().flat_map(|rail| rail.files.clone()).collect();
+                let denied = |error| match error {
+                    BoardError::Agent { problem } if problem.contains("PermissionError") => BoardError::Settings {
+                        problem: format!(
+                            "the power monitors' files may not be read ({problem}): allow it on the board, as by \
+                             `sudo chmod a+r FILES`, or use tegrastats"
+                        ),
+                    },
+                    other => other,
+                };
+                (agent.poll(&paths, period).map_err(denied)?, rails)
+            }
+        };
+        Ok(Self {
+            job,
+            source,
+            rails,
+            trace: PowerTrace::default(),
+            total: None,
+            states: Vec::new(),
+            refused: 0,
+            without_rails: 0,
+            last_refusal: None,
+            heard: Instant::now(),
+        })
+    }
+
+    /// What it has read.
+    pub fn trace(&self) -> &PowerTrace {
+        &self.trace
+    }
+
+    /// The rails that make up the whole board, once something was read.
+    pub fn total(&self) -> Option<&Total> {
+        self.total.as_ref()
+    }
+
+    /// The rest of what was read.
+    pub fn states(&self) -> &[State] {
+        &self.states
+    }
+
+    /// Takes up an event if it is the meter's; tells whether it was.
+    ///
+    /// # Errors
+    /// If the meter has ended, reads no rails, or reads only what cannot be understood.
+    pub fn take(&mut self, job: Job, event: &JobEvent) -> Result<bool, BoardError> {
+        if job != self.job {
+            return Ok(false);
+        }
+        let readings = self.trace.readings().len();
+        match event {
+            JobEvent::Line { at_ns, text } => self.take_line(*at_ns, text)?,
+            JobEvent::Values { at_ns, values } => match ina3221::reading(&self.rails, values) {
+                Ok(rails) => self.push(Reading { at_ns: *at_ns, rails })?,
+                Err(error) => self.refuse(error.to_string())?,
+            },
+            JobEvent::Ended { end } => return Err(self.ended(end)),
+        }
+        if self.trace.readings().len() > readings {
+            self.heard = Instant::now();
+        }
+        Ok(true)
+    }
+
+    /// Refuses a meter that has been silent for too long.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check(&self) -> Result<(), BoardError> {
+        let longest = (20 * self.source.period()).max(Duration::from_secs(5));
+        if self.heard.elapsed() <= longest {
+            return Ok(());
+        }
+        let said =
+            self.last_refusal.as_ref().map_or_else(String::new, |text| format!("; the last was refused: {text}"));
+        let problem = format!("{} has given no reading for {} s{said}", self.source.as_str(), longest.as_secs());
+        Err(BoardError::Meter { problem })
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If the agent cannot be reached.
+    pub fn stop(&self, agent: &mut Agent) -> Result<(), BoardError> {
+        agent.stop(self.job)
+    }
+
+    fn take_line(&mut self, at_ns: u64, text: &str) -> Result<(), BoardError> {
+        // Half a line at the beginning, an empty one, or a warning of sudo's is no reason to give up.
+        let stats = match tegrastats::parse(text) {
+            Ok(stats) => stats,
+            Err(error) => {
+                let shown: String = text.chars().take(80).collect();
+                return self.refuse(format!("{error} (in {shown:?})"));
+            }
+        };
+        if stats.rails.is_empty() {
+            self.without_rails += 1;
+            // A line that is cut may have lost them.
+            if self.without_rails < Self::MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
+                return self.refuse(format!("no power rails in {:?}", text.chars().take(80).collect::<String>()));
+            }
+            return Err(BoardError::Settings {
+                problem: "tegrastats prints no power rails: it needs rights for that. Set sudo = true, with a rule that \
+                          lets the user run it without a password (`sudo visudo -f /etc/sudoers.d/controller`), or read \
+                          the monitors' files with power = \"ina3221\""
+                    .to_owned(),
+            });
+        }
+        self.states.push(state(at_ns, &stats));
+        self.push(Reading { at_ns, rails: stats.rails })
+    }
+
+    fn push(&mut self, reading: Reading) -> Result<(), BoardError> {
+        if self.trace.readings().len() >= Self::MOST_READINGS {
+            return Err(BoardError::Flood);
+        }
+        self.refused = 0;
+        self.trace.push(reading);
+        if self.total.is_none() {
+            let names = self.trace.rails();
+            let unknown = || BoardError::Settings {
+                problem: format!(
+                    "the board has the power rails {}, of which it is not known how they make up the whole",
+                    names.join(", ")
+                ),
+            };
+            self.total = Some(total_of(&names).ok_or_else(unknown)?);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, reason: String) -> Result<(), BoardError> {
+        self.refused += 1;
+        if self.refused < Self::MOST_REFUSED {
+            self.last_refusal = Some(reason);
+            return Ok(());
+        }
+        let problem =
+            format!("{} readings of {} one after the other were refused: {reason}", self.refused, self.source.as_str());
+        Err(BoardError::Meter { problem })
+    }
+
+    fn ended(&self, end: &End) -> BoardError {
+        let said = self.last_refusal.as_deref().unwrap_or_default();
+        if said.contains("sudo") && said.contains("password") {
+            return BoardError::Settings {
+                problem: "sudo asks for a password: give the user a rule without one for tegrastats, nvpmodel and \
+                          jetson_clocks (`sudo visudo -f /etc/sudoers.d/controller`)"
+                    .to_owned(),
+            };
+        }
+        let how = match end {
+            End::Exit(code) => format!("ended with exit code {code}"),
+            End::Signal(signal) => format!("was ended by signal {signal}"),
+            End::TimedOut => "ran past its limit".to_owned(),
+            End::Problem(problem) => format!("could not go on: {problem}"),
+        };
+        let said = if said.is_empty() { String::new() } else { format!("; it had printed: {said}") };
+        BoardError::Meter { problem: format!("{} {how} before it was told to{said}", self.source.as_str()) }
+    }
+}
+
+fn find_rails(agent: &mut Agent, sysfs: &str) -> Result<Vec<RailFiles>, BoardError> {
+    let patterns: Vec<String> = ina3221::PATTERNS.iter().map(|pattern| format!("{sysfs}/{pattern}")).collect();
+    let found = agent.ask(serde_json::json!({"do": "look", "patterns": patterns}))?.files;
+    // What may not be read has no content; it is refused when it is opened, by name.
+    let found: Vec<(String, String)> = found.into_iter().map(|(path, text)| (path, text.unwrap_or_default())).collect();
+    let rails = ina3221::rails(&found);
+    if rails.is_empty() {
+        return Err(BoardError::Settings {
+            problem: format!("there are no INA3221 power monitors below {sysfs}: use power = \"tegrastats\""),
+        });
+    }
+    Ok(rails)
+}
+
+fn state(at_ns: u64, stats: &Stats) -> State {
+    let sensor = |names: &[&str]| {
+        let found = names.iter().find_map(|name| {
+            stats.temperatures.iter().find(|temperature| temperature.sensor.eq_ignore_ascii_case(name))
+        });
+        found.map(|temperature| temperature.celsius)
+    };
+    State { at_ns, temperature_c: sensor(&["gpu", "tj", "thermal"]), clock_mhz: stats.gpu_clock_mhz }
+}

@@ -1,0 +1,184 @@
+//! NVIDIA Jetson boards, over SSH.
+//!
+//! A model is uploaded, built into a TensorRT engine on the board (both are kept there for the next time), and run by
+//! `trtexec` on a board that has come to rest, while its power monitors are read. All time stamps are the board's own.
+//! See [`energy`](crate::energy) for what becomes of the readings.
+//!
+//! Whatever runs there is started by a small agent, which ends all of it, and puts power mode and clocks back, as soon
+//! as it is not spoken to any more: a connection that breaks leaves nothing behind.
+
+mod agent;
+mod engine;
+mod error;
+mod link;
+mod measure;
+mod meter;
+mod options;
+mod settle;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod trial;
+pub mod trtexec;
+
+use std::time::Duration;
+
+pub use options::{JetsonOptions, PowerSource, Precision};
+
+use crate::device::{Description, Device, DeviceError, Plan};
+use crate::measurement::Measurement;
+use crate::model::Model;
+use crate::warning::Warning;
+use error::BoardError;
+use link::Link;
+
+/// Kind of this device in experiment files and logs.
+const KIND: &str = "jetson";
+
+/// A Jetson board.
+pub struct Jetson {
+    options: JetsonOptions,
+    link: Option<Link>,
+}
+
+impl Jetson {
+    /// A device for the board; it is not connected to yet.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn new(options: JetsonOptions) -> Result<Self, DeviceError> {
+        let device = format!("{KIND} {}", options.ssh.host);
+        match options.problem() {
+            Some(problem) => Err(DeviceError::Settings { device, problem }),
+            None => Ok(Self { options, link: None }),
+        }
+    }
+
+    fn label(&self) -> String {
+        format!("{KIND} {}@{}:{}", self.options.ssh.user, self.options.ssh.host, self.options.ssh.port)
+    }
+
+    /// The connection, made if there is none.
+    fn link(&mut self) -> Result<&mut Link, BoardError> {
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open_patiently(&self.options)?,
+        };
+        Ok(self.link.insert(link))
+    }
+
+    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
+        let options = self.options.clone();
+        let link = self.link()?;
+        let result = measure::measure(link, &options, model, plan);
+        if let Err(error) = &result {
+            if error.to_string().contains(trial::BAD_ENGINE) {
+                engine::discard(&mut link.agent, &link.builder, model)?;
+            }
+            if !error.spares_connection() {
+                self.link = None;
+            }
+        }
+        result
+    }
+
+    fn error(&self, error: BoardError, model: Option<&Model>) -> DeviceError {
+        let (device, architecture) = (self.label(), model.map_or("nothing", |model| &model.architecture).to_owned());
+        let reason = error.to_string();
+        match error {
+            BoardError::Settings { problem } => DeviceError::Settings { device, problem },
+            BoardError::Refused { reason } => DeviceError::Refused { device, architecture, reason },
+            BoardError::Ssh(_) | BoardError::Busy { .. } => DeviceError::Unreachable { device, reason },
+            _ if model.is_none() => DeviceError::Unreachable { device, reason },
+            _ => DeviceError::Failed { device, architecture, reason },
+        }
+    }
+
+    fn ask(&mut self) -> Result<(Description, String), BoardError> {
+        let options = self.options.clone();
+        let link = self.link()?;
+        let hello = link.agent.hello();
+        let name = hello.model.clone().unwrap_or_else(|| "Jetson".to_owned());
+        let mut description =
+            Description::new(KIND, name).with("host", format!("{}:{}", options.ssh.host, options.ssh.port));
+        if let Some(release) = &hello.release {
+            description =
+                description.with("L4T", release.split(", GCID").next().unwrap_or_default().trim_start_matches("# "));
+        }
+        description = description
+            .with("TensorRT", &link.builder.version)
+            .with("precision", options.precision.as_str())
+            .with("power mode", link.power_mode.as_deref().unwrap_or("unknown"))
+            .with("clocks", if options.fix_clocks { "fixed" } else { "free" })
+            .with("power by", options.power.as_str());
+        let rails = link.look_at_rails(&options)?;
+        Ok((description, rails))
+    }
+}
+
+impl Device for Jetson {
+    fn describe(&mut self) -> Result<Description, DeviceError> {
+        self.ask().map(|(description, _)| description).map_err(|error| self.error(error, None))
+    }
+
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        let asked = self.ask().and_then(|(_, rails)| {
+            let link = self.link()?;
+            let free = link.agent.ask(serde_json::json!({"do": "free"}))?.bytes;
+            let hello = link.agent.hello();
+            Ok(vec![
+                ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
+                ("trtexec".to_owned(), format!("{}, TensorRT {}", link.builder.trtexec, link.builder.version)),
+                ("python3".to_owned(), hello.python.clone()),
+                ("power rails".to_owned(), rails),
+                ("power mode".to_owned(), link.power_mode.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ])
+        });
+        asked.map_err(|error| self.error(error, None))
+    }
+
+    fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+        let mut disturbed: Option<Measurement> = None;
+        let mut problems: Vec<String> = Vec::new();
+        for attempt in 1..=self.options.tries {
+            match self.attempt(model, plan) {
+                Ok(mut measurement) => {
+                    // Once is enough: what is always so is no disturbance.
+                    if measure::is_disturbed(&measurement) && disturbed.is_none() && attempt < self.options.tries {
+                        problems.push("something else seemed to use the board".to_owned());
+                        disturbed = Some(measurement);
+                        continue;
+                    }
+                    if !problems.is_empty() {
+                        measurement.warnings.push(Warning::Repeated { reasons: problems });
+                    }
+                    return Ok(measurement);
+                }
+                Err(error) if error.is_transient() && attempt < self.options.tries => {
+                    problems.push(error.to_string());
+                    std::thread::sleep(Duration::from_secs(1) * 2_u32.saturating_pow(attempt - 1));
+                }
+                // A measurement in doubt is better than none.
+                Err(error) => match disturbed {
+                    Some(mut measurement) => {
+                        problems.push(error.to_string());
+                        measurement.warnings.push(Warning::Repeated { reasons: problems });
+                        return Ok(measurement);
+                    }
+                    None => return Err(self.error(error, Some(model))),
+                },
+            }
+        }
+        // The last try always returns; there is at least one.
+        Err(DeviceError::Settings { device: self.label(), problem: "tries must be at least 1".to_owned() })
+    }
+
+    fn shares_machine(&self) -> bool {
+        false
+    }
+
+    fn measures_energy(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,156 @@
+//! How a board is reached and used.
+
+use std::time::Duration;
+
+use crate::ssh::SshOptions;
+
+/// Settings of a [`Jetson`](super::Jetson).
+#[derive(Debug, Clone)]
+pub struct JetsonOptions {
+    /// How it is reached.
+    pub ssh: SshOptions,
+    /// Folder on the board that everything lies in; a relative one lies in the user's home.
+    pub work_folder: String,
+    /// Precision of inference.
+    pub precision: Precision,
+    /// How power is read.
+    pub power: PowerSource,
+    /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
+    pub sudo: bool,
+    /// Power mode to set by `nvpmodel -m`, and to put back afterwards; the board's own where absent.
+    pub power_mode: Option<u32>,
+    /// Whether `jetson_clocks` fixes the clocks at their highest, put back afterwards.
+    pub fix_clocks: bool,
+    /// Whether trtexec waits for the GPU by spinning. Times get steadier, and the processor's power is counted in that
+    /// a program which sleeps instead would not draw.
+    pub spin_wait: bool,
+    /// Path of `trtexec` on the board; found in `PATH` or in TensorRT's folder where absent.
+    pub trtexec: Option<String>,
+    /// Root of sysfs on the board.
+    pub sysfs: String,
+    /// How long power is integrated at least. Longer where the mean power is not known well enough by then.
+    pub window: Duration,
+    /// When that ends in any case.
+    pub window_limit: Duration,
+    /// How long the idle board is watched before and after at least.
+    pub idle: Duration,
+    /// How long a board that has not come to rest is waited for.
+    pub settle_limit: Duration,
+    /// How long a board that does not answer, or that somebody else measures on, is waited for.
+    pub patience: Duration,
+    /// Most tries of one model.
+    pub tries: u32,
+}
+
+/// Precision that TensorRT may compute with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    Fp32,
+    /// 16-bit floating point where that is faster.
+    Fp16,
+    /// 8-bit integers where that is faster, else 16-bit floating point. Time and energy need no calibration.
+    Int8,
+}
+
+/// How a board's power is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerSource {
+    /// By `tegrastats`, which every Jetson has.
+    Tegrastats {
+        /// Time between two lines; 100 ms is fine.
+        interval: Duration,
+    },
+    /// From the power monitors' files, at a few milliseconds.
+    Ina3221 {
+        /// Mean time between two readings.
+        period: Duration,
+    },
+}
+
+impl JetsonOptions {
+    /// The settings for a board at an address, all others being the customary ones.
+    pub fn new(ssh: SshOptions) -> Self {
+        Self {
+            ssh,
+            work_folder: "controller-work".to_owned(),
+            precision: Precision::Fp16,
+            power: PowerSource::Tegrastats { interval: Duration::from_millis(100) },
+            sudo: false,
+            power_mode: None,
+            fix_clocks: false,
+            spin_wait: false,
+            trtexec: None,
+            sysfs: "/sys".to_owned(),
+            window: Duration::from_secs(10),
+            window_limit: Duration::from_secs(60),
+            idle: Duration::from_secs(3),
+            settle_limit: Duration::from_secs(30),
+            patience: Duration::from_secs(120),
+            tries: 3,
+        }
+    }
+
+    /// The first setting that makes no sense, and why.
+    pub(super) fn problem(&self) -> Option<String> {
+        let period = self.power.period();
+        let folder = &self.work_folder;
+        if folder.is_empty() || folder.chars().any(char::is_control) || folder.split('/').any(|part| part == "..") {
+            return Some(format!("work_folder = {folder:?} must be a folder's path without `..`"));
+        }
+        if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
+            return Some(format!("power is read every {period:?}: choose 1 ms to 5 s"));
+        }
+        if self.window.is_zero() || self.window > self.window_limit {
+            return Some("window_s must be above 0 and not above window_limit_s".to_owned());
+        }
+        (self.tries == 0).then(|| "tries must be at least 1".to_owned())
+    }
+}
+
+impl Precision {
+    /// As an experiment file names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// As trtexec is told.
+    pub(super) fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Fp32 => &[],
+            Self::Fp16 => &["--fp16"],
+            Self::Int8 => &["--int8", "--fp16"],
+        }
+    }
+}
+
+impl PowerSource {
+    /// Mean time between two readings.
+    pub fn period(self) -> Duration {
+        match self {
+            Self::Tegrastats { interval } => interval,
+            Self::Ina3221 { period } => period,
+        }
+    }
+
+    /// Half-width of the 95 % confidence interval, relative to the mean power, that is measured for as long as the window
+    /// may last, also where less is asked for: what the meter reaches in the customary window on most boards.
+    pub(super) fn precision(self) -> f64 {
+        match self {
+            Self::Tegrastats { .. } => 0.01,
+            Self::Ina3221 { .. } => 0.003,
+        }
+    }
+
+    /// What it is called where energy is said to come from.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tegrastats { .. } => "tegrastats",
+            Self::Ina3221 { .. } => "INA3221",
+        }
+    }
+}

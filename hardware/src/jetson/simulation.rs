@@ -1,0 +1,368 @@
+//! A simulated board, for tests alone: it stands in for one that is not at hand.
+//!
+//! It speaks the agent's protocol, and what it prints has the formats of trtexec and tegrastats, but time is simulated:
+//! a minute of it takes milliseconds. Its power is a formula, so that the true energy of an inference is known.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::Rng as _;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::{Value, json};
+
+use super::agent::Channel;
+use crate::ssh::SshError;
+
+/// How a simulated board behaves.
+#[derive(Debug, Clone)]
+pub(super) struct Physics {
+    pub idle_mw: f64,
+    /// Power added while inference runs, averaged over one inference.
+    pub load_mw: f64,
+    /// Share of each inference in which that power is drawn.
+    pub duty: f64,
+    pub latency_ms: f64,
+    /// Standard deviation of single inferences, relative.
+    pub jitter: f64,
+    /// Standard deviation of single readings, relative.
+    pub noise: f64,
+    /// Change of the idle power.
+    pub drift_mw_per_s: f64,
+    /// Power added by warmth in the end, and the time it takes.
+    pub leak_mw: f64,
+    pub warming_s: f64,
+    /// Time that one reading of a monitor is averaged over.
+    pub conversion_ms: f64,
+}
+
+/// What was true of one run of trtexec.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Truth {
+    /// Energy of an inference.
+    pub energy_mj: f64,
+    /// What HW-NAS-Bench would have found: fifty inferences, a reading every 0.1 s, nothing taken off.
+    pub energy_by_fifty_runs_mj: f64,
+}
+
+/// What a test sees of a board while it is measured.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub truths: Vec<Truth>,
+    /// Simulated time that has passed.
+    pub now_ns: u64,
+    pub programs: Vec<Vec<String>>,
+}
+
+pub(super) struct Simulation {
+    physics: Physics,
+    rng: TestRng,
+    observed: Arc<Mutex<Observed>>,
+    now_ns: u64,
+    /// Lines to say, by when.
+    agenda: BTreeMap<(u64, u64), Value>,
+    last: u64,
+    meter: Option<(u64, Duration)>,
+    /// When it reads next.
+    due_ns: u64,
+    turn: u64,
+    loads: Vec<Load>,
+    files: BTreeMap<String, String>,
+}
+
+/// When inferences ran, or will run, one after the other.
+struct Load {
+    /// When each began, and when the last ended, in s.
+    borders: Vec<f64>,
+}
+
+const NS: f64 = 1e9;
+
+impl Simulation {
+    pub fn new(physics: Physics, seed: u8) -> (Self, Arc<Mutex<Observed>>) {
+        let observed = Arc::new(Mutex::new(Observed::default()));
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        let mut this = Self {
+            physics,
+            rng,
+            observed: Arc::clone(&observed),
+            now_ns: 5_000_000_000,
+            agenda: BTreeMap::new(),
+            last: 0,
+            meter: None,
+            due_ns: 0,
+            turn: 0,
+            loads: Vec::new(),
+            files: BTreeMap::new(),
+        };
+        this.say(0, json!({"hello": 1, "folder": "/work", "python": "3.6.9", "machine": "simulated"}));
+        (this, observed)
+    }
+
+    fn say(&mut self, after_ns: u64, event: Value) {
+        self.last += 1;
+        self.agenda.insert((self.now_ns + after_ns, self.last), event);
+    }
+
+    fn uniform(&mut self) -> f64 {
+        (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// Energy from the beginning of time, in mJ.
+    fn energy(&self, at_ns: u64) -> f64 {
+        let (p, t) = (&self.physics, at_ns as f64 / NS);
+        let mut energy = p.idle_mw * t + 0.5 * p.drift_mw_per_s * t * t;
+        for Load { borders } in &self.loads {
+            let (from, to) = (borders[0], borders[borders.len() - 1]);
+            if t <= from {
+                continue;
+            }
+            // The inference that is running, and how much of it.
+            let index = borders.partition_point(|border| *border <= t) - 1;
+            let length = borders.get(index + 1).map_or(0.0, |end| end - borders[index]);
+            let part = t - borders[index];
+            energy += p.load_mw * (borders[index] - from + part.min(p.duty * length) / p.duty);
+            // The leak follows the temperature, which follows the load with a delay.
+            let run_s = t.min(to) - from;
+            let warmed = run_s - p.warming_s * -(-run_s / p.warming_s).exp_m1();
+            energy += p.leak_mw * warmed;
+            if t > to {
+                let (reached, after) = (-(-run_s / p.warming_s).exp_m1(), t - to);
+                energy += p.leak_mw * reached * p.warming_s * -(-after / p.warming_s).exp_m1();
+            }
+        }
+        energy
+    }
+
+    /// What a monitor reads.
+    fn reading(&mut self, at_ns: u64) -> f64 {
+        let conversion = (self.physics.conversion_ms * 1e6) as u64;
+        let mean = (self.energy(at_ns) - self.energy(at_ns - conversion)) / (conversion as f64 / NS);
+        (mean * (1.0 + self.physics.noise * self.normal())).round()
+    }
+
+    /// When the meter reads next: tegrastats sleeps, and is up to 2 ms late each time; the agent reads once in each
+    /// period, anywhere in it.
+    fn schedule_reading(&mut self, period: Duration) {
+        let uniform = self.uniform();
+        let period_ns = period.as_nanos() as u64;
+        if period >= Duration::from_millis(50) {
+            self.due_ns = self.now_ns + period_ns + (2e6 * uniform) as u64;
+        } else {
+            self.turn = (self.turn + 1).max(self.now_ns / period_ns);
+            let within = (self.turn as f64 * 0.618_033_988_749_894_9) % 1.0;
+            self.due_ns = self.turn * period_ns + (period_ns as f64 * within) as u64;
+        }
+    }
+
+    /// The next reading of the meter.
+    fn read_power(&mut self, id: u64, period: Duration) {
+        let power = self.reading(self.now_ns);
+        let event = if period >= Duration::from_millis(50) {
+            let line = format!(
+                "RAM 1004/7852MB (lfb 7x2MB) CPU [0%@350,4%@345,2%@499,1%@341,1%@349,0%@345] EMC_FREQ 17%@40 GR3D_FREQ \
+                 0%@1300 APE 150 PLL@34C GPU@32C thermal@33.2C VDD_SYS_GPU 153/153 VDD_IN {power}/{power} VDD_SYS_CPU \
+                 229/229"
+            );
+            json!({"id": id, "t": self.now_ns, "line": line})
+        } else {
+            json!({"id": id, "t": self.now_ns, "values": [power.to_string()]})
+        };
+        self.say(0, event);
+    }
+
+    fn run_engine(&mut self, id: u64, argv: &[String]) {
+        let number = |name: &str| {
+            let word = argv.iter().find_map(|word| word.strip_prefix(name));
+            word.and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
+        };
+        let (warm_up_s, duration_s) = (number("--warmUp=") / 1e3, number("--duration="));
+        let p = self.physics.clone();
+        let line = |text: String| json!({"id": id, "line": format!("[12/06/2022-15:00:20] [I] {text}")});
+        let mut events = vec![(0.4, line("Starting inference".to_owned()))];
+        let (warm, count) = ((warm_up_s * 1e3 / p.latency_ms).ceil(), (duration_s * 1e3 / p.latency_ms).ceil() as u64);
+        let mut borders = vec![self.now_ns as f64 / NS + 0.4];
+        for run in 0..count as usize + warm as usize {
+            borders.push(borders[run] + p.latency_ms / 1e3 * (1.0 + p.jitter * self.normal()).max(0.5));
+        }
+        let (from_s, to_s) = (borders[warm as usize], borders[borders.len() - 1]);
+        let (from, to) = ((from_s * NS) as u64, (to_s * NS) as u64);
+        let walltime_s = to_s - from_s;
+        let lengths: Vec<f64> = borders.windows(2).map(|pair| 1e3 * (pair[1] - pair[0])).collect();
+        self.loads.push(Load { borders });
+        let per_inference = |energy: f64| energy / count as f64;
+        let energy_mj = per_inference(self.energy(to) - self.energy(from));
+        let fifty: Vec<f64> = (0..)
+            .map(|i| from + 37_000_000 + i * 100_000_000)
+            .take_while(|at| *at < from + (50.0 * p.latency_ms * 1e6) as u64)
+            .map(|at| self.reading(at))
+            .collect();
+        let energy_by_fifty_runs_mj = fifty.iter().sum::<f64>() / fifty.len() as f64 * p.latency_ms / 1e3;
+        let mut times = "[\n".to_owned();
+        let mut mean = 0.0;
+        let mut start = 0.0;
+        for (run, length) in lengths.iter().enumerate() {
+            // The rest is spent between inferences.
+            let compute = length - 0.03;
+            mean += compute / lengths.len() as f64;
+            let _ = writeln!(
+                times,
+                "{} {{ \"startEnqMs\" : {start}, \"endEnqMs\" : {}, \"startInMs\" : {start}, \"endInMs\" : {}, \
+                 \"startComputeMs\" : {start}, \"endComputeMs\" : {}, \"startOutMs\" : {}, \"endOutMs\" : {}, \"inMs\" : \
+                 0.01, \"computeMs\" : {compute}, \"outMs\" : 0.01, \"latencyMs\" : {}, \"endToEndMs\" : {} }}",
+                if run == 0 { " " } else { "," },
+                start + 0.2,
+                start + 0.01,
+                start + compute,
+                start + compute,
+                start + compute + 0.01,
+                compute + 0.02,
+                compute + 0.03
+            );
+            start += length;
+        }
+        times.push_str("]\n");
+        self.files.insert("times.json".to_owned(), times);
+        // Statistics take trtexec a moment.
+        let end = (to - self.now_ns) as f64 / NS + 0.012;
+        for text in [
+            format!("Warmup completed {warm} queries over {} ms", warm_up_s * 1e3),
+            format!("Timing trace has {count} queries over {walltime_s} s"),
+            "=== Performance summary ===".to_owned(),
+            format!(
+                "GPU Compute Time: min = {mean} ms, max = {mean} ms, mean = {mean} ms, median = {mean} ms, percentile(99%) = {mean} ms"
+            ),
+            format!("Total Host Walltime: {walltime_s} s"),
+        ] {
+            events.push((end, line(text)));
+        }
+        events.push((end + 0.1, json!({"id": id, "line": "&&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec"})));
+        events.push((end + 0.3, json!({"id": id, "exit": 0})));
+        for (after_s, mut event) in events {
+            let after_ns = (after_s * NS) as u64;
+            event["t"] = json!(self.now_ns + after_ns);
+            self.say(after_ns, event);
+        }
+        let mut observed = self.observed.lock().unwrap();
+        observed.truths.push(Truth { energy_mj, energy_by_fifty_runs_mj });
+    }
+
+    fn start(&mut self, id: u64, argv: &[String]) {
+        self.observed.lock().unwrap().programs.push(argv.to_vec());
+        let print = |this: &mut Self, after_ns: u64, lines: &[&str], code: i32| {
+            for line in lines {
+                let t = this.now_ns + after_ns;
+                this.say(after_ns, json!({"id": id, "t": t, "line": line}));
+            }
+            this.say(after_ns + 1, json!({"id": id, "t": this.now_ns + after_ns, "exit": code}));
+        };
+        let has = |word: &str| argv.iter().any(|other| other.starts_with(word));
+        match argv.first().map(String::as_str) {
+            Some("/bin/tegrastats") => {
+                let interval = argv.last().and_then(|word| word.parse().ok()).unwrap();
+                self.meter = Some((id, Duration::from_millis(interval)));
+            }
+            Some("/bin/trtexec") if has("--help") => {
+                print(self, 1_000_000, &["&&&& RUNNING TensorRT.trtexec [TensorRT v8201] # trtexec --help"], 0);
+            }
+            Some("/bin/trtexec") if has("--loadEngine") => self.run_engine(id, argv),
+            Some("/bin/trtexec") => {
+                let saved = argv.iter().find_map(|word| word.strip_prefix("--saveEngine=")).unwrap();
+                self.files.insert(saved.to_owned(), String::new());
+                print(self, 2_000_000_000, &["&&&& PASSED TensorRT.trtexec [TensorRT v8201] # trtexec"], 0);
+            }
+            _ => print(self, 1_000_000, &["NV Power Mode: MAXN", "0"], 0),
+        }
+    }
+}
+
+impl Channel for Simulation {
+    fn send(&mut self, line: &str) -> Result<(), SshError> {
+        let order: Value = serde_json::from_str(line).unwrap();
+        let id = order["id"].as_u64().unwrap();
+        let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
+        let mut answer = json!({"id": id, "t": self.now_ns, "done": true});
+        match text("do").as_str() {
+            "lock" => answer["locked"] = json!(true),
+            "which" => answer["path"] = json!(format!("/bin/{}", text("name"))),
+            "exists" => answer["exists"] = json!(self.files.contains_key(&text("path"))),
+            // Whatever is uploaded has always been there.
+            "sha256" => answer["sha256"] = json!(text("path").trim_start_matches("models/").trim_end_matches(".onnx")),
+            "look" => {
+                let folder = "/sys/bus/i2c/drivers/ina3221x/0-0041/iio:device1";
+                answer["files"] =
+                    json!([[format!("{folder}/rail_name_0"), "VDD_IN"], [format!("{folder}/in_power0_input"), "1850"]]);
+            }
+            "rename" => {
+                let content = self.files.remove(&text("from")).unwrap();
+                self.files.insert(text("to"), content);
+            }
+            "remove" => drop(self.files.remove(&text("path"))),
+            "read" => {
+                let content = self.files[&text("path")].clone();
+                self.say(0, json!({"id": id, "t": self.now_ns, "chunk": content}));
+            }
+            "poll" => self.meter = Some((id, Duration::from_secs_f64(order["period_s"].as_f64().unwrap()))),
+            "stop" => self.meter = None,
+            "start" => {
+                let argv: Vec<String> = serde_json::from_value(order["argv"].clone()).unwrap();
+                self.start(id, &argv);
+            }
+            _ => {}
+        }
+        self.say(0, answer);
+        Ok(())
+    }
+
+    fn receive(&mut self, wait: Duration) -> Result<Option<String>, SshError> {
+        let until = self.now_ns + wait.as_nanos() as u64;
+        loop {
+            let event = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            let reading = self.meter.map(|_| self.due_ns.max(self.now_ns));
+            match (event, reading) {
+                (Some(at), _) if at <= self.now_ns => {
+                    let (_, event) = self.agenda.pop_first().unwrap();
+                    self.observed.lock().unwrap().now_ns = self.now_ns;
+                    return Ok(Some(event.to_string()));
+                }
+                (Some(at), reading) if reading.is_none_or(|reading| at < reading) && at <= until => self.now_ns = at,
+                (_, Some(at)) if at <= until || event.is_none() => {
+                    self.now_ns = at;
+                    let (id, period) = self.meter.unwrap();
+                    self.read_power(id, period);
+                    self.schedule_reading(period);
+                }
+                _ => {
+                    self.now_ns = until;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Random boards, the same ones every time.
+pub(super) fn boards(count: usize, latency_ms: f64) -> Vec<Physics> {
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]);
+    let mut between = |low: f64, high: f64| low + (high - low) * (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    (0..count)
+        .map(|_| Physics {
+            idle_mw: between(1500.0, 6000.0),
+            load_mw: between(1000.0, 9000.0),
+            // Inferences follow one another; between their kernels, capacitors keep power up.
+            duty: between(0.9, 1.0),
+            latency_ms: latency_ms * between(0.98, 1.02),
+            jitter: between(0.005, 0.03),
+            noise: between(0.002, 0.03),
+            drift_mw_per_s: between(-5.0, 5.0),
+            leak_mw: between(0.0, 300.0),
+            warming_s: between(10.0, 60.0),
+            conversion_ms: between(1.0, 10.0),
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! Measuring on simulated boards whose true energy is known.
+
+use std::time::Duration;
+
+use super::agent::Agent;
+use super::link::Link;
+use super::measure::measure;
+use super::simulation::{Physics, Simulation, boards};
+use super::{JetsonOptions, PowerSource};
+use crate::device::Plan;
+use crate::measurement::Measurement;
+use crate::model::Model;
+use crate::ssh::{Authentication, SshOptions};
+
+fn options(power: PowerSource) -> JetsonOptions {
+    let ssh = SshOptions {
+        host: "nowhere".to_owned(),
+        port: 22,
+        user: "nobody".to_owned(),
+        authentication: Authentication::Agent { socket: None },
+        known_hosts: "none".into(),
+        timeout: Duration::from_secs(1),
+    };
+    JetsonOptions { power, ..JetsonOptions::new(ssh) }
+}
+
+struct Result {
+    measurement: Measurement,
+    truth_mj: f64,
+    fifty_runs_mj: f64,
+    seconds: f64,
+}
+
+fn measured(physics: &Physics, power: PowerSource, seed: u8) -> Result {
+    let (simulation, observed) = Simulation::new(physics.clone(), seed);
+    let options = options(power);
+    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), &options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, "a model").unwrap();
+    let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+    // The first time builds the engine, which is not part of measuring.
+    measure(&mut link, &options, &model, &Plan::default()).unwrap();
+    let begun_ns = observed.lock().unwrap().now_ns;
+    let runs = observed.lock().unwrap().truths.len();
+    let measurement = measure(&mut link, &options, &model, &Plan::default()).unwrap();
+    let observed = observed.lock().unwrap();
+    let truths = &observed.truths[runs..];
+    let mean = |of: fn(&super::simulation::Truth) -> f64| truths.iter().map(of).sum::<f64>() / truths.len() as f64;
+    Result {
+        measurement,
+        truth_mj: mean(|truth| truth.energy_mj),
+        fifty_runs_mj: truths[0].energy_by_fifty_runs_mj,
+        seconds: (observed.now_ns - begun_ns) as f64 / 1e9,
+    }
+}
+
+/// The table of errors: `cargo test -p hardware --lib energy_is_right -- --nocapture`.
+#[test]
+fn energy_is_right_on_fifty_boards() {
+    let meters = [
+        (PowerSource::Tegrastats { interval: Duration::from_millis(100) }, 0.01),
+        (PowerSource::Ina3221 { period: Duration::from_millis(5) }, 0.003),
+    ];
+    println!(
+        "board  idle mW  load mW  noise %  drift mW/s | true mJ | 100 ms: error %   time s | 5 ms: error %   time s | fifty runs: error %"
+    );
+    let mut worst = [0.0_f64; 3];
+    for (board, physics) in boards(50, 5.0).iter().enumerate() {
+        print!(
+            "{board:5}  {:7.0}  {:7.0}  {:7.2}  {:10.1}",
+            physics.idle_mw,
+            physics.load_mw,
+            physics.noise * 100.0,
+            physics.drift_mw_per_s
+        );
+        for (index, (power, most)) in meters.iter().enumerate() {
+            let result = measured(physics, *power, board as u8);
+            let energy = result.measurement.energy.as_ref().unwrap();
+            let error = energy.per_inference_mj / result.truth_mj - 1.0;
+            worst[index] = worst[index].max(error.abs());
+            if index == 0 {
+                print!(" | {:7.3}", result.truth_mj);
+            }
+            print!(" | {:15.3}  {:7.1}", error * 100.0, result.seconds);
+            if index == 1 {
+                let error = result.fifty_runs_mj / result.truth_mj - 1.0;
+                worst[2] = worst[2].max(error.abs());
+                println!(" | {:19.2}", error * 100.0);
+            }
+            assert!(error.abs() <= *most, "board {board}: {error} with {power:?}\n{physics:?}\n{energy:?}");
+            assert!(energy.power_interval.unwrap() <= 0.02 && energy.power_samples.unwrap() >= 30, "{energy:?}");
+            // Idle power is what the board draws without load, warm as it is.
+            let idle = energy.idle_power_mw.unwrap();
+            let warm = physics.idle_mw + physics.leak_mw + 60.0 * physics.drift_mw_per_s.abs();
+            assert!((0.9 * physics.idle_mw..1.1 * warm).contains(&idle), "{idle} {physics:?}");
+        }
+    }
+    println!(
+        "largest error: {:.3} % at 100 ms, {:.3} % at 5 ms, {:.2} % by fifty runs",
+        worst[0] * 100.0,
+        worst[1] * 100.0,
+        worst[2] * 100.0
+    );
+}
+
+#[test]
+fn noisy_power_is_measured_for_longer() {
+    let calm = Physics { noise: 0.002, jitter: 0.0, ..boards(1, 5.0)[0].clone() };
+    let noisy = Physics { noise: 0.25, ..calm.clone() };
+    let power = PowerSource::Tegrastats { interval: Duration::from_millis(100) };
+    let (calm, noisy) = (measured(&calm, power, 1), measured(&noisy, power, 1));
+    assert!(noisy.seconds > calm.seconds + 10.0, "{} {}", noisy.seconds, calm.seconds);
+    let samples = |result: &Result| result.measurement.energy.as_ref().unwrap().power_samples.unwrap();
+    assert!(samples(&noisy) > 2 * samples(&calm));
+}
+
+#[test]
+fn latency_leaves_the_warm_up_out_and_tells_transfers_apart() {
+    let physics = Physics { jitter: 0.0, ..boards(1, 5.0)[0].clone() };
+    let measurement = measured(&physics, PowerSource::Ina3221 { period: Duration::from_millis(5) }, 3).measurement;
+    assert_eq!(measurement.latency.runs, Some((10_000.0 / physics.latency_ms).ceil() as u64));
+    let compute = measurement.latency_without_transfer.unwrap().mean_ms;
+    assert!((measurement.latency.mean_ms - compute - 0.02).abs() < 1e-9, "{compute}");
+    assert!(measurement.latency.p99_ms.is_some());
+}

@@ -1,0 +1,200 @@
+//! One run of trtexec while power is read.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::agent::{Agent, End, JobEvent};
+use super::error::BoardError;
+use super::meter::Meter;
+use super::trtexec::times::Runs;
+use super::trtexec::{self, Outcome, Problem, Report};
+use crate::energy::Window;
+
+/// File, in the work folder, that trtexec writes the times of all runs to.
+const TIMES: &str = "times.json";
+/// Largest such file that is read: some 300 bytes a run.
+const MOST_TIMES: u64 = 256 << 20;
+/// Most lines of trtexec's that are kept.
+const MOST_LINES: usize = 20_000;
+
+/// What a run of trtexec gave.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    pub report: Report,
+    /// Every timed run, where this version tells.
+    pub runs: Option<Runs>,
+    /// When inferences ran, warm-up left out.
+    pub window: Window,
+    /// Timed inferences.
+    pub inferences: u64,
+}
+
+/// What a program printed, and how it ended.
+pub(super) struct Printed {
+    pub end: End,
+    pub lines: Vec<(u64, String)>,
+}
+
+impl Printed {
+    /// All of it.
+    pub fn text(&self) -> String {
+        self.lines.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Its report, if it succeeded.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub fn report(&self, what: &str, limit: Duration) -> Result<Report, BoardError> {
+        let failed = |problem: String| BoardError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
+        let report = trtexec::parse(&self.text()).map_err(|error| failed(error.to_string()))?;
+        let last = || {
+            let line = self.lines.iter().rev().map(|(_, text)| text.trim()).find(|text| !text.is_empty());
+            line.unwrap_or("it printed nothing").chars().take(200).collect::<String>()
+        };
+        match (&report.problem, &self.end) {
+            (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
+            (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was", limit.as_secs()))),
+            (_, End::Signal(signal)) => Err(failed(format!(
+                "it was ended by signal {signal}{}",
+                if *signal == 9 { ", as by a board that is out of memory" } else { "" }
+            ))),
+            (Some(Problem::Unsupported(text)), _) => {
+                Err(BoardError::Refused { reason: format!("TensorRT does not take it: {text}") })
+            }
+            (Some(Problem::OutOfMemory(text)), _) => {
+                Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
+            }
+            (Some(Problem::BadEngine(text)), _) => Err(BoardError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
+            (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
+            (None, _) => Err(failed(last())),
+        }
+    }
+}
+
+/// How the text of an engine that was built for something else begins.
+pub(super) const BAD_ENGINE: &str = "the engine in the cache belongs to another TensorRT or board";
+
+/// Runs a program to its end while the meter, if there is one, goes on reading.
+///
+/// # Errors
+/// If it cannot be started, or the meter fails.
+pub(super) fn print(
+    agent: &mut Agent,
+    argv: &[String],
+    limit: Duration,
+    mut meter: Option<&mut Meter>,
+) -> Result<Printed, BoardError> {
+    let job = agent.start(argv, limit, false)?;
+    let deadline = Instant::now() + limit + Duration::from_secs(30);
+    let mut lines = Vec::new();
+    let end = loop {
+        if Instant::now() >= deadline {
+            return Err(BoardError::Silent { what: argv.join(" "), waited: limit });
+        }
+        match agent.next(Duration::from_millis(200))? {
+            Some((of, JobEvent::Ended { end })) if of == job => break end,
+            Some((of, JobEvent::Line { at_ns, text })) if of == job => {
+                if lines.len() < MOST_LINES {
+                    lines.push((at_ns, text));
+                }
+            }
+            Some((of, event)) => {
+                if let Some(meter) = meter.as_deref_mut()
+                    && let Err(error) = meter.take(of, &event)
+                {
+                    agent.stop(job)?;
+                    return Err(error);
+                }
+            }
+            None => {
+                if let Some(Err(error)) = meter.as_deref().map(Meter::check) {
+                    agent.stop(job)?;
+                    return Err(error);
+                }
+            }
+        }
+    };
+    Ok(Printed { end, lines })
+}
+
+/// Runs an engine for `duration`, after `warm_up`, while the meter reads.
+///
+/// # Errors
+/// If trtexec fails or does not say how long it ran.
+pub(super) fn run(
+    agent: &mut Agent,
+    meter: &mut Meter,
+    command: &[String],
+    warm_up: Duration,
+    duration: Duration,
+) -> Result<Trial, BoardError> {
+    /// For loading the engine, and for what a board under load does not get done in time.
+    const BESIDES: Duration = Duration::from_secs(90);
+    let mut argv = command.to_vec();
+    argv.extend([
+        format!("--warmUp={}", warm_up.as_millis()),
+        format!("--duration={}", duration.as_secs_f64().ceil()),
+        format!("--exportTimes={TIMES}"),
+    ]);
+    agent.ask(json!({"do": "remove", "path": TIMES}))?;
+    let limit = warm_up + duration + BESIDES;
+    let printed = print(agent, &argv, limit, Some(meter))?;
+    let report = printed.report("run the engine", limit)?;
+    let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), BESIDES);
+    agent.ask(json!({"do": "remove", "path": TIMES}))?;
+    let unreadable =
+        |problem: String| BoardError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
+    let runs = match times {
+        Ok(answer) => Some(trtexec::times::parse(&answer.content).map_err(|error| unreadable(error.to_string()))?),
+        // Older versions may not write it; their report has to do.
+        Err(BoardError::Agent { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let runs = runs.map(|runs| runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3));
+    let (window, walltime_s) = window(&printed.lines, &report, warm_up)?;
+    let mean_ms = report.host.as_ref().or(report.compute.as_ref()).map(|summary| summary.mean_ms);
+    let counted = runs.as_ref().map(|runs| runs.compute_ms.len() as u64).or(report.queries);
+    // Version 7 prints 0 queries; without the times, the mean tells how many they were.
+    let inferences = counted.or_else(|| mean_ms.map(|mean_ms| (walltime_s * 1e3 / mean_ms).round() as u64));
+    match inferences {
+        Some(inferences) if inferences > 0 => Ok(Trial { report, runs, window, inferences }),
+        _ => Err(unreadable("it does not say how many inferences ran".to_owned())),
+    }
+}
+
+/// When timed inferences ran, on the board's clock: they ended when trtexec began to report, and it says how long they
+/// took.
+fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result<(Window, f64), BoardError> {
+    let stamp = |texts: &[&str]| {
+        let found = lines.iter().find(|(_, line)| texts.iter().any(|text| line.contains(text)));
+        found.map(|(at_ns, _)| *at_ns)
+    };
+    let started = stamp(&["Starting inference"]);
+    let ended = stamp(&[
+        "Warmup completed",
+        "Timing trace has",
+        "=== Trace details",
+        "=== Performance summary",
+        "Host Latency",
+    ]);
+    let missing = |what: &str| BoardError::Failed {
+        problem: format!("trtexec does not say {what}: power cannot be assigned to inferences"),
+    };
+    let ended = ended.ok_or_else(|| missing("when inferences ended"))?;
+    let walltime_s = report.walltime_s.ok_or_else(|| missing("how long inferences ran"))?;
+    let from_ns = ended.saturating_sub((walltime_s * 1e9) as u64);
+    // Time spent on statistics before the report would shift the window; it cannot begin before the warm-up is over.
+    let earliest = started.map_or(0, |started| started + warm_up.as_nanos() as u64);
+    let window = Window { from_ns: from_ns.max(earliest), to_ns: ended };
+    if window.to_ns <= window.from_ns || window.seconds() < 0.5 * walltime_s {
+        let problem = format!(
+            "trtexec says that inferences ran for {walltime_s:.2} s, but only {:.2} s lie between its start and its \
+             report: the board's clock or trtexec's output cannot be trusted",
+            window.seconds()
+        );
+        return Err(BoardError::Failed { problem });
+    }
+    Ok((window, walltime_s))
+}

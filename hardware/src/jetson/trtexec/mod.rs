@@ -1,0 +1,341 @@
+//! What `trtexec`, the runner of TensorRT, prints and writes: versions 5 to 10.
+//!
+//! [`parse`] reads its output, [`times::parse`] the file of `--exportTimes`, which has every run and
+//! is the better source where there is one.
+
+mod summary;
+pub mod times;
+
+use thiserror::Error;
+
+pub use summary::Summary;
+
+/// Longest output that is read, in bytes. A verbose build of a large network prints some of them.
+const MAX_OUTPUT: usize = 256 * 1024 * 1024;
+/// What is looked at of a line, in bytes: verbose lines that list kernels are longer, and say
+/// nothing about times.
+const MAX_LINE: usize = 16 * 1024;
+/// What is kept of a message, in characters.
+const MAX_MESSAGE: usize = 500;
+
+/// What the output says. What it does not say is `None`; which of it a measurement needs is for its
+/// user to decide.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Version of TensorRT: `8.2.1`. Not printed by versions 5 to 7, most of the time.
+    pub version: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Times of the network alone, on the GPU.
+    pub compute: Option<Summary>,
+    /// Times with the transfer of the input and the output, without waiting for the run before it.
+    pub host: Option<Summary>,
+    /// Duration of all timed runs together, in seconds.
+    pub walltime_s: Option<f64>,
+    /// Number of timed runs, without those to warm up; times the batch where `--batch` is given.
+    /// Version 7 prints 0 for models with an explicit batch, which is missing.
+    pub queries: Option<u64>,
+    /// The cause of a failure, as far as the output tells it. Can be there when it passed: a build
+    /// that runs out of memory with one kernel goes on with others, and says so.
+    pub problem: Option<Problem>,
+}
+
+/// How a run of `trtexec` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// `&&&& PASSED`.
+    Passed,
+    /// `&&&& FAILED`.
+    Failed,
+    /// Neither was printed: it was killed, it crashed, or the output is cut.
+    Unfinished,
+}
+
+/// Why it failed, with the message that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// Not enough memory, while building or running.
+    OutOfMemory(String),
+    /// The network has an operator, or a form of one, that this version does not know, or no
+    /// kernel for it.
+    Unsupported(String),
+    /// The engine was built by another version, on another board, or is damaged.
+    BadEngine(String),
+    /// Another error: the first that was printed.
+    Other(String),
+}
+
+/// Why an output cannot be believed.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TrtexecError {
+    /// The output is longer than any.
+    #[error("{bytes} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A value is no number, or one that cannot be.
+    #[error("line {line}: {field} is {value:?}, which is not {expected}")]
+    Value {
+        /// Line of the output, from 1.
+        line: usize,
+        /// What the value is of.
+        field: String,
+        /// The value as it is printed.
+        value: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// Two statements exclude one another.
+    #[error("line {line}: {what}")]
+    Contradiction {
+        /// Line of the output, from 1, where it shows.
+        line: usize,
+        /// Which statements.
+        what: String,
+    },
+}
+
+/// Reads the output of one run, standard output and standard error together.
+///
+/// # Errors
+///
+/// When a time is no number, is negative or beyond 1e9, or when the output contradicts itself; a
+/// failed or unfinished run is no error, but a [`Report`]. The error names line and field.
+pub fn parse(output: &str) -> Result<Report, TrtexecError> {
+    if output.len() > MAX_OUTPUT {
+        return Err(TrtexecError::TooLong { bytes: output.len() });
+    }
+    let mut report = Report {
+        version: None,
+        outcome: Outcome::Unfinished,
+        compute: None,
+        host: None,
+        walltime_s: None,
+        queries: None,
+        problem: None,
+    };
+    let mut summaries = summary::Summaries::default();
+    let mut problems = Problems::default();
+    let lines = output.lines().count();
+    for (at, text) in output.lines().enumerate() {
+        // The last line may end within a number.
+        let line = Line { number: at + 1, whole: at + 1 < lines || output.ends_with('\n') };
+        let text = start_of(text.trim(), MAX_LINE);
+        if let Some(verdict) = text.strip_prefix("&&&& ") {
+            report.outcome = outcome(verdict, report.outcome, line)?;
+        }
+        let (is_error, message) = message(text);
+        if report.version.is_none() {
+            report.version = version(message);
+        }
+        if let Some(rest) = message.strip_prefix("Timing trace has ") {
+            report.queries = queries(rest, line)?;
+        } else if let Some(seconds) =
+            message.strip_prefix("Total Host Walltime: ").or_else(|| message.strip_prefix("walltime: "))
+        {
+            report.walltime_s = summary::value(line, "walltime", seconds, "s")?.or(report.walltime_s);
+        } else {
+            summaries.take(message, line)?;
+        }
+        problems.take(is_error, message);
+    }
+    (report.compute, report.host) = summaries.finish();
+    report.problem = problems.finish();
+    Ok(report)
+}
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    /// From 1.
+    number: usize,
+    /// Whether a line break follows it.
+    whole: bool,
+}
+
+fn outcome(verdict: &str, before: Outcome, line: Line) -> Result<Outcome, TrtexecError> {
+    let outcome = match verdict.split_whitespace().next() {
+        Some("PASSED") => Outcome::Passed,
+        Some("FAILED") => Outcome::Failed,
+        _ => return Ok(before),
+    };
+    if before != Outcome::Unfinished && before != outcome {
+        return Err(TrtexecError::Contradiction {
+            line: line.number,
+            what: "the same run both PASSED and FAILED; give the output of one run".to_owned(),
+        });
+    }
+    Ok(outcome)
+}
+
+fn queries(rest: &str, line: Line) -> Result<Option<u64>, TrtexecError> {
+    let Some((count, _)) = rest.split_once(" queries") else {
+        return Ok(None);
+    };
+    match count.parse() {
+        Ok(0) => Ok(None),
+        Ok(queries) => Ok(Some(queries)),
+        Err(_) => Err(TrtexecError::Value {
+            line: line.number,
+            field: "number of queries".to_owned(),
+            value: start_of(count, 40).to_owned(),
+            expected: "a whole number",
+        }),
+    }
+}
+
+/// `[TensorRT v8201]` and `TensorRT version: 8.2.1`; since version 10 two digits are for each part.
+fn version(message: &str) -> Option<String> {
+    let text = message.split_once("[TensorRT v").or_else(|| message.split_once("TensorRT version: "))?.1;
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let text = text[..end].trim_end_matches('.');
+    if text.contains('.') && text.len() <= 20 {
+        return Some(text.to_owned());
+    }
+    let number: u32 = text.parse().ok().filter(|number| (1000..1_000_000).contains(number))?;
+    let (major, rest) =
+        if number < 10_000 { (number / 1000, number % 1000) } else { (number / 10_000, number % 10_000) };
+    Some(format!("{major}.{}.{}", rest / 100, rest % 100))
+}
+
+/// Whether a line is an error, and what stands behind its date, level and source:
+/// `[06/12/2022-22:34:00] [E] [TRT] message`, `[TRT]  ERROR: message`, `ERROR: message`.
+fn message(line: &str) -> (bool, &str) {
+    let mut text = line;
+    let mut is_error = false;
+    while let Some((head, rest)) = text.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        let is_date = head.contains('/') && head.contains(':');
+        is_error |= matches!(head, "E" | "F");
+        if !(is_date || matches!(head, "E" | "F" | "W" | "I" | "V" | "TRT" | "TensorRT")) {
+            break;
+        }
+        text = rest.trim_start();
+    }
+    for level in ["ERROR", "INTERNAL_ERROR"] {
+        if let Some(rest) = text.strip_prefix(level).filter(|rest| rest.starts_with([':', ' '])) {
+            return (true, rest.trim_start_matches([':', ' ']));
+        }
+    }
+    (is_error, text)
+}
+
+/// Makes a problem of its message.
+type Kind = fn(String) -> Problem;
+
+/// Causes, by how much they say: what is found in the first list wins over the later ones, since
+/// those are its consequences. All in lower case, as found in reports on GitHub (NVIDIA/TensorRT
+/// #564, #840, #1736, #2177, #3017; onnx-tensorrt #465, #520; FastMOT #127).
+const CAUSES: [(Kind, &[&str]); 5] = [
+    (
+        Problem::BadEngine,
+        &[
+            "engine plan file is not compatible",
+            "engine plan file is generated on",
+            "generated for a different device",
+            "generated on an incompatible device",
+            "tag does not match",
+            "tag mismatch",
+            "serialization assertion",
+            "serialization error",
+        ],
+    ),
+    (
+        Problem::Unsupported,
+        &[
+            "unsupported_node",
+            "unsupported_graph",
+            "unsupported node",
+            "unsupported onnx",
+            "invalid_node",
+            "invalid_graph",
+            "invalid node",
+            "invalid graph",
+            "no importer registered",
+            "plugin not found",
+        ],
+    ),
+    (
+        Problem::OutOfMemory,
+        &[
+            "out of memory",
+            "outofmemory",
+            "cuda error in allocate",
+            "failed_allocation",
+            "bad_alloc",
+            "nvmapmemalloc",
+            "insufficient memory",
+        ],
+    ),
+    (Problem::BadEngine, &["engine deserialization failed", "deserialize the cuda engine failed"]),
+    (
+        Problem::Unsupported,
+        &["could not find any implementation", "while parsing node", "failed to parse onnx", "could not parse"],
+    ),
+];
+
+#[derive(Debug, Default)]
+struct Problems {
+    /// Index into [`CAUSES`], and the message.
+    cause: Option<(usize, String)>,
+    first: Option<String>,
+    /// The operator that the parser was at.
+    node: Option<String>,
+    /// Other lines can stand between an error and its reason.
+    after_error: bool,
+}
+
+impl Problems {
+    fn take(&mut self, is_error: bool, message: &str) {
+        // The parser's reason stands on a line of its own, `[8] Assertion failed: …`, with its code
+        // in place of date and level.
+        let code = message
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once("] "))
+            .filter(|(code, _)| self.after_error && code.len() == 1 && code.bytes().all(|byte| byte.is_ascii_digit()));
+        // What aborts the process is printed past the logger.
+        let aborted = ["Cuda failure", "NvMapMemAlloc", "what():", "terminate called", "While parsing node"]
+            .iter()
+            .any(|start| message.starts_with(start));
+        if !(is_error || aborted || code.is_some()) {
+            return;
+        }
+        self.after_error = true;
+        let lower = message.to_ascii_lowercase();
+        let cause = CAUSES
+            .iter()
+            .position(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)))
+            .or(code.filter(|(code, _)| matches!(*code, "5" | "6" | "7" | "8")).map(|_| 1));
+        let reason = code.map_or(message, |(_, reason)| reason);
+        if let Some(at) = message.find("While parsing node") {
+            let node = message[at + "While parsing ".len()..].trim_end_matches(':');
+            self.node = Some(start_of(node, MAX_MESSAGE).to_owned());
+        }
+        if let Some(cause) = cause.filter(|cause| self.cause.as_ref().is_none_or(|(known, _)| cause < known)) {
+            let reason = match &self.node {
+                Some(node) if cause == 1 => format!("{node}: {reason}"),
+                _ => reason.to_owned(),
+            };
+            self.cause = Some((cause, start_of(&reason, MAX_MESSAGE).to_owned()));
+        }
+        if self.first.is_none() && !reason.is_empty() {
+            self.first = Some(start_of(reason, MAX_MESSAGE).to_owned());
+        }
+    }
+
+    fn finish(self) -> Option<Problem> {
+        match self.cause {
+            Some((cause, reason)) => Some((CAUSES[cause].0)(reason)),
+            None => self.first.map(Problem::Other),
+        }
+    }
+}
+
+/// A text's first bytes, up to the end of a character.
+fn start_of(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests;

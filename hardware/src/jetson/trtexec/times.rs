@@ -1,0 +1,154 @@
+//! The file of `trtexec --exportTimes`: every run.
+
+use std::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use thiserror::Error;
+
+/// Most runs that are read: a day at 17 µs each.
+const MAX_RUNS: usize = 5_000_000;
+/// No time is beyond that, in ms.
+const LARGEST_MS: f64 = 1e12;
+
+/// Times of all runs, in the order they were written.
+///
+/// Starts and ends count from when `trtexec` began to warm up, by the GPU's clock. They are
+/// written with six digits, so that after 10 s they are known to 0.1 ms only; durations have all
+/// digits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runs {
+    /// Duration of each run on the GPU, in ms, without transfers.
+    pub compute_ms: Vec<f64>,
+    /// Duration with the transfer of input and output, in ms. `None` where an entry lacks it.
+    pub latency_ms: Option<Vec<f64>>,
+    /// When each run began, in ms: the transfer of its input, or the computation where that is not
+    /// told.
+    pub starts_ms: Vec<f64>,
+    /// When each run ended, in ms: the transfer of its output, or the computation where that is
+    /// not told.
+    pub end_ms: Vec<f64>,
+}
+
+/// Why a file of times is not read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TimesError {
+    /// It is not JSON, not a list of runs, or has a time that cannot be. The message tells line and
+    /// column.
+    #[error("not the times that trtexec exports: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The list is empty.
+    #[error("the times that trtexec exported have no run")]
+    NoRuns,
+}
+
+/// Reads the text of the file. Keys that are not needed are passed over.
+///
+/// # Errors
+///
+/// When it is not such a file, is cut, has no run or more than 5,000,000, or when a run has a time
+/// that is not finite, did not take longer than 0 ms, or ended before it began.
+pub fn parse(json: &str) -> Result<Runs, TimesError> {
+    let runs: Runs = serde_json::from_str(json)?;
+    if runs.compute_ms.is_empty() { Err(TimesError::NoRuns) } else { Ok(runs) }
+}
+
+impl Runs {
+    /// The timed runs alone: up to version 8.5 or so those to warm up are in the file, too.
+    ///
+    /// Where the number of timed runs is known, from [`Report::queries`](super::Report::queries),
+    /// the last ones remain. (That number must not count a batch: no `--batch`.) Where not, the
+    /// runs from the first that began `warm_up_ms` after the beginning remain, which is what
+    /// `trtexec` itself takes its statistics from (`printPerformanceReport` in
+    /// `samples/common/sampleReporting.cpp` of NVIDIA/TensorRT); nothing may remain. Newer versions
+    /// leave the warm-up out and count time as before, so that nothing is dropped either way.
+    #[must_use]
+    pub fn without_warm_up(mut self, queries: Option<u64>, warm_up_ms: f64) -> Self {
+        let runs = self.compute_ms.len();
+        let dropped = match queries {
+            Some(queries) => runs.saturating_sub(usize::try_from(queries).unwrap_or(usize::MAX)),
+            None => self.starts_ms.iter().take_while(|&&start| start < warm_up_ms).count(),
+        };
+        for times in [&mut self.compute_ms, &mut self.starts_ms, &mut self.end_ms] {
+            times.drain(..dropped);
+        }
+        if let Some(latency_ms) = &mut self.latency_ms {
+            latency_ms.drain(..dropped);
+        }
+        self
+    }
+}
+
+/// Version 8.4 renamed `in` and `out` to `h2d` and `d2h`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    #[serde(alias = "startH2dMs")]
+    start_in_ms: Option<f64>,
+    #[serde(alias = "endD2hMs")]
+    end_out_ms: Option<f64>,
+    start_compute_ms: Option<f64>,
+    end_compute_ms: Option<f64>,
+    compute_ms: f64,
+    latency_ms: Option<f64>,
+}
+
+// Read entry by entry, so that a long file is not held as a tree, and by hand, so that a value that
+// cannot be is told with its place.
+impl<'de> Deserialize<'de> for Runs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Runs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of runs")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Runs, A::Error> {
+                let (compute_ms, starts_ms, end_ms) = (Vec::new(), Vec::new(), Vec::new());
+                let mut runs = Runs { compute_ms, latency_ms: Some(Vec::new()), starts_ms, end_ms };
+                while let Some(entry) = entries.next_element()? {
+                    runs.push(entry).map_err(de::Error::custom)?;
+                }
+                Ok(runs)
+            }
+        }
+
+        deserializer.deserialize_seq(Entries)
+    }
+}
+
+impl Runs {
+    fn push(&mut self, entry: Entry) -> Result<(), String> {
+        let run = self.compute_ms.len() + 1;
+        if run > MAX_RUNS {
+            return Err(format!("more than {MAX_RUNS} runs"));
+        }
+        let start_ms = entry.start_in_ms.or(entry.start_compute_ms).ok_or("no startComputeMs")?;
+        let end_ms = entry.end_out_ms.or(entry.end_compute_ms).ok_or("no endComputeMs")?;
+        for (name, ms) in [("start", start_ms), ("end", end_ms)] {
+            if !ms.is_finite() || ms.abs() > LARGEST_MS {
+                return Err(format!("run {run}: its {name} is at {ms} ms, which cannot be"));
+            }
+        }
+        if end_ms < start_ms {
+            return Err(format!("run {run} ended at {end_ms} ms, before it began at {start_ms} ms"));
+        }
+        for (name, ms) in [("computeMs", Some(entry.compute_ms)), ("latencyMs", entry.latency_ms)] {
+            if ms.is_some_and(|ms| !(ms > 0.0 && ms <= LARGEST_MS)) {
+                return Err(format!("run {run}: {name} is {}, which no run can take", ms.unwrap_or_default()));
+            }
+        }
+        self.compute_ms.push(entry.compute_ms);
+        self.starts_ms.push(start_ms);
+        self.end_ms.push(end_ms);
+        match (&mut self.latency_ms, entry.latency_ms) {
+            (Some(latencies_ms), Some(ms)) => latencies_ms.push(ms),
+            _ => self.latency_ms = None,
+        }
+        Ok(())
+    }
+}

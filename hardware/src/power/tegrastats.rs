@@ -1,0 +1,399 @@
+//! Lines of `tegrastats`, NVIDIA's monitor on Jetson boards.
+//!
+//! Rails, temperatures and clocks differ by board, by release, and by whether it ran as root.
+//! Nothing is taken for granted but that a line begins with `RAM`, perhaps behind a date and time,
+//! and that names and values take turns. Formats were collected from TX1 to AGX Thor, JetPack 3 to 7.
+//!
+//! A line can be cut where it is read from a pipe. Most cuts show, but one right behind a field, or
+//! inside a number that something follows elsewhere (`@140` cut to `@14`), cannot: give
+//! [`parse`] only lines that ended in a line break.
+
+use std::iter::Peekable;
+
+use thiserror::Error;
+
+/// Longest line that is read, in bytes. Real ones have less than a thousand.
+const MAX_LINE: usize = 16 * 1024;
+/// Longest name of a field, in bytes.
+const MAX_NAME: usize = 64;
+/// No rail of a Jetson comes near 1 kW.
+const MAX_POWER_MW: f64 = 1e6;
+const MAX_CLOCK_MHZ: f64 = 1e5;
+const MAX_CELSIUS: f64 = 300.0;
+/// Read where the sensor's part is switched off.
+const SENSOR_OFF_CELSIUS: f64 = -256.0;
+const MEMORY: &str = "an amount of memory: `used/totalMB`";
+
+/// What one line says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// Power of each rail that is connected, as the line orders them. Empty where the board prints
+    /// none, which is what a TX2 does without root.
+    pub rails: Vec<RailPower>,
+    /// Temperatures of the sensors that are on.
+    pub temperatures: Vec<Temperature>,
+    /// Load of the GPU, in percent.
+    pub gpu_load_percent: Option<f64>,
+    /// Clock of the GPU, in MHz; the mean over its clusters where each has its own. Missing without
+    /// root on most releases.
+    pub gpu_clock_mhz: Option<f64>,
+    /// Clocks of the CPU cores that are on, in MHz; empty where they are not told.
+    pub cpu_clocks_mhz: Vec<f64>,
+    /// Clock of the memory controller, in MHz. Missing without root.
+    pub memory_clock_mhz: Option<f64>,
+}
+
+/// Power of one rail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RailPower {
+    /// The rail's name on this board.
+    pub name: String,
+    /// Power at the moment of the line, in mW; not the average over the run of `tegrastats` that is
+    /// printed beside it. Can be slightly negative.
+    pub power_mw: f64,
+}
+
+/// Temperature of one sensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Temperature {
+    /// The sensor's name on this board.
+    pub sensor: String,
+    /// Its temperature, in °C.
+    pub celsius: f64,
+}
+
+/// Why a line is not read.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum TegrastatsError {
+    /// No line is that long.
+    #[error("a line of {bytes} bytes is not one of tegrastats (at most {MAX_LINE} are read)")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It does not begin with the memory in use.
+    #[error("not a line of tegrastats: {start:?} is not `RAM used/totalMB`, which each line begins with")]
+    NotTegrastats {
+        /// What it begins with.
+        start: String,
+    },
+    /// It ends within a field.
+    #[error("the line is cut off in {field}")]
+    Cut {
+        /// The last field, or its value.
+        field: String,
+    },
+    /// A value has a form, or a unit, that this field cannot have.
+    #[error("{field} is {value:?}, which is not {expected}")]
+    Value {
+        /// The field's name.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// A number is beyond what any board can have.
+    #[error("{field} is {value}, beyond what can be ({bound})")]
+    Absurd {
+        /// The field's name.
+        field: String,
+        /// The number.
+        value: f64,
+        /// The bound, with its unit.
+        bound: &'static str,
+    },
+    /// A field is there twice: two lines ran into one another.
+    #[error("{field} is there twice; two lines ran into one another")]
+    Repeated {
+        /// The field's name.
+        field: String,
+    },
+}
+
+/// Reads one line.
+///
+/// What looks like power, `NAME number/number` without a unit of memory, is a rail of that name:
+/// new boards bring new rails. Rails called `NC` are not connected and left out, as are sensors
+/// that are off.
+///
+/// # Errors
+///
+/// When it is no line of `tegrastats`, is visibly cut, or has a value that no board can have. The
+/// error names the field.
+pub fn parse(line: &str) -> Result<Stats, TegrastatsError> {
+    if line.len() > MAX_LINE {
+        return Err(TegrastatsError::TooLong { bytes: line.len() });
+    }
+    let mut fields = Fields { tokens: tokens(line)?.into_iter().peekable() };
+    let mut stats = Stats::default();
+    fields.skip_date_and_memory()?;
+    while let Some(name) = fields.tokens.next() {
+        if name.starts_with('(') {
+            // It belongs to the memory before it: `(lfb 4x4MB)`.
+        } else if let Some((sensor, value)) = name.split_once('@') {
+            fields.temperature(sensor, value, &mut stats)?;
+        } else {
+            fields.named(name, &mut stats)?;
+        }
+    }
+    Ok(stats)
+}
+
+/// Words of a line, where what stands in brackets is one word.
+fn tokens(line: &str) -> Result<Vec<&str>, TegrastatsError> {
+    let mut tokens = Vec::new();
+    let mut start = None;
+    let mut closing = None;
+    for (at, character) in line.char_indices() {
+        match (character, closing) {
+            ('[', None) => closing = Some(']'),
+            ('(', None) => closing = Some(')'),
+            (_, Some(bracket)) if character == bracket => closing = None,
+            _ => {}
+        }
+        if character.is_whitespace() && closing.is_none() {
+            tokens.extend(start.take().map(|from| &line[from..at]));
+        } else {
+            start = start.or(Some(at));
+        }
+    }
+    let last = start.map(|from| &line[from..]);
+    if closing.is_some() {
+        // A round bracket stands behind a name and a value, a square one behind a name.
+        let words = 1 + usize::from(closing == Some(')'));
+        let before = &tokens[tokens.len().saturating_sub(words)..];
+        let field = format!("{} {}", before.join(" "), last.unwrap_or_default());
+        return Err(TegrastatsError::Cut { field: clip(field.trim()) });
+    }
+    tokens.extend(last);
+    Ok(tokens)
+}
+
+struct Fields<'a, I: Iterator<Item = &'a str>> {
+    tokens: Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
+    fn skip_date_and_memory(&mut self) -> Result<(), TegrastatsError> {
+        let is_date = |token: &&str| {
+            token.starts_with(|c: char| c.is_ascii_digit())
+                && token.chars().all(|c| c.is_ascii_digit() || "-:/.".contains(c))
+        };
+        while self.tokens.next_if(is_date).is_some() {}
+        let name = self.tokens.next().unwrap_or_default();
+        if name != "RAM" {
+            return Err(TegrastatsError::NotTegrastats { start: clip(name) });
+        }
+        let value = self.value(name)?;
+        if is_memory(value) { Ok(()) } else { Err(self.bad(name, value, MEMORY)) }
+    }
+
+    fn temperature(&mut self, sensor: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+        const EXPECTED: &str = "a temperature: `39.5C`";
+        if !is_name(sensor) {
+            return Err(self.bad("a temperature", sensor, "the name of a sensor"));
+        }
+        // Since JetPack 7 a second number follows, over the whole run.
+        let celsius: Option<Vec<f64>> = value.split('/').map(|part| part.strip_suffix('C').and_then(number)).collect();
+        let Some(current) = celsius.filter(|numbers| numbers.len() <= 3).and_then(|numbers| numbers.first().copied())
+        else {
+            return Err(self.bad(sensor, value, EXPECTED));
+        };
+        if current.abs() > MAX_CELSIUS {
+            return Err(TegrastatsError::Absurd { field: clip(sensor), value: current, bound: "300 °C" });
+        }
+        if current != SENSOR_OFF_CELSIUS {
+            stats.temperatures.push(Temperature { sensor: sensor.to_owned(), celsius: current });
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, name: &'a str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+        if !is_name(name) {
+            return Err(self.bad("a field", name, "a name"));
+        }
+        if name == "RAM" {
+            return Err(TegrastatsError::Repeated { field: clip(name) });
+        }
+        // The one field with two values, `MTS fg 0% bg 0%`: what follows the name is a field again.
+        if name == "MTS" && self.tokens.peek() == Some(&"fg") {
+            return Ok(());
+        }
+        let value = self.value(name)?;
+        if value.starts_with('[') {
+            return self.cores(name, value, stats);
+        }
+        if value.contains(['%', '@']) {
+            return self.load(name, value, stats);
+        }
+        if value.contains('/') {
+            if is_memory(value) {
+                return Ok(());
+            }
+            return self.rail(name, value, stats);
+        }
+        if value == "off" && !looks_like_rail(name) && name != "GR3D" {
+            return Ok(());
+        }
+        // Half of a rail (`VDD_IN 19`) looks like a lone number, which only engines have.
+        if number(value).is_some() && (has_lone_number(name) || self.tokens.peek().is_some() && !looks_like_rail(name))
+        {
+            return Ok(());
+        }
+        Err(self.bad(name, value, "a value of that field"))
+    }
+
+    /// `[4%@1420,off,...]`; very old releases print one clock behind the bracket.
+    fn cores(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+        const EXPECTED: &str = "loads and clocks of the cores: `[4%@1420,off]`";
+        let Some((cores, common)) = value.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+            return Err(self.bad(name, value, EXPECTED));
+        };
+        let common_mhz = match common.strip_prefix('@').map(number) {
+            Some(Some(mhz)) => Some(mhz),
+            None if common.is_empty() => None,
+            _ => return Err(self.bad(name, value, EXPECTED)),
+        };
+        for core in cores.split(',').map(str::trim).filter(|&core| core != "off") {
+            let Some((_, clocks_mhz)) = load_and_clocks(core) else {
+                return Err(self.bad(name, value, EXPECTED));
+            };
+            for mhz in clocks_mhz.into_iter().chain(common_mhz) {
+                stats.cpu_clocks_mhz.push(plausible_clock(name, mhz)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+        let Some((load, clocks_mhz)) = load_and_clocks(value) else {
+            return Err(self.bad(name, value, "a load or a clock: `5%@1275`"));
+        };
+        let clock_mhz = if clocks_mhz.is_empty() {
+            None
+        } else {
+            Some(plausible_clock(name, clocks_mhz.iter().sum::<f64>() / clocks_mhz.len() as f64)?)
+        };
+        match name {
+            "GR3D_FREQ" | "GR3D" => {
+                if let Some(load) = load.filter(|load| !(0.0..=100.0).contains(load)) {
+                    return Err(TegrastatsError::Absurd { field: clip(name), value: load, bound: "0 to 100 %" });
+                }
+                stats.gpu_load_percent = load;
+                stats.gpu_clock_mhz = clock_mhz;
+            }
+            "EMC_FREQ" | "EMC" => stats.memory_clock_mhz = clock_mhz,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn rail(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+        const EXPECTED: &str = "power in mW: `current/average`, or `current/average/highest`";
+        // Cut before their unit these would pass for rails.
+        if name == "SWAP" || name == "IRAM" {
+            return Err(self.bad(name, value, MEMORY));
+        }
+        let parts: Vec<&str> = value.split('/').collect();
+        let with_unit = parts.iter().filter(|part| part.ends_with("mW")).count();
+        let powers_mw: Option<Vec<f64>> =
+            parts.iter().map(|part| number(part.strip_suffix("mW").unwrap_or(part))).collect();
+        let Some(powers_mw) =
+            powers_mw.filter(|powers| (2..=3).contains(&powers.len()) && (with_unit == 0 || with_unit == powers.len()))
+        else {
+            return Err(self.bad(name, value, EXPECTED));
+        };
+        if let Some(&absurd) = powers_mw.iter().find(|power| power.abs() > MAX_POWER_MW) {
+            return Err(TegrastatsError::Absurd { field: clip(name), value: absurd, bound: "1 000 000 mW" });
+        }
+        if name == "NC" {
+            return Ok(());
+        }
+        if stats.rails.iter().any(|rail| rail.name == name) {
+            return Err(TegrastatsError::Repeated { field: clip(name) });
+        }
+        stats.rails.push(RailPower { name: name.to_owned(), power_mw: powers_mw[0] });
+        Ok(())
+    }
+
+    fn value(&mut self, name: &str) -> Result<&'a str, TegrastatsError> {
+        self.tokens.next().ok_or_else(|| TegrastatsError::Cut { field: clip(name) })
+    }
+
+    /// What is wrong at the end of a line is so because the line was cut.
+    fn bad(&mut self, field: &str, value: &str, expected: &'static str) -> TegrastatsError {
+        if self.tokens.peek().is_some() {
+            TegrastatsError::Value { field: clip(field), value: clip(value), expected }
+        } else {
+            TegrastatsError::Cut { field: clip(&format!("{field} {value}")) }
+        }
+    }
+}
+
+/// `5%`, `5%@1275`, `5%@[407,407]`, `@314`, `@[314,314]`.
+fn load_and_clocks(value: &str) -> Option<(Option<f64>, Vec<f64>)> {
+    let (load, clocks) = match value.split_once('@') {
+        Some((load, clocks)) => (load, Some(clocks)),
+        None => (value, None),
+    };
+    let load = if load.is_empty() { None } else { Some(number(load.strip_suffix('%')?)?) };
+    let clocks = match clocks {
+        None => Vec::new(),
+        Some(clocks) => {
+            let list = clocks.strip_prefix('[').map_or(Some(clocks), |rest| rest.strip_suffix(']'))?;
+            list.split(',').map(|clock| number(clock.trim())).collect::<Option<_>>()?
+        }
+    };
+    Some((load, clocks))
+}
+
+fn plausible_clock(field: &str, mhz: f64) -> Result<f64, TegrastatsError> {
+    let plausible = (0.0..=MAX_CLOCK_MHZ).contains(&mhz).then_some(mhz);
+    plausible.ok_or_else(|| TegrastatsError::Absurd { field: clip(field), value: mhz, bound: "0 to 100 000 MHz" })
+}
+
+/// `278/8192MB`, perhaps with a bracket right behind it.
+fn is_memory(value: &str) -> bool {
+    let amount = value.split('(').next().unwrap_or_default();
+    let Some((used, total)) = amount.split_once('/') else { return false };
+    let digits = total.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &total[digits.len()..];
+    number(used).is_some() && number(digits).is_some() && matches!(unit, "B" | "kB" | "KB" | "MB" | "GB" | "TB")
+}
+
+/// Engines and the audio processor have a clock and nothing else on some releases.
+fn has_lone_number(name: &str) -> bool {
+    const ENGINES: [&str; 10] = ["APE", "VIC", "MSENC", "NVENC", "NVDEC", "NVJPG", "OFA", "SE", "NVDLA", "PVA"];
+    let loaded = matches!(name, "GR3D_FREQ" | "EMC_FREQ");
+    let engine = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    !loaded && (ENGINES.contains(&engine) || name.ends_with("_FREQ"))
+}
+
+fn looks_like_rail(name: &str) -> bool {
+    let bare = matches!(name, "GPU" | "CPU" | "SOC" | "CV" | "VDDRQ" | "SYS5V");
+    bare || ["VDD", "VIN", "POM_"].iter().any(|start| name.starts_with(start))
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+".contains(c))
+}
+
+/// A plain decimal number. Rust would also read `inf`, `nan` and `1e9`.
+fn number(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let starts = digits.len() <= 20 && digits.starts_with(|c: char| c.is_ascii_digit());
+    let plain = starts && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Enough of a text for a message.
+fn clip(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests;

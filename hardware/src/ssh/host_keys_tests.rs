@@ -1,0 +1,147 @@
+use super::*;
+
+/// A made-up key of the right form: the bytes 0 to 31.
+const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+fn key_bytes() -> Vec<u8> {
+    let mut key = vec![0, 0, 0, 11];
+    key.extend_from_slice(b"ssh-ed25519");
+    key.extend_from_slice(&[0, 0, 0, 32]);
+    key.extend(0..32);
+    key
+}
+
+fn address(host: &str, port: u16) -> Address {
+    Address { host: host.to_owned(), port }
+}
+
+fn known(content: &str, host: &str, port: u16) -> KnownKeys {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known_hosts");
+    std::fs::write(&file, content).unwrap();
+    KnownKeys::read(&file, &address(host, port)).unwrap()
+}
+
+#[test]
+fn base64_is_that_of_the_standard() {
+    // RFC 4648, section 10.
+    let cases =
+        [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+    for (text, encoded) in cases {
+        assert_eq!(base64(text.as_bytes()), encoded);
+    }
+    assert_eq!(base64(&key_bytes()), KEY);
+}
+
+#[test]
+fn a_key_is_accepted_only_under_its_own_name() {
+    let line = |hosts: &str| format!("{hosts} ssh-ed25519 {KEY} a comment\n");
+    let accepted = [
+        ("board", "board", 22),
+        ("other,board", "board", 22),
+        ("Board", "bOARD", 22),
+        ("[board]:2222", "board", 2222),
+        ("*.lab", "board.lab", 22),
+        ("b?ard", "board", 22),
+        ("[*]:2222", "board", 2222),
+        ("::1", "::1", 22),
+    ];
+    for (hosts, host, port) in accepted {
+        assert!(known(&line(hosts), host, port).verify(&key_bytes()).is_ok(), "{hosts} {host} {port}");
+    }
+    let unknown = [
+        ("board", "board", 2222),
+        ("[board]:2222", "board", 22),
+        ("[board]:2222", "board", 2223),
+        ("board", "boards", 22),
+        ("*,!board", "board", 22),
+        ("!other", "board", 22),
+        ("*.lab", "lab", 22),
+        ("#board", "board", 22),
+        ("@cert-authority board", "board", 22),
+        ("@strange board", "board", 22),
+        ("|1|bad|bad", "board", 22),
+        ("|2|c2FsdA==|aGFzaA==", "board", 22),
+    ];
+    for (hosts, host, port) in unknown {
+        let error = known(&line(hosts), host, port).verify(&key_bytes()).unwrap_err();
+        assert!(matches!(error, SshError::UnknownHost { .. }), "{hosts} {host} {port}: {error}");
+    }
+}
+
+#[test]
+fn a_hashed_name_is_found() {
+    // HMAC-SHA1 of the name with the salt as the key, as `ssh-keygen -H` does it; computed by Python's hmac.
+    let line = format!("|1|AAECAwQFBgcICQoLDA0ODxAREhM=|{HASH} ssh-ed25519 {KEY}\n");
+    assert!(known(&line, "Board", 2222).verify(&key_bytes()).is_ok());
+    for (host, port) in [("board", 22), ("boar", 2222), ("board", 222)] {
+        let error = known(&line, host, port).verify(&key_bytes()).unwrap_err();
+        assert!(matches!(error, SshError::UnknownHost { .. }), "{host} {port}: {error}");
+    }
+}
+
+/// That of `[board]:2222`.
+const HASH: &str = "KxYFjSKhIyx/FwEBGtN8I578njA=";
+
+#[test]
+fn another_key_is_a_change_and_names_the_line() {
+    let content = format!("# comment\n\nboard ssh-ed25519 {KEY}\n");
+    let mut other = key_bytes();
+    *other.last_mut().unwrap() = 99;
+    let error = known(&content, "board", 22).verify(&other).unwrap_err();
+    assert!(matches!(error, SshError::ChangedHostKey { line: 3, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("ssh-keygen -R 'board' -f") && text.contains("ssh-keyscan -t ed25519 -p 22 board"), "{text}");
+}
+
+#[test]
+fn a_revoked_key_is_refused_even_if_another_line_accepts_it() {
+    let content = format!("board ssh-ed25519 {KEY}\n@revoked * ssh-ed25519 {KEY}\n");
+    let error = known(&content, "board", 22).verify(&key_bytes()).unwrap_err();
+    assert!(matches!(error, SshError::RevokedHostKey { line: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_missing_file_knows_nobody_and_the_error_says_how_to_change_that() {
+    let known = KnownKeys::read(Path::new("no/such/file"), &address("board", 2222)).unwrap();
+    let error = known.verify(&key_bytes()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, SshError::UnknownHost { .. }), "{text}");
+    assert!(text.contains("ssh-keyscan -t ed25519 -p 2222 board >> no/such/file"), "{text}");
+    // By `ssh-keygen -lf`.
+    assert!(text.contains("SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"), "{text}");
+}
+
+#[test]
+fn algorithms_of_known_keys_are_preferred() {
+    let supported = [
+        "ssh-ed25519-cert-v01@openssh.com",
+        "ssh-ed25519",
+        "ecdsa-sha2-nistp256",
+        "rsa-sha2-512",
+        "rsa-sha2-256",
+        "ssh-rsa",
+    ];
+    let none = known("", "board", 22).preferred(&supported);
+    assert_eq!(none, "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256");
+    let content =
+        "@revoked board ecdsa-sha2-nistp256 AAAA\nboard ssh-rsa AAAA\nboard sk-ssh-ed25519@openssh.com AAAA\n";
+    let rsa = known(content, "board", 22).preferred(&supported);
+    assert_eq!(rsa, "rsa-sha2-512,rsa-sha2-256,ssh-ed25519,ecdsa-sha2-nistp256");
+}
+
+#[test]
+fn patterns_match_as_in_openssh() {
+    for (pattern, name, expected) in [
+        ("*", "", true),
+        ("", "", true),
+        ("", "a", false),
+        ("a*b*c", "axxbyybzc", true),
+        ("a*b*c", "axxbyyb", false),
+        ("*a", "aaab", false),
+        ("?", "", false),
+        ("**", "ab", true),
+    ] {
+        assert_eq!(matches_pattern(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+    }
+}

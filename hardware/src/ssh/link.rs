@@ -1,0 +1,131 @@
+//! A connection up to the point where the server is known to be the right one.
+
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use ssh2::{Channel, ErrorCode, MethodType, Session};
+
+use super::algorithms::{Disagreement, disagreement};
+use super::error::{Plain, SshError, code, translate};
+use super::host_keys::KnownKeys;
+use super::options::{Address, SshOptions};
+
+/// How long saying goodbye may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// A session whose server has shown the key it is known by. Blocking, except where a function says otherwise.
+pub(super) struct Link {
+    pub session: Session,
+    /// The session's socket, to be shut down where libssh2 would go on waiting.
+    pub socket: TcpStream,
+    pub address: Address,
+    /// Patience with a single answer.
+    pub timeout: Duration,
+}
+
+impl Link {
+    pub fn open(options: &SshOptions) -> Result<Self, SshError> {
+        let address = options.address();
+        let known = KnownKeys::read(&options.known_hosts, &address)?;
+        let stream = connect(&address, options.timeout)?;
+        let failed = |doing| move |reason: String| SshError::Failed { address: options.address(), doing, reason };
+        // What is sent are short lines, whose answers are waited for.
+        stream.set_nodelay(true).map_err(|error| failed("setting up the connection")(error.to_string()))?;
+        let socket = stream.try_clone().map_err(|error| failed("setting up the connection")(error.to_string()))?;
+
+        let internal = |error: ssh2::Error| failed("setting up the session")(Plain(&error).to_string());
+        let mut session = Session::new().map_err(internal)?;
+        session.set_timeout(milliseconds(options.timeout));
+        let supported = session.supported_algs(MethodType::HostKey).map_err(internal)?;
+        session.method_pref(MethodType::HostKey, &known.preferred(&supported)).map_err(internal)?;
+        session.set_tcp_stream(stream);
+        let mut link = Self { session, socket, address, timeout: options.timeout };
+        link.session.handshake().map_err(|error| link.handshake_error(&error))?;
+
+        let no_key = || failed("the key exchange")("the server has shown no key".to_owned());
+        let (key, _) = link.session.host_key().ok_or_else(no_key)?;
+        known.verify(key)?;
+        Ok(link)
+    }
+
+    fn handshake_error(&self, error: &ssh2::Error) -> SshError {
+        let what_happened = self.error("greeting the server", error);
+        let ErrorCode::Session(code::KEX_FAILURE | code::KEY_EXCHANGE_FAILURE | code::METHOD_NONE) = error.code()
+        else {
+            return what_happened;
+        };
+        // This can also be a connection that has just broken.
+        let found = connect(&self.address, self.timeout).ok().and_then(|stream| {
+            stream.set_read_timeout(Some(self.timeout)).ok()?;
+            disagreement(stream, &self.session).ok()?
+        });
+        match found {
+            Some(Disagreement { list, theirs, ours }) => {
+                SshError::NoCommonAlgorithm { address: self.address.clone(), list, theirs, ours }
+            }
+            None => what_happened,
+        }
+    }
+
+    pub fn error(&self, doing: &'static str, error: &ssh2::Error) -> SshError {
+        translate(&self.address, doing, self.timeout, error)
+    }
+
+    /// Whether the server has closed the connection, or it broke; what has not arrived yet cannot be known.
+    pub fn is_broken(&self) -> bool {
+        // libssh2 keeps its sockets from blocking, so that nothing is waited for here.
+        match self.socket.peek(&mut [0]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Starts a command in a channel of its own.
+    pub fn start(&self, command: &str) -> Result<Channel, SshError> {
+        let mut channel = self.session.channel_session().map_err(|error| self.error("opening a channel", &error))?;
+        channel.exec(command).map_err(|error| self.error("starting a program", &error))?;
+        Ok(channel)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.session.set_blocking(true);
+        self.session.set_timeout(milliseconds(FAREWELL));
+        let _ = self.session.disconnect(None, "done", None);
+        // libssh2 closes what is open one by one, and would wait for an answer each time.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// Tries the addresses of a name one after the other.
+fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, SshError> {
+    let deadline = Instant::now() + timeout;
+    let resolve = |source| SshError::Resolve { address: address.clone(), source };
+    let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve)?;
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    let mut tried = false;
+    for candidate in candidates {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            last = std::io::ErrorKind::TimedOut.into();
+            break;
+        }
+        match TcpStream::connect_timeout(&candidate, left) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+        tried = true;
+    }
+    let address = address.clone();
+    Err(match last.kind() {
+        std::io::ErrorKind::TimedOut => SshError::TimedOut { address, doing: "connecting", after: timeout },
+        _ if tried => SshError::Connect { address, source: last },
+        _ => SshError::Resolve { address, source: last },
+    })
+}
+
+/// As libssh2 takes it, where 0 would mean for ever.
+pub(super) fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
+}
