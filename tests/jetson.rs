@@ -43,6 +43,7 @@ fn options(board: &Board) -> JetsonOptions {
         window_limit: Duration::from_secs(4),
         idle: Duration::from_millis(700),
         settle_limit: Duration::from_secs(3),
+        grace: Duration::from_secs(8),
         patience: Duration::from_secs(40),
         ..JetsonOptions::new(ssh)
     }
@@ -261,6 +262,7 @@ fn trtexec_that_fails_once_is_run_again() {
     survives(json!({"trtexec_fault": "crash", "trtexec_fault_times": 1}), "signal 6");
     survives(json!({"trtexec_fault": "out_of_memory", "trtexec_fault_times": 1}), "memory");
     survives(json!({"trtexec_fault": "no_summary", "trtexec_fault_times": 1}), "trtexec");
+    survives(json!({"trtexec_fault": "hang", "trtexec_fault_times": 1}), "had not ended after");
     survives(json!({"trtexec_fault": "half_times", "trtexec_fault_times": 1}), "times");
 }
 
@@ -270,6 +272,28 @@ fn a_model_that_trtexec_never_takes_costs_the_evaluation() {
     fails(json!({"trtexec_fault": "fail_build"}), "find any implementation");
     fails(json!({"trtexec_fault": "disk_full"}), "trtexec failed");
     fails(json!({"trtexec_fault": "nan_summary"}), "nan");
+}
+
+#[test]
+fn an_upload_that_is_cut_goes_on() {
+    let Some(board) = board(Value::Null) else { return };
+    let mut device = Jetson::new(options(&board)).unwrap();
+    device.describe().unwrap();
+    let models = board.work_folder().join("models");
+    let measuring = thread::spawn(move || measure(&mut device, 100 << 20));
+    let begun = Instant::now();
+    let is_under_way = || {
+        let files = std::fs::read_dir(&models).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).any(|file| file.len() > 1 << 20)
+    };
+    while !is_under_way() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nothing is uploaded");
+        thread::sleep(Duration::from_millis(1));
+    }
+    board.sshd.cut();
+    let measurement = measuring.join().unwrap().unwrap();
+    assert!(reasons(&measurement).contains("measured again because"), "{}", reasons(&measurement));
+    assert_clean(&board);
 }
 
 #[test]

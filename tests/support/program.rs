@@ -51,6 +51,13 @@ impl Program {
         self
     }
 
+    /// With a variable of the environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Starts it and comes back at once; what it prints is dropped.
     ///
     /// # Panics

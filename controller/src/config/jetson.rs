@@ -77,6 +77,9 @@ pub struct JetsonConfig {
     /// Seconds that a board which does not come to rest is waited for.
     #[serde(default = "default::settle_limit_s")]
     pub settle_limit_s: f64,
+    /// Seconds that trtexec may take besides inference before it is taken to hang.
+    #[serde(default = "default::grace_s")]
+    pub grace_s: f64,
     /// Seconds that a board which does not answer is waited for.
     #[serde(default = "default::patience_s")]
     pub patience_s: f64,
@@ -140,6 +143,9 @@ mod default {
     pub(super) fn settle_limit_s() -> f64 {
         30.0
     }
+    pub(super) fn grace_s() -> f64 {
+        90.0
+    }
     pub(super) fn patience_s() -> f64 {
         120.0
     }
@@ -189,6 +195,7 @@ impl JetsonConfig {
             window_limit: seconds("window_limit_s", self.window_limit_s)?,
             idle: seconds("idle_s", self.idle_s)?,
             settle_limit: seconds("settle_limit_s", self.settle_limit_s)?,
+            grace: seconds("grace_s", self.grace_s)?,
             patience: seconds("patience_s", self.patience_s)?,
             tries: self.tries,
             ..JetsonOptions::new(ssh)

@@ -77,7 +77,7 @@ fn observe(
     let wanted = plan.confidence_interval.min(options.power.precision());
     let mut trials: Vec<Trial> = Vec::new();
     loop {
-        trials.push(trial::run(agent, meter, &command, plan.warm_up, duration)?);
+        trials.push(trial::run(agent, meter, &command, plan.warm_up, duration, options.grace)?);
         let power = mean_power(&total(meter)?, &windows(&trials, edge))?;
         let measured = Duration::from_secs_f64(trials.iter().map(|trial| trial.window.seconds()).sum());
         let left = options.window_limit.saturating_sub(measured);

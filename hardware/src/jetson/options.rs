@@ -36,6 +36,8 @@ pub struct JetsonOptions {
     pub idle: Duration,
     /// How long a board that has not come to rest is waited for.
     pub settle_limit: Duration,
+    /// How long trtexec may take besides inference, to load an engine and to report, before it is taken to hang.
+    pub grace: Duration,
     /// How long a board that does not answer, or that somebody else measures on, is waited for.
     pub patience: Duration,
     /// Most tries of one model.
@@ -86,6 +88,7 @@ impl JetsonOptions {
             window_limit: Duration::from_secs(60),
             idle: Duration::from_secs(3),
             settle_limit: Duration::from_secs(30),
+            grace: Duration::from_secs(90),
             patience: Duration::from_secs(120),
             tries: 3,
         }

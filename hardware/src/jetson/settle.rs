@@ -6,6 +6,7 @@ use super::agent::Agent;
 use super::error::BoardError;
 use super::meter::Meter;
 use crate::energy::{EnergyError, Window, mean_power};
+use crate::power::Point;
 use crate::warning::Warning;
 
 /// A stretch of time in which the board did nothing, or would not come to rest.
@@ -115,8 +116,8 @@ impl Unrest {
         let series = meter.trace().total(total);
         let middle = window.from_ns + (window.to_ns - window.from_ns) / 2;
         let mean = |from_ns, to_ns| mean_power(&series, &[Window { from_ns, to_ns }]);
-        let (whole, first) = (mean(window.from_ns, window.to_ns)?, mean(window.from_ns, middle)?);
-        let second = mean(middle, window.to_ns)?;
+        let whole = mean(window.from_ns, window.to_ns)?;
+        let (first, second) = (mean(window.from_ns, middle)?, mean(middle, window.to_ns)?);
         let change = (second.mean_mw - first.mean_mw).abs() / whole.mean_mw.abs().max(1.0);
         let states = meter.states().iter().filter(|state| state.at_ns >= window.from_ns);
         let temperatures: Vec<f64> = states.filter_map(|state| state.temperature_c).collect();
@@ -125,7 +126,7 @@ impl Unrest {
         });
         Ok(Self {
             power: change,
-            noise: [first, second].iter().filter_map(|half| half.relative_half_width).sum(),
+            noise: noise(series.between(window.from_ns, window.to_ns)) / whole.mean_mw.abs().max(1.0),
             temperature_c: span.map(|(low, high)| high - low),
         })
     }
@@ -134,4 +135,15 @@ impl Unrest {
         self.power <= STEADY_POWER.max(self.noise)
             && self.temperature_c.is_none_or(|change| change <= STEADY_TEMPERATURE_C)
     }
+}
+
+/// Difference between the means of both halves of some readings that their noise alone makes in one of twenty cases, in
+/// mW. The noise is told by how much each reading differs from the next (von Neumann et al. 1941, "The mean square
+/// successive difference"), which a slow drift adds nothing to.
+fn noise(points: &[Point]) -> f64 {
+    const TWO_SIDED_95: f64 = 1.96;
+    let differences = points.windows(2).map(|pair| (pair[1].power_mw - pair[0].power_mw).powi(2));
+    let variance = differences.sum::<f64>() / (2 * points.len().saturating_sub(1)).max(1) as f64;
+    // Each half's mean has the variance of one reading by half their number.
+    TWO_SIDED_95 * (4.0 * variance / points.len().max(1) as f64).sqrt()
 }

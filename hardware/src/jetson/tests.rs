@@ -11,6 +11,7 @@ use crate::device::Plan;
 use crate::measurement::Measurement;
 use crate::model::Model;
 use crate::ssh::{Authentication, SshOptions};
+use crate::warning::Warning;
 
 fn options(power: PowerSource) -> JetsonOptions {
     let ssh = SshOptions {
@@ -32,18 +33,21 @@ struct Result {
 }
 
 fn measured(physics: &Physics, power: PowerSource, seed: u8) -> Result {
+    measured_with(physics, &options(power), seed)
+}
+
+fn measured_with(physics: &Physics, options: &JetsonOptions, seed: u8) -> Result {
     let (simulation, observed) = Simulation::new(physics.clone(), seed);
-    let options = options(power);
-    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), &options).unwrap();
+    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
     let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
     // The first time builds the engine, which is not part of measuring.
-    measure(&mut link, &options, &model, &Plan::default()).unwrap();
+    measure(&mut link, options, &model, &Plan::default()).unwrap();
     let begun_ns = observed.lock().unwrap().now_ns;
     let runs = observed.lock().unwrap().truths.len();
-    let measurement = measure(&mut link, &options, &model, &Plan::default()).unwrap();
+    let measurement = measure(&mut link, options, &model, &Plan::default()).unwrap();
     let observed = observed.lock().unwrap();
     let truths = &observed.truths[runs..];
     let mean = |of: fn(&super::simulation::Truth) -> f64| truths.iter().map(of).sum::<f64>() / truths.len() as f64;
@@ -123,4 +127,17 @@ fn latency_leaves_the_warm_up_out_and_tells_transfers_apart() {
     let compute = measurement.latency_without_transfer.unwrap().mean_ms;
     assert!((measurement.latency.mean_ms - compute - 0.02).abs() < 1e-9, "{compute}");
     assert!(measurement.latency.p99_ms.is_some());
+}
+
+#[test]
+fn a_board_that_does_not_come_to_rest_is_told() {
+    let restless = Physics { drift_mw_per_s: 300.0, idle_mw: 1500.0, noise: 0.002, ..boards(1, 5.0)[0].clone() };
+    let power = PowerSource::Tegrastats { interval: Duration::from_millis(100) };
+    let limit = Duration::from_secs(10);
+    let hasty = JetsonOptions { settle_limit: limit / 2, window_limit: limit, ..options(power) };
+    let warnings = measured_with(&restless, &hasty, 1).measurement.warnings;
+    assert!(warnings.iter().any(|warning| matches!(warning, Warning::Unsettled { .. })), "{warnings:?}");
+    let calm = Physics { drift_mw_per_s: 0.0, leak_mw: 0.0, ..restless };
+    let warnings = measured(&calm, power, 1).measurement.warnings;
+    assert!(warnings.is_empty(), "{warnings:?}");
 }

@@ -14,7 +14,7 @@ use crate::energy::Window;
 /// File, in the work folder, that trtexec writes the times of all runs to.
 const TIMES: &str = "times.json";
 /// Largest such file that is read: some 300 bytes a run.
-const MOST_TIMES: u64 = 256 << 20;
+const MOST_TIMES: usize = Agent::LARGEST_FILE;
 /// Most lines of trtexec's that are kept.
 const MOST_LINES: usize = 20_000;
 
@@ -119,7 +119,8 @@ pub(super) fn print(
     Ok(Printed { end, lines })
 }
 
-/// Runs an engine for `duration`, after `warm_up`, while the meter reads.
+/// Runs an engine for `duration`, after `warm_up`, while the meter reads. It is given up when it has not ended within
+/// `grace` after that.
 ///
 /// # Errors
 /// If trtexec fails or does not say how long it ran.
@@ -129,9 +130,8 @@ pub(super) fn run(
     command: &[String],
     warm_up: Duration,
     duration: Duration,
+    grace: Duration,
 ) -> Result<Trial, BoardError> {
-    /// For loading the engine, and for what a board under load does not get done in time.
-    const BESIDES: Duration = Duration::from_secs(90);
     let mut argv = command.to_vec();
     argv.extend([
         format!("--warmUp={}", warm_up.as_millis()),
@@ -139,10 +139,10 @@ pub(super) fn run(
         format!("--exportTimes={TIMES}"),
     ]);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
-    let limit = warm_up + duration + BESIDES;
+    let limit = warm_up + duration + grace;
     let printed = print(agent, &argv, limit, Some(meter))?;
     let report = printed.report("run the engine", limit)?;
-    let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), BESIDES);
+    let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let unreadable =
         |problem: String| BoardError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
