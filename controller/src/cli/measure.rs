@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use child::onnx;
 use clap::Args;
 use hardware::host::Inference;
 use hardware::{Energy, Measurement, Model};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
@@ -51,8 +53,14 @@ impl Measure {
             Model::load(self.model.as_str(), &path, [1, channels, height, width])?
         };
         let mut device = open_device(config)?;
+        // On a terminal only, and gone when it is done.
+        let progress = ProgressBar::new_spinner().with_message("asking the device what it is");
+        progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
+        progress.enable_steady_tick(Duration::from_millis(100));
         let label = device.describe()?.label();
+        progress.set_message(format!("measuring on {label}"));
         let measurement = device.measure(&model, &experiment.measuring.plan())?;
+        progress.finish_and_clear();
         if self.json {
             say(serde_json::to_string_pretty(&json(&model, &label, &measurement))?)?;
         } else {

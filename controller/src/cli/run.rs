@@ -41,6 +41,7 @@ pub(super) struct Request {
 pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
     let Request { experiment, place, evaluations, quiet } = request;
     let stop = Stop::default();
+    let reason = stop.clone();
     let opened = match &place {
         Place::New(_) => None,
         Place::Resume(path) => Some(RunFolder::open(path)?),
@@ -97,10 +98,14 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
     });
     // Children that are being trained look at the stop flag after each epoch; nobody waits for them.
     runtime.shutdown_background();
-    let Outcome { end, spent, .. } = outcome.with_context(|| {
+    let broke_off = || {
         let path = folder.path().display();
         format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
-    })?;
+    };
+    let Outcome { end, spent, .. } = outcome.with_context(broke_off)?;
+    if let Some(reason) = reason.reason() {
+        return Err(anyhow::anyhow!("{reason}").context(broke_off()));
+    }
     finish(end, spent, &folder, quiet)
 }
 

@@ -168,6 +168,9 @@ impl JetsonConfig {
             known_hosts: expand(&self.known_hosts),
             timeout: Duration::from_secs(self.timeout_s),
         };
+        if !(1..=LONGEST.as_secs()).contains(&self.timeout_s) {
+            return Err(self.settings(format!("timeout_s = {} must be 1 to {}", self.timeout_s, LONGEST.as_secs())));
+        }
         let seconds = |name: &str, value: f64| {
             let duration = Duration::try_from_secs_f64(value).ok().filter(|duration| *duration <= LONGEST);
             duration

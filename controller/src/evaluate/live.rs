@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::{RwLock, Semaphore};
 
-use super::{DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, values};
+use super::{DevicePool, Evaluating, Evaluator, Finished, Job, PoolError, Stage, TrainingSet, values};
 use crate::objective::Objective;
 use crate::search::Stop;
 use crate::strategy::Problem;
@@ -118,18 +118,28 @@ impl Live {
         let model = blocking(move || this.untrained_model(&prepared, graph)).await??;
         let path = model.path.clone();
         let exclusive = if self.settings.devices.shares_machine() { Some(self.machine.write().await) } else { None };
-        if self.stopped() {
-            return Err(End::Stopped);
-        }
-        job.tell(Stage::Measuring);
-        let started = Instant::now();
-        let result = self.settings.devices.measure(model).await;
+        let mut started = None;
+        let begin = || {
+            started = Some(Instant::now());
+            if !self.stopped() {
+                job.tell(Stage::Measuring);
+            }
+            !self.stopped()
+        };
+        let result = self.settings.devices.measure(model, begin).await;
         drop(exclusive);
         job.tell(Stage::Waiting);
-        row.measure_seconds = Some(seconds(started));
+        row.measure_seconds = started.map(seconds);
         // A file that cannot be removed only takes room: the folder goes when the search ends.
         let _ = std::fs::remove_file(path);
-        let (measurement, label) = result.map_err(failed)?;
+        let (measurement, label) = result.map_err(|error| match error {
+            PoolError::Failed(reason) => failed(reason),
+            PoolError::Stopped => End::Stopped,
+            PoolError::NoneLeft(reason) => {
+                self.settings.stop.ask_because(reason);
+                End::Stopped
+            }
+        })?;
         row.set_measurement(&measurement);
         row.device = Some(label);
         for warning in &measurement.warnings {

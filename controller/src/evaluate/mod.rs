@@ -6,7 +6,7 @@ mod replay;
 mod training_set;
 
 pub use live::{Live, LiveSettings};
-pub use pool::{DevicePool, open_device};
+pub use pool::{DevicePool, PoolError, open_device};
 pub use replay::Replayed;
 pub use training_set::TrainingSet;
 

@@ -6,8 +6,8 @@ mod round;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use child::graph::CanonicalKey;
@@ -40,12 +40,24 @@ pub enum End {
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
+    reason: Arc<OnceLock<String>>,
 }
 
 impl Stop {
     /// Asks.
     pub fn ask(&self) {
         self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks, since the search cannot go on. Of several reasons the first is kept.
+    pub fn ask_because(&self, reason: String) {
+        let _ = self.reason.set(reason);
+        self.ask();
+    }
+
+    /// Why the search cannot go on, if that is why it was asked.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
     }
 
     /// Whether it was asked.

@@ -18,13 +18,17 @@ import hashlib
 import json
 import os
 import pty
+import queue
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
+import traceback
 import tty
 
 VERSION = 1
@@ -37,9 +41,13 @@ PR_SET_PDEATHSIG = 1
 
 folder = os.path.realpath(sys.argv[1])
 speaking = threading.Lock()
+orders = queue.Queue()
 jobs = {}
 at_exit = []
 lock_file = None
+board_lock = None
+heard = time.monotonic()
+finishing = threading.Lock()
 
 
 def now():
@@ -69,15 +77,26 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # Also if this program is killed outright.
 
 
+def take_terminal():
+    """So that the kernel hangs up on a program, whoever it runs as, when the other side of its terminal is closed:
+    what sudo runs cannot be sent a signal by us."""
+    die_with_parent()
+    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+
 def send_signal(process, number):
-    """To a program and all that it started; by sudo where it runs as somebody else."""
+    """To a program and all that it started."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:
         pass
     except PermissionError:
+        # It runs by sudo; a rule may allow this as well.
         words = ["sudo", "-n", "kill", "-%d" % number, "--", "-%d" % process.pid]
-        subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            subprocess.call(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        except OSError:
+            pass
 
 
 def group_is_alive(process):
@@ -94,7 +113,7 @@ class Program:
     """A program, with what it prints on either stream."""
 
     def __init__(self, number, argv, limit_s, terminal):
-        self.number, self.timed_out = number, False
+        self.number, self.timed_out, self.closing = number, False, False
         environment = dict(os.environ)
         environment[MARK] = folder
         environment["LC_ALL"] = "C"
@@ -107,8 +126,8 @@ class Program:
         try:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, cwd=folder, env=environment,
-                preexec_fn=die_with_parent, close_fds=True)
-        except OSError:
+                preexec_fn=take_terminal if terminal else die_with_parent, close_fds=True)
+        except (OSError, subprocess.SubprocessError):
             os.close(self.reading)
             raise
         finally:
@@ -116,6 +135,8 @@ class Program:
         self.limit = threading.Timer(limit_s, self.out_of_time)
         self.limit.daemon = True
         self.ended, self.all_read = threading.Event(), threading.Event()
+
+    def begin(self):
         self.limit.start()
         threading.Thread(target=self.read, daemon=True).start()
         threading.Thread(target=self.wait, daemon=True).start()
@@ -123,11 +144,17 @@ class Program:
     def read(self):
         rest = b""
         while True:
+            if not select.select([self.reading], [], [], 0.2)[0]:
+                if self.closing:
+                    break
+                continue
             try:
                 data = os.read(self.reading, 65536)
             except OSError:
                 data = b""  # A terminal whose other side is closed.
             at = now()
+            if self.closing:
+                break
             rest += data
             lines = rest.split(b"\n")
             rest = lines.pop()
@@ -149,7 +176,8 @@ class Program:
         # Whatever it left behind in its group goes with it.
         if group_is_alive(self.process):
             send_signal(self.process, signal.SIGKILL)
-        self.all_read.wait(2.0)
+        self.closing = not self.all_read.wait(1.0)
+        self.all_read.wait(1.0)
         jobs.pop(self.number, None)
         event = {"id": self.number, "t": at}
         if self.timed_out:
@@ -165,8 +193,14 @@ class Program:
         self.stop()
 
     def stop(self):
+        if self.ended.is_set():
+            return
         send_signal(self.process, signal.SIGTERM)
-        if not self.ended.wait(2.0):
+        if self.ended.wait(1.0):
+            return
+        # Hangs up.
+        self.closing = True
+        if not self.ended.wait(1.0):
             send_signal(self.process, signal.SIGKILL)
 
 
@@ -183,6 +217,8 @@ class Poll:
             self.close()
             raise
         self.halt = threading.Event()
+
+    def begin(self):
         threading.Thread(target=self.run, daemon=True).start()
 
     def close(self):
@@ -251,14 +287,25 @@ def sha256(path):
 
 def take_lock(by):
     """The lock of the work folder, which the end of this program gives back."""
-    global lock_file
+    global lock_file, board_lock
     if lock_file is None:
+        # Work folders differ from user to user; the board is one.
+        serial = first_line("/proc/device-tree/serial-number")
+        if serial:
+            board_lock = socket.socket(socket.AF_UNIX)
+            try:
+                board_lock.bind("\0controller-board-" + serial)
+            except OSError:
+                board_lock.close()
+                return {"locked": False, "by": "somebody with another work folder"}
         file = os.open(inside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(file, 512, 0).decode("utf-8", "replace")
             os.close(file)
+            if board_lock is not None:
+                board_lock.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             return {"locked": False, "by": holder}
@@ -276,7 +323,7 @@ def take_lock(by):
         except (OSError, ValueError):
             pass
         put_back()
-    return {"locked": True}
+    return {"locked": True, "kept": [" ".join(argv) for _, argv in at_exit]}
 
 
 def read_file(number, path, most):
@@ -296,11 +343,11 @@ def obey(order):
     number, what = order["id"], order["do"]
     answer = {}
     if what == "start":
-        jobs[number] = Program(number, order["argv"], order["limit_s"], order.get("terminal", False))
-        answer["started"] = jobs[number].process.pid
+        job = jobs[number] = Program(number, order["argv"], order["limit_s"], order.get("terminal", False))
+        job.begin()
     elif what == "poll":
-        jobs[number] = Poll(number, order["paths"], order["period_s"])
-        answer["started"] = os.getpid()
+        job = jobs[number] = Poll(number, order["paths"], order["period_s"])
+        job.begin()
     elif what == "stop":
         job = jobs.get(order["job"])
         if job is not None:
@@ -332,9 +379,8 @@ def obey(order):
     elif what == "which":
         places = os.environ.get("PATH", os.defpath).split(os.pathsep) + order.get("places", [])
         answer["path"] = shutil.which(order["name"], path=os.pathsep.join(places))
-    elif what == "free":
-        stat = os.statvfs(folder)
-        answer["bytes"] = stat.f_bavail * stat.f_frsize
+    elif what == "make room":
+        answer["bytes"] = make_room(order["wanted"], order["folder"])
     elif what == "at exit":
         at_exit[:] = [entry for entry in at_exit if entry[0] != order["name"]]
         if order.get("argv"):
@@ -358,28 +404,85 @@ def keep_settings():
 
 
 def put_back():
+    failed = []
     while at_exit:
-        _, argv = at_exit.pop()
+        name, argv = at_exit.pop()
         try:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.DEVNULL, cwd=folder, preexec_fn=os.setsid)
-            process.wait(20.0)
-        except subprocess.TimeoutExpired:
-            send_signal(process, signal.SIGKILL)
+            try:
+                if process.wait(20.0) == 0:
+                    continue
+            except subprocess.TimeoutExpired:
+                send_signal(process, signal.SIGKILL)
         except OSError:
             pass
+        failed.insert(0, [name, argv])
+    at_exit[:] = failed
     if lock_file is not None:
         keep_settings()
 
 
+def make_room(wanted, place):
+    """Free bytes, after the files of a folder that were not used for longest have gone, where that is too little."""
+    def free():
+        stat = os.statvfs(folder)
+        return stat.f_bavail * stat.f_frsize
+
+    place = inside(place)
+    files = [os.path.join(place, name) for name in os.listdir(place)] if os.path.isdir(place) else []
+    for path in sorted(files, key=os.path.getmtime):
+        if free() >= wanted:
+            break
+        os.remove(path)
+    return free()
+
+
 def finish():
-    for job in list(jobs.values()):
-        job.stop()
-    deadline = time.monotonic() + 3.0
+    finishing.acquire()  # And never released: whoever comes second waits for the end.
+    try:
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+    except ValueError:
+        pass  # Only the main thread may, and it is stuck.
+    stopping = [threading.Thread(target=job.stop, daemon=True) for job in list(jobs.values())]
+    for thread in stopping:
+        thread.start()
+    deadline = time.monotonic() + 4.0
     while jobs and time.monotonic() < deadline:
         time.sleep(0.02)
-    put_back()
-    os._exit(0)
+    try:
+        put_back()
+    finally:
+        os._exit(0)
+
+
+def listen():
+    """Takes up orders as they come, and answers empty lines at once, whatever is being done."""
+    global heard
+    rest = b""
+    while True:
+        try:
+            data = os.read(0, 65536)
+        except OSError:
+            data = b""
+        if not data:
+            finish()
+        heard = time.monotonic()
+        lines = (rest + data).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            if line.strip():
+                orders.put(line)
+            else:
+                tell()
+
+
+def watch():
+    """Ends everything when nothing has been heard for long, also where an answer cannot be sent."""
+    while time.monotonic() - heard < SILENCE:
+        time.sleep(1.0)
+    finish()
 
 
 def main():
@@ -392,34 +495,27 @@ def main():
          model=first_line("/proc/device-tree/model") or first_line("/sys/firmware/devicetree/base/model"),
          release=first_line("/etc/nv_tegra_release"), serial=first_line("/proc/device-tree/serial-number"),
          machine=os.uname().nodename)
-    rest, heard = b"", time.monotonic()
+    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
+    # Programs are started by this thread alone: the kernel ends them when the thread that started them ends.
     while True:
-        ready = select.select([0], [], [], 1.0)[0]
-        if not ready:
-            if time.monotonic() - heard > SILENCE:
-                return
+        try:
+            line = orders.get(timeout=1.0)
+        except queue.Empty:
             continue
-        data = os.read(0, 65536)
-        if not data:
-            return
-        heard = time.monotonic()
-        rest += data
-        lines = rest.split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            if not line.strip():
-                tell()  # An answer to a heartbeat.
-                continue
-            number = None
-            try:
-                order = json.loads(line.decode())
-                number = order["id"]
-                obey(order)
-            except Exception as error:  # Whatever is wrong with one order is told, and the next one heard.
-                tell(id=number, t=now(), problem="%s: %s" % (type(error).__name__, error))
+        number = None
+        try:
+            order = json.loads(line.decode())
+            number = order["id"]
+            obey(order)
+        except Exception as error:  # Whatever is wrong with one order is told, and the next one heard.
+            tell(id=number, t=now(), problem="%s: %s" % (type(error).__name__, error))
 
 
 try:
     main()
-finally:
+except Exception:
+    traceback.print_exc()
+    os._exit(1)
+except SystemExit:
     finish()

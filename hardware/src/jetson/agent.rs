@@ -28,6 +28,10 @@ pub(super) struct Agent {
     channel: Box<dyn Channel>,
     hello: Hello,
     last_id: u64,
+    /// When the last order was answered, on the board's clock.
+    answered_ns: u64,
+    /// Length of what is pending, in bytes.
+    pending_bytes: usize,
     /// What programs did while something else was waited for.
     pending: VecDeque<(Job, JobEvent)>,
 }
@@ -86,6 +90,7 @@ pub(super) enum End {
 pub(super) struct Answer {
     pub locked: bool,
     pub by: String,
+    pub kept: Vec<String>,
     pub exists: bool,
     pub sha256: Option<String>,
     pub files: Vec<(String, Option<String>)>,
@@ -119,6 +124,18 @@ enum Heard {
     Chunk { id: u64, text: String },
 }
 
+impl JobEvent {
+    /// About what it takes to keep it, in bytes.
+    fn length(&self) -> usize {
+        let text = match self {
+            Self::Line { text, .. } => text.len(),
+            Self::Values { values, .. } => values.iter().map(String::len).sum(),
+            Self::Ended { .. } => 0,
+        };
+        text + size_of::<(Job, Self)>()
+    }
+}
+
 impl Agent {
     /// Longest wait for an answer that needs no work.
     const ANSWER: Duration = Duration::from_secs(30);
@@ -126,8 +143,10 @@ impl Agent {
     const VERSION: u64 = 1;
     /// Largest file that is read through it, in bytes.
     pub const LARGEST_FILE: usize = 256 << 20;
-    /// Most events that wait to be taken: a board that floods us is not believed.
-    const MOST_PENDING: usize = 1_000_000;
+    /// Most bytes of events that wait to be taken: a board that floods us is not believed.
+    const MOST_PENDING: usize = 64 << 20;
+    /// Longest line of a program's that is kept, in bytes, as the agent itself has it.
+    const LONGEST_LINE: usize = 16_384;
 
     /// Waits for the agent's first line.
     ///
@@ -137,11 +156,22 @@ impl Agent {
         let deadline = Instant::now() + Self::ANSWER;
         while Instant::now() < deadline {
             let Some(line) = channel.receive(Duration::from_millis(500))? else { continue };
-            // A login script may print something of its own first.
-            let Ok(event) = serde_json::from_str::<Event>(&line) else { continue };
+            let event = match serde_json::from_str::<Event>(&line) {
+                Ok(event) => event,
+                Err(error) if line.contains("\"hello\"") => return Err(BoardError::protocol(&line, &error)),
+                // A login script may print something of its own first.
+                Err(_) => continue,
+            };
             if event.hello == Some(Self::VERSION) {
                 let hello = serde_json::from_str(&line).map_err(|error| BoardError::protocol(&line, &error))?;
-                return Ok(Self { channel, hello, last_id: 0, pending: VecDeque::new() });
+                return Ok(Self {
+                    channel,
+                    hello,
+                    last_id: 0,
+                    answered_ns: 0,
+                    pending_bytes: 0,
+                    pending: VecDeque::new(),
+                });
             }
         }
         Err(BoardError::Silent { what: "the agent on the board".to_owned(), waited: Self::ANSWER })
@@ -150,6 +180,11 @@ impl Agent {
     /// What it said of the board.
     pub fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// When it answered last, in nanoseconds of the board's clock.
+    pub fn answered_ns(&self) -> u64 {
+        self.answered_ns
     }
 
     /// Gives an order and waits for its answer.
@@ -223,8 +258,9 @@ impl Agent {
     /// # Errors
     /// If the agent cannot be reached any more.
     pub fn next(&mut self, wait: Duration) -> Result<Option<(Job, JobEvent)>, BoardError> {
-        if let Some(event) = self.pending.pop_front() {
-            return Ok(Some(event));
+        if let Some((job, event)) = self.pending.pop_front() {
+            self.pending_bytes = self.pending_bytes.saturating_sub(event.length());
+            return Ok(Some((job, event)));
         }
         match self.hear(wait)? {
             Heard::Job(job, event) => Ok(Some((job, event))),
@@ -264,10 +300,12 @@ impl Agent {
     /// Forgets what jobs did that nobody waits for any more.
     pub fn forget(&mut self) {
         self.pending.clear();
+        self.pending_bytes = 0;
     }
 
     fn keep(&mut self, job: Job, event: JobEvent) -> Result<(), BoardError> {
-        if self.pending.len() >= Self::MOST_PENDING {
+        self.pending_bytes += event.length();
+        if self.pending_bytes > Self::MOST_PENDING {
             return Err(BoardError::Flood);
         }
         self.pending.push_back((job, event));
@@ -290,13 +328,17 @@ impl Agent {
         };
         let job = |event| Ok(Heard::Job(Job(id), event));
         if event.done {
+            self.answered_ns = event.t;
             let value = serde_json::from_str(&line).map_err(|error| BoardError::protocol(&line, &error))?;
             return Ok(Heard::Reply { id: Some(id), result: Ok(value) });
         }
         if let Some(text) = event.chunk {
             return Ok(Heard::Chunk { id, text });
         }
-        if let Some(text) = event.line {
+        if let Some(mut text) = event.line {
+            text.truncate(text.floor_char_boundary(Self::LONGEST_LINE));
+            // An escape sequence of a board's would reach the user's terminal.
+            let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
             return job(JobEvent::Line { at_ns: event.t, text });
         }
         if let Some(values) = event.values {

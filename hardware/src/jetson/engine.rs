@@ -8,7 +8,7 @@ use super::agent::Agent;
 use super::error::BoardError;
 use super::trial;
 use crate::model::Model;
-use crate::ssh::{Connection, SshOptions};
+use crate::ssh::{Connection, SshError, SshOptions};
 
 /// Folder of models, within the work folder.
 const MODELS: &str = "models";
@@ -73,6 +73,7 @@ pub(super) fn provide(
     if agent.ask(json!({"do": "exists", "path": engine}))?.exists {
         return Ok(engine);
     }
+    make_room(agent, FREE)?;
     let onnx = upload(agent, ssh, model)?;
     let part = format!("{engine}.part");
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
@@ -114,22 +115,15 @@ fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model) -> Result<String, 
     };
     let content = std::fs::read(&model.path).map_err(unreadable)?;
     agent.ask(json!({"do": "make", "path": MODELS}))?;
-    let free = agent.ask(json!({"do": "free"}))?.bytes;
-    let wanted = content.len() as u64 + FREE;
-    if free < wanted {
-        let folder = &agent.hello().folder;
-        let problem = format!(
-            "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer \
-             needed, such as old engines in {folder}/{ENGINES}",
-            free >> 20,
-            wanted >> 20
-        );
-        return Err(BoardError::Failed { problem });
-    }
+    make_room(agent, content.len() as u64 + FREE)?;
     let target = format!("{}/{path}", agent.hello().folder);
     for fresh in [false, true] {
         let mut connection = Connection::open(ssh)?;
-        connection.upload(&content, &target, fresh, &mut |_| {})?;
+        connection.upload(&content, &target, fresh, &mut |_| {}).map_err(|error| match error {
+            // The board is there; it only has no room, or not the rights.
+            SshError::File { .. } => BoardError::Failed { problem: error.to_string() },
+            error => error.into(),
+        })?;
         if is_whole(agent, &path, model)? {
             return Ok(path);
         }
@@ -137,6 +131,21 @@ fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model) -> Result<String, 
     Err(BoardError::Failed {
         problem: "the model arrives on the board with another content than it left with".to_owned(),
     })
+}
+
+/// Makes sure that so many bytes are free; old engines go first.
+fn make_room(agent: &mut Agent, wanted: u64) -> Result<(), BoardError> {
+    let free = agent.ask(json!({"do": "make room", "wanted": wanted, "folder": ENGINES}))?.bytes;
+    if free >= wanted {
+        return Ok(());
+    }
+    let folder = &agent.hello().folder;
+    let problem = format!(
+        "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer needed",
+        free >> 20,
+        wanted >> 20
+    );
+    Err(BoardError::Failed { problem })
 }
 
 fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, BoardError> {

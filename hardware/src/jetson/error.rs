@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::energy::EnergyError;
-use crate::ssh::SshError;
+use crate::ssh::{SshError, Status};
 
 /// Why a board did not do what it was asked to.
 #[derive(Debug, Error)]
@@ -55,10 +55,17 @@ impl BoardError {
     /// Whether another try may end better.
     pub fn is_transient(&self) -> bool {
         match self {
+            // The agent ends when its board is shut down, or short of memory.
+            Self::Ssh(SshError::Ended { status, .. }) => *status != Status::Exit(127),
             Self::Ssh(error) => error.is_transient(),
             Self::Refused { .. } | Self::Settings { .. } => false,
             _ => true,
         }
+    }
+
+    /// Whether a board that could be logged in to before may say so while it starts anew.
+    pub fn may_be_starting(&self) -> bool {
+        matches!(self, Self::Ssh(SshError::Refused { .. } | SshError::Failed { .. }))
     }
 
     /// Whether the agent and the connection are still good for another try.

@@ -22,6 +22,9 @@ pub(super) struct Link {
     pub power_mode: Option<String>,
 }
 
+/// Time after which an agent that says nothing, not even that it is there, counts as lost. A board that swaps while it
+/// builds an engine may take long.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Longest run of a program that only sets or tells something.
 const SETTING: Duration = Duration::from_secs(60);
 
@@ -36,18 +39,22 @@ impl Channel for Remote {
 }
 
 impl Link {
-    /// Connects, waiting for a board that is away or taken as long as the settings allow.
+    /// Connects, waiting for a board that is away or taken as long as the settings allow. One that `was_there` may be
+    /// starting anew, when it refuses everybody for a while.
     ///
     /// # Errors
     /// If it cannot be reached until then, or cannot be used.
-    pub fn open_patiently(options: &JetsonOptions) -> Result<Self, BoardError> {
+    pub fn open_patiently(options: &JetsonOptions, was_there: bool) -> Result<Self, BoardError> {
         /// First wait between two tries, and the longest; each is twice the last.
         const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
         let started = Instant::now();
         let mut wait = WAITS.0;
         loop {
             match Self::open(options) {
-                Err(error) if error.is_transient() && started.elapsed() + wait < options.patience => {
+                Err(error)
+                    if (error.is_transient() || was_there && error.may_be_starting())
+                        && started.elapsed() + wait < options.patience =>
+                {
                     std::thread::sleep(wait);
                     wait = (2 * wait).min(WAITS.1);
                 }
@@ -64,9 +71,13 @@ impl Link {
             "{}/agent-{:02x}{:02x}{:02x}{:02x}.py",
             options.work_folder, digest[0], digest[1], digest[2], digest[3]
         );
-        connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
+        // Its name tells its content, and it is never there by half.
+        if connection.size(&path)? != Some(PROGRAM.len() as u64) {
+            connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
+        }
+        let words = ["env", "LC_ALL=C.UTF-8", "python3", "-u", &path, &options.work_folder];
         let remote =
-            connection.into_remote(&["python3", "-u", &path, &options.work_folder], &RemoteOptions::default())?;
+            connection.into_remote(&words, &RemoteOptions { silence: Some(SILENCE), ..RemoteOptions::default() })?;
         Self::set_up(Agent::greet(Box::new(remote))?, options)
     }
 
@@ -85,8 +96,17 @@ impl Link {
         if !lock.locked {
             return Err(BoardError::Busy { by: lock.by });
         }
+        if let Some(command) = lock.kept.first() {
+            return Err(BoardError::Settings {
+                problem: format!(
+                    "power mode or clocks could not be put back after an earlier run: `{command}` fails. Run it on the \
+                     board, then remove {}/put-back.json",
+                    agent.hello().folder
+                ),
+            });
+        }
         let trtexec = match &options.trtexec {
-            Some(path) => path.clone(),
+            Some(path) => find(&mut agent, path, &[])?,
             None => find(&mut agent, "trtexec", &["/usr/src/tensorrt/bin"])?,
         };
         let sudo = |words: &[&str]| -> Vec<String> {
@@ -98,10 +118,12 @@ impl Link {
             PowerSource::Ina3221 { .. } => Vec::new(),
         };
         let version = version(&mut agent, &trtexec)?;
-        if version.starts_with("5.") {
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < 7) {
             return Err(BoardError::Settings {
                 problem: format!(
-                    "the board has TensorRT {version}, whose trtexec runs for no given time: update to JetPack 4.3 or later"
+                    "the board has TensorRT {version}, whose trtexec does not tell for how long inferences ran: update \
+                     to JetPack 4.4 or later"
                 ),
             });
         }
@@ -109,6 +131,14 @@ impl Link {
         if let Some(wanted) = options.power_mode {
             set_power_mode(&mut agent, &sudo, power_mode.as_ref(), wanted)?;
             power_mode = self::power_mode(&mut agent, &sudo)?;
+            if power_mode.as_ref().is_none_or(|(_, number)| *number != wanted) {
+                return Err(BoardError::Settings {
+                    problem: format!(
+                        "the power mode {wanted} was set, but nvpmodel -q tells another: the board may have to be \
+                         started anew for it. Set it by hand, and leave power_mode out"
+                    ),
+                });
+            }
         }
         if options.fix_clocks {
             fix_clocks(&mut agent, &sudo)?;
@@ -120,7 +150,7 @@ impl Link {
             version,
             precision: options.precision.as_str(),
             flags: options.precision.flags(),
-            board: format!("mode{mode}-{serial}"),
+            board: format!("mode{mode}{}-{serial}", if options.fix_clocks { "-fixed" } else { "" }),
         };
         let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
         Ok(Self { agent, builder, tegrastats, power_mode })
@@ -144,28 +174,32 @@ impl Link {
         let result = loop {
             let taken = match self.agent.next(Duration::from_millis(200)) {
                 Ok(Some((job, event))) => meter.take(job, &event).map(|_| ()),
-                Ok(None) => meter.check(),
-                Err(error) => return Err(error),
+                Ok(None) => Ok(()),
+                Err(error) => break Err(error),
             };
-            match (taken, meter.total()) {
+            match (taken.and_then(|()| meter.check()), meter.total()) {
                 (Err(error), _) => break Err(error),
                 (Ok(()), Some(total)) => break Ok(total.label()),
                 (Ok(()), None) => {}
             }
         };
-        meter.stop(&mut self.agent)?;
-        result
+        let stopped = meter.stop(&mut self.agent);
+        result.and_then(|label| stopped.map(|()| label))
     }
 }
 
 fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, BoardError> {
     let path = agent.ask(json!({"do": "which", "name": name, "places": places}))?.path;
     path.ok_or_else(|| BoardError::Settings {
-        problem: format!(
-            "there is no {name} on the board, neither in PATH nor in {}: install JetPack's TensorRT and tools \
-             (`sudo apt install nvidia-jetpack`), or give its path",
-            places.join(", ")
-        ),
+        problem: if places.is_empty() {
+            format!("there is no program {name} on the board: leave trtexec out to have it found")
+        } else {
+            format!(
+                "there is no {name} on the board, neither in PATH nor in {}: install JetPack's TensorRT and tools \
+                 (`sudo apt install nvidia-jetpack`), or give its path",
+                places.join(", ")
+            )
+        },
     })
 }
 
@@ -227,7 +261,10 @@ fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Resul
 fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), BoardError> {
     let (end, output) = match agent.run(argv, SETTING) {
         Err(BoardError::Agent { problem }) => {
-            return Err(BoardError::Settings { problem: format!("cannot {what}: {problem}") });
+            let program = argv.first().map_or("", String::as_str);
+            return Err(BoardError::Settings {
+                problem: format!("cannot {what}: there is no {program} on the board, or it may not be run ({problem})"),
+            });
         }
         run => run?,
     };
@@ -236,7 +273,15 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
     }
     let said: String =
         output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing").chars().take(200).collect();
-    Err(BoardError::Settings {
-        problem: format!("cannot {what}: `{}` says: {said}. It needs root: set sudo = true", argv.join(" ")),
-    })
+    let by_sudo = argv.first().is_some_and(|program| program == "sudo");
+    let advice = match (by_sudo, said.contains("password")) {
+        (false, _) => ". It needs root: set sudo = true",
+        (true, true) => PASSWORD_ADVICE,
+        (true, false) => "",
+    };
+    Err(BoardError::Settings { problem: format!("cannot {what}: `{}` says: {said}{advice}", argv.join(" ")) })
 }
+
+/// What to do where sudo asks for a password.
+pub(super) const PASSWORD_ADVICE: &str = ". Give the user a rule without a password for tegrastats, nvpmodel, \
+     jetson_clocks and kill (`sudo visudo -f /etc/sudoers.d/controller`)";

@@ -165,7 +165,8 @@ impl Observed {
         let inferences: u64 = self.trials.iter().map(|trial| trial.inferences).sum();
         let seconds: f64 = self.trials.iter().map(|trial| trial.window.seconds()).sum();
         // mW times s are mJ.
-        let per_inference_s = seconds / inferences as f64;
+        let per_inference_s =
+            self.trials.iter().map(|trial| trial.period_s * trial.inferences as f64).sum::<f64>() / inferences as f64;
         let series = total(meter)?;
         let (power, idle) = (mean_power(&series, &windows)?, mean_power(&series, &rests)?);
         self.doubt_power(&power, &series, plan, seconds)?;

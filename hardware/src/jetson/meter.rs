@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::agent::{Agent, End, Job, JobEvent};
 use super::error::BoardError;
+use super::link::PASSWORD_ADVICE;
 use super::options::PowerSource;
 use crate::power::ina3221::{self, RailFiles};
 use crate::power::rails::{Total, total_of};
@@ -13,13 +14,17 @@ use crate::power::{PowerTrace, Reading};
 /// A running meter and what it has read so far.
 pub(super) struct Meter {
     job: Job,
+    /// What tells temperature and clock where the meter itself does not.
+    beside: Option<(Job, StateFiles)>,
     source: PowerSource,
     rails: Vec<RailFiles>,
     trace: PowerTrace,
     total: Option<Total>,
     states: Vec<State>,
     refused: usize,
+    by_sudo: bool,
     without_rails: usize,
+    unknown_rails: usize,
     /// Why the last reading that was refused was refused.
     last_refusal: Option<String>,
     heard: Instant,
@@ -38,10 +43,13 @@ pub(super) struct State {
 impl Meter {
     /// Readings refused one after the other that end a meter's credit.
     const MOST_REFUSED: usize = 20;
-    /// Lines without power rails, before the first with some, after which rights must be missing.
+    /// Lines without power rails, or with rails that are not known, before the first with all of them, after which it is
+    /// not the lines' fault.
     const MOST_WITHOUT_RAILS: usize = 5;
-    /// Longest time that a meter may run: above any measurement's.
-    const LIMIT: Duration = Duration::from_secs(3600);
+    /// Longest time that a meter may run: above any measurement's, whose limits are at most a day.
+    const LIMIT: Duration = Duration::from_secs(3 * 86_400);
+    /// Time between two looks at temperature and clock.
+    const STATE_PERIOD: Duration = Duration::from_millis(200);
     /// Most readings kept: an hour at 2 ms.
     const MOST_READINGS: usize = 2_000_000;
 
@@ -55,6 +63,7 @@ impl Meter {
         tegrastats: &[String],
         sysfs: &str,
     ) -> Result<Self, BoardError> {
+        let mut beside = None;
         let (job, rails) = match source {
             PowerSource::Tegrastats { interval } => {
                 let mut argv = tegrastats.to_vec();
@@ -73,18 +82,24 @@ impl Meter {
                     },
                     other => other,
                 };
+                if let Some(files) = StateFiles::find(agent, sysfs)? {
+                    beside = Some((agent.poll(&files.paths(), Self::STATE_PERIOD)?, files));
+                }
                 (agent.poll(&paths, period).map_err(denied)?, rails)
             }
         };
         Ok(Self {
             job,
+            beside,
             source,
             rails,
             trace: PowerTrace::default(),
             total: None,
             states: Vec::new(),
             refused: 0,
+            by_sudo: tegrastats.first().is_some_and(|program| program == "sudo"),
             without_rails: 0,
+            unknown_rails: 0,
             last_refusal: None,
             heard: Instant::now(),
         })
@@ -110,6 +125,15 @@ impl Meter {
     /// # Errors
     /// If the meter has ended, reads no rails, or reads only what cannot be understood.
     pub fn take(&mut self, job: Job, event: &JobEvent) -> Result<bool, BoardError> {
+        if let Some((beside, files)) = &self.beside
+            && *beside == job
+        {
+            // Where they end or hold nonsense, temperature and clock are missing; power is not.
+            if let JobEvent::Values { at_ns, values } = event {
+                self.states.push(files.state(*at_ns, values));
+            }
+            return Ok(true);
+        }
         if job != self.job {
             return Ok(false);
         }
@@ -148,6 +172,9 @@ impl Meter {
     /// # Errors
     /// If the agent cannot be reached.
     pub fn stop(&self, agent: &mut Agent) -> Result<(), BoardError> {
+        if let Some((beside, _)) = &self.beside {
+            agent.stop(*beside)?;
+        }
         agent.stop(self.job)
     }
 
@@ -167,32 +194,51 @@ impl Meter {
                 return self.refuse(format!("no power rails in {:?}", text.chars().take(80).collect::<String>()));
             }
             return Err(BoardError::Settings {
-                problem: "tegrastats prints no power rails: it needs rights for that. Set sudo = true, with a rule that \
-                          lets the user run it without a password (`sudo visudo -f /etc/sudoers.d/controller`), or read \
-                          the monitors' files with power = \"ina3221\""
-                    .to_owned(),
+                problem: format!(
+                    "tegrastats prints no power rails, for want of rights{}, or read the monitors' files with power = \
+                     \"ina3221\"",
+                    if self.by_sudo {
+                        ", although it is run by sudo: may this user read them at all? Try `sudo tegrastats` there"
+                    } else {
+                        ": set sudo = true, with a rule that lets the user run it without a password (`sudo visudo -f \
+                         /etc/sudoers.d/controller`)"
+                    }
+                ),
             });
         }
-        self.states.push(state(at_ns, &stats));
-        self.push(Reading { at_ns, rails: stats.rails })
+        let state = state(at_ns, &stats);
+        let readings = self.trace.readings().len();
+        self.push(Reading { at_ns, rails: stats.rails })?;
+        if self.trace.readings().len() > readings {
+            self.states.push(state);
+        }
+        Ok(())
     }
 
     fn push(&mut self, reading: Reading) -> Result<(), BoardError> {
         if self.trace.readings().len() >= Self::MOST_READINGS {
             return Err(BoardError::Flood);
         }
-        self.refused = 0;
-        self.trace.push(reading);
         if self.total.is_none() {
-            let names = self.trace.rails();
-            let unknown = || BoardError::Settings {
-                problem: format!(
+            let names: Vec<&str> = reading.rails.iter().map(|rail| rail.name.as_str()).collect();
+            let Some(total) = total_of(&names) else {
+                let problem = format!(
                     "the board has the power rails {}, of which it is not known how they make up the whole",
                     names.join(", ")
-                ),
+                );
+                self.unknown_rails += 1;
+                // Of a line that is cut, some rails may be left.
+                if self.unknown_rails < Self::MOST_WITHOUT_RAILS {
+                    return self.refuse(problem);
+                }
+                return Err(BoardError::Settings { problem });
             };
-            self.total = Some(total_of(&names).ok_or_else(unknown)?);
+            self.total = Some(total);
         }
+        if !self.trace.push(reading) {
+            return self.refuse("its time stamp is not later than that of the one before".to_owned());
+        }
+        self.refused = 0;
         Ok(())
     }
 
@@ -210,11 +256,7 @@ impl Meter {
     fn ended(&self, end: &End) -> BoardError {
         let said = self.last_refusal.as_deref().unwrap_or_default();
         if said.contains("sudo") && said.contains("password") {
-            return BoardError::Settings {
-                problem: "sudo asks for a password: give the user a rule without one for tegrastats, nvpmodel and \
-                          jetson_clocks (`sudo visudo -f /etc/sudoers.d/controller`)"
-                    .to_owned(),
-            };
+            return BoardError::Settings { problem: format!("sudo asks for a password{PASSWORD_ADVICE}") };
         }
         let how = match end {
             End::Exit(code) => format!("ended with exit code {code}"),
@@ -239,6 +281,49 @@ fn find_rails(agent: &mut Agent, sysfs: &str) -> Result<Vec<RailFiles>, BoardErr
         });
     }
     Ok(rails)
+}
+
+/// Files of sysfs that tell the GPU's temperature and clock.
+struct StateFiles {
+    /// In thousandths of a degree.
+    temperature: Option<String>,
+    /// In Hz.
+    clock: Option<String>,
+}
+
+impl StateFiles {
+    /// Ends of the names of a Jetson's GPU in devfreq: TX1 and Nano, TX2, Xavier, Orin.
+    const GPUS: [&'static str; 5] = [".gpu", ".gm20b", ".gp10b", ".gv11b", ".ga10b"];
+
+    fn find(agent: &mut Agent, sysfs: &str) -> Result<Option<Self>, BoardError> {
+        let patterns =
+            [format!("{sysfs}/class/thermal/thermal_zone*/type"), format!("{sysfs}/class/devfreq/*/cur_freq")];
+        let found = agent.ask(serde_json::json!({"do": "look", "patterns": patterns}))?.files;
+        let zone = found.iter().find(|(path, text)| {
+            let is_gpu = text.as_deref().is_some_and(|text| text.to_lowercase().starts_with("gpu"));
+            path.ends_with("/type") && is_gpu
+        });
+        let clock = found.iter().find(|(path, text)| {
+            let name = path.strip_suffix("/cur_freq").unwrap_or_default();
+            text.is_some() && Self::GPUS.iter().any(|gpu| name.ends_with(gpu))
+        });
+        let files = Self {
+            temperature: zone.and_then(|(path, _)| Some(format!("{}temp", path.strip_suffix("type")?))),
+            clock: clock.map(|(path, _)| path.clone()),
+        };
+        Ok((files.temperature.is_some() || files.clock.is_some()).then_some(files))
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.temperature.iter().chain(&self.clock).cloned().collect()
+    }
+
+    fn state(&self, at_ns: u64, values: &[String]) -> State {
+        let mut values = values.iter().map(|text| text.parse::<f64>().ok().filter(|value| value.is_finite()));
+        let mut next = |file: &Option<String>| file.as_ref().and_then(|_| values.next().flatten());
+        let temperature_c = next(&self.temperature).map(|value| value / 1e3);
+        State { at_ns, temperature_c, clock_mhz: next(&self.clock).map(|value| value / 1e6) }
+    }
 }
 
 fn state(at_ns: u64, stats: &Stats) -> State {

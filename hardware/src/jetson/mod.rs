@@ -36,10 +36,17 @@ use link::Link;
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "jetson";
 
+/// Longest pause between two tries of a model; each is twice the one before.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// A Jetson board.
 pub struct Jetson {
     options: JetsonOptions,
     link: Option<Link>,
+    /// Whether it has ever been connected to.
+    was_there: bool,
+    /// Whether it could not be connected to the last time, for as long as the settings allow.
+    is_away: bool,
 }
 
 impl Jetson {
@@ -51,7 +58,7 @@ impl Jetson {
         let device = format!("{KIND} {}", options.ssh.host);
         match options.problem() {
             Some(problem) => Err(DeviceError::Settings { device, problem }),
-            None => Ok(Self { options, link: None }),
+            None => Ok(Self { options, link: None, was_there: false, is_away: false }),
         }
     }
 
@@ -63,24 +70,32 @@ impl Jetson {
     fn link(&mut self) -> Result<&mut Link, BoardError> {
         let link = match self.link.take() {
             Some(link) => link,
-            None => Link::open_patiently(&self.options)?,
+            None => Link::open_patiently(&self.options, self.was_there)?,
         };
+        self.was_there = true;
+        self.is_away = false;
         Ok(self.link.insert(link))
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
         let options = self.options.clone();
+        self.is_away = true;
         let link = self.link()?;
         let result = measure::measure(link, &options, model, plan);
         if let Err(error) = &result {
             if error.to_string().contains(trial::BAD_ENGINE) {
-                engine::discard(&mut link.agent, &link.builder, model)?;
+                // Where this fails too, the next try tells.
+                let _ = engine::discard(&mut link.agent, &link.builder, model);
             }
-            if !error.spares_connection() {
-                self.link = None;
-            }
+            self.drop_link_after(error);
         }
         result
+    }
+
+    fn drop_link_after(&mut self, error: &BoardError) {
+        if !error.spares_connection() {
+            self.link = None;
+        }
     }
 
     fn error(&self, error: BoardError, model: Option<&Model>) -> DeviceError {
@@ -96,6 +111,14 @@ impl Jetson {
     }
 
     fn ask(&mut self) -> Result<(Description, String), BoardError> {
+        let asked = self.ask_once();
+        if let Err(error) = &asked {
+            self.drop_link_after(error);
+        }
+        asked
+    }
+
+    fn ask_once(&mut self) -> Result<(Description, String), BoardError> {
         let options = self.options.clone();
         let link = self.link()?;
         let hello = link.agent.hello();
@@ -125,7 +148,7 @@ impl Device for Jetson {
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         let asked = self.ask().and_then(|(_, rails)| {
             let link = self.link()?;
-            let free = link.agent.ask(serde_json::json!({"do": "free"}))?.bytes;
+            let free = link.agent.ask(serde_json::json!({"do": "make room", "wanted": 0, "folder": "."}))?.bytes;
             let hello = link.agent.hello();
             Ok(vec![
                 ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
@@ -155,9 +178,10 @@ impl Device for Jetson {
                     }
                     return Ok(measurement);
                 }
-                Err(error) if error.is_transient() && attempt < self.options.tries => {
+                // A board that stayed away was waited for long enough.
+                Err(error) if error.is_transient() && !self.is_away && attempt < self.options.tries => {
                     problems.push(error.to_string());
-                    std::thread::sleep(Duration::from_secs(1) * 2_u32.saturating_pow(attempt - 1));
+                    std::thread::sleep(LONGEST_PAUSE.min(Duration::from_secs(1) * 2_u32.saturating_pow(attempt - 1)));
                 }
                 // A measurement in doubt is better than none.
                 Err(error) => match disturbed {

@@ -104,6 +104,12 @@ impl JetsonOptions {
         if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
             return Some(format!("power is read every {period:?}: choose 1 ms to 5 s"));
         }
+        if self.idle < 5 * period || self.settle_limit < self.idle {
+            return Some(format!(
+                "idle_s must be at least {} s, five readings, and settle_limit_s not below it",
+                (5 * period).as_secs_f64()
+            ));
+        }
         if self.window.is_zero() || self.window > self.window_limit {
             return Some("window_s must be above 0 and not above window_limit_s".to_owned());
         }
@@ -144,7 +150,7 @@ impl PowerSource {
     /// may last, also where less is asked for: what the meter reaches in the customary window on most boards.
     pub(super) fn precision(self) -> f64 {
         match self {
-            Self::Tegrastats { .. } => 0.01,
+            Self::Tegrastats { .. } => 0.007,
             Self::Ina3221 { .. } => 0.003,
         }
     }

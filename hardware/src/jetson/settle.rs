@@ -77,12 +77,14 @@ pub(super) fn watch(agent: &mut Agent, meter: &mut Meter, least: Duration) -> Re
     /// Time that power needs to fall when inference ends, and that a meter's readings lag behind.
     const FALL_NS: u64 = 300_000_000;
     let begun = Instant::now();
-    let from_ns = meter.trace().readings().last().map_or(0, |reading| reading.at_ns) + FALL_NS;
+    // What the agent did for us after inference had ended is no rest either.
+    let last_ns = meter.trace().readings().last().map_or(0, |reading| reading.at_ns);
+    let from_ns = last_ns.max(agent.answered_ns()) + FALL_NS;
     loop {
         listen(agent, meter)?;
         let to_ns = meter.trace().readings().last().map_or(0, |reading| reading.at_ns);
         // The meter's stamps say how long; a clock that stands still does not hold us up for ever.
-        if to_ns.saturating_sub(from_ns) >= least.as_nanos() as u64
+        if to_ns > from_ns && to_ns - from_ns >= least.as_nanos() as u64
             || begun.elapsed() > 3 * least + Duration::from_secs(10)
         {
             let temperature_c = meter.states().last().and_then(|state| state.temperature_c);
@@ -93,10 +95,10 @@ pub(super) fn watch(agent: &mut Agent, meter: &mut Meter, least: Duration) -> Re
 
 /// Takes up what the meter says next.
 fn listen(agent: &mut Agent, meter: &mut Meter) -> Result<(), BoardError> {
-    match agent.next(Duration::from_millis(200))? {
-        Some((job, event)) => meter.take(job, &event).map(|_| ()),
-        None => meter.check(),
+    if let Some((job, event)) = agent.next(Duration::from_millis(200))? {
+        meter.take(job, &event)?;
     }
+    meter.check()
 }
 
 /// How far from rest a board is.

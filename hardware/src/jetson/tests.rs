@@ -141,3 +141,26 @@ fn a_board_that_does_not_come_to_rest_is_told() {
     let warnings = measured(&calm, power, 1).measurement.warnings;
     assert!(warnings.is_empty(), "{warnings:?}");
 }
+
+#[test]
+fn a_report_that_is_noticed_late_is_not_believed() {
+    let physics = Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() };
+    let (simulation, _) = Simulation::new(physics, 1);
+    let options = options(PowerSource::Tegrastats { interval: Duration::from_millis(100) });
+    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), &options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, "a model").unwrap();
+    let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+    let error = measure(&mut link, &options, &model, &Plan::default()).unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("too busy"), "{error}");
+}
+
+#[test]
+fn inferences_that_overlap_are_not_counted_for_too_long() {
+    // Ten inferences of 200 ms a window: the input of the first is transferred one inference before it is computed.
+    let physics = Physics { latency_ms: 200.0, jitter: 0.0, noise: 0.001, ..boards(1, 5.0)[0].clone() };
+    let result = measured(&physics, PowerSource::Ina3221 { period: Duration::from_millis(5) }, 2);
+    let energy = result.measurement.energy.unwrap().per_inference_mj;
+    assert!((energy / result.truth_mj - 1.0).abs() < 0.003, "{energy} {}", result.truth_mj);
+}

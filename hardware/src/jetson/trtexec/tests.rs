@@ -265,9 +265,11 @@ fn times_of_old_and_new_versions() {
     let old = times::parse(TIMES_8_0).unwrap();
     assert_eq!(old.compute_ms, [2.0, 3.0, 1.0]);
     assert_eq!(old.latency_ms.as_deref(), Some(&[2.2, 3.2, 1.2][..]));
-    assert_eq!((&old.starts_ms[..], &old.end_ms[..]), (&[0.5, 3.0, 7.0][..], &[2.7, 6.2, 8.2][..]));
+    assert_eq!((&old.starts_ms[..], &old.end_ms[..]), (&[0.6, 3.1, 7.1][..], &[2.7, 6.2, 8.2][..]));
+    assert!((old.period_ms().unwrap() - 2.75).abs() < 1e-9);
     let new = times::parse(TIMES_8_4).unwrap();
-    assert_eq!((new.starts_ms[0], new.end_ms[0], new.compute_ms[0]), (1.0, 4.0, 2.0));
+    assert_eq!(new.period_ms(), None);
+    assert_eq!((new.starts_ms[0], new.end_ms[0], new.compute_ms[0]), (1.5, 4.0, 2.0));
     let few = r#"[{"startComputeMs": 1, "endComputeMs": 2, "computeMs": 1, "latencyMs": 2},
                   {"startComputeMs": 3, "endComputeMs": 4, "computeMs": 1}]"#;
     let few = times::parse(few).unwrap();
@@ -302,8 +304,8 @@ fn broken_times_are_refused_with_their_place() {
         ("\"computeMs\" : 3", "\"computeMs\" : \"3\"", "line 3 column"),
         ("\"computeMs\" : 3", "\"c\" : 3", "missing field `computeMs`"),
         ("\"latencyMs\" : 3.2", "\"latencyMs\" : 0", "run 2: latencyMs is 0"),
-        ("\"startInMs\" : 3", "\"startInMs\" : 6.5", "before it began"),
-        ("\"startInMs\" : 3", "\"startInMs\" : 1e15", "run 2: its start"),
+        ("\"startComputeMs\" : 3.1", "\"startComputeMs\" : 6.5", "before it began"),
+        ("\"startComputeMs\" : 3.1", "\"startComputeMs\" : 1e15", "run 2: its start"),
         ("\"inMs\"", "\"computeMs\"", "duplicate field"),
         ("]\n", "", "line 5 column"),
     ] {

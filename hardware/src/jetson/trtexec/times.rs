@@ -22,8 +22,9 @@ pub struct Runs {
     pub compute_ms: Vec<f64>,
     /// Duration with the transfer of input and output, in ms. `None` where an entry lacks it.
     pub latency_ms: Option<Vec<f64>>,
-    /// When each run began, in ms: the transfer of its input, or the computation where that is not
-    /// told.
+    /// When each run began, in ms: the computation, by which `trtexec` tells warm-up runs from timed
+    /// ones; or the transfer of its input where that is not told. (The input of a run may be
+    /// transferred while the run before it computes.)
     pub starts_ms: Vec<f64>,
     /// When each run ended, in ms: the transfer of its output, or the computation where that is
     /// not told.
@@ -122,12 +123,21 @@ impl<'de> Deserialize<'de> for Runs {
 }
 
 impl Runs {
+    /// Time from the end of one run to the end of the next, in ms, on average. That is what a run costs in the long run:
+    /// runs overlap, so that their durations do not add up to the time that all of them took. `None` for fewer than
+    /// three runs.
+    pub fn period_ms(&self) -> Option<f64> {
+        let (first, last) = (self.end_ms.first()?, self.end_ms.last()?);
+        let period_ms = (last - first) / (self.end_ms.len() - 1) as f64;
+        (self.end_ms.len() > 2 && period_ms > 0.0).then_some(period_ms)
+    }
+
     fn push(&mut self, entry: Entry) -> Result<(), String> {
         let run = self.compute_ms.len() + 1;
         if run > MAX_RUNS {
             return Err(format!("more than {MAX_RUNS} runs"));
         }
-        let start_ms = entry.start_in_ms.or(entry.start_compute_ms).ok_or("no startComputeMs")?;
+        let start_ms = entry.start_compute_ms.or(entry.start_in_ms).ok_or("no startComputeMs")?;
         let end_ms = entry.end_out_ms.or(entry.end_compute_ms).ok_or("no endComputeMs")?;
         for (name, ms) in [("start", start_ms), ("end", end_ms)] {
             if !ms.is_finite() || ms.abs() > LARGEST_MS {
