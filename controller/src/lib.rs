@@ -4,6 +4,7 @@
 //! ([`evaluate`]) that finds out, a run folder ([`run`]) that keeps, and those who watch ([`observe`]).
 
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod evaluate;
 pub mod history;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod compare;
 mod doctor;
 mod export;
 mod finish;
@@ -49,6 +50,8 @@ enum Verb {
     Front(front::Front),
     /// Ask the policy of a run for architectures, for a preference or within bounds.
     Propose(propose::Propose),
+    /// Show how much is lost by searching on one run's device for the other's.
+    Compare(compare::Compare),
     /// Check what an experiment needs: devices, backend, data.
     Doctor(doctor::Doctor),
 }
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => verb.run(),
         Verb::Front(verb) => verb.run(),
         Verb::Propose(verb) => verb.run(),
+        Verb::Compare(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {

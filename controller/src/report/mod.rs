@@ -1,5 +1,6 @@
 //! What a search came to, as a person or a program reads it.
 
+mod comparison;
 mod html;
 mod json;
 mod plot;
@@ -7,6 +8,7 @@ mod proposals;
 mod summary;
 mod table;
 
+pub use comparison::{comparison_csv, comparison_plot, comparison_table};
 pub use plot::front_plot;
 pub use proposals::proposals_table;
 pub use summary::{Member, Summary};
