@@ -7,6 +7,7 @@
 //! | device | what it is |
 //! |---|---|
 //! | [`host::Host`] | this machine, in-process |
+//! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
 //! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!
 //! [`log`] is the journal that measurements are written to, and which [`replay`] reads.
@@ -33,6 +34,7 @@ pub mod jetson;
 pub mod log;
 pub mod measurement;
 pub mod model;
+pub mod openvino;
 pub mod power;
 pub mod replay;
 pub mod ssh;

@@ -1,0 +1,155 @@
+//! What benchmark_app is told, so that it measures latency and nothing else.
+
+use super::support::is_stick;
+use super::version::{Version, version};
+
+/// The first release with `-hint`. From then on the hint is for throughput where none is given.
+const FIRST_HINT: Version = Version::new(2022, 1);
+/// The first release with `-infer_precision`, which took the place of `-enforcebf16`.
+const FIRST_PRECISION: Version = Version::new(2022, 2);
+/// The oldest release whose options were looked at; those before are told what all have in common.
+const FIRST_KNOWN: Version = Version::new(2021, 4);
+
+/// One run of benchmark_app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// Version of OpenVINO: `2021.4.2`. What is none is taken for a new one.
+    pub version: &'a str,
+    /// Device: `MYRIAD`, `CPU`, `GPU`, `NPU`, `HETERO:…`.
+    pub device: &'a str,
+    /// Path of the model. ONNX does for all devices and versions.
+    pub model: &'a str,
+    /// How long it measures, in seconds; at least 1.
+    pub seconds: u32,
+    /// Precision of inference.
+    pub precision: Precision,
+    /// Threads on `CPU`; as many as it likes where absent.
+    pub threads: Option<u32>,
+    /// An existing folder to write a report to. Not needed: the report has fewer digits than the output. Where the
+    /// folder is missing, the tool fails after it has measured.
+    pub report_folder: Option<&'a str>,
+}
+
+/// Precision that a network is computed in. `MYRIAD` computes in FP16 whatever is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// What the device takes by itself: bfloat16 on a processor that has it, FP16 on `GPU` and `NPU`.
+    #[default]
+    Native,
+    /// 32-bit floating point.
+    Fp32,
+    /// 16-bit floating point.
+    Fp16,
+    /// bfloat16.
+    Bf16,
+}
+
+/// The arguments of a run, without the program's name.
+///
+/// One request at a time (`-api sync -nireq 1`), without the hint that would trade latency for throughput, in one
+/// stream on `CPU`. `-ip` states the input's precision: unasked, an input with three channels is taken for an image of
+/// bytes, and a conversion is put in front of the network.
+///
+/// For `MYRIAD` nothing has to be converted beforehand: its plugin turns a network of FP32, ONNX or IR, into FP16 when
+/// it loads it (`ConvertPrecision` in its front end, 2021), and knows no `-infer_precision`. The input is given as FP16,
+/// so that half as much goes over the bus, and nothing is converted there.
+#[must_use]
+pub fn arguments(run: &Run) -> Vec<String> {
+    let found = version(run.version);
+    // An unknown version is more likely a new one.
+    let since = |first: Version| found.is_none_or(|found| found >= first);
+    let mut arguments = Vec::new();
+    let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
+
+    // What begins with a hyphen would be taken for an option.
+    let model = if run.model.starts_with('-') { format!("./{}", run.model) } else { run.model.to_owned() };
+    let seconds = run.seconds.max(1).to_string();
+    add(&["-m", &model, "-d", run.device, "-api", "sync", "-nireq", "1", "-t", &seconds]);
+    if since(FIRST_HINT) {
+        add(&["-hint", "none"]);
+    }
+    let is_cpu = run.device == "CPU" || run.device.starts_with("CPU.");
+    if is_cpu {
+        add(&["-nstreams", "1"]);
+        if let Some(threads) = run.threads {
+            add(&["-nthreads", &threads.max(1).to_string()]);
+        }
+    }
+    let is_stick = is_stick(run.device);
+    if since(FIRST_KNOWN) {
+        add(&[
+            "-ip",
+            match (is_stick, since(FIRST_HINT)) {
+                (true, true) => "f16",
+                (true, false) => "FP16",
+                (false, true) => "f32",
+                (false, false) => "FP32",
+            },
+        ]);
+    }
+    if !is_stick && since(FIRST_PRECISION) {
+        match run.precision {
+            Precision::Native => (),
+            Precision::Fp32 => add(&["-infer_precision", "f32"]),
+            Precision::Fp16 => add(&["-infer_precision", "f16"]),
+            Precision::Bf16 => add(&["-infer_precision", "bf16"]),
+        }
+    } else if is_cpu && since(FIRST_KNOWN) {
+        match run.precision {
+            Precision::Fp32 => add(&["-enforcebf16", "false"]),
+            Precision::Bf16 => add(&["-enforcebf16", "true"]),
+            Precision::Native | Precision::Fp16 => (),
+        }
+    }
+    if let Some(folder) = run.report_folder {
+        add(&["-report_type", "no_counters", "-report_folder", folder]);
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(version: &str, device: &str, precision: Precision) -> String {
+        let run = Run { version, device, model: "m.onnx", seconds: 3, precision, threads: None, report_folder: None };
+        arguments(&run).join(" ")
+    }
+
+    #[test]
+    fn each_version_gets_what_it_knows() {
+        let common = |device: &str| format!("-m m.onnx -d {device} -api sync -nireq 1 -t 3");
+        for (version, device, rest) in [
+            ("2020.3.2", "MYRIAD", ""),
+            ("2020.3.2", "CPU", " -nstreams 1"),
+            ("2021.4.2", "MYRIAD", " -ip FP16"),
+            ("2021.4.2", "CPU", " -nstreams 1 -ip FP32 -enforcebf16 false"),
+            ("2022.1.0", "CPU", " -hint none -nstreams 1 -ip f32 -enforcebf16 false"),
+            ("2022.3.2", "MYRIAD", " -hint none -ip f16"),
+            ("2022.3.2", "HETERO:MYRIAD,CPU", " -hint none -ip f16"),
+            ("2022.3.2", "CPU", " -hint none -nstreams 1 -ip f32 -infer_precision f32"),
+            ("2026.4.1-22982-e213a147257-releases/2026/4", "GPU", " -hint none -ip f32 -infer_precision f32"),
+            ("of my own", "CPU", " -hint none -nstreams 1 -ip f32 -infer_precision f32"),
+        ] {
+            assert_eq!(line(version, device, Precision::Fp32), common(device) + rest, "{version}");
+        }
+        assert!(!line("2026.4.1", "CPU", Precision::Native).contains("precision"));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_passed_on() {
+        let run = Run {
+            version: "2026.4.1",
+            device: "CPU",
+            model: "-m.onnx",
+            seconds: 0,
+            precision: Precision::Bf16,
+            threads: Some(2),
+            report_folder: Some("a folder"),
+        };
+        let arguments = arguments(&run);
+        let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
+        assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]) && has(["-nthreads", "2"]), "{arguments:?}");
+        assert!(has(["-infer_precision", "bf16"]) && has(["-report_folder", "a folder"]), "{arguments:?}");
+    }
+}

@@ -1,0 +1,240 @@
+//! The one figure that a latency is taken from.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::report::{Mode, Report};
+
+/// Two statements about the same time may differ by so much of it.
+const TOLERANCE: f64 = 0.1;
+/// The tool's own loop takes time between two inferences, and `Duration` has it: 3 µs with 2021.4.2, 15 µs with 2026.4
+/// on a server's processor, more on a slow one. By so much, in ms, duration / count may exceed the printed latency.
+const LOOP_MS: f64 = 0.05;
+/// A mean that is rounded by no more than this, of itself, is as good as any.
+const WELL_ROUNDED: f64 = 0.01;
+
+/// The most precise figure for the latency of one inference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figure {
+    /// Time of one inference, in ms.
+    pub ms: f64,
+    /// What it is of all inferences.
+    pub statistic: Statistic,
+    /// Where it was read.
+    pub origin: Origin,
+    /// By how much it may be off, in ms, for being rounded. Of duration / count beside a printed average: by how much
+    /// that allows the tool's own loop to be in it.
+    pub rounding_ms: f64,
+}
+
+/// What a figure is of all inferences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistic {
+    /// Their mean.
+    Mean,
+    /// Their median.
+    Median,
+}
+
+/// Where a figure was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It is printed as a latency.
+    Printed,
+    /// It is `Duration` / `Count`.
+    Duration,
+    /// It is the time that `Throughput` was computed from.
+    Throughput,
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statistic = match self.statistic {
+            Statistic::Mean => "mean",
+            Statistic::Median => "median",
+        };
+        let origin = match self.origin {
+            Origin::Printed => "as printed",
+            Origin::Duration => "from duration and count",
+            Origin::Throughput => "from the throughput",
+        };
+        write!(f, "{statistic} {} ms {origin}", Digits(self.ms))
+    }
+}
+
+/// Why an output gives no latency.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum FigureError {
+    /// It ends too early, or failed.
+    #[error("the output of benchmark_app has no {missing}: it failed, or was ended before it had measured")]
+    Incomplete {
+        /// What is not there.
+        missing: &'static str,
+    },
+    /// Several images went through at once.
+    #[error(
+        "benchmark_app measured a batch of {batch}; latency is that of one inference: export the model with batch 1"
+    )]
+    Batch {
+        /// How many.
+        batch: u64,
+    },
+    /// Several requests were under way at once.
+    #[error(
+        "benchmark_app had {} requests under way at once, which wait for one another; \
+         latency wants `-api sync -nireq 1`", .requests.map_or("several".to_owned(), |requests| requests.to_string())
+    )]
+    Parallel {
+        /// How many, where that is told.
+        requests: Option<u64>,
+    },
+    /// The figures contradict one another.
+    #[error(
+        "benchmark_app contradicts itself: {figure}, but {count} inferences in {duration_ms} ms are {} ms each, \
+         {:+.0} %. Something else may have been at work: measure again", Digits(*each_ms), (each_ms / figure.ms - 1.0) * 100.0
+    )]
+    Disagreement {
+        /// The latency.
+        figure: Figure,
+        /// Number of inferences.
+        count: u64,
+        /// Duration of all of them, in ms.
+        duration_ms: f64,
+        /// Duration of one, in ms.
+        each_ms: f64,
+    },
+    /// The throughput fits nothing else.
+    #[error(
+        "benchmark_app contradicts itself: {fps} FPS is neither {} FPS, as duration and count have it, nor what the \
+         latency makes", Digits(*expected_fps)
+    )]
+    Throughput {
+        /// What is printed.
+        fps: f64,
+        /// What count and duration make.
+        expected_fps: f64,
+    },
+    /// It is rounded beyond use, and nothing tells it better.
+    #[error(
+        "{figure} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms each): \
+         take a version of 2026 or newer, which prints microseconds", figure.rounding_ms / figure.ms * 100.0, Digits(*each_ms)
+    )]
+    Coarse {
+        /// The best figure there is.
+        figure: Figure,
+        /// Duration of one inference with everything around it, in ms.
+        each_ms: f64,
+    },
+}
+
+/// A number with four digits that count.
+struct Digits(f64);
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = if self.0 > 0.0 { self.0.log10().floor().clamp(-9.0, 9.0) } else { 0.0 };
+        // From 0 to 12: a small whole number.
+        let decimals = (3.0 - magnitude).clamp(0.0, 12.0) as usize;
+        write!(f, "{:.decimals$}", self.0)
+    }
+}
+
+impl Report {
+    /// The latency of one inference, from whichever statement has the most digits, checked against the others.
+    ///
+    /// A printed average is taken; duration / count instead, which has more digits, where it rounds to the same. Where
+    /// nothing but a median is printed (up to 2021), duration / count is the mean, unless it exceeds the median by more
+    /// than 10 %. Where rounding takes more than 1 % of the mean, as of small networks before 2026, a median with less
+    /// is taken: in synchronous mode versions up to 2023 compute the throughput from the median, so that it has its
+    /// digits. If that is too far from duration / count, as under load, it is the mean again.
+    ///
+    /// # Errors
+    ///
+    /// When the output is not whole, has a batch or several requests at once, when the figure differs from duration /
+    /// count by more than 10 % (and by more than what the tool's loop may take, if that is more), or when it is rounded
+    /// by more than 10 %.
+    pub fn figure(&self) -> Result<Figure, FigureError> {
+        let incomplete = |missing| FigureError::Incomplete { missing };
+        let count = self.count.ok_or(incomplete("number of inferences"))?;
+        let duration_ms = self.duration_ms.filter(|&ms| ms > 0.0).ok_or(incomplete("duration"))?;
+        if let Some(Mode::Asynchronous { requests }) = self.mode
+            && requests != Some(1)
+        {
+            return Err(FigureError::Parallel { requests });
+        }
+        let each_ms = duration_ms / count as f64;
+        self.check_batch(each_ms)?;
+        let median = self.median(each_ms)?;
+        let mean = self.mean(each_ms, median);
+        let relative = |figure: &Figure| figure.rounding_ms / figure.ms;
+        let figures = match (mean, median) {
+            (Some(mean), Some(median)) if relative(&mean) > WELL_ROUNDED && relative(&median) < relative(&mean) => {
+                [Some(median), Some(mean)]
+            }
+            (Some(mean), _) => [Some(mean), None],
+            (None, median) => [median, None],
+        };
+        let mut figures = figures.into_iter().flatten().map(|figure| {
+            // Also where 0.00 ms is printed.
+            if figure.ms == 0.0 || relative(&figure) > TOLERANCE {
+                return Err(FigureError::Coarse { figure, each_ms });
+            }
+            let (least, most) = (figure.ms - figure.rounding_ms, figure.ms + figure.rounding_ms);
+            if each_ms < least * (1.0 - TOLERANCE) || each_ms > (most * (1.0 + TOLERANCE)).max(most + LOOP_MS) {
+                return Err(FigureError::Disagreement { figure, count, duration_ms, each_ms });
+            }
+            Ok(figure)
+        });
+        let first = figures.next().ok_or(incomplete("latency"))?;
+        first.or_else(|error| figures.next().and_then(Result::ok).ok_or(error))
+    }
+
+    fn check_batch(&self, each_ms: f64) -> Result<(), FigureError> {
+        // Where it is not printed it shows in the throughput, which counts every image.
+        let implied = self.throughput_fps.map_or(1.0, |fps| fps * each_ms / 1000.0);
+        match self.batch {
+            Some(batch) if batch != 1 => Err(FigureError::Batch { batch }),
+            None if implied > 1.9 => Err(FigureError::Batch { batch: implied.round() as u64 }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The median, with the digits of the throughput if that was computed from it.
+    fn median(&self, each_ms: f64) -> Result<Option<Figure>, FigureError> {
+        let half = self.latency.rounding_ms.unwrap_or(0.0);
+        let statistic = Statistic::Median;
+        let printed =
+            self.latency.median_ms.map(|ms| Figure { ms, statistic, origin: Origin::Printed, rounding_ms: half });
+        let Some(fps) = self.throughput_fps.filter(|&fps| fps > 0.0) else { return Ok(printed) };
+        let expected_fps = 1000.0 / each_ms;
+        // It is printed with two decimals.
+        let rounding = 0.006 / fps;
+        if (fps / expected_fps - 1.0).abs() <= 0.001 + rounding {
+            return Ok(printed);
+        }
+        let ms = 1000.0 / fps;
+        match printed {
+            Some(printed) if (ms - printed.ms).abs() <= half * 1.01 + ms * rounding => {
+                Ok(Some(Figure { ms, origin: Origin::Throughput, rounding_ms: (ms * rounding).min(half), ..printed }))
+            }
+            _ if (fps / expected_fps - 1.0).abs() <= TOLERANCE => Ok(printed),
+            _ => Err(FigureError::Throughput { fps, expected_fps }),
+        }
+    }
+
+    fn mean(&self, each_ms: f64, median: Option<Figure>) -> Option<Figure> {
+        let half = self.latency.rounding_ms.unwrap_or(0.0);
+        let each = Figure { ms: each_ms, statistic: Statistic::Mean, origin: Origin::Duration, rounding_ms: 0.0 };
+        match (self.latency.mean_ms, median) {
+            (Some(ms), _) if (ms - each_ms).abs() <= half => Some(Figure { rounding_ms: half, ..each }),
+            (Some(ms), _) => Some(Figure { ms, origin: Origin::Printed, rounding_ms: half, ..each }),
+            (None, Some(median)) => {
+                let (least, most) = (median.ms - median.rounding_ms, median.ms + median.rounding_ms);
+                (each_ms >= least * (1.0 - TOLERANCE) && each_ms <= most * (1.0 + TOLERANCE)).then_some(each)
+            }
+            (None, None) => None,
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The output of benchmark_app, Python's and C++'s, from 2018 to 2026.
+
+use thiserror::Error;
+
+use super::problem::{Problem, Problems};
+use super::values::{Line, count, devices, looks_like_a_result, mode, plain, rate, shown, start_of, time};
+
+/// Longest output that is read, in bytes. It has some hundred lines.
+const MAX_OUTPUT: usize = 64 * 1024 * 1024;
+/// What is looked at of a line, in bytes.
+const MAX_LINE: usize = 16 * 1024;
+
+/// What the output says. What it does not say is `None`; what latency it amounts to tells [`Report::figure`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// Build of OpenVINO: `2026.4.1-22982-e213a147257-releases/2026/4`.
+    pub version: Option<String>,
+    /// Devices it ran on; empty where that is not told.
+    pub devices: Vec<String>,
+    /// Precision that was computed in, where the device tells: `bfloat16`, `f32`.
+    pub precision: Option<String>,
+    /// Images per inference.
+    pub batch: Option<u64>,
+    /// How it was run.
+    pub mode: Option<Mode>,
+    /// The first inference, before those that are timed, in ms.
+    pub first_inference_ms: Option<f64>,
+    /// Number of inferences; never 0.
+    pub count: Option<u64>,
+    /// Duration of all inferences together, in ms, with whatever the tool does between them.
+    pub duration_ms: Option<f64>,
+    /// Times of one inference, as they are printed.
+    pub latency: Latency,
+    /// Images per second. In synchronous mode up to 2023 computed from the median latency, else from the duration.
+    pub throughput_fps: Option<f64>,
+    /// The cause of a failure. Can be there beside results: the tool can fail after it has measured.
+    pub problem: Option<Problem>,
+}
+
+/// Times of one inference, as they are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Latency {
+    /// Mean, in ms. Not printed before 2022, but in 2018.
+    pub mean_ms: Option<f64>,
+    /// Median, in ms. The only one from 2019 to 2021 is one: `getMedianValue` in `benchmark_app/main.cpp`, `median` in
+    /// the Python tool's `benchmark.py` (openvinotoolkit/openvino, pull request 6479).
+    pub median_ms: Option<f64>,
+    /// Shortest, in ms.
+    pub min_ms: Option<f64>,
+    /// Longest, in ms.
+    pub max_ms: Option<f64>,
+    /// Half of the last digit that mean and median are printed with, in ms.
+    pub rounding_ms: Option<f64>,
+}
+
+/// How inferences were started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One after the other.
+    Synchronous,
+    /// Several requests at a time.
+    Asynchronous {
+        /// How many, where that is told.
+        requests: Option<u64>,
+    },
+}
+
+/// Why an output cannot be believed.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum BenchmarkError {
+    /// The output is longer than any.
+    #[error("{bytes} bytes are more than benchmark_app prints (at most {MAX_OUTPUT} are read)")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A value is no number, has a unit that is not known, or cannot be.
+    #[error("line {line} of benchmark_app's output: {field} is {value:?}, which is not {expected}")]
+    Value {
+        /// Line of the output, from 1.
+        line: usize,
+        /// What the value is of.
+        field: &'static str,
+        /// The value as it is printed.
+        value: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// Among the results stands what no known version prints.
+    #[error(
+        "line {line} of benchmark_app's output is not understood: {text:?}. Is this a new version? \
+             Nothing is taken from it"
+    )]
+    Unknown {
+        /// Line of the output, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+    /// Two statements exclude one another.
+    #[error("line {line} of benchmark_app's output: {what}")]
+    Contradiction {
+        /// Line of the output, from 1, where it shows.
+        line: usize,
+        /// Which statements.
+        what: String,
+    },
+}
+
+/// Reads the output of one run, standard output and standard error together.
+///
+/// # Errors
+///
+/// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when there is a result of a kind that
+/// is not known, or when results contradict one another. A run that failed is no error, but a [`Report`].
+pub fn parse(output: &str) -> Result<Report, BenchmarkError> {
+    if output.len() > MAX_OUTPUT {
+        return Err(BenchmarkError::TooLong { bytes: output.len() });
+    }
+    let mut reader = Reader::default();
+    let lines = output.lines().count();
+    for (at, text) in output.lines().enumerate() {
+        let text = start_of(plain(text), MAX_LINE);
+        // The last line may end within a word.
+        let line = Line { number: at + 1, whole: at + 1 < lines || output.ends_with('\n') };
+        reader.problems.take(text);
+        let message = text.strip_prefix("[ INFO ]").unwrap_or(text).trim();
+        // A line that was cut may have lost its end.
+        if !reader.result(message, line)? && line.whole {
+            reader.setting(message, line);
+        }
+    }
+    reader.finish()
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    report: Report,
+    problems: Problems,
+    /// The device is in the next line.
+    device_follows: bool,
+    /// Results have begun.
+    has_results: bool,
+    /// Results are announced.
+    is_last_step: bool,
+    /// The first line that looks like a result, but is none that is known.
+    stranger: Option<(usize, String)>,
+    /// Where the last latency stands.
+    latency_line: usize,
+}
+
+/// What a line of results is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Key {
+    Count,
+    Duration,
+    Latency,
+    Median,
+    Mean,
+    Min,
+    Max,
+    Throughput,
+}
+
+/// As 2018, 2019 to 2021, 2022 and later versions call them, in lower case.
+const KEYS: [(&str, Key); 9] = [
+    ("count", Key::Count),
+    ("duration", Key::Duration),
+    ("latency", Key::Latency),
+    ("median", Key::Median),
+    ("average", Key::Mean),
+    ("avg", Key::Mean),
+    ("min", Key::Min),
+    ("max", Key::Max),
+    ("throughput", Key::Throughput),
+];
+
+impl Reader {
+    /// Takes a line if it is a result.
+    fn result(&mut self, message: &str, line: Line) -> Result<bool, BenchmarkError> {
+        let lower = message.to_ascii_lowercase();
+        let found = KEYS.iter().find_map(|&(name, key)| {
+            let rest = lower.strip_prefix(name).filter(|rest| rest.starts_with([':', ' ', '\t']))?;
+            let rest = rest.trim_start_matches([':', ' ', '\t']);
+            // Lower case in ASCII keeps lengths.
+            Some((key, &message[message.len() - rest.len()..]))
+        });
+        match found {
+            Some((Key::Count, rest)) => {
+                self.has_results = true;
+                if let Some(count) = count(rest, line)? {
+                    set(&mut self.report.count, count, "count", line)?;
+                }
+            }
+            Some(_) if !self.has_results => return Ok(false),
+            Some((Key::Latency, "")) => (),
+            Some((key, rest)) => self.value(key, rest, line)?,
+            // Of a percentile that was asked for instead of the median.
+            None if lower.contains(" percentile:") || lower.starts_with("execution devices:") => return Ok(false),
+            None if self.is_among_results() && line.whole && looks_like_a_result(message) => {
+                return Err(BenchmarkError::Unknown { line: line.number, text: shown(message) });
+            }
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The throughput comes last.
+    fn is_among_results(&self) -> bool {
+        self.has_results && self.report.throughput_fps.is_none()
+    }
+
+    fn value(&mut self, key: Key, text: &str, line: Line) -> Result<(), BenchmarkError> {
+        let latency = &mut self.report.latency;
+        let (field, slot) = match key {
+            Key::Duration => ("duration", &mut self.report.duration_ms),
+            Key::Latency | Key::Median => ("median latency", &mut latency.median_ms),
+            Key::Mean => ("average latency", &mut latency.mean_ms),
+            Key::Min => ("shortest latency", &mut latency.min_ms),
+            Key::Max => ("longest latency", &mut latency.max_ms),
+            Key::Throughput | Key::Count => {
+                if let Some(fps) = rate(text, line)? {
+                    set(&mut self.report.throughput_fps, fps, "throughput", line)?;
+                }
+                return Ok(());
+            }
+        };
+        let Some((ms, half_ms)) = time(text, field, line)? else { return Ok(()) };
+        set(slot, ms, field, line)?;
+        self.latency_line = line.number;
+        if matches!(key, Key::Latency | Key::Median | Key::Mean) {
+            latency.rounding_ms = Some(latency.rounding_ms.map_or(half_ms, |known| known.max(half_ms)));
+        }
+        Ok(())
+    }
+
+    /// Takes a line that tells how it is run.
+    fn setting(&mut self, message: &str, line: Line) {
+        let report = &mut self.report;
+        if let Some(build) = message.strip_prefix("Build ").or_else(|| message.strip_prefix("Build.")) {
+            let build = build.trim_start_matches(['.', ' ']);
+            if report.version.is_none() && !build.is_empty() {
+                report.version = Some(shown(build));
+            }
+        } else if let Some(list) = message.strip_prefix("Execution Devices:") {
+            report.devices = devices(list);
+        } else if message.starts_with("Device info") {
+            self.device_follows = true;
+        } else if self.device_follows {
+            self.device_follows = false;
+            if !message.is_empty() && !message.starts_with('[') && !message.contains(' ') {
+                report.devices = devices(message);
+            }
+        } else if let Some(precision) = message.strip_prefix("INFERENCE_PRECISION_HINT:") {
+            let name = precision.split('\'').nth(1).unwrap_or(precision).trim();
+            report.precision = (!name.is_empty()).then(|| shown(name));
+        } else if message.starts_with("First inference took ") || message.starts_with("Warming up inference took ") {
+            let took = message.split(" took ").nth(1).unwrap_or_default();
+            report.first_inference_ms = time(took, "first inference", line).ok().flatten().map(|(ms, _)| ms);
+        } else if let Some(size) = message.split_once(" batch size: ").filter(|_| !message.starts_with('[')) {
+            let digits = size.1.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.1.len());
+            report.batch = size.1[..digits].parse().ok();
+        } else if message.starts_with("[Step ") {
+            if message.contains("Measuring") {
+                report.mode = mode(message);
+            }
+            self.is_last_step = message.contains("Dumping statistics") || message.contains("Saving statistics");
+        } else if self.is_last_step && !self.has_results && self.stranger.is_none() && looks_like_a_result(message) {
+            self.stranger = Some((line.number, shown(message)));
+        }
+    }
+
+    fn finish(mut self) -> Result<Report, BenchmarkError> {
+        let Latency { mean_ms, median_ms, min_ms, max_ms, rounding_ms } = self.report.latency;
+        let half = rounding_ms.unwrap_or(0.0);
+        for middle in [mean_ms, median_ms].into_iter().flatten() {
+            let beyond = |min: f64| middle + half < min - half;
+            if min_ms.is_some_and(beyond) || max_ms.is_some_and(|max| middle - half > max + half) {
+                let what = format!(
+                    "the latencies exclude one another: {middle} ms is not between {} and {} ms",
+                    min_ms.unwrap_or(0.0),
+                    max_ms.unwrap_or(f64::INFINITY)
+                );
+                return Err(BenchmarkError::Contradiction { line: self.latency_line, what });
+            }
+        }
+        self.report.problem = self.problems.finish();
+        match self.stranger {
+            Some((line, text)) if !self.has_results && self.report.problem.is_none() => {
+                Err(BenchmarkError::Unknown { line, text })
+            }
+            _ => Ok(self.report),
+        }
+    }
+}
+
+fn set<T: PartialEq + std::fmt::Display>(
+    slot: &mut Option<T>,
+    value: T,
+    field: &str,
+    line: Line,
+) -> Result<(), BenchmarkError> {
+    match slot {
+        Some(before) if *before != value => Err(BenchmarkError::Contradiction {
+            line: line.number,
+            what: format!("{field} is {value}, and was {before} before; give the output of one run"),
+        }),
+        _ => {
+            *slot = Some(value);
+            Ok(())
+        }
+    }
+}

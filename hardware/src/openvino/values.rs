@@ -1,0 +1,133 @@
+//! Values as benchmark_app prints them.
+
+use super::report::{BenchmarkError, Mode};
+
+/// What is shown of a line, in bytes.
+const MAX_SHOWN: usize = 200;
+/// No time is beyond that, in ms.
+const LARGEST_MS: f64 = 1e12;
+/// Most devices that are read.
+const MAX_DEVICES: usize = 64;
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// From 1.
+    pub number: usize,
+    /// Whether a line break follows it.
+    pub whole: bool,
+}
+
+/// A line without blanks and colours around it, in which the stick's driver writes, and without what was overwritten.
+pub(super) fn plain(line: &str) -> &str {
+    let mut text = line.trim();
+    text = text.rsplit('\r').next().unwrap_or(text).trim();
+    while let Some((_, rest)) = text.strip_prefix("\x1b[").and_then(|codes| codes.split_once('m')) {
+        text = rest.trim_start();
+    }
+    text.trim_end_matches("\x1b[0m").trim_end()
+}
+
+/// `[Step 10/11] Measuring performance (Start inference asynchronously, 4 inference requests, limits: …)`
+pub(super) fn mode(step: &str) -> Option<Mode> {
+    let words: Vec<&str> = step.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();
+    let requests = || {
+        let at = words.windows(2).position(|pair| pair[0] == "inference" && pair[1].starts_with("request"))?;
+        words.get(at.checked_sub(1)?)?.parse().ok()
+    };
+    if words.iter().any(|word| word.starts_with("async")) {
+        Some(Mode::Asynchronous { requests: requests() })
+    } else if words.iter().any(|word| word.starts_with("sync")) {
+        Some(Mode::Synchronous)
+    } else {
+        // 2018 tells the number only.
+        requests().map(|requests| Mode::Asynchronous { requests: Some(requests) })
+    }
+}
+
+/// `['CPU']`, `[ CPU ]`, `CPU`.
+pub(super) fn devices(list: &str) -> Vec<String> {
+    let names = list.split(['[', ']', '\'', '"', ',', ' ']).filter(|name| !name.is_empty());
+    names.take(MAX_DEVICES).map(shown).collect()
+}
+
+pub(super) fn count(text: &str, line: Line) -> Result<Option<u64>, BenchmarkError> {
+    let Some(number) = without_unit(text, "iterations") else {
+        return unfinished("count", text, "a number of iterations", line);
+    };
+    match number.parse::<u64>() {
+        Ok(0) => Ok(None),
+        Ok(count) => Ok(Some(count)),
+        Err(_) => Err(wrong("count", text, "a number of iterations", line)),
+    }
+}
+
+pub(super) fn rate(text: &str, line: Line) -> Result<Option<f64>, BenchmarkError> {
+    let expected = "a number of FPS";
+    let Some(digits) = without_unit(text, "fps") else { return unfinished("throughput", text, expected, line) };
+    match number(digits) {
+        Some((fps, _)) => Ok(Some(fps)),
+        None => Err(wrong("throughput", text, expected, line)),
+    }
+}
+
+/// A time in lower case, in ms, and half of its last digit. `None` where the output ends within it.
+pub(super) fn time(text: &str, field: &'static str, line: Line) -> Result<Option<(f64, f64)>, BenchmarkError> {
+    let expected = "a time from 0 to 1e12 ms with a unit that is known";
+    let Some((digits, unit)) = text.trim().rsplit_once(' ') else { return unfinished(field, text, expected, line) };
+    let ms = match unit.to_ascii_lowercase().as_str() {
+        "s" => 1000.0,
+        "ms" => 1.0,
+        "us" | "µs" | "μs" => 0.001,
+        "ns" => 1e-6,
+        _ => return unfinished(field, text, expected, line),
+    };
+    match number(digits.trim()) {
+        Some((value, half)) if value * ms <= LARGEST_MS => Ok(Some((value * ms, half * ms))),
+        _ => Err(wrong(field, text, expected, line)),
+    }
+}
+
+fn without_unit<'a>(text: &'a str, unit: &str) -> Option<&'a str> {
+    let (number, last) = text.rsplit_once(' ')?;
+    last.eq_ignore_ascii_case(unit).then_some(number.trim())
+}
+
+/// A number and half of its last digit.
+fn number(text: &str) -> Option<(f64, f64)> {
+    // Rust would also read `inf`, `nan` and `infinity`.
+    let plain = !text.is_empty() && text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value = text.parse::<f64>().ok().filter(|value| plain && (0.0..=1e15).contains(value))?;
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    Some((value, 0.5 * 10_f64.powi(-(i32::try_from(decimals).unwrap_or(40)))))
+}
+
+/// Whether a line has a number with a unit behind it.
+pub(super) fn looks_like_a_result(message: &str) -> bool {
+    let mut words = message.rsplit(' ').filter(|word| !word.is_empty());
+    let (unit, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let units = ["s", "ms", "us", "µs", "ns", "sec", "min", "fps", "qps", "iterations", "inferences"];
+    units.contains(&unit.to_ascii_lowercase().as_str()) && value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+fn unfinished<T>(
+    field: &'static str,
+    text: &str,
+    expected: &'static str,
+    line: Line,
+) -> Result<Option<T>, BenchmarkError> {
+    if line.whole { Err(wrong(field, text, expected, line)) } else { Ok(None) }
+}
+
+fn wrong(field: &'static str, text: &str, expected: &'static str, line: Line) -> BenchmarkError {
+    BenchmarkError::Value { line: line.number, field, value: start_of(text, 40).to_owned(), expected }
+}
+
+pub(super) fn shown(text: &str) -> String {
+    start_of(text, MAX_SHOWN).to_owned()
+}
+
+/// A text's first bytes, up to the end of a character.
+pub(super) fn start_of(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
