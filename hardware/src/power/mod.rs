@@ -1,7 +1,17 @@
 //! Power over time, as a meter reads it.
 
+pub mod align;
+pub mod battery;
+pub mod csv_trace;
+pub mod fields;
 pub mod ina3221;
+pub mod meter;
+mod poll;
 pub mod rails;
+pub mod rapl;
+mod stamps;
+pub mod stream;
+pub mod sysfs;
 pub mod tegrastats;
 
 use self::tegrastats::RailPower;

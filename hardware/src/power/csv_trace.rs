@@ -1,0 +1,304 @@
+//! A power trace that another program recorded, as a file of lines with columns.
+//!
+//! Its clock is brought to ours by absolute time stamps, if both machines' clocks are right (or are one), or by the
+//! edges of a load that we produced on purpose ([`super::align`]), which asks nothing of the recorder's clock.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::align::{self, AlignError, Alignment, Pattern};
+use super::fields::{Fields, Layout, MAX_LINE};
+use super::meter::{self, MOST_READINGS, MeterError, MeterNote};
+use super::{Point, PowerTrace, Series};
+
+/// Name of the rail of such a trace.
+pub const RAIL: &str = "csv";
+
+/// Most lines before the header.
+const MOST_BEFORE_HEADER: u64 = 50;
+
+/// A recorded trace on its own clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CsvTrace {
+    /// Time in ns since whenever, and power in mW; times ascend.
+    readings: Vec<(i128, f64)>,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+}
+
+/// Why a recorded trace cannot be used.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum CsvTraceError {
+    /// The file is no trace.
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+    /// The load's pattern is not found in it.
+    #[error(transparent)]
+    Align(#[from] AlignError),
+    /// No reading falls in the time since our clock began.
+    #[error(
+        "all readings lie {side} the measurement, the nearest by {away_s:.1} s: the time stamps are not those of this \
+         measurement, or not seconds since 1970"
+    )]
+    Elsewhere {
+        /// Before or after.
+        side: &'static str,
+        /// By how much, in s.
+        away_s: f64,
+    },
+}
+
+impl CsvTrace {
+    /// Reads a file. It needs a column of time.
+    ///
+    /// # Errors
+    /// If it cannot be read, lacks a column, holds a line that is no reading, its time goes back, or most of its power
+    /// is negative.
+    pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
+        let shown = path.display().to_string();
+        let failed = |error: std::io::Error| MeterError::Read { path: shown.clone(), problem: error.to_string() };
+        Self::read(BufReader::new(File::open(path).map_err(failed)?), &shown, fields)
+    }
+
+    fn read(mut file: impl BufRead, path: &str, fields: &Fields) -> Result<Self, MeterError> {
+        fields.check()?;
+        if fields.time.is_none() {
+            let problem =
+                "a recorded trace needs a column `time`: without it nobody knows when its readings were taken";
+            return Err(MeterError::Settings { problem: problem.to_owned() });
+        }
+        let mut trace = Self { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
+        let mut layout: Option<Layout> = None;
+        let (mut number, mut repeated) = (0, 0);
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            let limit = MAX_LINE as u64 + 1;
+            let read = file.by_ref().take(limit).read_until(b'\n', &mut bytes);
+            let length =
+                read.map_err(|error| MeterError::Read { path: path.to_owned(), problem: error.to_string() })?;
+            if length == 0 {
+                break;
+            }
+            number += 1;
+            let line = String::from_utf8_lossy(&bytes);
+            let line = line.trim_end_matches(['\r', '\n']);
+            let refused = |problem: String| MeterError::Line { path: path.to_owned(), line: number, problem };
+            if length > MAX_LINE {
+                return Err(refused(format!("it has more than {MAX_LINE} bytes")));
+            }
+            if line.trim().is_empty() {
+                continue;
+            }
+            let Some(known) = &layout else {
+                match fields.layout(line) {
+                    Ok(found) => {
+                        layout = Some(found);
+                        if fields.has_names() {
+                            continue;
+                        }
+                    }
+                    Err(_) if number < MOST_BEFORE_HEADER => continue,
+                    Err(missing) => return Err(refused(format!("{missing} in it or the lines before it"))),
+                }
+                // Without names, the first line may be a header all the same.
+                if let Some(Ok(row)) = layout.as_ref().map(|layout| layout.read(line)) {
+                    repeated += usize::from(!trace.push(row, number, path)?);
+                }
+                continue;
+            };
+            if line.starts_with('#') {
+                continue;
+            }
+            let row = known.read(line).map_err(|problem| refused(format!("{problem} in {:?}", meter::clip(line))))?;
+            repeated += usize::from(!trace.push(row, number, path)?);
+        }
+        if layout.is_none() {
+            let names = "its header has not all of the named columns";
+            return Err(MeterError::Line { path: path.to_owned(), line: number, problem: names.to_owned() });
+        }
+        trace.finish(path, repeated)
+    }
+
+    /// Takes up a reading; `false` for one of the same instant as the last.
+    fn push(&mut self, row: super::fields::Row, line: u64, path: &str) -> Result<bool, MeterError> {
+        let at_ns = row.own_ns.unwrap_or_default() as i128;
+        if let Some((last, _)) = self.readings.last() {
+            if at_ns == *last {
+                return Ok(false);
+            }
+            if at_ns < *last {
+                let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
+                return Err(MeterError::Line { path: path.to_owned(), line, problem });
+            }
+        }
+        if self.readings.len() >= MOST_READINGS {
+            return Err(MeterError::Flood { meter: path.to_owned() });
+        }
+        self.readings.push((at_ns, row.power_mw));
+        self.resolution_mw = Some(self.resolution_mw.map_or(row.step_mw, |step| step.min(row.step_mw)));
+        Ok(true)
+    }
+
+    fn finish(mut self, path: &str, repeated: usize) -> Result<Self, MeterError> {
+        let readings = self.readings.len();
+        if readings < 2 {
+            return Err(MeterError::TooFew { meter: path.to_owned(), readings });
+        }
+        // Signs are looked at without the time, whose type is another.
+        let numbered = self.readings.iter().enumerate();
+        let mut points =
+            numbered.map(|(index, (_, power_mw))| Point { at_ns: index as u64, power_mw: *power_mw }).collect();
+        self.notes = meter::check_signs(path, &mut points)?;
+        self.readings = points.iter().filter_map(|point| self.readings.get(point.at_ns as usize).copied()).collect();
+        if repeated > 0 {
+            let reason = "it has the same time as the one before it".to_owned();
+            self.notes.push(MeterNote::Skipped { skipped: repeated, readings: readings + repeated, reason });
+        }
+        Ok(self)
+    }
+
+    /// The trace on our clock, which read `clock_ns` at `start`, by its stamps: seconds (or whatever its unit is) since
+    /// 1970, or dates.
+    ///
+    /// # Errors
+    /// If no reading falls in the time since our clock began, or all lie after `until_ns`.
+    pub fn by_stamps(&self, start: jiff::Timestamp, clock_ns: u64, until_ns: u64) -> Result<PowerTrace, CsvTraceError> {
+        let shift = i128::from(clock_ns) - start.as_nanosecond();
+        let elsewhere = |side, away_ns: i128| CsvTraceError::Elsewhere { side, away_s: away_ns as f64 / 1e9 };
+        if let Some((last, _)) = self.readings.last().filter(|(last, _)| last + shift < 0) {
+            return Err(elsewhere("before", -(last + shift)));
+        }
+        let until = i128::from(until_ns);
+        if let Some((first, _)) = self.readings.first().filter(|(first, _)| first + shift > until) {
+            return Err(elsewhere("after", first + shift - until));
+        }
+        let ours = |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns + shift).ok()?, power_mw: *power_mw })
+        };
+        Ok(meter::trace_of(RAIL, self.readings.iter().filter_map(ours)))
+    }
+
+    /// The trace on our clock, by the edges of a load that we produced, and how they belong together.
+    ///
+    /// # Errors
+    /// If the pattern is not found.
+    pub fn by_edges(&self, pattern: &Pattern, clock_error: f64) -> Result<(PowerTrace, Alignment), CsvTraceError> {
+        let first = self.readings.first().map_or(0, |(at_ns, _)| *at_ns);
+        let own = |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns - first).ok()?, power_mw: *power_mw })
+        };
+        let series: Series = self.readings.iter().filter_map(own).collect();
+        let mut alignment = align::find(&series, pattern, clock_error)?;
+        let trace = meter::trace_of(RAIL, alignment.apply(&series).points().iter().copied());
+        // Told for the file's own time.
+        alignment.offset_s += first as f64 / 1e9;
+        Ok((trace, alignment))
+    }
+
+    /// What a reader of it should know.
+    pub fn notes(&self) -> &[MeterNote] {
+        &self.notes
+    }
+
+    /// What the last printed digit is worth, in mW.
+    pub fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::energy::Window;
+    use proptest::prelude::*;
+
+    fn fields(time: &str) -> Fields {
+        let text = format!(
+            "time = {{ column = \"time\", unit = \"{time}\" }}\nvolts = {{ column = \"U (V)\", unit = \"v\" }}\n\
+             amperes = {{ column = \"I (mA)\", unit = \"ma\" }}"
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    fn read(text: &str, time: &str) -> Result<CsvTrace, MeterError> {
+        CsvTrace::read(text.as_bytes(), "trace.csv", &fields(time))
+    }
+
+    #[test]
+    fn stamps_are_placed_on_our_clock() {
+        let text = "Logger 3000\n\ntime;U (V);I (mA)\r\n1700000000,5;5,0;100\r\n# paused\r\n1700000001,5;5,0;200\r\n";
+        let trace = read(text, "s").unwrap();
+        assert_eq!(trace.resolution_mw().map(f64::round), Some(15.0));
+        let start = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+        let ours = trace.by_stamps(start, 2_000_000_000, 9_000_000_000).unwrap().rail(RAIL);
+        assert_eq!(ours.points().len(), 2);
+        assert!(ours.points()[0].at_ns.abs_diff(2_500_000_000) < 1000, "{ours:?}");
+        assert!((ours.points()[1].power_mw - 1000.0).abs() < 1e-9, "{ours:?}");
+        let error = trace.by_stamps(start, 2_000_000_000, 2_100_000_000).unwrap_err().to_string();
+        assert!(error.contains("after the measurement"), "{error}");
+        let later = jiff::Timestamp::from_second(1_700_009_000).unwrap();
+        let error = trace.by_stamps(later, 0, 1).unwrap_err().to_string();
+        assert!(error.contains("before the measurement, the nearest by 8998.5 s"), "{error}");
+        let dates = "time,U (V),I (mA)\n2023-11-14T22:13:20.5Z,5,100\n2023-11-14T23:13:21.5+01:00,5,100\n";
+        let ours = read(dates, "rfc3339").unwrap().by_stamps(start, 0, u64::MAX).unwrap().rail(RAIL);
+        assert!(ours.points()[1].at_ns.abs_diff(1_500_000_000) < 1000, "{ours:?}");
+    }
+
+    #[test]
+    fn a_recorder_with_another_clock_is_placed_by_the_loads_edges() {
+        let second = |s: f64| (s * 1e9) as u64;
+        let window = |from_s: f64, to_s: f64| Window { from_ns: second(from_s), to_ns: second(to_s) };
+        let loads = [window(3.0, 5.1), window(6.2, 7.4), window(9.0, 19.0)];
+        let pattern = Pattern::new(window(1.0, 21.0), &loads).unwrap();
+        let mut text = "time,U (V),I (mA)\n".to_owned();
+        for index in 0..2200 {
+            let ours_s = 0.5 + f64::from(index) * 0.01;
+            let loaded = loads.iter().any(|load| (load.from_ns..load.to_ns).contains(&second(ours_s)));
+            let ma = if loaded { 500 } else { 200 } + (index * 7919) % 21 - 10;
+            text += &format!("{:.3},5.00,{ma}\n", 1_700_000_000.0 + ours_s * 1.002);
+        }
+        let trace = read(&text, "s").unwrap();
+        let (ours, alignment) = trace.by_edges(&pattern, 0.01).unwrap();
+        assert!((alignment.clock_error - 0.002).abs() < 5e-4, "{alignment:?}");
+        assert!((alignment.offset_s - 1_700_000_000.0).abs() < 0.05, "{alignment:?}");
+        let mean = crate::energy::mean_power(&ours.rail(RAIL), &[loads[2]]).unwrap().mean_mw;
+        assert!((mean / 2500.0 - 1.0).abs() < 0.005, "{mean}");
+    }
+
+    #[test]
+    fn files_that_are_no_trace_are_told_by_line() {
+        for (text, told) in [
+            ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is no number in ma"),
+            ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3 of trace.csv: its time goes back by 3.0"),
+            ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
+            ("time,U,I\n5,5,100\n", "named columns"),
+            ("", "named columns"),
+            ("time,U (V),I (mA)\n1,5,-100\n2,5,-100\n", "wrong way round"),
+        ] {
+            let error = read(text, "s").unwrap_err().to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+        let twice = read("time,U (V),I (mA)\n1,5,100\n1,5,100\n2,5,100\n", "s").unwrap();
+        assert!(matches!(twice.notes(), [MeterNote::Skipped { skipped: 1, readings: 3, .. }]));
+        let long = format!("time,U (V),I (mA)\n{}\n", "1".repeat(5000));
+        assert!(read(&long, "s").unwrap_err().to_string().contains("more than 4096 bytes"));
+        let error = CsvTrace::load(Path::new("/nowhere/trace.csv"), &fields("s")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/trace.csv"), "{error}");
+        let no_time = Fields { time: None, ..fields("s") };
+        assert!(matches!(CsvTrace::load(Path::new("/nowhere"), &no_time), Err(MeterError::Read { .. })));
+        assert!(matches!(CsvTrace::read("".as_bytes(), "t", &no_time), Err(MeterError::Settings { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), lines in "([0-9.,;e-]{0,12}\n){0,20}") {
+            let _ = CsvTrace::read(bytes.as_slice(), "t", &fields("s"));
+            let _ = read(&format!("time,U (V),I (mA)\n{lines}"), "ns").map(|trace| trace.by_stamps(jiff::Timestamp::UNIX_EPOCH, 0, 5));
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Power sensors that Linux shows below `/sys`: INA219, INA226, INA3221 and the like, through their `hwmon` or `iio`
+//! drivers.
+//!
+//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`), `iio` ones a raw number and what it is to
+//! be multiplied with for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, of which
+//! [`super::ina3221`] knows the pairs. The kernel's documentation of both interfaces has the units.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::meter::{self, Clock, MOST_MW, MeterError, MeterNote, PowerMeter};
+use super::poll::{self, Look, Poller};
+use super::{Point, PowerTrace, ina3221};
+
+/// The root of the files on Linux.
+pub const ROOT: &str = "/sys";
+/// Files with power itself, below the root; those of [`ina3221::PATTERNS`] are looked at too.
+pub const PATTERNS: [&str; 2] = ["class/hwmon/hwmon*/power*_input", "bus/iio/devices/iio:device*/in_power*_raw"];
+
+const NAME: &str = "sysfs";
+const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
+/// Most files that a pattern may match.
+const MOST_FILES: usize = 512;
+
+/// A sensor's channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sensor {
+    /// Its name: a label where it has one, else the chip's name and the channel: `ina226 power1`.
+    pub name: String,
+    /// Files whose product it is.
+    files: Vec<PathBuf>,
+    /// What the product is multiplied with for mW.
+    factor: f64,
+}
+
+/// One or several sensors, read by their files.
+pub struct SysfsMeter {
+    clock: Clock,
+    period: Duration,
+    sensors: Vec<Sensor>,
+    running: Option<Poller>,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+}
+
+/// All sensors below [`ROOT`], or another folder, in the order of their names. Two of one name are told apart by their
+/// folder.
+pub fn sensors(root: &Path) -> Vec<Sensor> {
+    let text = |path: &Path| poll::small_file(path, RIGHTS).ok().filter(|text| !text.is_empty());
+    let mut found: Vec<(String, String)> = Vec::new();
+    for pattern in ina3221::PATTERNS {
+        let files = matches(root, pattern).into_iter();
+        found.extend(files.map(|path| (path.display().to_string(), text(&path).unwrap_or_default())));
+    }
+    let pairs = ina3221::rails(&found).into_iter().map(|rail| Sensor {
+        name: rail.rail,
+        // mV times mA are µW.
+        factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
+        files: rail.files.into_iter().map(PathBuf::from).collect(),
+    });
+    let mut sensors: Vec<Sensor> = pairs.collect();
+    for path in PATTERNS.into_iter().flat_map(|pattern| matches(root, pattern)) {
+        let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            continue;
+        };
+        let channel = file.trim_end_matches("_input").trim_end_matches("_raw");
+        let label = text(&folder.join(format!("{channel}_label")));
+        let chip = || text(&folder.join("name")).unwrap_or_else(|| "sensor".to_owned());
+        let factor = if file.ends_with("_raw") {
+            let scale = text(&folder.join(format!("{channel}_scale"))).and_then(|scale| scale.parse::<f64>().ok());
+            match scale.filter(|scale| scale.is_finite() && *scale > 0.0) {
+                Some(scale) => scale,
+                None => continue,
+            }
+        } else {
+            1e-3
+        };
+        let name = label.unwrap_or_else(|| format!("{} {}", chip(), channel.trim_start_matches("in_")));
+        sensors.push(Sensor { name, files: vec![path.clone()], factor });
+    }
+    let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
+    for sensor in &mut sensors {
+        if names.iter().filter(|name| **name == sensor.name).count() > 1 {
+            let folder = sensor.files.first().and_then(|file| file.parent()?.file_name()?.to_str());
+            sensor.name = format!("{} ({})", sensor.name, folder.unwrap_or_default());
+        }
+    }
+    sensors.sort_by(|a, b| a.name.cmp(&b.name));
+    sensors
+}
+
+impl SysfsMeter {
+    /// Takes the sensors of these names, whose powers are added; without a name the only one there is.
+    ///
+    /// # Errors
+    /// If there is none of a name, or several and no name.
+    pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
+        let all = sensors(root);
+        let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
+        if all.is_empty() {
+            return Err(MeterError::Absent {
+                what: format!("a power sensor below {}", root.display()),
+                advice: "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or \
+                         `echo ina226 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)"
+                    .to_owned(),
+            });
+        }
+        let mut sensors = Vec::new();
+        for name in wanted {
+            let found = all.iter().find(|sensor| sensor.name == *name);
+            let missing = || MeterError::Settings {
+                problem: format!("no power sensor is called {name:?}: there are {}", names()),
+            };
+            sensors.push(found.ok_or_else(missing)?.clone());
+        }
+        if sensors.is_empty() {
+            if all.len() > 1 {
+                let problem = format!("there are several power sensors: name which to add, of {}", names());
+                return Err(MeterError::Settings { problem });
+            }
+            sensors = all;
+        }
+        if period.is_zero() {
+            return Err(MeterError::Settings { problem: "the time between two readings cannot be 0".to_owned() });
+        }
+        Ok(Self { clock, period, sensors, running: None, notes: Vec::new(), resolution_mw: None })
+    }
+}
+
+impl PowerMeter for SysfsMeter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<&str> = self.sensors.iter().map(|sensor| sensor.name.as_str()).collect();
+        format!("power sensor {}, read every {} ms", names.join(" + "), self.period.as_millis())
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        self.running = None;
+        let (clock, sensors) = (self.clock, self.sensors.clone());
+        let look = move || match poll::timed(&clock, || power_mw(&sensors)) {
+            Ok((at_ns, power_mw)) => Ok(Look::Points(vec![Point { at_ns, power_mw }])),
+            // I2C transfers fail now and then.
+            Err(MeterError::Read { path, problem }) => Ok(Look::Refused(format!("{path}: {problem}"))),
+            Err(error) => Err(error),
+        };
+        power_mw(&self.sensors)?;
+        self.running = Some(Poller::start(NAME, self.period, look)?);
+        Ok(())
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?.check()
+    }
+
+    fn stop(&mut self) -> Result<PowerTrace, MeterError> {
+        let running = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
+        let readings = running.stop()?;
+        self.notes = readings.notes;
+        self.resolution_mw = smallest_step(&readings.points);
+        Ok(meter::trace_of(NAME, readings.points))
+    }
+
+    /// The smallest difference between two values of the last trace.
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.notes.clone()
+    }
+}
+
+fn power_mw(sensors: &[Sensor]) -> Result<f64, MeterError> {
+    let mut sum = 0.0;
+    for sensor in sensors {
+        let mut power_mw = sensor.factor;
+        for file in &sensor.files {
+            power_mw *= poll::whole_number(file, RIGHTS)? as f64;
+        }
+        sum += power_mw;
+    }
+    if sum.abs() <= MOST_MW {
+        return Ok(sum);
+    }
+    let path = sensors.iter().flat_map(|sensor| &sensor.files).map(|file| file.display().to_string());
+    Err(MeterError::Read {
+        path: path.take(2).collect::<Vec<_>>().join(", "),
+        problem: format!("{sum:.0} mW is absurd"),
+    })
+}
+
+fn smallest_step(points: &[Point]) -> Option<f64> {
+    let mut powers: Vec<f64> = points.iter().map(|point| point.power_mw).collect();
+    powers.sort_unstable_by(f64::total_cmp);
+    let steps = powers.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 1e-9);
+    steps.min_by(f64::total_cmp)
+}
+
+/// Paths below a root that match a pattern with `*` for any part of a name.
+fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
+    let mut paths = vec![root.to_owned()];
+    for part in pattern.split('/') {
+        let below = |folder: PathBuf| {
+            if !part.contains('*') {
+                return vec![folder.join(part)];
+            }
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| fits(name, part)).map(|name| folder.join(name)).collect::<Vec<_>>()
+        };
+        paths = paths.into_iter().flat_map(below).take(MOST_FILES).collect();
+    }
+    paths.retain(|path| path.exists());
+    paths.sort();
+    paths
+}
+
+/// Whether a name is one of a pattern; with two stars and more the first place that fits is taken for each.
+fn fits(name: &str, pattern: &str) -> bool {
+    let Some((start, mut rest)) = pattern.split_once('*') else { return name == pattern };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    while let Some((middle, after)) = rest.split_once('*') {
+        let Some(at) = name.find(middle) else { return false };
+        name = &name[at + middle.len()..];
+        rest = after;
+    }
+    name.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{text}\n")).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn sensors_of_every_driver_are_found() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/name", "ina226"),
+            ("class/hwmon/hwmon0/power1_input", "2350000"),
+            ("class/hwmon/hwmon1/name", "ina3221"),
+            ("class/hwmon/hwmon1/in1_label", "5V"),
+            ("class/hwmon/hwmon1/in1_input", "5000"),
+            ("class/hwmon/hwmon1/curr1_input", "100"),
+            ("bus/iio/devices/iio:device0/name", "ina219"),
+            ("bus/iio/devices/iio:device0/in_power2_raw", "100"),
+            ("bus/iio/devices/iio:device0/in_power2_scale", "20.000000000"),
+            ("bus/iio/devices/iio:device1/in_power2_raw", "100"),
+        ]);
+        let found = sensors(root.path());
+        let names: Vec<&str> = found.iter().map(|sensor| sensor.name.as_str()).collect();
+        assert_eq!(names, ["5V", "ina219 power2", "ina226 power1"]);
+        let powers: Vec<f64> = found.iter().map(|sensor| power_mw(std::slice::from_ref(sensor)).unwrap()).collect();
+        assert_eq!(powers, [500.0, 2000.0, 2350.0]);
+        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(5), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("\"ina219 power2\""), "{error}");
+        let wanted = ["VDD".to_owned()];
+        let error = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(5), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("no power sensor is called \"VDD\""), "{error}");
+    }
+
+    #[test]
+    fn two_chips_of_one_kind_are_told_apart_and_added() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/name", "ina219"),
+            ("class/hwmon/hwmon0/power1_input", "1000000"),
+            ("class/hwmon/hwmon1/name", "ina219"),
+            ("class/hwmon/hwmon1/power1_input", "500000"),
+        ]);
+        let wanted: Vec<String> = sensors(root.path()).into_iter().map(|sensor| sensor.name).collect();
+        assert_eq!(wanted, ["ina219 power1 (hwmon0)", "ina219 power1 (hwmon1)"]);
+        let mut meter = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(3), Clock::start()).unwrap();
+        meter.start().unwrap();
+        while meter.check().unwrap() < 5 {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let trace = meter.stop().unwrap();
+        assert!(trace.rail(NAME).points().iter().all(|point| point.power_mw == 1500.0));
+        assert_eq!(meter.resolution_mw(), None);
+    }
+
+    #[test]
+    fn a_sensor_that_goes_away_is_an_error() {
+        let root = tree(&[("class/hwmon/hwmon0/power1_input", "1000000")]);
+        let mut meter = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).unwrap();
+        meter.start().unwrap();
+        std::fs::remove_dir_all(root.path().join("class")).unwrap();
+        while meter.check().is_ok() {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let error = meter.stop().unwrap_err().to_string();
+        assert!(error.contains("power1_input"), "{error}");
+        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("driver is not loaded"), "{error}");
+    }
+
+    #[test]
+    fn stars_stand_for_any_part_of_a_name() {
+        assert!(fits("iio:device12", "iio*device*") && fits("in_power0_input", "in_power*_input"));
+        assert!(!fits("in_power0_label", "in_power*_input") && !fits("hwmon", "iio*") && fits("x", "*"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
+            let _ = fits(&name, &pattern);
+        }
+    }
+}
