@@ -418,3 +418,36 @@ fn nothing_in_a_setting_reaches_a_shell() {
     let harmed = |folder: PathBuf| folder.join("harm").exists();
     assert!(!harmed(board.home()) && !harmed(board.work_folder()) && !harmed(folder));
 }
+
+#[test]
+fn settings_of_an_agent_that_was_killed_are_put_back_the_next_time() {
+    let Some(board) = board(Value::Null) else { return };
+    let set = JetsonOptions { power_mode: Some(2), fix_clocks: true, ..options(&board) };
+    let mut device = Jetson::new(set).unwrap();
+    device.describe().unwrap();
+    let agent = format!("agent-.*{}$", board.work_folder().display());
+    let killed = std::process::Command::new("pkill").args(["-9", "-f", &agent]).status().unwrap();
+    assert!(killed.success());
+    drop(device);
+    assert_eq!((&board.state()["mode"], &board.state()["clocks"]), (&json!("2"), &json!(true)));
+    let mut device = Jetson::new(options(&board)).unwrap();
+    let label = device.describe().unwrap().label();
+    assert!(label.contains("0 MAXN"), "{label}");
+    assert_eq!((&board.state()["mode"], &board.state()["clocks"]), (&json!("0"), &json!(false)));
+    drop(device);
+    assert_clean(&board);
+    // What fails to be put back is told, and not taken for how the board was.
+    let set = JetsonOptions { fix_clocks: true, ..options(&board) };
+    Jetson::new(set.clone()).unwrap().describe().unwrap();
+    assert_clean(&board);
+    let mut device = Jetson::new(set).unwrap();
+    device.describe().unwrap();
+    board.set("jetson_clocks_fault", json!("fail"));
+    drop(device);
+    assert_clean(&board);
+    let error = Jetson::new(options(&board)).unwrap().describe().unwrap_err().to_string();
+    assert!(error.contains("could not be put back") && error.contains("--restore"), "{error}");
+    board.set("jetson_clocks_fault", Value::Null);
+    Jetson::new(options(&board)).unwrap().describe().unwrap();
+    assert_eq!(board.state()["clocks"], json!(false));
+}

@@ -175,3 +175,28 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn a_lost_board_ends_the_search_which_goes_on_when_it_is_back() {
+    let Some(mut board) = board(Value::Null) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let impatient = ["--set", "devices.tx2.patience_s=2.0"];
+    let search = ["search", EXPERIMENT, "--evaluations", "12", "--out", "run"];
+    let search = Program::new(folder.path()).args(search).args(SMALL).args(at(&board)).args(impatient);
+    let searching = std::thread::spawn(|| search.run());
+    let begun = std::time::Instant::now();
+    while board.truths().is_empty() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "nothing is measured");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    board.sshd.kill();
+    let ended = searching.join().unwrap();
+    assert!(ended.code != Some(0) && ended.err.contains("--resume") && ended.err.contains("refused"), "{ended}");
+    let journal = std::fs::read_to_string(folder.path().join("run/measurements.csv")).unwrap();
+    assert!(journal.lines().count() < 8, "the budget is not spent on a board that is away:\n{journal}");
+    board.sshd.restart();
+    Program::new(folder.path()).args(["--resume", "run"]).succeed();
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    assert_eq!(journal.rows.len(), 12);
+    assert!(journal.rows.iter().filter(|row| row.text("status") == "ok").count() >= 6);
+}
