@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::{BASE64, BASE64_NOPAD};
 use sha2::{Digest, Sha256};
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 
@@ -75,7 +76,7 @@ impl KnownKeys {
         let address = self.address.clone();
         let file = self.file.clone();
         let fingerprint = fingerprint(key);
-        let encoded = base64(key);
+        let encoded = BASE64.encode(key);
         if let Some(known) = self.keys.iter().find(|known| known.revoked && known.key == encoded) {
             return Err(SshError::RevokedHostKey { address, fingerprint, file, line: known.line });
         }
@@ -191,21 +192,7 @@ fn key_type(key: &[u8]) -> String {
 
 /// As `ssh-keygen -l` writes it.
 fn fingerprint(key: &[u8]) -> String {
-    format!("SHA256:{}", base64(&Sha256::digest(key)).trim_end_matches('='))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let index = (bits >> (18 - 6 * digit) & 63) as usize;
-            text.push(if digit <= group.len() { char::from(DIGITS[index]) } else { '=' });
-        }
-    }
-    text
+    format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(key)))
 }
 
 #[cfg(test)]
