@@ -348,6 +348,23 @@ fn connections_that_are_cut_are_made_again() {
     assert_clean(&board);
 }
 
+#[test]
+fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
+    let Some(board) = board(Value::Null) else { return };
+    let options = JetsonOptions { window: Duration::from_secs(3), fix_clocks: true, ..options(&board) };
+    let mut device = Jetson::new(options).unwrap();
+    device.describe().unwrap();
+    let measuring = thread::spawn(move || measure(&mut device, 1000));
+    wait_for(&board, "--loadEngine");
+    board.sshd.freeze();
+    // Neither side hears of the other: the agent gives the board free after a while, the device connects anew.
+    let measurement = measuring.join().unwrap().unwrap();
+    assert!(reasons(&measurement).contains("measured again because"), "{}", reasons(&measurement));
+    board.sshd.cut();
+    assert_clean(&board);
+    assert_eq!(board.state()["clocks"], json!(false), "{:?}", board.calls());
+}
+
 fn wait_for(board: &Board, call: &str) {
     let begun = Instant::now();
     while !board.calls().iter().any(|line| line.contains(call)) {

@@ -198,6 +198,13 @@ impl Sshd {
         }
     }
 
+    /// Freezes the connections there are, as when a cable is pulled: they stay open, and nothing comes or goes any more.
+    pub fn freeze(&self) {
+        if let Some(server) = &self.server {
+            signal("STOP", &sessions(server.id()));
+        }
+    }
+
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.server.as_ref().map_or(0, |server| children(server.id()).len())
