@@ -1,7 +1,7 @@
 //! The devices of a search: each measures one model at a time, and all of them share the work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use hardware::host::{Host, HostOptions};
@@ -54,6 +54,8 @@ pub struct DevicePool {
     devices: usize,
     /// Devices that are not asked any more.
     lost: AtomicUsize,
+    /// Why the last of them is not.
+    none_left: OnceLock<String>,
 }
 
 impl DevicePool {
@@ -77,7 +79,16 @@ impl DevicePool {
         let devices = members.len();
         let permits = Semaphore::new(devices);
         let lost = AtomicUsize::new(0);
-        Ok(Self { permits, free: Mutex::new(members), shares_machine, measures_energy, plan, devices, lost })
+        Ok(Self {
+            permits,
+            free: Mutex::new(members),
+            shares_machine,
+            measures_energy,
+            plan,
+            devices,
+            lost,
+            none_left: OnceLock::new(),
+        })
     }
 
     /// Whether measuring competes with training.
@@ -104,7 +115,8 @@ impl DevicePool {
         begin: impl FnOnce() -> bool,
     ) -> Result<(Measurement, String), PoolError> {
         const PATIENCE: u32 = 2;
-        let none_left = || PoolError::NoneLeft("no device is left that answers".to_owned());
+        let none_left =
+            || PoolError::NoneLeft(self.none_left.get().cloned().unwrap_or_else(|| "no device is left".to_owned()));
         let permit = self.permits.acquire().await.map_err(|_| none_left())?;
         if !begin() {
             return Err(PoolError::Stopped);
@@ -127,8 +139,11 @@ impl DevicePool {
             permit.forget();
             // Whoever waits is told, if this was the last one.
             if self.lost.fetch_add(1, Ordering::Relaxed) + 1 == self.devices {
+                let reason = result.err().map_or_else(String::new, |error| error.to_string());
+                // Before whoever waits is woken up.
+                let _ = self.none_left.set(reason);
                 self.permits.close();
-                return Err(PoolError::NoneLeft(result.err().map_or_else(String::new, |error| error.to_string())));
+                return Err(none_left());
             }
         }
         result.map(|measurement| (measurement, label)).map_err(|error| failed(&error))
