@@ -230,6 +230,15 @@ fn missing_rights_and_tools_are_told_with_what_to_do() {
     assert!(error.contains("/no/such/trtexec"), "{error}");
 }
 
+/// Tries something with several boards at once: most of the time it only waits.
+fn together<const N: usize>(attempt: fn(Value, &str), cases: [(Value, &str); N]) {
+    thread::scope(|scope| {
+        for (physics, told) in cases {
+            scope.spawn(move || attempt(physics, told));
+        }
+    });
+}
+
 /// Measures while something is wrong; what is said of it must contain a text.
 fn survives(physics: Value, told: &str) {
     let Some(board) = board(physics.clone()) else { return };
@@ -259,39 +268,64 @@ fn fails(physics: Value, told: &str) {
 
 #[test]
 fn a_meter_that_fails_once_is_started_again() {
-    survives(json!({"tegrastats_fault": "ends_early", "tegrastats_fault_times": 1}), "before it was told to");
-    survives(json!({"tegrastats_fault": "garbage", "tegrastats_fault_times": 1}), "refused");
-    survives(json!({"tegrastats_fault": "half_lines"}), "");
+    together(
+        survives,
+        [
+            (json!({"tegrastats_fault": "ends_early", "tegrastats_fault_times": 1}), "before it was told to"),
+            (json!({"tegrastats_fault": "garbage", "tegrastats_fault_times": 1}), "refused"),
+            (json!({"tegrastats_fault": "half_lines"}), ""),
+        ],
+    );
 }
 
 #[test]
 fn a_meter_that_hangs_is_started_again() {
-    survives(json!({"tegrastats_fault": "hang", "tegrastats_fault_times": 1}), "has given no reading");
-    survives(json!({"tegrastats_fault": "stalls", "tegrastats_fault_times": 1}), "has given no reading");
+    together(
+        survives,
+        [
+            (json!({"tegrastats_fault": "hang", "tegrastats_fault_times": 1}), "has given no reading"),
+            (json!({"tegrastats_fault": "stalls", "tegrastats_fault_times": 1}), "has given no reading"),
+        ],
+    );
 }
 
 #[test]
 fn a_meter_that_never_works_costs_the_evaluation() {
-    fails(json!({"tegrastats_fault": "ends_early"}), "tegrastats");
-    fails(json!({"tegrastats_fault": "nonsense"}), "refused");
+    together(
+        fails,
+        [
+            (json!({"tegrastats_fault": "ends_early"}), "tegrastats"),
+            (json!({"tegrastats_fault": "nonsense"}), "refused"),
+        ],
+    );
 }
 
 #[test]
 fn trtexec_that_fails_once_is_run_again() {
-    survives(json!({"trtexec_fault": "killed", "trtexec_fault_times": 1}), "signal 9");
-    survives(json!({"trtexec_fault": "crash", "trtexec_fault_times": 1}), "signal 6");
-    survives(json!({"trtexec_fault": "out_of_memory", "trtexec_fault_times": 1}), "memory");
-    survives(json!({"trtexec_fault": "no_summary", "trtexec_fault_times": 1}), "trtexec");
-    survives(json!({"trtexec_fault": "hang", "trtexec_fault_times": 1}), "had not ended after");
-    survives(json!({"trtexec_fault": "half_times", "trtexec_fault_times": 1}), "times");
+    together(
+        survives,
+        [
+            (json!({"trtexec_fault": "killed", "trtexec_fault_times": 1}), "signal 9"),
+            (json!({"trtexec_fault": "crash", "trtexec_fault_times": 1}), "signal 6"),
+            (json!({"trtexec_fault": "out_of_memory", "trtexec_fault_times": 1}), "memory"),
+            (json!({"trtexec_fault": "no_summary", "trtexec_fault_times": 1}), "trtexec"),
+            (json!({"trtexec_fault": "hang", "trtexec_fault_times": 1}), "had not ended after"),
+            (json!({"trtexec_fault": "half_times", "trtexec_fault_times": 1}), "times"),
+        ],
+    );
 }
 
 #[test]
 fn a_model_that_trtexec_never_takes_costs_the_evaluation() {
-    fails(json!({"trtexec_fault": "unsupported"}), "TensorRT does not take it");
-    fails(json!({"trtexec_fault": "fail_build"}), "find any implementation");
-    fails(json!({"trtexec_fault": "disk_full"}), "trtexec failed");
-    fails(json!({"trtexec_fault": "nan_summary"}), "nan");
+    together(
+        fails,
+        [
+            (json!({"trtexec_fault": "unsupported"}), "TensorRT does not take it"),
+            (json!({"trtexec_fault": "fail_build"}), "find any implementation"),
+            (json!({"trtexec_fault": "disk_full"}), "trtexec failed"),
+            (json!({"trtexec_fault": "nan_summary"}), "nan"),
+        ],
+    );
 }
 
 #[test]
