@@ -35,6 +35,10 @@ pub(super) struct Physics {
     pub warming_s: f64,
     /// How late trtexec's report is noticed.
     pub late_s: f64,
+    /// By how much the clock is set forward, or back, two seconds after inference has begun for the first time.
+    pub step_s: f64,
+    /// What is left of its disk.
+    pub free_bytes: u64,
     /// Time that one reading of a monitor is averaged over.
     pub conversion_ms: f64,
 }
@@ -311,7 +315,7 @@ impl Channel for Simulation {
                 let content = self.files[&text("path")].clone();
                 self.say(0, json!({"id": id, "t": self.now_ns, "chunk": content}));
             }
-            "make room" => answer["bytes"] = json!(1_u64 << 40),
+            "make room" => answer["bytes"] = json!(self.physics.free_bytes),
             "poll" => self.meter = Some((id, Duration::from_secs_f64(order["period_s"].as_f64().unwrap()))),
             "stop" => self.meter = None,
             "start" => {
@@ -331,7 +335,11 @@ impl Channel for Simulation {
             let reading = self.meter.map(|_| self.due_ns.max(self.now_ns));
             match (event, reading) {
                 (Some(at), _) if at <= self.now_ns => {
-                    let (_, event) = self.agenda.pop_first().unwrap();
+                    let (_, mut event) = self.agenda.pop_first().unwrap();
+                    let stepped = self.loads.first().is_some_and(|load| at as f64 / NS > load.borders[0] + 2.0);
+                    if let (true, Some(t)) = (stepped, event["t"].as_u64()) {
+                        event["t"] = json!(t.saturating_add_signed((self.physics.step_s * NS) as i64));
+                    }
                     self.observed.lock().unwrap().now_ns = self.now_ns;
                     return Ok(Some(event.to_string()));
                 }
@@ -368,6 +376,8 @@ pub(super) fn boards(count: usize, latency_ms: f64) -> Vec<Physics> {
             leak_mw: between(0.0, 300.0),
             warming_s: between(10.0, 60.0),
             late_s: 0.0,
+            step_s: 0.0,
+            free_bytes: 1 << 40,
             conversion_ms: between(1.0, 10.0),
         })
         .collect()

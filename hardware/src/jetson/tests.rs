@@ -142,9 +142,8 @@ fn a_board_that_does_not_come_to_rest_is_told() {
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
-#[test]
-fn a_report_that_is_noticed_late_is_not_believed() {
-    let physics = Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() };
+/// Why a measurement on a board is given up.
+fn refused(physics: Physics) -> String {
     let (simulation, _) = Simulation::new(physics, 1);
     let options = options(PowerSource::Tegrastats { interval: Duration::from_millis(100) });
     let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), &options).unwrap();
@@ -153,7 +152,22 @@ fn a_report_that_is_noticed_late_is_not_believed() {
     std::fs::write(&path, "a model").unwrap();
     let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
     let error = measure(&mut link, &options, &model, &Plan::default()).unwrap_err();
-    assert!(error.is_transient() && error.to_string().contains("too busy"), "{error}");
+    assert!(error.is_transient(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_report_that_is_noticed_late_is_not_believed() {
+    let reason = refused(Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() });
+    assert!(reason.contains("too busy"), "{reason}");
+}
+
+#[test]
+fn a_clock_that_steps_gives_no_wrong_energy() {
+    let forward = refused(Physics { step_s: 4.0, ..boards(1, 5.0)[0].clone() });
+    assert!(forward.contains("lie between"), "{forward}");
+    let back = refused(Physics { step_s: -4.0, ..boards(1, 5.0)[0].clone() });
+    assert!(back.contains("time stamp is not later"), "{back}");
 }
 
 #[test]
@@ -163,4 +177,10 @@ fn inferences_that_overlap_are_not_counted_for_too_long() {
     let result = measured(&physics, PowerSource::Ina3221 { period: Duration::from_millis(5) }, 2);
     let energy = result.measurement.energy.unwrap().per_inference_mj;
     assert!((energy / result.truth_mj - 1.0).abs() < 0.003, "{energy} {}", result.truth_mj);
+}
+
+#[test]
+fn a_full_disk_is_told_before_anything_is_built() {
+    let reason = refused(Physics { free_bytes: 3 << 20, ..boards(1, 5.0)[0].clone() });
+    assert!(reason.contains("disk is full: 3 MB are free where /work lies"), "{reason}");
 }
