@@ -129,8 +129,8 @@ fn folders_are_made_and_paths_start_at_home() {
     assert!(matches!(error, SshError::File { .. }), "{error}");
     let home = shell(&mut connection, "pwd").stdout_text().trim().to_owned();
     assert_eq!(connection.absolute("~").unwrap(), home);
-    for path in ["~/work/a", "work/a"] {
-        assert_eq!(connection.absolute(path).unwrap(), format!("{home}/work/a"));
+    for path in ["~/models/a", "models/a"] {
+        assert_eq!(connection.absolute(path).unwrap(), format!("{home}/models/a"));
     }
     assert_eq!(connection.absolute("/~/a").unwrap(), "/~/a");
     assert_eq!(connection.size(text(&sshd.folder().join("nothing"))).unwrap(), None);

@@ -11,8 +11,8 @@
 //! use hardware::ssh::{Connection, Limits, SshOptions};
 //!
 //! let mut connection = Connection::open(&SshOptions::new("board.local", "nvidia"))?;
-//! connection.make_folders("~/work")?;
-//! connection.upload(b"a model", "~/work/model.onnx", false, &mut |_sent| ())?;
+//! connection.make_folders("~/models")?;
+//! connection.upload(b"a model", "~/models/model.onnx", false, &mut |_sent| ())?;
 //! let output = connection.run(&["uname", "-a"], &Limits::default())?;
 //! println!("{}", output.stdout_text());
 //! # Ok::<(), hardware::ssh::SshError>(())
