@@ -34,6 +34,8 @@ pub mod jetson;
 pub mod log;
 pub mod measurement;
 pub mod model;
+#[cfg(test)]
+mod mutation;
 pub mod openvino;
 pub mod power;
 pub mod replay;

@@ -92,12 +92,12 @@ impl Compare {
             say(comparison_table(&comparison).trim_end())?;
         }
         if let Some(folder) = &self.out {
-            let write = |name: &str, text: String| {
+            let write = |name: &str, content: &[u8]| {
                 let path = folder.join(name);
-                write_atomically(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+                write_atomically(&path, content).with_context(|| format!("cannot write {}", path.display()))
             };
-            write("comparison.csv", comparison_csv(&comparison))?;
-            write("comparison.svg", comparison_plot(&comparison)?)?;
+            write("comparison.csv", &comparison_csv(&comparison)?)?;
+            write("comparison.svg", comparison_plot(&comparison)?.as_bytes())?;
         }
         if comparison
             .unknown

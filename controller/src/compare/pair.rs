@@ -10,9 +10,9 @@ use child::train::TrainingConfig;
 use hardware::log::{Row, Status};
 
 use super::judge::{Member, OnDevice, Origin, is_of_device, judge};
-use super::side::{Side, row_of};
+use super::side::Side;
 use crate::config::{Experiment, InputConfig};
-use crate::evaluate::{candidate_of, evaluation_of};
+use crate::evaluate::{candidate_of, evaluation_of, row_of};
 use crate::history::{Evaluation, History};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::reward::RewardConfig;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use child::space::SearchSpace;
-use hardware::log::{Row, Status};
+use hardware::log::Row;
 use hardware::replay::{Record, Table};
 
 use crate::config::{Experiment, ReplayConfig};
-use crate::evaluate::Replayed;
+use crate::evaluate::{Replayed, row_of};
 use crate::objective::{Objective, Objectives};
 use crate::run::Recorded;
 
@@ -99,17 +99,4 @@ fn measured(table: &Table) -> anyhow::Result<Objectives> {
     ];
     let found: Vec<Objective> = there.into_iter().filter(|(_, there)| *there).map(|(objective, _)| objective).collect();
     Ok(Objectives::new(found)?)
-}
-
-/// A row of a log as one of a journal.
-pub(super) fn row_of(record: &Record, number: u64) -> Row {
-    Row {
-        accuracy: record.accuracy,
-        time_ms: record.time_ms,
-        time_ms_std: record.time_ms_std,
-        energy_mj: record.energy_mj,
-        energy_mj_std: record.energy_mj_std,
-        device: record.device.clone(),
-        ..Row::new(number, &record.architecture, Status::Ok)
-    }
 }

@@ -7,7 +7,7 @@ mod training_set;
 
 pub use live::{Live, LiveSettings};
 pub use pool::{DevicePool, PoolError, open_device};
-pub use replay::Replayed;
+pub use replay::{Replayed, row_of};
 pub use training_set::TrainingSet;
 
 use std::future::Future;

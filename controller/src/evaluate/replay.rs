@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use child::space::{Architecture, SearchSpace};
 use hardware::log::{Row, Status};
-use hardware::replay::{ReplayError, Table};
+use hardware::replay::{Record, ReplayError, Table};
 
 use super::{Evaluating, Evaluator, Finished, Job};
 use crate::config::ReplayConfig;
@@ -50,15 +50,20 @@ impl Replayed {
             let message = format!("{} has no row for it", self.table.path().display());
             return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
         };
-        Row {
-            accuracy: record.accuracy,
-            time_ms: record.time_ms,
-            time_ms_std: record.time_ms_std,
-            energy_mj: record.energy_mj,
-            energy_mj_std: record.energy_mj_std,
-            device: record.device.clone(),
-            ..Row::new(number, text, Status::Ok)
-        }
+        row_of(record, number)
+    }
+}
+
+/// A row of a log as one of a journal.
+pub fn row_of(record: &Record, number: u64) -> Row {
+    Row {
+        accuracy: record.accuracy,
+        time_ms: record.time_ms,
+        time_ms_std: record.time_ms_std,
+        energy_mj: record.energy_mj,
+        energy_mj_std: record.energy_mj_std,
+        device: record.device.clone(),
+        ..Row::new(number, &record.architecture, Status::Ok)
     }
 }
 

@@ -1,12 +1,10 @@
 //! Two searches on each other's devices: as tables, as a file of values, as plots.
 
-use std::ops::Range;
-
-use anyhow::{Context as _, anyhow};
 use comfy_table::{Table, presets};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::plot::{DrawResult, label, range, svg};
 use super::table::{cell, heading, lines};
 use crate::compare::{Comparison, LETTERS, OnDevice, Pick, Point};
 use crate::objective::{Bounds, Objective, Objectives};
@@ -154,34 +152,35 @@ fn bounds_in_words(bounds: &Bounds) -> String {
 }
 
 /// Every network of both fronts on both devices, a row each; one whose values there are not known has none.
-pub fn comparison_csv(comparison: &Comparison) -> String {
+///
+/// # Errors
+/// If it cannot be written.
+pub fn comparison_csv(comparison: &Comparison) -> csv::Result<Vec<u8>> {
     let objectives = &comparison.pair.objectives;
-    let names: Vec<_> = objectives.iter().map(Objective::name).collect();
-    let mut text =
-        format!("on,found_on,evaluation,architecture,source,{},within_bounds,on_joint_front\n", names.join(","));
+    let names: Vec<&str> = objectives.iter().map(Objective::name).collect();
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let before = ["on", "found_on", "evaluation", "architecture", "source"];
+    csv.write_record(before.iter().chain(&names).chain(&["within_bounds", "on_joint_front"]))?;
     for (here, (on, unknown)) in comparison.on.iter().zip(&comparison.unknown).enumerate() {
+        let row = |found: usize, number: u64, architecture: &str| {
+            [LETTERS[here].to_owned(), LETTERS[found].to_owned(), number.to_string(), architecture.to_owned()]
+        };
         for (found, points) in [(here, &on.own), (1 - here, &on.foreign)] {
             for Point { member, feasible, on_joint_front } in points {
-                let values: Vec<_> = member.values.iter().map(f64::to_string).collect();
-                let (here, found, number) = (LETTERS[here], LETTERS[found], member.evaluation);
-                let (architecture, source) = (quoted(&member.architecture), member.origin.as_str());
-                let values = values.join(",");
-                text.push_str(&format!(
-                    "{here},{found},{number},{architecture},{source},{values},{feasible},{on_joint_front}\n"
-                ));
+                let mut cells = row(found, member.evaluation, &member.architecture).to_vec();
+                cells.push(member.origin.as_str().to_owned());
+                cells.extend(member.values.iter().map(f64::to_string));
+                cells.extend([feasible.to_string(), on_joint_front.to_string()]);
+                csv.write_record(cells)?;
             }
         }
         for foreign in unknown {
-            let (here, found, commas) = (LETTERS[here], LETTERS[1 - here], ",".repeat(names.len() + 3));
-            text.push_str(&format!("{here},{found},{},{}{commas}\n", foreign.evaluation, quoted(&foreign.text)));
+            let mut cells = row(1 - here, foreign.evaluation, &foreign.text).to_vec();
+            cells.resize(before.len() + names.len() + 2, String::new());
+            csv.write_record(cells)?;
         }
     }
-    text
-}
-
-/// A cell of a CSV file.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    Ok(csv.into_inner().map_err(|error| error.into_error())?)
 }
 
 const SIZE: (u32, u32) = (1080, 440);
@@ -194,21 +193,13 @@ const FRAME: RGBColor = RGBColor(150, 160, 170);
 /// # Errors
 /// If they cannot be drawn.
 pub fn comparison_plot(comparison: &Comparison) -> anyhow::Result<String> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        area.fill(&WHITE).context("cannot draw the plot")?;
-        let panels = area.split_evenly((1, 2));
-        for ((here, on), panel) in comparison.on.iter().enumerate().zip(&panels) {
-            draw(panel, here, on, &comparison.pair.objectives)
-                .map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
+    svg(SIZE, |area| {
+        for ((here, on), panel) in comparison.on.iter().enumerate().zip(&area.split_evenly((1, 2))) {
+            draw(panel, here, on, &comparison.pair.objectives)?;
         }
-        area.present().context("cannot draw the plot")?;
-    }
-    Ok(text)
+        Ok(())
+    })
 }
-
-type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// One device: time across where both runs measured it, and the error up.
 fn draw(area: &DrawingArea<SVGBackend, Shift>, here: usize, on: &OnDevice, objectives: &Objectives) -> DrawResult {
@@ -243,24 +234,4 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, here: usize, on: &OnDevice, objec
         .legend(move |(x, y)| TriangleMarker::new((x + 8, y), 6, b.filled()));
     chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).border_style(FRAME).draw()?;
     Ok(())
-}
-
-/// The values' range with some room around it.
-fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    match high - low {
-        spread if spread > 0.0 => low - 0.06 * spread..high + 0.06 * spread,
-        // One value, or none.
-        0.0 => 0.9 * low - 1e-6..1.1 * high + 1e-6,
-        _ => 0.0..1.0,
-    }
-}
-
-fn label(objective: Objective) -> String {
-    match objective {
-        Objective::Error => "validation error".to_owned(),
-        Objective::Time => "time per inference (ms)".to_owned(),
-        Objective::Energy => "energy per inference (mJ)".to_owned(),
-        other => other.name().to_owned(),
-    }
 }

@@ -26,7 +26,7 @@ pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow
     }
     let front: Vec<(f64, f64)> = summary.members.iter().map(|member| (member.values[x], member.values[y])).collect();
     let ranges = (range(all.iter().map(|p| p.0)), range(all.iter().map(|p| p.1)));
-    svg(|area| {
+    svg(SIZE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(42)
@@ -57,7 +57,7 @@ pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<Strin
         return Ok(None);
     }
     let (across, up) = (range(curve.iter().map(|p| p.0)), range(curve.iter().map(|p| p.1)));
-    svg(|area| {
+    svg(SIZE, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(42)
@@ -71,12 +71,16 @@ pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<Strin
     .map(Some)
 }
 
-type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub(super) type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-fn svg(draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> DrawResult) -> anyhow::Result<String> {
+/// What is drawn, as the text of an SVG file of this width and height.
+pub(super) fn svg(
+    size: (u32, u32),
+    draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> DrawResult,
+) -> anyhow::Result<String> {
     let mut text = String::new();
     {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
         area.fill(&WHITE).context("cannot draw the plot")?;
         draw(&area).map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
         area.present().context("cannot draw the plot")?;
@@ -84,14 +88,18 @@ fn svg(draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> DrawResult) -> anyh
     Ok(text)
 }
 
-/// The values' range with some room around it.
-fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
+/// The values' range with some room around it; without values, some range.
+pub(super) fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low > high {
+        return 0.0..1.0;
+    }
     let room = if high > low { 0.06 * (high - low) } else { (0.1 * high.abs()).max(1e-6) };
     low - room..high + room
 }
 
-fn label(objective: Objective) -> String {
+/// What an axis is called.
+pub(super) fn label(objective: Objective) -> String {
     match (objective.unit(), objective) {
         (_, Objective::Error) => "validation error".to_owned(),
         ("", _) => objective.name().to_owned(),

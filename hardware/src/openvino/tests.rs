@@ -2,6 +2,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::mutation::mutated;
+
 use super::*;
 
 /// A run of 2026.4.1 on a small network; its loop takes a quarter of the time.
@@ -333,25 +335,6 @@ fn every_collected_output_is_read() {
     assert!(outputs >= 13 && sequential >= 2, "{outputs} {sequential}");
 }
 
-/// A text with a piece cut out, put in, or changed.
-fn mutated() -> impl Strategy<Value = String> {
-    let text = || prop::sample::select(&ALL[..]);
-    (text(), text(), any::<(prop::sample::Index, prop::sample::Index, prop::sample::Index, u8)>(), 0..4_u8).prop_map(
-        |(text, other, (from, to, at, byte), kind)| {
-            let (from, to) = (from.index(text.len()), to.index(text.len()));
-            let (from, to) = (from.min(to), from.max(to));
-            let mut bytes = text.as_bytes().to_vec();
-            match kind {
-                0 => bytes.truncate(from),
-                1 => drop(bytes.drain(from..to)),
-                2 => drop(bytes.splice(from..to, other.as_bytes()[at.index(other.len())..].iter().copied())),
-                _ => bytes[from] = byte,
-            }
-            String::from_utf8_lossy(&bytes).into_owned()
-        },
-    )
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None, cases: ProptestConfig::default().cases * 2, ..ProptestConfig::default()
@@ -367,7 +350,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_outputs_give_a_sound_figure_or_an_error(output in mutated()) {
+    fn damaged_outputs_give_a_sound_figure_or_an_error(output in mutated(&ALL)) {
         if let Ok(report) = parse(&output) {
             prop_assert!(report.count != Some(0));
             match report.figure() {

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::mutation::mutated;
+
 use super::*;
 use crate::power::rails::{TotalKind, total_of};
 
@@ -195,25 +197,6 @@ fn every_collected_line_is_read() {
     assert!(lines >= 30, "{lines}");
 }
 
-/// A line with a piece cut out, put in, or changed.
-fn mutated() -> impl Strategy<Value = String> {
-    let line = || prop::sample::select(&ALL[..]);
-    (line(), line(), any::<(prop::sample::Index, prop::sample::Index, prop::sample::Index, u8)>(), 0..4_u8).prop_map(
-        |(line, other, (from, to, at, byte), kind)| {
-            let (from, to) = (from.index(line.len()), to.index(line.len()));
-            let (from, to) = (from.min(to), from.max(to));
-            let mut bytes = line.as_bytes().to_vec();
-            match kind {
-                0 => bytes.truncate(from),
-                1 => drop(bytes.drain(from..to)),
-                2 => drop(bytes.splice(from..to, other.as_bytes()[at.index(other.len())..].iter().copied())),
-                _ => bytes[from] = byte,
-            }
-            String::from_utf8_lossy(&bytes).into_owned()
-        },
-    )
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None, cases: ProptestConfig::default().cases * 2, ..ProptestConfig::default()
@@ -226,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_lines_give_sound_numbers_or_an_error(line in mutated()) {
+    fn damaged_lines_give_sound_numbers_or_an_error(line in mutated(&ALL)) {
         if let Ok(stats) = parse(&line) {
             prop_assert!(stats.rails.iter().all(|rail| rail.power_mw.abs() <= MAX_POWER_MW && rail.name != "NC"));
             prop_assert!(stats.temperatures.iter().all(|temperature| temperature.celsius.abs() <= MAX_CELSIUS));
