@@ -4,20 +4,15 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::agent::Agent;
-use super::error::BoardError;
 use super::trial;
+use crate::board::{self, Agent, BoardError, FREE, Place};
 use crate::model::Model;
-use crate::ssh::{Connection, SshError, SshOptions};
+use crate::ssh::SshOptions;
 
-/// Folder of models, within the work folder.
-const MODELS: &str = "models";
 /// Folder of engines.
 const ENGINES: &str = "engines";
 /// Time that building an engine may take: large networks need many minutes on a small board.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
-/// Bytes that have to be free besides what is uploaded: an engine, and TensorRT's own files.
-const FREE: u64 = 64 << 20;
 
 /// What an engine depends on besides the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,15 +68,15 @@ pub(super) fn provide(
     if agent.ask(json!({"do": "exists", "path": engine}))?.exists {
         return Ok(engine);
     }
-    make_room(agent, FREE)?;
-    let onnx = upload(agent, ssh, model)?;
+    agent.make_room(FREE, ENGINES)?;
+    let onnx = board::provide(agent, &Place::Over(ssh.clone()), model, ENGINES)?;
     let part = format!("{engine}.part");
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
     let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];
     argv.extend(builder.flags.iter().map(|flag| (*flag).to_owned()));
     argv.extend(builder.only_build().into_iter().chain(builder.explicit_batch()).map(str::to_owned));
-    let printed = trial::print(agent, &argv, BUILD_LIMIT, None)?;
-    let report = printed.report("build an engine", BUILD_LIMIT);
+    let printed = board::print(agent, &argv, BUILD_LIMIT, None)?;
+    let report = trial::report(&printed, "build an engine", BUILD_LIMIT);
     if report.is_err() {
         agent.ask(json!({"do": "remove", "path": part}))?;
     }
@@ -102,55 +97,6 @@ pub(super) fn provide(
 /// If the board cannot be reached.
 pub(super) fn discard(agent: &mut Agent, builder: &Builder, model: &Model) -> Result<(), BoardError> {
     agent.ask(json!({"do": "remove", "path": builder.engine(model)})).map(|_| ())
-}
-
-/// Makes sure that the board has a model's file, content and all; gives its path.
-fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model) -> Result<String, BoardError> {
-    let path = format!("{MODELS}/{}.onnx", model.sha256);
-    if is_whole(agent, &path, model)? {
-        return Ok(path);
-    }
-    let unreadable = |error: std::io::Error| BoardError::Refused {
-        reason: format!("the model {} cannot be read: {error}", model.path.display()),
-    };
-    let content = std::fs::read(&model.path).map_err(unreadable)?;
-    agent.ask(json!({"do": "make", "path": MODELS}))?;
-    make_room(agent, content.len() as u64 + FREE)?;
-    let target = format!("{}/{path}", agent.hello().folder);
-    for fresh in [false, true] {
-        let mut connection = Connection::open(ssh)?;
-        connection.upload(&content, &target, fresh, &mut |_| {}).map_err(|error| match error {
-            // The board is there; it only has no room, or not the rights.
-            SshError::File { .. } => BoardError::Failed { problem: error.to_string() },
-            error => error.into(),
-        })?;
-        if is_whole(agent, &path, model)? {
-            return Ok(path);
-        }
-    }
-    Err(BoardError::Failed {
-        problem: "the model arrives on the board with another content than it left with".to_owned(),
-    })
-}
-
-/// Makes sure that so many bytes are free; old engines go first.
-fn make_room(agent: &mut Agent, wanted: u64) -> Result<(), BoardError> {
-    let free = agent.ask(json!({"do": "make room", "wanted": wanted, "folder": ENGINES}))?.bytes;
-    if free >= wanted {
-        return Ok(());
-    }
-    let folder = &agent.hello().folder;
-    let problem = format!(
-        "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer needed",
-        free >> 20,
-        wanted >> 20
-    );
-    Err(BoardError::Failed { problem })
-}
-
-fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, BoardError> {
-    let found = agent.ask_within(json!({"do": "sha256", "path": path}), Duration::from_secs(120))?.sha256;
-    Ok(found.as_deref() == Some(&model.sha256))
 }
 
 #[cfg(test)]

@@ -1,16 +1,13 @@
 //! A board that is connected to, known, and set as wanted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::agent::{Agent, Channel, End, PROGRAM};
 use super::engine::Builder;
-use super::error::BoardError;
 use super::options::{JetsonOptions, PowerSource};
 use super::{meter::Meter, trtexec};
-use crate::ssh::{Connection, Remote, RemoteOptions, SshError};
+use crate::board::{Agent, BoardError, End, Place, patiently, take};
 
 /// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
 pub(super) struct Link {
@@ -22,21 +19,8 @@ pub(super) struct Link {
     pub power_mode: Option<String>,
 }
 
-/// Time after which an agent that says nothing, not even that it is there, counts as lost. A board that swaps while it
-/// builds an engine may take long.
-const SILENCE: Duration = Duration::from_secs(20);
 /// Longest run of a program that only sets or tells something.
 const SETTING: Duration = Duration::from_secs(60);
-
-impl Channel for Remote {
-    fn send(&mut self, line: &str) -> Result<(), SshError> {
-        Remote::send(self, line)
-    }
-
-    fn receive(&mut self, wait: Duration) -> Result<Option<String>, SshError> {
-        Remote::receive(self, wait)
-    }
-}
 
 impl Link {
     /// Connects, waiting for a board that is away or taken as long as the settings allow. One that `was_there` may be
@@ -45,40 +29,11 @@ impl Link {
     /// # Errors
     /// If it cannot be reached until then, or cannot be used.
     pub fn open_patiently(options: &JetsonOptions, was_there: bool) -> Result<Self, BoardError> {
-        /// First wait between two tries, and the longest; each is twice the last.
-        const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-        let started = Instant::now();
-        let mut wait = WAITS.0;
-        loop {
-            match Self::open(options) {
-                Err(error)
-                    if (error.is_transient() || was_there && error.may_be_starting())
-                        && started.elapsed() + wait < options.patience =>
-                {
-                    std::thread::sleep(wait);
-                    wait = (2 * wait).min(WAITS.1);
-                }
-                result => return result,
-            }
-        }
+        patiently(options.patience, was_there, || Self::open(options))
     }
 
     fn open(options: &JetsonOptions) -> Result<Self, BoardError> {
-        let mut connection = Connection::open(&options.ssh)?;
-        connection.make_folders(&options.work_folder)?;
-        let digest = Sha256::digest(PROGRAM);
-        let path = format!(
-            "{}/agent-{:02x}{:02x}{:02x}{:02x}.py",
-            options.work_folder, digest[0], digest[1], digest[2], digest[3]
-        );
-        // Its name tells its content, and it is never there by half.
-        if connection.size(&path)? != Some(PROGRAM.len() as u64) {
-            connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
-        }
-        let words = ["env", "LC_ALL=C.UTF-8", "python3", "-u", &path, &options.work_folder];
-        let remote =
-            connection.into_remote(&words, &RemoteOptions { silence: Some(SILENCE), ..RemoteOptions::default() })?;
-        Self::set_up(Agent::greet(Box::new(remote))?, options)
+        Self::set_up(Place::Over(options.ssh.clone()).connect(&options.work_folder)?, options)
     }
 
     /// Takes the board for itself, finds its tools and sets it as wanted.
@@ -86,25 +41,7 @@ impl Link {
     /// # Errors
     /// If somebody else has it, a tool is missing, or a setting is refused.
     pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, BoardError> {
-        let by = format!(
-            "process {} of {} since {}",
-            std::process::id(),
-            std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned()),
-            jiff::Timestamp::now()
-        );
-        let lock = agent.ask_within(json!({"do": "lock", "by": by}), Duration::from_secs(120))?;
-        if !lock.locked {
-            return Err(BoardError::Busy { by: lock.by });
-        }
-        if let Some(command) = lock.kept.first() {
-            return Err(BoardError::Settings {
-                problem: format!(
-                    "power mode or clocks could not be put back after an earlier run: `{command}` fails. Run it on the \
-                     board, then remove {}/put-back.json",
-                    agent.hello().folder
-                ),
-            });
-        }
+        take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
             Some(path) => find(&mut agent, path, &[])?,
             None => find(&mut agent, "trtexec", &["/usr/src/tensorrt/bin"])?,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::error::BoardError;
 use super::link::Link;
 use super::meter::Meter;
 use super::options::JetsonOptions;
 use super::settle::{Rest, settle, watch};
 use super::trial::{self, Trial};
 use super::{engine, trtexec};
+use crate::board::BoardError;
 use crate::device::Plan;
 use crate::doubts;
 use crate::energy::{MeanPower, Window, mean_power};

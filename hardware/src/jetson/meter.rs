@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, End, Job, JobEvent};
-use super::error::BoardError;
 use super::link::PASSWORD_ADVICE;
 use super::options::PowerSource;
+use crate::board::{Agent, Beside, BoardError, End, Job, JobEvent};
 use crate::power::ina3221::{self, RailFiles};
 use crate::power::rails::{Total, total_of};
 use crate::power::tegrastats::{self, Stats};
@@ -266,6 +265,16 @@ impl Meter {
         };
         let said = if said.is_empty() { String::new() } else { format!("; it had printed: {said}") };
         BoardError::Meter { problem: format!("{} {how} before it was told to{said}", self.source.as_str()) }
+    }
+}
+
+impl Beside for Meter {
+    fn take(&mut self, job: Job, event: &JobEvent) -> Result<(), BoardError> {
+        Self::take(self, job, event).map(|_| ())
+    }
+
+    fn check(&self) -> Result<(), BoardError> {
+        Self::check(self)
     }
 }
 

@@ -7,9 +7,7 @@
 //! Whatever runs there is started by a small agent, which ends all of it, and puts power mode and clocks back, as soon
 //! as it is not spoken to any more: a connection that breaks leaves nothing behind.
 
-mod agent;
 mod engine;
-mod error;
 mod link;
 mod measure;
 mod meter;
@@ -22,22 +20,17 @@ mod tests;
 mod trial;
 pub mod trtexec;
 
-use std::time::Duration;
-
 pub use options::{JetsonOptions, PowerSource, Precision};
 
+use crate::board::{BoardError, Place, pause_after};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::Measurement;
 use crate::model::Model;
 use crate::warning::Warning;
-use error::BoardError;
 use link::Link;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "jetson";
-
-/// Longest pause between two tries of a model; each is twice the one before.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A Jetson board.
 pub struct Jetson {
@@ -63,7 +56,7 @@ impl Jetson {
     }
 
     fn label(&self) -> String {
-        format!("{KIND} {}@{}:{}", self.options.ssh.user, self.options.ssh.host, self.options.ssh.port)
+        format!("{KIND} {}", Place::Over(self.options.ssh.clone()).label())
     }
 
     /// The connection, made if there is none.
@@ -181,7 +174,7 @@ impl Device for Jetson {
                 // A board that stayed away was waited for long enough.
                 Err(error) if error.is_transient() && !self.is_away && attempt < self.options.tries => {
                     problems.push(error.to_string());
-                    std::thread::sleep(LONGEST_PAUSE.min(Duration::from_secs(1) * 2_u32.saturating_pow(attempt - 1)));
+                    std::thread::sleep(pause_after(attempt));
                 }
                 // A measurement in doubt is better than none.
                 Err(error) => match disturbed {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::board::problem_of_folder;
 use crate::ssh::SshOptions;
 
 /// Settings of a [`Jetson`](super::Jetson).
@@ -97,9 +98,8 @@ impl JetsonOptions {
     /// The first setting that makes no sense, and why.
     pub(super) fn problem(&self) -> Option<String> {
         let period = self.power.period();
-        let folder = &self.work_folder;
-        if folder.is_empty() || folder.chars().any(char::is_control) || folder.split('/').any(|part| part == "..") {
-            return Some(format!("work_folder = {folder:?} must be a folder's path without `..`"));
+        if let Some(problem) = problem_of_folder(&self.work_folder) {
+            return Some(problem);
         }
         if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
             return Some(format!("power is read every {period:?}: choose 1 ms to 5 s"));

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::Agent;
-use super::error::BoardError;
 use super::meter::Meter;
+use crate::board::{Agent, BoardError};
 use crate::energy::{EnergyError, Window, mean_power};
 use crate::power::Point;
 use crate::warning::Warning;

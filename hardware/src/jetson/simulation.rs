@@ -12,8 +12,7 @@ use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
-use super::agent::Channel;
-use crate::ssh::SshError;
+use crate::board::{BoardError, Channel};
 
 /// How a simulated board behaves.
 #[derive(Debug, Clone)]
@@ -290,7 +289,7 @@ impl Simulation {
 }
 
 impl Channel for Simulation {
-    fn send(&mut self, line: &str) -> Result<(), SshError> {
+    fn send(&mut self, line: &str) -> Result<(), BoardError> {
         let order: Value = serde_json::from_str(line).unwrap();
         let id = order["id"].as_u64().unwrap();
         let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
@@ -328,7 +327,7 @@ impl Channel for Simulation {
         Ok(())
     }
 
-    fn receive(&mut self, wait: Duration) -> Result<Option<String>, SshError> {
+    fn receive(&mut self, wait: Duration) -> Result<Option<String>, BoardError> {
         let until = self.now_ns + wait.as_nanos() as u64;
         loop {
             let event = self.agenda.first_key_value().map(|((at, _), _)| *at);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::agent::Agent;
 use super::link::Link;
 use super::measure::measure;
 use super::simulation::{Physics, Simulation, boards};
 use super::{JetsonOptions, PowerSource};
+use crate::board::Agent;
 use crate::device::Plan;
 use crate::measurement::Measurement;
 use crate::model::Model;

@@ -1,23 +1,18 @@
 //! One run of trtexec while power is read.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::agent::{Agent, End, JobEvent};
-use super::error::BoardError;
-use super::meter::Meter;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
+use crate::board::{Agent, Beside, BoardError, End, Printed, last_words, print};
 use crate::energy::Window;
 
 /// File, in the work folder, that trtexec writes the times of all runs to.
 const TIMES: &str = "times.json";
 /// Largest such file that is read: some 300 bytes a run.
 const MOST_TIMES: usize = Agent::LARGEST_FILE;
-/// Most lines of trtexec's that are kept, and most bytes of them.
-const MOST_LINES: usize = 20_000;
-const MOST_TEXT: usize = 16 << 20;
 
 /// What a run of trtexec gave.
 #[derive(Debug, Clone)]
@@ -33,94 +28,34 @@ pub(super) struct Trial {
     pub period_s: f64,
 }
 
-/// What a program printed, and how it ended.
-pub(super) struct Printed {
-    pub end: End,
-    pub lines: Vec<(u64, String)>,
-}
-
-impl Printed {
-    /// All of it.
-    pub fn text(&self) -> String {
-        self.lines.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n")
-    }
-
-    /// Its report, if it succeeded.
-    ///
-    /// # Errors
-    /// Why it did not.
-    pub fn report(&self, what: &str, limit: Duration) -> Result<Report, BoardError> {
-        let failed = |problem: String| BoardError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
-        let report = trtexec::parse(&self.text()).map_err(|error| failed(error.to_string()))?;
-        let last = || {
-            let line = self.lines.iter().rev().map(|(_, text)| text.trim()).find(|text| !text.is_empty());
-            line.unwrap_or("it printed nothing").chars().take(200).collect::<String>()
-        };
-        match (&report.problem, &self.end) {
-            (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
-            (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was", limit.as_secs()))),
-            (_, End::Signal(signal)) => Err(failed(format!(
-                "it was ended by signal {signal}{}",
-                if *signal == 9 { ", as by a board that is out of memory" } else { "" }
-            ))),
-            (Some(Problem::Unsupported(text)), _) => {
-                Err(BoardError::Refused { reason: format!("TensorRT does not take it: {text}") })
-            }
-            (Some(Problem::OutOfMemory(text)), _) => {
-                Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
-            }
-            (Some(Problem::BadEngine(text)), _) => Err(BoardError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
-            (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
-            (None, _) => Err(failed(last())),
+/// The report of a run of trtexec, if it succeeded.
+///
+/// # Errors
+/// Why it did not.
+pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<Report, BoardError> {
+    let failed = |problem: String| BoardError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
+    let report = trtexec::parse(&printed.text()).map_err(|error| failed(error.to_string()))?;
+    match (&report.problem, &printed.end) {
+        (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
+        (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was", limit.as_secs()))),
+        (_, End::Signal(signal)) => Err(failed(format!(
+            "it was ended by signal {signal}{}",
+            if *signal == 9 { ", as by a board that is out of memory" } else { "" }
+        ))),
+        (Some(Problem::Unsupported(text)), _) => {
+            Err(BoardError::Refused { reason: format!("TensorRT does not take it: {text}") })
         }
+        (Some(Problem::OutOfMemory(text)), _) => {
+            Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
+        }
+        (Some(Problem::BadEngine(text)), _) => Err(BoardError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
+        (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
+        (None, _) => Err(failed(last_words(printed.lines.iter().map(|(_, text)| text.as_str())))),
     }
 }
 
 /// How the text of an engine that was built for something else begins.
 pub(super) const BAD_ENGINE: &str = "the engine in the cache belongs to another TensorRT or board";
-
-/// Runs a program to its end while the meter, if there is one, goes on reading.
-///
-/// # Errors
-/// If it cannot be started, or the meter fails.
-pub(super) fn print(
-    agent: &mut Agent,
-    argv: &[String],
-    limit: Duration,
-    mut meter: Option<&mut Meter>,
-) -> Result<Printed, BoardError> {
-    let job = agent.start(argv, limit, false)?;
-    let deadline = Instant::now() + limit + Duration::from_secs(30);
-    let (mut lines, mut length) = (Vec::new(), 0);
-    let end = loop {
-        if Instant::now() >= deadline {
-            return Err(BoardError::Silent { what: argv.join(" "), waited: limit });
-        }
-        match agent.next(Duration::from_millis(200))? {
-            Some((of, JobEvent::Ended { end })) if of == job => break end,
-            Some((of, JobEvent::Line { at_ns, text })) if of == job => {
-                length += text.len();
-                if lines.len() < MOST_LINES && length < MOST_TEXT {
-                    lines.push((at_ns, text));
-                }
-            }
-            Some((of, event)) => {
-                if let Some(meter) = meter.as_deref_mut()
-                    && let Err(error) = meter.take(of, &event)
-                {
-                    agent.stop(job)?;
-                    return Err(error);
-                }
-            }
-            None => {}
-        }
-        if let Some(Err(error)) = meter.as_deref().map(Meter::check) {
-            agent.stop(job)?;
-            return Err(error);
-        }
-    };
-    Ok(Printed { end, lines })
-}
 
 /// Runs an engine for `duration`, after `warm_up`, while the meter reads. It is given up when it has not ended within
 /// `grace` after that.
@@ -129,7 +64,7 @@ pub(super) fn print(
 /// If trtexec fails or does not say how long it ran.
 pub(super) fn run(
     agent: &mut Agent,
-    meter: &mut Meter,
+    meter: &mut dyn Beside,
     command: &[String],
     warm_up: Duration,
     duration: Duration,
@@ -144,7 +79,7 @@ pub(super) fn run(
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let limit = warm_up + duration + grace;
     let printed = print(agent, &argv, limit, Some(meter))?;
-    let report = printed.report("run the engine", limit)?;
+    let report = report(&printed, "run the engine", limit)?;
     let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let unreadable =

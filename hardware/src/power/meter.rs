@@ -1,9 +1,10 @@
 //! Meters that are not a board's own: read on this machine, beside what they measure.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use super::align::Pattern;
 use super::tegrastats::RailPower;
 use super::{Point, PowerTrace, Reading};
 
@@ -52,6 +53,22 @@ pub trait PowerMeter: Send {
 
     /// What a reader of the last trace should know; empty before the first `stop`.
     fn notes(&self) -> Vec<MeterNote>;
+
+    /// For a meter whose clock is not ours: the unit of the load's pattern ([`super::align::coded`]) by whose edges its
+    /// trace is placed.
+    fn pattern_unit(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Before `stop`, to a meter that wants a pattern: when there was load.
+    fn tell(&mut self, pattern: Pattern) {
+        let _ = pattern;
+    }
+
+    /// Standard uncertainty of the time stamps of the last trace, relative to the load beside it, in s.
+    fn stamp_uncertainty_s(&self) -> f64 {
+        0.0
+    }
 }
 
 /// A doubt about a trace that is used all the same.

@@ -1,4 +1,4 @@
-"""Runs programs on a board and tells what they print, when, and how they end.
+"""Runs programs on a board's machine and tells what they print, when, and how they end.
 
 It speaks JSON, a line an order on standard input and a line an event on standard output; an empty line on either side
 only says that the other one is still there. When standard input ends, or has been silent for SILENCE seconds, every
@@ -285,30 +285,29 @@ def sha256(path):
     return digest.hexdigest(), size
 
 
-def take_lock(by):
+def take_lock(by, claim):
     """The lock of the work folder, which the end of this program gives back."""
     global lock_file, board_lock
     if lock_file is None:
-        # Work folders differ from user to user; the board is one.
-        serial = first_line("/proc/device-tree/serial-number")
-        if serial:
-            board_lock = socket.socket(socket.AF_UNIX)
-            try:
-                board_lock.bind("\0controller-board-" + serial)
-            except OSError:
-                board_lock.close()
-                return {"locked": False, "by": "somebody with another work folder"}
         file = os.open(inside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(file, 512, 0).decode("utf-8", "replace")
             os.close(file)
-            if board_lock is not None:
-                board_lock.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             return {"locked": False, "by": holder}
+        # Work folders differ from user to user; the device is one.
+        claim = claim or first_line("/proc/device-tree/serial-number")
+        if claim:
+            board_lock = socket.socket(socket.AF_UNIX)
+            try:
+                board_lock.bind("\0controller-board-" + claim)
+            except OSError:
+                board_lock.close()
+                os.close(file)
+                return {"locked": False, "by": "somebody with another work folder"}
         os.ftruncate(file, 0)
         os.pwrite(file, by.encode()[:512], 0)
         lock_file = file
@@ -353,7 +352,7 @@ def obey(order):
         if job is not None:
             threading.Thread(target=job.stop, daemon=True).start()
     elif what == "lock":
-        answer = take_lock(order["by"])
+        answer = take_lock(order["by"], order.get("claim"))
     elif what == "sha256":
         path = inside(order["path"])
         if os.path.isfile(path):

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 struct Script(VecDeque<String>);
 
 impl Channel for Script {
-    fn send(&mut self, _line: &str) -> Result<(), SshError> {
+    fn send(&mut self, _line: &str) -> Result<(), BoardError> {
         Ok(())
     }
 
-    fn receive(&mut self, _wait: Duration) -> Result<Option<String>, SshError> {
+    fn receive(&mut self, _wait: Duration) -> Result<Option<String>, BoardError> {
         Ok(self.0.pop_front())
     }
 }

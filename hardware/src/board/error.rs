@@ -10,7 +10,7 @@ use crate::ssh::{SshError, Status};
 
 /// Why a board did not do what it was asked to.
 #[derive(Debug, Error)]
-pub(super) enum BoardError {
+pub(crate) enum BoardError {
     /// The connection failed.
     #[error(transparent)]
     Ssh(#[from] SshError),
@@ -23,6 +23,9 @@ pub(super) enum BoardError {
     /// The agent answered what is no answer.
     #[error("the agent on the board answered what is not understood: {line:?} ({problem})")]
     Protocol { line: String, problem: String },
+    /// The agent on this machine is gone.
+    #[error("the agent that runs programs here is gone: {how}")]
+    Lost { how: String },
     /// It says more than anybody could want to know.
     #[error("the agent on the board says more than can be taken up")]
     Flood,

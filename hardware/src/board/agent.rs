@@ -1,4 +1,4 @@
-//! The program on the board that starts others there and tells what they print.
+//! The program on a board's machine that starts others there and tells what they print.
 //!
 //! See `agent.py` beside this file, which is what runs there: it needs nothing but Python 3, stamps every line with the
 //! board's own clock, and ends whatever it started when nobody speaks to it any more.
@@ -9,22 +9,14 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::channel::Channel;
 use super::error::BoardError;
-use crate::ssh::SshError;
 
 /// The program itself.
 pub(super) const PROGRAM: &str = include_str!("agent.py");
 
-/// Lines to and from the agent.
-pub(super) trait Channel: Send {
-    /// Sends a line.
-    fn send(&mut self, line: &str) -> Result<(), SshError>;
-    /// The next line, or none within `wait`.
-    fn receive(&mut self, wait: Duration) -> Result<Option<String>, SshError>;
-}
-
 /// The agent as it is spoken to.
-pub(super) struct Agent {
+pub(crate) struct Agent {
     channel: Box<dyn Channel>,
     hello: Hello,
     last_id: u64,
@@ -39,7 +31,7 @@ pub(super) struct Agent {
 /// What the agent says of the board when it starts.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(super) struct Hello {
+pub(crate) struct Hello {
     /// Absolute path of the work folder.
     pub folder: String,
     /// Version of Python.
@@ -58,11 +50,11 @@ pub(super) struct Hello {
 
 /// A program or a poll that runs on the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Job(u64);
+pub(crate) struct Job(u64);
 
 /// What a job did.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum JobEvent {
+pub(crate) enum JobEvent {
     /// A program printed a line.
     Line { at_ns: u64, text: String },
     /// A poll read its files.
@@ -73,7 +65,7 @@ pub(super) enum JobEvent {
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// By itself, with this exit code.
     Exit(i32),
     /// By this signal.
@@ -87,7 +79,7 @@ pub(super) enum End {
 /// Answers to orders; each has the fields that its order is answered with.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub locked: bool,
     pub by: String,
     pub kept: Vec<String>,
@@ -295,6 +287,26 @@ impl Agent {
         others.extend(self.pending.drain(..));
         self.pending = others;
         Ok((end, output))
+    }
+
+    /// Makes sure that so many bytes are free; files of a folder, within the work folder, that were not used for longest
+    /// go first. Gives how many are free.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn make_room(&mut self, wanted: u64, older: &str) -> Result<u64, BoardError> {
+        let free = self.ask(json!({"do": "make room", "wanted": wanted, "folder": older}))?.bytes;
+        if free >= wanted {
+            return Ok(free);
+        }
+        let folder = &self.hello.folder;
+        let problem = format!(
+            "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer \
+             needed",
+            free >> 20,
+            wanted >> 20
+        );
+        Err(BoardError::Failed { problem })
     }
 
     /// Forgets what jobs did that nobody waits for any more.
