@@ -37,6 +37,7 @@ use crate::model::Model;
 ///         let measurement = Measurement {
 ///             latency: Latency::from_mean(mean_ms, None),
 ///             latency_without_transfer: None,
+///             throughput_per_s: None,
 ///             energy: None,
 ///             conditions: Conditions::default(),
 ///             warnings: Vec::new(),

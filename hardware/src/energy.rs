@@ -59,6 +59,45 @@ pub enum EnergyError {
         /// Length of that window, in s.
         window_s: f64,
     },
+    /// The meter is too slow for the time that it is granted.
+    #[error(
+        "the power meter gives a reading every {spacing_s:.2} s: {readings} of them take {needed_s:.0} s of inference, more \
+         than window_limit_s = {limit_s}. Raise it, or use a faster meter"
+    )]
+    Slow {
+        /// Time between two readings, in s.
+        spacing_s: f64,
+        /// How many are needed.
+        readings: usize,
+        /// Time that they take, in s.
+        needed_s: f64,
+        /// What is granted, in s.
+        limit_s: f64,
+    },
+    /// There are too few readings to tell how well their mean is known.
+    #[error(
+        "only {samples} power readings lie in the {window_s:.1} s in which inferences ran; {wanted} are needed. Raise \
+         window_limit_s, or use a faster meter"
+    )]
+    TooFewForAMean {
+        /// How many there are.
+        samples: usize,
+        /// How many there should be.
+        wanted: usize,
+        /// Length of the windows together, in s.
+        window_s: f64,
+    },
+    /// The load is not seen above the idle device.
+    #[error(
+        "power under load ({load_mw:.0} mW) is not above that of the idle device ({idle_mw:.0} mW), so that an inference \
+         has no energy above idle: is the meter that of this device? Else set subtract_idle = false"
+    )]
+    Drowned {
+        /// Mean power under load, in mW.
+        load_mw: f64,
+        /// Mean power before and after, in mW.
+        idle_mw: f64,
+    },
 }
 
 impl Window {

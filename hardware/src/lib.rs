@@ -34,6 +34,7 @@ pub mod host;
 pub mod jetson;
 pub mod log;
 pub mod measurement;
+pub mod metered;
 pub mod model;
 #[cfg(test)]
 mod mutation;

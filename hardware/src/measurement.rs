@@ -16,6 +16,8 @@ pub struct Measurement {
     /// Time of one inference without moving input and output to and from the accelerator, where
     /// the device tells the two apart.
     pub latency_without_transfer: Option<Latency>,
+    /// Inferences per second where the device may run several at a time, if that was asked for.
+    pub throughput_per_s: Option<f64>,
     /// Energy of one inference; `None` where no meter was at hand.
     pub energy: Option<Energy>,
     /// State of the device around the measurement.
@@ -51,6 +53,8 @@ pub struct Energy {
     /// Energy per inference above what the idle device would have drawn in the same time, in mJ.
     /// Below zero where the load is lost in the noise.
     pub above_idle_mj: Option<f64>,
+    /// Whether the latter is what an inference is charged with: [`counted_mj`](Self::counted_mj).
+    pub counts_above_idle: bool,
     /// Standard deviation of the energy per inference, in mJ.
     pub std_mj: Option<f64>,
     /// Power of the idle device, in mW.
@@ -65,6 +69,14 @@ pub struct Energy {
     pub rails: Vec<RailEnergy>,
     /// How it was had: the meter, the rail, the log.
     pub source: String,
+}
+
+impl Energy {
+    /// What an inference is charged with, in mJ: its energy above idle where that was asked for and is known, else all
+    /// of it.
+    pub fn counted_mj(&self) -> f64 {
+        self.above_idle_mj.filter(|_| self.counts_above_idle).unwrap_or(self.per_inference_mj)
+    }
 }
 
 /// Energy of one supply rail.
@@ -126,6 +138,7 @@ impl Measurement {
             positive("95th percentile of the latency (ms)", latency.p95_ms)?;
             positive("99th percentile of the latency (ms)", latency.p99_ms)?;
         }
+        positive("throughput (1/s)", self.throughput_per_s)?;
         if let Some(energy) = &self.energy {
             not_negative("energy per inference (mJ)", Some(energy.per_inference_mj))?;
             not_negative("standard deviation of the energy (mJ)", energy.std_mj)?;
@@ -216,9 +229,11 @@ mod tests {
         Measurement {
             latency: Latency::from_mean(2.0, Some(0.1)),
             latency_without_transfer: None,
+            throughput_per_s: None,
             energy: Some(Energy {
                 per_inference_mj: 5.0,
                 above_idle_mj: None,
+                counts_above_idle: false,
                 power_interval: None,
                 rails: Vec::new(),
                 std_mj: None,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::power::meter::MeterNote;
+
 /// A doubt about a measurement. Its text says what to do next; nothing is corrected silently.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -64,6 +66,11 @@ pub enum Warning {
         before_mw: f64,
         /// After, in mW.
         after_mw: f64,
+    },
+    /// The meter's own doubts.
+    Meter {
+        /// Which.
+        note: MeterNote,
     },
     /// The clock fell while the model ran.
     Throttled {
@@ -136,9 +143,10 @@ impl fmt::Display for Warning {
             ),
             Self::IdleChanged { before_mw, after_mw } => write!(
                 f,
-                "the idle board drew {before_mw:.0} mW before the measurement and {after_mw:.0} mW after it: something \
+                "the idle device drew {before_mw:.0} mW before the measurement and {after_mw:.0} mW after it: something \
                  else is at work on it. End other programs there and measure again"
             ),
+            Self::Meter { note } => note.fmt(f),
             Self::Throttled { before_mhz, after_mhz } => write!(
                 f,
                 "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \

@@ -377,7 +377,7 @@ def obey(order):
         answer["files"] = found
     elif what == "which":
         places = os.environ.get("PATH", os.defpath).split(os.pathsep) + order.get("places", [])
-        answer["path"] = shutil.which(order["name"], path=os.pathsep.join(places))
+        answer["path"] = shutil.which(os.path.expanduser(order["name"]), path=os.pathsep.join(places))
     elif what == "make room":
         answer["bytes"] = make_room(order["wanted"], order["folder"])
     elif what == "at exit":

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::device::DeviceError;
 use crate::energy::EnergyError;
+use crate::model::Model;
+use crate::power::meter::MeterError;
 use crate::ssh::{SshError, Status};
 
 /// Why a board did not do what it was asked to.
@@ -26,6 +29,9 @@ pub(crate) enum BoardError {
     /// The agent on this machine is gone.
     #[error("the agent that runs programs here is gone: {how}")]
     Lost { how: String },
+    /// The device itself is not there, or somebody else uses it.
+    #[error("{problem}")]
+    Away { problem: String },
     /// It says more than anybody could want to know.
     #[error("the agent on the board says more than can be taken up")]
     Flood,
@@ -55,6 +61,19 @@ impl BoardError {
         Self::Protocol { line: line.chars().take(200).collect(), problem: problem.to_string() }
     }
 
+    /// The error of a device that is called `device`; `model` is what it was to measure.
+    pub fn of_device(self, device: String, model: Option<&Model>) -> DeviceError {
+        let architecture = model.map_or("nothing", |model| &model.architecture).to_owned();
+        let reason = self.to_string();
+        match self {
+            Self::Settings { problem } => DeviceError::Settings { device, problem },
+            Self::Refused { reason } => DeviceError::Refused { device, architecture, reason },
+            Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
+            _ if model.is_none() => DeviceError::Unreachable { device, reason },
+            _ => DeviceError::Failed { device, architecture, reason },
+        }
+    }
+
     /// Whether another try may end better.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -75,7 +94,23 @@ impl BoardError {
     pub fn spares_connection(&self) -> bool {
         matches!(
             self,
-            Self::Energy(_) | Self::Failed { .. } | Self::Meter { .. } | Self::Refused { .. } | Self::Agent { .. }
+            Self::Energy(_)
+                | Self::Failed { .. }
+                | Self::Meter { .. }
+                | Self::Refused { .. }
+                | Self::Agent { .. }
+                | Self::Away { .. }
         )
+    }
+}
+
+impl From<MeterError> for BoardError {
+    fn from(error: MeterError) -> Self {
+        match error {
+            MeterError::Settings { .. } | MeterError::Absent { .. } | MeterError::NoRights { .. } => {
+                Self::Settings { problem: error.to_string() }
+            }
+            error => Self::Meter { problem: error.to_string() },
+        }
     }
 }

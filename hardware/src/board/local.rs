@@ -33,8 +33,9 @@ impl Local {
     /// # Errors
     /// If there is no Python 3, or no thread.
     pub fn start(program: &Path, folder: &Path) -> Result<Self, BoardError> {
-        let failed =
-            |error: std::io::Error| BoardError::Settings { problem: format!("python3 cannot be started here: {error}") };
+        let failed = |error: std::io::Error| BoardError::Settings {
+            problem: format!("python3 cannot be started here: {error}"),
+        };
         let mut command = Command::new("python3");
         command.arg("-u").arg(program).arg(folder).env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -6,6 +6,7 @@
 
 mod agent;
 mod channel;
+mod clock;
 mod error;
 mod local;
 mod place;
@@ -15,6 +16,7 @@ mod upload;
 pub(crate) use agent::{Agent, End, Job, JobEvent};
 #[cfg(test)]
 pub(crate) use channel::Channel;
+pub(crate) use clock::{ClockMap, Offset};
 pub(crate) use error::BoardError;
 pub use place::Place;
 pub(crate) use place::{patiently, problem_of_folder, take};

@@ -118,6 +118,7 @@ impl Host {
         let measurement = Measurement {
             latency: Latency::from_samples(&samples_ms)?,
             latency_without_transfer: None,
+            throughput_per_s: None,
             energy: None,
             conditions,
             warnings,

@@ -122,6 +122,7 @@ impl Observed {
         let measurement = Measurement {
             latency,
             latency_without_transfer,
+            throughput_per_s: None,
             energy: Some(energy),
             conditions,
             warnings: self.warnings,
@@ -185,6 +186,7 @@ impl Observed {
         Ok(Energy {
             per_inference_mj: power.mean_mw * per_inference_s,
             above_idle_mj: Some((power.mean_mw - idle.mean_mw) * per_inference_s),
+            counts_above_idle: false,
             std_mj: power.deviation_mw.map(|deviation| deviation * per_inference_s),
             idle_power_mw: Some(idle.mean_mw.max(0.0)),
             mean_power_mw: Some(power.mean_mw),

@@ -92,15 +92,7 @@ impl Jetson {
     }
 
     fn error(&self, error: BoardError, model: Option<&Model>) -> DeviceError {
-        let (device, architecture) = (self.label(), model.map_or("nothing", |model| &model.architecture).to_owned());
-        let reason = error.to_string();
-        match error {
-            BoardError::Settings { problem } => DeviceError::Settings { device, problem },
-            BoardError::Refused { reason } => DeviceError::Refused { device, architecture, reason },
-            BoardError::Ssh(_) | BoardError::Busy { .. } => DeviceError::Unreachable { device, reason },
-            _ if model.is_none() => DeviceError::Unreachable { device, reason },
-            _ => DeviceError::Failed { device, architecture, reason },
-        }
+        error.of_device(self.label(), model)
     }
 
     fn ask(&mut self) -> Result<(Description, String), BoardError> {

@@ -73,9 +73,11 @@ fn a_measurement_fills_its_columns_and_no_others() {
     let mut measurement = Measurement {
         latency: Latency::from_samples(&[1.0, 3.0]).unwrap(),
         latency_without_transfer: None,
+        throughput_per_s: None,
         energy: Some(Energy {
             per_inference_mj: 5.0,
             above_idle_mj: None,
+            counts_above_idle: false,
             std_mj: Some(0.5),
             idle_power_mw: Some(1200.0),
             mean_power_mw: Some(3700.0),

@@ -19,6 +19,8 @@ pub struct Run<'a> {
     pub device: &'a str,
     /// Path of the model. ONNX does for all devices and versions.
     pub model: &'a str,
+    /// What it is to tell.
+    pub goal: Goal,
     /// How long it measures, in seconds; at least 1.
     pub seconds: u32,
     /// Precision of inference.
@@ -28,6 +30,16 @@ pub struct Run<'a> {
     /// An existing folder to write a report to. Not needed: the report has fewer digits than the output. Where the
     /// folder is missing, the tool fails after it has measured.
     pub report_folder: Option<&'a str>,
+}
+
+/// What a run is to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Goal {
+    /// How long one inference takes when nothing else is asked of the device.
+    #[default]
+    Latency,
+    /// How many inferences a second it does when it may do several at a time.
+    Throughput,
 }
 
 /// Precision that a network is computed in. `MYRIAD` computes in FP16 whatever is asked for.
@@ -44,9 +56,21 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    /// As an experiment file names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// The arguments of a run, without the program's name.
 ///
-/// One request at a time (`-api sync -nireq 1`), without the hint that would trade latency for throughput, in one
+/// For latency one request at a time (`-api sync -nireq 1`), without the hint that would trade latency for throughput, in one
 /// stream on `CPU`. `-ip` states the input's precision: unasked, an input with three channels is taken for an image of
 /// bytes, and a conversion is put in front of the network.
 ///
@@ -64,13 +88,17 @@ pub fn arguments(run: &Run) -> Vec<String> {
     // What begins with a hyphen would be taken for an option.
     let model = if run.model.starts_with('-') { format!("./{}", run.model) } else { run.model.to_owned() };
     let seconds = run.seconds.max(1).to_string();
-    add(&["-m", &model, "-d", run.device, "-api", "sync", "-nireq", "1", "-t", &seconds]);
+    let is_latency = run.goal == Goal::Latency;
+    add(&["-m", &model, "-d", run.device, "-t", &seconds]);
+    add(if is_latency { &["-api", "sync", "-nireq", "1"] } else { &["-api", "async"] });
     if since(FIRST_HINT) {
-        add(&["-hint", "none"]);
+        add(&["-hint", if is_latency { "none" } else { "throughput" }]);
     }
     let is_cpu = run.device == "CPU" || run.device.starts_with("CPU.");
     if is_cpu {
-        add(&["-nstreams", "1"]);
+        if is_latency {
+            add(&["-nstreams", "1"]);
+        }
         if let Some(threads) = run.threads {
             add(&["-nthreads", &threads.max(1).to_string()]);
         }
@@ -112,13 +140,15 @@ mod tests {
     use super::*;
 
     fn line(version: &str, device: &str, precision: Precision) -> String {
-        let run = Run { version, device, model: "m.onnx", seconds: 3, precision, threads: None, report_folder: None };
+        let goal = Goal::Latency;
+        let run =
+            Run { version, device, model: "m.onnx", goal, seconds: 3, precision, threads: None, report_folder: None };
         arguments(&run).join(" ")
     }
 
     #[test]
     fn each_version_gets_what_it_knows() {
-        let common = |device: &str| format!("-m m.onnx -d {device} -api sync -nireq 1 -t 3");
+        let common = |device: &str| format!("-m m.onnx -d {device} -t 3 -api sync -nireq 1");
         for (version, device, rest) in [
             ("2020.3.2", "MYRIAD", ""),
             ("2020.3.2", "CPU", " -nstreams 1"),
@@ -142,6 +172,7 @@ mod tests {
             version: "2026.4.1",
             device: "CPU",
             model: "-m.onnx",
+            goal: Goal::Throughput,
             seconds: 0,
             precision: Precision::Bf16,
             threads: Some(2),
@@ -150,6 +181,7 @@ mod tests {
         let arguments = arguments(&run);
         let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
         assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]) && has(["-nthreads", "2"]), "{arguments:?}");
+        assert!(has(["-api", "async"]) && has(["-hint", "throughput"]), "{arguments:?}");
         assert!(has(["-infer_precision", "bf16"]) && has(["-report_folder", "a folder"]), "{arguments:?}");
     }
 }

@@ -8,15 +8,22 @@
 //! written, and 2 where it did not understand its arguments.
 
 pub mod command;
+mod device;
 mod figure;
+mod link;
+mod options;
+mod probe;
 pub mod problem;
 pub mod report;
 pub mod support;
+mod trial;
 mod values;
 mod version;
 
-pub use command::{Precision, Run, arguments};
+pub use command::{Goal, Precision, Run, arguments};
+pub use device::OpenVino;
 pub use figure::{Figure, FigureError, Origin, Statistic};
+pub use options::OpenVinoOptions;
 pub use problem::Problem;
 pub use report::{BenchmarkError, Latency, Mode, Report, parse};
 pub use support::{Unsupported, check, check_wheel};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::meter::{self, Clock, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::poll::{self, Look, Poller};
+use super::poll::{self, Look, Polled};
 use super::{Point, PowerTrace};
 
 /// Where batteries lie on Linux.
@@ -26,11 +26,8 @@ const SLOW_S: f64 = 0.5;
 
 /// The batteries of this machine.
 pub struct BatteryMeter {
-    clock: Clock,
-    period: Duration,
+    polled: Polled,
     batteries: Vec<Battery>,
-    running: Option<Poller>,
-    notes: Vec<MeterNote>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +50,7 @@ impl BatteryMeter {
     /// Finds the batteries below [`ROOT`], or another folder.
     ///
     /// # Errors
-    /// If there are none, or none that tells its power.
+    /// If there are none, none that tells its power, or the time between two looks is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let battery = |folder: PathBuf| {
@@ -71,7 +68,15 @@ impl BatteryMeter {
                 advice: "only laptops have one".to_owned(),
             });
         }
-        Ok(Self { clock, period, batteries, running: None, notes: Vec::new() })
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, batteries })
+    }
+
+    /// Whether it can be used now.
+    ///
+    /// # Errors
+    /// If a battery is charged, none is discharged, or its power is not to be had.
+    pub fn usable(&self) -> Result<(), MeterError> {
+        power_mw(&self.batteries).map(|_| ())
     }
 }
 
@@ -86,27 +91,23 @@ impl PowerMeter for BatteryMeter {
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        self.running = None;
-        power_mw(&self.batteries)?;
-        let mut watch =
-            Watch { clock: self.clock, batteries: self.batteries.clone(), last: None, longest_ns: SHORTEST_NS };
-        self.running = Some(Poller::start(NAME, self.period, move || watch.look())?);
-        Ok(())
+        let batteries = self.batteries.clone();
+        let mut watch = Watch { clock: self.polled.clock(), batteries, last: None, longest_ns: SHORTEST_NS };
+        let usable = self.usable();
+        self.polled.start(|| usable.map(|()| move || watch.look()))
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?.check()
+        self.polled.check()
     }
 
     fn stop(&mut self) -> Result<PowerTrace, MeterError> {
-        let running = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
-        let readings = running.stop()?;
-        self.notes = readings.notes;
-        let spacing = readings.points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
+        let points = self.polled.stop()?;
+        let spacing = points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
         if let Some(spacing_s) = meter::median(spacing.collect()).filter(|spacing_s| *spacing_s > SLOW_S) {
-            self.notes.push(MeterNote::Slow { spacing_s });
+            self.polled.note(MeterNote::Slow { spacing_s });
         }
-        Ok(meter::trace_of(NAME, readings.points))
+        Ok(meter::trace_of(NAME, points))
     }
 
     /// Not told by the system.
@@ -115,7 +116,7 @@ impl PowerMeter for BatteryMeter {
     }
 
     fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        self.polled.notes()
     }
 }
 

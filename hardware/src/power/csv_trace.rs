@@ -29,6 +29,18 @@ pub struct CsvTrace {
     resolution_mw: Option<f64>,
 }
 
+/// Reads a trace line by line, as it comes.
+#[derive(Clone)]
+pub(super) struct Parser {
+    path: String,
+    fields: Fields,
+    layout: Option<Layout>,
+    /// Lines so far.
+    line: u64,
+    repeated: usize,
+    trace: CsvTrace,
+}
+
 /// Why a recorded trace cannot be used.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -65,63 +77,11 @@ impl CsvTrace {
     }
 
     fn read(mut file: impl BufRead, path: &str, fields: &Fields) -> Result<Self, MeterError> {
-        fields.check()?;
-        if fields.time.is_none() {
-            let problem =
-                "a recorded trace needs a column `time`: without it nobody knows when its readings were taken";
-            return Err(MeterError::Settings { problem: problem.to_owned() });
+        let mut parser = Parser::new(path, fields)?;
+        while let Some((bytes, _)) = parser.next_line(&mut file)? {
+            parser.take(&bytes)?;
         }
-        let mut trace = Self { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
-        let mut layout: Option<Layout> = None;
-        let (mut number, mut repeated) = (0, 0);
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            let limit = MAX_LINE as u64 + 1;
-            let read = file.by_ref().take(limit).read_until(b'\n', &mut bytes);
-            let length =
-                read.map_err(|error| MeterError::Read { path: path.to_owned(), problem: error.to_string() })?;
-            if length == 0 {
-                break;
-            }
-            number += 1;
-            let line = String::from_utf8_lossy(&bytes);
-            let line = line.trim_end_matches(['\r', '\n']);
-            let refused = |problem: String| MeterError::Line { path: path.to_owned(), line: number, problem };
-            if length > MAX_LINE {
-                return Err(refused(format!("it has more than {MAX_LINE} bytes")));
-            }
-            if line.trim().is_empty() {
-                continue;
-            }
-            let Some(known) = &layout else {
-                match fields.layout(line) {
-                    Ok(found) => {
-                        layout = Some(found);
-                        if fields.has_names() {
-                            continue;
-                        }
-                    }
-                    Err(_) if number < MOST_BEFORE_HEADER => continue,
-                    Err(missing) => return Err(refused(format!("{missing} in it or the lines before it"))),
-                }
-                // Without names, the first line may be a header all the same.
-                if let Some(Ok(row)) = layout.as_ref().map(|layout| layout.read(line)) {
-                    repeated += usize::from(!trace.push(row, number, path)?);
-                }
-                continue;
-            };
-            if line.starts_with('#') {
-                continue;
-            }
-            let row = known.read(line).map_err(|problem| refused(format!("{problem} in {:?}", meter::clip(line))))?;
-            repeated += usize::from(!trace.push(row, number, path)?);
-        }
-        if layout.is_none() {
-            let names = "its header has not all of the named columns";
-            return Err(MeterError::Line { path: path.to_owned(), line: number, problem: names.to_owned() });
-        }
-        trace.finish(path, repeated)
+        parser.finish()
     }
 
     /// Takes up a reading; `false` for one of the same instant as the last.
@@ -208,6 +168,121 @@ impl CsvTrace {
     /// What the last printed digit is worth, in mW.
     pub fn resolution_mw(&self) -> Option<f64> {
         self.resolution_mw
+    }
+}
+
+impl Parser {
+    /// Nothing read so far.
+    ///
+    /// # Errors
+    /// If the columns make no sense, or none is the time.
+    pub fn new(path: &str, fields: &Fields) -> Result<Self, MeterError> {
+        fields.check()?;
+        if fields.time.is_none() {
+            let problem =
+                "a recorded trace needs a column `time`: without it nobody knows when its readings were taken";
+            return Err(MeterError::Settings { problem: problem.to_owned() });
+        }
+        let trace = CsvTrace { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
+        Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
+    }
+
+    /// The next line, and whether a line break ends it; none at the end of the file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is absurdly long.
+    pub fn next_line(&self, file: &mut impl BufRead) -> Result<Option<(Vec<u8>, bool)>, MeterError> {
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
+        let length = read.map_err(|error| MeterError::Read { path: self.path.clone(), problem: error.to_string() })?;
+        if length > MAX_LINE {
+            let problem = format!("it has more than {MAX_LINE} bytes");
+            return Err(MeterError::Line { path: self.path.clone(), line: self.line + 1, problem });
+        }
+        let is_whole = bytes.ends_with(b"\n");
+        Ok((length > 0).then_some((bytes, is_whole)))
+    }
+
+    /// Passes over a line, unless it is the header.
+    ///
+    /// # Errors
+    /// If there have been too many without a header.
+    pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
+        let line = self.begin(bytes);
+        if self.layout.is_none() && !line.is_empty() {
+            self.look_for_header(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up a line.
+    ///
+    /// # Errors
+    /// If it is no reading, or its time goes back.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
+        let line = self.begin(bytes);
+        if line.is_empty() {
+            return Ok(());
+        }
+        let Some(layout) = &self.layout else {
+            // Without names, the first line may be a header all the same.
+            if self.look_for_header(&line)?
+                && let Some(Ok(row)) = self.layout.as_ref().map(|layout| layout.read(&line))
+            {
+                self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
+            }
+            return Ok(());
+        };
+        if line.starts_with('#') {
+            return Ok(());
+        }
+        let row = layout.read(&line);
+        let row = row.map_err(|problem| self.refused(format!("{problem} in {:?}", meter::clip(&line))))?;
+        self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
+        Ok(())
+    }
+
+    /// How many readings there are.
+    pub fn readings(&self) -> usize {
+        self.trace.readings.len()
+    }
+
+    /// Time of the last reading, in ns since whenever.
+    pub fn last_ns(&self) -> Option<i128> {
+        self.trace.readings.last().map(|(at_ns, _)| *at_ns)
+    }
+
+    /// What was read.
+    ///
+    /// # Errors
+    /// If that is no trace.
+    pub fn finish(self) -> Result<CsvTrace, MeterError> {
+        if self.layout.is_none() {
+            return Err(self.refused("its header has not all of the named columns".to_owned()));
+        }
+        self.trace.finish(&self.path, self.repeated)
+    }
+
+    /// A line without blanks around it; an empty one says nothing.
+    fn begin(&mut self, bytes: &[u8]) -> String {
+        self.line += 1;
+        let line = String::from_utf8_lossy(bytes);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.trim().is_empty() { String::new() } else { line.to_owned() }
+    }
+
+    /// Whether a line that may be the header may be a reading too.
+    fn look_for_header(&mut self, line: &str) -> Result<bool, MeterError> {
+        match self.fields.layout(line) {
+            Ok(found) => self.layout = Some(found),
+            Err(_) if self.line < MOST_BEFORE_HEADER => return Ok(false),
+            Err(missing) => return Err(self.refused(format!("{missing} in it or the lines before it"))),
+        }
+        Ok(!self.fields.has_names())
+    }
+
+    fn refused(&self, problem: String) -> MeterError {
+        MeterError::Line { path: self.path.clone(), line: self.line, problem }
     }
 }
 

@@ -2,17 +2,26 @@
 
 pub mod align;
 pub mod battery;
+pub mod csv_meter;
 pub mod csv_trace;
+mod error;
 pub mod fields;
 pub mod ina3221;
 pub mod meter;
+pub mod nvml;
+pub mod options;
 mod poll;
 pub mod rails;
 pub mod rapl;
+pub mod remote;
 mod stamps;
 pub mod stream;
 pub mod sysfs;
 pub mod tegrastats;
+
+pub use align::Pattern;
+pub use meter::{Clock, MeterError, MeterNote, PowerMeter};
+pub use options::MeterOptions;
 
 use self::tegrastats::RailPower;
 

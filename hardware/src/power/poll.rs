@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::meter::{Clock, MOST_READINGS, MeterError, MeterNote};
+use super::meter::{Clock, MOST_MW, MOST_READINGS, MeterError, MeterNote};
 use super::{Point, meter};
 
 /// Looks refused one after the other that end a meter.
 const MOST_REFUSED: usize = 20;
 /// Shortest time between two looks: no file is renewed as often.
 const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
+/// Longest time between two looks after which an energy counter is believed: it must not go round twice.
+pub(super) const LONGEST_STRETCH_NS: u64 = 30_000_000_000;
 /// Longest content of a file that is read, in bytes.
 const MAX_FILE: u64 = 4096;
 
@@ -26,13 +28,22 @@ pub(super) enum Look {
 
 /// What has been read so far.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     points: Vec<Point>,
     looks: usize,
     refused: usize,
     refused_in_a_row: usize,
     last_refusal: String,
     failure: Option<MeterError>,
+}
+
+/// What the meters that look at something again and again have in common.
+pub(super) struct Polled {
+    meter: &'static str,
+    clock: Clock,
+    period: Duration,
+    running: Option<Poller>,
+    notes: Vec<MeterNote>,
 }
 
 /// A running thread.
@@ -47,6 +58,76 @@ pub(super) struct Poller {
 pub(super) struct Readings {
     pub points: Vec<Point>,
     pub notes: Vec<MeterNote>,
+}
+
+impl Polled {
+    /// One that is not started yet.
+    ///
+    /// # Errors
+    /// If there is no time between two looks.
+    pub fn new(meter: &'static str, period: Duration, clock: Clock) -> Result<Self, MeterError> {
+        if period.is_zero() {
+            return Err(MeterError::Settings { problem: "the time between two readings cannot be 0".to_owned() });
+        }
+        Ok(Self { meter, clock, period, running: None, notes: Vec::new() })
+    }
+
+    /// The clock of its readings.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Time between two looks.
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// Begins, with what looks from then on. A meter that cannot be read fails here: `begin` looks once itself.
+    ///
+    /// # Errors
+    /// Those of `begin`, or if there is no thread.
+    pub fn start<L>(&mut self, begin: impl FnOnce() -> Result<L, MeterError>) -> Result<(), MeterError>
+    where
+        L: FnMut() -> Result<Look, MeterError> + Send + 'static,
+    {
+        self.running = None;
+        self.notes.clear();
+        self.running = Some(Poller::start(self.meter, self.period, begin()?)?);
+        Ok(())
+    }
+
+    /// How many readings there are.
+    ///
+    /// # Errors
+    /// If it does not run, or has failed.
+    pub fn check(&self) -> Result<usize, MeterError> {
+        self.running.as_ref().ok_or_else(|| self.not_running())?.check()
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// If it does not run, has failed, or gave fewer than two readings.
+    pub fn stop(&mut self) -> Result<Vec<Point>, MeterError> {
+        let running = self.running.take().ok_or_else(|| self.not_running())?;
+        let readings = running.stop()?;
+        self.notes = readings.notes;
+        Ok(readings.points)
+    }
+
+    /// Another doubt about the last readings.
+    pub fn note(&mut self, note: MeterNote) {
+        self.notes.push(note);
+    }
+
+    /// All doubts about the last readings.
+    pub fn notes(&self) -> Vec<MeterNote> {
+        self.notes.clone()
+    }
+
+    fn not_running(&self) -> MeterError {
+        MeterError::NotRunning { meter: self.meter.to_owned() }
+    }
 }
 
 impl Poller {
@@ -94,11 +175,7 @@ impl Poller {
     /// # Errors
     /// If it has failed.
     pub fn check(&self) -> Result<usize, MeterError> {
-        let state = lock(&self.state);
-        match &state.failure {
-            Some(failure) => Err(failure.clone()),
-            None => Ok(state.points.len()),
-        }
+        lock(&self.state).check()
     }
 
     /// Ends it.
@@ -107,18 +184,8 @@ impl Poller {
     /// If it has failed, or gave fewer than two readings.
     pub fn stop(mut self) -> Result<Readings, MeterError> {
         self.end()?;
-        self.check()?;
-        let mut state = lock(&self.state);
-        let mut points = std::mem::take(&mut state.points);
-        if points.len() < 2 {
-            return Err(MeterError::TooFew { meter: self.meter.clone(), readings: points.len() });
-        }
-        let mut notes = meter::check_signs(&self.meter, &mut points)?;
-        if state.refused > 0 {
-            let reason = state.last_refusal.clone();
-            notes.push(MeterNote::Skipped { skipped: state.refused, readings: state.looks, reason });
-        }
-        Ok(Readings { points, notes })
+        let state = std::mem::take(&mut *lock(&self.state));
+        state.finish(&self.meter)
     }
 
     fn end(&mut self) -> Result<(), MeterError> {
@@ -135,7 +202,37 @@ impl Drop for Poller {
 }
 
 impl State {
-    fn take(&mut self, meter: &str, seen: Result<Look, MeterError>) {
+    /// How many readings there are.
+    ///
+    /// # Errors
+    /// If it has failed.
+    pub fn check(&self) -> Result<usize, MeterError> {
+        match &self.failure {
+            Some(failure) => Err(failure.clone()),
+            None => Ok(self.points.len()),
+        }
+    }
+
+    /// What has been read.
+    ///
+    /// # Errors
+    /// If it has failed, gave fewer than two readings, or they cannot be believed.
+    pub fn finish(mut self, meter: &str) -> Result<Readings, MeterError> {
+        self.check()?;
+        let mut points = std::mem::take(&mut self.points);
+        if points.len() < 2 {
+            return Err(MeterError::TooFew { meter: meter.to_owned(), readings: points.len() });
+        }
+        let mut notes = meter::check_signs(meter, &mut points)?;
+        if self.refused > 0 {
+            let reason = self.last_refusal;
+            notes.push(MeterNote::Skipped { skipped: self.refused, readings: self.looks, reason });
+        }
+        Ok(Readings { points, notes })
+    }
+
+    /// Takes up what a look gave.
+    pub fn take(&mut self, meter: &str, seen: Result<Look, MeterError>) {
         self.looks += 1;
         match seen {
             Ok(Look::Points(points)) => {
@@ -200,6 +297,22 @@ pub(super) fn whole_number(path: &Path, advice: &str) -> Result<i64, MeterError>
     text.parse().map_err(|_| shown())
 }
 
+/// Mean power between two looks at an energy counter, as two readings: one a nanosecond behind the first look and one a
+/// nanosecond before the second. Each stands for the time half way to its neighbours ([`crate::energy`]), both together
+/// for just the time between the looks.
+pub(super) fn stretch(from_ns: u64, to_ns: u64, used_uj: u64) -> Look {
+    let time_ns = to_ns.saturating_sub(from_ns);
+    if !(4..=LONGEST_STRETCH_NS).contains(&time_ns) {
+        return Look::Refused(format!("{:.3} s passed between two looks", time_ns as f64 / 1e9));
+    }
+    // µJ by ns are GW/1e6, which is kW: 1e6 mW.
+    let power_mw = used_uj as f64 / time_ns as f64 * 1e6;
+    if power_mw > MOST_MW {
+        return Look::Refused("the energy counter was set back".to_owned());
+    }
+    Look::Points(vec![Point { at_ns: from_ns + 1, power_mw }, Point { at_ns: to_ns - 1, power_mw }])
+}
+
 /// Reads with the stamp of the middle of the reading.
 pub(super) fn timed<T>(clock: &Clock, read: impl FnOnce() -> Result<T, MeterError>) -> Result<(u64, T), MeterError> {
     let before = clock.now_ns();
@@ -248,6 +361,23 @@ mod tests {
         }
         let error = poller.stop().err().unwrap().to_string();
         assert!(error.contains("20 of 20") && error.contains("no"), "{error}");
+    }
+
+    #[test]
+    fn a_meter_runs_from_its_start_to_its_stop() {
+        assert!(Polled::new("m", Duration::ZERO, Clock::start()).is_err());
+        let mut polled = Polled::new("m", Duration::from_millis(1), Clock::start()).unwrap();
+        assert!(matches!(polled.check(), Err(MeterError::NotRunning { .. })));
+        let broken = || Err::<fn() -> Result<Look, MeterError>, _>(MeterError::Broken { meter: "m".to_owned() });
+        assert!(matches!(polled.start(broken), Err(MeterError::Broken { .. })));
+        let clock = polled.clock();
+        let look = move || Ok(Look::Points(vec![Point { at_ns: clock.now_ns(), power_mw: 1.0 }]));
+        polled.start(|| Ok(look)).unwrap();
+        while polled.check().unwrap() < 3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(polled.stop().unwrap().len() >= 3);
+        assert!(matches!(polled.stop(), Err(MeterError::NotRunning { .. })));
     }
 
     #[test]

@@ -15,9 +15,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::meter::{self, Clock, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::poll::{self, Look, Poller};
-use super::{Point, PowerTrace};
+use super::PowerTrace;
+use super::meter::{self, Clock, MeterError, MeterNote, PowerMeter};
+use super::poll::{self, Look, Polled};
 
 /// Where the counters lie on Linux.
 pub const ROOT: &str = "/sys/class/powercap";
@@ -27,8 +27,6 @@ pub const PERIOD: Duration = Duration::from_millis(20);
 const NAME: &str = "rapl";
 /// One step of the counter of most processors, in µJ.
 const STEP_UJ: f64 = 61.0;
-/// Longest time between two looks after which the counter is believed: it must not go round twice.
-const LONGEST_NS: u64 = 30_000_000_000;
 const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `sudo chmod a+r \
                       /sys/class/powercap/intel-rapl:*/energy_uj`, again after each start of the machine, or for good with \
                       a udev rule: `SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chmod a+r \
@@ -36,11 +34,8 @@ const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `s
 
 /// The processor's energy counters.
 pub struct RaplMeter {
-    clock: Clock,
-    period: Duration,
+    polled: Polled,
     domains: Vec<Domain>,
-    running: Option<Poller>,
-    notes: Vec<MeterNote>,
 }
 
 /// One counter.
@@ -63,7 +58,7 @@ impl RaplMeter {
     /// Finds the counters below [`ROOT`], or another folder: `psys` where there is one, else each processor's package.
     ///
     /// # Errors
-    /// If there are none, or they may not be read.
+    /// If there are none, they may not be read, or the time between two looks is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let absent = || MeterError::Absent {
             what: format!("an energy counter (RAPL) below {}", root.display()),
@@ -89,7 +84,7 @@ impl RaplMeter {
         if domains.is_empty() {
             return Err(absent());
         }
-        Ok(Self { clock, period, domains, running: None, notes: Vec::new() })
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, domains })
     }
 }
 
@@ -101,37 +96,31 @@ impl PowerMeter for RaplMeter {
     fn describe(&self) -> String {
         let names: Vec<&str> = self.domains.iter().map(|domain| domain.name.as_str()).collect();
         let covers = if names == ["psys"] { "the whole board" } else { "the processor, without memory" };
-        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), self.period.as_millis())
+        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), self.polled.period().as_millis())
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        self.running = None;
-        let mut counters = Counters { clock: self.clock, domains: self.domains.clone(), last: None };
-        counters.look()?;
-        self.running = Some(Poller::start(NAME, self.period, move || counters.look())?);
-        Ok(())
+        let mut counters = Counters { clock: self.polled.clock(), domains: self.domains.clone(), last: None };
+        self.polled.start(|| counters.look().map(|_| move || counters.look()))
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?.check()
+        self.polled.check()
     }
 
     fn stop(&mut self) -> Result<PowerTrace, MeterError> {
-        let running = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
-        let readings = running.stop()?;
-        self.notes = readings.notes;
-        Ok(meter::trace_of(NAME, readings.points))
+        Ok(meter::trace_of(NAME, self.polled.stop()?))
     }
 
     /// The counter's step over the time between two looks. Over a longer window it matters less: the error of an
     /// integral is that of two looks, not of all.
     fn resolution_mw(&self) -> Option<f64> {
         // µJ by s are µW.
-        Some(STEP_UJ / self.period.as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
+        Some(STEP_UJ / self.polled.period().as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
     }
 
     fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        self.polled.notes()
     }
 }
 
@@ -168,7 +157,7 @@ impl Counters {
         let used_uj: Option<u64> = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to)).sum();
         Ok(used_uj.map_or_else(
             || Look::Refused("the energy counter is beyond its range".to_owned()),
-            |used_uj| stretch(last_ns, at_ns, used_uj),
+            |used_uj| poll::stretch(last_ns, at_ns, used_uj),
         ))
     }
 }
@@ -181,22 +170,9 @@ fn difference_uj(range_uj: u64, from: u64, to: u64) -> Option<u64> {
     Some(if to >= from { to - from } else { range_uj - from + to })
 }
 
-/// Mean power between two looks, as two readings.
-fn stretch(from_ns: u64, to_ns: u64, used_uj: u64) -> Look {
-    let time_ns = to_ns.saturating_sub(from_ns);
-    if !(4..=LONGEST_NS).contains(&time_ns) {
-        return Look::Refused(format!("{:.3} s passed between two looks", time_ns as f64 / 1e9));
-    }
-    // µJ by ns are GW/1e6, which is kW: 1e6 mW.
-    let power_mw = used_uj as f64 / time_ns as f64 * 1e6;
-    if power_mw > MOST_MW {
-        return Look::Refused("the energy counter was set back".to_owned());
-    }
-    Look::Points(vec![Point { at_ns: from_ns + 1, power_mw }, Point { at_ns: to_ns - 1, power_mw }])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::poll::{LONGEST_STRETCH_NS, stretch};
     use super::*;
     use crate::energy::{self, Window};
 
@@ -260,7 +236,7 @@ mod tests {
         // Set back to 0 by a suspended machine: as much as it would have to go round.
         assert!(matches!(stretch(0, 20_000_000, 262_000_000_000), Look::Refused(_)));
         assert!(matches!(stretch(0, 3, 1), Look::Refused(_)));
-        assert!(matches!(stretch(0, LONGEST_NS + 1, 1), Look::Refused(_)));
+        assert!(matches!(stretch(0, LONGEST_STRETCH_NS + 1, 1), Look::Refused(_)));
     }
 
     /// Looks at uneven times at power that jumps: the integral over whole stretches is the counter's difference, over

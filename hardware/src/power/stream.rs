@@ -4,6 +4,7 @@
 //! is told by [`Fields`]; a header, a few odd lines and a few damaged ones are left out and counted. When readings were
 //! taken is worked out in `stamps.rs`.
 
+pub(super) mod lines;
 mod process;
 #[cfg(test)]
 mod tests;
@@ -12,16 +13,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use self::lines::SHORTEST_SILENCE;
 use self::process::Process;
+use super::PowerTrace;
 use super::fields::Fields;
 use super::meter::{self, Clock, MeterError, MeterNote, PowerMeter};
-use super::{PowerTrace, stamps};
 
-const NAME: &str = "stream";
-/// Shortest silence that is a fault, and how many times the meter's spacing it is.
-const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
-const SILENT_SPACINGS: f64 = 20.0;
-const FEWEST_KNOWN: usize = 3;
+pub(super) const NAME: &str = "stream";
 
 /// Which program, and what it prints.
 ///
@@ -55,8 +53,31 @@ pub struct StreamMeter {
 }
 
 impl StreamOptions {
-    fn default_start_limit_s() -> f64 {
+    pub(super) fn default_start_limit_s() -> f64 {
         30.0
+    }
+
+    /// Whether they can be meant.
+    ///
+    /// # Errors
+    /// If there is no program, its columns make no sense, or neither does its limit.
+    pub fn check(&self) -> Result<(), MeterError> {
+        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        if self.command.first().is_none_or(|program| program.is_empty()) {
+            return settings("a stream meter needs a `command`: a program and its arguments, as a list");
+        }
+        if !(self.start_limit_s > 0.0 && self.start_limit_s <= 3600.0) {
+            return settings("`start_limit_s` of a meter is above 0 and at most 3600");
+        }
+        self.columns.check()
+    }
+
+    pub(super) fn program(&self) -> &str {
+        self.command.first().map(String::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn start_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.start_limit_s)
     }
 }
 
@@ -66,24 +87,17 @@ impl StreamMeter {
     /// # Errors
     /// If there is no program, its columns make no sense, or neither does its limit.
     pub fn new(options: StreamOptions, clock: Clock) -> Result<Self, MeterError> {
-        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
-        if options.command.first().is_none_or(|program| program.is_empty()) {
-            return settings("a stream meter needs a `command`: a program and its arguments, as a list");
-        }
-        if !(options.start_limit_s > 0.0 && options.start_limit_s <= 3600.0) {
-            return settings("`start_limit_s` of a meter is above 0 and at most 3600");
-        }
-        options.columns.check()?;
+        options.check()?;
         let shortest_silence = SHORTEST_SILENCE;
         Ok(Self { options, clock, shortest_silence, running: None, notes: Vec::new(), resolution_mw: None })
     }
 
     fn program(&self) -> &str {
-        self.options.command.first().map(String::as_str).unwrap_or_default()
+        self.options.program()
     }
 
     fn start_limit(&self) -> Duration {
-        Duration::from_secs_f64(self.options.start_limit_s)
+        self.options.start_limit()
     }
 
     fn running(&self) -> Result<&Process, MeterError> {
@@ -95,11 +109,8 @@ impl StreamMeter {
         let process = self.running()?;
         process.fault()?;
         let heard = process.heard();
-        // How slow a meter is shows with a few readings.
-        let silence = if heard.readings < FEWEST_KNOWN { silence.max(self.start_limit()) } else { silence };
-        if heard.ago > silence.max(heard.spacing.mul_f64(SILENT_SPACINGS)) {
-            let (meter, seconds) = (self.program().to_owned(), heard.ago.as_secs_f64());
-            return Err(MeterError::Silent { meter, seconds, said: process.said() });
+        if let Some(seconds) = heard.silent_s(silence, self.start_limit()) {
+            return Err(MeterError::Silent { meter: self.program().to_owned(), seconds, said: process.said() });
         }
         Ok(heard.readings)
     }
@@ -146,20 +157,9 @@ impl PowerMeter for StreamMeter {
         let fault = self.look(self.shortest_silence);
         let process = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
         fault?;
-        let lines = process.end();
-        let (refused, of) = (lines.refused, lines.refused + lines.arrivals.len());
-        if refused > 5 && refused * 10 > of {
-            return Err(lines.garbage(self.program()));
-        }
-        let (mut points, mut notes) = stamps::place(self.program(), &lines.arrivals)?;
-        notes.extend(meter::check_signs(self.program(), &mut points)?);
-        if refused > 0 {
-            let reason = format!("{} (in {:?})", lines.reason, lines.shown);
-            notes.push(MeterNote::Skipped { skipped: refused, readings: of, reason });
-        }
-        self.notes = notes;
-        self.resolution_mw = lines.arrivals.iter().map(|arrival| arrival.row.step_mw).min_by(f64::total_cmp);
-        Ok(meter::trace_of(NAME, points))
+        let finished = process.end().finish(self.program())?;
+        (self.notes, self.resolution_mw) = (finished.notes, finished.resolution_mw);
+        Ok(meter::trace_of(NAME, finished.points))
     }
 
     /// What the last printed digit is worth.

@@ -5,20 +5,32 @@
 //! be multiplied with for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, of which
 //! [`super::ina3221`] knows the pairs. The kernel's documentation of both interfaces has the units.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::meter::{self, Clock, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::poll::{self, Look, Poller};
+use super::poll::{self, Look, Polled};
 use super::{Point, PowerTrace, ina3221};
 
 /// The root of the files on Linux.
 pub const ROOT: &str = "/sys";
-/// Files with power itself, below the root; those of [`ina3221::PATTERNS`] are looked at too.
-pub const PATTERNS: [&str; 2] = ["class/hwmon/hwmon*/power*_input", "bus/iio/devices/iio:device*/in_power*_raw"];
+/// Files with power itself, below the root, and those that tell what it is of; those of [`ina3221::PATTERNS`] are looked
+/// at too.
+pub const PATTERNS: [&str; 7] = [
+    "class/hwmon/hwmon*/power*_input",
+    "class/hwmon/hwmon*/power*_label",
+    "class/hwmon/hwmon*/name",
+    "bus/iio/devices/iio:device*/in_power*_raw",
+    "bus/iio/devices/iio:device*/in_power*_scale",
+    "bus/iio/devices/iio:device*/in_power*_label",
+    "bus/iio/devices/iio:device*/name",
+];
+/// Time between two readings that most sensors can follow.
+pub const PERIOD: Duration = Duration::from_millis(5);
 
-const NAME: &str = "sysfs";
-const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
+pub(super) const NAME: &str = "sysfs";
+pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
 /// Most files that a pattern may match.
 const MOST_FILES: usize = 512;
 
@@ -28,60 +40,75 @@ pub struct Sensor {
     /// Its name: a label where it has one, else the chip's name and the channel: `ina226 power1`.
     pub name: String,
     /// Files whose product it is.
-    files: Vec<PathBuf>,
+    files: Vec<String>,
     /// What the product is multiplied with for mW.
     factor: f64,
 }
 
 /// One or several sensors, read by their files.
 pub struct SysfsMeter {
-    clock: Clock,
-    period: Duration,
+    polled: Polled,
     sensors: Vec<Sensor>,
-    running: Option<Poller>,
-    notes: Vec<MeterNote>,
     resolution_mw: Option<f64>,
 }
 
 /// All sensors below [`ROOT`], or another folder, in the order of their names. Two of one name are told apart by their
 /// folder.
 pub fn sensors(root: &Path) -> Vec<Sensor> {
-    let text = |path: &Path| poll::small_file(path, RIGHTS).ok().filter(|text| !text.is_empty());
-    let mut found: Vec<(String, String)> = Vec::new();
-    for pattern in ina3221::PATTERNS {
-        let files = matches(root, pattern).into_iter();
-        found.extend(files.map(|path| (path.display().to_string(), text(&path).unwrap_or_default())));
-    }
-    let pairs = ina3221::rails(&found).into_iter().map(|rail| Sensor {
+    let files = patterns().flat_map(|pattern| matches(root, pattern));
+    let content = |path: PathBuf| {
+        let text = poll::small_file(&path, RIGHTS).unwrap_or_default();
+        (path.display().to_string(), text)
+    };
+    sensors_of(&files.map(content).collect::<Vec<_>>())
+}
+
+/// What is looked for below the root of sysfs.
+pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
+    ina3221::PATTERNS.into_iter().chain(PATTERNS)
+}
+
+/// The sensors that some files, each with its content, belong to, in the order of their names.
+pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
+    let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
+    let pairs = ina3221::rails(files).into_iter().map(|rail| Sensor {
         name: rail.rail,
         // mV times mA are µW.
         factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
-        files: rail.files.into_iter().map(PathBuf::from).collect(),
+        files: rail.files,
     });
     let mut sensors: Vec<Sensor> = pairs.collect();
-    for path in PATTERNS.into_iter().flat_map(|pattern| matches(root, pattern)) {
-        let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-            continue;
-        };
-        let channel = file.trim_end_matches("_input").trim_end_matches("_raw");
-        let label = text(&folder.join(format!("{channel}_label")));
-        let chip = || text(&folder.join("name")).unwrap_or_else(|| "sensor".to_owned());
-        let factor = if file.ends_with("_raw") {
-            let scale = text(&folder.join(format!("{channel}_scale"))).and_then(|scale| scale.parse::<f64>().ok());
+    for path in content.keys() {
+        let Some((folder, file)) = path.rsplit_once('/') else { continue };
+        let in_hwmon = path.contains("/class/hwmon/");
+        let (channel, factor) = if let Some(channel) = file.strip_suffix("_input")
+            && in_hwmon
+            && channel.starts_with("power")
+        {
+            (channel, 1e-3)
+        } else if let Some(channel) = file.strip_suffix("_raw")
+            && channel.starts_with("in_power")
+        {
+            let scale = text(format!("{folder}/{channel}_scale")).and_then(|scale| scale.parse::<f64>().ok());
             match scale.filter(|scale| scale.is_finite() && *scale > 0.0) {
-                Some(scale) => scale,
+                Some(scale) => (channel, scale),
                 None => continue,
             }
         } else {
-            1e-3
+            continue;
         };
-        let name = label.unwrap_or_else(|| format!("{} {}", chip(), channel.trim_start_matches("in_")));
-        sensors.push(Sensor { name, files: vec![path.clone()], factor });
+        let chip = || text(format!("{folder}/name")).unwrap_or("sensor");
+        let name = match text(format!("{folder}/{channel}_label")) {
+            Some(label) => label.to_owned(),
+            None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
+        };
+        sensors.push(Sensor { name, files: vec![(*path).to_owned()], factor });
     }
     let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
     for sensor in &mut sensors {
         if names.iter().filter(|name| **name == sensor.name).count() > 1 {
-            let folder = sensor.files.first().and_then(|file| file.parent()?.file_name()?.to_str());
+            let folder = sensor.files.first().and_then(|file| file.rsplit('/').nth(1));
             sensor.name = format!("{} ({})", sensor.name, folder.unwrap_or_default());
         }
     }
@@ -89,41 +116,53 @@ pub fn sensors(root: &Path) -> Vec<Sensor> {
     sensors
 }
 
+/// The sensors of some names; without a name the only one there is.
+///
+/// # Errors
+/// If there is none of a name, or several and no name.
+pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
+    let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
+    if all.is_empty() {
+        return Err(MeterError::Absent {
+            what: format!("a power sensor below {place}"),
+            advice: "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or \
+                     `echo ina226 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)"
+                .to_owned(),
+        });
+    }
+    if wanted.is_empty() && all.len() > 1 {
+        let problem = format!("there are several power sensors: name which to add, of {}", names());
+        return Err(MeterError::Settings { problem });
+    }
+    if wanted.is_empty() {
+        return Ok(all);
+    }
+    let sensor = |name: &String| {
+        let found = all.iter().find(|sensor| sensor.name == *name);
+        let problem = || format!("no power sensor is called {name:?}: there are {}", names());
+        found.cloned().ok_or_else(|| MeterError::Settings { problem: problem() })
+    };
+    wanted.iter().map(sensor).collect()
+}
+
+/// Names of some sensors, as a sum.
+pub(super) fn names(sensors: &[Sensor]) -> String {
+    sensors.iter().map(|sensor| sensor.name.as_str()).collect::<Vec<_>>().join(" + ")
+}
+
+/// Files of some sensors, in their order.
+pub(super) fn files(sensors: &[Sensor]) -> Vec<String> {
+    sensors.iter().flat_map(|sensor| sensor.files.clone()).collect()
+}
+
 impl SysfsMeter {
     /// Takes the sensors of these names, whose powers are added; without a name the only one there is.
     ///
     /// # Errors
-    /// If there is none of a name, or several and no name.
+    /// If there is none of a name, several and no name, or the time between two readings is 0.
     pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
-        let all = sensors(root);
-        let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
-        if all.is_empty() {
-            return Err(MeterError::Absent {
-                what: format!("a power sensor below {}", root.display()),
-                advice: "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or \
-                         `echo ina226 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)"
-                    .to_owned(),
-            });
-        }
-        let mut sensors = Vec::new();
-        for name in wanted {
-            let found = all.iter().find(|sensor| sensor.name == *name);
-            let missing = || MeterError::Settings {
-                problem: format!("no power sensor is called {name:?}: there are {}", names()),
-            };
-            sensors.push(found.ok_or_else(missing)?.clone());
-        }
-        if sensors.is_empty() {
-            if all.len() > 1 {
-                let problem = format!("there are several power sensors: name which to add, of {}", names());
-                return Err(MeterError::Settings { problem });
-            }
-            sensors = all;
-        }
-        if period.is_zero() {
-            return Err(MeterError::Settings { problem: "the time between two readings cannot be 0".to_owned() });
-        }
-        Ok(Self { clock, period, sensors, running: None, notes: Vec::new(), resolution_mw: None })
+        let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, sensors, resolution_mw: None })
     }
 }
 
@@ -133,34 +172,29 @@ impl PowerMeter for SysfsMeter {
     }
 
     fn describe(&self) -> String {
-        let names: Vec<&str> = self.sensors.iter().map(|sensor| sensor.name.as_str()).collect();
-        format!("power sensor {}, read every {} ms", names.join(" + "), self.period.as_millis())
+        format!("power sensor {}, read every {} ms", names(&self.sensors), self.polled.period().as_millis())
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        self.running = None;
-        let (clock, sensors) = (self.clock, self.sensors.clone());
-        let look = move || match poll::timed(&clock, || power_mw(&sensors)) {
+        let (clock, sensors) = (self.polled.clock(), self.sensors.clone());
+        let read = move || power_mw(&sensors, |file| poll::whole_number(Path::new(file), RIGHTS));
+        let look = move |first: bool| match poll::timed(&clock, &read) {
             Ok((at_ns, power_mw)) => Ok(Look::Points(vec![Point { at_ns, power_mw }])),
             // I2C transfers fail now and then.
-            Err(MeterError::Read { path, problem }) => Ok(Look::Refused(format!("{path}: {problem}"))),
+            Err(MeterError::Read { path, problem }) if !first => Ok(Look::Refused(format!("{path}: {problem}"))),
             Err(error) => Err(error),
         };
-        power_mw(&self.sensors)?;
-        self.running = Some(Poller::start(NAME, self.period, look)?);
-        Ok(())
+        self.polled.start(|| look(true).map(|_| move || look(false)))
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?.check()
+        self.polled.check()
     }
 
     fn stop(&mut self) -> Result<PowerTrace, MeterError> {
-        let running = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
-        let readings = running.stop()?;
-        self.notes = readings.notes;
-        self.resolution_mw = smallest_step(&readings.points);
-        Ok(meter::trace_of(NAME, readings.points))
+        let points = self.polled.stop()?;
+        self.resolution_mw = smallest_step(&points);
+        Ok(meter::trace_of(NAME, points))
     }
 
     /// The smallest difference between two values of the last trace.
@@ -169,30 +203,37 @@ impl PowerMeter for SysfsMeter {
     }
 
     fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        self.polled.notes()
     }
 }
 
-fn power_mw(sensors: &[Sensor]) -> Result<f64, MeterError> {
+/// Power of some sensors together, from the numbers in their files.
+///
+/// # Errors
+/// If one is not to be had, or the sum is absurd.
+pub(super) fn power_mw(
+    sensors: &[Sensor],
+    mut number: impl FnMut(&str) -> Result<i64, MeterError>,
+) -> Result<f64, MeterError> {
     let mut sum = 0.0;
     for sensor in sensors {
         let mut power_mw = sensor.factor;
         for file in &sensor.files {
-            power_mw *= poll::whole_number(file, RIGHTS)? as f64;
+            power_mw *= number(file)? as f64;
         }
         sum += power_mw;
     }
     if sum.abs() <= MOST_MW {
         return Ok(sum);
     }
-    let path = sensors.iter().flat_map(|sensor| &sensor.files).map(|file| file.display().to_string());
     Err(MeterError::Read {
-        path: path.take(2).collect::<Vec<_>>().join(", "),
+        path: files(sensors).into_iter().take(2).collect::<Vec<_>>().join(", "),
         problem: format!("{sum:.0} mW is absurd"),
     })
 }
 
-fn smallest_step(points: &[Point]) -> Option<f64> {
+/// Smallest difference between two powers.
+pub(super) fn smallest_step(points: &[Point]) -> Option<f64> {
     let mut powers: Vec<f64> = points.iter().map(|point| point.power_mw).collect();
     powers.sort_unstable_by(f64::total_cmp);
     let steps = powers.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 1e-9);
@@ -245,6 +286,10 @@ mod tests {
         root
     }
 
+    fn local_mw(sensor: &Sensor) -> f64 {
+        power_mw(std::slice::from_ref(sensor), |file| poll::whole_number(Path::new(file), RIGHTS)).unwrap()
+    }
+
     #[test]
     fn sensors_of_every_driver_are_found() {
         let root = tree(&[
@@ -262,7 +307,7 @@ mod tests {
         let found = sensors(root.path());
         let names: Vec<&str> = found.iter().map(|sensor| sensor.name.as_str()).collect();
         assert_eq!(names, ["5V", "ina219 power2", "ina226 power1"]);
-        let powers: Vec<f64> = found.iter().map(|sensor| power_mw(std::slice::from_ref(sensor)).unwrap()).collect();
+        let powers: Vec<f64> = found.iter().map(local_mw).collect();
         assert_eq!(powers, [500.0, 2000.0, 2350.0]);
         let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(5), Clock::start()).err().unwrap();
         assert!(error.to_string().contains("\"ina219 power2\""), "{error}");

@@ -86,6 +86,7 @@ impl Device for Replay {
         let energy = record.energy_mj.map(|per_inference_mj| Energy {
             per_inference_mj,
             above_idle_mj: None,
+            counts_above_idle: false,
             std_mj: record.energy_mj_std,
             idle_power_mw: None,
             mean_power_mw: None,
@@ -97,6 +98,7 @@ impl Device for Replay {
         let measurement = Measurement {
             latency: Latency::from_mean(mean_ms, record.time_ms_std),
             latency_without_transfer: None,
+            throughput_per_s: None,
             energy,
             conditions: Conditions::default(),
             warnings: Vec::new(),

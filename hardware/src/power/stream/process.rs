@@ -5,48 +5,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::power::fields::{Fields, Layout, MAX_LINE};
-use crate::power::meter::{self, Clock, MOST_READINGS, MeterError};
-use crate::power::stamps::Arrival;
-
-/// Lines before the first reading that may be anything.
-const MOST_BEFORE: usize = 50;
-/// Lines refused one after the other that end a meter.
-const MOST_REFUSED: usize = 20;
-/// Bytes of its errors that are kept.
-const MOST_SAID: usize = 2000;
+use super::lines::{Heard, Lines};
+use crate::power::fields::{Fields, MAX_LINE};
+use crate::power::meter::{Clock, MeterError};
 
 /// A running program.
 pub(super) struct Process {
     program: String,
     child: Mutex<Option<Child>>,
     lines: Arc<Mutex<Lines>>,
-}
-
-/// What it has printed.
-#[derive(Default)]
-pub(super) struct Lines {
-    pub arrivals: Vec<Arrival>,
-    /// Lines that are no reading, from the first reading on.
-    pub refused: usize,
-    /// The last of them, and what is wrong with it.
-    pub shown: String,
-    pub reason: String,
-    before: usize,
-    refused_in_a_row: usize,
-    layout: Option<Layout>,
-    heard: Option<Instant>,
-    closed: bool,
-    said: Vec<u8>,
-    failure: Option<MeterError>,
-}
-
-/// When something was heard of it.
-pub(super) struct Heard {
-    pub readings: usize,
-    pub ago: Duration,
-    /// Median time between its last readings.
-    pub spacing: Duration,
 }
 
 impl Process {
@@ -61,7 +28,7 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut started, 0);
         let mut child = started.spawn().map_err(|error| failed(error.to_string()))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let lines = Arc::new(Mutex::new(Lines { heard: Some(Instant::now()), ..Lines::default() }));
+        let lines = Arc::new(Mutex::new(Lines::begin()));
         let process = Self { program: program.clone(), child: Mutex::new(Some(child)), lines };
         let (Some(out), Some(err)) = (out, err) else { return Err(failed("it has no output".to_owned())) };
         let (shared, fields, name) = (Arc::clone(&process.lines), fields.clone(), program.clone());
@@ -74,15 +41,7 @@ impl Process {
     }
 
     pub fn heard(&self) -> Heard {
-        let lines = lock(&self.lines);
-        let recent = &lines.arrivals[lines.arrivals.len().saturating_sub(200)..];
-        let steps = recent.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64);
-        let spacing_ns = meter::median(steps.collect()).unwrap_or(0.0);
-        Heard {
-            readings: lines.arrivals.len(),
-            ago: lines.heard.map_or(Duration::ZERO, |heard| heard.elapsed()),
-            spacing: Duration::from_nanos(spacing_ns as u64),
-        }
+        lock(&self.lines).heard()
     }
 
     /// # Errors
@@ -108,16 +67,7 @@ impl Process {
 
     /// What it has printed as an error, to be put behind a sentence.
     pub fn said(&self) -> String {
-        let lines = lock(&self.lines);
-        let text = String::from_utf8_lossy(&lines.said);
-        let last: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = last[last.len().saturating_sub(3)..].iter().map(|line| meter::clip(line)).collect::<Vec<_>>();
-        let refused = if lines.arrivals.is_empty() && !lines.shown.is_empty() {
-            format!("; its last line was {:?}: {}", lines.shown, lines.reason)
-        } else {
-            String::new()
-        };
-        if last.is_empty() { refused } else { format!("{refused}; it had printed: {}", last.join(" / ")) }
+        lock(&self.lines).said()
     }
 
     /// Ends it and gives what it has printed.
@@ -149,61 +99,6 @@ impl Drop for Process {
     }
 }
 
-impl Lines {
-    /// That too much is no reading.
-    pub fn garbage(&self, meter: &str) -> MeterError {
-        MeterError::Garbage {
-            meter: meter.to_owned(),
-            refused: self.refused + self.before,
-            lines: self.refused + self.before + self.arrivals.len(),
-            shown: self.shown.clone(),
-            reason: self.reason.clone(),
-        }
-    }
-
-    fn take(&mut self, line: &str, at_ns: u64, fields: &Fields, meter: &str) {
-        if line.trim().is_empty() {
-            return;
-        }
-        if self.layout.is_none() {
-            match fields.layout(line) {
-                Ok(layout) => {
-                    self.layout = Some(layout);
-                    if fields.has_names() {
-                        return;
-                    }
-                }
-                Err(missing) => return self.refuse(line, missing, meter),
-            }
-        }
-        let Some(layout) = &self.layout else { return };
-        match layout.read(line) {
-            Ok(row) => {
-                self.refused_in_a_row = 0;
-                self.heard = Some(Instant::now());
-                self.arrivals.push(Arrival { at_ns, row });
-                if self.arrivals.len() > MOST_READINGS {
-                    self.failure = Some(MeterError::Flood { meter: meter.to_owned() });
-                }
-            }
-            Err(reason) => self.refuse(line, reason, meter),
-        }
-    }
-
-    fn refuse(&mut self, line: &str, reason: String, meter: &str) {
-        (self.shown, self.reason) = (meter::clip(line), reason);
-        if self.arrivals.is_empty() {
-            self.before += 1;
-        } else {
-            self.refused += 1;
-            self.refused_in_a_row += 1;
-        }
-        if self.before > MOST_BEFORE || self.refused_in_a_row >= MOST_REFUSED {
-            self.failure = Some(self.garbage(meter));
-        }
-    }
-}
-
 fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, meter: &str, clock: Clock) {
     let mut bytes = Vec::new();
     let mut is_rest = false;
@@ -230,10 +125,7 @@ fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, met
 fn read_said(mut from: impl Read, lines: &Mutex<Lines>) {
     let mut block = [0; 1024];
     while let Ok(length @ 1..) = from.read(&mut block) {
-        let mut lines = lock(lines);
-        lines.said.extend_from_slice(&block[..length]);
-        let surplus = lines.said.len().saturating_sub(MOST_SAID);
-        lines.said.drain(..surplus);
+        lock(lines).say(&block[..length]);
     }
 }
 

@@ -1,0 +1,99 @@
+//! A machine with OpenVINO that is connected to, and known.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::options::OpenVinoOptions;
+use super::report::{Report, parse};
+use super::support::{check, check_wheel};
+use crate::board::{Agent, BoardError, End, Place};
+
+/// The program.
+const TOOL: &str = "benchmark_app";
+/// How long it may take to tell its version.
+const TELLING: Duration = Duration::from_secs(60);
+
+/// A connected machine. Dropping it ends whatever runs there for us.
+pub(super) struct Link {
+    pub agent: Agent,
+    /// Path of benchmark_app.
+    pub tool: String,
+    /// Build of OpenVINO.
+    pub version: String,
+}
+
+impl Link {
+    /// Connects, takes the device for this run alone, and finds the tool.
+    ///
+    /// # Errors
+    /// If the machine cannot be reached, somebody else has the device, the tool is missing, or its version does not
+    /// drive the device.
+    pub fn open(options: &OpenVinoOptions) -> Result<Self, BoardError> {
+        let mut agent = options.place.claim(&options.folder(), &format!("openvino {}", options.device))?;
+        let tool = find(&mut agent, options)?;
+        let version = version(&mut agent, &tool)?;
+        let is_wheel = is_wheel(&mut agent, &tool)?;
+        let checked = if is_wheel { check_wheel(&options.device, &version) } else { check(&options.device, &version) };
+        checked.map_err(|unsupported| BoardError::Settings { problem: unsupported.to_string() })?;
+        Ok(Self { agent, tool, version })
+    }
+
+    /// Number of the version without its build: `2026.4.1`.
+    pub fn release(&self) -> &str {
+        self.version.split('-').next().unwrap_or(&self.version)
+    }
+}
+
+fn find(agent: &mut Agent, options: &OpenVinoOptions) -> Result<String, BoardError> {
+    let candidates = match (&options.tool, &options.place) {
+        (None, _) => vec![TOOL.to_owned()],
+        (Some(path), place) => {
+            // The agent has another working directory than we have.
+            let path = match place {
+                Place::Here => std::path::absolute(path).map_or(path.clone(), |path| path.display().to_string()),
+                Place::Over(_) => path.clone(),
+            };
+            vec![format!("{path}/bin/{TOOL}"), path]
+        }
+    };
+    for name in &candidates {
+        if let Some(path) = agent.ask(json!({"do": "which", "name": name}))?.path {
+            return Ok(path);
+        }
+    }
+    let problem = match &options.tool {
+        Some(path) => format!(
+            "{path} is neither {TOOL} nor a virtual environment that has it: make one with `scripts/openvino.sh \
+             [VERSION]`, which prints the path"
+        ),
+        None => format!(
+            "there is no {TOOL} in PATH: make an environment that has it with `scripts/openvino.sh [VERSION]`, and give \
+             the path that it prints as `tool`"
+        ),
+    };
+    Err(BoardError::Settings { problem })
+}
+
+/// The build, which the tool tells before it notices that a model is not there.
+fn version(agent: &mut Agent, tool: &str) -> Result<String, BoardError> {
+    let argv = ["env", "PYTHONUNBUFFERED=1", tool, "-m", "no-model.onnx", "-d", "CPU"].map(str::to_owned);
+    let (end, output) = agent.run(&argv, TELLING)?;
+    let settings = |problem: String| BoardError::Settings { problem };
+    if end == End::TimedOut {
+        return Err(settings(format!("{tool} does not even tell its version within {} s", TELLING.as_secs())));
+    }
+    let report = parse(&output).map_err(|error| settings(format!("{tool}: {error}")))?;
+    let Report { version, problem, .. } = report;
+    version.ok_or_else(|| {
+        let why = problem.map_or_else(|| "it prints none".to_owned(), |problem| problem.to_string());
+        settings(format!("{tool} does not tell its version: {why}"))
+    })
+}
+
+/// Whether the tool was installed as a Python package.
+fn is_wheel(agent: &mut Agent, tool: &str) -> Result<bool, BoardError> {
+    let Some(environment) = tool.strip_suffix(&format!("/bin/{TOOL}")) else { return Ok(false) };
+    let pattern = format!("{environment}/lib/python3*/site-packages/openvino-*.dist-info/METADATA");
+    Ok(!agent.ask(json!({"do": "look", "patterns": [pattern]}))?.files.is_empty())
+}

@@ -1,0 +1,55 @@
+//! The smallest network, to see whether a device is there before a search begins.
+
+use crate::model::{Model, ModelError};
+
+/// Input of the network, `[batch, channels, height, width]`.
+const SHAPE: [usize; 4] = [1, 3, 8, 8];
+
+/// Writes a network of one rectifier into a folder.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn model(folder: &std::path::Path) -> Result<Model, ModelError> {
+    let path = folder.join("probe.onnx");
+    std::fs::write(&path, onnx()).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+    Model::load("a network of one rectifier", path, SHAPE)
+}
+
+/// The file's content, in protobuf's wire format; the fields' numbers are those of `onnx.proto`, version 7 of it.
+fn onnx() -> Vec<u8> {
+    let dimensions: Vec<u8> = SHAPE.iter().flat_map(|&size| message(1, &number(1, size as u8))).collect();
+    let float = 1;
+    let tensor = [number(1, float), message(2, &dimensions)].concat();
+    let value = |name: &str| [message(1, name.as_bytes()), message(2, &message(1, &tensor))].concat();
+    let node = [message(1, b"x"), message(2, b"y"), message(4, b"Relu")].concat();
+    let graph = [message(1, &node), message(2, b"probe"), message(11, &value("x")), message(12, &value("y"))].concat();
+    let opset = [message(1, b""), number(2, 12)].concat();
+    [number(1, 7), message(7, &graph), message(8, &opset)].concat()
+}
+
+/// A number below 128 as a field.
+fn number(field: u8, value: u8) -> Vec<u8> {
+    vec![field << 3, value]
+}
+
+/// Fewer than 128 bytes as a field.
+fn message(field: u8, content: &[u8]) -> Vec<u8> {
+    [&[field << 3 | 2, content.len() as u8], content].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Inference;
+
+    #[test]
+    fn the_probe_is_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model(folder.path()).unwrap();
+        let mut inference = Inference::load(&model.path).unwrap();
+        assert_eq!(inference.input_shape(), SHAPE);
+        let output = inference.run(&vec![-1.0; SHAPE.iter().product()]).unwrap();
+        assert_eq!(output, vec![0.0; SHAPE.iter().product()]);
+        assert!(onnx().len() < 128);
+    }
+}

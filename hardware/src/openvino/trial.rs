@@ -1,0 +1,194 @@
+//! One run of benchmark_app.
+
+use std::time::Duration;
+
+use super::command::{Goal, Run, arguments};
+use super::figure::{Figure, Statistic};
+use super::link::Link;
+use super::options::OpenVinoOptions;
+use super::problem::Problem;
+use super::report::{Report, parse};
+use crate::board::{Beside, BoardError, End, Job, JobEvent, Printed, last_words, print};
+use crate::energy::Window;
+use crate::measurement::Latency;
+use crate::metered::Watch;
+
+/// What a run gave.
+#[derive(Debug, Clone)]
+pub(super) struct Trial {
+    pub report: Report,
+    pub figure: Figure,
+    /// When timed inferences ran, on the clock of the machine, and how many.
+    pub window: Window,
+    pub inferences: u64,
+}
+
+/// Watches a meter while the tool runs.
+pub(super) struct Watched<'a>(pub &'a Watch<'a>);
+
+impl Beside for Watched<'_> {
+    fn take(&mut self, _job: Job, _event: &JobEvent) -> Result<(), BoardError> {
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), BoardError> {
+        Ok((self.0)()?)
+    }
+}
+
+/// Measures a model's latency for `duration`, in whole seconds.
+///
+/// # Errors
+/// If the tool fails, contradicts itself, or does not say when inferences ran.
+pub(super) fn run(
+    link: &mut Link,
+    options: &OpenVinoOptions,
+    model: &str,
+    duration: Duration,
+    watch: &Watch,
+) -> Result<Trial, BoardError> {
+    let printed = start(link, options, model, Goal::Latency, duration, watch)?;
+    let report = report(&printed, options.grace)?;
+    let figure = report.figure().map_err(|error| BoardError::Failed { problem: error.to_string() })?;
+    let window = window(&printed.lines, &report)?;
+    let inferences = report.count.unwrap_or_default();
+    Ok(Trial { report, figure, window, inferences })
+}
+
+/// Runs a model to see whether that works at all; how long it took is of no interest.
+///
+/// # Errors
+/// If it does not.
+pub(super) fn look(
+    link: &mut Link,
+    options: &OpenVinoOptions,
+    model: &str,
+    duration: Duration,
+) -> Result<Report, BoardError> {
+    report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.grace)
+}
+
+/// Measures how many inferences a second a model makes when several may run at a time.
+///
+/// # Errors
+/// If the tool fails, or does not tell.
+pub(super) fn throughput(
+    link: &mut Link,
+    options: &OpenVinoOptions,
+    model: &str,
+    duration: Duration,
+) -> Result<f64, BoardError> {
+    let printed = start(link, options, model, Goal::Throughput, duration, &|| Ok(()))?;
+    let fps = report(&printed, options.grace)?.throughput_fps;
+    fps.ok_or_else(|| BoardError::Failed { problem: "benchmark_app tells no throughput".to_owned() })
+}
+
+fn start(
+    link: &mut Link,
+    options: &OpenVinoOptions,
+    model: &str,
+    goal: Goal,
+    duration: Duration,
+    watch: &Watch,
+) -> Result<Printed, BoardError> {
+    let run = Run {
+        version: &link.version,
+        device: &options.device,
+        model,
+        goal,
+        seconds: duration.as_secs_f64().ceil() as u32,
+        precision: options.precision,
+        threads: options.threads,
+        report_folder: None,
+    };
+    // Python holds lines back when nobody watches, and when they came is what tells when inferences ran.
+    let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
+    argv.extend(arguments(&run));
+    let limit = Duration::from_secs(run.seconds.into()) + options.grace;
+    print(&mut link.agent, &argv, limit, Some(&mut Watched(watch)))
+}
+
+/// The report of a run, if it succeeded.
+fn report(printed: &Printed, grace: Duration) -> Result<Report, BoardError> {
+    let failed = |problem: String| BoardError::Failed { problem: format!("benchmark_app failed: {problem}") };
+    let report = parse(&format!("{}\n", printed.text())).map_err(|error| failed(error.to_string()))?;
+    match (&report.problem, &printed.end) {
+        (_, End::Exit(0)) if report.count.is_some() => Ok(report),
+        (_, End::TimedOut) => Err(failed(format!(
+            "{} s after inference should have ended it had not, and was ended. Where networks take longer to compile, \
+             raise grace_s; a stick that hangs has to be unplugged",
+            grace.as_secs()
+        ))),
+        (Some(problem), _) => Err(error(problem)),
+        (None, End::Signal(signal)) => Err(failed(format!(
+            "it was ended by signal {signal}{}",
+            if *signal == 9 { ", as by a machine that is out of memory" } else { "" }
+        ))),
+        (None, _) => Err(failed(last_words(printed.lines.iter().map(|(_, text)| text.as_str())))),
+    }
+}
+
+/// What a problem of the tool's is to us: the model's, the settings', of a stick that is away, or one that may pass.
+fn error(problem: &Problem) -> BoardError {
+    let text = problem.to_string();
+    match problem {
+        Problem::MissingFile(_)
+        | Problem::BadModel(_)
+        | Problem::UnsupportedOperation(_)
+        | Problem::DynamicInput(_) => BoardError::Refused { reason: text },
+        Problem::MissingDevice(_)
+        | Problem::MissingLibrary { .. }
+        | Problem::Arguments(_)
+        | Problem::Installation(_) => BoardError::Settings { problem: text },
+        Problem::MissingStick(_) | Problem::BusyStick(_) | Problem::UnavailableStick(_) | Problem::LostStick(_) => {
+            BoardError::Away { problem: text }
+        }
+        _ => BoardError::Failed { problem: text },
+    }
+}
+
+/// When timed inferences ran, on the machine's clock: they ended when the tool began to report, and it says how long
+/// they took.
+fn window(lines: &[(u64, String)], report: &Report) -> Result<Window, BoardError> {
+    /// How far the two lines may be off what the tool says, in s and as a share of it: the first inference, and all that
+    /// Python does between its lines.
+    const LATE_S: f64 = 0.5;
+    const LATE_SHARE: f64 = 0.02;
+    let stamp = |text: &str| lines.iter().find(|(_, line)| line.contains(text)).map(|(at_ns, _)| *at_ns);
+    let missing = |what: &str| BoardError::Failed {
+        problem: format!("benchmark_app does not say {what}: power cannot be assigned to inferences"),
+    };
+    let begun_ns = stamp("[Step 10/11]").ok_or_else(|| missing("when inferences begin"))?;
+    let ended_ns = stamp("[Step 11/11]").ok_or_else(|| missing("when inferences ended"))?;
+    let duration_s = report.duration_ms.ok_or_else(|| missing("how long they took"))? / 1e3;
+    let between_s = ended_ns.saturating_sub(begun_ns) as f64 / 1e9;
+    let besides_s = between_s - duration_s - report.first_inference_ms.unwrap_or(0.0) / 1e3;
+    if besides_s.abs() > LATE_S + LATE_SHARE * duration_s {
+        let problem = format!(
+            "benchmark_app says that inferences took {duration_s:.2} s, but {between_s:.2} s lie between their beginning \
+             and its report: the machine was too busy to tell when inferences ran. End other programs on it"
+        );
+        return Err(BoardError::Failed { problem });
+    }
+    Ok(Window { from_ns: ended_ns.saturating_sub((duration_s * 1e9) as u64), to_ns: ended_ns })
+}
+
+impl Trial {
+    /// The latency, with what else the tool tells.
+    pub fn latency(&self) -> Latency {
+        let printed = &self.report.latency;
+        let rounding_ms = printed.rounding_ms.unwrap_or(0.0);
+        // What is rounded by more than a hundredth of itself is of no use beside a precise figure.
+        let precise = |ms: &f64| *ms > 0.0 && rounding_ms <= 0.01 * ms;
+        let is_median = self.figure.statistic == Statistic::Median;
+        Latency {
+            mean_ms: self.figure.ms,
+            std_ms: None,
+            min_ms: printed.min_ms.filter(precise),
+            p50_ms: if is_median { Some(self.figure.ms) } else { printed.median_ms.filter(precise) },
+            p95_ms: None,
+            p99_ms: None,
+            runs: Some(self.inferences),
+        }
+    }
+}
