@@ -4,8 +4,9 @@
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
 //! of the model meets those too. Runs end when the 95 % confidence interval of the mean is as
 //! narrow as the [`Plan`] wants. The interval is that of batch means, since successive runs are
-//! not independent. There is no meter here: energy is absent.
+//! not independent. Where the machine has a power meter, the model then runs on for energy.
 
+mod energy;
 mod inference;
 mod machine;
 mod stopwatch;
@@ -19,10 +20,14 @@ use tract_onnx::prelude::multithread::Executor;
 
 pub use inference::{Inference, InferenceError};
 
+use crate::board::Place;
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
+use crate::metered::EnergyOptions;
 use crate::model::Model;
+use crate::power::meter::{Clock, PowerMeter};
+use crate::power::MeterOptions;
 use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.
@@ -32,29 +37,43 @@ const KIND: &str = "host";
 const RUNTIME: &str = "tract 0.23.9";
 
 /// Settings of [`Host`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HostOptions {
     /// Number of threads one inference runs on; 1 gives the steadiest times.
     pub threads: usize,
     /// What to call this machine in logs; the processor's name where absent.
     pub name: Option<String>,
+    /// What power is read by.
+    pub meter: MeterOptions,
+    /// How energy is measured.
+    pub energy: EnergyOptions,
 }
 
 impl Default for HostOptions {
+    /// One thread, and no meter.
     fn default() -> Self {
-        Self { threads: 1, name: None }
+        let meter = MeterOptions::None {};
+        Self { threads: 1, name: None, energy: EnergyOptions::usual(&meter), meter }
     }
 }
 
 /// The machine this program runs on.
-#[derive(Debug)]
 pub struct Host {
+    machine: Machine,
+    meter: Option<Box<dyn PowerMeter>>,
+}
+
+/// The machine without its meter, which no two threads may share.
+#[derive(Debug)]
+struct Machine {
     name: String,
     threads: usize,
     /// The cores this program may use, as many as the machine has at most.
     cores: usize,
     /// One core a thread; empty where the operating system names none.
     pinned_to: Vec<CoreId>,
+    clock: Clock,
+    energy: EnergyOptions,
 }
 
 impl Host {
@@ -63,28 +82,37 @@ impl Host {
     /// # Errors
     ///
     /// When the number of threads is zero or above the number of cores this program may use: more
-    /// threads than cores would time the scheduler.
+    /// threads than cores would time the scheduler. And when there is no such meter as is asked for.
     pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
-        let HostOptions { threads, name } = options;
+        let HostOptions { threads, name, meter, energy } = options;
         let name = name.or_else(machine::processor).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         let mut ids = core_affinity::get_core_ids().unwrap_or_default();
         let cores = if ids.is_empty() { thread::available_parallelism().map_or(1, usize::from) } else { ids.len() };
+        let settings = |problem: String| DeviceError::Settings { device: format!("{KIND} {name}"), problem };
         if threads == 0 || threads > cores {
-            return Err(DeviceError::Settings {
-                device: format!("{KIND} {name}"),
-                problem: format!(
-                    "threads is {threads}, but this program may use {cores} core(s): choose 1 to \
-                     {cores}"
-                ),
-            });
+            return Err(settings(format!(
+                "threads is {threads}, but this program may use {cores} core(s): choose 1 to {cores}"
+            )));
         }
+        if let Some(problem) = energy.problem() {
+            return Err(settings(problem));
+        }
+        let clock = Clock::start();
+        let meter = meter.open(clock, &Place::Here, ".").map_err(|error| settings(error.to_string()))?;
         // Operating systems prefer the first cores for interrupts and for their own work.
         let pinned_to = ids.split_off(ids.len().saturating_sub(threads));
-        Ok(Self { name, threads, cores, pinned_to })
+        Ok(Self { machine: Machine { name, threads, cores, pinned_to, clock, energy }, meter })
     }
+}
 
+impl Machine {
     /// Measures on the calling thread, which is the one that gets pinned.
-    fn measure_here(&self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+    fn measure_here(
+        &self,
+        meter: Option<&mut (dyn PowerMeter + 'static)>,
+        model: &Model,
+        plan: &Plan,
+    ) -> Result<Measurement, DeviceError> {
         let refused = |error: InferenceError| DeviceError::Refused {
             device: self.label(),
             architecture: model.architecture.clone(),
@@ -112,6 +140,19 @@ impl Host {
             clock_after_mhz: core.and_then(machine::clock_mhz),
         };
         let mut warnings = doubts::of_runs(&samples_ms, plan);
+        let energy = match meter {
+            Some(meter) => {
+                let measured = energy::measure(&mut inference, meter, &self.clock, &self.energy, plan);
+                let measured = measured.map_err(|error| DeviceError::Failed {
+                    device: self.label(),
+                    architecture: model.architecture.clone(),
+                    reason: error.to_string(),
+                })?;
+                warnings.extend(measured.warnings);
+                Some(measured.energy)
+            }
+            None => None,
+        };
         if !pinned.load(Ordering::Relaxed) {
             warnings.push(Warning::NotPinned);
         }
@@ -119,7 +160,7 @@ impl Host {
             latency: Latency::from_samples(&samples_ms)?,
             latency_without_transfer: None,
             throughput_per_s: None,
-            energy: None,
+            energy,
             conditions,
             warnings,
         };
@@ -154,35 +195,51 @@ impl Host {
 
 impl Device for Host {
     fn describe(&mut self) -> Result<Description, DeviceError> {
-        Ok(Description::new(KIND, &self.name)
-            .with("threads", self.threads)
-            .with("cores", self.cores)
-            .with("runtime", RUNTIME))
+        let machine = &self.machine;
+        let description = Description::new(KIND, &machine.name)
+            .with("threads", machine.threads)
+            .with("cores", machine.cores)
+            .with("runtime", RUNTIME);
+        Ok(match &self.meter {
+            Some(meter) => {
+                let counted = if machine.energy.subtract_idle { "above idle" } else { "with idle" };
+                description.with("energy", counted).with("power by", meter.describe())
+            }
+            None => description,
+        })
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+        let mut meter = self.meter.take();
+        let (machine, beside) = (&self.machine, meter.as_deref_mut());
         // A thread that ends takes its affinity with it; the caller's stays as it was.
         let measured = thread::scope(|scope| {
             thread::Builder::new()
                 .name("inference".to_owned())
-                .spawn_scoped(scope, || self.measure_here(model, plan))
+                .spawn_scoped(scope, || machine.measure_here(beside, model, plan))
                 .map(|thread| thread.join())
         });
         let failed = |reason: String| DeviceError::Failed {
-            device: self.label(),
+            device: machine.label(),
             architecture: model.architecture.clone(),
             reason,
         };
-        match measured {
+        let result = match measured {
             Ok(Ok(result)) => result,
             // A model that trips an assertion in the engine costs itself, not the search.
             Ok(Err(panic)) => Err(failed(format!("the inference engine panicked: {}", panic_message(panic.as_ref())))),
             Err(error) => Err(failed(format!("no thread could be started: {error}"))),
-        }
+        };
+        self.meter = meter;
+        result
     }
 
     fn shares_machine(&self) -> bool {
         true
+    }
+
+    fn measures_energy(&self) -> bool {
+        self.meter.is_some()
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) fn time(inference: &mut Inference, plan: &Plan) -> Result<Vec<f64>, I
 /// The same numbers every time: mean 0, variance 1. Zeros would let an engine skip work, and
 /// would hide what denormal numbers cost. SplitMix64 (Steele, Lea and Flood 2014, "Fast
 /// splittable pseudorandom number generators").
-fn pseudo_random(length: usize) -> Vec<f32> {
+pub(super) fn pseudo_random(length: usize) -> Vec<f32> {
     let mut state: u64 = 0;
     let draw = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -140,7 +140,7 @@ fn the_time_limit_ends_a_measurement_and_is_told() {
 
 #[test]
 fn two_threads_give_the_same_result_as_one() {
-    let mut host = match Host::new(HostOptions { threads: 2, name: None }) {
+    let mut host = match Host::new(HostOptions { threads: 2, ..HostOptions::default() }) {
         Ok(host) => host,
         Err(error) => {
             println!("skipped: {error}");
@@ -150,7 +150,7 @@ fn two_threads_give_the_same_result_as_one() {
     let folder = tempfile::tempdir().unwrap();
     // Large enough for the engine to share out.
     let path = write(&folder, &convolution_on(Some(1), "Relu", 128));
-    let executor = host.executor(&Arc::new(AtomicBool::new(true))).unwrap();
+    let executor = host.machine.executor(&Arc::new(AtomicBool::new(true))).unwrap();
     let mut on_two = Inference::load_on(&path, executor).unwrap();
     let mut on_one = Inference::load(&path).unwrap();
     let input: Vec<f32> = (0..2 * 128 * 128).map(|i| (i % 17) as f32 - 8.0).collect();
@@ -164,7 +164,7 @@ fn two_threads_give_the_same_result_as_one() {
 #[test]
 fn thread_counts_that_cannot_be_honoured_are_refused() {
     for threads in [0, 100_000] {
-        let error = Host::new(HostOptions { threads, name: None }).unwrap_err();
+        let error = Host::new(HostOptions { threads, ..HostOptions::default() }).err().unwrap();
         assert!(error.is_fatal());
         assert!(error.to_string().contains("threads is"), "{error}");
     }
@@ -201,7 +201,7 @@ fn an_unknown_operator_a_loose_batch_and_a_wrong_shape_are_refused() {
 
 #[test]
 fn the_description_names_the_engine_that_is_built_in() {
-    let mut host = Host::new(HostOptions { threads: 1, name: Some("bench".to_owned()) }).unwrap();
+    let mut host = Host::new(HostOptions { name: Some("bench".to_owned()), ..HostOptions::default() }).unwrap();
     let label = host.describe().unwrap().label();
     assert!(label.starts_with("host bench (threads 1; cores "), "{label}");
 
@@ -210,4 +210,32 @@ fn the_description_names_the_engine_that_is_built_in() {
     let version = RUNTIME.strip_prefix("tract ").unwrap();
     let built_in = format!("name = \"tract-onnx\"\nversion = \"{version}\"");
     assert!(lock.contains(&built_in), "RUNTIME is not the version in Cargo.lock");
+}
+
+/// This machine has no meter that would be there everywhere: a program stands in for one that prints 7 W.
+#[test]
+fn energy_is_measured_where_there_is_a_meter() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, &convolution(Some(1), "Relu"));
+    let program = "import time\nwhile True:\n    print('7.0', flush=True)\n    time.sleep(0.005)";
+    let meter: MeterOptions = toml::from_str(&format!(
+        "kind = \"stream\"\ncommand = [\"python3\", \"-c\", {program:?}]\ncolumns = {{ power = {{ column = 1, unit = \"w\" }} }}"
+    ))
+    .unwrap();
+    let energy = EnergyOptions {
+        window: Duration::from_millis(600),
+        window_limit: Duration::from_secs(3),
+        idle: Duration::from_millis(200),
+        subtract_idle: false,
+    };
+    let options = HostOptions { meter, energy, ..HostOptions::default() };
+    let mut host = Host::new(options).unwrap();
+    assert!(host.measures_energy() && host.describe().unwrap().label().contains("power by"));
+    let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &quick()).unwrap();
+    let energy = measurement.energy.unwrap();
+    assert!((energy.mean_power_mw.unwrap() - 7000.0).abs() < 1e-6, "{energy:?}");
+    assert!(energy.above_idle_mj.unwrap().abs() < 1e-9 && energy.power_samples.unwrap() >= 30, "{energy:?}");
+    // Energy of an inference is power by its time; this one takes a microsecond, on a machine that does other things.
+    let share = energy.per_inference_mj / (7.0 * measurement.latency.mean_ms);
+    assert!((0.1..10.0).contains(&share), "{share}");
 }

@@ -18,7 +18,7 @@ pub use error::LogError;
 pub use read::{TornLine, read, read_whole_lines};
 pub use write::Writer;
 
-use crate::measurement::Measurement;
+use crate::measurement::{Energy, Measurement};
 
 /// The header. These names and this order are stable.
 pub const COLUMNS: [&str; 17] = [
@@ -156,7 +156,7 @@ impl Row {
         self.time_ms = Some(latency.mean_ms);
         self.time_ms_std = latency.std_ms;
         self.time_runs = latency.runs;
-        self.energy_mj = energy.map(|energy| energy.per_inference_mj);
+        self.energy_mj = energy.map(Energy::counted_mj);
         self.energy_mj_std = energy.and_then(|energy| energy.std_mj);
         self.power_samples = energy.and_then(|energy| energy.power_samples);
         self.idle_power_mw = energy.and_then(|energy| energy.idle_power_mw);

@@ -289,7 +289,10 @@ impl Seen {
         // mW times s are mJ.
         let per_inference_s = spent_s / inferences.max(1) as f64;
         let above_idle_mj = (power.mean_mw - idle.mean_mw) * per_inference_s;
-        if options.subtract_idle && above_idle_mj <= 0.0 {
+        // What may be noise is not charged to anybody.
+        let half_width = |power: &MeanPower| power.relative_half_width.unwrap_or(0.0).max(1e-6) * power.mean_mw;
+        let noise_mw = half_width(&power).hypot(half_width(&idle));
+        if options.subtract_idle && power.mean_mw - idle.mean_mw <= noise_mw {
             return Err(EnergyError::Drowned { load_mw: power.mean_mw, idle_mw: idle.mean_mw });
         }
         let energy = Energy {

@@ -1,1 +1,228 @@
+//! Simulated meters and loads, for tests alone: time is simulated, power is a formula, so that the true energy is known.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::RngExt as _;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use super::*;
+use crate::power::meter::MeterNote;
+use crate::power::tegrastats::RailPower;
+use crate::power::{PowerTrace, Reading};
+
+/// What a device draws, and when it works.
+#[derive(Clone)]
+struct World {
+    now_ns: Arc<AtomicU64>,
+    loads: Arc<Mutex<Vec<Window>>>,
+    idle_mw: f64,
+    load_mw: f64,
+}
+
+/// Time of an inference, in s.
+const PERIOD_S: f64 = 0.004;
+
+impl World {
+    fn new(idle_mw: f64, load_mw: f64) -> Self {
+        Self { now_ns: Arc::new(AtomicU64::new(1_000_000_000)), loads: Arc::default(), idle_mw, load_mw }
+    }
+
+    fn power_mw(&self, at_ns: u64) -> f64 {
+        let is_busy = self.loads.lock().unwrap().iter().any(|load| (load.from_ns..load.to_ns).contains(&at_ns));
+        self.idle_mw + if is_busy { self.load_mw } else { 0.0 }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.now_ns() as f64 / 1e9
+    }
+}
+
+impl Time for World {
+    fn now_ns(&self) -> u64 {
+        self.now_ns.load(Ordering::Relaxed)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.now_ns.fetch_add(duration.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+}
+
+impl Load for World {
+    type Error = Failure;
+
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, Failure> {
+        // A program is loaded first.
+        self.sleep(Duration::from_millis(700));
+        let window = Window { from_ns: self.now_ns(), to_ns: self.now_ns() + duration.as_nanos() as u64 };
+        self.loads.lock().unwrap().push(window);
+        while self.now_ns() < window.to_ns {
+            self.sleep(Duration::from_millis(200).min(Duration::from_nanos(window.to_ns - self.now_ns())));
+            watch()?;
+        }
+        let inferences = (window.seconds() / PERIOD_S).round() as u64;
+        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences as f64 })
+    }
+}
+
+/// Reads at instants, with noise and a last digit.
+struct Simulated {
+    world: World,
+    spacing_ns: u64,
+    /// Standard deviation of a reading, in mW.
+    noise_mw: f64,
+    step_mw: Option<f64>,
+    begun_ns: Option<u64>,
+    /// When it is unplugged.
+    ends_ns: u64,
+    rng: TestRng,
+}
+
+fn meter(world: &World, spacing_s: f64) -> Simulated {
+    Simulated {
+        world: world.clone(),
+        spacing_ns: (spacing_s * 1e9) as u64,
+        noise_mw: 0.0,
+        step_mw: None,
+        begun_ns: None,
+        ends_ns: u64::MAX,
+        rng: TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
+    }
+}
+
+impl PowerMeter for Simulated {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn describe(&self) -> String {
+        "a simulated meter".to_owned()
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        self.begun_ns = Some(self.world.now_ns());
+        Ok(())
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        let now_ns = self.world.now_ns();
+        if now_ns > self.ends_ns {
+            return Err(MeterError::NotRunning { meter: "simulated".to_owned() });
+        }
+        Ok(self.begun_ns.map_or(0, |begun_ns| ((now_ns - begun_ns) / self.spacing_ns) as usize))
+    }
+
+    fn stop(&mut self) -> Result<PowerTrace, MeterError> {
+        let readings = self.check()? as u64;
+        let begun_ns = self.begun_ns.take().unwrap();
+        let mut trace = PowerTrace::default();
+        for at_ns in (1..=readings).map(|reading| begun_ns + reading * self.spacing_ns) {
+            // The sum of twelve uniform numbers is nearly normal.
+            let normal = (0..12).map(|_| self.rng.random::<f64>()).sum::<f64>() - 6.0;
+            let power_mw = self.world.power_mw(at_ns) + self.noise_mw * normal;
+            let power_mw = self.step_mw.map_or(power_mw, |step| (power_mw / step).round() * step);
+            trace.push(Reading { at_ns, rails: vec![RailPower { name: "simulated".to_owned(), power_mw }] });
+        }
+        Ok(trace)
+    }
+
+    fn resolution_mw(&self) -> Option<f64> {
+        self.step_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        Vec::new()
+    }
+}
+
+fn options() -> EnergyOptions {
+    EnergyOptions {
+        window: Duration::from_secs(10),
+        window_limit: Duration::from_secs(60),
+        idle: Duration::from_secs(3),
+        subtract_idle: false,
+    }
+}
+
+fn measured(meter: &mut Simulated, options: &EnergyOptions) -> Result<Metered, Failure> {
+    let world = meter.world.clone();
+    measure(meter, &world.clone(), &mut world.clone(), options, 0.02)
+}
+
+#[test]
+fn energy_is_right_at_every_rate_of_readings() {
+    for spacing_s in [0.001, 0.01, 0.1, 0.5, 1.0, 1.7] {
+        let world = World::new(400.0, 1300.0);
+        let mut meter = meter(&world, spacing_s);
+        meter.noise_mw = 20.0;
+        let energy = measured(&mut meter, &options()).unwrap().energy;
+        let (total, above) = (1700.0 * PERIOD_S, 1300.0 * PERIOD_S);
+        assert!((energy.per_inference_mj / total - 1.0).abs() < 0.01, "{spacing_s}: {energy:?}");
+        assert!((energy.above_idle_mj.unwrap() / above - 1.0).abs() < 0.02, "{spacing_s}: {energy:?}");
+        assert!((energy.idle_power_mw.unwrap() / 400.0 - 1.0).abs() < 0.06, "{spacing_s}: {energy:?}");
+        assert!(energy.power_samples.unwrap() >= 30, "{spacing_s}: {energy:?}");
+        assert_eq!(energy.counted_mj(), energy.per_inference_mj);
+    }
+}
+
+#[test]
+fn a_noisy_meter_is_read_for_longer() {
+    let spent = |noise_mw: f64| {
+        let world = World::new(400.0, 1300.0);
+        let mut meter = meter(&world, 0.1);
+        meter.noise_mw = noise_mw;
+        let energy = measured(&mut meter, &options()).unwrap().energy;
+        (world.seconds(), energy.power_interval.unwrap())
+    };
+    let (calm, noisy) = (spent(5.0), spent(350.0));
+    assert!(noisy.0 > calm.0 + 10.0 && noisy.1 <= 0.025, "{calm:?} {noisy:?}");
+}
+
+#[test]
+fn the_last_digit_is_part_of_the_uncertainty() {
+    let world = World::new(400.0, 1300.0);
+    let mut coarse = meter(&world, 0.1);
+    coarse.step_mw = Some(500.0);
+    let metered = measured(&mut coarse, &options()).unwrap();
+    let interval = metered.energy.power_interval.unwrap();
+    assert!((interval - 1.96 * 500.0 / 12.0_f64.sqrt() / 1500.0).abs() < 1e-6, "{interval}");
+    let is_told = |warning: &Warning| matches!(warning, Warning::WidePowerInterval { .. });
+    assert!(metered.warnings.iter().any(is_told), "{:?}", metered.warnings);
+}
+
+#[test]
+fn too_slow_a_meter_is_refused_before_the_device_works() {
+    let world = World::new(400.0, 1300.0);
+    let error = measured(&mut meter(&world, 4.0), &options()).unwrap_err().to_string();
+    assert!(error.contains("window_limit_s = 60") && error.contains("4.0"), "{error}");
+    assert!(world.loads.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_meter_that_is_unplugged_ends_the_load() {
+    let world = World::new(400.0, 1300.0);
+    let mut meter = meter(&world, 0.1);
+    meter.ends_ns = 8_000_000_000;
+    assert!(matches!(measured(&mut meter, &options()), Err(Failure::Meter(MeterError::NotRunning { .. }))));
+    assert!(world.seconds() < 8.5, "{}", world.seconds());
+}
+
+#[test]
+fn idle_is_taken_off_where_that_is_asked_for_and_something_is_left() {
+    let above = EnergyOptions { subtract_idle: true, ..options() };
+    let world = World::new(5000.0, 1300.0);
+    let energy = measured(&mut meter(&world, 0.1), &above).unwrap().energy;
+    assert!((energy.counted_mj() / (1300.0 * PERIOD_S) - 1.0).abs() < 1e-6, "{energy:?}");
+    assert!((energy.per_inference_mj / (6300.0 * PERIOD_S) - 1.0).abs() < 1e-6, "{energy:?}");
+    let world = World::new(5000.0, 0.0);
+    let error = measured(&mut meter(&world, 0.1), &above).unwrap_err().to_string();
+    assert!(error.contains("not above that of the idle device"), "{error}");
+}

@@ -1,0 +1,80 @@
+//! Inference in-process, as a load for a meter.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::inference::{Inference, InferenceError};
+use super::stopwatch::pseudo_random;
+use crate::device::Plan;
+use crate::energy::{EnergyError, Window};
+use crate::metered::{self, EnergyOptions, Load, Metered, Stretch, Watch};
+use crate::power::meter::{Clock, MeterError, PowerMeter};
+
+/// Time between two looks at the meter.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Why energy could not be measured.
+#[derive(Debug, Error)]
+pub(super) enum HostEnergyError {
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    #[error("power cannot be read: {0}")]
+    Meter(#[from] MeterError),
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+}
+
+/// Runs a model for as long as its energy wants.
+///
+/// # Errors
+/// If the model or the meter fails.
+pub(super) fn measure(
+    inference: &mut Inference,
+    meter: &mut dyn PowerMeter,
+    clock: &Clock,
+    options: &EnergyOptions,
+    plan: &Plan,
+) -> Result<Metered, HostEnergyError> {
+    let mut work = Work { inference, clock, warm_up: plan.warm_up };
+    metered::measure(meter, clock, &mut work, options, plan.confidence_interval)
+}
+
+struct Work<'a> {
+    inference: &'a mut Inference,
+    clock: &'a Clock,
+    warm_up: Duration,
+}
+
+impl Work<'_> {
+    /// Inferences for so long; how many there were.
+    fn infer(&mut self, duration: Duration, watch: &Watch) -> Result<u64, HostEnergyError> {
+        let values = pseudo_random(self.inference.input_shape().iter().product());
+        let input = self.inference.tensor(&values)?;
+        let (begun, mut looked, mut inferences) = (Instant::now(), Instant::now(), 0);
+        loop {
+            black_box(self.inference.run_tensor(&input)?);
+            inferences += 1;
+            if looked.elapsed() >= LOOK {
+                watch()?;
+                looked = Instant::now();
+            }
+            if begun.elapsed() >= duration {
+                return Ok(inferences);
+            }
+        }
+    }
+}
+
+impl Load for Work<'_> {
+    type Error = HostEnergyError;
+
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, HostEnergyError> {
+        self.infer(self.warm_up, watch)?;
+        let from_ns = self.clock.now_ns();
+        let inferences = self.infer(duration, watch)?;
+        let window = Window { from_ns, to_ns: self.clock.now_ns() };
+        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences as f64 })
+    }
+}
