@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use child::graph::Cost;
+use child::graph::{CanonicalKey, Cost};
 use child::space::{Architecture, ArchitectureError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +23,8 @@ pub struct Encoding {
     pub executed: Vec<f64>,
     /// What the graph costs: objectives that need no surrogate.
     pub cost: Cost,
+    /// The network, which other architectures may mean as well.
+    pub network: CanonicalKey,
 }
 
 impl Encoding {
@@ -135,6 +137,7 @@ impl Encoder {
             live: self.live.apply(&features.live),
             executed: self.executed.apply(&features.executed),
             cost: graph.pruned().cost(),
+            network: graph.canonical(),
         });
         if self.known.len() >= Self::KNOWN {
             self.known.clear();

@@ -194,7 +194,9 @@ mod tests {
     fn points(count: usize, rng: &mut ChaCha8Rng) -> Vec<Encoding> {
         let group = |rng: &mut ChaCha8Rng| (0..3).map(|_| rng.sample::<f64, _>(StandardNormal)).collect::<Vec<_>>();
         let cost = Cost { macs: 0, parameters: 0, peak_activation_bytes: 0, depth: 0 };
-        (0..count).map(|_| Encoding { decisions: group(rng), live: group(rng), executed: group(rng), cost }).collect()
+        let network = [0; 16].into();
+        let mut point = || Encoding { decisions: group(rng), live: group(rng), executed: group(rng), cost, network };
+        (0..count).map(|_| point()).collect()
     }
 
     /// The textbook: k(x, X) (K + σ²I)⁻¹, with the inverse written out by Gauss and Jordan.

@@ -56,7 +56,8 @@ mod tests {
         let mut point = || {
             let live = vec![rng.sample::<f64, _>(StandardNormal)];
             let noise: f64 = rng.sample(StandardNormal);
-            (Encoding { decisions: vec![0.0], executed: vec![0.0], live, cost }, noise)
+            let network = [0; 16].into();
+            (Encoding { decisions: vec![0.0], executed: vec![0.0], live, cost, network }, noise)
         };
         let drawn: Vec<(Encoding, f64)> = (0..60).map(|_| point()).collect();
         let at = Hyperparameters::default();

@@ -4,13 +4,15 @@
 //! A round, once a few networks are evaluated: fit the [`Surrogate`] to everything measured; update the policy on
 //! episodes that it judges, which cost nothing; gather candidates (drawn from the policy, neighbours of the front,
 //! random ones); and choose by expected hypervolume improvement, each choice being believed before the next (kriging
-//! believer; Ginsbourger, Le Riche and Carraro 2010).
+//! believer; Ginsbourger, Le Riche and Carraro 2010). The error of a network that was measured in another writing is
+//! taken from there ([`twins`]), so that no two writings of one are chosen in a round.
 
 mod acquisition;
 mod candidates;
 mod config;
 mod foresight;
 mod imagination;
+mod twins;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use crate::surrogate::{Encoder, Encoding, Hyperparameters, Surrogate};
 use acquisition::Acquisition;
 use candidates::Candidates;
 use foresight::Foresight;
+use twins::Twins;
 
 /// Learns from imagined episodes and evaluates what promises most.
 pub struct ModelBased {
@@ -130,10 +133,13 @@ impl ModelBased {
         let candidates = self.candidates(problem, history)?;
         let points = self.encoder.encode_all(problem, &candidates)?;
         let prediction = surrogate.predict(&points);
+        let twins = Twins::of_history(history, &self.measured(problem, history)?, surrogate);
         let mut acquisition = Acquisition::of_history(history, surrogate);
         let beliefs = |index: usize| {
             let column = |columns: &[Vec<f64>]| columns.iter().map(|column| column[index]).collect::<Vec<_>>();
-            (column(&prediction.means), column(&prediction.deviations))
+            let (mut means, mut deviations) = (column(&prediction.means), column(&prediction.deviations));
+            twins.correct(points[index].network, &mut means, &mut deviations);
+            (means, deviations)
         };
         let all: Vec<f64> = (0..candidates.len())
             .into_par_iter()
@@ -160,6 +166,10 @@ impl ModelBased {
             if !unseen.take(architecture)? {
                 continue;
             }
+            // What one writing's measurement says of a network's error, the others know by the next round.
+            let network = points[shortlist[best]].network;
+            let is_other = |index: &usize| points[*index].network != network;
+            is_open.iter_mut().zip(&shortlist).for_each(|(is_open, index)| *is_open &= is_other(index));
             let (means, _) = beliefs(shortlist[best]);
             expected.acquisition += improvements[best];
             acquisition.believe(&means);
@@ -177,12 +187,13 @@ impl ModelBased {
             improvements = (0..shortlist.len())
                 .into_par_iter()
                 .map(|place| {
-                    let (means, mut deviations) = beliefs(shortlist[place]);
+                    let (mut means, mut deviations) = beliefs(shortlist[place]);
                     for (deviation, covariance) in deviations.iter_mut().zip(&covariances) {
                         if let Some(covariance) = covariance {
                             *deviation = covariance[(place, place)].max(0.0).sqrt();
                         }
                     }
+                    twins.correct(points[shortlist[place]].network, &mut means, &mut deviations);
                     if is_open[place] { acquisition.of(&means, &deviations) } else { 0.0 }
                 })
                 .collect();

@@ -1,8 +1,13 @@
 //! The strategy on problems with a formula; what all strategies have in common is tested with the others.
 
-use super::super::toy;
+use child::graph::Shape;
+use child::space::{NasBench201, NasBench201Settings};
+
+use super::super::{Identity, toy};
 use super::*;
+use crate::objective::{Bounds, Objective, Objectives};
 use crate::policy::PolicyConfig;
+use crate::reward::RewardConfig;
 
 fn small() -> ModelBasedConfig {
     let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
@@ -44,6 +49,34 @@ fn foresees_and_reports() {
     // Among what was chosen, which is more alike than random networks are.
     assert!(scalar("rank_correlation/time_ms") > 0.5, "{last:?}");
     assert!(scalar("acquisition") > 0.0 && scalar("entropy") > 0.0);
+}
+
+#[test]
+fn takes_one_writing_of_a_network_a_round() {
+    let space = Arc::new(NasBench201::new(NasBench201Settings::default()).unwrap());
+    let objectives = Objectives::new([Objective::Error, Objective::Time, Objective::Energy]).unwrap();
+    let (shape, reward) = (Shape::new(3, 32, 32), RewardConfig::default());
+    let problem = Problem::new(space, shape, 10, objectives, Bounds::default(), reward).unwrap();
+    let problem = problem.with_identity(Identity::Architecture);
+    let mut history = toy::history(&problem);
+    let config = ModelBasedConfig { start: 10, ..small() };
+    let mut strategy = ModelBased::new(config, &problem, &Device::default(), 5).unwrap();
+    let network = |proposal: &Proposal| {
+        let graph = problem.space().graph(&proposal.architecture, problem.input(), problem.classes()).unwrap();
+        graph.canonical()
+    };
+    let mut known = std::collections::HashSet::new();
+    let mut again = 0;
+    while history.evaluations().len() < 60 {
+        let is_by_surrogate = history.evaluations().len() >= 10;
+        let round = strategy.ask(&problem, &history, 10).unwrap();
+        let networks: std::collections::HashSet<_> = round.iter().map(network).collect();
+        assert!(!is_by_surrogate || networks.len() == 10, "{round:?}");
+        again += networks.iter().filter(|network| !known.insert(**network)).count();
+        toy::evaluate(&problem, &mut history, &round);
+        strategy.tell(&problem, &history, &round).unwrap();
+    }
+    assert!(again > 0, "another round may take another writing");
 }
 
 #[test]
