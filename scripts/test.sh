@@ -4,10 +4,11 @@
 #   scripts/test.sh                 everything
 #   scripts/test.sh --test onnx     what cargo test takes
 #
-# An OpenSSH server is installed where it is missing and that is possible. A Python environment with the real ONNX
-# checker, onnxruntime, OpenVINO and TensorBoard is kept in `.venv` and made anew only when `scripts/requirements.txt`
-# changes. What cannot be had is skipped, with a line that says why; with `CI=true` nothing is skipped: the script fails
-# instead.
+# An OpenSSH server is installed where it is missing and that is possible, and so is libusb, which OpenVINO's plugin for
+# a Neural Compute Stick loads. A Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard is
+# kept in `.venv` and made anew only when `scripts/requirements.txt` changes; the newest OpenVINO has an environment of
+# its own, by `scripts/openvino.sh`. What cannot be had is skipped, with a line that says why; with `CI=true` nothing is
+# skipped: the script fails instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -62,6 +63,16 @@ ssh_server() {
     fi
 }
 
+# The newest OpenVINO, so that no test waits for it; those that cannot have it say so themselves.
+openvino_environment() {
+    scripts/openvino.sh >/dev/null || say "the newest OpenVINO cannot be had now: see above"
+    local libraries
+    libraries=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) || true
+    if [[ $libraries != *libusb-1.0.so.0* ]] && ! install_packages libusb-1.0-0; then
+        say "libusb-1.0 is missing: the plugin for a Neural Compute Stick is tested up to that"
+    fi
+}
+
 if ! command -v cargo >/dev/null; then
     say "there is no cargo: install Rust from https://rustup.rs"
     exit 1
@@ -81,4 +92,5 @@ elif ! { command -v perl && command -v make; } >/dev/null && ! install_packages 
 fi
 unset TEST_PYTHON
 python_environment
+openvino_environment
 exec cargo test --workspace "$@"

@@ -3,6 +3,7 @@
 
 mod board;
 mod journal;
+mod openvino;
 mod program;
 mod python;
 mod shared;
@@ -12,6 +13,7 @@ mod table;
 
 pub use board::{Board, BoardOptions, Truth};
 pub use journal::{Journal, Row, dominated_area, front};
+pub use openvino::openvino;
 pub use program::{Ended, Program};
 pub use python::python;
 pub use shared::shared_data;

@@ -96,12 +96,18 @@ fn data(experiment: &Experiment) -> anyhow::Result<String> {
 fn device(config: &DeviceConfig) -> anyhow::Result<String> {
     let mut config = config.clone();
     // Somebody sits and waits: what is away now is to be told now.
-    if let DeviceConfig::Jetson(jetson) = &mut config {
-        jetson.patience_s = jetson.patience_s.min(3.0);
+    match &mut config {
+        DeviceConfig::Host(_) => (),
+        DeviceConfig::Jetson(jetson) => jetson.patience_s = jetson.patience_s.min(3.0),
+        DeviceConfig::OpenVino(openvino) => openvino.patience_s = openvino.patience_s.min(3.0),
     }
     let mut device = open_device(&config)?;
     let label = device.describe()?.label();
-    let energy = if device.measures_energy() { "measures energy" } else { "has no power meter: time only" };
+    let energy = match (device.measures_energy(), config.why_no_energy()) {
+        (true, _) => "measures energy".to_owned(),
+        (false, None) => "has no power meter: time only".to_owned(),
+        (false, Some(why)) => format!("time only, since {why}"),
+    };
     let health = device.health()?;
     let lines = health.iter().map(|(name, found)| format!("\n        {name}: {found}"));
     Ok(format!("{label}; {energy}{}", lines.collect::<String>()))

@@ -22,7 +22,8 @@ use crate::terminal::say;
 #[command(after_help = "Examples:
   controller measure runs/short/models/12.onnx
   controller measure '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --device host --json
-  controller measure runs/short/models/12.onnx --experiment experiments/tx2.toml --device tx2")]
+  controller measure runs/short/models/12.onnx --experiment experiments/tx2.toml --device tx2
+  controller measure runs/short/models/12.onnx --experiment experiments/ncs.toml --json")]
 pub(super) struct Measure {
     /// An ONNX file with batch 1, or an architecture in the text form of the experiment's search space.
     model: String,
@@ -64,7 +65,7 @@ impl Measure {
         if self.json {
             say(serde_json::to_string_pretty(&json(&model, &label, &measurement))?)?;
         } else {
-            print(&model, &label, &measurement)?;
+            print(&model, &label, &measurement, config.why_no_energy().as_deref())?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -90,12 +91,20 @@ fn model_of_file(path: &Path) -> anyhow::Result<Model> {
     Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
 }
 
-fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Result<()> {
+fn print(model: &Model, label: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> std::io::Result<()> {
     let latency = &measurement.latency;
     say(format_args!("{}\n  on {label}", model.architecture))?;
-    say(format_args!("  time (mean ± σ):    {}", with_deviation(latency.mean_ms, latency.std_ms, "ms")))?;
-    if let (Some(min), Some(p50), Some(runs)) = (latency.min_ms, latency.p50_ms, latency.runs) {
-        say(format_args!("  min, median:        {min:.4}, {p50:.4} ms  ({runs} runs)"))?;
+    let time = with_deviation(latency.mean_ms, latency.std_ms, "ms");
+    // Without a deviation none is claimed: not every tool tells one.
+    let label = if latency.std_ms.is_some() { "time (mean ± σ):" } else { "time (mean):" };
+    say(format_args!("  {label:<19} {time}"))?;
+    let runs = latency.runs.map_or_else(String::new, |runs| format!("  ({runs} runs)"));
+    match (latency.min_ms, latency.p50_ms) {
+        (Some(min), Some(p50)) => say(format_args!("  min, median:        {min:.4}, {p50:.4} ms{runs}"))?,
+        (Some(min), None) => say(format_args!("  min:                {min:.4} ms{runs}"))?,
+        (None, Some(p50)) => say(format_args!("  median:             {p50:.4} ms{runs}"))?,
+        (None, None) if !runs.is_empty() => say(format_args!("  measured in:       {runs}"))?,
+        (None, None) => (),
     }
     if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
         say(format_args!("  p95, p99:           {p95:.4}, {p99:.4} ms"))?;
@@ -103,9 +112,15 @@ fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Resu
     if let Some(compute) = &measurement.latency_without_transfer {
         say(format_args!("  without transfer:   {}", with_deviation(compute.mean_ms, compute.std_ms, "ms")))?;
     }
+    if let Some(throughput) = measurement.throughput_per_s {
+        say(format_args!("  throughput:         {throughput:.1} inferences/s"))?;
+    }
     match &measurement.energy {
         Some(energy) => print_energy(energy)?,
-        None => say("  energy:             not measured: the device has no power meter")?,
+        None => say(format_args!(
+            "  energy:             not measured: {}",
+            why_no_energy.unwrap_or("the device has no power meter")
+        ))?,
     }
     let conditions = &measurement.conditions;
     let change = |before: Option<f64>, after: Option<f64>, unit: &str| {
@@ -125,9 +140,15 @@ fn print(model: &Model, label: &str, measurement: &Measurement) -> std::io::Resu
 }
 
 fn print_energy(energy: &Energy) -> std::io::Result<()> {
-    say(format_args!("  energy (mean ± σ):  {}", with_deviation(energy.per_inference_mj, energy.std_mj, "mJ")))?;
-    if let Some(above) = energy.above_idle_mj {
-        say(format_args!("  above idle:         {above:.4} mJ"))?;
+    let [all, above] = if energy.counts_above_idle { ["", "  (counted)"] } else { ["  (counted)", ""] };
+    let label = if energy.std_mj.is_some() { "energy (mean ± σ):" } else { "energy (mean):" };
+    let text = with_deviation(energy.per_inference_mj, energy.std_mj, "mJ");
+    match energy.above_idle_mj {
+        Some(above_idle) => {
+            say(format_args!("  {label:<19} {text}{all}"))?;
+            say(format_args!("  above idle:         {above_idle:.4} mJ{above}"))?;
+        }
+        None => say(format_args!("  {label:<19} {text}"))?,
     }
     if let (Some(mean), Some(idle)) = (energy.mean_power_mw, energy.idle_power_mw) {
         let interval = energy.power_interval.map_or_else(String::new, |share| format!(" ± {:.1} %", share * 100.0));
@@ -170,9 +191,11 @@ fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Va
         "time_ms_p95": latency.p95_ms,
         "time_ms_p99": latency.p99_ms,
         "time_runs": latency.runs,
+        "throughput_per_s": measurement.throughput_per_s,
         "energy_mj": measurement.energy.as_ref().map(|energy| energy.per_inference_mj),
         "energy_mj_std": measurement.energy.as_ref().and_then(|energy| energy.std_mj),
         "energy_mj_above_idle": measurement.energy.as_ref().and_then(|energy| energy.above_idle_mj),
+        "energy_counts_above_idle": measurement.energy.as_ref().map(|energy| energy.counts_above_idle),
         "power_mw": measurement.energy.as_ref().and_then(|energy| energy.mean_power_mw),
         "power_interval": measurement.energy.as_ref().and_then(|energy| energy.power_interval),
         "power_samples": measurement.energy.as_ref().and_then(|energy| energy.power_samples),

@@ -8,7 +8,7 @@ use child::data::Source;
 use child::space::{Architecture, SearchSpace};
 use hardware::replay::Record;
 
-use crate::config::{Experiment, InputConfig, ReplayConfig};
+use crate::config::{DeviceConfig, Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::search::Stop;
@@ -98,20 +98,24 @@ fn live(
     if let Source::Cifar10 { dir } | Source::Folder { dir, .. } = &mut experiment.data.source {
         *dir = std::path::absolute(&*dir).context("there is no working directory")?;
     }
+    for device in experiment.devices.values_mut() {
+        *device = device.clone().absolute().context("there is no working directory")?;
+    }
     experiment.training.augmentation.check(data.shape)?;
     let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
     let mut notices = Vec::new();
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy() || objectives.position(Objective::Energy).is_none(),
-            "no device has a power meter: remove `energy_mj` from search.objectives"
+            "energy is not measured by every device{}: remove `energy_mj` from search.objectives, or name a meter",
+            why_no_energy(&experiment)
         ),
         None => {
             let mut objectives = vec![Objective::Error, Objective::Time];
             if devices.measures_energy() {
                 objectives.push(Objective::Energy);
             } else {
-                notices.push("no power meter here: energy is not measured".to_owned());
+                notices.push(format!("energy is not measured{}", why_no_energy(&experiment)));
             }
             experiment.search.objectives = Some(Objectives::new(objectives)?);
         }
@@ -131,6 +135,13 @@ fn live(
         stop: stop.clone(),
     };
     Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
+}
+
+/// Why the first device that measures no energy does not, to be put behind a sentence.
+fn why_no_energy(experiment: &Experiment) -> String {
+    let of =
+        |(name, device): (&String, &DeviceConfig)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
+    experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 
 /// Refuses images that the space's networks cannot take before anything is searched.

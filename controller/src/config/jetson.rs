@@ -1,13 +1,13 @@
 //! `[devices.NAME]` with `kind = "jetson"`: a Jetson board over SSH.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hardware::DeviceError;
 use hardware::jetson::{JetsonOptions, PowerSource, Precision};
-use hardware::ssh::{Authentication, Secret, SshOptions};
 use serde::{Deserialize, Serialize};
+
+use super::ssh::{self, Login};
 
 /// Settings of `kind = "jetson"`. `experiments/tx2.toml` documents them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct JetsonConfig {
     /// Name or address of the board.
     pub host: String,
     /// Port of its SSH server.
-    #[serde(default = "default::port")]
+    #[serde(default = "ssh::default::port")]
     pub port: u16,
     /// Who logs in.
     pub user: String,
@@ -30,13 +30,13 @@ pub struct JetsonConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_variable: Option<String>,
     /// File of known host keys.
-    #[serde(default = "default::known_hosts")]
+    #[serde(default = "ssh::default::known_hosts")]
     pub known_hosts: PathBuf,
     /// Seconds that connecting, or one answer, may take.
-    #[serde(default = "default::timeout_s")]
+    #[serde(default = "ssh::default::timeout_s")]
     pub timeout_s: u64,
     /// Folder on the board; a relative one lies in the user's home.
-    #[serde(default = "default::work_folder")]
+    #[serde(default = "ssh::default::work_folder")]
     pub work_folder: String,
     /// Precision of inference.
     #[serde(default)]
@@ -114,20 +114,6 @@ pub enum PowerConfig {
 
 /// What is left out, as [`JetsonOptions::new`] has it.
 mod default {
-    use std::path::PathBuf;
-
-    pub(super) fn port() -> u16 {
-        22
-    }
-    pub(super) fn known_hosts() -> PathBuf {
-        "~/.ssh/known_hosts".into()
-    }
-    pub(super) fn timeout_s() -> u64 {
-        20
-    }
-    pub(super) fn work_folder() -> String {
-        "controller-work".to_owned()
-    }
     pub(super) fn sysfs() -> String {
         "/sys".to_owned()
     }
@@ -160,22 +146,19 @@ impl JetsonConfig {
     /// # Errors
     /// If a secret is not there, or a number makes no sense.
     pub fn options(&self) -> Result<JetsonOptions, DeviceError> {
-        let ssh = SshOptions {
-            host: self.host.clone(),
+        let device = format!("jetson {}", self.host);
+        let login = Login {
+            host: &self.host,
             port: self.port,
-            user: self.user.clone(),
-            authentication: self.authentication()?,
-            known_hosts: expand(&self.known_hosts),
-            timeout: Duration::from_secs(self.timeout_s),
+            user: &self.user,
+            key: self.key.as_deref(),
+            passphrase_variable: self.passphrase_variable.as_deref(),
+            password_variable: self.password_variable.as_deref(),
+            known_hosts: &self.known_hosts,
+            timeout_s: self.timeout_s,
         };
-        if !(1..=LONGEST.as_secs()).contains(&self.timeout_s) {
-            return Err(self.settings(format!("timeout_s = {} must be 1 to {}", self.timeout_s, LONGEST.as_secs())));
-        }
-        let seconds = |name: &str, value: f64| {
-            let duration = Duration::try_from_secs_f64(value).ok().filter(|duration| *duration <= LONGEST);
-            duration
-                .ok_or_else(|| self.settings(format!("{name} = {value} must be between 0 and {}", LONGEST.as_secs())))
-        };
+        let login = login.options(&device)?;
+        let seconds = |name: &str, value: f64| ssh::seconds(&device, name, value);
         let interval = |usual: u64| Duration::from_millis(self.power_interval_ms.unwrap_or(usual));
         Ok(JetsonOptions {
             work_folder: self.work_folder.clone(),
@@ -201,41 +184,8 @@ impl JetsonConfig {
             grace: seconds("grace_s", self.grace_s)?,
             patience: seconds("patience_s", self.patience_s)?,
             tries: self.tries,
-            ..JetsonOptions::new(ssh)
+            ..JetsonOptions::new(login)
         })
-    }
-
-    fn authentication(&self) -> Result<Authentication, DeviceError> {
-        let secret = |variable: &String| match env::var(variable) {
-            Ok(text) => Ok(Secret::new(text)),
-            Err(_) => {
-                Err(self.settings(format!("the environment variable {variable} is not set: put the secret there")))
-            }
-        };
-        match (&self.key, &self.password_variable) {
-            (Some(_), Some(_)) => Err(self.settings("give a key or a password_variable, not both".to_owned())),
-            (None, Some(variable)) => Ok(Authentication::Password(secret(variable)?)),
-            (Some(key), None) => {
-                let passphrase = self.passphrase_variable.as_ref().map(secret).transpose()?;
-                Ok(Authentication::Key { file: expand(key), passphrase })
-            }
-            (None, None) => Ok(Authentication::Agent { socket: None }),
-        }
-    }
-
-    fn settings(&self, problem: String) -> DeviceError {
-        DeviceError::Settings { device: format!("jetson {}", self.host), problem }
-    }
-}
-
-/// Longest time of any setting.
-const LONGEST: Duration = Duration::from_secs(86_400);
-
-/// A path with the user's home in place of `~`.
-fn expand(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
     }
 }
 

@@ -2,12 +2,17 @@
 //!
 //! `experiments/quickstart.toml` documents every key.
 
+mod energy;
 mod jetson;
 mod load;
+mod openvino;
 mod sections;
+mod ssh;
 
+pub use energy::EnergyConfig;
 pub use jetson::{JetsonConfig, PowerConfig, PrecisionConfig};
 pub use load::ConfigError;
+pub use openvino::OpenVinoConfig;
 pub use sections::{DeviceConfig, ExportConfig, HostConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
-use hardware::host::{Host, HostOptions};
+use hardware::host::Host;
 use hardware::jetson::Jetson;
+use hardware::openvino::OpenVino;
 use hardware::{Device, DeviceError, Measurement, Model, Plan};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -18,8 +19,9 @@ use crate::config::DeviceConfig;
 /// If its settings do not fit this machine.
 pub fn open_device(config: &DeviceConfig) -> Result<Box<dyn Device>, DeviceError> {
     match config {
-        DeviceConfig::Host(host) => Ok(Box::new(Host::new(HostOptions { threads: host.threads, name: None })?)),
+        DeviceConfig::Host(host) => Ok(Box::new(Host::new(host.options()?)?)),
         DeviceConfig::Jetson(jetson) => Ok(Box::new(Jetson::new(jetson.options()?)?)),
+        DeviceConfig::OpenVino(openvino) => Ok(Box::new(OpenVino::new(openvino.options()?)?)),
     }
 }
 

@@ -26,8 +26,8 @@ use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
 use crate::metered::EnergyOptions;
 use crate::model::Model;
-use crate::power::meter::{Clock, PowerMeter};
 use crate::power::MeterOptions;
+use crate::power::meter::{Clock, PowerMeter};
 use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.

@@ -99,7 +99,8 @@ pub fn arguments(run: &Run) -> Vec<String> {
         if is_latency {
             add(&["-nstreams", "1"]);
         }
-        if let Some(threads) = run.threads {
+        // The hint does not go with a number of threads: the tool refuses both together.
+        if let Some(threads) = run.threads.filter(|_| is_latency || !since(FIRST_HINT)) {
             add(&["-nthreads", &threads.max(1).to_string()]);
         }
     }
@@ -180,7 +181,8 @@ mod tests {
         };
         let arguments = arguments(&run);
         let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
-        assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]) && has(["-nthreads", "2"]), "{arguments:?}");
+        assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]), "{arguments:?}");
+        assert!(!arguments.contains(&"-nthreads".to_owned()), "{arguments:?}");
         assert!(has(["-api", "async"]) && has(["-hint", "throughput"]), "{arguments:?}");
         assert!(has(["-infer_precision", "bf16"]) && has(["-report_folder", "a folder"]), "{arguments:?}");
     }
