@@ -1,6 +1,7 @@
-//! Whether the times of single runs can be trusted.
+//! Whether what was measured can be trusted: the times of single runs, and the power of the idle device.
 
 use crate::device::Plan;
+use crate::energy::MeanPower;
 use crate::statistics;
 use crate::warning::Warning;
 
@@ -50,6 +51,15 @@ fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> 
         mean_ms,
         mean_of_others_ms,
     })
+}
+
+/// A doubt about an idle device that drew another power after a measurement than before.
+pub(crate) fn of_rests(before: &MeanPower, after: &MeanPower) -> Option<Warning> {
+    /// Relative change that something else must have made: warmth alone makes less.
+    const DISTURBED: f64 = 0.15;
+    let noise: f64 = [before, after].iter().filter_map(|rest| rest.relative_half_width).sum();
+    let is_disturbed = (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw.abs();
+    is_disturbed.then_some(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw })
 }
 
 /// Whether the mean of runs is known as well as the plan wants.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
+//! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
 //! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!
 //! [`log`] is the journal that measurements are written to, and which [`replay`] reads.

@@ -200,13 +200,7 @@ impl Device for Host {
             .with("threads", machine.threads)
             .with("cores", machine.cores)
             .with("runtime", RUNTIME);
-        Ok(match &self.meter {
-            Some(meter) => {
-                let counted = if machine.energy.subtract_idle { "above idle" } else { "with idle" };
-                description.with("energy", counted).with("power by", meter.describe())
-            }
-            None => description,
-        })
+        Ok(machine.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {

@@ -213,10 +213,7 @@ impl Observed {
             });
         }
         let (before, after) = (mean_power(series, &[self.before.window])?, mean_power(series, &[self.after.window])?);
-        let noise: f64 = [&before, &after].iter().filter_map(|rest| rest.relative_half_width).sum();
-        if (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw {
-            self.warnings.push(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw });
-        }
+        self.warnings.extend(doubts::of_rests(&before, &after));
         Ok(())
     }
 
@@ -252,8 +249,6 @@ fn clocks(meter: &Meter, windows: &[Window]) -> Vec<f64> {
 /// Share of the highest clock under load below which a clock is throttled, if at least a tenth of the readings are.
 const THROTTLED: f64 = 0.97;
 const THROTTLED_READINGS: f64 = 0.1;
-/// Relative change of idle power from before to after that something else must have made: warmth alone makes less.
-const DISTURBED: f64 = 0.15;
 
 /// Whether a measurement is worth repeating because something else seems to have used the board.
 pub(super) fn is_disturbed(measurement: &Measurement) -> bool {

@@ -13,6 +13,8 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::device::Description;
+use crate::doubts;
 use crate::energy::{EnergyError, MeanPower, Window, mean_power};
 use crate::measurement::Energy;
 use crate::power::align::{Pattern, coded};
@@ -34,8 +36,6 @@ const FALL: Duration = Duration::from_millis(300);
 const LOOK: Duration = Duration::from_millis(50);
 /// Longest rest that a slow meter is granted for its first readings.
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// Relative change of idle power from before to after that something else must have made.
-const DISTURBED: f64 = 0.15;
 
 /// How energy is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +56,13 @@ impl EnergyOptions {
     pub fn usual(meter: &MeterOptions) -> Self {
         let window = meter.usual_window();
         Self { window, window_limit: 6 * window, idle: meter.usual_idle(), subtract_idle: false }
+    }
+
+    /// Adds to a device's description what its energy is and what measures it, if anything does.
+    pub(crate) fn describe(&self, description: Description, meter: Option<&dyn PowerMeter>) -> Description {
+        let Some(meter) = meter else { return description };
+        let counted = if self.subtract_idle { "above idle" } else { "with idle" };
+        description.with("energy", counted).with("power by", meter.describe())
     }
 
     /// The first setting that makes no sense, and why.
@@ -280,10 +287,7 @@ impl Seen {
                 window: Duration::from_secs_f64(self.worked_s()),
             });
         }
-        let noise: f64 = [&before, &after].iter().filter_map(|rest| rest.relative_half_width).sum();
-        if (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw.abs() {
-            self.warnings.push(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw });
-        }
+        self.warnings.extend(doubts::of_rests(&before, &after));
         let inferences: u64 = self.stretches.iter().map(|stretch| stretch.inferences).sum();
         let spent_s: f64 = self.stretches.iter().map(|stretch| stretch.period_s * stretch.inferences as f64).sum();
         // mW times s are mJ.

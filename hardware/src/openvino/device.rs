@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::options::OpenVinoOptions;
+use super::report::Report;
 use super::trial::{self, Trial};
 use super::{probe, support};
 use crate::board::{BoardError, ClockMap, Place, patiently, pause_after, provide};
@@ -29,8 +30,8 @@ pub struct OpenVino {
     meter: Option<Box<dyn PowerMeter>>,
     /// Whether it has ever been connected to.
     was_there: bool,
-    /// What the probe told.
-    precision: Option<String>,
+    /// What the probe told, once it has run.
+    probed: Option<Report>,
 }
 
 impl OpenVino {
@@ -40,7 +41,7 @@ impl OpenVino {
     /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let mut new = Self { options, clock, link: None, meter: None, was_there: false, precision: None };
+        let mut new = Self { options, clock, link: None, meter: None, was_there: false, probed: None };
         if let Some(problem) = new.options.problem() {
             return Err(DeviceError::Settings { device: new.label(), problem });
         }
@@ -86,7 +87,7 @@ impl OpenVino {
         });
         // It is the operating system's to clean up what is left.
         let _ = std::fs::remove_dir_all(&folder);
-        self.precision = probed?.precision;
+        self.probed = Some(probed?);
         Ok(())
     }
 
@@ -107,14 +108,13 @@ impl OpenVino {
                 Err(error) => return Err(error),
             }
         }
-        let precision = self.precision.clone().unwrap_or_else(|| {
+        let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone()).unwrap_or_else(|| {
             if support::is_stick(&self.options.device) {
                 "FP16".to_owned()
             } else {
                 self.options.precision.as_str().to_owned()
             }
         });
-        let meter = self.meter.as_ref().map(|meter| meter.describe());
         let options = self.options.clone();
         let link = self.link()?;
         let mut description = Description::new(KIND, &options.device);
@@ -128,11 +128,7 @@ impl OpenVino {
         if let Some(threads) = options.threads {
             description = description.with("threads", threads);
         }
-        if let Some(meter) = meter {
-            let energy = if options.energy.subtract_idle { "above idle" } else { "with idle" };
-            description = description.with("energy", energy).with("power by", meter);
-        }
-        Ok(description)
+        Ok(options.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
@@ -222,7 +218,9 @@ impl Device for OpenVino {
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
-        let asked = self.ask().and_then(|_| {
+        // Whoever has asked what it is has waited for the probe already.
+        let probed = if self.probed.is_some() { Ok(()) } else { self.ask().map(|_| ()) };
+        let asked = probed.and_then(|()| {
             let link = self.link()?;
             let free = link.agent.make_room(0, OLDER)?;
             let hello = link.agent.hello();

@@ -135,6 +135,21 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     (!values.is_empty()).then(|| crate::statistics::quantile(&values, 0.5))
 }
 
+/// For tests: the error that comes up after the start.
+#[cfg(test)]
+pub(super) fn fault_of(meter: &mut dyn PowerMeter) -> MeterError {
+    meter.start().unwrap();
+    for _ in 0..2000 {
+        if meter.check().is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let error = meter.stop().unwrap_err();
+    assert!(matches!(meter.stop(), Err(MeterError::NotRunning { .. })));
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -122,18 +122,20 @@ impl ModelBased {
         Ok(candidates.into_vec())
     }
 
-    /// Chooses up to `count` candidates that the history does not know, by expected hypervolume improvement.
+    /// Chooses up to `count` candidates that the history does not know, by expected hypervolume improvement; `measured`
+    /// are the points of its evaluations.
     fn choose(
         &mut self,
         problem: &Problem,
         history: &History,
+        measured: &[Arc<Encoding>],
         surrogate: &Surrogate,
         count: usize,
     ) -> Result<Expected, StrategyError> {
         let candidates = self.candidates(problem, history)?;
         let points = self.encoder.encode_all(problem, &candidates)?;
         let prediction = surrogate.predict(&points);
-        let twins = Twins::of_history(history, &self.measured(problem, history)?, surrogate);
+        let twins = Twins::of_history(history, measured, surrogate);
         let mut acquisition = Acquisition::of_history(history, surrogate);
         let beliefs = |index: usize| {
             let column = |columns: &[Vec<f64>]| columns.iter().map(|column| column[index]).collect::<Vec<_>>();
@@ -218,7 +220,7 @@ impl ModelBased {
         let surrogate = Surrogate::fit(history, &points, &self.hyperparameters, self.config.fitting, &mut self.rng)?;
         self.hyperparameters = surrogate.hyperparameters();
         let stats = self.imagine(problem, history, &surrogate, self.config.updates)?;
-        let mut expected = self.choose(problem, history, &surrogate, count)?;
+        let mut expected = self.choose(problem, history, &points, &surrogate, count)?;
         expected.stats = stats;
         let chosen = expected.means.iter().map(|(architecture, _)| architecture.clone()).collect();
         self.expected = Some(expected);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::*;
 use crate::board::Channel;
 use crate::energy::{self, Window};
+use crate::power::meter::fault_of;
 
 const PERIOD: Duration = Duration::from_millis(4);
 
@@ -43,20 +44,6 @@ fn wait_for(meter: &RemoteMeter, readings: usize) {
     while meter.check().unwrap() < readings {
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// The error that comes up after the start.
-fn fault(meter: &mut RemoteMeter) -> MeterError {
-    meter.start().unwrap();
-    for _ in 0..2000 {
-        if meter.check().is_err() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let error = meter.stop().unwrap_err();
-    assert!(matches!(meter.stop(), Err(MeterError::NotRunning { .. })));
-    error
 }
 
 #[test]
@@ -160,11 +147,11 @@ fn a_program_there_that_ends_or_stalls_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let script = "for i in 1 2 3 4 5; do echo 2.5; sleep 0.1; done; echo 'device lost' >&2; exit 3";
     let Some(mut meter) = program(root.path(), script, WATTS) else { return };
-    let error = fault(&mut meter).to_string();
+    let error = fault_of(&mut meter).to_string();
     assert!(error.contains("ended with exit code 3") && error.contains("device lost"), "{error}");
     let mut stalls =
         program(root.path(), "for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS).unwrap();
-    let error = fault(&mut stalls);
+    let error = fault_of(&mut stalls);
     assert!(matches!(error, MeterError::Silent { .. }), "{error}");
     // The connection is still good.
     assert!(stalls.agent.is_some() || stalls.running.is_none());
@@ -243,7 +230,7 @@ fn a_connection_that_breaks_and_a_sensor_that_vanishes_are_told() {
         let mut meter = RemoteMeter::with(Place::Here, "/w".to_owned(), source, Clock::start());
         let fake = Fake { ending: ending.to_owned(), ..Fake::default() };
         meter.agent = Some(Agent::greet(Box::new(fake)).unwrap());
-        let error = fault(&mut meter);
+        let error = fault_of(&mut meter);
         assert!(matches!(&error, MeterError::Lost { problem, .. } if problem.contains(told)), "{error}");
         assert!(meter.agent.is_none());
     }

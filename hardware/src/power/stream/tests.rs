@@ -1,4 +1,5 @@
 use super::*;
+use crate::power::meter::fault_of;
 
 fn meter(script: &str, columns: &str) -> StreamMeter {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
@@ -19,20 +20,6 @@ fn wait_for(meter: &StreamMeter, readings: usize) {
         }
     }
     panic!("too slow");
-}
-
-/// The error that comes up after the start.
-fn fault(meter: &mut StreamMeter) -> MeterError {
-    meter.start().unwrap();
-    for _ in 0..2000 {
-        if meter.check().is_err() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let error = meter.stop().unwrap_err();
-    assert!(matches!(meter.stop(), Err(MeterError::NotRunning { .. })));
-    error
 }
 
 #[test]
@@ -61,17 +48,17 @@ fn a_header_and_an_odd_line_are_left_out() {
 #[test]
 fn a_meter_that_is_unplugged_says_its_last_words() {
     let script = "for i in 1 2 3 4 5; do echo 2.5; sleep 0.1; done; echo 'device lost' >&2; exit 3";
-    let error = fault(&mut meter(script, WATTS)).to_string();
+    let error = fault_of(&mut meter(script, WATTS)).to_string();
     assert!(error.contains("ended with exit code 3") && error.contains("device lost"), "{error}");
     let error = meter("echo 'no such port' >&2; exit 1", WATTS).start().unwrap_err().to_string();
     assert!(error.contains("ended with exit code 1") && error.contains("no such port"), "{error}");
-    let error = fault(&mut meter("echo 1; echo 1; sleep 0.5; exec >&-; sleep 100", WATTS)).to_string();
+    let error = fault_of(&mut meter("echo 1; echo 1; sleep 0.5; exec >&-; sleep 100", WATTS)).to_string();
     assert!(error.contains("closed its output"), "{error}");
 }
 
 #[test]
 fn a_meter_that_stalls_is_an_error() {
-    let error = fault(&mut meter("for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS));
+    let error = fault_of(&mut meter("for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS));
     assert!(matches!(error, MeterError::Silent { .. }), "{error}");
     // Of a meter that has hardly begun, nobody knows how slow it is.
     let mut slow = meter("echo 1; sleep 1.5; while :; do echo 1; sleep 0.01; done", WATTS);
@@ -86,7 +73,7 @@ fn a_meter_that_stalls_is_an_error() {
 
 #[test]
 fn too_much_garbage_is_refused_and_shown() {
-    let error = fault(&mut meter("echo 1; echo 1; while :; do echo '#?!'; sleep 0.03; done", WATTS)).to_string();
+    let error = fault_of(&mut meter("echo 1; echo 1; while :; do echo '#?!'; sleep 0.03; done", WATTS)).to_string();
     assert!(error.contains("20 of 22") && error.contains("#?!"), "{error}");
     let mut half = meter("while :; do echo 1; echo 'x\u{1b}y'; sleep 0.01; done", WATTS);
     half.start().unwrap();
