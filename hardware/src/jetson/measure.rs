@@ -218,12 +218,13 @@ impl Observed {
     }
 
     fn conditions(&self, meter: &Meter) -> Conditions {
+        // A quarter of the readings, not of the time: a board that is busy may leave a stretch of time without any.
         let clock = |window: &Window, first: bool| {
-            let quarter = (window.to_ns - window.from_ns) / 4;
-            let (from, to) =
-                if first { (window.from_ns, window.from_ns + quarter) } else { (window.to_ns - quarter, window.to_ns) };
-            let clocks = clocks(meter, &[Window { from_ns: from, to_ns: to }]);
-            (!clocks.is_empty()).then(|| statistics::quantile(&clocks, 0.5))
+            let within = meter.states().iter().filter(|state| (window.from_ns..=window.to_ns).contains(&state.at_ns));
+            let clocks: Vec<f64> = within.filter_map(|state| state.clock_mhz).collect();
+            let quarter = clocks.len().div_ceil(4);
+            let part = if first { &clocks[..quarter] } else { &clocks[clocks.len() - quarter..] };
+            (!part.is_empty()).then(|| statistics::quantile(&statistics::sorted(part), 0.5))
         };
         let (first, last) = (self.trials.first(), self.trials.last());
         let at_end = last.and_then(|trial| {
