@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
 use hardware::jetson::{Jetson, JetsonOptions, PowerSource};
+use hardware::metered::EnergyOptions;
+use hardware::power::MeterOptions;
+use hardware::power::options::At;
 use hardware::ssh::{Authentication, SshOptions};
 use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
@@ -144,6 +147,35 @@ fn the_monitors_files_are_read_every_few_milliseconds() {
         drop(device);
         assert_clean(&board);
     }
+}
+
+#[test]
+fn a_meter_that_is_not_the_boards_own_is_read_instead() {
+    let Some(board) = board(json!({ "sysfs": "hwmon", "rights": false })) else { return };
+    let sensors = vec!["VDD_IN".to_owned()];
+    let sysfs = board.sysfs().display().to_string();
+    let mut options = options(&board);
+    options.meter = MeterOptions::Hwmon { sensors, period_ms: 5, sysfs, at: At::Device };
+    options.energy = EnergyOptions {
+        window: Duration::from_secs(2),
+        window_limit: Duration::from_secs(4),
+        idle: Duration::from_millis(700),
+        subtract_idle: false,
+    };
+    let mut device = Jetson::new(options.clone()).unwrap();
+    let label = device.describe().unwrap().label();
+    assert!(label.contains("VDD_IN") && !label.contains("tegrastats"), "{label}");
+    let measurement = measure(&mut device, 1000).unwrap();
+    let energy = measurement.energy.as_ref().unwrap();
+    assert!(energy.power_samples.unwrap() > 200 && energy.rails.is_empty(), "{energy:?}");
+    assert!(error_of(energy.per_inference_mj, &board).abs() < 0.01, "{energy:?}");
+    let compute = measurement.latency_without_transfer.as_ref().unwrap();
+    assert!((compute.mean_ms / board.truths().last().unwrap().latency_ms - 1.0).abs() < 0.01, "{compute:?}");
+    drop(device);
+    assert_clean(&board);
+    options.meter = MeterOptions::Auto {};
+    let error = Jetson::new(options).err().unwrap().to_string();
+    assert!(error.contains("\"auto\""), "{error}");
 }
 
 #[test]

@@ -152,7 +152,14 @@ impl fmt::Display for Warning {
                 "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \
                  its power mode allows no more. Cool it, choose a lower power mode, or let it rest longer"
             ),
-            Self::Repeated { reasons } => write!(f, "measured again because {}", reasons.join("; then because ")),
+            Self::Repeated { reasons } => {
+                // A device that is away gives the same reason again and again.
+                let counted = reasons.chunk_by(|a, b| a == b).map(|alike| match alike {
+                    [reason] => reason.clone(),
+                    alike => format!("{} ({} times)", alike[0], alike.len()),
+                });
+                write!(f, "measured again because {}", counted.collect::<Vec<_>>().join("; then because "))
+            }
             Self::NotPinned => write!(
                 f,
                 "the measuring thread could not be bound to a core, so the scheduler may move it. \

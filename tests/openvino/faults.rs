@@ -5,9 +5,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use end_to_end::{Sshd, SshdOptions};
+use end_to_end::{Journal, Row, Sshd, SshdOptions};
 
-use super::{CELL, Place, SYNTHETIC_METER, number, together};
+use super::{CELL, EXPERIMENT, Place, SYNTHETIC_METER, number, together};
 
 /// A stand-in for benchmark_app, for faults alone: prints what the real one prints, with a fault that a file beside it
 /// names.
@@ -20,6 +20,9 @@ say = lambda line: print(line, flush=True)
 say("[Step 2/11] Loading OpenVINO Runtime")
 say("[ INFO ] OpenVINO:")
 say("[ INFO ] Build ................................. 2026.4.1-22982-e213a147257-releases/2026/4")
+if fault == "is unplugged":
+    say("[ ERROR ] Can not init Myriad device: NC_ERROR")
+    sys.exit(1)
 words = dict(zip(sys.argv, sys.argv[1:]))
 if not os.path.exists(words["-m"]):
     say('[ ERROR ] Could not open the file: "%s"' % words["-m"])
@@ -131,6 +134,43 @@ fn a_device_serves_one_at_a_time_and_who_has_it_is_told() {
     // It is free again, for whoever waits.
     place.file("fault", "none");
     place.set("devices.ncs.patience_s", "20").measure(CELL, &[]).succeed();
+}
+
+#[test]
+fn a_stick_that_is_unplugged_and_plugged_in_again_is_waited_for() {
+    let _together = together();
+    let place = stand_in("GPU.19", "is unplugged").set("devices.ncs.patience_s", "60");
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(4));
+            place.file("fault", "none");
+        });
+        let found: serde_json::Value = serde_json::from_str(&place.measure(CELL, &["--json"]).succeed()).unwrap();
+        assert!((number(&found, "time_ms") - 1.0).abs() < 1e-3, "{found}");
+    });
+    assert!(begun.elapsed() > Duration::from_secs(4), "{:?}", begun.elapsed());
+    // While it is measured, too: the evaluation is not lost.
+    let place = place.set("search.evaluations", "3").set("search.batch", "1");
+    let place = place.set("search.objectives", "[\"error\", \"time_ms\"]");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let journal = place.path().join("run/measurements.csv");
+            let begun = Instant::now();
+            while !std::fs::read_to_string(&journal).is_ok_and(|text| text.lines().count() > 1) {
+                assert!(begun.elapsed() < Duration::from_secs(60), "nothing was measured");
+                thread::sleep(Duration::from_millis(50));
+            }
+            place.file("fault", "is unplugged");
+            thread::sleep(Duration::from_secs(4));
+            place.file("fault", "none");
+        });
+        place.program(&["search", EXPERIMENT, "--out", "run", "--quiet"]).succeed();
+    });
+    let journal = Journal::read(&place.path().join("run/measurements.csv"));
+    assert!(journal.rows.iter().all(|row| row.text("status") == "ok"), "{:?}", journal.rows);
+    let told = |row: &Row| row.text("message").matches("Neural Compute Stick cannot be opened").count() == 1;
+    assert!(journal.rows.iter().any(told), "{:?}", journal.rows);
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use hardware::DeviceError;
 use hardware::jetson::{JetsonOptions, PowerSource, Precision};
+use hardware::power::MeterOptions;
 use serde::{Deserialize, Serialize};
 
+use super::EnergyConfig;
 use super::ssh::{self, Login};
 
 /// Settings of `kind = "jetson"`. `experiments/tx2.toml` documents them.
@@ -41,7 +43,7 @@ pub struct JetsonConfig {
     /// Precision of inference.
     #[serde(default)]
     pub precision: PrecisionConfig,
-    /// How power is read.
+    /// How the board reads its own power.
     #[serde(default)]
     pub power: PowerConfig,
     /// Milliseconds between two readings of power [default: 100 by tegrastats, 5 by ina3221].
@@ -86,6 +88,12 @@ pub struct JetsonConfig {
     /// Most tries of one model.
     #[serde(default = "default::tries")]
     pub tries: u32,
+    /// A meter outside the board, which is read instead of its own.
+    #[serde(default = "default::meter")]
+    pub meter: MeterOptions,
+    /// How energy is measured by that meter; with the board's own, `window_s` and the like say so.
+    #[serde(default)]
+    pub energy: EnergyConfig,
 }
 
 /// Precision that TensorRT may compute with.
@@ -114,6 +122,8 @@ pub enum PowerConfig {
 
 /// What is left out, as [`JetsonOptions::new`] has it.
 mod default {
+    use hardware::power::MeterOptions;
+
     pub(super) fn sysfs() -> String {
         "/sys".to_owned()
     }
@@ -137,6 +147,9 @@ mod default {
     }
     pub(super) fn tries() -> u32 {
         3
+    }
+    pub(super) fn meter() -> MeterOptions {
+        MeterOptions::None {}
     }
 }
 
@@ -184,6 +197,8 @@ impl JetsonConfig {
             grace: seconds("grace_s", self.grace_s)?,
             patience: seconds("patience_s", self.patience_s)?,
             tries: self.tries,
+            meter: self.meter.clone(),
+            energy: self.energy.options(&self.meter, &device)?,
             ..JetsonOptions::new(login)
         })
     }
@@ -209,6 +224,14 @@ mod tests {
         let interval = |text: &str| config(text).options().unwrap().power.period();
         assert_eq!(interval("power = \"ina3221\""), Duration::from_millis(5));
         assert_eq!(interval("power = \"tegrastats\"\npower_interval_ms = 50"), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_meter_outside_the_board_has_settings_of_its_own() {
+        let meter = "meter = { kind = \"hwmon\", at = \"device\" }";
+        let options = config(&format!("{meter}\nenergy = {{ window_s = 7 }}")).options().unwrap();
+        assert_eq!((options.energy.window, options.window), (Duration::from_secs(7), Duration::from_secs(10)));
+        assert!(config(&format!("{meter}\nenergy = {{ idle_s = 0 }}")).options().is_err());
     }
 
     #[test]

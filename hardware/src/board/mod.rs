@@ -12,6 +12,7 @@ mod local;
 mod place;
 mod program;
 mod upload;
+mod watched;
 
 pub(crate) use agent::{Agent, End, Job, JobEvent};
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use place::Place;
 pub(crate) use place::{patiently, problem_of_folder, take};
 pub(crate) use program::{Beside, Printed, last_words, print};
 pub(crate) use upload::{FREE, provide};
+pub(crate) use watched::{Watched, on_our_clock};
 
 use std::time::Duration;
 

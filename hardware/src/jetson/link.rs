@@ -51,6 +51,7 @@ impl Link {
             prefix.iter().chain(words).map(|word| (*word).to_owned()).collect()
         };
         let tegrastats = match options.power {
+            _ if options.is_metered_outside() => Vec::new(),
             PowerSource::Tegrastats { .. } => sudo(&[&find(&mut agent, "tegrastats", &["/usr/bin"])?]),
             PowerSource::Ina3221 { .. } => Vec::new(),
         };

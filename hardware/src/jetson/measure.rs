@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use super::engine;
+use super::latency::{Latencies, latencies};
 use super::link::Link;
 use super::meter::Meter;
 use super::options::JetsonOptions;
 use super::settle::{Rest, settle, watch};
 use super::trial::{self, Trial};
-use super::{engine, trtexec};
 use crate::board::BoardError;
 use crate::device::Plan;
 use crate::doubts;
 use crate::energy::{MeanPower, Window, mean_power};
-use crate::measurement::{Conditions, Energy, Latency, Measurement, RailEnergy};
+use crate::measurement::{Conditions, Energy, Measurement, RailEnergy};
 use crate::model::Model;
 use crate::statistics;
 use crate::warning::Warning;
@@ -63,14 +64,7 @@ fn observe(
     let agent = &mut link.agent;
     let mut warnings = Vec::new();
     let before = settle(agent, meter, options.idle, options.settle_limit, &mut warnings)?;
-    let mut command = vec![
-        link.builder.trtexec.clone(),
-        format!("--loadEngine={engine}"),
-        format!("--iterations={}", plan.min_runs),
-        // Averages over many runs: thousands of lines would only be in the way.
-        "--avgRuns=1000".to_owned(),
-    ];
-    command.extend(options.spin_wait.then(|| "--useSpinWait".to_owned()));
+    let command = trial::command(&link.builder.trtexec, options, plan, engine);
     let period = options.power.period();
     let edge = edge(options);
     let mut duration = options.window.max((FEWEST_READINGS as u32 + 2) * period + 2 * edge);
@@ -109,7 +103,9 @@ fn total(meter: &Meter) -> Result<crate::power::Series, BoardError> {
 
 impl Observed {
     fn measurement(mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Measurement, BoardError> {
-        let (latency, latency_without_transfer) = self.latencies(options, plan)?;
+        let Latencies { whole: latency, without_transfer: latency_without_transfer, doubts } =
+            latencies(&self.trials, plan, options.window_limit)?;
+        self.warnings.extend(doubts);
         let energy = self.energy(meter, options, plan)?;
         let conditions = self.conditions(meter);
         let clocks = clocks(meter, &windows(&self.trials, edge(options)));
@@ -129,35 +125,6 @@ impl Observed {
         };
         let impossible = |error: crate::InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
         measurement.validated().map_err(impossible)
-    }
-
-    /// With and without moving input and output; one alone where no more is known.
-    fn latencies(&mut self, options: &JetsonOptions, plan: &Plan) -> Result<(Latency, Option<Latency>), BoardError> {
-        let impossible = |error: crate::InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
-        let all = |of: &dyn Fn(&trtexec::times::Runs) -> Option<Vec<f64>>| -> Option<Vec<f64>> {
-            let runs: Option<Vec<Vec<f64>>> = self.trials.iter().map(|trial| of(trial.runs.as_ref()?)).collect();
-            runs.map(|runs| runs.concat())
-        };
-        let compute = all(&|runs| Some(runs.compute_ms.clone()));
-        let whole = all(&|runs| runs.latency_ms.clone());
-        if let Some(samples) = whole.as_ref().or(compute.as_ref()) {
-            let plan = Plan { time_limit: options.window_limit, ..plan.clone() };
-            self.warnings.extend(doubts::of_runs(samples, &plan));
-        }
-        let from_samples = |samples: Option<Vec<f64>>| {
-            samples.map(|samples| Latency::from_samples(&samples).map_err(impossible)).transpose()
-        };
-        let summary = |of: fn(&Trial) -> Option<&trtexec::Summary>| {
-            let longest = self.trials.iter().max_by_key(|trial| trial.inferences)?;
-            of(longest).map(|summary| from_summary(summary, longest.inferences))
-        };
-        let compute = from_samples(compute)?.or_else(|| summary(|trial| trial.report.compute.as_ref()));
-        let whole = from_samples(whole)?.or_else(|| summary(|trial| trial.report.host.as_ref()));
-        match (whole, compute) {
-            (Some(whole), compute) => Ok((whole, compute)),
-            (None, Some(compute)) => Ok((compute, None)),
-            (None, None) => Err(BoardError::Failed { problem: "trtexec tells no latency".to_owned() }),
-        }
     }
 
     fn energy(&mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Energy, BoardError> {
@@ -256,16 +223,4 @@ pub(super) fn is_disturbed(measurement: &Measurement) -> bool {
     measurement.warnings.iter().any(|warning| {
         matches!(warning, Warning::IdleChanged { .. } | Warning::Outliers { .. } | Warning::WideInterval { .. })
     })
-}
-
-fn from_summary(summary: &trtexec::Summary, runs: u64) -> Latency {
-    Latency {
-        mean_ms: summary.mean_ms,
-        std_ms: None,
-        min_ms: summary.min_ms,
-        p50_ms: summary.median_ms,
-        p95_ms: summary.p95_ms,
-        p99_ms: summary.p99_ms,
-        runs: Some(runs),
-    }
 }

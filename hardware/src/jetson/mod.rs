@@ -8,10 +8,12 @@
 //! as it is not spoken to any more: a connection that breaks leaves nothing behind.
 
 mod engine;
+mod latency;
 mod link;
 mod measure;
 mod meter;
 mod options;
+mod outside;
 mod settle;
 #[cfg(test)]
 mod simulation;
@@ -26,6 +28,7 @@ use crate::board::{BoardError, Place, pause_after};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::Measurement;
 use crate::model::Model;
+use crate::power::meter::{Clock, PowerMeter};
 use crate::warning::Warning;
 use link::Link;
 
@@ -35,7 +38,10 @@ const KIND: &str = "jetson";
 /// A Jetson board.
 pub struct Jetson {
     options: JetsonOptions,
+    clock: Clock,
     link: Option<Link>,
+    /// The meter outside the board, if there is one.
+    meter: Option<Box<dyn PowerMeter>>,
     /// Whether it has ever been connected to.
     was_there: bool,
     /// Whether it could not be connected to the last time, for as long as the settings allow.
@@ -46,13 +52,17 @@ impl Jetson {
     /// A device for the board; it is not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense.
+    /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: JetsonOptions) -> Result<Self, DeviceError> {
-        let device = format!("{KIND} {}", options.ssh.host);
-        match options.problem() {
-            Some(problem) => Err(DeviceError::Settings { device, problem }),
-            None => Ok(Self { options, link: None, was_there: false, is_away: false }),
+        let clock = Clock::start();
+        let mut new = Self { options, clock, link: None, meter: None, was_there: false, is_away: false };
+        if let Some(problem) = new.options.problem() {
+            return Err(DeviceError::Settings { device: new.label(), problem });
         }
+        let place = Place::Over(new.options.ssh.clone());
+        let meter = new.options.meter.open(clock, &place, &new.options.work_folder);
+        new.meter = meter.map_err(|error| new.error(error.into(), None))?;
+        Ok(new)
     }
 
     fn label(&self) -> String {
@@ -73,10 +83,17 @@ impl Jetson {
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
         let options = self.options.clone();
         self.is_away = true;
-        let link = self.link()?;
-        let result = measure::measure(link, &options, model, plan);
+        let clock = self.clock;
+        let mut meter = self.meter.take();
+        let result = self.link().and_then(|link| match &mut meter {
+            Some(meter) => outside::measure(link, meter.as_mut(), &clock, &options, model, plan),
+            None => measure::measure(link, &options, model, plan),
+        });
+        self.meter = meter;
         if let Err(error) = &result {
-            if error.to_string().contains(trial::BAD_ENGINE) {
+            if let Some(link) = &mut self.link
+                && error.to_string().contains(trial::BAD_ENGINE)
+            {
                 // Where this fails too, the next try tells.
                 let _ = engine::discard(&mut link.agent, &link.builder, model);
             }
@@ -95,7 +112,8 @@ impl Jetson {
         error.of_device(self.label(), model)
     }
 
-    fn ask(&mut self) -> Result<(Description, String), BoardError> {
+    /// What it is, and what its power is read from.
+    fn ask(&mut self) -> Result<(Description, (&'static str, String)), BoardError> {
         let asked = self.ask_once();
         if let Err(error) = &asked {
             self.drop_link_after(error);
@@ -103,7 +121,7 @@ impl Jetson {
         asked
     }
 
-    fn ask_once(&mut self) -> Result<(Description, String), BoardError> {
+    fn ask_once(&mut self) -> Result<(Description, (&'static str, String)), BoardError> {
         let options = self.options.clone();
         let link = self.link()?;
         let hello = link.agent.hello();
@@ -118,10 +136,13 @@ impl Jetson {
             .with("TensorRT", &link.builder.version)
             .with("precision", options.precision.as_str())
             .with("power mode", link.power_mode.as_deref().unwrap_or("unknown"))
-            .with("clocks", if options.fix_clocks { "fixed" } else { "free" })
-            .with("power by", options.power.as_str());
-        let rails = link.look_at_rails(&options)?;
-        Ok((description, rails))
+            .with("clocks", if options.fix_clocks { "fixed" } else { "free" });
+        if let Some(meter) = &self.meter {
+            let read = ("power meter", meter.describe());
+            return Ok((options.energy.describe(description, Some(meter.as_ref())), read));
+        }
+        let rails = self.link()?.look_at_rails(&options)?;
+        Ok((description.with("power by", options.power.as_str()), ("power rails", rails)))
     }
 }
 
@@ -131,7 +152,7 @@ impl Device for Jetson {
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
-        let asked = self.ask().and_then(|(_, rails)| {
+        let asked = self.ask().and_then(|(_, (name, power))| {
             let link = self.link()?;
             let free = link.agent.ask(serde_json::json!({"do": "make room", "wanted": 0, "folder": "."}))?.bytes;
             let hello = link.agent.hello();
@@ -139,7 +160,7 @@ impl Device for Jetson {
                 ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
                 ("trtexec".to_owned(), format!("{}, TensorRT {}", link.builder.trtexec, link.builder.version)),
                 ("python3".to_owned(), hello.python.clone()),
-                ("power rails".to_owned(), rails),
+                (name.to_owned(), power),
                 ("power mode".to_owned(), link.power_mode.clone().unwrap_or_else(|| "unknown".to_owned())),
             ])
         });

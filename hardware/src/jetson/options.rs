@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::board::problem_of_folder;
+use crate::metered::EnergyOptions;
+use crate::power::MeterOptions;
 use crate::ssh::SshOptions;
 
 /// Settings of a [`Jetson`](super::Jetson).
@@ -14,8 +16,12 @@ pub struct JetsonOptions {
     pub work_folder: String,
     /// Precision of inference.
     pub precision: Precision,
-    /// How power is read.
+    /// How the board reads its own power.
     pub power: PowerSource,
+    /// A meter outside the board that is read instead; none by default.
+    pub meter: MeterOptions,
+    /// How energy is measured by that meter. With the board's own, the settings below say so.
+    pub energy: EnergyOptions,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
     /// Power mode to set by `nvpmodel -m`, and to put back afterwards; the board's own where absent.
@@ -74,11 +80,14 @@ pub enum PowerSource {
 impl JetsonOptions {
     /// The settings for a board at an address, all others being the customary ones.
     pub fn new(ssh: SshOptions) -> Self {
+        let meter = MeterOptions::None {};
         Self {
             ssh,
             work_folder: "controller-work".to_owned(),
             precision: Precision::Fp16,
             power: PowerSource::Tegrastats { interval: Duration::from_millis(100) },
+            energy: EnergyOptions::usual(&meter),
+            meter,
             sudo: false,
             power_mode: None,
             fix_clocks: false,
@@ -95,8 +104,20 @@ impl JetsonOptions {
         }
     }
 
+    /// Whether a meter outside the board reads its power.
+    pub(super) fn is_metered_outside(&self) -> bool {
+        !matches!(self.meter, MeterOptions::None {})
+    }
+
     /// The first setting that makes no sense, and why.
     pub(super) fn problem(&self) -> Option<String> {
+        if matches!(self.meter, MeterOptions::Auto {}) {
+            return Some(
+                "a meter of kind \"auto\" is one of this machine's, which does not see the board: leave it out for the \
+                 board's own power monitors, or name one by its kind"
+                    .to_owned(),
+            );
+        }
         let period = self.power.period();
         if let Some(problem) = problem_of_folder(&self.work_folder) {
             return Some(problem);
@@ -112,6 +133,9 @@ impl JetsonOptions {
         }
         if self.window.is_zero() || self.window > self.window_limit {
             return Some("window_s must be above 0 and not above window_limit_s".to_owned());
+        }
+        if let Some(problem) = self.energy.problem() {
+            return Some(format!("energy: {problem}"));
         }
         (self.tries == 0).then(|| "tries must be at least 1".to_owned())
     }

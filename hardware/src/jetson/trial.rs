@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::options::JetsonOptions;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
 use crate::board::{Agent, Beside, BoardError, End, Printed, last_words, print};
+use crate::device::Plan;
 use crate::energy::Window;
 
 /// File, in the work folder, that trtexec writes the times of all runs to.
@@ -56,6 +58,19 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
 
 /// How the text of an engine that was built for something else begins.
 pub(super) const BAD_ENGINE: &str = "the engine in the cache belongs to another TensorRT or board";
+
+/// The command that runs an engine, without how long.
+pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engine: &str) -> Vec<String> {
+    let mut command = vec![
+        trtexec.to_owned(),
+        format!("--loadEngine={engine}"),
+        format!("--iterations={}", plan.min_runs),
+        // Averages over many runs: thousands of lines would only be in the way.
+        "--avgRuns=1000".to_owned(),
+    ];
+    command.extend(options.spin_wait.then(|| "--useSpinWait".to_owned()));
+    command
+}
 
 /// Runs an engine for `duration`, after `warm_up`, while the meter reads. It is given up when it has not ended within
 /// `grace` after that.

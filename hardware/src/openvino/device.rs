@@ -7,7 +7,7 @@ use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::trial::{self, Trial};
 use super::{probe, support};
-use crate::board::{BoardError, ClockMap, Place, patiently, pause_after, provide};
+use crate::board::{BoardError, ClockMap, Place, on_our_clock, patiently, pause_after, provide};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::{Conditions, Measurement};
 use crate::metered::{self, Load, Metered, Stretch, Watch};
@@ -202,12 +202,7 @@ impl Load for Work<'_> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
         let trial = self.trial(duration, watch)?;
         let (window, inferences) = (trial.window, trial.inferences);
-        let map = ClockMap::between(before, ClockMap::sample(&mut self.link.agent, self.clock)?);
-        let ours = |at_ns| {
-            let unknown = || BoardError::Failed { problem: "the machine's clock was set while it measured".to_owned() };
-            map.ours_ns(at_ns).ok_or_else(unknown)
-        };
-        let window = crate::energy::Window { from_ns: ours(window.from_ns)?, to_ns: ours(window.to_ns)? };
+        let window = on_our_clock(&mut self.link.agent, self.clock, before, window)?;
         Ok(Stretch { window, inferences, period_s: window.seconds() / inferences.max(1) as f64 })
     }
 }

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::problem::Problem;
 use super::report::{Report, parse};
-use crate::board::{Beside, BoardError, End, Job, JobEvent, Printed, last_words, print};
+use crate::board::{BoardError, End, Printed, Watched, last_words, print};
 use crate::energy::Window;
 use crate::measurement::Latency;
 use crate::metered::Watch;
@@ -21,19 +21,6 @@ pub(super) struct Trial {
     /// When timed inferences ran, on the clock of the machine, and how many.
     pub window: Window,
     pub inferences: u64,
-}
-
-/// Watches a meter while the tool runs.
-pub(super) struct Watched<'a>(pub &'a Watch<'a>);
-
-impl Beside for Watched<'_> {
-    fn take(&mut self, _job: Job, _event: &JobEvent) -> Result<(), BoardError> {
-        Ok(())
-    }
-
-    fn check(&self) -> Result<(), BoardError> {
-        Ok((self.0)()?)
-    }
 }
 
 /// Measures a model's latency for `duration`, in whole seconds.

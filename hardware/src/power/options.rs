@@ -193,7 +193,7 @@ impl MeterOptions {
     /// finds none, and for `none`. Nothing for the others, which fail instead.
     pub fn why_none(&self, place: &Place) -> Option<String> {
         match self {
-            Self::None {} => Some("energy is not measured: the meter is set to \"none\"".to_owned()),
+            Self::None {} => Some("its meter is set to \"none\"".to_owned()),
             Self::Auto {} => match found(place, &Roots::here(), Clock::start()) {
                 Found::Nothing(why) => Some(why),
                 _ => None,
