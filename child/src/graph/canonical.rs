@@ -220,4 +220,6 @@ fn kind(op: Op, shape: Shape) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod function_tests;
+#[cfg(test)]
 mod tests;

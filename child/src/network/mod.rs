@@ -1,7 +1,13 @@
 //! The burn network of a [`Graph`].
 
 mod drop_path;
+#[cfg(test)]
+#[cfg(feature = "flex")]
+mod gradient_tests;
 mod pooling;
+#[cfg(test)]
+#[cfg(feature = "flex")]
+pub(crate) mod reference;
 mod weights;
 
 pub use drop_path::DropPath;

@@ -170,4 +170,7 @@ fn images(batch: Batch, device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 #[cfg(feature = "flex")]
+mod recipe_tests;
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;

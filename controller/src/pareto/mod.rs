@@ -8,7 +8,11 @@ mod archive;
 mod boxes;
 mod dominance;
 mod hypervolume;
+#[cfg(test)]
+mod law_tests;
 pub mod noise;
+#[cfg(test)]
+mod oracle_tests;
 mod reference;
 
 pub use archive::{Archive, Insertion, Member, NotComparable};

@@ -8,6 +8,8 @@ mod episode;
 mod gradient;
 mod network;
 mod state;
+#[cfg(test)]
+mod textbook_tests;
 mod update;
 #[cfg(test)]
 mod update_tests;

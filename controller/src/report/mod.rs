@@ -3,6 +3,8 @@
 mod comparison;
 mod html;
 mod json;
+#[cfg(test)]
+mod pareto_tests;
 mod plot;
 mod proposals;
 mod summary;

@@ -186,6 +186,9 @@ fn likeliest(
 }
 
 #[cfg(test)]
+mod textbook_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use child::graph::Cost;

@@ -116,6 +116,9 @@ impl FromIterator<Point> for Series {
 }
 
 #[cfg(test)]
+mod round_trip_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
