@@ -8,6 +8,8 @@
 //! 4. the ONNX file ([`onnx`]) that a device measures.
 
 pub mod backend;
+#[cfg(test)]
+mod damage;
 pub mod data;
 pub mod graph;
 pub mod network;

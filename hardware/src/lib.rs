@@ -42,6 +42,7 @@ mod mutation;
 pub mod openvino;
 pub mod power;
 pub mod replay;
+mod shown;
 pub mod ssh;
 mod statistics;
 mod uncertain;

@@ -17,10 +17,22 @@ impl Uncertain {
         if rest.is_empty() {
             return Some(*first);
         }
+        let plain = Self::mean_in(measurements, 1.0);
+        if plain.value.is_finite() && plain.deviation.is_none_or(f64::is_finite) {
+            return Some(plain);
+        }
+        // Sums and squares of immense values overflow, where their mean does not.
+        let largest = measurements.iter().map(|measurement| measurement.value.abs()).fold(0.0, f64::max);
+        Some(Self::mean_in(measurements, largest))
+    }
+
+    /// The mean of two or more, computed in another unit.
+    fn mean_in(measurements: &[Self], unit: f64) -> Self {
         let count = measurements.len() as f64;
-        let value = measurements.iter().map(|measurement| measurement.value).sum::<f64>() / count;
-        let squares: f64 = measurements.iter().map(|measurement| (measurement.value - value).powi(2)).sum();
-        Some(Self { value, deviation: Some((squares / (count - 1.0) / count).sqrt()) })
+        let values = || measurements.iter().map(|measurement| measurement.value / unit);
+        let value = values().sum::<f64>() / count;
+        let squares: f64 = values().map(|one| (one - value).powi(2)).sum();
+        Self { value: value * unit, deviation: Some((squares / (count - 1.0) / count).sqrt() * unit) }
     }
 }
 
@@ -39,5 +51,7 @@ mod tests {
         let mean = Uncertain::mean(&three).unwrap();
         assert_eq!(mean.value, 3.0);
         assert!((mean.deviation.unwrap() - 2.0 / 3.0_f64.sqrt()).abs() < 1e-15);
+        let immense = Uncertain::mean(&[(f64::MAX, None), (f64::MAX / 2.0, None)].map(uncertain)).unwrap();
+        assert_eq!((immense.value, immense.deviation), (f64::MAX * 0.75, Some(f64::MAX * 0.25)));
     }
 }

@@ -136,8 +136,10 @@ impl Reader {
 mod tests {
     use image::codecs::jpeg::JpegEncoder;
     use image::{ImageEncoder, RgbImage};
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::damage::damaged;
 
     fn read(path: &Path, channels: Channels) -> Result<Images, DataError> {
         Reader::new(None, channels).read_all(&[(path.to_owned(), 0)])
@@ -194,5 +196,77 @@ mod tests {
         fs::write(&path, bytes).unwrap();
         let error = read(&path, Channels::Colour).unwrap_err().to_string();
         assert!(error.contains("a.png") && error.to_lowercase().contains("memory"), "{error}");
+    }
+
+    /// Small images of both formats, grey and coloured.
+    fn files() -> Vec<Vec<u8>> {
+        let colour = DynamicImage::from(RgbImage::from_fn(9, 7, |x, y| [x as u8 * 20, y as u8 * 30, 7].into()));
+        let images = [colour.to_luma8().into(), colour.to_rgba16().into(), colour];
+        let encoded = |format: ImageFormat| {
+            images.iter().filter_map(move |image| {
+                let mut bytes = Cursor::new(Vec::new());
+                image.write_to(&mut bytes, format).ok().map(|()| bytes.into_inner())
+            })
+        };
+        encoded(ImageFormat::Png).chain(encoded(ImageFormat::Jpeg)).collect()
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        fs::write(&path, bytes).unwrap();
+        for (size, channels) in [(None, Channels::Colour), (Some(5), Channels::Grey)] {
+            match Reader::new(size, channels).read_all(&[(path.clone(), 3)]) {
+                Ok(images) => {
+                    let Shape { channels: found, height, width } = images.shape();
+                    prop_assert_eq!(found, channels as usize);
+                    prop_assert!(size.is_none_or(|size| (height, width) == (size as usize, size as usize)));
+                    prop_assert_eq!(images.image(0).len(), images.shape().elements());
+                }
+                Err(error) => prop_assert!(error.to_string().contains("a.png: "), "{}", error),
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damaged_images_are_read_in_the_asked_shape_or_refused_by_name(bytes in damaged(files())) {
+            check(&bytes)?;
+        }
+
+        /// A PNG file's checksums hide what a damaged chunk would do.
+        #[test]
+        fn damaged_chunks_with_right_checksums_are_read_or_refused_by_name(bytes in damaged(files()[..3].to_vec())) {
+            check(&with_right_checksums(bytes))?;
+        }
+
+        #[test]
+        fn what_begins_as_an_image_and_is_none_is_refused_by_name(
+            start in prop::sample::select(vec![b"\x89PNG\r\n\x1a\n".to_vec(), b"\xff\xd8\xff\xe0".to_vec(), b"\xff\xd8".to_vec(), Vec::new()]),
+            rest in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let whole = [start, rest].concat();
+            let _ = is_whole_jpeg(&whole);
+            check(&whole)?;
+        }
+    }
+
+    fn with_right_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+        let mut at = 8;
+        while let Some(length) =
+            bytes.get(at..at + 4).and_then(|length| Some(u32::from_be_bytes(length.try_into().ok()?) as usize))
+        {
+            let Some(chunk) = bytes.get(at + 4..at + 8 + length) else { break };
+            let mut checksum = flate2::Crc::new();
+            checksum.update(chunk);
+            let end = at + 8 + length;
+            let Some(place) = bytes.get_mut(end..end + 4) else { break };
+            place.copy_from_slice(&checksum.sum().to_be_bytes());
+            at = end + 4;
+        }
+        bytes
     }
 }

@@ -48,7 +48,10 @@ fn parse(table: impl std::io::Read) -> Result<Images, DataError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::damage::damaged;
 
     #[test]
     fn the_digits_are_those_of_the_source() {
@@ -74,5 +77,29 @@ mod tests {
         assert!(refused(format!("{}10\n", "3,".repeat(64))).contains("column 65: expected a number from 0 to 9"));
         assert!(refused(format!("{}\n", "3,".repeat(64))).contains("found \"\""));
         assert!(parse(GzDecoder::new(&TABLE[..30_000])).is_err());
+    }
+
+    fn table() -> Vec<u8> {
+        (0..4).map(|digit| format!("{}{digit}\n", "3,16,".repeat(32))).collect::<String>().into_bytes()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// A damaged table is refused by its place, or what is read of it is digits.
+        #[test]
+        fn damaged_tables_give_digits_or_an_error_with_its_place(bytes in damaged(vec![table()])) {
+            match parse(&bytes[..]) {
+                Ok(images) => {
+                    prop_assert!(images.labels().iter().all(|label| *label < u16::from(CLASSES)));
+                    prop_assert!((0..images.len()).all(|image| images.image(image).iter().all(|value| *value <= SCALE)));
+                }
+                Err(DataError::Table { line, column, .. }) => {
+                    prop_assert!(line <= 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count());
+                    prop_assert!(column >= 1);
+                }
+                Err(error) => prop_assert!(error.to_string().contains("0 images"), "{}", error),
+            }
+        }
     }
 }

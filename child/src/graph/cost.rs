@@ -26,7 +26,9 @@ impl Graph {
     /// Costs of the graph as it is, dead branches included; those of [`pruned`](Self::pruned) are what is executed.
     pub fn cost(&self) -> Cost {
         let counts = self.layers.iter().map(|layer| self.counts(layer));
-        let (macs, parameters) = counts.fold((0, 0), |(macs, parameters), (m, p)| (macs + m, parameters + p));
+        // Of an absurd network they are beyond what can be counted, and as good as infinite.
+        let sum = |(macs, parameters): (u64, u64), (m, p)| (macs.saturating_add(m), parameters.saturating_add(p));
+        let (macs, parameters) = counts.fold((0, 0), sum);
         Cost { macs, parameters, peak_activation_bytes: self.peak_activation_bytes(), depth: self.depth() }
     }
 
@@ -38,7 +40,7 @@ impl Graph {
             Op::Conv(conv) => {
                 let weights_each = (conv.kernel * conv.kernel) as u64 * channels_in / conv.groups as u64;
                 let parameters_each = weights_each + u64::from(conv.bias);
-                (parameters_each * layer.shape.elements() as u64, parameters_each * channels)
+                (parameters_each.saturating_mul(layer.shape.elements() as u64), parameters_each * channels)
             }
             Op::Linear { .. } => ((channels_in + 1) * channels, (channels_in + 1) * channels),
             Op::BatchNorm => (0, 2 * channels),

@@ -8,6 +8,7 @@ mod canonical;
 mod cost;
 mod features;
 mod layer;
+mod memory;
 mod prune;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,15 @@ fn differences(left: &Architecture, right: &Architecture) -> usize {
     left.choices().iter().zip(right.choices()).filter(|(left, right)| left != right).count()
 }
 
+/// A number that a setting may well be, or one that none is.
+fn number() -> impl Strategy<Value = usize> {
+    prop_oneof![20 => 1..=4_usize, 1 => prop::sample::select(&[0, 4096, 4097, 1 << 33, usize::MAX][..])]
+}
+
+fn lists_of(lists: Vec<Vec<usize>>) -> [Vec<usize>; 5] {
+    lists.try_into().unwrap()
+}
+
 proptest! {
     #[test]
     fn texts_read_back(seed: u64) {
@@ -82,6 +91,40 @@ proptest! {
     fn arbitrary_texts_are_refused(text in "\\PC{0,60}") {
         for space in spaces() {
             prop_assert!(space.parse(&text).is_err());
+        }
+    }
+
+    /// Settings of any numbers make a space whose texts read back and whose networks can be counted, or are refused.
+    #[test]
+    fn settings_of_any_numbers_make_a_space_or_are_refused(
+        (first, second) in (number(), number()),
+        names in (prop::sample::subsequence(&["none", "skip_connect"][..], 1..=2), prop::option::weighted(0.1, "(none|x|)")),
+        lists in prop::collection::vec(prop::collection::btree_set(number(), 1..4), 5),
+        seed: u64, side in prop::sample::select(&[4_usize, 7, 4096][..]),
+    ) {
+        let names: Vec<String> = names.0.into_iter().map(str::to_owned).chain(names.1).collect();
+        let lists = lists.into_iter().map(|list| list.into_iter().collect()).collect();
+        let [stems, kernels, expansions, depths, strides]: [Vec<usize>; 5] = lists_of(lists);
+        let configs = [
+            SpaceConfig::NasBench201(NasBench201Settings { channels: first, cells: second, operations: names.clone() }),
+            SpaceConfig::Nasnet(NasnetSettings { blocks: second, operations: names, depths: depths.clone(), widths: stems.clone() }),
+            SpaceConfig::Mobile(MobileSettings {
+                kernels: kernels.iter().map(|half| half.saturating_mul(2).saturating_sub(1)).collect(),
+                widths: vec![stems.clone(); strides.len()],
+                squeeze_excitation: vec![seed.is_multiple_of(2)],
+                stems, expansions, depths, strides, head: first,
+            }),
+        ];
+        for config in configs {
+            match config.build() {
+                Ok(space) => {
+                    let architecture = space.random(&mut ChaCha8Rng::seed_from_u64(seed));
+                    let text = space.format(&architecture).unwrap();
+                    prop_assert_eq!(space.parse(&text), Ok(architecture.clone()));
+                    let _ = space.graph(&architecture, Shape::new(3, side, side), 10).map(|graph| graph.pruned().cost());
+                }
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
         }
     }
 

@@ -1,10 +1,15 @@
 //! Reading experiment files, with overrides from the command line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+
+use super::place;
+
+/// Sections within one another that a key may stand in: more than there are, and too few to exhaust the stack.
+const MOST_SECTIONS: usize = 16;
 
 /// An experiment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +47,7 @@ pub enum ConfigError {
     Contradiction(String),
 }
 
-/// Reads the experiment file's text, then lays the overrides over it.
+/// Reads the experiment file's text, then lays the overrides over it, one after the other.
 ///
 /// # Errors
 /// With line and column for what is wrong in the file, with the override's own text for what is wrong there.
@@ -51,25 +56,46 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
     name: &str,
     overrides: &[String],
 ) -> Result<T, ConfigError> {
-    let from_file = toml::from_str::<T>(text).map_err(|error| invalid(name, text, &error))?;
+    let from_file = toml::from_str::<T>(text).map_err(|error| invalid::<T>(name, text, &error))?;
     // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
-    let mut table =
+    let resolved =
         Table::try_from(&from_file).map_err(|error| ConfigError::Contradiction(format!("{name}: {error}")))?;
+    let mut table = resolved.clone();
     for given in overrides {
         set(&mut table, given)?;
-        let check: Result<T, _> = table.clone().try_into();
-        check.map_err(|error| invalid(&format!("--set {given}"), "", &error))?;
     }
-    table.try_into().map_err(|error| invalid(name, "", &error))
+    // Together, for one may need another: a device's kind, and the keys that it cannot do without.
+    match table.try_into() {
+        Ok(read) => Ok(read),
+        Err(error) => Err(invalid::<T>(&to_blame::<T>(resolved, overrides, &error), "", &error)),
+    }
 }
 
-/// Reads a file and parses it.
-///
-/// # Errors
-/// If the file cannot be read, or as [`parse`].
-pub(super) fn read<T: DeserializeOwned + Serialize>(path: &Path, overrides: &[String]) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse(&text, &path.display().to_string(), overrides)
+/// The first override with which the error is there, as it was given.
+fn to_blame<T: DeserializeOwned>(mut table: Table, overrides: &[String], error: &toml::de::Error) -> String {
+    let has_error = |given: &&String| {
+        let is_set = set(&mut table, given).is_ok();
+        let read: Result<T, _> = table.clone().try_into();
+        is_set && read.is_err_and(|found| found.message() == error.message())
+    };
+    let given = overrides.iter().find(has_error).or(overrides.last());
+    given.map_or_else(String::new, |given| format!("--set {given}"))
+}
+
+impl ConfigError {
+    /// A contradiction at its place in the file, where its message begins with a key of it.
+    pub(super) fn placed(self, text: &str, name: &str) -> Self {
+        match self {
+            Self::Contradiction(message) => match place::of_key(text, &message) {
+                Some(at) => {
+                    let place = place::line_and_column(text, at);
+                    Self::Invalid { path: name.to_owned(), place, message, suggestion: String::new() }
+                }
+                None => Self::Contradiction(message),
+            },
+            other => other,
+        }
+    }
 }
 
 /// Lays `a.b.c=value` over a table. The value is TOML; what is not TOML is a string, so that no quotes are needed.
@@ -77,15 +103,20 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
     let wrong = |reason: String| ConfigError::Override { text: text.to_owned(), reason };
     let (key, value) =
         text.split_once('=').ok_or_else(|| wrong("expected KEY=VALUE, such as search.evaluations=200".to_owned()))?;
+    // What has more lines than one could bring other keys along.
     let value = format!("value = {value}")
         .parse::<Table>()
         .ok()
+        .filter(|parsed| parsed.len() == 1)
         .and_then(|mut parsed| parsed.remove("value"))
         .unwrap_or_else(|| Value::String(value.to_owned()));
     let mut parts: Vec<&str> = key.trim().split('.').collect();
     let last = parts.pop().unwrap_or_default();
     if last.is_empty() || parts.iter().any(|part| part.is_empty()) {
         return Err(wrong(format!("`{key}` is not a key")));
+    }
+    if parts.len() >= MOST_SECTIONS {
+        return Err(wrong(format!("no key is within {} sections", parts.len())));
     }
     let mut place = table;
     for part in parts {
@@ -103,29 +134,11 @@ fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn invalid(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let place = error.span().filter(|_| !text.is_empty()).map_or_else(String::new, |span| {
-        let start = unknown_key(error.message(), &text[span.start..]).map_or(span.start, |offset| span.start + offset);
-        let before = &text[..start];
-        let line = before.matches('\n').count() + 1;
-        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-        format!(":{line}:{column}")
-    });
-    let message = error.message().to_owned();
-    let suggestion = nearest(&message).map_or_else(String::new, |name| format!("\n  did you mean `{name}`?"));
-    ConfigError::Invalid { path: path.to_owned(), place, message, suggestion }
-}
-
-/// Where an unknown key stands in the section that the error is about. Sections that are chosen by a name in them are
-/// read as a whole, so that the error itself only knows where they begin.
-fn unknown_key(message: &str, section: &str) -> Option<usize> {
-    let key = message.strip_prefix("unknown field `")?.split('`').next()?;
-    let stands_at = |(offset, _): &(usize, &str)| {
-        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-        let after = section[offset + key.len()..].trim_start();
-        after.starts_with('=') && !section[..*offset].ends_with(is_name)
-    };
-    section.match_indices(key).find(stands_at).map(|(offset, _)| offset)
+fn invalid<T: DeserializeOwned>(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = if text.is_empty() { None } else { place::of_error::<T>(text, error) };
+    let place = at.map_or_else(String::new, |at| place::line_and_column(text, at));
+    let suggestion = nearest(error.message()).map_or_else(String::new, |name| format!("\n  did you mean `{name}`?"));
+    ConfigError::Invalid { path: path.to_owned(), place, message: place::in_words(error.message()), suggestion }
 }
 
 /// The right name nearest to a wrong one, out of serde's message ``unknown … `x`, expected one of `a`, `b` ``.
@@ -190,11 +203,40 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_of_a_section_with_a_name_is_found() {
-        let section = "[space]\nname = 'x'\nmy_cels = 2\n  cels=2\n";
-        let offset = unknown_key("unknown field `cels`, expected `cells`", section).unwrap();
-        assert_eq!(section[offset..].lines().next(), Some("cels=2"));
-        assert_eq!(unknown_key("invalid type", section), None);
+    fn overrides_that_need_one_another_are_read_together() {
+        #[derive(Debug, Deserialize, Serialize)]
+        struct Together {
+            devices: std::collections::BTreeMap<String, Device>,
+        }
+        #[derive(Debug, Deserialize, Serialize)]
+        #[serde(tag = "kind", rename_all = "lowercase")]
+        enum Device {
+            Host {},
+            Board { host: String, port: u16 },
+        }
+        let read = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+            parse::<Together>("[devices.x]\nkind = 'host'\n", "x.toml", &overrides).map_err(|error| error.to_string())
+        };
+        let read_all = read(&["devices.x.kind=board", "devices.x.host=pi", "devices.x.port=22"]).unwrap();
+        assert!(matches!(&read_all.devices["x"], Device::Board { host, port: 22 } if host == "pi"));
+        // The one to blame is named, not one that was only not enough by itself.
+        let error = read(&["devices.x.kind=board", "devices.x.host=pi", "devices.x.port=many"]).unwrap_err();
+        assert!(error.starts_with("--set devices.x.port=many: "), "{error}");
+        let error = read(&["devices.x.kind=board", "devices.x.port=22"]).unwrap_err();
+        assert_eq!(error, "--set devices.x.kind=board: missing field `host`");
+    }
+
+    #[test]
+    fn an_override_sets_one_key_and_no_other() {
+        let error = example("[search]", &["search.evaluations=7\nsearch = 3"]).unwrap_err().to_string();
+        assert!(error.starts_with("--set search.evaluations=7\nsearch = 3: invalid type"), "{error}");
+        let title = example("[search]", &["search.title=a\nb"]).unwrap().search.title;
+        assert_eq!(title, "a\nb");
+        // As deep as an argument may be long.
+        let deep = format!("{}a=1", "a.".repeat(60_000));
+        let error = example("[search]", &[&deep]).unwrap_err().to_string();
+        assert!(error.ends_with("no key is within 60000 sections"), "{}", &error[error.len() - 100..]);
     }
 
     #[test]

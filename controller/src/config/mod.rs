@@ -2,10 +2,12 @@
 //!
 //! `experiments/quickstart.toml` documents every key.
 
+mod check;
 mod energy;
 mod jetson;
 mod load;
 mod openvino;
+mod place;
 mod sections;
 mod ssh;
 
@@ -19,7 +21,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use child::data::DataConfig;
-use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,9 @@ impl Experiment {
     /// # Errors
     /// With file, line and column, and the nearest right name for an unknown key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        load::read::<Self>(path, overrides)?.checked()
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, &path.display().to_string(), overrides)
     }
 
     /// The quickstart with overrides.
@@ -106,7 +109,15 @@ impl Experiment {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
-        load::parse::<Self>(text, name, overrides)?.checked()
+        let read = load::parse::<Self>(text, name, overrides)?;
+        match read.check() {
+            Ok(()) => Ok(read),
+            // What an override did has no place in the file.
+            Err(error) => match load::parse::<Self>(text, name, &[])?.check() {
+                Err(own) if own.to_string() == error.to_string() => Err(error.placed(text, name)),
+                _ => Err(error),
+            },
+        }
     }
 
     /// The experiment as a file that reads back to it.
@@ -126,39 +137,6 @@ impl Experiment {
         same.search.evaluations = 0;
         same.search.remeasure = 0;
         Ok(Sha256::digest(same.to_toml()?).iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn checked(self) -> Result<Self, ConfigError> {
-        self.check().map(|()| self)
-    }
-
-    /// Checks what no single key can tell.
-    ///
-    /// # Errors
-    /// The first contradiction.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let contradiction = |message: String| Err(ConfigError::Contradiction(message));
-        if self.search.evaluations == 0 {
-            return contradiction("search.evaluations = 0: a search needs at least one evaluation".to_owned());
-        }
-        if self.search.remeasure > 0 && self.replay.is_some() {
-            let reason = "a log gives the same values each time, so nothing can be measured again in a replay";
-            let remeasure = self.search.remeasure;
-            return contradiction(format!("search.remeasure = {remeasure}: {reason}; leave it out, or set it to 0"));
-        }
-        if self.search.batch == 0 || self.search.trainers == 0 || self.search.trainer_threads == 0 {
-            let keys = "search.batch, search.trainers and search.trainer_threads";
-            return contradiction(format!("{keys} must be at least 1"));
-        }
-        if self.devices.is_empty() && self.replay.is_none() {
-            return contradiction("no device to measure on: add a [devices.NAME] section, or [replay]".to_owned());
-        }
-        let as_text = |error: &dyn std::fmt::Display| ConfigError::Contradiction(error.to_string());
-        self.training.check().map_err(|error| as_text(&error))?;
-        self.space.build().map_err(|error| as_text(&error))?;
-        self.measuring.check()?;
-        onnx::Options::from(self.export).check().map_err(|error| as_text(&error))?;
-        Ok(())
     }
 }
 

@@ -121,11 +121,20 @@ impl MeasuringConfig {
             let message = format!("measuring.confidence_interval = {interval} must be above 0 and below 1");
             return Err(ConfigError::Contradiction(message));
         }
-        if self.time_limit_ms == 0 || self.min_runs == 0 {
-            let message = "measuring.time_limit_ms and measuring.min_runs must be at least 1";
-            return Err(ConfigError::Contradiction(message.to_owned()));
+        /// A day: no measurement takes as long, and instants do not reach without end.
+        const LONGEST_MS: u64 = 86_400_000;
+        let numbers = [
+            ("warm_up_ms", self.warm_up_ms, 0..=LONGEST_MS),
+            ("time_limit_ms", self.time_limit_ms, 1..=LONGEST_MS),
+            ("min_runs", self.min_runs.into(), 1..=u64::from(u32::MAX)),
+        ];
+        match numbers.iter().find(|(_, number, range)| !range.contains(number)) {
+            Some((key, number, range)) => {
+                let message = format!("measuring.{key} = {number} must be {} to {}", range.start(), range.end());
+                Err(ConfigError::Contradiction(message))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -163,14 +172,14 @@ impl DeviceConfig {
     /// If there is no working directory.
     pub fn absolute(mut self) -> std::io::Result<Self> {
         let meter = match &mut self {
-            Self::Host(host) => Some(&mut host.meter),
-            Self::Jetson(_) => None,
+            Self::Host(host) => &mut host.meter,
+            Self::Jetson(jetson) => &mut jetson.meter,
             Self::OpenVino(openvino) => {
                 openvino.make_absolute()?;
-                Some(&mut openvino.meter)
+                &mut openvino.meter
             }
         };
-        if let Some(MeterOptions::Csv(csv)) = meter {
+        if let MeterOptions::Csv(csv) = meter {
             csv.file = std::path::absolute(&csv.file)?;
         }
         Ok(self)

@@ -1,5 +1,7 @@
 //! The experiment files that ship are what they say.
 
+mod damage;
+
 use super::*;
 
 fn shipped() -> Vec<std::path::PathBuf> {
@@ -76,4 +78,59 @@ fn a_key_of_a_section_that_the_file_leaves_out_can_be_set() {
     assert_eq!(same.space, Experiment::quickstart(&[]).unwrap().space, "the same name keeps its settings");
     let mobile = Experiment::quickstart(&["space.name=mobile".to_owned()]).unwrap();
     assert_eq!(mobile.space.build().unwrap().name(), "mobile");
+}
+
+#[test]
+fn the_place_of_a_wrong_value_is_told_in_every_section() {
+    let board = "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\n";
+    for (text, wanted) in [
+        (format!("{board}window_s = 'ten'\n"), "x:5:12: invalid type: string \"ten\", expected a number"),
+        (format!("{board}tries = -1\n"), "x:5:9: invalid value: integer `-1`, expected a whole number, 0 or above"),
+        (format!("{board}precision = 'fp8'\n"), "x:5:13: unknown variant `fp8`"),
+        (format!("{board}idle_s = -2\n"), "x:5:10: devices.pi.idle_s = -2 must be between 0 and 86400"),
+        (format!("{board}timeout_s = 0\n"), "x:5:13: devices.pi.timeout_s = 0 must be 1 to 86400"),
+        ("[devices.b]\nkind = 'jetson'\nuser = 'u'\n".to_owned(), "x:1:1: missing field `host`"),
+        ("# a\n[devices.b]\nkind = 'hots'\n".to_owned(), "x:3:8: unknown variant `hots`"),
+        ("[devices.b]\nkind = 'host'\nthreads = true\n".to_owned(), "x:3:11: invalid type: boolean `true`"),
+        (
+            "[devices.b]\nkind = 'host'\nmeter = { kind = 'rapl', period_ms = 'x' }\n".to_owned(),
+            "x:3:38: invalid type: string \"x\"",
+        ),
+        (
+            "[devices.b]\nkind = 'host'\nenergy = { window_s = -1 }\n".to_owned(),
+            "x:3:23: devices.b.energy.window_s = -1 must be between",
+        ),
+        (
+            "[devices.b]\nkind = 'openvino'\ndevice = 'CPU'\nuser = 'me'\n".to_owned(),
+            "x:1:10: devices.b: `user` is for a machine that is logged in to",
+        ),
+        ("[space]\nname = 'nasbench201'\ncells = 'few'\n".to_owned(), "x:3:9: invalid type: string \"few\""),
+        ("[search]\nseed = 3\nbatch = 0\n".to_owned(), "x:3:9: search.batch = 0: it must be at least 1"),
+        ("[input]\nclasses = 2\nshape = [3, 0, 1]\n".to_owned(), "x:3:9: input.shape = [3, 0, 1] must be"),
+        ("[reward]\nimprovement = -1.0\n".to_owned(), "x:2:15: `reward.improvement` is -1"),
+        (
+            "[strategy]\nname = 'evolution'\ncrossover = 1.5\n".to_owned(),
+            "x:3:13: strategy.crossover = 1.5: it must be a share from 0 to 1",
+        ),
+        (
+            "[strategy.update]\nlearning_rate = nan\n[strategy]\nname = 'model-based'\n".to_owned(),
+            "x:2:17: strategy.update.learning_rate = NaN is out of its range",
+        ),
+        ("input = []\n".to_owned(), "x:1:9: invalid type: a list, expected a section"),
+        ("[measuring]\nwarm_up_ms = 86400001\n".to_owned(), "x:2:14: measuring.warm_up_ms = 86400001 must"),
+    ] {
+        let error = Experiment::parse(&text, "x", &[]).unwrap_err().to_string();
+        assert!(error.starts_with(wanted), "{text}: {error}");
+    }
+    // An override has no place in the file, also where the file has its key.
+    let error =
+        Experiment::parse("[search]\nbatch = 3\n", "x", &["search.batch=0".to_owned()]).unwrap_err().to_string();
+    assert!(error.starts_with("search.batch = 0"), "{error}");
+}
+
+#[test]
+fn secrets_are_not_asked_for_when_a_file_is_read() {
+    let text =
+        "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\npassword_variable = 'NO_SUCH_VARIABLE_OF_OURS'\n";
+    assert!(Experiment::parse(text, "x", &[]).is_ok());
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::channel::Channel;
 use super::error::BoardError;
+use crate::shown::ends_of;
 
 /// The program itself.
 pub(super) const PROGRAM: &str = include_str!("agent.py");
@@ -269,7 +270,7 @@ impl Agent {
         const MOST: usize = 1 << 20;
         let job = self.start(argv, limit, false)?;
         let deadline = Instant::now() + limit + Self::ANSWER;
-        let (mut output, mut others) = (String::new(), VecDeque::new());
+        let (mut output, mut others, mut others_bytes) = (String::new(), VecDeque::new(), 0);
         let end = loop {
             if Instant::now() >= deadline {
                 return Err(BoardError::Silent { what: argv.join(" "), waited: limit });
@@ -280,12 +281,19 @@ impl Agent {
                     output.extend(text.chars().chain(['\n']).take(room));
                 }
                 Some((of, JobEvent::Ended { end })) if of == job => break end,
-                Some(other) => others.push_back(other),
+                Some(other) => {
+                    others_bytes += other.1.length();
+                    if others_bytes > Self::MOST_PENDING {
+                        return Err(BoardError::Flood);
+                    }
+                    others.push_back(other);
+                }
                 None => {}
             }
         };
         others.extend(self.pending.drain(..));
         self.pending = others;
+        self.pending_bytes += others_bytes;
         Ok((end, output))
     }
 
@@ -335,7 +343,7 @@ impl Agent {
         let Some(line) = self.channel.receive(wait)? else { return Ok(Heard::Nothing) };
         let event: Event = serde_json::from_str(&line).map_err(|error| BoardError::protocol(&line, &error))?;
         let Some(id) = event.id else {
-            let result = event.problem.map_or(Ok(Value::Null), Err);
+            let result = event.problem.map_or(Ok(Value::Null), |problem| Err(ends_of(&problem)));
             return Ok(if result.is_err() { Heard::Reply { id: None, result } } else { Heard::Nothing });
         };
         let job = |event| Ok(Heard::Job(Job(id), event));
@@ -356,6 +364,7 @@ impl Agent {
         if let Some(values) = event.values {
             return job(JobEvent::Values { at_ns: event.t, values });
         }
+        let event = Event { problem: event.problem.map(|problem| ends_of(&problem)), ..event };
         let end = match event {
             Event { exit: Some(_), problem: Some(problem), .. } => End::Problem(problem),
             Event { problem: Some(problem), .. } => {

@@ -9,6 +9,7 @@ use crate::device::DeviceError;
 use crate::energy::EnergyError;
 use crate::model::Model;
 use crate::power::meter::MeterError;
+use crate::shown::ends_of;
 use crate::ssh::{SshError, Status};
 
 /// Why a board did not do what it was asked to.
@@ -24,7 +25,10 @@ pub(crate) enum BoardError {
     #[error("{problem}")]
     Agent { problem: String },
     /// The agent answered what is no answer.
-    #[error("the agent on the board answered what is not understood: {line:?} ({problem})")]
+    #[error(
+        "the agent on the board answered what is not understood: {line:?} ({problem}). Something may print between its \
+         lines, such as a login script: let it print nothing where there is no terminal"
+    )]
     Protocol { line: String, problem: String },
     /// The agent on this machine is gone.
     #[error("the agent that runs programs here is gone: {how}")]
@@ -58,7 +62,7 @@ pub(crate) enum BoardError {
 impl BoardError {
     /// An answer that is not understood.
     pub fn protocol(line: &str, problem: &dyn fmt::Display) -> Self {
-        Self::Protocol { line: line.chars().take(200).collect(), problem: problem.to_string() }
+        Self::Protocol { line: line.chars().take(200).collect(), problem: ends_of(&problem.to_string()) }
     }
 
     /// The error of a device that is called `device`; `model` is what it was to measure.

@@ -135,3 +135,36 @@ fn read(output: impl Read, lines: &SyncSender<Result<String, String>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn heard(bytes: &[u8]) -> Vec<Result<String, String>> {
+        let (sender, lines) = sync_channel(MOST_WAITING);
+        read(bytes, &sender);
+        drop(sender);
+        lines.into_iter().collect()
+    }
+
+    #[test]
+    fn a_line_without_end_is_an_error_and_the_last() {
+        let bytes = [b"a\n".to_vec(), vec![b'x'; 3 << 20], b"\nb\n".to_vec()].concat();
+        let heard = heard(&bytes);
+        assert_eq!(heard[0], Ok("a".to_owned()));
+        assert!(heard.len() == 2 && heard[1].as_ref().is_err_and(|problem| problem.contains("1048576 bytes")));
+    }
+
+    proptest! {
+        /// Whatever is printed, lines are what stands between its line breaks.
+        #[test]
+        fn lines_are_what_stands_between_breaks(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n')], 0..200)) {
+            let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let lines = whole.split(|byte| *byte == b'\n').map(|line| Ok(String::from_utf8_lossy(line).trim_end().to_owned()));
+            let expected: Vec<Result<String, String>> = if bytes.is_empty() { Vec::new() } else { lines.collect() };
+            prop_assert_eq!(heard(&bytes), expected);
+        }
+    }
+}

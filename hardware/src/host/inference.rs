@@ -1,14 +1,23 @@
 //! One ONNX model, ready to run in-process.
 
-use std::io::Cursor;
+use std::any::Any;
+use std::fs::File;
+use std::io::{Cursor, Read as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use tract_onnx::pb::GraphProto;
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::{
-    DatumType, Framework, InferenceModelExt, RunOptions, TValue, Tensor, TractResult, TypedRunnableModel,
+    DatumType, Framework, InferenceModelExt, RunOptions, TValue, Tensor, TractError, TractResult, TypedRunnableModel,
     TypedSimpleState, tvec,
 };
+
+use super::limits;
+
+/// Largest file that is read, in bytes: no protobuf message may have more.
+const LARGEST_FILE: u64 = 1 << 31;
 
 /// A loaded and optimised ONNX model with one input and one output of 32-bit floats.
 #[derive(Debug)]
@@ -70,11 +79,20 @@ impl Inference {
 
     /// The same, to run on `executor`.
     pub(super) fn load_on(path: &Path, executor: Executor) -> Result<Self, InferenceError> {
-        let content = std::fs::read(path).map_err(|source| InferenceError::Read { path: path.to_owned(), source })?;
+        let content = read(path).map_err(|source| InferenceError::Read { path: path.to_owned(), source })?;
         let refused = |reason: String| InferenceError::Model { path: path.to_owned(), reason };
-        let plan = optimise(&content, executor).map_err(|error| refused(format!("{error:#}")))?;
-        let input_shape = only_input(&plan).map_err(|problem| refused(format!("its input {problem}")))?;
-        let state = plan.spawn().map_err(|error| refused(format!("{error:#}")))?;
+        if content.len() as u64 > LARGEST_FILE {
+            return Err(refused(format!("it has more than {} GiB", LARGEST_FILE >> 30)));
+        }
+        // What the engine takes for granted of a file need not hold for a damaged one.
+        let loaded = catch_unwind(AssertUnwindSafe(|| {
+            let plan = optimise(&content, executor).map_err(|error| format!("{error:#}"))?;
+            let input_shape = only_input(&plan).map_err(|problem| format!("its input {problem}"))?;
+            let state = plan.spawn().map_err(|error| format!("{error:#}"))?;
+            Ok((input_shape, state))
+        }));
+        let panicked = |panic: Box<dyn Any + Send>| Err(format!("the engine panicked: {}", panic_message(&*panic)));
+        let (input_shape, state) = loaded.unwrap_or_else(panicked).map_err(refused)?;
         Ok(Self { path: path.to_owned(), input_shape, state })
     }
 
@@ -139,7 +157,38 @@ impl Inference {
 /// refused.
 fn optimise(content: &[u8], executor: Executor) -> TractResult<std::sync::Arc<TypedRunnableModel>> {
     let options = RunOptions { executor: Some(executor), ..RunOptions::default() };
-    tract_onnx::onnx().model_for_read(&mut Cursor::new(content))?.into_optimized()?.into_runnable_with_options(&options)
+    let onnx = tract_onnx::onnx();
+    let proto = onnx.proto_model_for_read(&mut Cursor::new(content))?;
+    if let Some(graph) = &proto.graph {
+        check_outputs(graph).and_then(|()| limits::check_constants(graph)).map_err(TractError::msg)?;
+    }
+    let model = onnx.model_for_proto_model(&proto)?.into_typed()?;
+    limits::check_sizes(&model).map_err(TractError::msg)?;
+    model.into_optimized()?.into_runnable_with_options(&options)
+}
+
+/// Refuses an output that nothing gives, which the engine takes for granted.
+fn check_outputs(graph: &GraphProto) -> Result<(), String> {
+    let is_given = |name: &str| {
+        graph.input.iter().any(|input| input.name == name)
+            || graph.initializer.iter().any(|tensor| tensor.name == name)
+            || graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
+    };
+    match graph.output.iter().find(|output| !is_given(&output.name)) {
+        Some(output) => Err(format!("no node of it gives its output {:?}", output.name)),
+        None => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 /// Shape of the only input; otherwise what is wrong with the inputs or outputs.

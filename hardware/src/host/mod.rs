@@ -8,6 +8,7 @@
 
 mod energy;
 mod inference;
+mod limits;
 mod machine;
 mod stopwatch;
 
@@ -18,6 +19,7 @@ use std::thread;
 use core_affinity::CoreId;
 use tract_onnx::prelude::multithread::Executor;
 
+use inference::panic_message;
 pub use inference::{Inference, InferenceError};
 
 use crate::board::Place;
@@ -242,14 +244,6 @@ fn pin(core: Option<&CoreId>, pinned: &AtomicBool) {
     if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
         pinned.store(false, Ordering::Relaxed);
     }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_owned())
 }
 
 #[cfg(test)]

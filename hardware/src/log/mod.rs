@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 pub use error::LogError;
 pub use read::{TornLine, read, read_whole_lines};
-pub use write::Writer;
+pub use write::{Writer, line};
 
 use crate::measurement::{Energy, Measurement};
 
@@ -163,5 +163,7 @@ impl Row {
     }
 }
 
+#[cfg(test)]
+mod round_trip_tests;
 #[cfg(test)]
 mod tests;

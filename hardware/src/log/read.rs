@@ -141,11 +141,11 @@ fn row(path: &Path, line: u64, record: &ByteRecord) -> Result<Row, LogError> {
         energy_mj_std: cells.take(cells::not_negative)?,
         power_samples: cells.take(cells::count)?,
         idle_power_mw: cells.take(cells::not_negative)?,
-        device: cells.take(optional_text)?,
+        device: cells.take(optional_line)?,
         epochs: cells.take(cells::count)?,
         train_seconds: cells.take(cells::not_negative)?,
         measure_seconds: cells.take(cells::not_negative)?,
-        message: cells.take(optional_text)?,
+        message: cells.take(optional_line)?,
     })
 }
 
@@ -156,6 +156,15 @@ fn required_count(cell: &[u8]) -> Result<u64, String> {
 fn optional_text(cell: &[u8]) -> Result<Option<String>, String> {
     let text = cells::text(cell)?;
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// A text as the writer leaves it, which puts `; ` in the place of line breaks.
+fn optional_line(cell: &[u8]) -> Result<Option<String>, String> {
+    let text = optional_text(cell)?;
+    if text.as_ref().is_some_and(|text| text.contains(['\n', '\r'])) {
+        return Err("the text has a line break in it: a row is one line".to_owned());
+    }
+    Ok(text)
 }
 
 fn architecture(cell: &[u8]) -> Result<String, String> {

@@ -126,8 +126,11 @@ fn file_error(action: &'static str, path: &Path, source: io::Error) -> LogError 
     LogError::File { action, path: path.to_owned(), source }
 }
 
-/// The row as a line with its end.
-fn line(row: &Row) -> Result<Vec<u8>, LogError> {
+/// The row as a line with its end, as a log holds it.
+///
+/// # Errors
+/// When it holds a number or text that the log cannot ([`LogError::Row`]).
+pub fn line(row: &Row) -> Result<Vec<u8>, LogError> {
     let refused = |column: &'static str, problem: String| LogError::Row { evaluation: row.evaluation, column, problem };
     let number = |column: &'static str, value: Option<f64>, lowest: Lowest| match value {
         None => Ok(String::new()),

@@ -6,6 +6,8 @@ use super::meter::{MOST_MW, MeterError};
 
 /// Longest line that is read, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
+/// Most that a number's last digit may be worth, in the number's unit.
+const COARSEST: f64 = 1e15;
 /// Most columns of a line.
 const MAX_COLUMNS: usize = 256;
 
@@ -327,7 +329,8 @@ fn number(text: &str, sign: &str) -> Option<(f64, f64)> {
     let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let exponent: i32 = exponent.parse().ok()?;
     let step = 10f64.powi(exponent.saturating_sub(i32::try_from(decimals).ok()?));
-    Some((value, step))
+    // A zero may have any exponent, `0e310`, and says nothing then.
+    (step <= COARSEST).then_some((value, step))
 }
 
 #[cfg(test)]

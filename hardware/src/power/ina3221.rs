@@ -134,5 +134,24 @@ mod tests {
             let rails = rails(&files);
             let _ = reading(&rails, &texts);
         }
+
+        /// Each rail is named, has files that were found, and a power within bounds.
+        #[test]
+        fn rails_are_of_files_that_are_there_and_powers_are_bounded(
+            files in prop::collection::btree_map("(a|b)/(rail_name_|in_power|in|curr)[01]?(_label|_input)?", "(NC|VDD|sum of x|)", 0..12),
+            texts in prop::collection::vec("-?[0-9]{1,7}([.][0-9]{1,3})?|[1-9]e[0-9]{1,3}|nan|", 0..8),
+        ) {
+            let files: Vec<(String, String)> = files.into_iter().collect();
+            let rails = rails(&files);
+            let is_there = |wanted: &String| files.iter().any(|(path, _)| path == wanted);
+            prop_assert!(rails.iter().all(|rail| rail.files.iter().all(is_there) && !rail.rail.is_empty() && rail.rail != "NC"));
+            match reading(&rails, &texts) {
+                Ok(powers) => {
+                    prop_assert_eq!(powers.len(), rails.len());
+                    prop_assert!(powers.iter().all(|rail| rail.power_mw.abs() <= MOST * MOST / 1e3));
+                }
+                Err(error) => prop_assert!(is_there(&error.file), "{}", error),
+            }
+        }
     }
 }

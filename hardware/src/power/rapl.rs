@@ -154,11 +154,17 @@ impl Counters {
             return Ok(Look::Points(Vec::new()));
         };
         let used = self.domains.iter().zip(last.iter().zip(&values));
-        let used_uj: Option<u64> = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to)).sum();
-        Ok(used_uj.map_or_else(
-            || Look::Refused("the energy counter is beyond its range".to_owned()),
-            |used_uj| poll::stretch(last_ns, at_ns, used_uj),
-        ))
+        let used_uj = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to));
+        Ok(used_between(last_ns, at_ns, used_uj))
+    }
+}
+
+/// What all counters have counted between two looks, as power.
+fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Look {
+    // Files may hold anything: what does not fit a sum is absurd in any case.
+    match used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))) {
+        Some(used_uj) => poll::stretch(from_ns, to_ns, used_uj),
+        None => Look::Refused("the energy counter is beyond its range".to_owned()),
     }
 }
 
@@ -175,6 +181,7 @@ mod tests {
     use super::super::poll::{LONGEST_STRETCH_NS, stretch};
     use super::*;
     use crate::energy::{self, Window};
+    use proptest::prelude::*;
 
     /// Counters below a folder.
     fn tree(domains: &[(&str, &str, &str)]) -> tempfile::TempDir {
@@ -273,6 +280,33 @@ mod tests {
         // The load itself: both ends cut a stretch of at most 28 ms in which power changes by 26 W.
         let (truth, got) = (energy_mj(0.5, 1.3), measured(500_000_000, 1_300_000_000));
         assert!((got - truth).abs() < 2.0 * 0.028 * 26_000.0, "{got} {truth}");
+    }
+
+    proptest! {
+        /// Whatever stands in the files, a look gives powers that a processor can have, or says why not.
+        #[test]
+        fn no_counters_give_an_impossible_power(
+            ranges in prop::collection::vec(0..=i64::MAX as u64, 1..5), values in prop::collection::vec(any::<u64>(), 10), passed_ns: u32,
+        ) {
+            let used = ranges.iter().zip(values.chunks(2)).map(|(&range, two)| difference_uj(range, two[0], two[1]));
+            for (used, range) in used.clone().zip(&ranges) {
+                prop_assert!(used.is_none_or(|used| used <= *range));
+            }
+            if let Look::Points(points) = used_between(5, 5 + u64::from(passed_ns), used) {
+                prop_assert_eq!(points.len(), 2);
+                prop_assert!(points[0].at_ns < points[1].at_ns);
+                prop_assert!(points.iter().all(|point| (0.0..=meter::MOST_MW).contains(&point.power_mw)));
+            }
+        }
+
+        #[test]
+        fn a_counter_that_holds_anything_is_read_or_refused_by_its_file(text in "-?[0-9]{1,21}\n?|.{0,12}") {
+            let root = tree(&[("intel-rapl:0", "package-0", &text)]);
+            match RaplMeter::find(root.path(), PERIOD, Clock::start()) {
+                Ok(_) => prop_assert!(text.trim_matches(['\0', '\n', ' ', '\t']).parse::<i64>().is_ok_and(|value| value >= 0), "{:?}", text),
+                Err(error) => prop_assert!(error.to_string().contains("energy_uj"), "{}", error),
+            }
+        }
     }
 
     #[test]

@@ -252,5 +252,30 @@ mod tests {
             let arrivals: Vec<Arrival> = rows.into_iter().map(arrival).collect();
             let _ = place("m", &arrivals);
         }
+
+        /// Readings that arrive in order keep it, and none is made up; what is left out is told.
+        #[test]
+        fn order_is_kept_and_what_is_left_out_is_told(
+            steps in proptest::collection::vec((1_u64..400_000_000, -20_000_000_i64..400_000_000), 2..80), own in proptest::bool::ANY,
+        ) {
+            let (mut at_ns, mut own_ns) = (5_000_000_000, 7e9);
+            let arrival = |(ours, meters): &(u64, i64)| {
+                at_ns += ours;
+                own_ns += *meters as f64;
+                Arrival { at_ns, row: Row { own_ns: own.then_some(own_ns), power_mw: 1.0, step_mw: 1.0 } }
+            };
+            let arrivals: Vec<Arrival> = steps.iter().map(arrival).collect();
+            match place("m", &arrivals) {
+                Ok((points, notes)) => {
+                    proptest::prop_assert!(points.is_sorted_by(|one, next| one.at_ns <= next.at_ns), "{:?}", points);
+                    let skipped = notes.iter().map(|note| match note {
+                        MeterNote::Skipped { skipped, .. } => *skipped,
+                        _ => 0,
+                    });
+                    proptest::prop_assert_eq!(points.len() + skipped.sum::<usize>(), arrivals.len());
+                }
+                Err(error) => proptest::prop_assert!(error.to_string().starts_with("m ") || error.to_string().contains(" m "), "{}", error),
+            }
+        }
     }
 }

@@ -362,5 +362,28 @@ mod tests {
         fn nothing_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
             let _ = fits(&name, &pattern);
         }
+
+        /// Each sensor has a name of its own, files that are there, and a power within bounds whatever they hold.
+        #[test]
+        fn sensors_are_of_files_that_are_there_and_powers_are_bounded(
+            files in prop::collection::btree_map(
+                "/sys/class/hwmon/hwmon[01]/(name|(power|in|curr)[12]_(input|label))|/sys/bus/iio/devices/iio:device[01]/(name|in_power[12]_(raw|scale|label))",
+                "(VDD|-?[0-9]{1,4}([.][0-9]{1,4})?|[1-9]e-?[0-9]{1,3}|inf|nan|)", 0..20,
+            ),
+            value: i64,
+        ) {
+            let files: Vec<(String, String)> = files.into_iter().collect();
+            let found = sensors_of(&files);
+            for sensor in &found {
+                prop_assert!(sensor.files.iter().all(|wanted| files.iter().any(|(path, _)| path == wanted)));
+                prop_assert!(sensor.factor.is_finite() && sensor.factor > 0.0 && !sensor.name.is_empty());
+                let asked = choose(found.clone(), std::slice::from_ref(&sensor.name), "/sys").unwrap();
+                prop_assert_eq!(&asked, std::slice::from_ref(sensor), "of {:?}", found);
+            }
+            match power_mw(&found, |_| Ok(value)) {
+                Ok(sum) => prop_assert!(sum.abs() <= MOST_MW),
+                Err(error) => prop_assert!(error.to_string().contains("absurd"), "{}", error),
+            }
+        }
     }
 }

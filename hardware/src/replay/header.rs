@@ -23,6 +23,7 @@ mod journal {
     pub(super) const ENERGY_STD: &str = "energy_mj_std";
     pub(super) const DEVICE: &str = "device";
     pub(super) const STATUS: &str = "status";
+    pub(super) const EPOCHS: &str = "epochs";
 }
 
 /// A column found: where it is, and what it is called.
@@ -51,6 +52,7 @@ pub(super) struct Layout {
     pub(super) energy_std: Option<(Found, EnergyUnit)>,
     pub(super) device: Option<Found>,
     pub(super) status: Option<Found>,
+    pub(super) epochs: Option<Found>,
     /// Further objectives in the order of their names.
     pub(super) objectives: Vec<(String, Found)>,
 }
@@ -87,6 +89,7 @@ impl Layout {
                 None => header.find_if_there(journal::DEVICE)?,
             },
             status: header.find_if_there(journal::STATUS)?,
+            epochs: header.find_if_there(journal::EPOCHS)?,
             objectives: objectives.collect::<Result<_, ReplayError>>()?,
         };
         if layout.accuracy.is_none() && layout.time.is_none() && layout.energy.is_none() && layout.objectives.is_empty()

@@ -28,12 +28,14 @@
 mod columns;
 mod error;
 mod header;
+mod rows;
 mod table;
 
 use std::sync::Arc;
 
 pub use columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
 pub use error::ReplayError;
+pub use rows::{LogRow, read_rows};
 pub use table::{Record, Table};
 
 use crate::device::{Description, Device, DeviceError, Plan};

@@ -3,14 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
-
-use csv::ByteRecord;
 
 use super::columns::Columns;
 use super::error::ReplayError;
-use super::header::{AccuracyAs, Found, Layout};
-use crate::cells::{self, Location, Rows};
+use super::rows::{self, LogRow, empty, read_error};
 use crate::log::Status;
 use crate::uncertain::Uncertain;
 
@@ -38,6 +34,21 @@ pub struct Record {
 }
 
 impl Record {
+    /// A row of which only the architecture counts.
+    pub(super) fn of_nothing(line: u64, architecture: String, objectives: usize) -> Self {
+        Self {
+            line,
+            architecture,
+            accuracy: None,
+            time_ms: None,
+            time_ms_std: None,
+            energy_mj: None,
+            energy_mj_std: None,
+            device: None,
+            objectives: vec![None; objectives],
+        }
+    }
+
     /// Whether another row says the same of the same architecture; where it stands and on which
     /// device is no matter.
     fn agrees_with(&self, other: &Self) -> bool {
@@ -96,32 +107,19 @@ impl Table {
         normalise: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, ReplayError> {
         let content = std::fs::read(path).map_err(|source| read_error(path, source))?;
-        let mut rows = Rows::new(&content);
-        let header = rows.next().map_err(|error| read_error(path, error))?;
-        let Some((line, header)) = header else {
-            return Err(empty(path, "the file is empty".to_owned()));
-        };
-        let headers = header
-            .iter()
-            .map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|problem| ReplayError::Cell { location: Location::new(path, line, "header"), problem })?;
-        let layout = Layout::new(path, headers, columns)?;
+        let (rows, layout) = rows::parse(path, &content, columns, normalise)?;
         let mut repeats: HashMap<usize, Vec<Record>> = HashMap::new();
         let mut table = Self {
             path: path.to_owned(),
             records: Vec::new(),
             by_architecture: HashMap::new(),
-            objectives: layout.objectives.iter().map(|(name, _)| name.clone()).collect(),
+            objectives: layout.objectives.into_iter().map(|(name, _)| name).collect(),
             unsuccessful: HashMap::new(),
         };
-        while let Some((line, row)) = rows.next().map_err(|error| read_error(path, error))? {
-            let row = RowOf { path, line, cells: row, layout: &layout };
-            match row.record(normalise)? {
-                Entered::Measured(record) => table.insert(record, &mut repeats),
-                Entered::Unsuccessful(architecture, status) => {
-                    table.unsuccessful.insert(architecture, status);
-                }
+        for LogRow { record, status, .. } in rows {
+            match status {
+                Status::Ok => table.insert(record, &mut repeats),
+                status => drop(table.unsuccessful.insert(record.architecture, status)),
             }
         }
         for (at, others) in repeats {
@@ -204,119 +202,4 @@ impl<'a> IntoIterator for &'a Table {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
-}
-
-/// What a row tells.
-enum Entered {
-    Measured(Record),
-    Unsuccessful(String, Status),
-}
-
-/// One row with what is needed to understand it.
-struct RowOf<'a> {
-    path: &'a Path,
-    line: u64,
-    cells: &'a ByteRecord,
-    layout: &'a Layout,
-}
-
-impl RowOf<'_> {
-    /// The row as a record, or as what its status says of it.
-    fn record(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Entered, ReplayError> {
-        let layout = self.layout;
-        if self.cells.len() != layout.width {
-            return Err(ReplayError::Width {
-                path: self.path.to_owned(),
-                line: self.line,
-                expected: layout.width,
-                found: self.cells.len(),
-            });
-        }
-        let architecture = self.cell(&layout.architecture, |cell| match cells::text(cell.trim_ascii())? {
-            "" => Err("the cell is empty; every row has an architecture".to_owned()),
-            text => normalise(text),
-        })?;
-        let status = layout.status.as_ref().map(|status| self.cell(status, parse_status)).transpose()?;
-        if let Some(status) = status.filter(|status| *status != Status::Ok) {
-            return Ok(Entered::Unsuccessful(architecture, status));
-        }
-        let device = match &layout.device {
-            Some(device) => self.cell(device, |cell| cells::text(cell.trim_ascii()).map(str::to_owned))?,
-            None => String::new(),
-        };
-        let accuracy = self.quantity(&layout.accuracy, |cell, unit| match unit {
-            AccuracyAs::Accuracy(unit) => {
-                let value = cells::between_zero_and(cell, unit.whole())?;
-                Ok(value.map(|accuracy| accuracy / unit.whole()))
-            }
-            AccuracyAs::Error(unit) => {
-                let value = cells::between_zero_and(cell, unit.whole())?;
-                Ok(value.map(|error| (unit.whole() - error) / unit.whole()))
-            }
-        })?;
-        let time_ms =
-            self.quantity(&layout.time, |cell, unit| in_range(cells::positive(cell)?, |time| unit.to_ms(time)))?;
-        let time_ms_std = self
-            .quantity(&layout.time_std, |cell, unit| in_range(cells::not_negative(cell)?, |time| unit.to_ms(time)))?;
-        let energy_mj = self
-            .quantity(&layout.energy, |cell, unit| in_range(cells::not_negative(cell)?, |energy| unit.to_mj(energy)))?;
-        let energy_mj_std = self.quantity(&layout.energy_std, |cell, unit| {
-            in_range(cells::not_negative(cell)?, |energy| unit.to_mj(energy))
-        })?;
-        let objectives = layout.objectives.iter().map(|(_, found)| self.cell(found, cells::not_negative));
-        Ok(Entered::Measured(Record {
-            line: self.line,
-            architecture,
-            accuracy,
-            time_ms,
-            time_ms_std,
-            energy_mj,
-            energy_mj_std,
-            device: (!device.is_empty()).then_some(device),
-            objectives: objectives.collect::<Result<_, ReplayError>>()?,
-        }))
-    }
-
-    fn cell<T>(&self, found: &Found, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, ReplayError> {
-        parse(&self.cells[found.at]).map_err(|problem| ReplayError::Cell {
-            location: Location::new(self.path, self.line, &found.name),
-            problem,
-        })
-    }
-
-    fn quantity<U: Copy>(
-        &self,
-        found: &Option<(Found, U)>,
-        parse: impl FnOnce(&[u8], U) -> Result<Option<f64>, String>,
-    ) -> Result<Option<f64>, ReplayError> {
-        match found {
-            Some((found, unit)) => self.cell(found, |cell| parse(cell, *unit)),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Converts to the project's unit; refuses what overflows there, or vanishes.
-fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f64>, String> {
-    let Some(value) = value else {
-        return Ok(None);
-    };
-    let converted = convert(value);
-    if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
-        return Err(format!("{value} is no value a device could have"));
-    }
-    Ok(Some(converted))
-}
-
-fn parse_status(cell: &[u8]) -> Result<Status, String> {
-    Status::from_str(cells::text(cell.trim_ascii())?)
-        .map_err(|problem| format!("{problem} (rename the column where it means something else)"))
-}
-
-fn read_error(path: &Path, error: impl Into<std::io::Error>) -> ReplayError {
-    ReplayError::Read { path: path.to_owned(), source: error.into() }
-}
-
-fn empty(path: &Path, reason: String) -> ReplayError {
-    ReplayError::Empty { path: path.to_owned(), reason }
 }

@@ -179,6 +179,17 @@ fn free_kibibytes(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::free_kibibytes;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Free space is a number that stands in the line.
+        #[test]
+        fn free_space_is_one_of_the_fields(line in "([a-z/ ]{0,6}|[0-9]{1,22}|[0-9]{0,3}%| ){0,8}|.{0,40}") {
+            if let Some(free) = free_kibibytes(&line) {
+                prop_assert!(line.split_whitespace().any(|field| field.parse() == Ok(free)));
+            }
+        }
+    }
 
     #[test]
     fn free_space_is_the_field_before_the_percentage() {

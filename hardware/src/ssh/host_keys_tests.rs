@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::mutation::mutated;
 
 /// A made-up key of the right form: the bytes 0 to 31.
 const KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -132,5 +135,49 @@ fn patterns_match_as_in_openssh() {
         ("**", "ab", true),
     ] {
         assert_eq!(matches_pattern(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+    }
+}
+
+/// A file with everything in it that `KEY` could be known or refused by.
+const KNOWN_HOSTS: &str = "# comment\nother,!x,b*d ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me\n\
+                           @revoked [board]:* ssh-rsa AAAA\n|1|AAECAwQFBgcICQoLDA0ODxAREhM=|KxYFjSKhIyx/FwEBGtN8I578njA= ssh-ed25519 AAAA\n\
+                           @cert-authority * ssh-ed25519 AAAA\n";
+
+/// What `*` and `?` mean, told by recursion.
+fn matches_slowly(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern, name) {
+        ([], _) => name.is_empty(),
+        ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| matches_slowly(rest, &name[skipped..])),
+        ([wanted, rest @ ..], [found, after @ ..]) => {
+            (*wanted == b'?' || wanted == found) && matches_slowly(rest, after)
+        }
+        _ => false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No damage makes a key known that the file does not hold; errors name the file, and a line that it has.
+    #[test]
+    fn damage_makes_no_key_known(content in mutated(&[KNOWN_HOSTS]), port in prop::sample::select(&[22_u16, 2222][..])) {
+        let lines = content.lines().count();
+        match known(&content, "board", port).verify(&key_bytes()) {
+            Ok(()) => prop_assert!(content.split_ascii_whitespace().any(|word| word == KEY), "{}", content),
+            Err(SshError::ChangedHostKey { line, .. } | SshError::RevokedHostKey { line, .. }) => prop_assert!((1..=lines).contains(&line)),
+            Err(error) => prop_assert!(error.to_string().contains("known_hosts"), "{}", error),
+        }
+    }
+
+    #[test]
+    fn no_key_makes_it_panic(key in prop::collection::vec(any::<u8>(), 0..100), length in any::<[u8; 4]>()) {
+        let key = [length.to_vec(), key].concat();
+        prop_assert!(known(KNOWN_HOSTS, "elsewhere", 22).verify(&key).is_err());
+        prop_assert!(key_type(&key).len() <= 3 * 64);
+    }
+
+    #[test]
+    fn patterns_match_as_they_are_defined(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+        prop_assert_eq!(matches_pattern(pattern.as_bytes(), name.as_bytes()), matches_slowly(pattern.as_bytes(), name.as_bytes()));
     }
 }

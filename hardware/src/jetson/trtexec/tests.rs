@@ -320,6 +320,8 @@ fn broken_times_are_refused_with_their_place() {
         assert!(times::parse(other).is_err());
     }
     assert!(matches!(times::parse("[]"), Err(times::TimesError::NoRuns)));
+    let long = times::parse(&format!(r#"[{{"computeMs": "{}"}}]"#, "x".repeat(1 << 20))).unwrap_err().to_string();
+    assert!(long.len() < 600 && long.contains("line 1 column"), "{} bytes", long.len());
 }
 
 fn sound(ms: f64) -> bool {

@@ -6,6 +6,8 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
+use crate::shown::ends_of;
+
 /// Most runs that are read: a day at 17 µs each.
 const MAX_RUNS: usize = 5_000_000;
 /// No time is beyond that, in ms.
@@ -37,7 +39,7 @@ pub struct Runs {
 pub enum TimesError {
     /// It is not JSON, not a list of runs, or has a time that cannot be. The message tells line and
     /// column.
-    #[error("not the times that trtexec exports: {0}")]
+    #[error("not the times that trtexec exports: {}", ends_of(&.0.to_string()))]
     Json(#[from] serde_json::Error),
     /// The list is empty.
     #[error("the times that trtexec exported have no run")]

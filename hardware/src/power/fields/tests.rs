@@ -1,4 +1,5 @@
 use super::*;
+use crate::power::meter::MOST_MW;
 use proptest::prelude::*;
 
 fn fields(text: &str) -> Fields {
@@ -32,6 +33,7 @@ fn lines_that_are_no_reading_say_why() {
         ("1,1e9", "more than any meter"),
         ("1,\u{1b}[31m7", "no number"),
         ("1,7e", "no number"),
+        ("1,0e310", "no number"),
     ] {
         let error = layout.read(line).unwrap_err();
         assert!(error.contains(told), "{line:?}: {error}");
@@ -55,7 +57,30 @@ fn dates_are_time_stamps() {
     assert!(stamp("yesterday", StampUnit::Rfc3339).is_err());
 }
 
+/// A number as meters print it, with signs of units and damage.
+const NUMBER: &str = "[+-]?[0-9]{0,4}([.,][0-9]{0,3})?([eE][+-]?[0-9]{0,4})?( ?[mµu]?[VAW])?|.{0,6}";
+
 proptest! {
+    /// What is taken for a reading is a power that some device could draw, printed to some digit.
+    #[test]
+    fn readings_are_sound(columns in prop::collection::vec(NUMBER, 1..5), separator in prop::sample::select(&[";", "\t", ",", " "][..])) {
+        let line = columns.join(separator);
+        for text in [
+            "power = { column = 1, unit = \"w\" }\ntime = { column = 2, unit = \"ns\" }",
+            "volts = { column = 1, unit = \"mv\" }\namperes = { column = 2, unit = \"a\" }\ntime = { column = 3, unit = \"s\" }",
+            "power = { column = 2, unit = \"uw\" }\nseparator = \"semicolon\"",
+        ] {
+            match fields(text).layout("").unwrap().read(&line) {
+                Ok(Row { own_ns, power_mw, step_mw }) => {
+                    prop_assert!(power_mw.abs() <= MOST_MW, "{}", power_mw);
+                    prop_assert!(step_mw.is_finite() && step_mw >= 0.0, "{:?}: {}", line, step_mw);
+                    prop_assert!(own_ns.is_none_or(|own| own.abs() < 1e19));
+                }
+                Err(reason) => prop_assert!(!reason.is_empty() && reason.len() < 400, "{}", reason),
+            }
+        }
+    }
+
     #[test]
     fn nothing_makes_it_panic(line in ".{0,80}", header in ".{0,40}", numbers in "[0-9eE+,.;\\t -]{0,60}") {
         let by_number = fields("volts = { column = 1, unit = \"mv\" }\namperes = { column = 2, unit = \"ua\" }\ntime = { column = 3, unit = \"rfc3339\" }");

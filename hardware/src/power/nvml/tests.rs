@@ -1,5 +1,7 @@
 use std::cell::Cell;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::energy::{self, Window};
 
@@ -79,6 +81,22 @@ fn a_counter_that_stands_still_or_goes_back_is_refused() {
     assert_eq!(points.len(), 2);
     assert!((points[0].power_mw - 2000.0).abs() < 1e-9);
     let _ = watch.counted(u64::MAX, u64::MAX);
+}
+
+proptest! {
+    /// Whatever a driver says, in whatever order, points are in order and powers possible.
+    #[test]
+    fn no_counter_gives_an_impossible_power(looks in prop::collection::vec((0_u64..8_000_000_000, prop_oneof![0_u64..10, 0_u64..1_000_000, any::<u64>()]), 0..40)) {
+        let (mut watch, mut at_ns, mut points) = (counter(), 0, Vec::<Point>::new());
+        for (passed_ns, energy_mj) in looks {
+            at_ns += passed_ns;
+            if let Look::Points(new) = watch.counted(at_ns, energy_mj) {
+                points.extend(new);
+            }
+        }
+        prop_assert!(points.is_sorted_by(|one, next| one.at_ns < next.at_ns), "{:?}", points);
+        prop_assert!(points.iter().all(|point| (0.0..=MOST_MW).contains(&point.power_mw)));
+    }
 }
 
 #[test]

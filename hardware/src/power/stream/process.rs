@@ -158,9 +158,13 @@ fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::power::meter::MOST_MW;
     use proptest::prelude::*;
 
     proptest! {
+        // Fewer cases, for lines that are too long take long to make.
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(4)))]
+
         #[test]
         fn nothing_that_is_printed_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), lines in "([0-9.,;a-]{0,9}\n){0,40}") {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
@@ -168,6 +172,25 @@ mod tests {
                 let state = Mutex::new(Lines::default());
                 read_lines(bytes.as_slice(), &state, &fields, "m", Clock::start());
                 prop_assert!(lock(&state).closed);
+            }
+        }
+
+        /// What comes of any output is a trace of sound readings or an error, and little of it is kept.
+        #[test]
+        fn what_is_printed_gives_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
+            let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
+            let state = Mutex::new(Lines::default());
+            read_lines(lines.as_bytes(), &state, &fields, "m", Clock::start());
+            read_said(said.as_slice(), &state);
+            let state = state.into_inner().unwrap();
+            prop_assert!(state.said().len() < 4 * 2000 && state.shown.chars().count() <= 80);
+            match state.finish("m") {
+                Ok(finished) => {
+                    prop_assert!(finished.points.is_sorted_by(|one, next| one.at_ns <= next.at_ns));
+                    prop_assert!(finished.points.iter().all(|point| point.power_mw.abs() <= MOST_MW));
+                    prop_assert!(finished.resolution_mw.is_some_and(|step| step.is_finite() && step >= 0.0));
+                }
+                Err(error) => prop_assert!(error.to_string().contains('m') && error.to_string().len() < 1000, "{}", error),
             }
         }
     }

@@ -1,0 +1,84 @@
+//! ONNX files that a full disk, a broken transfer or somebody with a hex editor has left behind.
+
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+use crate::mutation::mutated_bytes;
+
+fn models() -> Vec<Vec<u8>> {
+    let convolutions = [convolution(Some(1), "Relu"), convolution_on(Some(1), "Sigmoid", 5)];
+    convolutions.iter().map(|model| model.encode_to_vec()).collect()
+}
+
+/// Loads a file of this content, and runs it once where it is a model.
+fn attempt(content: &[u8]) -> Result<Vec<f32>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, content).unwrap();
+    let mut inference = Inference::load(&path).map_err(|error| error.to_string())?;
+    let input = vec![0.5; inference.input_shape().iter().product()];
+    inference.run(&input).map_err(|error| error.to_string())
+}
+
+/// A model that makes a tensor of ones as large as its constant says, and adds it to its input.
+fn maker(operator: &str, size: &[i64]) -> ModelProto {
+    let mut model = convolution(Some(1), "Relu");
+    let graph = model.graph.as_mut().unwrap();
+    let size = TensorProto {
+        name: "size".to_owned(),
+        dims: vec![size.len() as i64],
+        data_type: tensor_proto::DataType::Int64 as i32,
+        int64_data: size.to_vec(),
+        ..Default::default()
+    };
+    graph.initializer.push(size);
+    let inputs = if operator == "ConstantOfShape" { &["size"][..] } else { &["weight", "size"] };
+    graph.node.insert(0, node(operator, inputs, "made", vec![]));
+    graph.node[1].input[1] = "made".to_owned();
+    model
+}
+
+#[test]
+fn a_model_that_asks_for_more_than_any_machine_has_is_refused() {
+    let far = 1 << 40;
+    for (model, told) in [
+        (maker("ConstantOfShape", &[1, 2, far, 1]), "made"),
+        (maker("ConstantOfShape", &[1 << 20, 1 << 20]), "made"),
+        (maker("Expand", &[far, 2, 1, 1]), "made"),
+        (maker("Tile", &[far, 1, 1, 1]), "made"),
+        (convolution_on(Some(1), "Relu", 1 << 24), "GiB"),
+        (convolution_on(Some(1), "Relu", i64::MAX), "GiB"),
+    ] {
+        let error = attempt(&model.encode_to_vec()).unwrap_err();
+        assert!(error.contains("model.onnx") && error.contains(told) && error.contains("GiB"), "{error}");
+    }
+    // The same of a size that can be meant.
+    assert!(attempt(&maker("Expand", &[1, 2, 1, 1]).encode_to_vec()).is_ok());
+}
+
+#[test]
+fn an_output_that_no_node_gives_is_refused_in_words() {
+    let mut model = convolution(Some(1), "Relu");
+    model.graph.as_mut().unwrap().output[0].name = "lost".to_owned();
+    let error = attempt(&model.encode_to_vec()).unwrap_err();
+    assert!(error.contains("no node of it gives its output \"lost\"") && !error.contains("panicked"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_models_run_or_are_refused_by_name(content in mutated_bytes(models())) {
+        match attempt(&content) {
+            Ok(output) => prop_assert!(!output.is_empty()),
+            Err(error) => prop_assert!(error.contains("model.onnx"), "{}", error),
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused_whatever_it_is(content in prop::collection::vec(any::<u8>(), 0..200)) {
+        let error = attempt(&content).unwrap_err();
+        prop_assert!(error.contains("model.onnx"), "{}", error);
+    }
+}
