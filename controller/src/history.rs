@@ -1,12 +1,15 @@
 //! Everything evaluated so far.
 
 mod evaluation;
+mod imports;
 
 use std::collections::HashMap;
 
 use child::graph::CanonicalKey;
 pub use evaluation::{Candidate, Evaluation};
 pub use hardware::log::Status;
+pub use imports::Import;
+use imports::Imports;
 
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::{Archive, Insertion, NotComparable, ReferencePoint};
@@ -30,6 +33,7 @@ pub struct History {
     archive: Archive,
     reference: ReferencePoint,
     share: Option<f64>,
+    imports: Imports,
 }
 
 impl History {
@@ -48,7 +52,35 @@ impl History {
             archive,
             reference,
             share,
+            imports: Imports::default(),
         }
+    }
+
+    /// Networks of which imports are learnt from at most.
+    pub const MOST_IMPORTED: usize = Imports::MOST;
+
+    /// Takes what other logs tell, in place of what was taken so before. It is found in
+    /// [`instructive`](Self::instructive) and nowhere else: none of it was evaluated here.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), numbers aside. The history is unchanged then.
+    pub fn import(&mut self, imports: &[Import]) -> Result<(), HistoryError> {
+        imports.iter().try_for_each(|import| self.check_values(&import.evaluation))?;
+        self.imports = Imports::new(imports);
+        Ok(())
+    }
+
+    /// What other logs tell of networks that were not evaluated here, as far as it is known at this moment: one
+    /// evaluation a network, of which any value may be missing.
+    pub fn imported(&self) -> impl Iterator<Item = &Evaluation> {
+        let imported = self.imports.known(self.entered()).iter();
+        imported.filter(|evaluation| !self.by_key.contains_key(&evaluation.key))
+    }
+
+    /// Everything that there is to learn from: what is [known](Self::evaluations) of each network, then what is
+    /// [imported](Self::imported) of others.
+    pub fn instructive(&self) -> Vec<&Evaluation> {
+        self.evaluations.iter().chain(self.imported()).collect()
     }
 
     /// Enters an evaluation and tells what it did to the front: nothing if its network is not complete.
@@ -98,6 +130,12 @@ impl History {
 
     fn check(&self, evaluation: &Evaluation) -> Result<(), HistoryError> {
         let number = evaluation.number;
+        self.check_values(evaluation)?;
+        if self.by_number.contains_key(&number) { Err(HistoryError::Number { number }) } else { Ok(()) }
+    }
+
+    fn check_values(&self, evaluation: &Evaluation) -> Result<(), HistoryError> {
+        let number = evaluation.number;
         let expected = self.objectives.len();
         for found in [evaluation.values.len(), evaluation.deviations.len()] {
             if found != expected {
@@ -114,7 +152,7 @@ impl History {
                 return Err(HistoryError::Deviation { number, objective: objective.name(), found });
             }
         }
-        if self.by_number.contains_key(&number) { Err(HistoryError::Number { number }) } else { Ok(()) }
+        Ok(())
     }
 
     /// The archive of the evaluations as they are now, as if each had been so from the beginning.

@@ -85,11 +85,11 @@ pub fn propose(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Proposed>, StrategyError> {
     let mut encoder = Encoder::new(problem)?;
-    let evaluated: Vec<_> = history.evaluations().iter().map(|known| known.architecture.clone()).collect();
+    let evaluated: Vec<_> = history.instructive().iter().map(|known| known.architecture.clone()).collect();
     let surrogate = Surrogate::fit(history, &encoder.encode_all(problem, &evaluated)?, &[], FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
-    let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history));
+    let (warps, reward) = (surrogate.warps(), Reward::instructed(problem.reward(), history));
     let mut ranked = Vec::with_capacity(candidates.len());
     for (index, architecture) in candidates.into_iter().enumerate() {
         let belief = |objective: usize| (prediction.means[objective][index], prediction.deviations[objective][index]);

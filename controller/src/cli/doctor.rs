@@ -66,8 +66,8 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
 
 /// Everything together, as a search would begin.
 fn search(experiment: &Experiment) -> anyhow::Result<String> {
-    let scratch = tempfile::tempdir()?;
-    let prepared = prepare(experiment.clone(), scratch.path().to_owned(), &Stop::default())?;
+    // Nothing is measured, so nothing is put there.
+    let prepared = prepare(experiment.clone(), std::env::temp_dir(), &Stop::default())?;
     let device = experiment.training.backend.device()?;
     let strategy = experiment.strategy.build(experiment.search.seed, &prepared.problem, &device)?;
     let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();

@@ -15,6 +15,7 @@ use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
 use crate::config::{DeviceConfig, Experiment};
 use crate::evaluate::open_device;
+use crate::run::temporary_folder;
 use crate::terminal::say;
 
 /// Measure one model or architecture on a device.
@@ -41,7 +42,7 @@ impl Measure {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let experiment = self.experiment.read()?;
         let config = self.device_of(&experiment)?;
-        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let scratch = temporary_folder()?;
         let path = PathBuf::from(&self.model);
         let model = if path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
             model_of_file(&path)?

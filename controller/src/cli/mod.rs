@@ -5,6 +5,7 @@ mod doctor;
 mod export;
 mod finish;
 mod front;
+mod import;
 mod measure;
 mod options;
 mod prepare;
@@ -50,6 +51,8 @@ enum Verb {
     Front(front::Front),
     /// Ask the policy of a run for architectures, for a preference or within bounds.
     Propose(propose::Propose),
+    /// Warm-start a search from other logs.
+    Import(import::Import),
     /// Show how much is lost by searching on one run's device for the other's.
     Compare(compare::Compare),
     /// Check what an experiment needs: devices, backend, data.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Verb::Export(verb) => verb.run(),
         Verb::Front(verb) => verb.run(),
         Verb::Propose(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
     };
@@ -78,7 +82,7 @@ pub fn main() -> ExitCode {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        note(format_args!("error: {}", describe(&error)));
+        note(format_args!("error: {}{}", describe(&error), advice(&error)));
         ExitCode::FAILURE
     })
 }
@@ -94,4 +98,19 @@ fn describe(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// What to do about an error that the system's own words do not tell.
+fn advice(error: &anyhow::Error) -> &'static str {
+    // EMFILE and ENFILE of Linux and macOS: the standard library has no kind for them.
+    let too_many = [24, 23].map(Some);
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let is_out_of_files = causes.any(|cause| too_many.contains(&cause.raw_os_error()))
+        // Where a library only passes on its words.
+        || error.chain().any(|cause| cause.to_string().contains("(os error 24)"));
+    if is_out_of_files {
+        "\n  this process may not open so many files: allow more with `ulimit -n 1024`, then try again"
+    } else {
+        ""
+    }
 }

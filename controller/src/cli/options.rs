@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::config::{ConfigError, Experiment};
 use crate::objective::Objective;
+use crate::run::kept_experiment;
 
 /// Which experiment, and what is changed of it.
 #[derive(Debug, Clone, Args)]
@@ -95,7 +96,7 @@ impl ExperimentOptions {
 pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Result<Experiment, ConfigError> {
     match file {
         // A run folder stands for the experiment that it holds.
-        Some(folder) if folder.is_dir() => Experiment::read(&folder.join("config.toml"), overrides),
+        Some(folder) if folder.is_dir() => kept_experiment(folder, overrides),
         Some(file) => Experiment::read(file, overrides),
         None => Experiment::quickstart(overrides),
     }

@@ -24,7 +24,7 @@ pub(super) struct Prepared {
     pub notices: Vec<String>,
 }
 
-/// Resolves an experiment. Models that are being measured go to the folder `scratch`.
+/// Resolves an experiment. Models that are being measured will go to the folder `scratch`, which need not be there yet.
 ///
 /// # Errors
 /// If its data, devices or log cannot be used, or do not give its objectives.

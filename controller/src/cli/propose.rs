@@ -15,7 +15,7 @@ use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
 use crate::propose::{Expected, Proposed, preference_beside, propose};
 use crate::report::proposals_table;
-use crate::run::{Checkpoint, Recorded};
+use crate::run::{Checkpoint, Imported, Recorded};
 use crate::strategy::{Problem, Strategy};
 use crate::terminal::say;
 
@@ -60,7 +60,8 @@ impl Propose {
         let problem = &recorded.problem;
         let given = Bounds::new(self.bound.iter().copied())?;
         given.check(problem.objectives())?;
-        let history = recorded.history(problem.bounds().overridden_by(&given))?;
+        let mut history = recorded.history(problem.bounds().overridden_by(&given))?;
+        history.import(&Imported::imports(&self.run, problem)?)?;
         ensure!(
             history.evaluations().iter().any(|evaluation| evaluation.complete().is_some()),
             "no evaluation of {} has succeeded yet, so nothing can be predicted",

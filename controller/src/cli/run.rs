@@ -10,7 +10,7 @@ use super::finish::finish;
 use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
-use crate::run::{Checkpoint, Journal, RunError, RunFolder, differences};
+use crate::run::{Checkpoint, Imported, Journal, RunError, RunFolder, differences};
 use crate::search::{Outcome, Search, Stop};
 use crate::terminal::note;
 
@@ -55,8 +55,10 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         chosen.search.evaluations = evaluations;
         chosen.check()?;
     }
-    let scratch = tempfile::Builder::new().prefix("models-").tempdir().context("cannot make a temporary folder")?;
-    let prepared = prepare(chosen, scratch.path().to_owned(), &stop)?;
+    let (Place::New(path) | Place::Resume(path)) = &place;
+    // Devices may work in folders of their own.
+    let scratch = std::path::absolute(RunFolder::scratch(path)).context("there is no working directory")?;
+    let prepared = prepare(chosen, scratch, &stop)?;
     let experiment = &prepared.experiment;
     let device = experiment.training.backend.device()?;
     // Before there is a folder: settings that make no sense leave nothing behind.
@@ -65,6 +67,7 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         (Some((folder, kept)), _) => go_on(folder, &kept, experiment)?,
         (None, Place::New(path) | Place::Resume(path)) => RunFolder::create(&path, experiment)?,
     };
+    folder.check_open_files()?;
     if !quiet {
         prepared.notices.iter().for_each(note);
         let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();
@@ -72,6 +75,11 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
     }
     let (journal, checkpoint) = recover(&folder, experiment)?;
+    let imported = Imported::imports(folder.path(), &prepared.problem)?;
+    if !quiet && !imported.is_empty() && experiment.strategy.learns_from_imports() {
+        let path = folder.imported();
+        note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
+    }
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.tensorboard()))];
     if !quiet {
         observers.push(Box::new(Progress::new()));
@@ -82,6 +90,7 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         journal,
         checkpoints: folder.checkpoints(),
         models: folder.models(),
+        imported,
         observers,
         budget: experiment.search.evaluations,
         remeasure: experiment.search.remeasure,
@@ -124,7 +133,7 @@ fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> Resul
 
 /// The journal and the checkpoint of a folder. A checkpoint that cannot be used is done without.
 fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journal, Option<Checkpoint>)> {
-    let (journal, torn) = Journal::open(&folder.journal(), &folder.checkpoints().join("waiting.csv"))?;
+    let (journal, torn) = Journal::open(&folder.journal(), &folder.waiting(), &folder.digests())?;
     if let Some(torn) = torn {
         note(format_args!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text));
     }
@@ -134,7 +143,11 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
     });
     let Some(checkpoint) = checkpoint else { return Ok((journal, None)) };
     if checkpoint.experiment != experiment.fingerprint()? {
-        return Err(RunError::ChangedConfig(folder.config()).into());
+        if !folder.config_is_as_written()? {
+            return Err(RunError::ChangedConfig(folder.config()).into());
+        }
+        note("warning: the run was begun by another version of the program; going on from the journal alone");
+        return Ok((journal, None));
     }
     if !journal.holds(checkpoint.told) {
         let told = checkpoint.told;

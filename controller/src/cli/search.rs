@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::options::{Overrides, SearchOptions, read};
 use super::run::{Place, Request, new_folder, run};
+use crate::run::kept_experiment;
 
 pub(super) const EXAMPLES: &str = "Examples:
   controller                                          search on small real images, timed on this machine
@@ -52,7 +53,7 @@ impl Search {
         // A run that goes on has its own experiment; one that is given all the same has to be equal.
         let experiment = match (&self.resume, given) {
             (Some(_), false) => None,
-            (Some(run), true) if self.experiment.is_none() => Some(read(Some(&run.join("config.toml")), &overrides)?),
+            (Some(run), true) if self.experiment.is_none() => Some(kept_experiment(run, &overrides)?),
             _ => Some(read(self.experiment.as_deref(), &overrides)?),
         };
         if let Some(experiment) = experiment.as_ref().filter(|_| self.download) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use child::backend::Backend;
 use child::data::{DataConfig, Source, cifar10};
 use child::network::Network;
 use child::onnx;
@@ -18,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::export::architecture_of;
 use super::options::ExperimentOptions;
-use crate::evaluate::TrainingSet;
+use crate::evaluate::{Need, TrainingSet, free_memory};
 use crate::terminal::say;
 
 /// Train one architecture as the experiment says, and tell its accuracy after every epoch.
@@ -62,6 +63,11 @@ impl Train {
             data.splits.train.len(),
             data.splits.validation.len()
         ))?;
+        if experiment.training.backend != Backend::Cuda {
+            let need = Need::of(&graph, experiment.training.batch_size.min(data.splits.train.len()));
+            say(need)?;
+            need.check(free_memory())?;
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
         let network = Network::init(graph, &device, &mut rng);
         let trainer = Trainer {

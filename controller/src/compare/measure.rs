@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::{Found, Side};
 use crate::evaluate::DevicePool;
+use crate::run::temporary_folder;
 use crate::strategy::Problem;
 
 /// Networks that are to be measured.
@@ -54,7 +55,7 @@ pub fn measure(measuring: &Measuring, mut tell: impl FnMut(&Row)) -> anyhow::Res
         true => Writer::append(log)?,
         false => (Writer::create(log)?, Vec::new(), None),
     };
-    let scratch = tempfile::Builder::new().prefix("models-").tempdir().context("cannot make a temporary folder")?;
+    let scratch = temporary_folder()?;
     // All of them first: a device that is this machine measures while nothing else is computed.
     let models =
         networks.iter().map(|network| model(measuring, network, scratch.path())).collect::<Result<Vec<_>, _>>()?;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device as TensorDevice;
+use child::backend::Backend;
 use child::graph::Graph;
 use child::network::Network;
-use child::onnx;
+use child::onnx::{self, OnnxError};
 use child::train::{EpochReport, TrainError, Trainer, TrainingConfig, Validation};
 use hardware::Model;
 use hardware::log::{Row, Status};
@@ -16,12 +17,14 @@ use jiff::Timestamp;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::RwLock;
 
-use super::{DevicePool, Evaluating, Evaluator, Finished, Job, PoolError, Stage, TrainingSet, values};
+use super::memory::{Need, Trainers};
+use super::{DevicePool, Evaluating, Evaluator, Finished, Job, PoolError, Stage, TrainingSet, panic_text, values};
 use crate::objective::Objective;
 use crate::search::Stop;
 use crate::strategy::Problem;
+use crate::terminal::note;
 
 /// What a live evaluator works with.
 pub struct LiveSettings {
@@ -53,7 +56,7 @@ pub struct LiveSettings {
 /// soon as a trainer is. Where a device is this machine itself, it measures while nothing is trained.
 pub struct Live {
     settings: LiveSettings,
-    trainers: Semaphore,
+    trainers: Trainers,
     /// Taken to write by what must have this machine for itself.
     machine: RwLock<()>,
 }
@@ -61,7 +64,7 @@ pub struct Live {
 impl Live {
     /// An evaluator with these settings.
     pub fn new(settings: LiveSettings) -> Self {
-        Self { trainers: Semaphore::new(settings.trainers), machine: RwLock::new(()), settings }
+        Self { trainers: Trainers::new(settings.trainers), machine: RwLock::new(()), settings }
     }
 
     /// The generator of a child's weights and training, from the run's seed and the network alone, so that it is the
@@ -134,11 +137,14 @@ impl Live {
         let _ = std::fs::remove_file(path);
         let (measurement, label) = result.map_err(|error| match error {
             PoolError::Failed(reason) => failed(reason),
-            PoolError::Stopped => End::Stopped,
-            PoolError::NoneLeft(reason) => {
-                self.settings.stop.ask_because(reason);
-                End::Stopped
+            PoolError::Lost { device, reason, left } => {
+                let others =
+                    if left == 1 { "one other device goes on".to_owned() } else { format!("{left} others go on") };
+                note(format_args!("warning: {device} is not asked any more, for it is gone; {others}: {reason}"));
+                failed(reason)
             }
+            PoolError::Stopped => End::Stopped,
+            PoolError::NoneLeft(reason) => self.cannot_go_on(reason),
         })?;
         row.set_measurement(&measurement);
         row.device = Some(label);
@@ -153,12 +159,23 @@ impl Live {
         let shape = graph.input_shape();
         let network = Network::init(graph, &self.settings.tensor_device, &mut self.generator(job));
         let path = self.settings.scratch.join(format!("{}.onnx", job.number));
-        onnx::write(&path, &network, &job.text, self.settings.export).map_err(failed)?;
-        Model::load(job.text.as_str(), &path, [1, shape.channels, shape.height, shape.width]).map_err(failed)
+        onnx::write(&path, &network, &job.text, self.settings.export).map_err(|error| match error {
+            // A full disk is no fault of this network: the next ones would fail as well.
+            OnnxError::Write { .. } => self.cannot_go_on(error),
+            OnnxError::Opset(_) => failed(error),
+        })?;
+        let shape = [1, shape.channels, shape.height, shape.width];
+        Model::load(job.text.as_str(), &path, shape).map_err(|error| self.cannot_go_on(error))
+    }
+
+    /// Stops the search for a reason that is no network's own.
+    fn cannot_go_on(&self, reason: impl ToString) -> End {
+        self.settings.stop.ask_because(reason.to_string());
+        End::Stopped
     }
 
     async fn train(self: &Arc<Self>, row: &mut Row, job: &Job, graph: Arc<Graph>) -> Result<Vec<u8>, End> {
-        let _trainer = self.trainers.acquire().await.map_err(failed)?;
+        let _trainer = self.trainers.acquire(self.need(&graph)).await.map_err(failed)?;
         let _shared = self.machine.read().await;
         if self.stopped() {
             return Err(End::Stopped);
@@ -173,6 +190,13 @@ impl Live {
         row.accuracy = Some(accuracy);
         row.status = Status::Ok;
         Ok(model)
+    }
+
+    /// What training a network takes, where that is memory of this machine: what a GPU has left is not known here.
+    fn need(&self, graph: &Graph) -> Option<Need> {
+        let Self { settings, .. } = self;
+        let batch = settings.training.batch_size.min(settings.data.splits.train.len());
+        (settings.training.backend != Backend::Cuda).then(|| Need::of(graph, batch))
     }
 
     /// Trains on threads of its own, so that children do not wait for each other's.
@@ -229,10 +253,7 @@ fn failed(reason: impl ToString) -> End {
 /// Runs what computes for long off the asynchronous threads. A panic of a library is the end of this evaluation only.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            failed(format!("the child broke down: {}", text.unwrap_or("no reason given")))
-        }
+        Ok(panic) => failed(format!("the child broke down: {}", panic_text(panic.as_ref()))),
         Err(_) => End::Stopped,
     })
 }

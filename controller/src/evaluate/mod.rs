@@ -1,15 +1,18 @@
 //! Evaluating a network: for real, or out of a log.
 
 mod live;
+mod memory;
 mod pool;
 mod replay;
 mod training_set;
 
 pub use live::{Live, LiveSettings};
+pub use memory::{Need, NoRoom, free_memory};
 pub use pool::{DevicePool, PoolError, open_device};
 pub use replay::{Replayed, row_of};
 pub use training_set::TrainingSet;
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -99,6 +102,12 @@ pub trait Evaluator: Send + Sync {
     fn covers(&self, _text: &str) -> bool {
         true
     }
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
 }
 
 /// The network that a row of the journal is of.

@@ -1,5 +1,6 @@
 //! The devices of a search: each measures one model at a time, and all of them share the work.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -11,6 +12,7 @@ use hardware::{Device, DeviceError, Measurement, Model, Plan};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use super::panic_text;
 use crate::config::DeviceConfig;
 
 /// Makes the device that an experiment file describes.
@@ -38,6 +40,17 @@ pub enum PoolError {
     /// This model could not be measured.
     #[error("{0}")]
     Failed(String),
+    /// This model was not measured, since its device is gone; it was gone the time before too, and is not asked any
+    /// more. Others are left.
+    #[error("{reason}")]
+    Lost {
+        /// Which device.
+        device: String,
+        /// How it is gone.
+        reason: String,
+        /// Devices that go on.
+        left: usize,
+    },
     /// The search was asked to stop while the model waited for a device.
     #[error("the search was stopped")]
     Stopped,
@@ -76,21 +89,18 @@ impl DevicePool {
             let label = device.describe().with_context(context)?.label();
             members.push(Member { device, label, missed: 0 });
         }
+        Ok(Self::of(members, plan))
+    }
+
+    fn of(members: Vec<Member>, plan: Plan) -> Self {
         let shares_machine = members.iter().any(|member| member.device.shares_machine());
         let measures_energy = members.iter().all(|member| member.device.measures_energy());
         let devices = members.len();
         let permits = Semaphore::new(devices);
         let lost = AtomicUsize::new(0);
-        Ok(Self {
-            permits,
-            free: Mutex::new(members),
-            shares_machine,
-            measures_energy,
-            plan,
-            devices,
-            lost,
-            none_left: OnceLock::new(),
-        })
+        let free = Mutex::new(members);
+        let none_left = OnceLock::new();
+        Self { permits, free, shares_machine, measures_energy, plan, devices, lost, none_left }
     }
 
     /// Whether measuring competes with training.
@@ -106,8 +116,8 @@ impl DevicePool {
     /// Measures a model on the first device that is free, and tells which. `begin` is called when there is one, and says
     /// whether it is still wanted.
     ///
-    /// A device that is gone costs the evaluation that finds it so; one that is gone twice in a row is not asked any
-    /// more.
+    /// A device that is gone, or whose code panics, costs the evaluation that finds it so; one of which that is true
+    /// twice in a row is not asked any more.
     ///
     /// # Errors
     /// If that device cannot measure it, it is not wanted any more, or no device is left.
@@ -127,27 +137,38 @@ impl DevicePool {
         let Some(mut member) = taken else { return Err(none_left()) };
         let plan = self.plan.clone();
         let measuring = tokio::task::spawn_blocking(move || {
-            let result = member.device.measure(&model, &plan);
+            // A device whose code panics is there all the same, and may measure the next model.
+            let result = catch_unwind(AssertUnwindSafe(|| member.device.measure(&model, &plan)));
             (member, result)
         });
-        let failed = |error: &dyn std::fmt::Display| PoolError::Failed(error.to_string());
-        let (mut member, result) =
-            measuring.await.map_err(|error| failed(&format_args!("the device's code failed: {error}")))?;
+        // Only a runtime that is shut down drops it.
+        let (mut member, result) = measuring.await.map_err(|_| PoolError::Stopped)?;
         let label = member.label.clone();
-        member.missed = if result.as_ref().is_err_and(DeviceError::is_fatal) { member.missed + 1 } else { 0 };
+        let (result, is_fatal) = match result {
+            Ok(Ok(measurement)) => (Ok(measurement), false),
+            Ok(Err(error)) => (Err(error.to_string()), error.is_fatal()),
+            Err(panic) => (Err(format!("the code of the device {label} failed: {}", panic_text(panic.as_ref()))), true),
+        };
+        member.missed = if is_fatal { member.missed + 1 } else { 0 };
         if member.missed < PATIENCE {
             self.free.lock().unwrap_or_else(PoisonError::into_inner).push(member);
         } else {
             permit.forget();
+            let left = self.devices - (self.lost.fetch_add(1, Ordering::Relaxed) + 1);
+            let reason = result.err().unwrap_or_default();
             // Whoever waits is told, if this was the last one.
-            if self.lost.fetch_add(1, Ordering::Relaxed) + 1 == self.devices {
-                let reason = result.err().map_or_else(String::new, |error| error.to_string());
+            if left == 0 {
                 // Before whoever waits is woken up.
                 let _ = self.none_left.set(reason);
                 self.permits.close();
                 return Err(none_left());
             }
+            return Err(PoolError::Lost { device: label, reason, left });
         }
-        result.map(|measurement| (measurement, label)).map_err(|error| failed(&error))
+        result.map(|measurement| (measurement, label)).map_err(PoolError::Failed)
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

@@ -110,6 +110,32 @@ fn share_appears_with_the_reference_and_never_falls_by_new_networks() {
     assert_eq!(*history.reference(), reference, "a repeat does not move the box");
 }
 
+#[test]
+fn what_is_imported_instructs_and_counts_for_nothing() {
+    let mut history = history(&[(Objective::Time, 10.0)]);
+    let import = |after: u64, network: usize, values: [Option<f64>; 2]| Import {
+        evaluation: evaluation(0, network, values),
+        after,
+    };
+    let imports =
+        [import(0, 7, [Some(0.1), Some(1.0)]), import(0, 8, [Some(0.2), None]), import(2, 9, [None, Some(3.0)])];
+    history.import(&imports).unwrap();
+    let networks = |history: &History| {
+        history.instructive().iter().map(|evaluation| evaluation.architecture.choices()[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(networks(&history), [7, 8]);
+    history.push(evaluation(0, 1, [Some(0.5), Some(5.0)])).unwrap();
+    let share = history.hypervolume_share();
+    history.push(evaluation(1, 8, [Some(0.6), Some(6.0)])).unwrap();
+    assert_eq!(networks(&history), [1, 8, 7, 9], "its own values win, and the third is known by now");
+    assert_eq!(history.instructive()[1].values, [Some(0.6), Some(6.0)]);
+    assert_eq!((front(&history), history.entered(), history.hypervolume_share()), (vec![0], 2, share));
+    assert!(history.known(&toy::key(7)).is_none() && history.measurements(&toy::key(7)).is_empty());
+    let impossible = [import(0, 5, [Some(1.5), None])];
+    assert!(matches!(history.import(&impossible), Err(HistoryError::Value { .. })));
+    assert_eq!(networks(&history).len(), 4, "unchanged");
+}
+
 proptest! {
     /// Quarters, so that sums are exact in any order.
     #[test]

@@ -26,10 +26,11 @@ impl EventFile {
     /// If it cannot be made or written.
     pub fn create(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let now = now();
-        // TensorBoard reads a folder's files by name: a resumed run's has to come after those before it.
-        let name = format!("events.out.tfevents.{:010}.{:09}", now.as_secs(), now.subsec_nanos());
-        let mut file = Self { records: RecordWriter::new(BufWriter::new(File::create_new(folder.join(name))?)) };
+        // TensorBoard reads a folder's files by name: a resumed run's has to come after those before it, also where the
+        // clock was set back meanwhile.
+        let after = last(folder)?.map_or(Duration::ZERO, |last| last.saturating_add(Duration::from_nanos(1)));
+        let path = folder.join(name(now().max(after)));
+        let mut file = Self { records: RecordWriter::new(BufWriter::new(File::create_new(path)?)) };
         let mut first = Event::new();
         first.set_file_version(FILE_VERSION.to_owned());
         file.add(first)?;
@@ -63,7 +64,49 @@ impl EventFile {
     }
 }
 
+/// How a file's name begins.
+const PREFIX: &str = "events.out.tfevents.";
+
+/// Name of a file that begins then.
+fn name(begun: Duration) -> String {
+    format!("{PREFIX}{:010}.{:09}", begun.as_secs(), begun.subsec_nanos())
+}
+
+/// When, by its name, the last file of a folder begins.
+fn last(folder: &Path) -> io::Result<Option<Duration>> {
+    let mut last = None;
+    for entry in std::fs::read_dir(folder)? {
+        last = last.max(begun(&entry?.file_name().to_string_lossy()));
+    }
+    Ok(last)
+}
+
+/// When a file of that name begins; none for what is no file of ours.
+fn begun(name: &str) -> Option<Duration> {
+    let (seconds, nanoseconds) = name.strip_prefix(PREFIX)?.split_once('.')?;
+    Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_nanos(nanoseconds.parse().ok()?)))
+}
+
 /// Since 1970.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_comes_after_those_before_it_though_the_clock_was_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let ahead = now() + Duration::from_secs(86_400);
+        for foreign in ["events.out.tfevents.x.y", "profile"] {
+            std::fs::write(folder.path().join(foreign), "").unwrap();
+        }
+        std::fs::write(folder.path().join(name(ahead)), "").unwrap();
+        for count in 1..=2 {
+            drop(EventFile::create(folder.path()).unwrap());
+            assert_eq!(last(folder.path()).unwrap(), Some(ahead + Duration::from_nanos(count)));
+        }
+    }
 }

@@ -125,11 +125,21 @@ impl Reward {
     /// How far beyond the worst score the contributions are counted, so that the ends of a front have one.
     const MARGIN: f64 = 1.1;
 
-    /// Fits scales and front to the history.
+    /// Fits scales and front to what was evaluated.
     pub fn fit(config: &RewardConfig, history: &History) -> Self {
+        Self::on_scales_of(&history.evaluations().iter().collect::<Vec<_>>(), config, history)
+    }
+
+    /// The same with scales that are fitted to what was imported as well, so that there are some before anything was
+    /// evaluated.
+    pub fn instructed(config: &RewardConfig, history: &History) -> Self {
+        Self::on_scales_of(&history.instructive(), config, history)
+    }
+
+    fn on_scales_of(evaluations: &[&Evaluation], config: &RewardConfig, history: &History) -> Self {
         let (objectives, bounds) = (history.objectives().clone(), history.bounds().clone());
         let scale = |(index, objective)| {
-            let measured = history.evaluations().iter().filter_map(|evaluation| evaluation.values[index]);
+            let measured = evaluations.iter().filter_map(|evaluation| evaluation.values[index]);
             Scale::fit(&mut measured.collect::<Vec<_>>(), bounds.get(objective))
         };
         let scales: Vec<Scale> = objectives.iter().enumerate().map(scale).collect();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hardware::log::LogError;
 
+use super::imported::IMPORTED;
 use super::write_atomically;
 use crate::config::{ConfigError, Experiment};
 
@@ -14,7 +15,8 @@ use crate::config::{ConfigError, Experiment};
 /// |---|---|
 /// | `config.toml` | the experiment, everything resolved |
 /// | `measurements.csv` | the journal: a row an evaluation |
-/// | `checkpoint/` | policy, optimiser, generators |
+/// | `imported.csv` | what was imported from other logs, if anything |
+/// | `checkpoint/` | policy, optimiser, generators; the experiment as it was written; in `scratch/`, models that are being measured |
 /// | `tensorboard/` | events |
 /// | `pareto.csv` | the front's rows of the journal |
 /// | `models/` | the front's networks as ONNX |
@@ -23,7 +25,7 @@ use crate::config::{ConfigError, Experiment};
 pub struct RunFolder {
     path: PathBuf,
     /// Held for as long as this lives; the system lets go of it however the process ends.
-    _lock: File,
+    lock: File,
 }
 
 /// A run folder that cannot be used.
@@ -89,6 +91,18 @@ pub enum RunError {
         /// Architecture that the run proposes.
         expected: String,
     },
+    /// A row of the journal is not the one that was written.
+    #[error(
+        "{path}: evaluation {evaluation} (line {line}) is not as it was written: the journal was edited. Put the row back as it \
+         was; what was learnt from it cannot be changed, but another run can take the log over by `controller import`",
+        line = evaluation + 2
+    )]
+    Edited {
+        /// The journal.
+        path: PathBuf,
+        /// Number of the evaluation.
+        evaluation: u64,
+    },
     /// Evaluations are missing from the journal, or stand twice.
     #[error("{path}: expected evaluation {expected}, found {found}: the journal was edited")]
     Order {
@@ -100,6 +114,10 @@ pub enum RunError {
         found: u64,
     },
 }
+
+/// Files that a search may have to open at a time: the journal, events, a checkpoint, models, what the runtime needs,
+/// and some for each device.
+const SPARE_FILES: usize = 40;
 
 /// What a run that was killed while it began may have left behind.
 const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
@@ -134,8 +152,27 @@ impl RunFolder {
     /// If it cannot be written; the one before is kept then.
     pub fn write_config(&self, experiment: &Experiment) -> Result<(), RunError> {
         let text = experiment.to_toml().map_err(|error| ConfigError::Contradiction(error.to_string()))?;
-        let path = self.config();
-        write_atomically(&path, text.as_bytes()).map_err(|source| RunError::Io { action: "write", path, source })
+        for path in [self.written_config(), self.config()] {
+            let failed = |source| RunError::Io { action: "write", path: path.clone(), source };
+            write_atomically(&path, text.as_bytes()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the experiment is as the program wrote it. One that is, and all the same not the checkpoint's, was
+    /// written by another version, which has other keys.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn config_is_as_written(&self) -> Result<bool, RunError> {
+        let read = |path: PathBuf| match std::fs::read(&path) {
+            Ok(content) => Ok(Some(content)),
+            // Deleted, or of a version that keeps none.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(RunError::Io { action: "read", path, source }),
+        };
+        let written = read(self.written_config())?;
+        Ok(written.is_some() && written == read(self.config())?)
     }
 
     /// A folder to go on in, and its experiment.
@@ -147,21 +184,41 @@ impl RunFolder {
             return Err(RunError::NotARun(path.to_owned()));
         }
         let folder = Self::lock(path)?;
-        let experiment = Experiment::read(&folder.config(), &[])?;
+        let experiment = kept_experiment(path, &[])?;
         // The journal alone is enough to go on; whatever else was deleted is made again.
         folder.make_inner()?;
         Ok((folder, experiment))
     }
 
+    /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic
+    /// where they cannot open theirs, and a network would be blamed for a model that cannot be read.
+    ///
+    /// # Errors
+    /// If they cannot.
+    pub fn check_open_files(&self) -> Result<(), RunError> {
+        let opened: Result<Vec<File>, _> = (0..SPARE_FILES).map(|_| self.lock.try_clone()).collect();
+        let failed =
+            |source| RunError::Io { action: "open all files that a search needs in", path: self.path.clone(), source };
+        opened.map(drop).map_err(failed)
+    }
+
     fn make_inner(&self) -> Result<(), RunError> {
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Io { action, path, source }
+        };
         for inner in [self.checkpoints(), self.models()] {
-            std::fs::create_dir_all(&inner).map_err(|source| RunError::Io {
-                action: "create the folder",
-                path: inner,
-                source,
-            })?;
+            std::fs::create_dir_all(&inner).map_err(failed("create the folder", &inner))?;
         }
-        Ok(())
+        for folder in [self.path.clone(), self.checkpoints(), self.models()] {
+            remove_half_written(&folder).map_err(failed("tidy up", &folder))?;
+        }
+        // Under the lock: whoever was measuring these was killed.
+        let scratch = Self::scratch(&self.path);
+        match std::fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("empty", &scratch)(error)),
+            _ => std::fs::create_dir(&scratch).map_err(failed("create the folder", &scratch)),
+        }
     }
 
     fn lock(path: &Path) -> Result<Self, RunError> {
@@ -169,7 +226,7 @@ impl RunFolder {
         let io = |source| RunError::Io { action: "lock", path: name.clone(), source };
         let lock = File::create(&name).map_err(io)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(RunError::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
@@ -185,14 +242,40 @@ impl RunFolder {
         self.path.join("config.toml")
     }
 
+    /// The experiment as it was when the program wrote it last, to tell whether somebody changed it since.
+    fn written_config(&self) -> PathBuf {
+        self.checkpoints().join("config.toml")
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.path.join("measurements.csv")
     }
 
+    /// What was imported from other logs.
+    pub fn imported(&self) -> PathBuf {
+        self.path.join(IMPORTED)
+    }
+
     /// Folder of the checkpoint.
     pub fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoint")
+    }
+
+    /// Folder of the models that are being measured in a run of this path, also before there is one. It is emptied
+    /// when a search begins or goes on there, and goes when it ends.
+    pub fn scratch(path: &Path) -> PathBuf {
+        path.join("checkpoint").join("scratch")
+    }
+
+    /// Rows that wait for their turn in the journal.
+    pub fn waiting(&self) -> PathBuf {
+        self.checkpoints().join("waiting.csv")
+    }
+
+    /// Digests of the journal's rows.
+    pub fn digests(&self) -> PathBuf {
+        self.checkpoints().join("rows")
     }
 
     /// Folder of the TensorBoard events.
@@ -214,6 +297,43 @@ impl RunFolder {
     pub fn report(&self) -> PathBuf {
         self.path.join("report.html")
     }
+}
+
+/// Removes what was being written when a search was killed, and never got its name.
+fn remove_half_written(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "tmp") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        // What cannot be removed now is when the run goes on.
+        let _ = std::fs::remove_dir_all(Self::scratch(&self.path));
+    }
+}
+
+/// The experiment of a run folder, with overrides laid over it.
+///
+/// # Errors
+/// If it cannot be read. A key that is unknown may be that of another version, which nobody has to find out alone.
+pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> Result<Experiment, ConfigError> {
+    let path = folder.join("config.toml");
+    Experiment::read(&path, overrides).map_err(|error| match error {
+        ConfigError::Invalid { path: file, place, message, suggestion }
+            if file == path.display().to_string()
+                && ["unknown ", "missing "].iter().any(|start| message.starts_with(start)) =>
+        {
+            let hint = "the run may have been begun by another version of the program: go on with that one, or begin \
+                        another run with --out";
+            ConfigError::Invalid { path: file, place, message, suggestion: format!("{suggestion}\n  {hint}") }
+        }
+        error => error,
+    })
 }
 
 /// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the numbers of evaluations and of
@@ -245,33 +365,5 @@ fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_is_taken_once_and_opened_by_one() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("run");
-        let experiment = Experiment::default();
-        let folder = RunFolder::create(&path, &experiment).unwrap();
-        assert!(matches!(RunFolder::open(&path), Err(RunError::Locked(_))));
-        drop(folder);
-        assert!(matches!(RunFolder::create(&path, &experiment), Err(RunError::Taken(_))));
-        assert_eq!(RunFolder::open(&path).unwrap().1, experiment);
-        assert!(matches!(RunFolder::open(place.path()), Err(RunError::NotARun(_))));
-        assert!(matches!(RunFolder::create(place.path(), &experiment), Err(RunError::NotEmpty { .. })));
-        std::fs::remove_file(path.join("config.toml")).unwrap();
-        assert!(RunFolder::create(&path, &experiment).is_ok(), "one that was killed while it began");
-    }
-
-    #[test]
-    fn differences_are_named_by_key() {
-        let (mut there, mut here) = (Experiment::default(), Experiment::default());
-        (here.search.evaluations, here.search.remeasure) = (999, 9);
-        assert_eq!(differences(&there, &here).unwrap(), Vec::<String>::new());
-        there.search.seed = 1;
-        there.training.momentum = 0.5;
-        let found = differences(&there, &here).unwrap();
-        assert_eq!(found, ["search.seed (1 there, 0 here)", "training.momentum (0.5 there, 0.9 here)"]);
-    }
-}
+#[path = "folder_tests.rs"]
+mod tests;

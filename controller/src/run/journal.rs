@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hardware::log::{Row, TornLine, Writer};
 
 use super::RunError;
+use super::digests::Digests;
 
 /// The journal, written in the order of the evaluations, although they end in any.
 ///
@@ -18,6 +19,7 @@ use super::RunError;
 #[derive(Debug)]
 pub struct Journal {
     writer: Writer,
+    digests: Digests,
     next: u64,
     /// Rows that are in the journal already, from before the kill, and have not been asked for yet.
     recovered: BTreeMap<u64, Row>,
@@ -28,11 +30,12 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal of a run, or begins it; rows that are there are kept for [`recover`](Self::recover). Tells of
-    /// a torn last line that was cut off.
+    /// a torn last line that was cut off. `waiting_path` is where rows are that wait for their turn, `digests_path`
+    /// where the digests are that tell whether a row was edited.
     ///
     /// # Errors
-    /// If it cannot be read or written, or its evaluations are not numbered one after the other.
-    pub fn open(path: &Path, waiting_path: &Path) -> Result<(Self, Option<TornLine>), RunError> {
+    /// If it cannot be read or written, its evaluations are not numbered one after the other, or one was edited.
+    pub fn open(path: &Path, waiting_path: &Path, digests_path: &Path) -> Result<(Self, Option<TornLine>), RunError> {
         let (writer, rows, torn) = open_log(path)?;
         for (expected, row) in rows.iter().enumerate() {
             if row.evaluation != expected as u64 {
@@ -40,8 +43,10 @@ impl Journal {
                 return Err(RunError::Order { path: path.to_owned(), expected, found });
             }
         }
+        let digests = Digests::open(digests_path, path, &rows)?;
         let mut journal = Self {
             writer,
+            digests,
             next: rows.len() as u64,
             recovered: rows.into_iter().map(|row| (row.evaluation, row)).collect(),
             waiting: BTreeMap::new(),
@@ -98,6 +103,7 @@ impl Journal {
     pub fn record(&mut self, row: &Row) -> Result<(), RunError> {
         if row.evaluation == self.next && self.waiting.is_empty() {
             self.writer.write(row)?;
+            self.digests.push(row)?;
             self.next += 1;
             return Ok(());
         }
@@ -115,6 +121,7 @@ impl Journal {
     fn drain(&mut self) -> Result<(), RunError> {
         while let Some(row) = self.waiting.get(&self.next) {
             self.writer.write(row)?;
+            self.digests.push(row)?;
             self.waiting.remove(&self.next);
             self.next += 1;
         }
@@ -138,6 +145,7 @@ fn open_log(path: &Path) -> Result<(Writer, Vec<Row>, Option<TornLine>), RunErro
 mod tests {
     use super::*;
     use hardware::log::Status;
+    use proptest::prelude::*;
 
     fn row(evaluation: u64) -> Row {
         Row { accuracy: Some(0.5), ..Row::new(evaluation, format!("a{evaluation}"), Status::Ok) }
@@ -150,14 +158,14 @@ mod tests {
     #[test]
     fn is_in_order_and_keeps_what_is_ahead_through_a_kill() {
         let place = tempfile::tempdir().unwrap();
-        let (path, waiting) = (place.path().join("m.csv"), place.path().join("w.csv"));
-        let (mut journal, _) = Journal::open(&path, &waiting).unwrap();
+        let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
+        let (mut journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
         for evaluation in [0, 3, 2] {
             journal.record(&row(evaluation)).unwrap();
         }
         assert_eq!((numbers(&path), numbers(&waiting)), (vec![0], vec![3, 2]));
         drop(journal);
-        let (mut journal, torn) = Journal::open(&path, &waiting).unwrap();
+        let (mut journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
         assert_eq!((torn, journal.recovered.len()), (None, 3));
         assert_eq!(journal.recover(3, "a3").unwrap(), Some(row(3)));
         assert_eq!(journal.recover(1, "a1").unwrap(), None);
@@ -170,10 +178,44 @@ mod tests {
     #[test]
     fn gaps_are_refused() {
         let place = tempfile::tempdir().unwrap();
-        let (path, waiting) = (place.path().join("m.csv"), place.path().join("w.csv"));
+        let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
         let mut writer = Writer::create(&path).unwrap();
         writer.write(&row(0)).unwrap();
         writer.write(&row(2)).unwrap();
-        assert!(matches!(Journal::open(&path, &waiting), Err(RunError::Order { expected: 1, found: 2, .. })));
+        assert!(matches!(Journal::open(&path, &waiting, &digests), Err(RunError::Order { expected: 1, found: 2, .. })));
+    }
+
+    proptest! {
+        // Fewer cases, for each writes several files.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default()
+        })]
+
+        /// However evaluations end, whatever of both files a kill has cut off, and whatever stands there twice: what is
+        /// opened is numbered one after the other, holds what was whole, and opens again to the same.
+        #[test]
+        fn what_a_kill_leaves_is_gone_on_with(
+            ahead in prop::collection::vec(0_u64..9, 0..6), begun in 0_u64..4, cuts in any::<[prop::sample::Index; 2]>(),
+        ) {
+            let place = tempfile::tempdir().unwrap();
+            let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
+            let (mut main, mut beside) = (Writer::create(&path).unwrap(), Writer::create(&waiting).unwrap());
+            (0..begun).for_each(|evaluation| main.write(&row(evaluation)).unwrap());
+            ahead.iter().for_each(|evaluation| beside.write(&row(*evaluation)).unwrap());
+            for (file, cut) in [&path, &waiting].into_iter().zip(cuts) {
+                let content = std::fs::read(file).unwrap();
+                std::fs::write(file, &content[..cut.index(content.len() + 1)]).unwrap();
+            }
+            let rows = |file: &Path| hardware::log::read_whole_lines(file).map(|(rows, _)| rows).unwrap();
+            let whole: std::collections::BTreeSet<u64> =
+                rows(&path).iter().chain(&rows(&waiting)).map(|row| row.evaluation).collect();
+            let kept = |journal: &Journal| journal.recovered.keys().copied().collect::<std::collections::BTreeSet<u64>>();
+            let (journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
+            prop_assert_eq!(&kept(&journal), &whole);
+            drop(journal);
+            prop_assert!(numbers(&path).iter().copied().eq(0..numbers(&path).len() as u64));
+            let (journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
+            prop_assert_eq!((torn, kept(&journal)), (None, whole));
+        }
     }
 }

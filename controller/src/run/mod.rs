@@ -1,18 +1,25 @@
 //! A run and its folder: what is kept of a search, and how it goes on after a kill.
 
 mod checkpoint;
+mod comparable;
+mod digests;
 mod folder;
+mod imported;
 mod journal;
 mod recorded;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub(crate) use folder::differences;
+pub use comparable::{Comparable, Source, Tally};
 pub use folder::{RunError, RunFolder};
+pub(crate) use folder::{differences, kept_experiment};
+pub use imported::{Imported, ImportedError};
 pub use journal::Journal;
 pub use recorded::Recorded;
 
 use std::io::Write as _;
 use std::path::Path;
+
+use anyhow::Context as _;
 
 /// Writes a file to a temporary name beside it and renames it, so that nobody ever reads half of it.
 ///
@@ -30,4 +37,16 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     written
+}
+
+/// A folder for what is needed for a moment, outside any run.
+///
+/// # Errors
+/// If it cannot be made.
+pub(crate) fn temporary_folder() -> anyhow::Result<tempfile::TempDir> {
+    let place = std::env::temp_dir();
+    let made = tempfile::Builder::new().prefix("models-").tempdir_in(&place);
+    made.with_context(|| {
+        format!("cannot make a temporary folder in {}: set TMPDIR to a folder that can be written", place.display())
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use hardware::log::Row;
 
-use super::RunError;
+use super::{RunError, kept_experiment};
 use crate::config::Experiment;
 use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::History;
@@ -33,14 +33,14 @@ impl Recorded {
         if !config.is_file() {
             return Err(RunError::NotARun(folder.to_owned()).into());
         }
-        let experiment = Experiment::read(&config, &[])?;
+        let experiment = kept_experiment(folder, &[])?;
         let problem = problem_of(&experiment).with_context(|| format!("{} is not resolved", config.display()))?;
         let journal = folder.join("measurements.csv");
         let rows = if journal.exists() { hardware::log::read_whole_lines(&journal)?.0 } else { Vec::new() };
         Ok(Self { experiment, problem, rows })
     }
 
-    /// The evaluations as a search under these bounds would see them.
+    /// The evaluations as a search under these bounds would see them, nothing that was imported among them.
     ///
     /// # Errors
     /// If a row is not of the problem.

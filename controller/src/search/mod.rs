@@ -16,7 +16,7 @@ use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::evaluate::{Evaluator, candidate_of, evaluation_of};
-use crate::history::{Candidate, History};
+use crate::history::{Candidate, History, Import};
 use crate::observe::Observer;
 use crate::run::{Checkpoint, Journal};
 use crate::strategy::{Problem, Proposal, Strategy};
@@ -80,6 +80,8 @@ pub struct Search {
     pub checkpoints: PathBuf,
     /// Folder of the front's models.
     pub models: PathBuf,
+    /// What other logs tell, for strategies that learn from it.
+    pub imported: Vec<Import>,
     /// Who watches.
     pub observers: Vec<Box<dyn Observer>>,
     /// Networks evaluated in all.
@@ -165,7 +167,8 @@ impl Search {
 
     /// The state that a checkpoint describes, or the beginning.
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
-        let history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
+        let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
+        history.import(&self.imported)?;
         let mut state = State { history, round: 0, clock: Clock::start() };
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;

@@ -69,9 +69,12 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
         strategy: strategy.build(5, &problem, &device).unwrap(),
         problem: Arc::new(problem),
         evaluator: Arc::new(evaluator),
-        journal: Journal::open(&folder.join("journal.csv"), &folder.join("waiting.csv")).unwrap().0,
+        journal: Journal::open(&folder.join("journal.csv"), &folder.join("waiting.csv"), &folder.join("rows"))
+            .unwrap()
+            .0,
         checkpoints: folder.to_owned(),
         models: folder.join("models"),
+        imported: Vec::new(),
         observers: Vec::new(),
         budget,
         remeasure: 0,

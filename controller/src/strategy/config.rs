@@ -41,6 +41,11 @@ impl StrategyConfig {
         }
     }
 
+    /// Whether it learns from what was imported from other logs, besides what is evaluated for it.
+    pub fn learns_from_imports(&self) -> bool {
+        matches!(self, Self::ModelBased(_))
+    }
+
     /// The strategy for a problem, all its randomness from one seed; `device` is where a policy computes.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ struct Modelled {
 struct Learnt {
     process: Process,
     points: Vec<Arc<Encoding>>,
-    /// Of each point, which evaluation of the history it is.
+    /// Of each point, which of the instructive evaluations it is.
     rows: Vec<usize>,
 }
 
@@ -56,8 +56,8 @@ pub struct Correlation {
 }
 
 impl Surrogate {
-    /// Fits a process to each objective that has to be measured. `points` are those of the history's evaluations, in
-    /// their order; `start` holds the hyper-parameters to begin with, by objective, and may be short.
+    /// Fits a process to each objective that has to be measured. `points` are those of everything
+    /// [instructive](History::instructive) in the history, in its order; `start` holds the hyper-parameters to begin with, by objective, and may be short.
     ///
     /// A network that failed counts as the worst measured in what it lacks; one whose value is missing for another
     /// reason says nothing of it.
@@ -71,6 +71,7 @@ impl Surrogate {
         steps: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, SurrogateError> {
+        let evaluations = history.instructive();
         // Seeds are drawn before the threads part, so that their order is always the same.
         let jobs: Vec<(usize, Objective, u64)> = history
             .objectives()
@@ -79,7 +80,7 @@ impl Surrogate {
             .map(|(index, objective)| (index, objective, rng.random()))
             .collect();
         let fit = |(index, objective, seed): (usize, Objective, u64)| {
-            let (rows, values) = targets(history.evaluations(), index);
+            let (rows, values) = targets(&evaluations, index);
             let warp = Warp::fit(&values);
             let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
             if is_exact {
@@ -182,12 +183,12 @@ impl Modelled {
 }
 
 /// Which evaluations tell something of an objective, and what.
-fn targets(evaluations: &[Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
+fn targets(evaluations: &[&Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
     let worst = evaluations
         .iter()
         .filter_map(|evaluation| evaluation.values[index])
         .fold(None, |worst, value| Some(worst.map_or(value, |worst: f64| worst.max(value))));
-    let told = |(row, evaluation): (usize, &Evaluation)| {
+    let told = |(row, evaluation): (usize, &&Evaluation)| {
         let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
         let value = evaluation.values[index].or(worst.filter(|_| is_lost))?;
         Some((row, value))

@@ -39,10 +39,11 @@ impl Acquisition {
     /// Least standard deviation, on the warped scale: for what is exact, a step that the values can still resolve.
     const LEAST_DEVIATION: f64 = 1e-3;
 
-    /// The acquisition for a history, on the scales of its surrogate.
+    /// The acquisition for a history, on the scales of its surrogate. What was imported says between which corners, but
+    /// improves nothing by being known: the front is of what was evaluated here.
     pub fn of_history(history: &History, surrogate: &Surrogate) -> Self {
         let corner = |(index, objective)| {
-            let measured = history.evaluations().iter().filter_map(|evaluation| evaluation.values[index]);
+            let measured = history.instructive().into_iter().filter_map(|evaluation| evaluation.values[index]);
             corner(&measured.collect::<Vec<_>>(), history.bounds().get(objective))
         };
         let corners: Vec<[f64; 2]> = history.objectives().iter().enumerate().map(corner).collect();
@@ -185,6 +186,9 @@ fn corner(values: &[f64], bound: Option<f64>) -> [f64; 2] {
     // A constant objective has no extent; any will do, since every network is at the same place of it.
     if upper > lower { [lower, upper] } else { [lower, lower + lower.abs().max(1.0)] }
 }
+
+#[cfg(test)]
+mod oracle_tests;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::history::{Evaluation, History};
+use crate::pareto::{non_dominated, weakly_dominates};
 use crate::strategy::Problem;
 
 /// Different architectures, none of them known.
@@ -31,12 +32,19 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Takes up neighbours of the front: everything that one other choice makes of a member, or that many of it at
-    /// random. Members that break a bound are left out where others keep all of them.
+    /// Takes up what was imported, for it may be good, and random ones would hardly ever hit it.
+    pub fn push_imported(&mut self, history: &History) {
+        history.imported().for_each(|evaluation| self.push(evaluation.architecture.clone()));
+    }
+
+    /// Takes up neighbours of the front, and of what would be on it of the imports: everything that one other choice
+    /// makes of a member, or that many of it at random. Members that break a bound are left out where others keep all of
+    /// them.
     pub fn push_neighbours(&mut self, problem: &Problem, history: &History, most: usize, rng: &mut ChaCha8Rng) {
         let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
-        let any = history.front().any(|member| is_feasible(&member));
-        let members = history.front().filter(|member| !any || is_feasible(member));
+        let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
+        let any = members.iter().any(is_feasible);
+        let members = members.into_iter().filter(|member| !any || is_feasible(member));
         let all = members.flat_map(|member| neighbours(problem.space(), &member.architecture));
         // In the order of the front, so that the same draws give the same order.
         let mut drawn: Vec<(usize, Architecture)> = all.enumerate().sample(rng, most);
@@ -53,6 +61,16 @@ impl<'a> Candidates<'a> {
     pub fn into_vec(self) -> Vec<Architecture> {
         self.found
     }
+}
+
+/// The imports that neither one another nor the front dominates.
+fn on_the_front(history: &History) -> impl Iterator<Item = &Evaluation> {
+    let complete = history.imported().filter_map(|evaluation| Some((evaluation, evaluation.complete()?)));
+    let (evaluations, points): (Vec<_>, Vec<_>) = complete.unzip();
+    let front = non_dominated(&points).into_iter();
+    let stays =
+        move |index: &usize| !history.archive().points().any(|member| weakly_dominates(member, &points[*index]));
+    front.filter(stays).map(move |index| evaluations[index])
 }
 
 /// Every architecture that differs in one decision.

@@ -30,7 +30,7 @@ impl ModelBased {
         surrogate: &Surrogate,
         updates: usize,
     ) -> Result<Option<UpdateStats>, StrategyError> {
-        let reward = Reward::fit(problem.reward(), history);
+        let reward = Reward::instructed(problem.reward(), history);
         let warps = surrogate.warps();
         let mut last = None;
         for _ in 0..updates {

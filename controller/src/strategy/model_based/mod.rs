@@ -1,11 +1,12 @@
 //! The model-based policy gradient: the policy learns from episodes that a surrogate imagines, and what is evaluated
 //! next is what should add most to the hypervolume.
 //!
-//! A round, once a few networks are evaluated: fit the [`Surrogate`] to everything measured; update the policy on
-//! episodes that it judges, which cost nothing; gather candidates (drawn from the policy, neighbours of the front,
-//! random ones); and choose by expected hypervolume improvement, each choice being believed before the next (kriging
-//! believer; Ginsbourger, Le Riche and Carraro 2010). The error of a network that was measured in another writing is
-//! taken from there ([`twins`]), so that no two writings of one are chosen in a round.
+//! A round, once a few networks are evaluated: fit the [`Surrogate`] to everything measured, here or in logs that were
+//! imported; update the policy on episodes that it judges, which cost nothing; gather candidates (drawn from the policy,
+//! imported networks, neighbours of the front, random ones); and choose by expected hypervolume improvement, each choice
+//! being believed before the next (kriging believer; Ginsbourger, Le Riche and Carraro 2010). The error of a network
+//! that was measured in another writing is taken from there ([`twins`]), so that no two writings of one are chosen in a
+//! round.
 
 mod acquisition;
 mod candidates;
@@ -97,7 +98,9 @@ impl ModelBased {
         let order: Vec<usize> = (0..parts).step_by(2).chain((1..parts).step_by(2)).collect();
         let mut unseen = Unseen::new(problem, history);
         let mut found = Vec::new();
-        for part in order.into_iter().skip(history.evaluations().len()).take(count) {
+        // What others measured in full spares as much of the start: the surrogate is fitted to it as well.
+        let spared = history.imported().filter(|evaluation| evaluation.complete().is_some()).count();
+        for part in order.into_iter().skip(history.evaluations().len() + spared).take(count) {
             let (from, to) = (part * Self::SPREAD / parts, (part + 1) * Self::SPREAD / parts);
             for _ in from..to {
                 let (_, architecture) = &drawn[self.rng.random_range(from..to)];
@@ -117,13 +120,14 @@ impl ModelBased {
         for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
             candidates.push(episode.architecture);
         }
+        candidates.push_imported(history);
         candidates.push_neighbours(problem, history, self.config.neighbours, &mut self.rng);
         candidates.push_random(problem.space(), self.config.random, &mut self.rng);
         Ok(candidates.into_vec())
     }
 
     /// Chooses up to `count` candidates that the history does not know, by expected hypervolume improvement; `measured`
-    /// are the points of its evaluations.
+    /// are the points of everything instructive.
     fn choose(
         &mut self,
         problem: &Problem,
@@ -203,9 +207,9 @@ impl ModelBased {
         Ok(expected)
     }
 
-    /// The points of everything evaluated.
+    /// The points of everything instructive.
     fn measured(&mut self, problem: &Problem, history: &History) -> Result<Vec<Arc<Encoding>>, StrategyError> {
-        let architectures: Vec<_> = history.evaluations().iter().map(|e| e.architecture.clone()).collect();
+        let architectures: Vec<_> = history.instructive().iter().map(|e| e.architecture.clone()).collect();
         Ok(self.encoder.encode_all(problem, &architectures)?)
     }
 
@@ -237,7 +241,7 @@ impl Strategy for ModelBased {
         self.expected = None;
         let mut round = self.spread(problem, history, count)?;
         // A surrogate needs something that was measured; until then everything is tried.
-        let is_told = history.evaluations().iter().any(|evaluation| evaluation.complete().is_some());
+        let is_told = history.instructive().iter().any(|evaluation| evaluation.complete().is_some());
         if round.is_empty() && is_told {
             round = self.promising(problem, history, count)?;
         }

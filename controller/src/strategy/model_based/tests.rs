@@ -5,6 +5,7 @@ use child::space::{NasBench201, NasBench201Settings};
 
 use super::super::{Identity, toy};
 use super::*;
+use crate::history::Import;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::policy::PolicyConfig;
 use crate::reward::RewardConfig;
@@ -77,6 +78,37 @@ fn takes_one_writing_of_a_network_a_round() {
         strategy.tell(&problem, &history, &round).unwrap();
     }
     assert!(again > 0, "another round may take another writing");
+}
+
+#[test]
+fn imports_spare_the_start_and_are_proposed_where_they_are_good() {
+    let problem = toy::problem(&[5; 6]);
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let import = |architecture: Architecture, objectives: &[usize]| {
+        let all = toy::objectives(&architecture);
+        let values = (0..3).map(|index| objectives.contains(&index).then(|| all[index])).collect();
+        let (key, deviations) = (problem.key(&architecture).unwrap(), vec![None; 3]);
+        let status = crate::history::Status::Ok;
+        Import {
+            evaluation: crate::history::Evaluation { number: 0, architecture, key, values, deviations, status },
+            after: 0,
+        }
+    };
+    let logged: Vec<_> = (0..80).map(|_| problem.space().random(&mut rng)).collect();
+    let imports = |objectives: &[usize]| {
+        logged.iter().map(|architecture| import(architecture.clone(), objectives)).collect::<Vec<_>>()
+    };
+    let first = |imports: &[Import]| {
+        let mut history = toy::history(&problem);
+        history.import(imports).unwrap();
+        let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 7).unwrap();
+        let round = strategy.ask(&problem, &history, 10).unwrap();
+        (round.len(), round.into_iter().filter(|proposal| logged.contains(&proposal.architecture)).count(), strategy)
+    };
+    let (proposed, known, strategy) = first(&imports(&[0, 1, 2]));
+    assert!(proposed == 10 && known > 0 && strategy.expected.is_some(), "{known}");
+    let (proposed, _, strategy) = first(&imports(&[0]));
+    assert!(proposed == 10 && strategy.expected.is_none(), "errors alone say nothing of time: it starts as ever");
 }
 
 #[test]

@@ -31,12 +31,12 @@ impl Twins {
     /// Differences within networks, at least, that a variance is taken from.
     const LEAST: usize = 3;
 
-    /// The twins in a history; `points` are those of its evaluations, in their order.
+    /// The twins in a history; `points` are those of everything [instructive](History::instructive) in it, in its order.
     pub fn of_history(history: &History, points: &[Arc<Encoding>], surrogate: &Surrogate) -> Self {
         let objective = history.objectives().iter().position(|objective| objective == Objective::Error);
         let told = objective.map(|place| {
             let warp = surrogate.warps()[place];
-            let pairs = history.evaluations().iter().zip(points);
+            let pairs = history.instructive().into_iter().zip(points);
             let told = pairs.filter_map(move |(evaluation, point)| Some((point.network, evaluation.values[place]?)));
             told.map(move |(network, error)| (network, warp.forward(error)))
         });

@@ -1,0 +1,326 @@
+//! `controller import LOG… --into RUN`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use hardware::log::{COLUMNS, read_whole_lines};
+use hardware::replay::{Columns, LogRow, ReplayError, read_rows};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::options::{Overrides, read};
+use super::prepare::prepare;
+use crate::config::Experiment;
+use crate::evaluate::open_device;
+use crate::history::History;
+use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
+use crate::search::Stop;
+use crate::strategy::Problem;
+use crate::terminal::{note, say};
+
+/// Warm-start a search from other logs: what they tell informs its surrogate, and never its front.
+///
+/// Of each row, time and energy are taken where they are of the run's device by its label, and the accuracy where the
+/// log states no other number of epochs than the run's. What the run knows already is left out, so a log may be imported
+/// again when it has grown.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  controller import runs/seed1 runs/seed2/measurements.csv --into runs/seed3
+  controller import runs/nano --into runs/tx2 --experiment experiments/tx2.toml
+  controller import table.csv --into runs/short --same-device --column 'accuracy={ column = \"top1\", unit = \"percent\" }'
+
+Then `controller --resume RUN` goes on. An imported network counts as evaluated only once the run has evaluated it \
+itself. The rows are kept in RUN/imported.csv with log, line and time; of the strategies, model-based learns from them.")]
+pub(super) struct Import {
+    /// Logs: journals, run folders, or any CSV whose columns are named.
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// Run folder to import into: one where no search is going on, or with --experiment a new one.
+    #[arg(long, value_name = "RUN")]
+    into: PathBuf,
+    /// Begin the run: with this experiment file, or that of another run's folder.
+    #[arg(long, value_name = "FILE")]
+    experiment: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// What a column of the logs is called, as in [replay.columns]; may be repeated. Without any, the journal's names,
+    /// or those of the run's own [replay.columns].
+    #[arg(long = "column", value_name = "WHAT=NAME")]
+    columns: Vec<String>,
+    /// Declare that rows without a device are of the run's device.
+    #[arg(long)]
+    same_device: bool,
+}
+
+/// A log as it was read.
+struct Log {
+    path: PathBuf,
+    sha256: String,
+    rows: Vec<LogRow>,
+}
+
+/// A run that is imported into.
+struct Target {
+    experiment: Experiment,
+    problem: std::sync::Arc<Problem>,
+    /// None until a new run has its folder.
+    folder: Option<RunFolder>,
+    rows: Vec<hardware::log::Row>,
+}
+
+impl Import {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let target = self.target()?;
+        let Target { experiment, problem, folder, rows } = &target;
+        let columns = self.columns(experiment)?;
+        let logs = self.logs.iter().map(|log| read_log(log, &columns, problem)).collect::<anyhow::Result<Vec<_>>>()?;
+        let (devices, epochs) = devices_and_epochs(&target, &logs)?;
+        let mut here = Comparable::new(problem.objectives(), devices, epochs, self.same_device);
+        rows.iter().for_each(|row| here.know_evaluated(row));
+        let mut imported = Imported::read(&self.into)?;
+        imported.iter().for_each(|row| here.know_imported(row));
+        let after = match folder {
+            Some(folder) => evaluations(folder, rows)?,
+            None => 0,
+        };
+        let imported_at = Timestamp::now().to_string();
+        let before = imported.len();
+        for Log { path, sha256, rows } in logs {
+            let absolute = std::path::absolute(&path).context("there is no working directory")?;
+            let source =
+                Source { path: absolute.display().to_string(), sha256, imported_at: imported_at.clone(), after };
+            let (taken, tally) = here.take(rows, &source);
+            imported.extend(taken);
+            tell(&path, &tally, &here)?;
+            if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
+                say(format_args!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"))?;
+            }
+        }
+        // Last, so that a log that is refused leaves nothing behind.
+        let folder = match target.folder {
+            Some(folder) => folder,
+            None => RunFolder::create(&self.into, &target.experiment)?,
+        };
+        if imported.len() > before {
+            Imported::write(folder.path(), &imported)?;
+        }
+        tell_run(&folder, &target.experiment, &target.problem, &target.rows, imported.len())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn target(&self) -> anyhow::Result<Target> {
+        let path = self.into.display();
+        let exists = self.into.join("config.toml").is_file();
+        let Some(file) = &self.experiment else {
+            ensure!(
+                self.overrides.all().is_empty(),
+                "--set and --seed are for a run that begins here, with --experiment: {path} has its experiment already"
+            );
+            if !exists {
+                let error = RunError::NotARun(self.into.clone());
+                bail!("{error}; to begin a run there, name its experiment too: --experiment FILE");
+            }
+            let (folder, _) = RunFolder::open(&self.into)?;
+            let Recorded { experiment, problem, rows } = Recorded::read(&self.into)?;
+            return Ok(Target { experiment, problem: problem.into(), folder: Some(folder), rows });
+        };
+        ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
+        let experiment = read(Some(file), &self.overrides.all())?;
+        let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("there is no working directory")?;
+        let prepared = prepare(experiment, scratch, &Stop::default())?;
+        prepared.notices.iter().for_each(note);
+        let device = prepared.experiment.training.backend.device()?;
+        // As a search does: settings that make no sense leave no folder behind.
+        prepared.experiment.strategy.build(prepared.experiment.search.seed, &prepared.problem, &device)?;
+        Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
+    }
+
+    /// The columns of logs that are no journals.
+    fn columns(&self, experiment: &Experiment) -> anyhow::Result<Columns> {
+        if self.columns.is_empty() {
+            return Ok(experiment.replay.as_ref().map(|replay| replay.columns.clone()).unwrap_or_default());
+        }
+        let one = |entry: &String| -> anyhow::Result<toml::Table> {
+            // A bare name needs no quotes, as in --set.
+            let (what, name) =
+                entry.split_once('=').with_context(|| format!("--column {entry}: expected WHAT=NAME"))?;
+            let quoted = || format!("{what}={}", toml::Value::String(name.trim().to_owned())).parse();
+            entry.parse().or_else(|_| quoted()).with_context(|| format!("--column {entry}"))
+        };
+        let mut all = toml::Table::new();
+        for entry in &self.columns {
+            all.extend(one(entry)?);
+        }
+        all.try_into().context("--column")
+    }
+}
+
+/// Reads a log, or the journal of a run folder.
+fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result<Log> {
+    let path = if path.is_dir() { path.join("measurements.csv") } else { path.to_owned() };
+    let content = std::fs::read(&path).with_context(|| {
+        format!("cannot read the log {}: name a run folder, a journal or another CSV file", path.display())
+    })?;
+    let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let is_journal = content.split(|byte| *byte == b'\n').next() == Some(COLUMNS.join(",").as_bytes());
+    let whole = match content.iter().rposition(|byte| *byte == b'\n') {
+        Some(end) if is_journal => &content[..=end],
+        _ => &content[..],
+    };
+    if whole.len() < content.len() {
+        note(format_args!("{}: its last line is not whole, and left out: a search may be writing it", path.display()));
+    }
+    let space = problem.space();
+    let normalise = |text: &str| {
+        let architecture = space.parse(text).map_err(|error| error.to_string())?;
+        // Also where its layers fit the run's images.
+        problem.key(&architecture).map_err(|error| error.to_string())?;
+        space.format(&architecture).map_err(|error| error.to_string())
+    };
+    let columns = if is_journal { &Columns::default() } else { columns };
+    let rows = read_rows(&path, whole, columns, &normalise).map_err(|error| {
+        let hint = match error {
+            ReplayError::MissingColumn { .. } | ReplayError::NoObjective { .. } => {
+                "name the log's columns with --column".to_owned()
+            }
+            _ => format!("the run's space is `{}`", space.name()),
+        };
+        anyhow::Error::new(error).context(format!("nothing was imported; {hint}"))
+    })?;
+    Ok(Log { path, sha256, rows })
+}
+
+/// How the run that a journal lies in was trained otherwise than this one, epochs aside, for which every row speaks by
+/// itself. None where nothing says so.
+fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Option<String>> {
+    let config = log.with_file_name("config.toml");
+    // It need not be a run's: whatever else it is says nothing.
+    let Ok(there) = Experiment::read(&config, &[]) else { return Ok(None) };
+    if there.replay.is_some() || experiment.replay.is_some() {
+        return Ok(None);
+    }
+    let mut found = differences(&there, experiment)?;
+    let matters = ["data.", "training."];
+    let does_not = ["data.dir ", "training.epochs ", "training.backend "];
+    found.retain(|one| {
+        matters.iter().any(|key| one.starts_with(key)) && !does_not.iter().any(|key| one.starts_with(key))
+    });
+    Ok((!found.is_empty()).then(|| found.join(", ")))
+}
+
+/// Labels of what the run measures on and the epochs that its children are trained, as far as it says them. Of a
+/// replay, both are the replayed log's.
+fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet<String>, BTreeSet<u64>)> {
+    let Target { experiment, rows, .. } = target;
+    let own: BTreeSet<String> = rows.iter().filter_map(|row| row.device.clone()).collect();
+    if let Some(replay) = &experiment.replay {
+        let content = std::fs::read(&replay.log)
+            .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
+        let any = |text: &str| Ok(text.to_owned());
+        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
+        let epochs = replayed.iter().filter_map(|row| row.epochs).collect();
+        let labels = || replayed.iter().filter_map(|row| row.record.device.clone()).collect();
+        return Ok((if own.is_empty() { labels() } else { own }, epochs));
+    }
+    let epochs = BTreeSet::from([experiment.training.epochs as u64]);
+    let is_labelled =
+        |row: &LogRow| row.record.device.is_some() && (row.record.time_ms.is_some() || row.record.energy_mj.is_some());
+    let is_asked = logs.iter().flat_map(|log| &log.rows).any(is_labelled);
+    if !own.is_empty() || !is_asked {
+        return Ok((own, epochs));
+    }
+    let label = |(name, config)| {
+        let context = || {
+            format!("no evaluation of the run says yet what it measures on, and its device `{name}` cannot be asked")
+        };
+        let label = open_device(config).and_then(|mut device| device.describe());
+        Ok(label.with_context(context)?.label())
+    };
+    Ok((experiment.devices.iter().map(label).collect::<anyhow::Result<_>>()?, epochs))
+}
+
+/// How many evaluations a run has, those counted that wait for an earlier one to end.
+fn evaluations(folder: &RunFolder, rows: &[hardware::log::Row]) -> anyhow::Result<u64> {
+    let waiting = folder.checkpoints().join("waiting.csv");
+    let waiting = if waiting.exists() { read_whole_lines(&waiting)?.0 } else { Vec::new() };
+    Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
+}
+
+/// What was taken of a log, and why the rest was not.
+fn tell(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
+    let Tally { rows, taken, unsuccessful, known, useless, other_devices, unlabelled, other_epochs } = tally;
+    say(format_args!("{}: {taken} of {rows} rows taken", path.display()))?;
+    let devices = here.devices().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    for (device, count) in other_devices {
+        say(format_args!(
+            "  time and energy of {} are of another device ({device}, here {devices}): left out",
+            rows_of(*count)
+        ))?;
+    }
+    if *unlabelled > 0 {
+        let reason = if devices.is_empty() {
+            "of a device that cannot be compared, for the run's has no label"
+        } else {
+            "of a device that the log does not name"
+        };
+        say(format_args!(
+            "  time and energy of {} are {reason}: left out; if it is the run's, import again with --same-device",
+            rows_of(*unlabelled)
+        ))?;
+    }
+    let epochs = here.epochs().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    for (found, count) in other_epochs {
+        say(format_args!(
+            "  the accuracy of {} is after {found} epochs, not {epochs} as here: left out",
+            rows_of(*count)
+        ))?;
+    }
+    for (count, why) in [
+        (*unsuccessful, "of an evaluation that failed"),
+        (*known, "known here already"),
+        (*useless, "without anything that can be used here"),
+    ] {
+        if count > 0 {
+            say(format_args!("  {} {why}: not taken", are(count)))?;
+        }
+    }
+    Ok(())
+}
+
+fn rows_of(count: usize) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
+
+fn are(count: usize) -> String {
+    if count == 1 { "1 row is".to_owned() } else { format!("{count} rows are") }
+}
+
+/// What the run has now, and how it goes on.
+fn tell_run(
+    folder: &RunFolder,
+    experiment: &Experiment,
+    problem: &Problem,
+    rows: &[hardware::log::Row],
+    imported: usize,
+) -> anyhow::Result<()> {
+    let path = folder.path().display();
+    let imports = Imported::imports(folder.path(), problem)?;
+    let networks: std::collections::HashSet<_> = imports.iter().map(|import| import.evaluation.key).collect();
+    say(format_args!("{path} has {imported} imported rows of {} networks now", networks.len()))?;
+    if !experiment.strategy.learns_from_imports() {
+        let name = experiment.strategy.name();
+        say(format_args!("its strategy `{name}` does not learn from them; `model-based` does"))?;
+    } else if networks.len() > History::MOST_IMPORTED {
+        say(format_args!(
+            "its surrogate is fitted to {} of them: half the best by dominance, half spread over all others",
+            History::MOST_IMPORTED
+        ))?;
+    }
+    let spent = rows.len() as u64 >= experiment.search.evaluations + experiment.search.remeasure;
+    let more = if spent { format!(" --evaluations {}", 2 * experiment.search.evaluations) } else { String::new() };
+    say(format_args!("go on with: controller --resume {path}{more}"))?;
+    Ok(())
+}

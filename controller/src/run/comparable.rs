@@ -1,0 +1,304 @@
+//! What of another log can be compared with what a run measures itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use hardware::log::{Row, Status};
+use hardware::replay::{LogRow, Record};
+
+use super::Imported;
+use crate::objective::{Objective, Objectives};
+
+/// What a run measures on and trains for, and what it knows already.
+#[derive(Debug, Default)]
+pub struct Comparable {
+    objectives: Vec<Objective>,
+    /// Labels of its devices; none where nothing says what they are.
+    devices: BTreeSet<String>,
+    /// Epochs that its children are trained; none where nothing says it.
+    epochs: BTreeSet<u64>,
+    same_device: bool,
+    known: HashSet<(String, Measured)>,
+    /// By log (its path or its hash) and line, what was imported from there: accuracy, time, energy.
+    taken: HashMap<(String, u64), [bool; 3]>,
+}
+
+/// The measured values to the last bit.
+type Measured = [Option<u64>; 5];
+
+/// A log that is imported from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Path, absolute.
+    pub path: String,
+    /// Hash of its content, in hexadecimal.
+    pub sha256: String,
+    /// When it is imported, RFC 3339.
+    pub imported_at: String,
+    /// Evaluations that the run has.
+    pub after: u64,
+}
+
+/// How many rows of a log were taken, and why others were not, or not whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows there are.
+    pub rows: usize,
+    /// Rows taken, at least in part.
+    pub taken: usize,
+    /// Rows of evaluations that failed or diverged.
+    pub unsuccessful: usize,
+    /// Rows that tell what the run knows already.
+    pub known: usize,
+    /// Rows of which nothing is left that the run minimises.
+    pub useless: usize,
+    /// By device, rows whose time and energy were left out.
+    pub other_devices: BTreeMap<String, usize>,
+    /// Rows whose time and energy were left out because it is not known whether they are of the run's device.
+    pub unlabelled: usize,
+    /// By their number of epochs, rows whose accuracy was left out.
+    pub other_epochs: BTreeMap<u64, usize>,
+}
+
+impl Comparable {
+    /// A run for some objectives, whose children are trained for one of `epochs` and measured on `devices` (labels, as
+    /// the journal has them); either may be empty where nothing says it. `same_device` declares that measurements are
+    /// of the same device where one side has no label.
+    pub fn new(objectives: &Objectives, devices: BTreeSet<String>, epochs: BTreeSet<u64>, same_device: bool) -> Self {
+        Self { objectives: objectives.as_slice().to_vec(), devices, epochs, same_device, ..Self::default() }
+    }
+
+    /// Labels of the run's devices.
+    pub fn devices(&self) -> &BTreeSet<String> {
+        &self.devices
+    }
+
+    /// Epochs that the run's children are trained.
+    pub fn epochs(&self) -> &BTreeSet<u64> {
+        &self.epochs
+    }
+
+    /// Remembers an evaluation of the run.
+    pub fn know_evaluated(&mut self, row: &Row) {
+        let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
+        self.known.insert((row.architecture.clone(), values.map(|value| value.map(f64::to_bits))));
+    }
+
+    /// Remembers what was imported.
+    pub fn know_imported(&mut self, row: &Imported) {
+        self.known.insert((row.architecture.clone(), measured(row)));
+        let told = [row.accuracy.is_some(), row.time_ms.is_some(), row.energy_mj.is_some()];
+        for log in [&row.source, &row.sha256] {
+            let before = self.taken.entry((log.clone(), row.line)).or_default();
+            before.iter_mut().zip(told).for_each(|(before, told)| *before |= told);
+        }
+    }
+
+    /// What is taken of a log's rows, with an account of it. What is taken is remembered.
+    pub fn take(&mut self, rows: Vec<LogRow>, source: &Source) -> (Vec<Imported>, Tally) {
+        let mut tally = Tally { rows: rows.len(), ..Tally::default() };
+        let mut taken = Vec::new();
+        for row in rows {
+            if let Some(row) = self.take_row(row, source, &mut tally) {
+                self.know_imported(&row);
+                taken.push(row);
+            }
+        }
+        tally.taken = taken.len();
+        (taken, tally)
+    }
+
+    fn take_row(&self, row: LogRow, source: &Source, tally: &mut Tally) -> Option<Imported> {
+        let LogRow { record, status, epochs } = row;
+        if matches!(status, Status::Failed | Status::Diverged) {
+            tally.unsuccessful += 1;
+            return None;
+        }
+        let mut found = imported(record, epochs, source);
+        if (found.time_ms.is_some() || found.energy_mj.is_some()) && !self.is_device(found.device.as_deref()) {
+            match &found.device {
+                Some(device) if !self.devices.is_empty() => {
+                    *tally.other_devices.entry(device.clone()).or_default() += 1;
+                }
+                _ => tally.unlabelled += 1,
+            }
+            clear_time(&mut found);
+            clear_energy(&mut found);
+        }
+        let is_otherwise = |epochs: &u64| !self.epochs.is_empty() && !self.epochs.contains(epochs);
+        if let Some(epochs) = found.epochs.filter(is_otherwise).filter(|_| found.accuracy.is_some()) {
+            *tally.other_epochs.entry(epochs).or_default() += 1;
+            found.accuracy = None;
+        }
+        if !self.wants(&found) {
+            tally.useless += 1;
+            return None;
+        }
+        // A row that was imported in part before is completed, and says nothing twice.
+        let origin = |log: &String| self.taken.get(&(log.clone(), found.line));
+        if let Some([accuracy, time, energy]) = origin(&found.source).or_else(|| origin(&found.sha256)).copied() {
+            found.accuracy = found.accuracy.filter(|_| !accuracy);
+            if time {
+                clear_time(&mut found);
+            }
+            if energy {
+                clear_energy(&mut found);
+            }
+        }
+        if !self.wants(&found) || self.known.contains(&(found.architecture.clone(), measured(&found))) {
+            tally.known += 1;
+            return None;
+        }
+        Some(found)
+    }
+
+    fn is_device(&self, device: Option<&str>) -> bool {
+        match device {
+            Some(device) if !self.devices.is_empty() => self.devices.contains(device),
+            _ => self.same_device,
+        }
+    }
+
+    /// Whether it tells of something measured that the run minimises.
+    fn wants(&self, row: &Imported) -> bool {
+        let told = |objective: &Objective| match objective {
+            Objective::Error => row.accuracy.is_some(),
+            Objective::Time => row.time_ms.is_some(),
+            Objective::Energy => row.energy_mj.is_some(),
+            Objective::Parameters | Objective::Macs | Objective::ActivationBytes => false,
+        };
+        self.objectives.iter().any(told)
+    }
+}
+
+fn measured(row: &Imported) -> Measured {
+    let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
+    values.map(|value| value.map(f64::to_bits))
+}
+
+fn clear_time(row: &mut Imported) {
+    (row.time_ms, row.time_ms_std) = (None, None);
+}
+
+fn clear_energy(row: &mut Imported) {
+    (row.energy_mj, row.energy_mj_std) = (None, None);
+}
+
+fn imported(record: Record, epochs: Option<u64>, source: &Source) -> Imported {
+    Imported {
+        architecture: record.architecture,
+        accuracy: record.accuracy,
+        time_ms: record.time_ms,
+        time_ms_std: record.time_ms_std,
+        energy_mj: record.energy_mj,
+        energy_mj_std: record.energy_mj_std,
+        device: record.device,
+        epochs,
+        after: source.after,
+        imported_at: source.imported_at.clone(),
+        source: source.path.clone(),
+        line: record.line,
+        sha256: source.sha256.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hardware::replay::{Columns, read_rows};
+
+    fn source(path: &str) -> Source {
+        let [path, imported_at] = [path, "2026-01-31T23:59:59Z"].map(str::to_owned);
+        Source { sha256: format!("hash of {path}"), path, imported_at, after: 3 }
+    }
+
+    fn rows(lines: &str) -> Vec<LogRow> {
+        let text = format!("architecture,status,accuracy,time_ms,time_ms_std,energy_mj,device,epochs\n{lines}");
+        let same = |text: &str| Ok(text.to_owned());
+        read_rows(std::path::Path::new("log"), text.as_bytes(), &Columns::default(), &same).unwrap()
+    }
+
+    fn here(devices: &[&str], epochs: &[u64], same_device: bool) -> Comparable {
+        let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+        let devices = devices.iter().map(|device| (*device).to_owned()).collect();
+        Comparable::new(&objectives, devices, epochs.iter().copied().collect(), same_device)
+    }
+
+    /// Architecture, accuracy, time and energy.
+    type Told<'a> = (&'a str, Option<f64>, Option<f64>, Option<f64>);
+
+    fn told(taken: &[Imported]) -> Vec<Told<'_>> {
+        taken.iter().map(|row| (row.architecture.as_str(), row.accuracy, row.time_ms, row.energy_mj)).collect()
+    }
+
+    const ROWS: &str = "a,ok,0.5,1,0.1,2,x,3\nb,ok,0.5,1,,,y,3\nc,ok,0.5,1,,,,3\nd,ok,0.5,1,,,x,4\n\
+                        e,failed,,,,,x,\nf,bounded,,9,,,x,\ng,bounded,,9,,,y,\nh,ok,0.25,,,,z,\n";
+
+    #[test]
+    fn times_are_taken_of_the_same_device_and_accuracies_of_the_same_training() {
+        let (taken, tally) = here(&["x"], &[3], false).take(rows(ROWS), &source("log"));
+        assert_eq!(
+            told(&taken),
+            [
+                ("a", Some(0.5), Some(1.0), Some(2.0)),
+                ("b", Some(0.5), None, None),
+                ("c", Some(0.5), None, None),
+                ("d", None, Some(1.0), None),
+                ("f", None, Some(9.0), None),
+                ("h", Some(0.25), None, None),
+            ]
+        );
+        let expected = Tally {
+            rows: 8,
+            taken: 6,
+            unsuccessful: 1,
+            known: 0,
+            useless: 1,
+            other_devices: [("y".to_owned(), 2)].into(),
+            unlabelled: 1,
+            other_epochs: [(4, 1)].into(),
+        };
+        assert_eq!(tally, expected);
+        assert!(taken.iter().all(|row| row.after == 3 && row.source == "log"));
+        assert_eq!(taken.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4, 5, 7, 9]);
+    }
+
+    #[test]
+    fn a_declaration_counts_where_a_label_is_missing() {
+        let (taken, tally) = here(&["x"], &[], true).take(rows(ROWS), &source("log"));
+        assert_eq!(taken.iter().filter(|row| row.time_ms.is_some()).count(), 4, "{taken:?}");
+        assert_eq!((tally.unlabelled, &tally.other_devices), (0, &[("y".to_owned(), 2)].into()));
+        // Where the run itself names no device, no label can be compared.
+        let (_, tally) = here(&[], &[], false).take(rows(ROWS), &source("log"));
+        assert_eq!((tally.unlabelled, tally.other_devices.len()), (6, 0));
+        let (taken, _) = here(&[], &[], true).take(rows(ROWS), &source("log"));
+        assert_eq!(taken.iter().filter(|row| row.time_ms.is_some()).count(), 6);
+    }
+
+    #[test]
+    fn nothing_is_taken_twice() {
+        let mut run = here(&["x"], &[3], false);
+        run.know_evaluated(&Row {
+            accuracy: Some(0.5),
+            time_ms: Some(1.0),
+            time_ms_std: Some(0.1),
+            energy_mj: Some(2.0),
+            ..Row::new(0, "a", Status::Ok)
+        });
+        assert_eq!(run.take(rows(ROWS), &source("log")).1.known, 1, "what the run measured itself");
+        for other in ["log", "a copy of it"] {
+            let (taken, tally) = run.take(rows(ROWS), &source(other));
+            assert_eq!((told(&taken), tally.known), (Vec::new(), 6), "{other}");
+        }
+        let (taken, tally) = run.take(rows("a,ok,0.5,2,,,x,3\na,ok,0.5,2,,,x,3\n"), &source("another"));
+        assert_eq!((told(&taken), tally.known), (vec![("a", Some(0.5), Some(2.0), None)], 1), "another measurement");
+    }
+
+    #[test]
+    fn a_declaration_afterwards_adds_what_is_missing() {
+        let mut run = here(&["x"], &[3], false);
+        run.take(rows(ROWS), &source("log"));
+        run.same_device = true;
+        let (taken, tally) = run.take(rows(ROWS), &source("log"));
+        assert_eq!((told(&taken), tally.known), (vec![("c", None, Some(1.0), None)], 5));
+    }
+}

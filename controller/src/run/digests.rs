@@ -1,0 +1,152 @@
+//! Digests of the journal's rows, by which one that was edited since it was written is noticed.
+//!
+//! A file beside the checkpoint, a line a row. A row is written first and its digest after it, so that a kill may leave
+//! rows without one, but no digest without its row; a power cut may. What both hold is compared, the rest is made anew:
+//! the journal alone is enough to go on.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use hardware::log::Row;
+use sha2::{Digest as _, Sha256};
+
+use super::{RunError, write_atomically};
+
+/// First line of the file. Raised when rows come to other digests, so that those of another version are not compared.
+const FORMAT: &str = "sha256 of a row, format 1";
+/// Hexadecimal digits of a digest that are kept, an edit being an accident and nobody's attack; and of the check that
+/// they are whole themselves.
+const DIGITS: usize = 16;
+const CHECK: usize = 4;
+/// Length of a line.
+const LINE: usize = DIGITS + CHECK + 1;
+
+/// The digests of a journal.
+#[derive(Debug)]
+pub(super) struct Digests {
+    path: PathBuf,
+    file: File,
+}
+
+impl Digests {
+    /// Compares the rows of a journal with their digests, and makes those that are missing.
+    ///
+    /// # Errors
+    /// If a row is not as it was written, or the file cannot be read or written.
+    pub fn open(path: &Path, journal: &Path, rows: &[Row]) -> Result<Self, RunError> {
+        let io = |action| move |source| RunError::Io { action, path: path.to_owned(), source };
+        let known = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            // Missing, or damaged beyond reading.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => String::new(),
+            Err(source) => return Err(io("read")(source)),
+        };
+        let known = known.strip_prefix(FORMAT).and_then(|text| text.strip_prefix('\n')).unwrap_or_default();
+        let found = rows.iter().map(line).collect::<Result<Vec<_>, _>>()?;
+        for ((known, found), row) in known.as_bytes().chunks_exact(LINE).zip(&found).zip(rows) {
+            // A digest that is damaged itself says nothing of the row.
+            if known[..DIGITS] != found.as_bytes()[..DIGITS] && is_whole(known) {
+                return Err(RunError::Edited { path: journal.to_owned(), evaluation: row.evaluation });
+            }
+        }
+        let whole = format!("{FORMAT}\n{}", found.concat());
+        write_atomically(path, whole.as_bytes()).map_err(io("write"))?;
+        let file = OpenOptions::new().append(true).open(path).map_err(io("open"))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds the digest of a row that the journal holds now.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn push(&mut self, row: &Row) -> Result<(), RunError> {
+        let line = line(row)?;
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|source| RunError::Io { action: "write", path: self.path.clone(), source })
+    }
+}
+
+/// The line of a row: of its values, so that a program which writes the same ones otherwise changes nothing.
+fn line(row: &Row) -> Result<String, RunError> {
+    let digest = digits(&hardware::log::line(row)?, DIGITS);
+    let check = digits(digest.as_bytes(), CHECK);
+    Ok(format!("{digest}{check}\n"))
+}
+
+/// Whether a line's check is that of its digest.
+fn is_whole(line: &[u8]) -> bool {
+    line[DIGITS..LINE - 1] == *digits(&line[..DIGITS], CHECK).as_bytes()
+}
+
+/// The first hexadecimal digits of a hash.
+fn digits(bytes: &[u8], count: usize) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .flat_map(|byte| format!("{byte:02x}").into_bytes())
+        .take(count)
+        .map(char::from)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hardware::log::Status;
+
+    fn rows(count: u64) -> Vec<Row> {
+        let row = |evaluation| Row {
+            accuracy: Some(0.5),
+            message: Some(format!("line\n{evaluation}")),
+            ..Row::new(evaluation, format!("a{evaluation}"), Status::Ok)
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn an_edited_row_is_named_and_what_a_kill_leaves_is_no_edit() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("rows");
+        let open = |rows: &[Row]| Digests::open(&path, Path::new("m.csv"), rows);
+        let mut digests = open(&rows(2)).unwrap();
+        digests.push(&rows(3)[2]).unwrap();
+        drop(digests);
+        let whole = std::fs::read(&path).unwrap();
+        // Torn anywhere, missing, ahead of the journal or behind it.
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            open(&rows(3)).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), whole, "cut to {cut}");
+        }
+        open(&rows(1)).unwrap();
+        open(&rows(4)).unwrap();
+        for edited in 0..4 {
+            let mut rows = rows(4);
+            rows[edited].accuracy = Some(0.51);
+            let error = open(&rows).unwrap_err();
+            assert!(matches!(error, RunError::Edited { evaluation, .. } if evaluation == edited as u64), "{error}");
+        }
+        // One that is damaged accuses nobody.
+        for at in FORMAT.len() + 1..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            open(&rows(3)).unwrap();
+        }
+        // Those of a version that makes other ones are not compared.
+        std::fs::write(&path, "another format\n0123456789abcdef\n").unwrap();
+        open(&rows(4)).unwrap();
+    }
+
+    #[test]
+    fn what_is_read_back_has_the_digest_of_what_was_written() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("m.csv");
+        let mut row = rows(1).remove(0);
+        (row.accuracy, row.time_ms, row.energy_mj) = (Some(1.0 / 3.0), Some(5e-324), Some(1e300));
+        row.started_at = Some("2026-01-02T03:04:05.123456789Z".to_owned());
+        hardware::log::Writer::create(&path).unwrap().write(&row).unwrap();
+        let read = hardware::log::read(&path).unwrap();
+        assert_eq!(line(&read[0]).unwrap(), line(&row).unwrap());
+    }
+}
