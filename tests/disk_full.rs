@@ -1,9 +1,8 @@
 //! A disk that is full while a search writes: the journal stays readable, and the run goes on when there is room.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use end_to_end::{Journal, Program, Table, experiment, skip};
+use end_to_end::{Disk, Journal, Program, Table, experiment};
 
 const EVALUATIONS: &str = "300";
 
@@ -57,37 +56,5 @@ fn a_small_file_system() {
         }
         let message = begin(Program::new(folder.path()), strategy, &run).fail();
         check_what_is_left(folder.path(), &run, &message, &expected, || disk.grow());
-    }
-}
-
-/// A file system in memory, gone when this is dropped.
-struct Disk {
-    path: PathBuf,
-}
-
-impl Disk {
-    /// Mounts one, where that is allowed.
-    fn mount(path: &Path, kilobytes: usize) -> Option<Self> {
-        std::fs::create_dir(path).unwrap();
-        let options = format!("size={kilobytes}k");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(path).output();
-        if mounted.is_ok_and(|output| output.status.success()) {
-            return Some(Self { path: path.to_owned() });
-        }
-        skip::quietly("mounting a small file system needs root");
-        None
-    }
-
-    /// Makes room.
-    fn grow(&self) {
-        let grown = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&self.path).status().unwrap();
-        assert!(grown.success());
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // What cannot be unmounted goes with the machine.
-        let _ = Command::new("umount").arg(&self.path).status();
     }
 }

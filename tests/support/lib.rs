@@ -2,6 +2,7 @@
 //! measure on.
 
 mod board;
+mod disk;
 mod journal;
 mod openvino;
 mod program;
@@ -12,6 +13,7 @@ mod sshd;
 mod table;
 
 pub use board::{Board, BoardOptions, Truth};
+pub use disk::Disk;
 pub use journal::{Journal, Row, dominated_area, front};
 pub use openvino::openvino;
 pub use program::{Ended, Program};

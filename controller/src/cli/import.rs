@@ -244,7 +244,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
 
 /// How many evaluations a run has, those counted that wait for an earlier one to end.
 fn evaluations(folder: &RunFolder, rows: &[hardware::log::Row]) -> anyhow::Result<u64> {
-    let waiting = folder.checkpoints().join("waiting.csv");
+    let waiting = folder.waiting();
     let waiting = if waiting.exists() { read_whole_lines(&waiting)?.0 } else { Vec::new() };
     Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
 }

@@ -1,0 +1,70 @@
+//! A device that goes while others stay.
+
+use std::time::{Duration, Instant};
+
+use end_to_end::{Board, BoardOptions, Journal, Program, SshdOptions};
+use serde_json::json;
+
+/// The experiment of a board as users have it.
+const EXPERIMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/tx2.toml");
+
+/// Children small and quickly trained.
+const SMALL: [&str; 8] = [
+    "data={ name = \"digits\", limit = 300 }",
+    "training.epochs=1",
+    "training.augmentation={}",
+    "space={ name = \"nasbench201\", channels = 4, cells = 1, operations = [\"skip_connect\", \"nor_conv_1x1\"] }",
+    "measuring.warm_up_ms=100",
+    "search.batch=4",
+    "strategy.name=random",
+    "search.bounds={}",
+];
+
+fn board() -> Option<Board> {
+    let physics = json!({"base_ms": 1.0, "build_s": 0.05, "heat_tau_s": 0.3, "heat_c_per_w": 0.2, "needs_sudo": true});
+    Board::start(BoardOptions { physics, sshd: SshdOptions::default() })
+}
+
+/// A board's settings as a TOML table.
+fn settings(board: &Board) -> String {
+    let text = |path: &std::path::Path| format!("{:?}", path.display().to_string());
+    format!(
+        "{{ kind = \"jetson\", host = \"127.0.0.1\", port = {port}, user = {user:?}, key = {key}, known_hosts = {known}, \
+         work_folder = {folder}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 1.0, idle_s = 0.4, \
+         settle_limit_s = 0.5, patience_s = 2.0 }}",
+        port = board.sshd.port(),
+        user = board.sshd.user(),
+        key = text(board.sshd.key()),
+        known = text(board.sshd.known_hosts()),
+        folder = text(&board.work_folder()),
+    )
+}
+
+#[test]
+fn a_board_that_is_lost_is_named_and_the_other_one_goes_on() {
+    let (Some(stays), Some(mut goes)) = (board(), board()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let devices = [format!("devices.tx2={}", settings(&stays)), format!("devices.tx2b={}", settings(&goes))];
+    let settings = SMALL.map(str::to_owned).into_iter().chain(devices);
+    let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);
+    let search = ["search", EXPERIMENT, "--evaluations", "12", "--quiet", "--out", "run"];
+    let search = Program::new(folder.path()).args(search).args(settings);
+    let searching = std::thread::spawn(|| search.run());
+    let begun = Instant::now();
+    while goes.truths().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is measured");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    goes.sshd.kill();
+    let port = goes.sshd.port();
+    let ended = searching.join().unwrap();
+    assert_eq!(ended.code, Some(0), "{ended}");
+    let warning =
+        ended.err.lines().find(|line| line.contains("is not asked any more")).unwrap_or_else(|| panic!("{ended}"));
+    assert!(warning.contains(&port.to_string()) && warning.contains("one other device goes on"), "{warning}");
+    let journal = Journal::read(&folder.path().join("run/measurements.csv"));
+    assert_eq!(journal.rows.len(), 12);
+    let failed: Vec<_> = journal.rows.iter().filter(|row| row.text("status") != "ok").collect();
+    assert_eq!(failed.len(), 2, "it is asked twice: {failed:?}");
+    assert!(failed.iter().all(|row| row.text("message").contains("cannot be reached")), "{failed:?}");
+}

@@ -1,0 +1,230 @@
+//! A folder with something to search in, and what becomes of searches that are killed there.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use end_to_end::{Board, Journal, Program, Row, Table, experiment};
+use serde_json::Value;
+
+use super::moment::Moment;
+
+/// A search, as it is begun.
+pub struct Scene {
+    folder: tempfile::TempDir,
+    begin: Vec<String>,
+    /// Rows of its journal in the end.
+    pub evaluations: u64,
+}
+
+/// What an undisturbed run comes to.
+pub struct Whole {
+    pub journal: Vec<u8>,
+    pub pareto: Vec<u8>,
+    pub bytes: u64,
+    pub time: Duration,
+}
+
+/// Where a kill hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hit {
+    /// Before there was a run to go on with.
+    Beginning,
+    /// Before the first row.
+    NoRow,
+    /// Between the first row and the last.
+    Middle,
+    /// After the last row: the report was not written yet.
+    AllRows,
+    /// Too late: the process had ended.
+    Over,
+}
+
+/// Networks that the live search evaluates, before it measures some of them again.
+pub const LIVE_EVALUATIONS: u64 = 5;
+
+/// Small children, short measurements, and more than one trained at once: so rows wait for their turn.
+const LIVE: &str = r#"
+[search]
+evaluations = 5
+remeasure = 2
+seed = 11
+batch = 3
+trainers = 2
+
+[strategy]
+name = "random"
+
+[space]
+name = "nasbench201"
+channels = 4
+cells = 1
+operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+
+[data]
+name = "digits"
+limit = 200
+
+[training]
+epochs = 2
+
+[measuring]
+warm_up_ms = 5
+time_limit_ms = 50
+"#;
+
+/// Children small and quickly trained: what is killed is mostly the measuring.
+const ON_A_BOARD: [&str; 8] = [
+    "data={ name = \"digits\", limit = 300 }",
+    "training.epochs=1",
+    "training.augmentation={}",
+    "space={ name = \"nasbench201\", channels = 4, cells = 1 }",
+    "measuring.warm_up_ms=100",
+    "search.batch=3",
+    "strategy.start=3",
+    "search.bounds={}",
+];
+
+/// The experiment of a board as users have it.
+const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/tx2.toml");
+
+impl Scene {
+    /// On a log: over in a fraction of a second.
+    pub fn replayed(strategy: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Table::write(folder.path());
+        std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+        let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", strategy];
+        let more = ["--evaluations", "90", "--seed", "3", "--quiet", "--out"];
+        Self { folder, begin: args.into_iter().chain(more).map(str::to_owned).collect(), evaluations: 90 }
+    }
+
+    /// With children that are really trained and timed. Random search alone proposes the same whatever is measured.
+    pub fn live() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("live.toml"), LIVE).unwrap();
+        let begin = ["search", "live.toml", "--quiet", "--out"].map(str::to_owned).to_vec();
+        Self { folder, begin, evaluations: LIVE_EVALUATIONS + 2 }
+    }
+
+    /// With a board that measures.
+    pub fn on(board: &Board) -> Self {
+        let text = |path: &Path| format!("{:?}", path.display().to_string());
+        let settings = [
+            ("host", "\"127.0.0.1\"".to_owned()),
+            ("port", board.sshd.port().to_string()),
+            ("user", format!("{:?}", board.sshd.user())),
+            ("key", text(board.sshd.key())),
+            ("known_hosts", text(board.sshd.known_hosts())),
+            ("work_folder", text(&board.work_folder())),
+            ("power_interval_ms", "20".to_owned()),
+            ("window_s", "0.5".to_owned()),
+            ("window_limit_s", "1.0".to_owned()),
+            ("idle_s", "0.4".to_owned()),
+            ("settle_limit_s", "0.5".to_owned()),
+            ("patience_s", "20.0".to_owned()),
+        ];
+        let settings = settings.map(|(key, value)| format!("devices.tx2.{key}={value}"));
+        let settings = ON_A_BOARD.map(str::to_owned).into_iter().chain(settings);
+        let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);
+        let begin = ["search", BOARD, "--evaluations", "3", "--quiet"].map(str::to_owned).into_iter();
+        let begin = begin.chain(settings).chain(["--out".to_owned()]).collect();
+        Self { folder: tempfile::tempdir().unwrap(), begin, evaluations: 3 }
+    }
+
+    pub fn path(&self, run: &str) -> PathBuf {
+        self.folder.path().join(run)
+    }
+
+    pub fn journal(&self, run: &str) -> PathBuf {
+        self.path(run).join("measurements.csv")
+    }
+
+    pub fn scratch(&self, run: &str) -> PathBuf {
+        self.path(run).join("checkpoint/scratch")
+    }
+
+    /// A run that nobody kills.
+    pub fn whole(&self) -> Whole {
+        let begun = Instant::now();
+        self.go_on("whole").succeed();
+        let time = begun.elapsed();
+        let journal = std::fs::read(self.journal("whole")).unwrap();
+        let pareto = std::fs::read(self.path("whole").join("pareto.csv")).unwrap();
+        Whole { bytes: journal.len() as u64, journal, pareto, time }
+    }
+
+    /// What such a run may come to, if it takes so long.
+    pub fn guess(&self, time: Duration) -> Whole {
+        Whole { journal: Vec::new(), pareto: Vec::new(), bytes: 300 * self.evaluations, time }
+    }
+
+    /// The program beginning a run, or going on with it where there is something to go on with.
+    pub fn go_on(&self, run: &str) -> Program {
+        let program = Program::new(self.folder.path());
+        match self.path(run).join("config.toml").is_file() {
+            true => program.args(["--resume", run, "--quiet"]),
+            false => program.args(&self.begin).args([run]),
+        }
+    }
+
+    /// The same, killed at a moment; false if it had ended by itself.
+    pub fn kill(&self, run: &str, moment: Moment) -> bool {
+        let mut child = self.go_on(run).start();
+        let in_time = moment.wait(&mut child, &self.path(run));
+        // It may have ended by itself meanwhile.
+        let _ = child.kill();
+        let status = child.wait().unwrap();
+        assert!(status.success() || status.signal() == Some(9), "{run}, {moment:?}: {status}");
+        in_time && !status.success()
+    }
+
+    /// That the folder can be read as it was left, without being gone on with. Gives the rows of its journal.
+    pub fn check_opens(&self, run: &str) -> usize {
+        if !self.path(run).join("config.toml").is_file() {
+            return 0;
+        }
+        let rows = match self.journal(run).exists() {
+            true => Journal::read_whole_lines(&self.journal(run)).rows.len(),
+            false => 0,
+        };
+        let front = Program::new(self.folder.path()).args(["front", run, "--json"]).succeed();
+        let front: Value = serde_json::from_str(&front).unwrap();
+        assert_eq!(front["evaluations"].as_u64(), Some(rows as u64), "{run}: {front}");
+        rows
+    }
+
+    pub fn hit(&self, run: &str, rows: usize) -> Hit {
+        match rows {
+            _ if !self.path(run).join("config.toml").is_file() => Hit::Beginning,
+            0 => Hit::NoRow,
+            rows if (rows as u64) < self.evaluations => Hit::Middle,
+            _ => Hit::AllRows,
+        }
+    }
+
+    /// Whether a file lies about that was to get another name.
+    pub fn is_half_written(&self, run: &str) -> bool {
+        let folders = [self.path(run), self.path(run).join("checkpoint"), self.path(run).join("models")];
+        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|extension| extension == "tmp"))
+    }
+
+    /// The whole lines of the journal; nothing where there is none.
+    pub fn whole_lines(&self, run: &str) -> Vec<u8> {
+        let mut bytes = std::fs::read(self.journal(run)).unwrap_or_default();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        bytes
+    }
+
+    /// Rows that are on the disk: those of the journal, and those that wait for their turn.
+    pub fn rows_on_disk(&self, run: &str) -> Vec<Row> {
+        let waiting = self.path(run).join("checkpoint/waiting.csv");
+        let logs = [self.journal(run), waiting].into_iter().filter(|path| path.exists());
+        let mut rows: Vec<Row> = logs.flat_map(|path| Journal::read_whole_lines(&path).rows).collect();
+        rows.sort_by_key(Row::evaluation);
+        // One that was just moved to the journal still stands where it waited.
+        rows.dedup();
+        rows
+    }
+}
