@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use end_to_end::{Ended, Entry, Journal, Program, Table, dominated_area, experiment, front};
+use end_to_end::{Ended, Entry, Journal, Program, Table, dominated_area, experiment, front, live_experiment};
 use serde_json::Value;
 
 const OBJECTIVES: [&str; 2] = ["error", "time_ms"];
@@ -256,40 +256,17 @@ fn what_cannot_be_compared_is_refused() {
     }
 }
 
-/// Small children, measurements too short to be precise.
-const LIVE: &str = r#"
-[search]
-evaluations = 5
-batch = 5
-
-[strategy]
-name = "random"
-
-[space]
-name = "nasbench201"
-channels = 4
-cells = 1
-operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
-
-[data]
-name = "digits"
-limit = 200
-
-[training]
-epochs = 1
-
-[measuring]
-warm_up_ms = 2
-time_limit_ms = 15
-"#;
-
 #[test]
 fn what_the_other_run_lacks_is_measured_once() {
     let place = Place { folder: tempfile::tempdir().unwrap(), tables: [0, 1].map(|_| empty_table()) };
     let folder = place.path();
-    std::fs::write(folder.join("live.toml"), LIVE).unwrap();
+    std::fs::write(folder.join("live.toml"), live_experiment(1, 2, 15)).unwrap();
     for (seed, out) in [("1", "a"), ("2", "b")] {
-        Program::new(folder).args(["search", "live.toml", "--quiet", "--seed", seed, "--out", out]).succeed();
+        let five = ["--evaluations", "5", "--set", "search.batch=5"];
+        Program::new(folder)
+            .args(["search", "live.toml", "--quiet", "--seed", seed, "--out", out])
+            .args(five)
+            .succeed();
     }
     let journals = ["a", "b"].map(|run| std::fs::read(folder.join(run).join("measurements.csv")).unwrap());
     let before = place.json(&["a", "b"]);

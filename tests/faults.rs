@@ -6,7 +6,7 @@ mod devices;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use end_to_end::{Disk, Journal, Program, Table, experiment};
+use end_to_end::{Disk, Journal, Program, Table, experiment, live_experiment};
 use serde_json::Value;
 
 /// A folder with something to search in.
@@ -14,40 +14,12 @@ struct Place {
     folder: tempfile::TempDir,
 }
 
-/// Small children, short measurements.
-const LIVE: &str = r#"
-[search]
-evaluations = 6
-seed = 11
-batch = 3
-
-[strategy]
-name = "random"
-
-[space]
-name = "nasbench201"
-channels = 4
-cells = 1
-operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
-
-[data]
-name = "digits"
-limit = 200
-
-[training]
-epochs = 2
-
-[measuring]
-warm_up_ms = 5
-time_limit_ms = 50
-"#;
-
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Table::write(folder.path());
         std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
-        std::fs::write(folder.path().join("live.toml"), LIVE).unwrap();
+        std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
         Self { folder }
     }
 

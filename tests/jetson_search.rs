@@ -23,35 +23,28 @@ fn board(changes: Value) -> Option<Board> {
 }
 
 /// What of a board's settings differs from those in the file.
-fn settings(board: &Board) -> [(&'static str, String); 14] {
-    let text = |path: &Path| format!("{:?}", path.display().to_string());
-    [
-        ("kind", "\"jetson\"".to_owned()),
-        ("host", "\"127.0.0.1\"".to_owned()),
-        ("port", board.sshd.port().to_string()),
-        ("user", format!("{:?}", board.sshd.user())),
-        ("key", text(board.sshd.key())),
-        ("known_hosts", text(board.sshd.known_hosts())),
-        ("work_folder", text(&board.work_folder())),
-        ("sudo", "true".to_owned()),
-        ("power_interval_ms", "20".to_owned()),
-        ("window_s", "1.0".to_owned()),
-        ("window_limit_s", "1.5".to_owned()),
-        ("idle_s", "0.7".to_owned()),
-        ("settle_limit_s", "1.5".to_owned()),
-        ("patience_s", "20.0".to_owned()),
-    ]
+fn settings(board: &Board) -> Vec<(&'static str, String)> {
+    let quick = [
+        ("sudo", "true"),
+        ("power_interval_ms", "20"),
+        ("window_s", "1.0"),
+        ("window_limit_s", "1.5"),
+        ("idle_s", "0.7"),
+        ("settle_limit_s", "1.5"),
+        ("patience_s", "20.0"),
+    ];
+    board.settings().into_iter().chain(quick.map(|(key, value)| (key, value.to_owned()))).collect()
 }
 
 /// The overrides that turn the file's board into the simulated one.
 fn at(board: &Board) -> Vec<String> {
-    let settings = settings(board).map(|(key, value)| format!("devices.tx2.{key}={value}"));
-    settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect()
+    let settings = settings(board).into_iter().map(|(key, value)| format!("devices.tx2.{key}={value}"));
+    settings.flat_map(|setting| ["--set".to_owned(), setting]).collect()
 }
 
 /// The override that adds another board.
 fn beside(board: &Board) -> [String; 2] {
-    let settings = settings(board).map(|(key, value)| format!("{key} = {value}"));
+    let settings: Vec<_> = settings(board).into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
     ["--set".to_owned(), format!("devices.tx2b={{ {} }}", settings.join(", "))]
 }
 

@@ -3,38 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use end_to_end::{Journal, Program, Row, Table, experiment};
+use end_to_end::{Journal, Program, Row, Table, experiment, live_experiment};
 use serde_json::Value;
 
 const EVALUATIONS: usize = 6;
-
-/// Small children, measurements too short to be precise.
-const LIVE: &str = r#"
-[search]
-evaluations = 6
-seed = 11
-batch = 3
-
-[strategy]
-name = "random"
-
-[space]
-name = "nasbench201"
-channels = 4
-cells = 1
-operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
-
-[data]
-name = "digits"
-limit = 200
-
-[training]
-epochs = 1
-
-[measuring]
-warm_up_ms = 2
-time_limit_ms = 15
-"#;
 
 fn journal(folder: &Path) -> Journal {
     Journal::read(&folder.join("run/measurements.csv"))
@@ -104,7 +76,7 @@ fn numbers(rows: &[Row]) -> Vec<u64> {
 fn members_of_the_front_are_measured_again() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
-    std::fs::write(folder.join("live.toml"), LIVE).unwrap();
+    std::fs::write(folder.join("live.toml"), live_experiment(1, 2, 15)).unwrap();
     let printed = Program::new(folder).args(["search", "live.toml", "--remeasure", "4", "--out", "run"]).succeed();
     let begun = journal(folder);
     assert_eq!(numbers(&begun.rows), (0..EVALUATIONS as u64 + 4).collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use end_to_end::{Journal, Program, Table, experiment};
+use end_to_end::{Journal, Program, Table, experiment, live_experiment};
 
 const STRATEGIES: [&str; 4] = ["random", "evolution", "policy-gradient", "model-based"];
 
@@ -29,7 +29,7 @@ impl Place {
     /// Children that are really trained and timed. Random search alone proposes the same whatever is measured.
     fn live() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("live.toml"), LIVE).unwrap();
+        std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
         Self { folder, begin: ["search", "live.toml", "--quiet", "--out"].map(str::to_owned).to_vec() }
     }
 
@@ -53,34 +53,6 @@ impl Place {
         }
     }
 }
-
-/// Small children, short measurements.
-const LIVE: &str = r#"
-[search]
-evaluations = 6
-seed = 11
-batch = 3
-
-[strategy]
-name = "random"
-
-[space]
-name = "nasbench201"
-channels = 4
-cells = 1
-operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
-
-[data]
-name = "digits"
-limit = 200
-
-[training]
-epochs = 2
-
-[measuring]
-warm_up_ms = 5
-time_limit_ms = 50
-"#;
 
 /// The journal of a run that nobody ended.
 fn uninterrupted(place: &Place) -> Vec<u8> {

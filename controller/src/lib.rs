@@ -7,6 +7,7 @@ pub mod cli;
 pub mod compare;
 pub mod config;
 pub mod evaluate;
+mod fingerprint;
 pub mod history;
 pub mod objective;
 pub mod observe;

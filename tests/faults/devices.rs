@@ -27,16 +27,11 @@ fn board() -> Option<Board> {
 
 /// A board's settings as a TOML table.
 fn settings(board: &Board) -> String {
-    let text = |path: &std::path::Path| format!("{:?}", path.display().to_string());
+    let address: Vec<_> = board.settings().into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
-        "{{ kind = \"jetson\", host = \"127.0.0.1\", port = {port}, user = {user:?}, key = {key}, known_hosts = {known}, \
-         work_folder = {folder}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 1.0, idle_s = 0.4, \
+        "{{ {}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 1.0, idle_s = 0.4, \
          settle_limit_s = 0.5, patience_s = 2.0 }}",
-        port = board.sshd.port(),
-        user = board.sshd.user(),
-        key = text(board.sshd.key()),
-        known = text(board.sshd.known_hosts()),
-        folder = text(&board.work_folder()),
+        address.join(", ")
     )
 }
 

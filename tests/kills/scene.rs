@@ -1,10 +1,10 @@
 //! A folder with something to search in, and what becomes of searches that are killed there.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use end_to_end::{Board, Journal, Program, Row, Table, experiment};
+use end_to_end::{Board, Journal, Program, Row, Table, experiment, live_experiment};
 use serde_json::Value;
 
 use super::moment::Moment;
@@ -43,36 +43,6 @@ pub enum Hit {
 /// Networks that the live search evaluates, before it measures some of them again.
 pub const LIVE_EVALUATIONS: u64 = 5;
 
-/// Small children, short measurements, and more than one trained at once: so rows wait for their turn.
-const LIVE: &str = r#"
-[search]
-evaluations = 5
-remeasure = 2
-seed = 11
-batch = 3
-trainers = 2
-
-[strategy]
-name = "random"
-
-[space]
-name = "nasbench201"
-channels = 4
-cells = 1
-operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
-
-[data]
-name = "digits"
-limit = 200
-
-[training]
-epochs = 2
-
-[measuring]
-warm_up_ms = 5
-time_limit_ms = 50
-"#;
-
 /// Children small and quickly trained: what is killed is mostly the measuring.
 const ON_A_BOARD: [&str; 8] = [
     "data={ name = \"digits\", limit = 300 }",
@@ -102,28 +72,26 @@ impl Scene {
     /// With children that are really trained and timed. Random search alone proposes the same whatever is measured.
     pub fn live() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("live.toml"), LIVE).unwrap();
-        let begin = ["search", "live.toml", "--quiet", "--out"].map(str::to_owned).to_vec();
+        std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
+        // More than one trained at once: so rows wait for their turn.
+        let settings = ["--remeasure", "2", "--set", "search.trainers=2"];
+        let evaluations = LIVE_EVALUATIONS.to_string();
+        let search = ["search", "live.toml", "--quiet", "--evaluations", &evaluations];
+        let begin = search.into_iter().chain(settings).chain(["--out"]).map(str::to_owned).collect();
         Self { folder, begin, evaluations: LIVE_EVALUATIONS + 2 }
     }
 
     /// With a board that measures.
     pub fn on(board: &Board) -> Self {
-        let text = |path: &Path| format!("{:?}", path.display().to_string());
-        let settings = [
-            ("host", "\"127.0.0.1\"".to_owned()),
-            ("port", board.sshd.port().to_string()),
-            ("user", format!("{:?}", board.sshd.user())),
-            ("key", text(board.sshd.key())),
-            ("known_hosts", text(board.sshd.known_hosts())),
-            ("work_folder", text(&board.work_folder())),
-            ("power_interval_ms", "20".to_owned()),
-            ("window_s", "0.5".to_owned()),
-            ("window_limit_s", "1.0".to_owned()),
-            ("idle_s", "0.4".to_owned()),
-            ("settle_limit_s", "0.5".to_owned()),
-            ("patience_s", "20.0".to_owned()),
+        let quick = [
+            ("power_interval_ms", "20"),
+            ("window_s", "0.5"),
+            ("window_limit_s", "1.0"),
+            ("idle_s", "0.4"),
+            ("settle_limit_s", "0.5"),
+            ("patience_s", "20.0"),
         ];
+        let settings = board.settings().into_iter().chain(quick.map(|(key, value)| (key, value.to_owned())));
         let settings = settings.map(|(key, value)| format!("devices.tx2.{key}={value}"));
         let settings = ON_A_BOARD.map(str::to_owned).into_iter().chain(settings);
         let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);

@@ -226,18 +226,19 @@ impl Board {
         found
     }
 
-    /// Table of an experiment file that describes it as a device.
-    pub fn device_toml(&self, name: &str) -> String {
+    /// What an experiment file says of it as a device: keys and their values in TOML.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
         // Folders for temporary files have names that Rust and TOML write alike.
-        format!(
-            "[devices.{name}]\nkind = \"jetson\"\nhost = \"127.0.0.1\"\nport = {port}\nuser = {user:?}\nkey = {key:?}\n\
-             known_hosts = {known_hosts:?}\nwork_folder = {work_folder:?}\n",
-            port = self.sshd.port(),
-            user = self.sshd.user(),
-            key = self.sshd.key(),
-            known_hosts = self.sshd.known_hosts(),
-            work_folder = self.work_folder(),
-        )
+        let text = |path: &Path| format!("{:?}", path.display().to_string());
+        vec![
+            ("kind", "\"jetson\"".to_owned()),
+            ("host", "\"127.0.0.1\"".to_owned()),
+            ("port", self.sshd.port().to_string()),
+            ("user", format!("{:?}", self.sshd.user())),
+            ("key", text(self.sshd.key())),
+            ("known_hosts", text(self.sshd.known_hosts())),
+            ("work_folder", text(&self.work_folder())),
+        ]
     }
 }
 

@@ -20,4 +20,4 @@ pub use program::{Ended, Program};
 pub use python::python;
 pub use shared::shared_data;
 pub use sshd::{Sshd, SshdOptions};
-pub use table::{Entry, Table, experiment};
+pub use table::{Entry, Table, experiment, live_experiment};

@@ -101,3 +101,35 @@ energy = {{ column = "joules", unit = "j" }}
 "#
     )
 }
+
+/// An experiment whose few small children are really trained and timed here. Random search alone proposes the same
+/// whatever is measured.
+pub fn live_experiment(epochs: u32, warm_up_ms: u32, time_limit_ms: u32) -> String {
+    format!(
+        r#"[search]
+evaluations = 6
+seed = 11
+batch = 3
+
+[strategy]
+name = "random"
+
+[space]
+name = "nasbench201"
+channels = 4
+cells = 1
+operations = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+
+[data]
+name = "digits"
+limit = 200
+
+[training]
+epochs = {epochs}
+
+[measuring]
+warm_up_ms = {warm_up_ms}
+time_limit_ms = {time_limit_ms}
+"#
+    )
+}

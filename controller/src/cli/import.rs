@@ -9,12 +9,12 @@ use clap::Args;
 use hardware::log::{COLUMNS, read_whole_lines};
 use hardware::replay::{Columns, LogRow, ReplayError, read_rows};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::options::{Overrides, read};
 use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::evaluate::open_device;
+use crate::fingerprint::sha256;
 use crate::history::History;
 use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
 use crate::search::Stop;
@@ -164,7 +164,7 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
     let content = std::fs::read(&path).with_context(|| {
         format!("cannot read the log {}: name a run folder, a journal or another CSV file", path.display())
     })?;
-    let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = sha256(&content);
     let is_journal = content.split(|byte| *byte == b'\n').next() == Some(COLUMNS.join(",").as_bytes());
     let whole = match content.iter().rposition(|byte| *byte == b'\n') {
         Some(end) if is_journal => &content[..=end],

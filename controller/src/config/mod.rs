@@ -24,8 +24,8 @@ use child::data::DataConfig;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::fingerprint::sha256;
 use crate::reward::RewardConfig;
 use crate::strategy::{Identity, StrategyConfig};
 
@@ -136,7 +136,7 @@ impl Experiment {
         let mut same = self.clone();
         same.search.evaluations = 0;
         same.search.remeasure = 0;
-        Ok(Sha256::digest(same.to_toml()?).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(sha256(same.to_toml()?))
     }
 }
 

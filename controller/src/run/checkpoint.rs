@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::write_atomically;
+use crate::fingerprint::sha256;
 
 /// State of a search after a whole round.
 ///
@@ -86,7 +86,7 @@ impl Checkpoint {
     pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
         let path = Self::path(folder);
         let io = |source| CheckpointError::Io { action: "write", path: path.clone(), source };
-        let sha256 = hash(&self.strategy);
+        let sha256 = sha256(&self.strategy);
         let experiment = self.experiment.clone();
         let header = Header { version: VERSION, experiment, round: self.round, told: self.told, sha256 };
         let mut content = serde_json::to_vec(&header).map_err(|error| io(error.into()))?;
@@ -115,15 +115,11 @@ impl Checkpoint {
         }
         let header: Header = serde_json::from_slice(&content[..end]).map_err(wrong)?;
         let strategy = content[end + 1..].to_vec();
-        if hash(&strategy) != header.sha256 {
+        if sha256(&strategy) != header.sha256 {
             return Err(damaged("its content does not match its checksum".into()));
         }
         Ok(Some(Self { experiment: header.experiment, round: header.round, told: header.told, strategy }))
     }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl Comparable {
     /// Remembers an evaluation of the run.
     pub fn know_evaluated(&mut self, row: &Row) {
         let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
-        self.known.insert((row.architecture.clone(), values.map(|value| value.map(f64::to_bits))));
+        self.known.insert((row.architecture.clone(), bits(values)));
     }
 
     /// Remembers what was imported.
@@ -171,7 +171,10 @@ impl Comparable {
 }
 
 fn measured(row: &Imported) -> Measured {
-    let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
+    bits([row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std])
+}
+
+fn bits(values: [Option<f64>; 5]) -> Measured {
     values.map(|value| value.map(f64::to_bits))
 }
 

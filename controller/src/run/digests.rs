@@ -9,9 +9,9 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use hardware::log::Row;
-use sha2::{Digest as _, Sha256};
 
 use super::{RunError, write_atomically};
+use crate::fingerprint::sha256;
 
 /// First line of the file. Raised when rows come to other digests, so that those of another version are not compared.
 const FORMAT: &str = "sha256 of a row, format 1";
@@ -69,24 +69,13 @@ impl Digests {
 
 /// The line of a row: of its values, so that a program which writes the same ones otherwise changes nothing.
 fn line(row: &Row) -> Result<String, RunError> {
-    let digest = digits(&hardware::log::line(row)?, DIGITS);
-    let check = digits(digest.as_bytes(), CHECK);
-    Ok(format!("{digest}{check}\n"))
+    let digest = &sha256(hardware::log::line(row)?)[..DIGITS];
+    Ok(format!("{digest}{}\n", &sha256(digest)[..CHECK]))
 }
 
 /// Whether a line's check is that of its digest.
 fn is_whole(line: &[u8]) -> bool {
-    line[DIGITS..LINE - 1] == *digits(&line[..DIGITS], CHECK).as_bytes()
-}
-
-/// The first hexadecimal digits of a hash.
-fn digits(bytes: &[u8], count: usize) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .flat_map(|byte| format!("{byte:02x}").into_bytes())
-        .take(count)
-        .map(char::from)
-        .collect()
+    line[DIGITS..LINE - 1] == sha256(&line[..DIGITS]).as_bytes()[..CHECK]
 }
 
 #[cfg(test)]

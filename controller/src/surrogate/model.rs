@@ -57,7 +57,8 @@ pub struct Correlation {
 
 impl Surrogate {
     /// Fits a process to each objective that has to be measured. `points` are those of everything
-    /// [instructive](History::instructive) in the history, in its order; `start` holds the hyper-parameters to begin with, by objective, and may be short.
+    /// [instructive](History::instructive) in the history, in its order; `start` holds the hyper-parameters to begin
+    /// with, by objective, and may be short.
     ///
     /// A network that failed counts as the worst measured in what it lacks; one whose value is missing for another
     /// reason says nothing of it.

@@ -36,14 +36,15 @@ const NODES: [(f64, f64); 3] =
 impl Acquisition {
     /// Values on an axis besides the edges of boxes: between two of them the probability is taken for linear.
     const VALUES: usize = 40;
-    /// Least standard deviation, on the warped scale: for what is exact, a step that the values can still resolve.
+    /// Least standard deviation, on the warped scale: what is exact is as good as a step.
     const LEAST_DEVIATION: f64 = 1e-3;
 
     /// The acquisition for a history, on the scales of its surrogate. What was imported says between which corners, but
     /// improves nothing by being known: the front is of what was evaluated here.
     pub fn of_history(history: &History, surrogate: &Surrogate) -> Self {
+        let instructive = history.instructive();
         let corner = |(index, objective)| {
-            let measured = history.instructive().into_iter().filter_map(|evaluation| evaluation.values[index]);
+            let measured = instructive.iter().filter_map(|evaluation| evaluation.values[index]);
             corner(&measured.collect::<Vec<_>>(), history.bounds().get(objective))
         };
         let corners: Vec<[f64; 2]> = history.objectives().iter().enumerate().map(corner).collect();
