@@ -2,8 +2,10 @@
 
 mod evaluation;
 mod imports;
+mod selection;
 
 use std::collections::HashMap;
+use std::slice;
 
 use child::graph::CanonicalKey;
 pub use evaluation::{Candidate, Evaluation};
@@ -25,8 +27,8 @@ pub struct History {
     bounds: Bounds,
     /// One a network: its evaluations merged.
     evaluations: Vec<Evaluation>,
-    /// For each of those, what was merged.
-    entered: Vec<Vec<Evaluation>>,
+    /// By place among those, what was merged where it was several.
+    merged: HashMap<usize, Vec<Evaluation>>,
     by_key: HashMap<CanonicalKey, usize>,
     /// Of everything entered, which network it is of.
     by_number: HashMap<u64, usize>,
@@ -46,7 +48,7 @@ impl History {
             objectives,
             bounds,
             evaluations: Vec::new(),
-            entered: Vec::new(),
+            merged: HashMap::new(),
             by_key: HashMap::new(),
             by_number: HashMap::new(),
             archive,
@@ -83,6 +85,13 @@ impl History {
         self.evaluations.iter().chain(self.imported()).collect()
     }
 
+    /// Up to `most` of what is [instructive](Self::instructive), in its order: the half that is best, within the bounds
+    /// first; a quarter that was evaluated last; and some of all the rest. Nothing is left out that needs not be.
+    pub fn most_instructive(&self, most: usize) -> Vec<&Evaluation> {
+        let keeps_bounds = |evaluation: &Evaluation| self.bounds.are_kept(&self.objectives, &evaluation.values);
+        selection::most_useful(&self.instructive(), 0..self.evaluations.len(), most, keeps_bounds)
+    }
+
     /// Enters an evaluation and tells what it did to the front: nothing if its network is not complete.
     ///
     /// One more of a network that is known is merged with those before: each value becomes the mean of what successful
@@ -98,12 +107,13 @@ impl History {
         let index = *self.by_key.entry(key).or_insert(self.evaluations.len());
         self.by_number.insert(number, index);
         let before = if index == self.evaluations.len() {
-            self.entered.push(vec![evaluation.clone()]);
             self.evaluations.push(evaluation);
             None
         } else {
-            self.entered[index].push(evaluation);
-            let merged = Evaluation::merged(&self.entered[index]);
+            let first = || vec![self.evaluations[index].clone()];
+            let several = self.merged.entry(index).or_insert_with(first);
+            several.push(evaluation);
+            let merged = Evaluation::merged(several);
             merged.and_then(|merged| std::mem::replace(&mut self.evaluations[index], merged).complete())
         };
         let now = self.evaluations[index].complete();
@@ -185,7 +195,8 @@ impl History {
 
     /// Every evaluation of a network, as it was entered; empty if there is none.
     pub fn measurements(&self, key: &CanonicalKey) -> &[Evaluation] {
-        self.by_key.get(key).map_or(&[], |index| &self.entered[*index])
+        let Some(index) = self.by_key.get(key) else { return &[] };
+        self.merged.get(index).map_or_else(|| slice::from_ref(&self.evaluations[*index]), Vec::as_slice)
     }
 
     /// What is known of a network.

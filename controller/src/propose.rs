@@ -85,8 +85,9 @@ pub fn propose(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Proposed>, StrategyError> {
     let mut encoder = Encoder::new(problem)?;
-    let evaluated: Vec<_> = history.instructive().iter().map(|known| known.architecture.clone()).collect();
-    let surrogate = Surrogate::fit(history, &encoder.encode_all(problem, &evaluated)?, &[], FITTING, rng)?;
+    let known = history.most_instructive(Surrogate::MOST);
+    let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
+    let surrogate = Surrogate::fit(history.objectives(), &known, &points, &[], FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
     let (warps, reward) = (surrogate.warps(), Reward::instructed(problem.reward(), history));

@@ -60,13 +60,18 @@ const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/tx2.tom
 
 impl Scene {
     /// On a log: over in a fraction of a second.
-    pub fn replayed(strategy: &str) -> Self {
+    pub fn replayed(strategy: &str, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Table::write(folder.path());
         std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
         let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", strategy];
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         let more = ["--evaluations", "90", "--seed", "3", "--quiet", "--out"];
-        Self { folder, begin: args.into_iter().chain(more).map(str::to_owned).collect(), evaluations: 90 }
+        Self {
+            folder,
+            begin: args.into_iter().chain(settings).chain(more).map(str::to_owned).collect(),
+            evaluations: 90,
+        }
     }
 
     /// With children that are really trained and timed. Random search alone proposes the same whatever is measured.

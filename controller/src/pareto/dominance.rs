@@ -1,5 +1,7 @@
 //! Who is better than whom.
 
+use std::cmp::Ordering::Equal;
+
 /// Whether `a` is nowhere worse than `b`. Every vector weakly dominates itself.
 pub fn weakly_dominates(a: &[f64], b: &[f64]) -> bool {
     debug_assert_eq!(a.len(), b.len(), "vectors of different objectives");
@@ -12,15 +14,24 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
 }
 
 /// Indices of the points that no other dominates, in their order. Of equal points the first is kept.
+///
+/// A point that dominates another comes before it in the lexicographic order, so that each has to be compared with
+/// those kept so far alone (Kung, Luccio and Preparata 1975).
 pub fn non_dominated<P: AsRef<[f64]>>(points: &[P]) -> Vec<usize> {
-    let beaten = |index: usize| {
-        let point = points[index].as_ref();
-        points.iter().enumerate().any(|(other, rival)| {
-            let rival = rival.as_ref();
-            dominates(rival, point) || (other < index && rival == point)
-        })
-    };
-    (0..points.len()).filter(|&index| !beaten(index)).collect()
+    let point = |index: &usize| points[*index].as_ref();
+    // Adding 0 makes -0 equal to 0 in the total order as well.
+    let key = |index: &usize| point(index).iter().map(|value| value + 0.0);
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    // Stable: of equals the first stays the first.
+    order.sort_by(|a, b| key(a).zip(key(b)).map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne()).unwrap_or(Equal));
+    let mut kept: Vec<usize> = Vec::new();
+    for index in order {
+        if !kept.iter().any(|other| weakly_dominates(point(other), point(&index))) {
+            kept.push(index);
+        }
+    }
+    kept.sort_unstable();
+    kept
 }
 
 #[cfg(test)]

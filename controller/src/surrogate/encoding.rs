@@ -102,12 +102,12 @@ impl Encoder {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    pub fn encode_all(
+    pub fn encode_all<'a>(
         &mut self,
         problem: &Problem,
-        architectures: &[Architecture],
+        architectures: impl IntoIterator<Item = &'a Architecture>,
     ) -> Result<Vec<Arc<Encoding>>, ArchitectureError> {
-        architectures.iter().map(|architecture| self.encode(problem, architecture)).collect()
+        architectures.into_iter().map(|architecture| self.encode(problem, architecture)).collect()
     }
 
     /// The point of an architecture.

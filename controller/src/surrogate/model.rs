@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::{Encoding, Hyperparameters, Posterior, Process, SurrogateError, Warp};
-use crate::history::{Evaluation, History, Status};
-use crate::objective::Objective;
+use crate::history::{Evaluation, Status};
+use crate::objective::{Objective, Objectives};
 
 /// What each objective of a network is likely to be, given everything that was measured.
 ///
@@ -32,7 +32,7 @@ struct Modelled {
 struct Learnt {
     process: Process,
     points: Vec<Arc<Encoding>>,
-    /// Of each point, which of the instructive evaluations it is.
+    /// Of each point, which of the evaluations it is.
     rows: Vec<usize>,
 }
 
@@ -56,9 +56,12 @@ pub struct Correlation {
 }
 
 impl Surrogate {
-    /// Fits a process to each objective that has to be measured. `points` are those of everything
-    /// [instructive](History::instructive) in the history, in its order; `start` holds the hyper-parameters to begin
-    /// with, by objective, and may be short.
+    /// Most evaluations that a surrogate is to be fitted to: the time that this takes grows with the cube of their
+    /// number, the memory with the square, and here they come to half a second on two cores and 200 MB.
+    pub const MOST: usize = 1000;
+
+    /// Fits a process to each objective that has to be measured. `points` are those of the evaluations, in their order;
+    /// `start` holds the hyper-parameters to begin with, by objective, and may be short.
     ///
     /// A network that failed counts as the worst measured in what it lacks; one whose value is missing for another
     /// reason says nothing of it.
@@ -66,22 +69,18 @@ impl Surrogate {
     /// # Errors
     /// If a covariance has no Cholesky factor.
     pub fn fit(
-        history: &History,
+        objectives: &Objectives,
+        evaluations: &[&Evaluation],
         points: &[Arc<Encoding>],
         start: &[Hyperparameters],
         steps: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, SurrogateError> {
-        let evaluations = history.instructive();
         // Seeds are drawn before the threads part, so that their order is always the same.
-        let jobs: Vec<(usize, Objective, u64)> = history
-            .objectives()
-            .iter()
-            .enumerate()
-            .map(|(index, objective)| (index, objective, rng.random()))
-            .collect();
+        let jobs: Vec<(usize, Objective, u64)> =
+            objectives.iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
         let fit = |(index, objective, seed): (usize, Objective, u64)| {
-            let (rows, values) = targets(&evaluations, index);
+            let (rows, values) = targets(evaluations, index);
             let warp = Warp::fit(&values);
             let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
             if is_exact {

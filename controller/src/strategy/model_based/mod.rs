@@ -1,8 +1,8 @@
 //! The model-based policy gradient: the policy learns from episodes that a surrogate imagines, and what is evaluated
 //! next is what should add most to the hypervolume.
 //!
-//! A round, once a few networks are evaluated: fit the [`Surrogate`] to everything measured, here or in logs that were
-//! imported; update the policy on episodes that it judges, which cost nothing; gather candidates (drawn from the policy,
+//! A round, once a few networks are evaluated: fit the [`Surrogate`] to what was measured, here or in logs that were
+//! imported, and of very much to the most instructive; update the policy on episodes that it judges, which cost nothing; gather candidates (drawn from the policy,
 //! imported networks, neighbours of the front, random ones); and choose by expected hypervolume improvement, each choice
 //! being believed before the next (kriging believer; Ginsbourger, Le Riche and Carraro 2010). The error of a network
 //! that was measured in another writing is taken from there ([`twins`]), so that no two writings of one are chosen in a
@@ -14,8 +14,6 @@ mod config;
 mod foresight;
 mod imagination;
 mod twins;
-
-use std::sync::Arc;
 
 use burn::tensor::Device;
 use child::space::Architecture;
@@ -31,7 +29,7 @@ use super::{Diagnostics, Problem, Proposal, Strategy, StrategyError};
 use crate::history::History;
 use crate::objective::Objective;
 use crate::policy::{Learner, Policy, StateError, UpdateStats, open, seal};
-use crate::surrogate::{Encoder, Encoding, Hyperparameters, Surrogate};
+use crate::surrogate::{Encoder, Hyperparameters, Surrogate};
 use acquisition::Acquisition;
 use candidates::Candidates;
 use foresight::Foresight;
@@ -126,20 +124,18 @@ impl ModelBased {
         Ok(candidates.into_vec())
     }
 
-    /// Chooses up to `count` candidates that the history does not know, by expected hypervolume improvement; `measured`
-    /// are the points of everything instructive.
+    /// Chooses up to `count` candidates that the history does not know, by expected hypervolume improvement.
     fn choose(
         &mut self,
         problem: &Problem,
         history: &History,
-        measured: &[Arc<Encoding>],
+        twins: &Twins,
         surrogate: &Surrogate,
         count: usize,
     ) -> Result<Expected, StrategyError> {
         let candidates = self.candidates(problem, history)?;
         let points = self.encoder.encode_all(problem, &candidates)?;
         let prediction = surrogate.predict(&points);
-        let twins = Twins::of_history(history, measured, surrogate);
         let mut acquisition = Acquisition::of_history(history, surrogate);
         let beliefs = |index: usize| {
             let column = |columns: &[Vec<f64>]| columns.iter().map(|column| column[index]).collect::<Vec<_>>();
@@ -207,12 +203,6 @@ impl ModelBased {
         Ok(expected)
     }
 
-    /// The points of everything instructive.
-    fn measured(&mut self, problem: &Problem, history: &History) -> Result<Vec<Arc<Encoding>>, StrategyError> {
-        let architectures: Vec<_> = history.instructive().iter().map(|e| e.architecture.clone()).collect();
-        Ok(self.encoder.encode_all(problem, &architectures)?)
-    }
-
     /// A round by the surrogate.
     fn promising(
         &mut self,
@@ -220,11 +210,14 @@ impl ModelBased {
         history: &History,
         count: usize,
     ) -> Result<Vec<Architecture>, StrategyError> {
-        let points = self.measured(problem, history)?;
-        let surrogate = Surrogate::fit(history, &points, &self.hyperparameters, self.config.fitting, &mut self.rng)?;
+        let known = history.most_instructive(self.config.fitted);
+        let points = self.encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
+        let (start, steps) = (&self.hyperparameters, self.config.fitting);
+        let surrogate = Surrogate::fit(history.objectives(), &known, &points, start, steps, &mut self.rng)?;
         self.hyperparameters = surrogate.hyperparameters();
         let stats = self.imagine(problem, history, &surrogate, self.config.updates)?;
-        let mut expected = self.choose(problem, history, &points, &surrogate, count)?;
+        let twins = Twins::new(history.objectives(), &known, &points, &surrogate);
+        let mut expected = self.choose(problem, history, &twins, &surrogate, count)?;
         expected.stats = stats;
         let chosen = expected.means.iter().map(|(architecture, _)| architecture.clone()).collect();
         self.expected = Some(expected);

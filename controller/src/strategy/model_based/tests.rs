@@ -1,5 +1,7 @@
 //! The strategy on problems with a formula; what all strategies have in common is tested with the others.
 
+use std::sync::Arc;
+
 use child::graph::Shape;
 use child::space::{NasBench201, NasBench201Settings};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use child::graph::CanonicalKey;
 
-use crate::history::History;
-use crate::objective::Objective;
+use crate::history::Evaluation;
+use crate::objective::{Objective, Objectives};
 use crate::surrogate::{Encoding, Surrogate};
 
 /// The errors of the networks that were measured, for candidates that mean one of them but are written otherwise.
@@ -31,22 +31,27 @@ impl Twins {
     /// Differences within networks, at least, that a variance is taken from.
     const LEAST: usize = 3;
 
-    /// The twins in a history; `points` are those of everything [instructive](History::instructive) in it, in its order.
-    pub fn of_history(history: &History, points: &[Arc<Encoding>], surrogate: &Surrogate) -> Self {
-        let objective = history.objectives().iter().position(|objective| objective == Objective::Error);
+    /// The twins among evaluations with these points.
+    pub fn new(
+        objectives: &Objectives,
+        evaluations: &[&Evaluation],
+        points: &[Arc<Encoding>],
+        surrogate: &Surrogate,
+    ) -> Self {
+        let objective = objectives.iter().position(|objective| objective == Objective::Error);
         let told = objective.map(|place| {
             let warp = surrogate.warps()[place];
-            let pairs = history.instructive().into_iter().zip(points);
+            let pairs = evaluations.iter().zip(points);
             let told = pairs.filter_map(move |(evaluation, point)| Some((point.network, evaluation.values[place]?)));
             told.map(move |(network, error)| (network, warp.forward(error)))
         });
         let noise = objective.map_or(0.0, |place| surrogate.noise()[place]);
-        Self::new(objective, told.into_iter().flatten(), noise)
+        Self::among(objective, told.into_iter().flatten(), noise)
     }
 
     /// The twins among measurements. Their noise is the variance within networks, pooled over all of them, or the given
     /// one while there is too little of that.
-    fn new(objective: Option<usize>, told: impl Iterator<Item = (CanonicalKey, f64)>, noise: f64) -> Self {
+    fn among(objective: Option<usize>, told: impl Iterator<Item = (CanonicalKey, f64)>, noise: f64) -> Self {
         // Ordered, so that the sums below are the same every time.
         let mut groups: BTreeMap<CanonicalKey, Vec<f64>> = BTreeMap::new();
         told.for_each(|(network, error)| groups.entry(network).or_default().push(error));
@@ -89,16 +94,16 @@ mod tests {
     fn correct_the_error_of_their_network_only() {
         let told = [(1, 0.0), (2, 3.0), (1, 2.0), (3, 4.0), (1, 4.0), (3, 6.0)];
         let told = told.map(|(network, error)| (key(network), error));
-        let twins = Twins::new(Some(1), told.into_iter(), 9.0);
+        let twins = Twins::among(Some(1), told.into_iter(), 9.0);
         // Squares of 8 in the first and 2 in the third, over 2 + 1 differences.
         let variance: f64 = 10.0 / 3.0;
         assert_eq!(corrected(&twins, 1), (2.0, (variance / 3.0).sqrt()));
         assert_eq!(corrected(&twins, 2), (3.0, variance.sqrt()));
         assert_eq!(corrected(&twins, 4), (7.0, 1.0));
         // One difference fewer is too little, and the surrogate's noise stands in.
-        let twins = Twins::new(Some(1), told[..5].iter().copied(), 9.0);
+        let twins = Twins::among(Some(1), told[..5].iter().copied(), 9.0);
         assert_eq!(corrected(&twins, 2), (3.0, 3.0));
-        let without = Twins::new(None, told.into_iter(), 9.0);
+        let without = Twins::among(None, told.into_iter(), 9.0);
         assert_eq!(corrected(&without, 1), (7.0, 1.0));
     }
 }
