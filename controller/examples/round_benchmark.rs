@@ -23,6 +23,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EVALUATIONS: [usize; 8] = [100, 250, 500, 750, 1000, 1500, 2000, 3000];
 const BATCH: usize = 5;
 /// Rounds that count, after one that fills the caches.
