@@ -255,12 +255,22 @@ fn children_too_large_for_the_memory_fail_and_the_search_does_not() {
         assert!(row.number("time_ms").is_some(), "it was measured before: {row:?}");
         tells(row.text("message"), &["it needs about", "to train with a batch of", "the space's channels"]);
     }
+    // Many weights: they are too many to be measured.
+    let wide = ["space.channels=512", "space.operations=[\"nor_conv_3x3\", \"nor_conv_1x1\"]"];
+    let wide: Vec<&str> = wide.into_iter().flat_map(|setting| ["--set", setting]).collect();
+    Place::search(place.limited(memory), "wide").args(&wide).args(["--evaluations", "2"]).fail();
+    for row in &Journal::read(&place.journal("wide")).rows {
+        assert_eq!((row.text("status"), row.number("time_ms")), ("failed", None), "{row:?}");
+        tells(row.text("message"), &["it needs about", "to be written as a model and measured", "the images' size"]);
+    }
     // The same machine trains what fits.
     Place::search(place.limited(memory), "small").args(["--evaluations", "3"]).succeed();
     let cell = journal.rows[0].text("architecture");
     let train = ["train", cell, "--experiment", "live.toml"];
     let message = place.limited(memory).args(train).args(&large).fail();
     tells(&message, &["it needs about", "reduce training.batch_size"]);
+    let message = place.limited(memory).args(["measure", cell, "--experiment", "live.toml"]).args(&wide).fail();
+    tells(&message, &["it needs about", "to be written as a model and measured"]);
 }
 
 #[test]

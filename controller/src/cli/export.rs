@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::options::ExperimentOptions;
 use crate::config::{Experiment, InputConfig};
-use crate::evaluate::TrainingSet;
+use crate::evaluate::{Need, TrainingSet, free_memory};
 use crate::terminal::say;
 
 /// Write an architecture as an ONNX file with fresh weights: what devices measure. For trained weights, see `train`.
@@ -58,11 +58,12 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.
 ///
 /// # Errors
-/// If the text is not an architecture of the experiment's space.
+/// If the text is not an architecture of the experiment's space, or the network is too large for this machine's memory.
 pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputConfig) -> anyhow::Result<Network> {
     let space = experiment.space.build()?;
     let architecture = architecture_of(space.as_ref(), text)?;
     let graph = space.graph(&architecture, input.shape(), input.classes)?.pruned();
+    Need::of_measuring(&graph).check(free_memory())?;
     let device = experiment.training.backend.device()?;
     Ok(Network::init(Arc::new(graph), &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed)))
 }

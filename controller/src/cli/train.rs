@@ -64,7 +64,7 @@ impl Train {
             data.splits.validation.len()
         ))?;
         if experiment.training.backend != Backend::Cuda {
-            let need = Need::of(&graph, experiment.training.batch_size.min(data.splits.train.len()));
+            let need = Need::of_training(&graph, experiment.training.batch_size.min(data.splits.train.len()));
             say(need)?;
             need.check(free_memory())?;
         }

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
 
-use super::memory::{Need, Trainers};
+use super::memory::{Need, Trainers, free_memory};
 use super::{DevicePool, Evaluating, Evaluator, Finished, Job, PoolError, Stage, TrainingSet, panic_text, values};
 use crate::objective::Objective;
 use crate::search::Stop;
@@ -156,6 +156,7 @@ impl Live {
 
     /// The model to measure. Time and energy do not depend on the weights, so it need not be trained.
     fn untrained_model(&self, job: &Job, graph: Arc<Graph>) -> Result<Model, End> {
+        Need::of_measuring(&graph).check(free_memory()).map_err(failed)?;
         let shape = graph.input_shape();
         let network = Network::init(graph, &self.settings.tensor_device, &mut self.generator(job));
         let path = self.settings.scratch.join(format!("{}.onnx", job.number));
@@ -196,7 +197,7 @@ impl Live {
     fn need(&self, graph: &Graph) -> Option<Need> {
         let Self { settings, .. } = self;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
-        (settings.training.backend != Backend::Cuda).then(|| Need::of(graph, batch))
+        (settings.training.backend != Backend::Cuda).then(|| Need::of_training(graph, batch))
     }
 
     /// Trains on threads of its own, so that children do not wait for each other's.

@@ -1,4 +1,4 @@
-//! Memory for trainings. An allocation that fails ends the whole process, so what cannot fit is not begun.
+//! Memory for children. An allocation that fails ends the whole process, so what cannot fit is not begun.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,22 +11,31 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// between 0.93 and 1.21 times what the process really grew by; a child that might fit is tried.
 const WANTED_SHARE: f64 = 0.75;
 
-/// What training a network takes.
+/// What work with a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
-    /// Bytes, as [`Graph::training_bytes`] estimates them.
+    /// Bytes, as estimated.
     pub bytes: u64,
-    /// Images a step.
-    pub batch: usize,
+    /// What for.
+    pub work: Work,
 }
 
-/// A training for which there is not enough memory.
+/// Work that takes memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Training.
+    Training {
+        /// Images a step.
+        batch: usize,
+    },
+    /// Writing a network as a model and running that here.
+    Measuring,
+}
+
+/// Work for which there is not enough memory.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "it needs about {needed} to train with a batch of {batch}, {free} are free: reduce training.batch_size or the space's \
-     channels",
-    needed = size(need.bytes), batch = need.batch, free = size(*free)
-)]
+#[error("it needs about {needed} {work}, {free} are free: reduce {remedy}", needed = size(need.bytes), work = need.work,
+        free = size(*free), remedy = need.work.remedy())]
 pub struct NoRoom {
     /// What it takes.
     pub need: Need,
@@ -34,10 +43,33 @@ pub struct NoRoom {
     pub free: u64,
 }
 
+impl Work {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Training { .. } => "training.batch_size or the space's channels",
+            Self::Measuring => "the space's channels or the images' size",
+        }
+    }
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Training { batch } => write!(f, "to train with a batch of {batch}"),
+            Self::Measuring => f.write_str("to be written as a model and measured"),
+        }
+    }
+}
+
 impl Need {
-    /// That of a network with so many images a step.
-    pub fn of(graph: &Graph, batch: usize) -> Self {
-        Self { bytes: graph.training_bytes(batch), batch }
+    /// What training a network takes with so many images a step: [`Graph::training_bytes`].
+    pub fn of_training(graph: &Graph, batch: usize) -> Self {
+        Self { bytes: graph.training_bytes(batch), work: Work::Training { batch } }
+    }
+
+    /// What measuring a network takes: [`Graph::measuring_bytes`].
+    pub fn of_measuring(graph: &Graph) -> Self {
+        Self { bytes: graph.measuring_bytes(), work: Work::Measuring }
     }
 
     /// Whether it clearly does not fit into what is free; where that is not known, it is not refused.
@@ -54,7 +86,7 @@ impl Need {
 
 impl std::fmt::Display for Need {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "about {} of memory to train with a batch of {}", size(self.bytes), self.batch)
+        write!(f, "about {} of memory {}", size(self.bytes), self.work)
     }
 }
 
@@ -117,7 +149,7 @@ pub fn free_memory() -> Option<u64> {
     let groups =
         read(Path::new("/proc/self/cgroup")).and_then(|text| groups(&text, Path::new("/sys/fs/cgroup"), &read));
     let limit = read(Path::new("/proc/self/limits")).and_then(|text| address_space(&text)).and_then(|limit| {
-        let used = read(Path::new("/proc/self/status")).and_then(|text| kilobytes(&text, "VmSize:"))?;
+        let used = read(Path::new("/proc/self/status")).and_then(|text| used_addresses(&text))?;
         Some(limit.saturating_sub(used))
     });
     [machine, groups, limit].into_iter().flatten().min()
@@ -132,6 +164,13 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 /// The limit of the address space in `/proc/self/limits`; none if there is no limit.
 fn address_space(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Addresses that a process uses, from `/proc/self/status`: all it has but those of its own data that hold nothing. An
+/// allocator reserves many, and gives them when it is asked.
+fn used_addresses(status: &str) -> Option<u64> {
+    let [all, data, held] = ["VmSize:", "VmData:", "RssAnon:"].map(|name| kilobytes(status, name));
+    Some(all?.saturating_sub(data?.saturating_sub(held?)))
 }
 
 /// What the control groups of a process leave, as `/proc/self/cgroup` names them: a group and all that it lies in. Pages
@@ -178,14 +217,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_clearly_too_large_and_says_what_to_do() {
-        let need = Need { bytes: 12_345_678_901, batch: 128 };
+        let need = Need { bytes: 12_345_678_901, work: Work::Training { batch: 128 } };
         let message = need.check(Some(7_100_000_000)).unwrap_err().to_string();
         let expected = "it needs about 12.3 GB to train with a batch of 128, 7.1 GB are free: reduce training.batch_size \
                         or the space's channels";
         assert_eq!(message, expected);
         assert_eq!(need.check(Some(10_000_000_000)), Ok(()), "it might fit");
         assert_eq!(need.check(None), Ok(()));
-        assert!(Need { bytes: u64::MAX, batch: 2 }.check(Some(1 << 40)).is_err());
+        let huge = Need { bytes: u64::MAX, work: Work::Measuring };
+        let message = huge.check(Some(1 << 40)).unwrap_err().to_string();
+        assert!(message.contains("to be written as a model and measured") && message.contains("images"), "{message}");
         assert_eq!(size(999_999_999), "1000 MB");
     }
 
@@ -198,6 +239,9 @@ mod tests {
             "Limit   Soft Limit  Hard Limit  Units\nMax address space         2147483648    unlimited    bytes\n";
         assert_eq!(address_space(limits), Some(1 << 31));
         assert_eq!(address_space("Max address space     unlimited    unlimited    bytes"), None);
+        let status = "VmSize:\t 1200000 kB\nVmRSS:\t 90000 kB\nRssAnon:\t 50000 kB\nVmData:\t 1100000 kB\n";
+        assert_eq!(used_addresses(status), Some((1_200_000 - 1_050_000) << 10));
+        assert_eq!(used_addresses("VmSize: 1 kB"), None);
         assert!(free_memory().is_none_or(|free| free > 1 << 20), "the test itself still runs");
     }
 
@@ -228,7 +272,8 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_fit_beside_others_waits_and_what_never_fits_is_refused() {
         let Some(free) = free_memory() else { return };
-        let need = |share: f64| Some(Need { bytes: (free as f64 / WANTED_SHARE * share) as u64, batch: 8 });
+        let bytes = |share: f64| (free as f64 / WANTED_SHARE * share) as u64;
+        let need = |share: f64| Some(Need { bytes: bytes(share), work: Work::Training { batch: 8 } });
         let trainers = Trainers::new(2);
         let first = trainers.acquire(need(0.5)).await.unwrap();
         let second = trainers.acquire(need(0.001)).await.unwrap();

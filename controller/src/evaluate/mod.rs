@@ -7,7 +7,7 @@ mod replay;
 mod training_set;
 
 pub use live::{Live, LiveSettings};
-pub use memory::{Need, NoRoom, free_memory};
+pub use memory::{Need, NoRoom, Work, free_memory};
 pub use pool::{DevicePool, PoolError, open_device};
 pub use replay::{Replayed, row_of};
 pub use training_set::TrainingSet;
