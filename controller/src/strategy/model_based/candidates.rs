@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use child::space::{Architecture, SearchSpace};
-use rand::seq::IteratorRandom as _;
+use rand::seq::{IndexedRandom as _, IteratorRandom as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::history::{Evaluation, History};
@@ -37,19 +37,25 @@ impl<'a> Candidates<'a> {
         history.imported().for_each(|evaluation| self.push(evaluation.architecture.clone()));
     }
 
-    /// Takes up neighbours of the front, and of what would be on it of the imports: everything that one other choice
-    /// makes of a member, or that many of it at random. Members that break a bound are left out where others keep all of
-    /// them.
+    /// Takes up neighbours of the front: everything that one other choice makes of a member, or that many of it at
+    /// random.
     pub fn push_neighbours(&mut self, problem: &Problem, history: &History, most: usize, rng: &mut ChaCha8Rng) {
-        let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
-        let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
-        let any = members.iter().any(is_feasible);
-        let members = members.into_iter().filter(|member| !any || is_feasible(member));
+        let members = members(problem, history).into_iter();
         let all = members.flat_map(|member| neighbours(problem.space(), &member.architecture));
         // In the order of the front, so that the same draws give the same order.
         let mut drawn: Vec<(usize, Architecture)> = all.enumerate().sample(rng, most);
         drawn.sort_by_key(|(place, _)| *place);
         drawn.into_iter().for_each(|(_, architecture)| self.push(architecture));
+    }
+
+    /// Takes up what two other choices make of members of the front, so many times at random.
+    pub fn push_second_neighbours(&mut self, problem: &Problem, history: &History, count: usize, rng: &mut ChaCha8Rng) {
+        let (members, space) = (members(problem, history), problem.space());
+        for _ in 0..count {
+            let Some(member) = members.choose(rng) else { break };
+            let neighbour = space.mutate(&member.architecture, rng);
+            self.push(space.mutate(&neighbour, rng));
+        }
     }
 
     /// Takes up random architectures.
@@ -61,6 +67,15 @@ impl<'a> Candidates<'a> {
     pub fn into_vec(self) -> Vec<Architecture> {
         self.found
     }
+}
+
+/// The front, and what would be on it of the imports. Members that break a bound are left out where others keep all of
+/// them.
+fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Evaluation> {
+    let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
+    let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
+    let any = members.iter().any(is_feasible);
+    members.into_iter().filter(|member| !any || is_feasible(member)).collect()
 }
 
 /// The imports that neither one another nor the front dominates.
@@ -107,6 +122,11 @@ mod tests {
         assert_eq!(candidates.found.len(), 4);
         candidates.push_random(problem.space(), 500, &mut rng);
         assert_eq!(candidates.into_vec().len(), 11, "all of the space but the known one");
+        let mut second = Candidates::new(&history);
+        second.push_second_neighbours(&problem, &history, 500, &mut rng);
+        let changed = |found: &Architecture| found.choices().iter().filter(|choice| **choice > 0).count();
+        assert!(second.found.iter().any(|found| changed(found) == 2), "{:?}", second.found);
+        assert!(second.found.iter().all(|found| (1..=2).contains(&changed(found))), "{:?}", second.found);
         let mut few = Candidates::new(&history);
         few.push_neighbours(&problem, &history, 2, &mut rng);
         assert_eq!(few.into_vec().len(), 2);

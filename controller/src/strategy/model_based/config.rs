@@ -28,7 +28,7 @@ pub struct ModelBasedConfig {
     pub episodes: usize,
     /// Architectures drawn from the policy as candidates.
     pub drawn: usize,
-    /// Neighbours of the front taken as candidates at most.
+    /// Neighbours of the front taken as candidates at most, and of their neighbours.
     pub neighbours: usize,
     /// Random candidates.
     pub random: usize,
