@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A long search on a log: does it need more and more memory or time, and can what it leaves still be read?
 #
-#   scripts/soak.sh [FOLDER]                          20,000 evaluations of each strategy; figures go to FOLDER
-#   EVALUATIONS=2000 STRATEGIES=model-based scripts/soak.sh
+#   scripts/soak.sh [FOLDER]                          20,000 evaluations of each strategy, half an hour and more;
+#                                                     figures go to FOLDER
+#   STRATEGIES="random evolution policy-gradient" scripts/soak.sh  a minute
 #   SVG=docs/soak.svg scripts/soak.sh                 draws memory and time over the evaluations into that file
 #   CONTROLLER=path scripts/soak.sh                   another build of the program
 #
@@ -13,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 
 evaluations=${EVALUATIONS:-20000}
-read -ra strategies <<<"${STRATEGIES:-random evolution policy-gradient}"
+read -ra strategies <<<"${STRATEGIES:-random evolution policy-gradient model-based}"
 controller=${CONTROLLER:-$root/target/release/controller}
 folder=${1:-$(mktemp -d)}
 svg=${SVG:-$folder/soak.svg}
