@@ -44,6 +44,7 @@ meter = {{ kind = "none" }}
 kind = "openvino"
 device = "CPU"
 threads = 1
+precision = "fp32"         # as the other two compute: by itself it takes BF16 where the processor has it
 tool = {json.dumps(tool)}
 """
 

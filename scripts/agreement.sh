@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Do three ways of timing a network on this machine's processor agree? Networks drawn from NAS-Bench-201 are timed by our
-# `host` device, by `openvino` (OpenVINO's own benchmark_app) and by onnxruntime, each with one thread and in turn.
+# `host` device, by `openvino` (OpenVINO's own benchmark_app) and by onnxruntime, each in FP32, with one thread, and in turn.
 #
 #   scripts/agreement.sh                          ten networks, three rounds: a few minutes
 #   NETWORKS=3 ROUNDS=1 scripts/agreement.sh      fewer
