@@ -146,7 +146,7 @@ def panel(title, lines, left, log=False):
     for share in range(5):
         y = 40 + height * (1 - share / 4)
         value = low + (high - low) * share / 4
-        label = f"{10 ** value:.3g}" if log else f"{value:.0f}"
+        label = f"{10 ** value:g}" if log else f"{value:.0f}"
         parts.append(f'<path d="M{left + 55} {y:.1f}h{width}" stroke="#ddd"/>')
         parts.append(f'<text x="{left + 48}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
         x = most_x * share / 4
@@ -155,7 +155,7 @@ def panel(title, lines, left, log=False):
         path = " ".join(f"{x_of(x):.1f},{y_of(y):.1f}" for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     for row, (name, colour) in enumerate(zip(lines, colours)):
-        parts.append(f'<text x="{left + 65 + 110 * row}" y="{72 + height}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{left + 55 + 95 * row}" y="{72 + height}" fill="{colour}">{name}</text>')
     return "".join(parts)
 
 
