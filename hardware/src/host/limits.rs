@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto};
 use tract_onnx::prelude::TypedModel;
+use tract_onnx::tract_core::ops::konst::Const;
 
 /// Most elements that a model may hold at one time: 8 GiB of 32-bit floats. A ResNet-50 has 26 million weights.
 const MOST_ELEMENTS: usize = 1 << 31;
@@ -45,32 +46,41 @@ pub(super) fn check_constants(graph: &GraphProto) -> Result<(), String> {
     }
 }
 
-/// Refuses a model that holds more at one time than this machine should: weights, and what nodes give until the last of
-/// their readers has been computed.
+/// Refuses a model that holds more at one time than this machine should: weights throughout, and what other nodes give
+/// until the last of their readers has been computed.
 ///
 /// # Errors
 /// The node at which it is too much.
 pub(super) fn check_sizes(model: &TypedModel) -> Result<(), String> {
-    let order = model.eval_order().map_err(|error| format!("its nodes have no order: {error:#}"))?;
+    let too_much = |node: usize| Err(format!("its node {:?} {}", model.nodes[node].name, beyond()));
     // What has no fixed size is refused for that.
     let size = |node: usize| {
         let shapes = model.nodes[node].outputs.iter().filter_map(|output| output.fact.shape.as_concrete());
         let product = |shape: &[usize]| shape.iter().fold(1, |size: usize, side| size.saturating_mul(*side));
         shapes.map(product).fold(0_usize, usize::saturating_add)
     };
+    let is_weight = |node: usize| model.nodes[node].op_is::<Const>();
+    let mut held = 0_usize;
+    for node in 0..model.nodes.len() {
+        held = if is_weight(node) { held.saturating_add(size(node)) } else { held };
+        // A node by itself, too: one that leads nowhere is not in the order below.
+        if held > MOST_ELEMENTS || size(node) > MOST_ELEMENTS {
+            return too_much(node);
+        }
+    }
+    let order = model.eval_order().map_err(|error| format!("its nodes have no order: {error:#}"))?;
     let mut last_reader = HashMap::new();
     for node in &order {
         last_reader.extend(model.nodes[*node].inputs.iter().map(|input| (input.node, *node)));
     }
-    let mut held = 0_usize;
-    for node in &order {
-        held = held.saturating_add(size(*node));
+    for node in order.into_iter().filter(|node| !is_weight(*node)) {
+        held = held.saturating_add(size(node));
         if held > MOST_ELEMENTS {
-            return Err(format!("its node {:?} {}", model.nodes[*node].name, beyond()));
+            return too_much(node);
         }
-        let inputs: BTreeSet<usize> = model.nodes[*node].inputs.iter().map(|input| input.node).collect();
-        let is_done = |input: &&usize| last_reader.get(*input) == Some(node);
-        held -= inputs.iter().filter(is_done).map(|input| size(*input)).sum::<usize>();
+        let inputs: BTreeSet<usize> = model.nodes[node].inputs.iter().map(|input| input.node).collect();
+        let is_done = |input: &usize| last_reader.get(input) == Some(&node) && !is_weight(*input);
+        held -= inputs.into_iter().filter(is_done).map(size).sum::<usize>();
     }
     Ok(())
 }

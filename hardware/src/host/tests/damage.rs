@@ -58,6 +58,26 @@ fn a_model_that_asks_for_more_than_any_machine_has_is_refused() {
 }
 
 #[test]
+fn what_counts_is_what_a_model_holds_at_one_time() {
+    // Of 150 tensors of 64 MiB each is read by the next one only, or by a sum at the end as well.
+    let chain = |summed: bool| {
+        let mut model = convolution_on(Some(1), "Relu", 1 << 12);
+        let graph = model.graph.as_mut().unwrap();
+        let names: Vec<String> = (0..150).map(|number| format!("link{number}")).collect();
+        graph.node.push(node("Sigmoid", &["rectified"], &names[0], vec![]));
+        graph.node.extend(names.windows(2).map(|pair| node("Sigmoid", &[&pair[0]], &pair[1], vec![])));
+        // The last one first, so that the first ones are held until the end.
+        let all: Vec<&str> = names.iter().rev().map(String::as_str).collect();
+        graph.node.push(node("Sum", if summed { &all } else { &all[..1] }, "end", vec![]));
+        graph.output[0].name = "end".to_owned();
+        let folder = tempfile::tempdir().unwrap();
+        Inference::load(&write(&folder, &model)).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(chain(false), Ok(()));
+    assert!(chain(true).unwrap_err().contains("8 GiB"));
+}
+
+#[test]
 fn an_output_that_no_node_gives_is_refused_in_words() {
     let mut model = convolution(Some(1), "Relu");
     model.graph.as_mut().unwrap().output[0].name = "lost".to_owned();
