@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy
@@ -70,7 +71,7 @@ def run(command):
     return done.stdout
 
 
-def by_controller(controller, settings, device, model, _seconds):
+def by_controller(controller, settings, device, model):
     """Mean time in ms by one of our devices, and the seconds that it took besides inference."""
     begun = time.monotonic()
     command = [controller, "measure", str(model), "--experiment", str(settings), "--device", device, "--json"]
@@ -107,11 +108,10 @@ def rank_correlation(first, second):
 
 def report(rows, networks):
     """Prints the median of each engine's rounds, and what follows from them."""
-    median = {
-        (index, engine): statistics.median(row["time_ms"] for row in rows if (row["network"], row["engine"]) == (index, engine))
-        for index in range(len(networks))
-        for engine in ENGINES
-    }
+    times_of = defaultdict(list)
+    for row in rows:
+        times_of[row["network"], row["engine"]].append(row["time_ms"])
+    median = {key: statistics.median(times) for key, times in times_of.items()}
     print(f"{'ms, median of the rounds':<66}" + "".join(f"{engine:>13}" for engine in ENGINES) + "   ratios")
     for index, text in enumerate(networks):
         times = "".join(f"{median[index, engine]:13.3f}" for engine in ENGINES)
@@ -125,11 +125,8 @@ def report(rows, networks):
         )
     for engine in ENGINES:
         seconds = [row["besides_s"] for row in rows if row["engine"] == engine]
-        spread = [
-            max(times) / min(times) - 1
-            for index in range(len(networks))
-            if (times := [row["time_ms"] for row in rows if (row["network"], row["engine"]) == (index, engine)])
-        ]
+        rounds = [times_of[index, engine] for index in range(len(networks))]
+        spread = [max(times) / min(times) - 1 for times in rounds]
         print(
             f"{engine}: {statistics.median(seconds):.2f} s a measurement besides inference (of which {WARM_UP_S} s of "
             f"warm-up); rounds apart by {100 * statistics.median(spread):.1f} % (median), {100 * max(spread):.1f} % at most"
@@ -153,15 +150,15 @@ def main():
         for text, model in zip(networks, models):
             run([options.controller, "export", text, "--to", str(model), "--experiment", str(settings)])
         engines = {
-            "host": lambda *given: by_controller(options.controller, settings, "host", *given),
-            "openvino": lambda *given: by_controller(options.controller, settings, "openvino", *given),
-            "onnxruntime": by_onnxruntime,
+            "host": lambda model: by_controller(options.controller, settings, "host", model),
+            "openvino": lambda model: by_controller(options.controller, settings, "openvino", model),
+            "onnxruntime": lambda model: by_onnxruntime(model, options.seconds),
         }
         begun, total = time.monotonic(), options.rounds * len(models) * len(engines)
         for number in range(options.rounds):
             for index, model in enumerate(models):
                 for engine, measure in engines.items():
-                    time_ms, besides_s = measure(model, options.seconds)
+                    time_ms, besides_s = measure(model)
                     row = dict(round=number + 1, network=index, engine=engine, time_ms=time_ms, besides_s=besides_s)
                     rows.append(row)
                     left = (time.monotonic() - begun) / len(rows) * (total - len(rows))
