@@ -37,20 +37,30 @@ impl<'a> Candidates<'a> {
         history.imported().for_each(|evaluation| self.push(evaluation.architecture.clone()));
     }
 
-    /// Takes up neighbours of the front: everything that one other choice makes of a member, or that many of it at
+    /// Takes up neighbours of some [`members`]: everything that one other choice makes of one, or that many of it at
     /// random.
-    pub fn push_neighbours(&mut self, problem: &Problem, history: &History, most: usize, rng: &mut ChaCha8Rng) {
-        let members = members(problem, history).into_iter();
-        let all = members.flat_map(|member| neighbours(problem.space(), &member.architecture));
+    pub fn push_neighbours(
+        &mut self,
+        space: &dyn SearchSpace,
+        members: &[&Evaluation],
+        most: usize,
+        rng: &mut ChaCha8Rng,
+    ) {
+        let all = members.iter().flat_map(|member| neighbours(space, &member.architecture));
         // In the order of the front, so that the same draws give the same order.
         let mut drawn: Vec<(usize, Architecture)> = all.enumerate().sample(rng, most);
         drawn.sort_by_key(|(place, _)| *place);
         drawn.into_iter().for_each(|(_, architecture)| self.push(architecture));
     }
 
-    /// Takes up what two other choices make of members of the front, so many times at random.
-    pub fn push_second_neighbours(&mut self, problem: &Problem, history: &History, count: usize, rng: &mut ChaCha8Rng) {
-        let (members, space) = (members(problem, history), problem.space());
+    /// Takes up what two other choices make of some [`members`], so many times at random.
+    pub fn push_second_neighbours(
+        &mut self,
+        space: &dyn SearchSpace,
+        members: &[&Evaluation],
+        count: usize,
+        rng: &mut ChaCha8Rng,
+    ) {
         for _ in 0..count {
             let Some(member) = members.choose(rng) else { break };
             let neighbour = space.mutate(&member.architecture, rng);
@@ -71,7 +81,7 @@ impl<'a> Candidates<'a> {
 
 /// The front, and what would be on it of the imports. Members that break a bound are left out where others keep all of
 /// them.
-fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Evaluation> {
+pub(super) fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Evaluation> {
     let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
     let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
     let any = members.iter().any(is_feasible);
@@ -118,17 +128,18 @@ mod tests {
         toy::evaluate(&problem, &mut history, &[Proposal { architecture, preference: None }]);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let mut candidates = Candidates::new(&history);
-        candidates.push_neighbours(&problem, &history, 100, &mut rng);
+        let (space, members) = (problem.space(), members(&problem, &history));
+        candidates.push_neighbours(space, &members, 100, &mut rng);
         assert_eq!(candidates.found.len(), 4);
-        candidates.push_random(problem.space(), 500, &mut rng);
+        candidates.push_random(space, 500, &mut rng);
         assert_eq!(candidates.into_vec().len(), 11, "all of the space but the known one");
         let mut second = Candidates::new(&history);
-        second.push_second_neighbours(&problem, &history, 500, &mut rng);
+        second.push_second_neighbours(space, &members, 500, &mut rng);
         let changed = |found: &Architecture| found.choices().iter().filter(|choice| **choice > 0).count();
         assert!(second.found.iter().any(|found| changed(found) == 2), "{:?}", second.found);
         assert!(second.found.iter().all(|found| (1..=2).contains(&changed(found))), "{:?}", second.found);
         let mut few = Candidates::new(&history);
-        few.push_neighbours(&problem, &history, 2, &mut rng);
+        few.push_neighbours(space, &members, 2, &mut rng);
         assert_eq!(few.into_vec().len(), 2);
     }
 }

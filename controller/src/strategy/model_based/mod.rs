@@ -122,11 +122,12 @@ impl ModelBased {
             candidates.push(episode.architecture);
         }
         candidates.push_imported(history);
-        candidates.push_neighbours(problem, history, self.config.neighbours, &mut self.rng);
+        let (space, members) = (problem.space(), candidates::members(problem, history));
+        candidates.push_neighbours(space, &members, self.config.neighbours, &mut self.rng);
         // The more is known, the fewer unknown neighbours the front has, and the further it pays to look.
         let second = (Self::SECOND * history.evaluations().len()).min(self.config.neighbours);
-        candidates.push_second_neighbours(problem, history, second, &mut self.rng);
-        candidates.push_random(problem.space(), self.config.random, &mut self.rng);
+        candidates.push_second_neighbours(space, &members, second, &mut self.rng);
+        candidates.push_random(space, self.config.random, &mut self.rng);
         Ok(candidates.into_vec())
     }
 
