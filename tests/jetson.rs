@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
 use hardware::jetson::{Jetson, JetsonOptions, PowerSource};
+use hardware::meter::MeterOptions;
+use hardware::meter::options::At;
 use hardware::metered::EnergyOptions;
-use hardware::power::MeterOptions;
-use hardware::power::options::At;
-use hardware::ssh::{Authentication, SshOptions};
+use hardware::remote::ssh::{Authentication, SshOptions};
 use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Sshd, SshdOptions};
-use hardware::ssh::{Authentication, Connection, Limits, Output, SshError, SshOptions, Status};
+use hardware::remote::ssh::{Authentication, Connection, Limits, Output, SshError, SshOptions, Status};
 
 /// How to log in to the server; it knows us, and we know it.
 fn options(sshd: &Sshd) -> SshOptions {

@@ -8,17 +8,9 @@
 
 use thiserror::Error;
 
-use crate::power::{Point, Series};
+use crate::meter::{Point, Series};
 use crate::statistics;
-
-/// A stretch of time in which inferences ran without a break.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Its beginning, in nanoseconds of the trace's clock.
-    pub from_ns: u64,
-    /// Its end.
-    pub to_ns: u64,
-}
+use crate::time::Window;
 
 /// Mean power over some windows.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,20 +92,6 @@ pub enum EnergyError {
     },
 }
 
-impl Window {
-    /// Its length, in s.
-    pub fn seconds(&self) -> f64 {
-        self.to_ns.saturating_sub(self.from_ns) as f64 / 1e9
-    }
-
-    /// The window without its first and last bit: a reading near an edge may have seen what lies beyond it.
-    #[must_use]
-    pub fn without_edges(&self, edge_ns: u64) -> Self {
-        let edge_ns = edge_ns.min(self.to_ns.saturating_sub(self.from_ns) / 4);
-        Self { from_ns: self.from_ns + edge_ns, to_ns: self.to_ns.saturating_sub(edge_ns) }
-    }
-}
-
 /// Mean power over windows, each reading standing for the time half way to its neighbours.
 ///
 /// # Errors
@@ -168,8 +146,6 @@ fn largest_gap_s(window: &Window, points: &[Point]) -> f64 {
 mod tests {
     use super::*;
 
-    const SECOND: u64 = 1_000_000_000;
-
     fn series(points: &[(f64, f64)]) -> Series {
         let point = |(s, power_mw): &(f64, f64)| Point { at_ns: (s * 1e9) as u64, power_mw: *power_mw };
         points.iter().map(point).collect()
@@ -208,14 +184,5 @@ mod tests {
         let half: Vec<(f64, f64)> = (0..50).map(|i| (f64::from(i) * 0.02, 5.0)).collect();
         let gap = mean_power(&series(&half), &[window(0.0, 2.0)]).unwrap_err();
         assert!(matches!(gap, EnergyError::Gap { gap_s, .. } if gap_s > 1.0), "{gap}");
-    }
-
-    #[test]
-    fn edges_are_cut_but_never_most_of_a_window() {
-        assert_eq!(
-            window(1.0, 3.0).without_edges(SECOND / 10),
-            Window { from_ns: 1_100_000_000, to_ns: 2_900_000_000 }
-        );
-        assert_eq!(window(1.0, 2.0).without_edges(9 * SECOND).seconds(), 0.5);
     }
 }

@@ -26,7 +26,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod board;
 mod cells;
 pub mod device;
 mod doubts;
@@ -35,16 +34,17 @@ pub mod host;
 pub mod jetson;
 pub mod log;
 pub mod measurement;
+pub mod meter;
 pub mod metered;
 pub mod model;
 #[cfg(test)]
 mod mutation;
 pub mod openvino;
-pub mod power;
+pub mod remote;
 pub mod replay;
 mod shown;
-pub mod ssh;
 mod statistics;
+pub mod time;
 mod uncertain;
 pub mod warning;
 

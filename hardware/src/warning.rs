@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::power::meter::MeterNote;
+use crate::meter::power_meter::MeterNote;
 
 /// A doubt about a measurement. Its text says what to do next; nothing is corrected silently.
 #[derive(Debug, Clone, PartialEq)]

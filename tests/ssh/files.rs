@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use end_to_end::{Sshd, SshdOptions};
-use hardware::ssh::{Connection, SshError};
+use hardware::remote::ssh::{Connection, SshError};
 
 use super::{connection, options, shell};
 

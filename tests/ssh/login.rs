@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Sshd, SshdOptions};
-use hardware::ssh::{Authentication, Connection, Limits, Secret, SshError, SshOptions};
+use hardware::remote::ssh::{Authentication, Connection, Limits, Secret, SshError, SshOptions};
 
 use super::{options, soon};
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::Sshd;
-use hardware::ssh::{Connection, Remote, RemoteOptions, SshError, Status};
+use hardware::remote::ssh::{Connection, Remote, RemoteOptions, SshError, Status};
 
 use super::{connection, is_alive, options, process_in, soon};
 

@@ -1,8 +1,8 @@
 //! `energy` of a device: how long power is read, and what an inference is charged with.
 
 use hardware::DeviceError;
+use hardware::meter::MeterOptions;
 use hardware::metered::EnergyOptions;
-use hardware::power::MeterOptions;
 use serde::{Deserialize, Serialize};
 
 use super::ssh;

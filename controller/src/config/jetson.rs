@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hardware::DeviceError;
 use hardware::jetson::{JetsonOptions, PowerSource, Precision};
-use hardware::power::MeterOptions;
+use hardware::meter::MeterOptions;
 use serde::{Deserialize, Serialize};
 
 use super::EnergyConfig;
@@ -122,7 +122,7 @@ pub enum PowerConfig {
 
 /// What is left out, as [`JetsonOptions::new`] has it.
 mod default {
-    use hardware::power::MeterOptions;
+    use hardware::meter::MeterOptions;
 
     pub(super) fn sysfs() -> String {
         "/sys".to_owned()

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::{env, io};
 
 use hardware::DeviceError;
-use hardware::board::Place;
+use hardware::meter::MeterOptions;
 use hardware::openvino::{OpenVinoOptions, Precision};
-use hardware::power::MeterOptions;
+use hardware::remote::Place;
 use serde::{Deserialize, Serialize};
 
 use super::EnergyConfig;
@@ -92,7 +92,7 @@ pub enum OpenVinoPrecision {
 
 /// What is left out, as [`OpenVinoOptions::new`] has it.
 mod default {
-    use hardware::power::MeterOptions;
+    use hardware::meter::MeterOptions;
 
     pub(super) fn grace_s() -> f64 {
         120.0

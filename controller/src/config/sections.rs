@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use child::graph::Shape;
 use child::onnx;
-use hardware::board::Place;
 use hardware::host::HostOptions;
-use hardware::power::MeterOptions;
+use hardware::meter::MeterOptions;
+use hardware::remote::Place;
 use hardware::replay::Columns;
 use hardware::{DeviceError, Plan};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hardware::DeviceError;
-use hardware::ssh::{Authentication, Secret, SshOptions};
+use hardware::remote::ssh::{Authentication, Secret, SshOptions};
 
 /// Longest time of any setting.
 const LONGEST: Duration = Duration::from_secs(86_400);

@@ -8,9 +8,10 @@ use thiserror::Error;
 use super::inference::{Inference, InferenceError};
 use super::stopwatch::pseudo_random;
 use crate::device::Plan;
-use crate::energy::{EnergyError, Window};
+use crate::energy::EnergyError;
+use crate::meter::power_meter::{MeterError, PowerMeter};
 use crate::metered::{self, EnergyOptions, Load, Metered, Stretch, Watch};
-use crate::power::meter::{Clock, MeterError, PowerMeter};
+use crate::time::{Clock, Window};
 
 /// Time between two looks at the meter.
 const LOOK: Duration = Duration::from_millis(200);

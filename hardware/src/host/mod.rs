@@ -22,14 +22,15 @@ use tract_onnx::prelude::multithread::Executor;
 use inference::panic_message;
 pub use inference::{Inference, InferenceError};
 
-use crate::board::Place;
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
+use crate::meter::MeterOptions;
+use crate::meter::power_meter::PowerMeter;
 use crate::metered::EnergyOptions;
 use crate::model::Model;
-use crate::power::MeterOptions;
-use crate::power::meter::{Clock, PowerMeter};
+use crate::remote::Place;
+use crate::time::Clock;
 use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::trial;
-use crate::board::{self, Agent, BoardError, FREE, Place};
 use crate::model::Model;
-use crate::ssh::SshOptions;
+use crate::remote::ssh::SshOptions;
+use crate::remote::{self, Agent, FREE, Place, RemoteError};
 
 /// Folder of engines.
 const ENGINES: &str = "engines";
@@ -63,7 +63,7 @@ pub(super) fn provide(
     ssh: &SshOptions,
     builder: &Builder,
     model: &Model,
-) -> Result<String, BoardError> {
+) -> Result<String, RemoteError> {
     let engine = builder.engine(model);
     if agent.ask(json!({"do": "exists", "path": engine}))?.exists {
         return Ok(engine);
@@ -83,7 +83,7 @@ pub(super) fn provide(
     report?;
     if printed.text().contains("without native Int8 support") {
         agent.ask(json!({"do": "remove", "path": part}))?;
-        return Err(BoardError::Settings {
+        return Err(RemoteError::Settings {
             problem: "this board's GPU has no 8-bit integers: set precision = \"fp16\"".to_owned(),
         });
     }
@@ -95,7 +95,7 @@ pub(super) fn provide(
 ///
 /// # Errors
 /// If the board cannot be reached.
-pub(super) fn discard(agent: &mut Agent, builder: &Builder, model: &Model) -> Result<(), BoardError> {
+pub(super) fn discard(agent: &mut Agent, builder: &Builder, model: &Model) -> Result<(), RemoteError> {
     agent.ask(json!({"do": "remove", "path": builder.engine(model)})).map(|_| ())
 }
 

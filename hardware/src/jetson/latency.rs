@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::trial::Trial;
 use super::trtexec::Summary;
 use super::trtexec::times::Runs;
-use crate::board::BoardError;
 use crate::device::Plan;
 use crate::doubts;
 use crate::measurement::{InvalidMeasurement, Latency};
+use crate::remote::RemoteError;
 use crate::warning::Warning;
 
 /// Latencies of a model, and doubts about them.
@@ -24,8 +24,8 @@ pub(super) struct Latencies {
 ///
 /// # Errors
 /// If trtexec told none, or impossible ones.
-pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Result<Latencies, BoardError> {
-    let impossible = |error: InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
+pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Result<Latencies, RemoteError> {
+    let impossible = |error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() };
     let all = |of: &dyn Fn(&Runs) -> Option<Vec<f64>>| -> Option<Vec<f64>> {
         let runs: Option<Vec<Vec<f64>>> = trials.iter().map(|trial| of(trial.runs.as_ref()?)).collect();
         runs.map(|runs| runs.concat())
@@ -47,7 +47,7 @@ pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Resul
     match (whole, compute) {
         (Some(whole), without_transfer) => Ok(Latencies { whole, without_transfer, doubts }),
         (None, Some(whole)) => Ok(Latencies { whole, without_transfer: None, doubts }),
-        (None, None) => Err(BoardError::Failed { problem: "trtexec tells no latency".to_owned() }),
+        (None, None) => Err(RemoteError::Failed { problem: "trtexec tells no latency".to_owned() }),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::engine::Builder;
 use super::options::{JetsonOptions, PowerSource};
 use super::{meter::Meter, trtexec};
-use crate::board::{Agent, BoardError, End, Place, patiently, take};
+use crate::remote::{Agent, End, Place, RemoteError, patiently, take};
 
 /// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
 pub(super) struct Link {
@@ -28,11 +28,11 @@ impl Link {
     ///
     /// # Errors
     /// If it cannot be reached until then, or cannot be used.
-    pub fn open_patiently(options: &JetsonOptions, was_there: bool) -> Result<Self, BoardError> {
+    pub fn open_patiently(options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
         patiently(options.patience, was_there, || Self::open(options))
     }
 
-    fn open(options: &JetsonOptions) -> Result<Self, BoardError> {
+    fn open(options: &JetsonOptions) -> Result<Self, RemoteError> {
         Self::set_up(Place::Over(options.ssh.clone()).connect(&options.work_folder)?, options)
     }
 
@@ -40,7 +40,7 @@ impl Link {
     ///
     /// # Errors
     /// If somebody else has it, a tool is missing, or a setting is refused.
-    pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, BoardError> {
+    pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
             Some(path) => find(&mut agent, path, &[])?,
@@ -58,7 +58,7 @@ impl Link {
         let version = version(&mut agent, &trtexec)?;
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < 7) {
-            return Err(BoardError::Settings {
+            return Err(RemoteError::Settings {
                 problem: format!(
                     "the board has TensorRT {version}, whose trtexec does not tell for how long inferences ran: update \
                      to JetPack 4.4 or later"
@@ -70,7 +70,7 @@ impl Link {
             set_power_mode(&mut agent, &sudo, power_mode.as_ref(), wanted)?;
             power_mode = self::power_mode(&mut agent, &sudo)?;
             if power_mode.as_ref().is_none_or(|(_, number)| *number != wanted) {
-                return Err(BoardError::Settings {
+                return Err(RemoteError::Settings {
                     problem: format!(
                         "the power mode {wanted} was set, but nvpmodel -q tells another: the board may have to be \
                          started anew for it. Set it by hand, and leave power_mode out"
@@ -98,7 +98,7 @@ impl Link {
     ///
     /// # Errors
     /// If there is nothing to read it with.
-    pub fn start_meter(&mut self, options: &JetsonOptions) -> Result<Meter, BoardError> {
+    pub fn start_meter(&mut self, options: &JetsonOptions) -> Result<Meter, RemoteError> {
         Meter::start(&mut self.agent, options.power, &self.tegrastats, &options.sysfs)
     }
 
@@ -106,7 +106,7 @@ impl Link {
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn look_at_rails(&mut self, options: &JetsonOptions) -> Result<String, BoardError> {
+    pub fn look_at_rails(&mut self, options: &JetsonOptions) -> Result<String, RemoteError> {
         self.agent.forget();
         let mut meter = self.start_meter(options)?;
         let result = loop {
@@ -126,9 +126,9 @@ impl Link {
     }
 }
 
-fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, BoardError> {
+fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, RemoteError> {
     let path = agent.ask(json!({"do": "which", "name": name, "places": places}))?.path;
-    path.ok_or_else(|| BoardError::Settings {
+    path.ok_or_else(|| RemoteError::Settings {
         problem: if places.is_empty() {
             format!("there is no program {name} on the board: leave trtexec out to have it found")
         } else {
@@ -142,7 +142,7 @@ fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, BoardE
 }
 
 /// TensorRT's version, as trtexec says it or else the packages.
-fn version(agent: &mut Agent, trtexec: &str) -> Result<String, BoardError> {
+fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
     let (_, help) = agent.run(&[trtexec.to_owned(), "--help".to_owned()], SETTING)?;
     if let Ok(trtexec::Report { version: Some(version), .. }) = trtexec::parse(&help) {
         return Ok(version);
@@ -151,15 +151,15 @@ fn version(agent: &mut Agent, trtexec: &str) -> Result<String, BoardError> {
     let packages = agent.run(&words, SETTING).map(|(_, output)| output).unwrap_or_default();
     // As in `8.2.1-1+cuda10.2`.
     let version = packages.lines().find_map(|line| line.split(['-', '+']).next().filter(|text| text.contains('.')));
-    version.map(str::to_owned).ok_or_else(|| BoardError::Settings {
+    version.map(str::to_owned).ok_or_else(|| RemoteError::Settings {
         problem: format!("neither {trtexec} nor the board's packages tell which TensorRT this is"),
     })
 }
 
 /// Name and number of the power mode; none where the board has no such tool, or does not let us ask.
-fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, BoardError> {
+fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, RemoteError> {
     let asked = match agent.run(&sudo(&["nvpmodel", "-q"]), SETTING) {
-        Err(BoardError::Agent { .. }) => return Ok(None),
+        Err(RemoteError::Agent { .. }) => return Ok(None),
         asked => asked?.1,
     };
     let name = asked.lines().find_map(|line| line.trim().strip_prefix("NV Power Mode:")).map(str::trim);
@@ -172,9 +172,9 @@ fn set_power_mode(
     sudo: &dyn Fn(&[&str]) -> Vec<String>,
     current: Option<&(String, u32)>,
     wanted: u32,
-) -> Result<(), BoardError> {
+) -> Result<(), RemoteError> {
     let Some((_, current)) = current else {
-        return Err(BoardError::Settings {
+        return Err(RemoteError::Settings {
             problem: format!("power_mode = {wanted} cannot be set: nvpmodel -q does not tell the mode to put back"),
         });
     };
@@ -186,7 +186,7 @@ fn set_power_mode(
     expect_success(agent, &set(wanted), &format!("set the power mode {wanted}"))
 }
 
-fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<(), BoardError> {
+fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<(), RemoteError> {
     let file = format!("{}/clocks.conf", agent.hello().folder);
     // jetson_clocks refuses to store over an older file.
     agent.ask(json!({"do": "remove", "path": "clocks.conf"}))?;
@@ -196,11 +196,11 @@ fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Resul
     expect_success(agent, &sudo(&["jetson_clocks"]), "fix the clocks")
 }
 
-fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), BoardError> {
+fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), RemoteError> {
     let (end, output) = match agent.run(argv, SETTING) {
-        Err(BoardError::Agent { problem }) => {
+        Err(RemoteError::Agent { problem }) => {
             let program = argv.first().map_or("", String::as_str);
-            return Err(BoardError::Settings {
+            return Err(RemoteError::Settings {
                 problem: format!("cannot {what}: there is no {program} on the board, or it may not be run ({problem})"),
             });
         }
@@ -217,7 +217,7 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
         (true, true) => PASSWORD_ADVICE,
         (true, false) => "",
     };
-    Err(BoardError::Settings { problem: format!("cannot {what}: `{}` says: {said}{advice}", argv.join(" ")) })
+    Err(RemoteError::Settings { problem: format!("cannot {what}: `{}` says: {said}{advice}", argv.join(" ")) })
 }
 
 /// What to do where sudo asks for a password.

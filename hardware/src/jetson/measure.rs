@@ -9,13 +9,14 @@ use super::meter::Meter;
 use super::options::JetsonOptions;
 use super::settle::{Rest, settle, watch};
 use super::trial::{self, Trial};
-use crate::board::BoardError;
 use crate::device::Plan;
 use crate::doubts;
-use crate::energy::{MeanPower, Window, mean_power};
+use crate::energy::{MeanPower, mean_power};
 use crate::measurement::{Conditions, Energy, Measurement, RailEnergy};
 use crate::model::Model;
+use crate::remote::RemoteError;
 use crate::statistics;
+use crate::time::Window;
 use crate::warning::Warning;
 
 /// Fewest power readings of a measurement.
@@ -34,7 +35,7 @@ pub(super) fn measure(
     options: &JetsonOptions,
     model: &Model,
     plan: &Plan,
-) -> Result<Measurement, BoardError> {
+) -> Result<Measurement, RemoteError> {
     let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
     link.agent.forget();
     let mut meter = link.start_meter(options)?;
@@ -60,7 +61,7 @@ fn observe(
     options: &JetsonOptions,
     plan: &Plan,
     engine: &str,
-) -> Result<Observed, BoardError> {
+) -> Result<Observed, RemoteError> {
     let agent = &mut link.agent;
     let mut warnings = Vec::new();
     let before = settle(agent, meter, options.idle, options.settle_limit, &mut warnings)?;
@@ -96,13 +97,13 @@ fn windows(trials: &[Trial], edge: Duration) -> Vec<Window> {
     trials.iter().map(|trial| trial.window.without_edges(edge.as_nanos() as u64)).collect()
 }
 
-fn total(meter: &Meter) -> Result<crate::power::Series, BoardError> {
-    let nothing = || BoardError::Meter { problem: "it has read nothing".to_owned() };
+fn total(meter: &Meter) -> Result<crate::meter::Series, RemoteError> {
+    let nothing = || RemoteError::Meter { problem: "it has read nothing".to_owned() };
     meter.total().map(|total| meter.trace().total(total)).ok_or_else(nothing)
 }
 
 impl Observed {
-    fn measurement(mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Measurement, BoardError> {
+    fn measurement(mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Measurement, RemoteError> {
         let Latencies { whole: latency, without_transfer: latency_without_transfer, doubts } =
             latencies(&self.trials, plan, options.window_limit)?;
         self.warnings.extend(doubts);
@@ -123,11 +124,11 @@ impl Observed {
             conditions,
             warnings: self.warnings,
         };
-        let impossible = |error: crate::InvalidMeasurement| BoardError::Failed { problem: error.to_string() };
+        let impossible = |error: crate::InvalidMeasurement| RemoteError::Failed { problem: error.to_string() };
         measurement.validated().map_err(impossible)
     }
 
-    fn energy(&mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Energy, BoardError> {
+    fn energy(&mut self, meter: &Meter, options: &JetsonOptions, plan: &Plan) -> Result<Energy, RemoteError> {
         let windows = windows(&self.trials, edge(options));
         let rests = [self.before.window, self.after.window];
         let inferences: u64 = self.trials.iter().map(|trial| trial.inferences).sum();
@@ -149,7 +150,7 @@ impl Observed {
             })
         };
         let rails = meter.trace().rails().iter().filter_map(rail).collect();
-        let label = meter.total().map(crate::power::rails::Total::label).unwrap_or_default();
+        let label = meter.total().map(crate::meter::rails::Total::label).unwrap_or_default();
         Ok(Energy {
             per_inference_mj: power.mean_mw * per_inference_s,
             above_idle_mj: Some((power.mean_mw - idle.mean_mw) * per_inference_s),
@@ -167,10 +168,10 @@ impl Observed {
     fn doubt_power(
         &mut self,
         power: &MeanPower,
-        series: &crate::power::Series,
+        series: &crate::meter::Series,
         plan: &Plan,
         seconds: f64,
-    ) -> Result<(), BoardError> {
+    ) -> Result<(), RemoteError> {
         if power.samples < FEWEST_READINGS || power.relative_half_width.is_none_or(|r| r > plan.confidence_interval) {
             self.warnings.push(Warning::WidePowerInterval {
                 reached: power.relative_half_width,

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::link::PASSWORD_ADVICE;
 use super::options::PowerSource;
-use crate::board::{Agent, Beside, BoardError, End, Job, JobEvent};
-use crate::power::ina3221::{self, RailFiles};
-use crate::power::rails::{Total, total_of};
-use crate::power::tegrastats::{self, Stats};
-use crate::power::{PowerTrace, Reading};
+use crate::meter::ina3221::{self, RailFiles};
+use crate::meter::rails::{Total, total_of};
+use crate::meter::tegrastats::{self, Stats};
+use crate::meter::{Reading, Trace};
+use crate::remote::{Agent, BackgroundSampler, End, Job, JobEvent, RemoteError};
 
 /// A running meter and what it has read so far.
 pub(super) struct Meter {
@@ -17,7 +17,7 @@ pub(super) struct Meter {
     beside: Option<(Job, StateFiles)>,
     source: PowerSource,
     rails: Vec<RailFiles>,
-    trace: PowerTrace,
+    trace: Trace,
     total: Option<Total>,
     states: Vec<State>,
     refused: usize,
@@ -61,7 +61,7 @@ impl Meter {
         source: PowerSource,
         tegrastats: &[String],
         sysfs: &str,
-    ) -> Result<Self, BoardError> {
+    ) -> Result<Self, RemoteError> {
         let mut beside = None;
         let (job, rails) = match source {
             PowerSource::Tegrastats { interval } => {
@@ -73,7 +73,7 @@ impl Meter {
                 let rails = find_rails(agent, sysfs)?;
                 let paths: Vec<String> = rails.iter().flat_map(|rail| rail.files.clone()).collect();
                 let denied = |error| match error {
-                    BoardError::Agent { problem } if problem.contains("PermissionError") => BoardError::Settings {
+                    RemoteError::Agent { problem } if problem.contains("PermissionError") => RemoteError::Settings {
                         problem: format!(
                             "the power monitors' files may not be read ({problem}): allow it on the board, as by \
                              `sudo chmod a+r FILES`, or use tegrastats"
@@ -92,7 +92,7 @@ impl Meter {
             beside,
             source,
             rails,
-            trace: PowerTrace::default(),
+            trace: Trace::default(),
             total: None,
             states: Vec::new(),
             refused: 0,
@@ -105,7 +105,7 @@ impl Meter {
     }
 
     /// What it has read.
-    pub fn trace(&self) -> &PowerTrace {
+    pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
@@ -123,7 +123,7 @@ impl Meter {
     ///
     /// # Errors
     /// If the meter has ended, reads no rails, or reads only what cannot be understood.
-    pub fn take(&mut self, job: Job, event: &JobEvent) -> Result<bool, BoardError> {
+    pub fn take(&mut self, job: Job, event: &JobEvent) -> Result<bool, RemoteError> {
         if let Some((beside, files)) = &self.beside
             && *beside == job
         {
@@ -155,7 +155,7 @@ impl Meter {
     ///
     /// # Errors
     /// Then.
-    pub fn check(&self) -> Result<(), BoardError> {
+    pub fn check(&self) -> Result<(), RemoteError> {
         let longest = (20 * self.source.period()).max(Duration::from_secs(5));
         if self.heard.elapsed() <= longest {
             return Ok(());
@@ -163,21 +163,21 @@ impl Meter {
         let said =
             self.last_refusal.as_ref().map_or_else(String::new, |text| format!("; the last was refused: {text}"));
         let problem = format!("{} has given no reading for {} s{said}", self.source.as_str(), longest.as_secs());
-        Err(BoardError::Meter { problem })
+        Err(RemoteError::Meter { problem })
     }
 
     /// Ends it.
     ///
     /// # Errors
     /// If the agent cannot be reached.
-    pub fn stop(&self, agent: &mut Agent) -> Result<(), BoardError> {
+    pub fn stop(&self, agent: &mut Agent) -> Result<(), RemoteError> {
         if let Some((beside, _)) = &self.beside {
             agent.stop(*beside)?;
         }
         agent.stop(self.job)
     }
 
-    fn take_line(&mut self, at_ns: u64, text: &str) -> Result<(), BoardError> {
+    fn take_line(&mut self, at_ns: u64, text: &str) -> Result<(), RemoteError> {
         // Half a line at the beginning, an empty one, or a warning of sudo's is no reason to give up.
         let stats = match tegrastats::parse(text) {
             Ok(stats) => stats,
@@ -192,7 +192,7 @@ impl Meter {
             if self.without_rails < Self::MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
                 return self.refuse(format!("no power rails in {:?}", text.chars().take(80).collect::<String>()));
             }
-            return Err(BoardError::Settings {
+            return Err(RemoteError::Settings {
                 problem: format!(
                     "tegrastats prints no power rails, for want of rights{}, or read the monitors' files with power = \
                      \"ina3221\"",
@@ -214,9 +214,9 @@ impl Meter {
         Ok(())
     }
 
-    fn push(&mut self, reading: Reading) -> Result<(), BoardError> {
+    fn push(&mut self, reading: Reading) -> Result<(), RemoteError> {
         if self.trace.readings().len() >= Self::MOST_READINGS {
-            return Err(BoardError::Flood);
+            return Err(RemoteError::Flood);
         }
         if self.total.is_none() {
             let names: Vec<&str> = reading.rails.iter().map(|rail| rail.name.as_str()).collect();
@@ -230,7 +230,7 @@ impl Meter {
                 if self.unknown_rails < Self::MOST_WITHOUT_RAILS {
                     return self.refuse(problem);
                 }
-                return Err(BoardError::Settings { problem });
+                return Err(RemoteError::Settings { problem });
             };
             self.total = Some(total);
         }
@@ -241,7 +241,7 @@ impl Meter {
         Ok(())
     }
 
-    fn refuse(&mut self, reason: String) -> Result<(), BoardError> {
+    fn refuse(&mut self, reason: String) -> Result<(), RemoteError> {
         self.refused += 1;
         if self.refused < Self::MOST_REFUSED {
             self.last_refusal = Some(reason);
@@ -249,13 +249,13 @@ impl Meter {
         }
         let problem =
             format!("{} readings of {} one after the other were refused: {reason}", self.refused, self.source.as_str());
-        Err(BoardError::Meter { problem })
+        Err(RemoteError::Meter { problem })
     }
 
-    fn ended(&self, end: &End) -> BoardError {
+    fn ended(&self, end: &End) -> RemoteError {
         let said = self.last_refusal.as_deref().unwrap_or_default();
         if said.contains("sudo") && said.contains("password") {
-            return BoardError::Settings { problem: format!("sudo asks for a password{PASSWORD_ADVICE}") };
+            return RemoteError::Settings { problem: format!("sudo asks for a password{PASSWORD_ADVICE}") };
         }
         let how = match end {
             End::Exit(code) => format!("ended with exit code {code}"),
@@ -264,28 +264,28 @@ impl Meter {
             End::Problem(problem) => format!("could not go on: {problem}"),
         };
         let said = if said.is_empty() { String::new() } else { format!("; it had printed: {said}") };
-        BoardError::Meter { problem: format!("{} {how} before it was told to{said}", self.source.as_str()) }
+        RemoteError::Meter { problem: format!("{} {how} before it was told to{said}", self.source.as_str()) }
     }
 }
 
-impl Beside for Meter {
-    fn take(&mut self, job: Job, event: &JobEvent) -> Result<(), BoardError> {
+impl BackgroundSampler for Meter {
+    fn take(&mut self, job: Job, event: &JobEvent) -> Result<(), RemoteError> {
         Self::take(self, job, event).map(|_| ())
     }
 
-    fn check(&self) -> Result<(), BoardError> {
+    fn check(&self) -> Result<(), RemoteError> {
         Self::check(self)
     }
 }
 
-fn find_rails(agent: &mut Agent, sysfs: &str) -> Result<Vec<RailFiles>, BoardError> {
+fn find_rails(agent: &mut Agent, sysfs: &str) -> Result<Vec<RailFiles>, RemoteError> {
     let patterns: Vec<String> = ina3221::PATTERNS.iter().map(|pattern| format!("{sysfs}/{pattern}")).collect();
     let found = agent.ask(serde_json::json!({"do": "look", "patterns": patterns}))?.files;
     // What may not be read has no content; it is refused when it is opened, by name.
     let found: Vec<(String, String)> = found.into_iter().map(|(path, text)| (path, text.unwrap_or_default())).collect();
     let rails = ina3221::rails(&found);
     if rails.is_empty() {
-        return Err(BoardError::Settings {
+        return Err(RemoteError::Settings {
             problem: format!("there are no INA3221 power monitors below {sysfs}: use power = \"tegrastats\""),
         });
     }
@@ -304,7 +304,7 @@ impl StateFiles {
     /// Ends of the names of a Jetson's GPU in devfreq: TX1 and Nano, TX2, Xavier, Orin.
     const GPUS: [&'static str; 5] = [".gpu", ".gm20b", ".gp10b", ".gv11b", ".ga10b"];
 
-    fn find(agent: &mut Agent, sysfs: &str) -> Result<Option<Self>, BoardError> {
+    fn find(agent: &mut Agent, sysfs: &str) -> Result<Option<Self>, RemoteError> {
         let patterns =
             [format!("{sysfs}/class/thermal/thermal_zone*/type"), format!("{sysfs}/class/devfreq/*/cur_freq")];
         let found = agent.ask(serde_json::json!({"do": "look", "patterns": patterns}))?.files;

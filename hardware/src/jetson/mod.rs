@@ -24,11 +24,12 @@ pub mod trtexec;
 
 pub use options::{JetsonOptions, PowerSource, Precision};
 
-use crate::board::{BoardError, Place, pause_after};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::Measurement;
+use crate::meter::power_meter::PowerMeter;
 use crate::model::Model;
-use crate::power::meter::{Clock, PowerMeter};
+use crate::remote::{Place, RemoteError, pause_after};
+use crate::time::Clock;
 use crate::warning::Warning;
 use link::Link;
 
@@ -70,7 +71,7 @@ impl Jetson {
     }
 
     /// The connection, made if there is none.
-    fn link(&mut self) -> Result<&mut Link, BoardError> {
+    fn link(&mut self) -> Result<&mut Link, RemoteError> {
         let link = match self.link.take() {
             Some(link) => link,
             None => Link::open_patiently(&self.options, self.was_there)?,
@@ -80,7 +81,7 @@ impl Jetson {
         Ok(self.link.insert(link))
     }
 
-    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
+    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
         let options = self.options.clone();
         self.is_away = true;
         let clock = self.clock;
@@ -102,18 +103,18 @@ impl Jetson {
         result
     }
 
-    fn drop_link_after(&mut self, error: &BoardError) {
+    fn drop_link_after(&mut self, error: &RemoteError) {
         if !error.spares_connection() {
             self.link = None;
         }
     }
 
-    fn error(&self, error: BoardError, model: Option<&Model>) -> DeviceError {
+    fn error(&self, error: RemoteError, model: Option<&Model>) -> DeviceError {
         error.of_device(self.label(), model)
     }
 
     /// What it is, and what its power is read from.
-    fn ask(&mut self) -> Result<(Description, (&'static str, String)), BoardError> {
+    fn ask(&mut self) -> Result<(Description, (&'static str, String)), RemoteError> {
         let asked = self.ask_once();
         if let Err(error) = &asked {
             self.drop_link_after(error);
@@ -121,7 +122,7 @@ impl Jetson {
         asked
     }
 
-    fn ask_once(&mut self) -> Result<(Description, (&'static str, String)), BoardError> {
+    fn ask_once(&mut self) -> Result<(Description, (&'static str, String)), RemoteError> {
         let options = self.options.clone();
         let link = self.link()?;
         let hello = link.agent.hello();

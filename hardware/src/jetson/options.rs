@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::board::problem_of_folder;
+use crate::meter::MeterOptions;
 use crate::metered::EnergyOptions;
-use crate::power::MeterOptions;
-use crate::ssh::SshOptions;
+use crate::remote::problem_of_folder;
+use crate::remote::ssh::SshOptions;
 
 /// Settings of a [`Jetson`](super::Jetson).
 #[derive(Debug, Clone)]

@@ -7,12 +7,13 @@ use super::latency::{Latencies, latencies};
 use super::link::Link;
 use super::options::JetsonOptions;
 use super::trial::{self, Trial};
-use crate::board::{BoardError, ClockMap, Watched, on_our_clock};
 use crate::device::Plan;
 use crate::measurement::{Conditions, Measurement};
+use crate::meter::power_meter::PowerMeter;
 use crate::metered::{self, Load, Metered, Stretch, Watch};
 use crate::model::Model;
-use crate::power::meter::{Clock, PowerMeter};
+use crate::remote::{ClockMap, RemoteError, Watched, on_our_clock};
+use crate::time::Clock;
 
 /// Measures a model.
 ///
@@ -25,7 +26,7 @@ pub(super) fn measure(
     options: &JetsonOptions,
     model: &Model,
     plan: &Plan,
-) -> Result<Measurement, BoardError> {
+) -> Result<Measurement, RemoteError> {
     let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
     link.agent.forget();
     let command = trial::command(&link.builder.trtexec, options, plan, &engine);
@@ -43,7 +44,7 @@ pub(super) fn measure(
         conditions: Conditions::default(),
         warnings,
     };
-    measurement.validated().map_err(|error| BoardError::Failed { problem: error.to_string() })
+    measurement.validated().map_err(|error| RemoteError::Failed { problem: error.to_string() })
 }
 
 /// Runs of trtexec, as a load.
@@ -57,9 +58,9 @@ struct Work<'a> {
 }
 
 impl Load for Work<'_> {
-    type Error = BoardError;
+    type Error = RemoteError;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, BoardError> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, RemoteError> {
         let agent = &mut self.link.agent;
         let before = ClockMap::sample(agent, self.clock)?;
         let trial = trial::run(agent, &mut Watched(watch), &self.command, self.warm_up, duration, self.grace)?;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::meter::Meter;
-use crate::board::{Agent, BoardError};
-use crate::energy::{EnergyError, Window, mean_power};
-use crate::power::Point;
+use crate::energy::{EnergyError, mean_power};
+use crate::meter::Point;
+use crate::remote::{Agent, RemoteError};
+use crate::time::Window;
 use crate::warning::Warning;
 
 /// A stretch of time in which the board did nothing, or would not come to rest.
@@ -33,7 +34,7 @@ pub(super) fn settle(
     least: Duration,
     limit: Duration,
     warnings: &mut Vec<Warning>,
-) -> Result<Rest, BoardError> {
+) -> Result<Rest, RemoteError> {
     let mut begun = None;
     loop {
         let before = meter.trace().readings().len();
@@ -72,7 +73,7 @@ pub(super) fn settle(
 ///
 /// # Errors
 /// If the meter fails.
-pub(super) fn watch(agent: &mut Agent, meter: &mut Meter, least: Duration) -> Result<Rest, BoardError> {
+pub(super) fn watch(agent: &mut Agent, meter: &mut Meter, least: Duration) -> Result<Rest, RemoteError> {
     /// Time that power needs to fall when inference ends, and that a meter's readings lag behind.
     const FALL_NS: u64 = 300_000_000;
     let begun = Instant::now();
@@ -93,7 +94,7 @@ pub(super) fn watch(agent: &mut Agent, meter: &mut Meter, least: Duration) -> Re
 }
 
 /// Takes up what the meter says next.
-fn listen(agent: &mut Agent, meter: &mut Meter) -> Result<(), BoardError> {
+fn listen(agent: &mut Agent, meter: &mut Meter) -> Result<(), RemoteError> {
     if let Some((job, event)) = agent.next(Duration::from_millis(200))? {
         meter.take(job, &event)?;
     }

@@ -12,7 +12,7 @@ use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
-use crate::board::{BoardError, Channel};
+use crate::remote::{Channel, RemoteError};
 
 /// How a simulated board behaves.
 #[derive(Debug, Clone)]
@@ -289,7 +289,7 @@ impl Simulation {
 }
 
 impl Channel for Simulation {
-    fn send(&mut self, line: &str) -> Result<(), BoardError> {
+    fn send(&mut self, line: &str) -> Result<(), RemoteError> {
         let order: Value = serde_json::from_str(line).unwrap();
         let id = order["id"].as_u64().unwrap();
         let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
@@ -327,7 +327,7 @@ impl Channel for Simulation {
         Ok(())
     }
 
-    fn receive(&mut self, wait: Duration) -> Result<Option<String>, BoardError> {
+    fn receive(&mut self, wait: Duration) -> Result<Option<String>, RemoteError> {
         let until = self.now_ns + wait.as_nanos() as u64;
         loop {
             let event = self.agenda.first_key_value().map(|((at, _), _)| *at);

@@ -6,11 +6,11 @@ use super::link::Link;
 use super::measure::measure;
 use super::simulation::{Physics, Simulation, boards};
 use super::{JetsonOptions, PowerSource};
-use crate::board::Agent;
 use crate::device::Plan;
 use crate::measurement::Measurement;
 use crate::model::Model;
-use crate::ssh::{Authentication, SshOptions};
+use crate::remote::Agent;
+use crate::remote::ssh::{Authentication, SshOptions};
 use crate::warning::Warning;
 
 fn options(power: PowerSource) -> JetsonOptions {

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::options::JetsonOptions;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
-use crate::board::{Agent, Beside, BoardError, End, Printed, last_words, print};
 use crate::device::Plan;
-use crate::energy::Window;
+use crate::remote::{Agent, BackgroundSampler, End, Printed, RemoteError, last_words, print};
+use crate::time::Window;
 
 /// File, in the work folder, that trtexec writes the times of all runs to.
 const TIMES: &str = "times.json";
@@ -34,8 +34,8 @@ pub(super) struct Trial {
 ///
 /// # Errors
 /// Why it did not.
-pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<Report, BoardError> {
-    let failed = |problem: String| BoardError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
+pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<Report, RemoteError> {
+    let failed = |problem: String| RemoteError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
     let report = trtexec::parse(&printed.text()).map_err(|error| failed(error.to_string()))?;
     match (&report.problem, &printed.end) {
         (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
@@ -45,12 +45,12 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
             if *signal == 9 { ", as by a board that is out of memory" } else { "" }
         ))),
         (Some(Problem::Unsupported(text)), _) => {
-            Err(BoardError::Refused { reason: format!("TensorRT does not take it: {text}") })
+            Err(RemoteError::Refused { reason: format!("TensorRT does not take it: {text}") })
         }
         (Some(Problem::OutOfMemory(text)), _) => {
             Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
         }
-        (Some(Problem::BadEngine(text)), _) => Err(BoardError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
+        (Some(Problem::BadEngine(text)), _) => Err(RemoteError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
         (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
         (None, _) => Err(failed(last_words(printed.lines.iter().map(|(_, text)| text.as_str())))),
     }
@@ -79,12 +79,12 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
 /// If trtexec fails or does not say how long it ran.
 pub(super) fn run(
     agent: &mut Agent,
-    meter: &mut dyn Beside,
+    meter: &mut dyn BackgroundSampler,
     command: &[String],
     warm_up: Duration,
     duration: Duration,
     grace: Duration,
-) -> Result<Trial, BoardError> {
+) -> Result<Trial, RemoteError> {
     let mut argv = command.to_vec();
     argv.extend([
         format!("--warmUp={}", warm_up.as_millis()),
@@ -98,11 +98,11 @@ pub(super) fn run(
     let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let unreadable =
-        |problem: String| BoardError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
+        |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
     let runs = match times {
         Ok(answer) => Some(trtexec::times::parse(&answer.content).map_err(|error| unreadable(error.to_string()))?),
         // Older versions may not write it; their report has to do.
-        Err(BoardError::Agent { .. }) => None,
+        Err(RemoteError::Agent { .. }) => None,
         Err(error) => return Err(error),
     };
     let runs = runs.map(|runs| runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3));
@@ -125,7 +125,7 @@ pub(super) fn run(
 
 /// When timed inferences ran, on the board's clock: they ended when trtexec began to report, and it says how long they
 /// took.
-fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result<(Window, f64), BoardError> {
+fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result<(Window, f64), RemoteError> {
     let stamp = |texts: &[&str]| {
         let found = lines.iter().find(|(_, line)| texts.iter().any(|text| line.contains(text)));
         found.map(|(at_ns, _)| *at_ns)
@@ -138,7 +138,7 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
         "=== Performance summary",
         "Host Latency",
     ]);
-    let missing = |what: &str| BoardError::Failed {
+    let missing = |what: &str| RemoteError::Failed {
         problem: format!("trtexec does not say {what}: power cannot be assigned to inferences"),
     };
     let ended = ended.ok_or_else(|| missing("when inferences ended"))?;
@@ -152,7 +152,7 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
                 "trtexec says that inferences ran for {walltime_s:.2} s, but {between_s:.2} s lie between the end of its \
                  warm-up and its report: the board was too busy to tell when inferences ran. End other programs on it"
             );
-            return Err(BoardError::Failed { problem });
+            return Err(RemoteError::Failed { problem });
         }
     }
     Ok((Window { from_ns, to_ns: ended }, walltime_s))

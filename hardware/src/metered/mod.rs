@@ -6,7 +6,7 @@
 //! so; where the time for that is not granted, there is no energy, but an error.
 //!
 //! A meter whose clock is not ours is shown a pattern of load and rest first, which it is placed by
-//! ([`align`](crate::power::align)).
+//! ([`align`](crate::meter::align)).
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use crate::device::Description;
 use crate::doubts;
-use crate::energy::{EnergyError, MeanPower, Window, mean_power};
+use crate::energy::{EnergyError, MeanPower, mean_power};
 use crate::measurement::Energy;
-use crate::power::align::{Pattern, coded};
-use crate::power::meter::{Clock, MeterError, PowerMeter};
-use crate::power::{MeterOptions, Point, PowerTrace, Series};
+use crate::meter::align::{Pattern, coded};
+use crate::meter::power_meter::{MeterError, PowerMeter};
+use crate::meter::{MeterOptions, Point, Series, Trace};
+use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
 /// Fewest readings of the work.
@@ -236,7 +237,7 @@ impl Seen {
         }
     }
 
-    fn take(&mut self, trace: PowerTrace, meter: &dyn PowerMeter) {
+    fn take(&mut self, trace: Trace, meter: &dyn PowerMeter) {
         self.points.extend_from_slice(trace.rail(meter.name()).points());
         self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(meter.stamp_uncertainty_s());
         self.warnings.extend(meter.notes().into_iter().map(|note| Warning::Meter { note }));

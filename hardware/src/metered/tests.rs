@@ -7,9 +7,9 @@ use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
-use crate::power::meter::MeterNote;
-use crate::power::tegrastats::RailPower;
-use crate::power::{PowerTrace, Reading};
+use crate::meter::power_meter::MeterNote;
+use crate::meter::tegrastats::RailPower;
+use crate::meter::{Reading, Trace};
 
 /// What a device draws, and when it works.
 #[derive(Clone)]
@@ -120,10 +120,10 @@ impl PowerMeter for Simulated {
         Ok(self.begun_ns.map_or(0, |begun_ns| ((now_ns - begun_ns) / self.spacing_ns) as usize))
     }
 
-    fn stop(&mut self) -> Result<PowerTrace, MeterError> {
+    fn stop(&mut self) -> Result<Trace, MeterError> {
         let readings = self.check()? as u64;
         let begun_ns = self.begun_ns.take().unwrap();
-        let mut trace = PowerTrace::default();
+        let mut trace = Trace::default();
         for at_ns in (1..=readings).map(|reading| begun_ns + reading * self.spacing_ns) {
             // The sum of twelve uniform numbers is nearly normal.
             let normal = (0..12).map(|_| self.rng.random::<f64>()).sum::<f64>() - 6.0;

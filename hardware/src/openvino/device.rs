@@ -7,12 +7,13 @@ use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::trial::{self, Trial};
 use super::{probe, support};
-use crate::board::{BoardError, ClockMap, Place, on_our_clock, patiently, pause_after, provide};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::{Conditions, Measurement};
+use crate::meter::power_meter::PowerMeter;
 use crate::metered::{self, Load, Metered, Stretch, Watch};
 use crate::model::Model;
-use crate::power::meter::{Clock, PowerMeter};
+use crate::remote::{ClockMap, Place, RemoteError, on_our_clock, patiently, pause_after, provide};
+use crate::time::Clock;
 use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.
@@ -47,7 +48,7 @@ impl OpenVino {
         }
         let options = &new.options;
         let meter = options.meter.open(clock, &options.place, &options.folder());
-        new.meter = meter.map_err(|error| BoardError::from(error).of_device(new.label(), None))?;
+        new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
         Ok(new)
     }
 
@@ -56,7 +57,7 @@ impl OpenVino {
     }
 
     /// The connection, made if there is none.
-    fn link(&mut self) -> Result<&mut Link, BoardError> {
+    fn link(&mut self) -> Result<&mut Link, RemoteError> {
         let link = match self.link.take() {
             Some(link) => link,
             None => patiently(self.options.patience, self.was_there, || Link::open(&self.options))?,
@@ -66,7 +67,7 @@ impl OpenVino {
     }
 
     /// Does something with the connection, which is given up if that shows it to be of no more use.
-    fn with_link<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, BoardError>) -> Result<T, BoardError> {
+    fn with_link<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
         let result = act(self);
         if result.as_ref().is_err_and(|error| !error.spares_connection()) {
             self.link = None;
@@ -75,8 +76,8 @@ impl OpenVino {
     }
 
     /// Runs the smallest network: only that tells whether the device is there.
-    fn probe(&mut self) -> Result<(), BoardError> {
-        let failed = |problem: String| BoardError::Failed { problem };
+    fn probe(&mut self) -> Result<(), RemoteError> {
+        let failed = |problem: String| RemoteError::Failed { problem };
         let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
         let probed = probe::model(&folder).map_err(|error| failed(error.to_string())).and_then(|model| {
@@ -91,17 +92,17 @@ impl OpenVino {
         Ok(())
     }
 
-    fn ask(&mut self) -> Result<Description, BoardError> {
+    fn ask(&mut self) -> Result<Description, RemoteError> {
         let patience = self.options.patience;
         let begun = Instant::now();
         let mut tries = 0;
         loop {
             match self.with_link(Self::probe) {
                 Ok(()) => break,
-                Err(error @ BoardError::Away { .. }) if begun.elapsed() + pause_after(tries + 1) > patience => {
+                Err(error @ RemoteError::Away { .. }) if begun.elapsed() + pause_after(tries + 1) > patience => {
                     return Err(error);
                 }
-                Err(BoardError::Away { .. }) => {
+                Err(RemoteError::Away { .. }) => {
                     tries += 1;
                     std::thread::sleep(pause_after(tries));
                 }
@@ -131,7 +132,7 @@ impl OpenVino {
         Ok(options.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
     }
 
-    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, BoardError> {
+    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
         let options = self.options.clone();
         let mut meter = self.meter.take();
         let result = self.with_link(|device| {
@@ -154,7 +155,7 @@ fn measure(
     options: &OpenVinoOptions,
     model: &str,
     plan: &Plan,
-) -> Result<Measurement, BoardError> {
+) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
     let metered = match meter {
         Some(meter) => Some(metered::measure(meter, clock, &mut work, &options.energy, plan.confidence_interval)?),
@@ -164,7 +165,7 @@ fn measure(
         }
     };
     let longest = work.trials.iter().max_by(|a, b| a.window.seconds().total_cmp(&b.window.seconds()));
-    let nothing = || BoardError::Failed { problem: "benchmark_app was not run".to_owned() };
+    let nothing = || RemoteError::Failed { problem: "benchmark_app was not run".to_owned() };
     let latency = longest.ok_or_else(nothing)?.latency();
     let throughput_per_s = match options.throughput {
         true => Some(trial::throughput(work.link, options, model, plan.time_limit)?),
@@ -175,7 +176,7 @@ fn measure(
     let conditions = Conditions::default();
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
-    measurement.validated().map_err(|error| BoardError::Failed { problem: error.to_string() })
+    measurement.validated().map_err(|error| RemoteError::Failed { problem: error.to_string() })
 }
 
 /// Runs of the tool, as a load.
@@ -188,17 +189,17 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<&Trial, BoardError> {
+    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<&Trial, RemoteError> {
         let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
         self.trials.push(trial);
-        self.trials.last().ok_or_else(|| BoardError::Failed { problem: "benchmark_app was not run".to_owned() })
+        self.trials.last().ok_or_else(|| RemoteError::Failed { problem: "benchmark_app was not run".to_owned() })
     }
 }
 
 impl Load for Work<'_> {
-    type Error = BoardError;
+    type Error = RemoteError;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, BoardError> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
         let trial = self.trial(duration, watch)?;
         let (window, inferences) = (trial.window, trial.inferences);
@@ -248,7 +249,7 @@ impl Device for OpenVino {
             };
             // A stick that was unplugged is waited for; anything else is tried a few times.
             let again = match error {
-                BoardError::Away { .. } => begun.elapsed() + pause_after(tries) < self.options.patience,
+                RemoteError::Away { .. } => begun.elapsed() + pause_after(tries) < self.options.patience,
                 _ => error.is_transient() && tries < self.options.tries,
             };
             if !again {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::options::OpenVinoOptions;
 use super::report::{Report, parse};
 use super::support::{check, check_wheel};
-use crate::board::{Agent, BoardError, End, Place};
+use crate::remote::{Agent, End, Place, RemoteError};
 
 /// The program.
 const TOOL: &str = "benchmark_app";
@@ -29,13 +29,13 @@ impl Link {
     /// # Errors
     /// If the machine cannot be reached, somebody else has the device, the tool is missing, or its version does not
     /// drive the device.
-    pub fn open(options: &OpenVinoOptions) -> Result<Self, BoardError> {
+    pub fn open(options: &OpenVinoOptions) -> Result<Self, RemoteError> {
         let mut agent = options.place.claim(&options.folder(), &format!("openvino {}", options.device))?;
         let tool = find(&mut agent, options)?;
         let version = version(&mut agent, &tool)?;
         let is_wheel = is_wheel(&mut agent, &tool)?;
         let checked = if is_wheel { check_wheel(&options.device, &version) } else { check(&options.device, &version) };
-        checked.map_err(|unsupported| BoardError::Settings { problem: unsupported.to_string() })?;
+        checked.map_err(|unsupported| RemoteError::Settings { problem: unsupported.to_string() })?;
         Ok(Self { agent, tool, version })
     }
 
@@ -45,7 +45,7 @@ impl Link {
     }
 }
 
-fn find(agent: &mut Agent, options: &OpenVinoOptions) -> Result<String, BoardError> {
+fn find(agent: &mut Agent, options: &OpenVinoOptions) -> Result<String, RemoteError> {
     let candidates = match (&options.tool, &options.place) {
         (None, _) => vec![TOOL.to_owned()],
         (Some(path), place) => {
@@ -72,14 +72,14 @@ fn find(agent: &mut Agent, options: &OpenVinoOptions) -> Result<String, BoardErr
              the path that it prints as `tool`"
         ),
     };
-    Err(BoardError::Settings { problem })
+    Err(RemoteError::Settings { problem })
 }
 
 /// The build, which the tool tells before it notices that a model is not there.
-fn version(agent: &mut Agent, tool: &str) -> Result<String, BoardError> {
+fn version(agent: &mut Agent, tool: &str) -> Result<String, RemoteError> {
     let argv = ["env", "PYTHONUNBUFFERED=1", tool, "-m", "no-model.onnx", "-d", "CPU"].map(str::to_owned);
     let (end, output) = agent.run(&argv, TELLING)?;
-    let settings = |problem: String| BoardError::Settings { problem };
+    let settings = |problem: String| RemoteError::Settings { problem };
     if end == End::TimedOut {
         return Err(settings(format!("{tool} does not even tell its version within {} s", TELLING.as_secs())));
     }
@@ -92,7 +92,7 @@ fn version(agent: &mut Agent, tool: &str) -> Result<String, BoardError> {
 }
 
 /// Whether the tool was installed as a Python package.
-fn is_wheel(agent: &mut Agent, tool: &str) -> Result<bool, BoardError> {
+fn is_wheel(agent: &mut Agent, tool: &str) -> Result<bool, RemoteError> {
     let Some(environment) = tool.strip_suffix(&format!("/bin/{TOOL}")) else { return Ok(false) };
     let pattern = format!("{environment}/lib/python3*/site-packages/openvino-*.dist-info/METADATA");
     Ok(!agent.ask(json!({"do": "look", "patterns": [pattern]}))?.files.is_empty())

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::command::Precision;
 use super::support::is_stick;
-use crate::board::{Place, problem_of_folder};
+use crate::meter::MeterOptions;
 use crate::metered::EnergyOptions;
-use crate::power::MeterOptions;
+use crate::remote::{Place, problem_of_folder};
 
 /// Settings of an [`OpenVino`](super::OpenVino) device.
 #[derive(Debug, Clone)]

@@ -8,10 +8,10 @@ use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::problem::Problem;
 use super::report::{Report, parse};
-use crate::board::{BoardError, End, Printed, Watched, last_words, print};
-use crate::energy::Window;
 use crate::measurement::Latency;
 use crate::metered::Watch;
+use crate::remote::{End, Printed, RemoteError, Watched, last_words, print};
+use crate::time::Window;
 
 /// What a run gave.
 #[derive(Debug, Clone)]
@@ -33,10 +33,10 @@ pub(super) fn run(
     model: &str,
     duration: Duration,
     watch: &Watch,
-) -> Result<Trial, BoardError> {
+) -> Result<Trial, RemoteError> {
     let printed = start(link, options, model, Goal::Latency, duration, watch)?;
     let report = report(&printed, options.grace)?;
-    let figure = report.figure().map_err(|error| BoardError::Failed { problem: error.to_string() })?;
+    let figure = report.figure().map_err(|error| RemoteError::Failed { problem: error.to_string() })?;
     let window = window(&printed.lines, &report)?;
     let inferences = report.count.unwrap_or_default();
     Ok(Trial { report, figure, window, inferences })
@@ -51,7 +51,7 @@ pub(super) fn look(
     options: &OpenVinoOptions,
     model: &str,
     duration: Duration,
-) -> Result<Report, BoardError> {
+) -> Result<Report, RemoteError> {
     report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.grace)
 }
 
@@ -64,10 +64,10 @@ pub(super) fn throughput(
     options: &OpenVinoOptions,
     model: &str,
     duration: Duration,
-) -> Result<f64, BoardError> {
+) -> Result<f64, RemoteError> {
     let printed = start(link, options, model, Goal::Throughput, duration, &|| Ok(()))?;
     let fps = report(&printed, options.grace)?.throughput_fps;
-    fps.ok_or_else(|| BoardError::Failed { problem: "benchmark_app tells no throughput".to_owned() })
+    fps.ok_or_else(|| RemoteError::Failed { problem: "benchmark_app tells no throughput".to_owned() })
 }
 
 fn start(
@@ -77,7 +77,7 @@ fn start(
     goal: Goal,
     duration: Duration,
     watch: &Watch,
-) -> Result<Printed, BoardError> {
+) -> Result<Printed, RemoteError> {
     let run = Run {
         version: &link.version,
         device: &options.device,
@@ -96,8 +96,8 @@ fn start(
 }
 
 /// The report of a run, if it succeeded.
-fn report(printed: &Printed, grace: Duration) -> Result<Report, BoardError> {
-    let failed = |problem: String| BoardError::Failed { problem: format!("benchmark_app failed: {problem}") };
+fn report(printed: &Printed, grace: Duration) -> Result<Report, RemoteError> {
+    let failed = |problem: String| RemoteError::Failed { problem: format!("benchmark_app failed: {problem}") };
     let report = parse(&format!("{}\n", printed.text())).map_err(|error| failed(error.to_string()))?;
     match (&report.problem, &printed.end) {
         (_, End::Exit(0)) if report.count.is_some() => Ok(report),
@@ -116,33 +116,33 @@ fn report(printed: &Printed, grace: Duration) -> Result<Report, BoardError> {
 }
 
 /// What a problem of the tool's is to us: the model's, the settings', of a stick that is away, or one that may pass.
-fn error(problem: &Problem) -> BoardError {
+fn error(problem: &Problem) -> RemoteError {
     let text = problem.to_string();
     match problem {
         Problem::MissingFile(_)
         | Problem::BadModel(_)
         | Problem::UnsupportedOperation(_)
-        | Problem::DynamicInput(_) => BoardError::Refused { reason: text },
+        | Problem::DynamicInput(_) => RemoteError::Refused { reason: text },
         Problem::MissingDevice(_)
         | Problem::MissingLibrary { .. }
         | Problem::Arguments(_)
-        | Problem::Installation(_) => BoardError::Settings { problem: text },
+        | Problem::Installation(_) => RemoteError::Settings { problem: text },
         Problem::MissingStick(_) | Problem::BusyStick(_) | Problem::UnavailableStick(_) | Problem::LostStick(_) => {
-            BoardError::Away { problem: text }
+            RemoteError::Away { problem: text }
         }
-        _ => BoardError::Failed { problem: text },
+        _ => RemoteError::Failed { problem: text },
     }
 }
 
 /// When timed inferences ran, on the machine's clock: they ended when the tool began to report, and it says how long
 /// they took.
-fn window(lines: &[(u64, String)], report: &Report) -> Result<Window, BoardError> {
+fn window(lines: &[(u64, String)], report: &Report) -> Result<Window, RemoteError> {
     /// How far the two lines may be off what the tool says, in s and as a share of it: the first inference, and all that
     /// Python does between its lines.
     const LATE_S: f64 = 0.5;
     const LATE_SHARE: f64 = 0.02;
     let stamp = |text: &str| lines.iter().find(|(_, line)| line.contains(text)).map(|(at_ns, _)| *at_ns);
-    let missing = |what: &str| BoardError::Failed {
+    let missing = |what: &str| RemoteError::Failed {
         problem: format!("benchmark_app does not say {what}: power cannot be assigned to inferences"),
     };
     let begun_ns = stamp("[Step 10/11]").ok_or_else(|| missing("when inferences begin"))?;
@@ -155,7 +155,7 @@ fn window(lines: &[(u64, String)], report: &Report) -> Result<Window, BoardError
             "benchmark_app says that inferences took {duration_s:.2} s, but {between_s:.2} s lie between their beginning \
              and its report: the machine was too busy to tell when inferences ran. End other programs on it"
         );
-        return Err(BoardError::Failed { problem });
+        return Err(RemoteError::Failed { problem });
     }
     Ok(Window { from_ns: ended_ns.saturating_sub((duration_s * 1e9) as u64), to_ns: ended_ns })
 }

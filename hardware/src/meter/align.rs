@@ -1,0 +1,250 @@
+//! Finds, in a trace whose clock is not ours, the pattern of load that we produced on purpose.
+//!
+//! The model is a power of two levels, idle and load, that changes when the pattern does. For every offset between the
+//! clocks, and every pace of the trace's clock within what is allowed, the levels that fit best and the share of the
+//! variance they explain follow from sums (least squares; for white noise this is the maximum-likelihood change point,
+//! Hinkley 1970, "Inference about the change-point in a sequence of random variables", Biometrika 57, and the matched
+//! filter of a known pulse, North 1943). Sums up to each sample make one offset cost a few additions, so that all of
+//! them are tried. Around the best, the likelihood over offset and pace gives both, and their uncertainty, below a
+//! sample: where a meter averages, the sample at each edge is part load, part idle, and tells where the edge was; where
+//! it does not, edges at different phases of the sampling narrow the offset down.
+//!
+//! A pattern of unequal pulses is mistaken for itself moved by a bit far less than one long pulse is: [`coded`] gives
+//! Barker's code of 13 (Barker 1953, "Group synchronizing of binary digital systems").
+
+mod fit;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use self::fit::Fit;
+use super::Series;
+use crate::time::Window;
+
+/// Largest error of a clock that is looked for: no quartz is off by a hundredth of this, a microcontroller's own
+/// oscillator may be.
+pub const LARGEST_CLOCK_ERROR: f64 = 0.01;
+
+/// When we loaded the device and when we let it rest, on our clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    whole: Window,
+    loads: Vec<Window>,
+}
+
+/// How a trace's clock and ours belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alignment {
+    /// Instant of our clock at which the offset holds, in ns: the middle of the pattern's edges.
+    pub pivot_ns: u64,
+    /// The trace's clock less ours at that instant, in s.
+    pub offset_s: f64,
+    /// Its standard uncertainty, in s.
+    pub offset_uncertainty_s: f64,
+    /// By how much the trace's clock runs fast, relative to ours; 0 if that was not looked for.
+    pub clock_error: f64,
+    /// Its standard uncertainty.
+    pub clock_error_uncertainty: f64,
+    /// Power without load, in mW.
+    pub idle_mw: f64,
+    /// Power with load, in mW.
+    pub load_mw: f64,
+    /// Difference of the two by the standard deviation of readings around them.
+    pub contrast_to_noise: f64,
+    /// Share of the variance that the pattern explains.
+    pub explained: f64,
+    /// Whether readings look like means over the time between them, rather than like instants.
+    pub averaging: bool,
+    /// Median time between readings, in s.
+    pub spacing_s: f64,
+}
+
+/// Why a pattern is not found.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum AlignError {
+    /// The pattern itself makes no sense.
+    #[error("a pattern of load has {problem}")]
+    Pattern {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The trace is too short.
+    #[error("the trace lasts {trace_s:.1} s, the pattern in it {pattern_s:.1} s: record from before it until after it")]
+    TooShort {
+        /// Length of the trace, in s.
+        trace_s: f64,
+        /// Length of the pattern, in s.
+        pattern_s: f64,
+    },
+    /// There are too few readings for the pattern's pulses.
+    #[error(
+        "readings are {spacing_s:.3} s apart, the shortest part of the pattern lasts {shortest_s:.3} s: it must last for \
+         two readings at least"
+    )]
+    TooCoarse {
+        /// Median time between readings, in s.
+        spacing_s: f64,
+        /// The pattern's shortest part, in s.
+        shortest_s: f64,
+    },
+    /// Load does not stand out.
+    #[error(
+        "the load does not stand out in the trace: {contrast_mw:.1} mW above idle where readings scatter by {noise_mw:.1} \
+         mW. It is another trace, another device, or another column; else make the pattern longer"
+    )]
+    Faint {
+        /// Load less idle at the best offset, in mW.
+        contrast_mw: f64,
+        /// Standard deviation of readings around them, in mW.
+        noise_mw: f64,
+    },
+    /// The pattern fits at two places.
+    #[error(
+        "the pattern fits about as well at two places of the trace, {apart_s:.2} s apart (it explains {best:.4} and \
+         {rival:.4} of the variance there): cut the trace to one measurement, or use a pattern of unequal pulses"
+    )]
+    Ambiguous {
+        /// How far they are apart, in s.
+        apart_s: f64,
+        /// Share of the variance explained at the better.
+        best: f64,
+        /// And at the other.
+        rival: f64,
+    },
+}
+
+/// Lengths of a pattern that is hard to mistake, load and idle in turn, beginning and ending with load: Barker's code of
+/// 13. A unit of two and a half of the meter's samples, or of any number that is not whole, lets edges fall on different
+/// phases of its sampling.
+pub fn coded(unit: Duration) -> [Duration; 7] {
+    [5, 2, 2, 1, 1, 1, 1].map(|units| unit * units)
+}
+
+impl Pattern {
+    /// A pattern from what was done: the whole time, and the windows of load in it, with idle before, between and after.
+    /// The measurement itself may be one of them.
+    ///
+    /// # Errors
+    /// If the windows are none, out of order, empty, or not within the whole with some idle at both ends.
+    pub fn new(whole: Window, loads: &[Window]) -> Result<Self, AlignError> {
+        let pattern = |problem| Err(AlignError::Pattern { problem });
+        let (Some(first), Some(last)) = (loads.first(), loads.last()) else { return pattern("no load in it") };
+        if loads.iter().any(|load| load.to_ns <= load.from_ns) {
+            return pattern("a load that lasts for no time");
+        }
+        if loads.windows(2).any(|two| two[1].from_ns <= two[0].to_ns) {
+            return pattern("loads without idle between them, or out of order");
+        }
+        if first.from_ns <= whole.from_ns || last.to_ns >= whole.to_ns {
+            return pattern("no idle before its first load, or after its last");
+        }
+        Ok(Self { whole, loads: loads.to_vec() })
+    }
+
+    /// Beginnings and ends of its loads, in s from its own beginning.
+    fn edges_s(&self) -> Vec<f64> {
+        let since = |at_ns: u64| at_ns.saturating_sub(self.whole.from_ns) as f64 / 1e9;
+        self.loads.iter().flat_map(|load| [since(load.from_ns), since(load.to_ns)]).collect()
+    }
+
+    /// Length of its shortest load or idle, in s.
+    fn shortest_s(&self) -> f64 {
+        let mut ends = vec![0.0];
+        ends.extend(self.edges_s());
+        ends.push(self.whole.seconds());
+        ends.windows(2).map(|two| two[1] - two[0]).fold(f64::INFINITY, f64::min)
+    }
+}
+
+impl Alignment {
+    /// An instant of the trace's clock on ours, in ns; `None` before our clock began.
+    pub fn ours_ns(&self, trace_ns: u64) -> Option<u64> {
+        // Differences first: stamps of ns since 1970 have more digits than an f64.
+        let origin = self.pivot_ns as f64 / 1e9 + self.offset_s;
+        let whole_s = origin.floor();
+        let since = i128::from(trace_ns) - i128::from(whole_s as i64) * 1_000_000_000;
+        let since_s = since as f64 / 1e9 - (origin - whole_s);
+        let ours = self.pivot_ns as f64 + since_s / (1.0 + self.clock_error) * 1e9;
+        (ours >= 0.0).then(|| ours.round() as u64)
+    }
+
+    /// The trace on our clock.
+    pub fn apply(&self, series: &Series) -> Series {
+        let moved = |point: &super::Point| Some(super::Point { at_ns: self.ours_ns(point.at_ns)?, ..*point });
+        series.points().iter().filter_map(moved).collect()
+    }
+
+    /// Standard uncertainty of the offset at an instant of our clock, in s: it grows with the distance from the pattern.
+    pub fn uncertainty_s(&self, ours_ns: u64) -> f64 {
+        let away_s = ours_ns.abs_diff(self.pivot_ns) as f64 / 1e9;
+        self.offset_uncertainty_s.hypot(away_s * self.clock_error_uncertainty)
+    }
+}
+
+/// Finds a pattern in a trace, whose clock may be wrong by a share of up to `clock_error`, at most
+/// [`LARGEST_CLOCK_ERROR`].
+///
+/// # Errors
+/// If the trace does not hold the whole pattern, its load does not stand out, or it fits in two places.
+pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, AlignError> {
+    /// Contrast by noise, and contrast by its own uncertainty, below which nothing was found. Among the best of many
+    /// offsets in noise alone the latter reaches 4 to 5.
+    const FAINTEST: f64 = 0.5;
+    const LEAST_SIGNIFICANT: f64 = 8.0;
+    /// Logarithm of how much likelier the best place must be than the next.
+    const CLEAR: f64 = 12.0;
+    let clock_error = if clock_error.is_finite() { clock_error.clamp(0.0, LARGEST_CLOCK_ERROR) } else { 0.0 };
+    let edges = pattern.edges_s();
+    let fit = Fit::new(series.points(), edges, pattern.whole.seconds(), clock_error);
+    let trace_s = fit.trace_s();
+    let too_short = AlignError::TooShort { trace_s, pattern_s: pattern.whole.seconds() };
+    if trace_s <= 0.0 || trace_s + fit.spacing < pattern.whole.seconds() * (1.0 - clock_error) {
+        return Err(too_short);
+    }
+    let shortest_s = pattern.shortest_s();
+    if shortest_s < 1.9 * fit.spacing {
+        return Err(AlignError::TooCoarse { spacing_s: fit.spacing, shortest_s });
+    }
+    let faint = AlignError::Faint { contrast_mw: 0.0, noise_mw: fit.deviation() };
+    let coarse = fit.coarse(shortest_s);
+    let (best, rival) = coarse.two_best().ok_or(too_short)?;
+    let rough = fit.refine(best, coarse.steps, 1.0).ok_or(faint)?;
+    let independent = fit.independent_share(&rough);
+    let found = fit.refine((rough.offset, rough.rate), coarse.steps, independent).unwrap_or(rough);
+    let levels = found.levels;
+    let (contrast_mw, noise_mw) = (levels.contrast, levels.noise);
+    let contrast_to_noise = contrast_mw / noise_mw.max(contrast_mw * 1e-6);
+    let significance = contrast_to_noise * (levels.samples * independent * levels.share * (1.0 - levels.share)).sqrt();
+    if contrast_to_noise < FAINTEST || significance < LEAST_SIGNIFICANT {
+        return Err(AlignError::Faint { contrast_mw, noise_mw });
+    }
+    if let Some(rival) = rival.and_then(|rival| fit.refine(rival, coarse.steps, 1.0)) {
+        let odds = rival.levels.misfit().ln() - levels.misfit().ln();
+        if odds * levels.samples * independent / 2.0 < CLEAR {
+            let apart_s = (rival.offset - found.offset).abs();
+            return Err(AlignError::Ambiguous { apart_s, best: levels.explained, rival: rival.levels.explained });
+        }
+    }
+    let pivot_ns = pattern.whole.from_ns + (fit.pivot * 1e9) as u64;
+    let first_ns = series.points().first().map_or(0, |point| point.at_ns);
+    // The instant of the trace that the pivot falls on, less the pivot.
+    let whole_s = (i128::from(first_ns) - i128::from(pivot_ns)) as f64 / 1e9;
+    Ok(Alignment {
+        pivot_ns,
+        offset_s: whole_s + found.offset + fit.pivot,
+        offset_uncertainty_s: found.offset_deviation,
+        clock_error: found.rate,
+        clock_error_uncertainty: found.rate_deviation,
+        idle_mw: levels.idle,
+        load_mw: levels.idle + contrast_mw,
+        contrast_to_noise,
+        explained: levels.explained,
+        averaging: found.averaging,
+        spacing_s: fit.spacing,
+    })
+}
+
+#[cfg(test)]
+mod tests;

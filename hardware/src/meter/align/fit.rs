@@ -1,0 +1,356 @@
+//! Least squares of a pattern of two levels.
+
+use crate::meter::{Point, meter};
+
+/// Offset and pace.
+pub(super) type Place = (f64, f64);
+
+/// Misfit below which fits are alike: noise of a thousandth of the contrast, less than any meter's.
+const LEAST_MISFIT: f64 = 1e-6;
+
+/// A trace and a pattern, all times in s from the beginning of each.
+///
+/// An instant `u` of the pattern is `offset + pivot + (1 + rate) (u − pivot)` in the trace. With the middle of the edges
+/// for a pivot, errors of offset and rate are independent.
+pub(super) struct Fit {
+    times: Vec<f64>,
+    /// Power less its mean, in mW: sums of squares then lose no digits.
+    powers: Vec<f64>,
+    mean: f64,
+    /// Sums of powers and of their squares up to each sample.
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+    edges: Vec<f64>,
+    length: f64,
+    largest_rate: f64,
+    pub pivot: f64,
+    /// Median time between samples.
+    pub spacing: f64,
+}
+
+/// The levels that fit best at one place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Levels {
+    pub idle: f64,
+    pub contrast: f64,
+    /// Standard deviation around them.
+    pub noise: f64,
+    /// Share of the variance that they explain.
+    pub explained: f64,
+    pub samples: f64,
+    /// Share of samples under load.
+    pub share: f64,
+}
+
+/// A place with its uncertainty.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub offset: f64,
+    pub offset_deviation: f64,
+    pub rate: f64,
+    pub rate_deviation: f64,
+    pub averaging: bool,
+    pub levels: Levels,
+}
+
+/// How well each offset fits, with the best rate for it.
+pub(super) struct Coarse {
+    /// Explained share and rate, by offset.
+    scores: Vec<(f64, f64)>,
+    first_offset: f64,
+    /// Steps of offset and rate.
+    pub steps: Place,
+}
+
+impl Levels {
+    /// Share of the variance that is not explained.
+    pub fn misfit(&self) -> f64 {
+        (1.0 - self.explained).max(LEAST_MISFIT)
+    }
+}
+
+impl Fit {
+    pub fn new(points: &[Point], edges: Vec<f64>, length: f64, largest_rate: f64) -> Self {
+        let first_ns = points.first().map_or(0, |point| point.at_ns);
+        let times: Vec<f64> = points.iter().map(|point| (point.at_ns - first_ns) as f64 / 1e9).collect();
+        let mean = points.iter().map(|point| point.power_mw).sum::<f64>() / points.len().max(1) as f64;
+        let powers: Vec<f64> = points.iter().map(|point| point.power_mw - mean).collect();
+        let running = |value: fn(f64) -> f64| {
+            let mut sums = vec![0.0];
+            let mut sum = 0.0;
+            sums.extend(powers.iter().map(|&power| {
+                sum += value(power);
+                sum
+            }));
+            sums
+        };
+        let (sums, squares) = (running(|power| power), running(|power| power * power));
+        let spacing = power_meter::median(times.windows(2).map(|two| two[1] - two[0]).collect()).unwrap_or(0.0);
+        let pivot = edges.iter().sum::<f64>() / edges.len().max(1) as f64;
+        Self { times, powers, mean, sums, squares, edges, length, largest_rate, pivot, spacing }
+    }
+
+    pub fn trace_s(&self) -> f64 {
+        self.times.last().copied().unwrap_or(0.0)
+    }
+
+    /// Standard deviation of the whole trace.
+    pub fn deviation(&self) -> f64 {
+        let squares = self.squares.last().copied().unwrap_or(0.0);
+        (squares / self.times.len().max(1) as f64).sqrt()
+    }
+
+    /// Where an instant of the pattern is in the trace.
+    fn at(&self, (offset, rate): Place, instant: f64) -> f64 {
+        offset + self.pivot + (1.0 + rate) * (instant - self.pivot)
+    }
+
+    /// Fits every offset, in steps of a sample, or of an eighth of the pattern's shortest part if that is longer, and
+    /// every rate in steps that move the pattern's end by as much. Samples are put into bins of that step.
+    pub fn coarse(&self, shortest: f64) -> Coarse {
+        /// Bounds of what is tried, in bins of the trace and of the pattern.
+        const MOST_BINS: f64 = 200_000.0;
+        const MOST_BINS_OF_PATTERN: f64 = 4_000.0;
+        let bounded = (self.trace_s() / MOST_BINS).max(self.length / MOST_BINS_OF_PATTERN);
+        let step = self.spacing.max(shortest / 8.0).max(bounded).max(1e-9);
+        let bins = Bins::new(self, step);
+        let turns = (self.largest_rate * self.length / 2.0 / step).ceil() as i32;
+        let rate_step = if turns == 0 { 0.0 } else { self.largest_rate / f64::from(turns) };
+        // The pattern may begin a sample before the trace, and end a sample after it.
+        let first_offset = -self.spacing - self.largest_rate * self.pivot;
+        let last_offset = self.trace_s() + self.spacing - self.length * (1.0 - self.largest_rate);
+        let count = ((last_offset - first_offset) / step).floor().max(0.0) as usize + 1;
+        let mut scores = vec![(f64::NEG_INFINITY, 0.0); count];
+        let mut borders = vec![0; self.edges.len()];
+        for turn in -turns..=turns {
+            let rate = rate_step * f64::from(turn);
+            for (index, score) in scores.iter_mut().enumerate() {
+                let place = (first_offset + index as f64 * step, rate);
+                let (from, to) = (self.at(place, 0.0), self.at(place, self.length));
+                if from < -self.spacing || to > self.trace_s() + self.spacing {
+                    continue;
+                }
+                for (border, edge) in borders.iter_mut().zip(&self.edges) {
+                    *border = bins.index(self.at(place, *edge));
+                }
+                let explained = bins.explained(bins.index(from), bins.index(to), &borders);
+                if explained > score.0 {
+                    *score = (explained, rate);
+                }
+            }
+        }
+        Coarse { scores, first_offset, steps: (step, rate_step) }
+    }
+
+    /// The levels at a place, where a sample is the mean over a width around its time; `None` if load does not draw more
+    /// than idle.
+    fn levels(&self, place: Place, width: f64) -> Option<Levels> {
+        let half = width / 2.0;
+        let before = |time: f64| self.times.partition_point(|at| *at < time);
+        let until = |time: f64| self.times.partition_point(|at| *at <= time);
+        let (from, to) = (before(self.at(place, 0.0)), until(self.at(place, self.length)));
+        if to <= from + 3 {
+            return None;
+        }
+        let sum = |sums: &[f64], from: usize, to: usize| sums[to] - sums[from];
+        // Sums of the pattern, of its square, and of its product with power.
+        let (mut x, mut xx, mut xy) = (0.0, 0.0, 0.0);
+        let mut next = from;
+        for (number, edge) in self.edges.iter().enumerate() {
+            let edge = self.at(place, *edge);
+            let start = until(edge - half).clamp(next, to);
+            let end = before(edge + half).clamp(start, to);
+            if number % 2 == 1 {
+                let count = (start - next) as f64;
+                (x, xx, xy) = (x + count, xx + count, xy + sum(&self.sums, next, start));
+            }
+            for index in start..end {
+                let load = self.load(place, self.times[index], width);
+                (x, xx, xy) = (x + load, xx + load * load, xy + load * self.powers[index]);
+            }
+            next = end;
+        }
+        let samples = (to - from) as f64;
+        let (y, yy) = (sum(&self.sums, from, to), sum(&self.squares, from, to));
+        let (cxx, cxy, cyy) = (xx - x * x / samples, xy - x * y / samples, yy - y * y / samples);
+        let contrast = cxy / cxx;
+        if !(cxx > 0.0 && cyy > 0.0 && contrast > 0.0) {
+            return None;
+        }
+        let explained = (cxy * cxy / (cxx * cyy)).clamp(0.0, 1.0);
+        Some(Levels {
+            idle: self.mean + (y - contrast * x) / samples,
+            contrast,
+            noise: (cyy * (1.0 - explained) / (samples - 2.0)).max(0.0).sqrt(),
+            explained,
+            samples,
+            share: x / samples,
+        })
+    }
+
+    /// Share of load in a width around a time.
+    fn load(&self, place: Place, time: f64, width: f64) -> f64 {
+        let (from, to) = (time - width / 2.0, time + width / 2.0);
+        let overlap = |load: &[f64]| {
+            let (start, end) = (self.at(place, load[0]), self.at(place, load[1]));
+            (end.min(to) - start.max(from)).max(0.0)
+        };
+        self.edges.chunks_exact(2).map(overlap).sum::<f64>() / width
+    }
+
+    /// Offset and rate around a place, as means over the likelihood, on a grid that is narrowed until it covers just
+    /// that. For samples that are instants, and for such that are means of the time between them.
+    pub fn refine(&self, place: Place, steps: Place, independent: f64) -> Option<Found> {
+        const NODES: i32 = 10;
+        const ROUNDS: usize = 12;
+        let (mut centre, mut half) = (place, (1.5 * steps.0, 1.5 * steps.1));
+        let mut found = None;
+        for _ in 0..ROUNDS {
+            let mut nodes = Vec::new();
+            let turns = if half.1 > 0.0 { NODES } else { 0 };
+            for i in -NODES..=NODES {
+                for j in -turns..=turns {
+                    let node = |half: f64, turn: i32| half * f64::from(turn) / f64::from(NODES);
+                    let at = (centre.0 + node(half.0, i), centre.1 + node(half.1, j));
+                    if at.1.abs() > self.largest_rate * (1.0 + 1e-9) {
+                        continue;
+                    }
+                    for width in [0.0, self.spacing] {
+                        nodes.extend(self.levels(at, width).map(|levels| (at, width, levels)));
+                    }
+                }
+            }
+            let best = nodes.iter().min_by(|a, b| a.2.misfit().total_cmp(&b.2.misfit()))?;
+            let scale = best.2.samples * independent / 2.0;
+            let weight = |levels: &Levels| (scale * (best.2.misfit().ln() - levels.misfit().ln())).exp();
+            let (mut all, mut offset, mut rate) = (0.0, 0.0, 0.0);
+            for (at, _, levels) in &nodes {
+                let weight = weight(levels);
+                (all, offset, rate) = (all + weight, offset + weight * at.0, rate + weight * at.1);
+            }
+            let mean = (offset / all, rate / all);
+            let (mut offset, mut rate) = (0.0, 0.0);
+            for (at, _, levels) in &nodes {
+                let weight = weight(levels) / all;
+                offset += weight * (at.0 - mean.0).powi(2);
+                rate += weight * (at.1 - mean.1).powi(2);
+            }
+            let deviation = (offset.sqrt(), rate.sqrt());
+            let averaging = best.1 > 0.0;
+            found = Some(Found {
+                offset: mean.0,
+                offset_deviation: deviation.0,
+                rate: mean.1,
+                rate_deviation: deviation.1,
+                averaging,
+                levels: best.2,
+            });
+            // A likelihood narrower than the grid shows as one node.
+            let narrowed = |half: f64, deviation: f64| (5.0 * deviation).max(1.5 * half / f64::from(NODES)).min(half);
+            let next = (narrowed(half.0, deviation.0), narrowed(half.1, deviation.1));
+            let done = next.0 > 0.6 * half.0 && next.1 >= 0.6 * half.1;
+            (centre, half) = (mean, next);
+            if done {
+                break;
+            }
+        }
+        found
+    }
+
+    /// How many independent samples each is worth, by what the residuals of neighbours have in common: as for an
+    /// autoregression of first order.
+    pub fn independent_share(&self, found: &Found) -> f64 {
+        let place = (found.offset, found.rate);
+        let width = if found.averaging { self.spacing } else { 1e-9 };
+        let from = self.times.partition_point(|at| *at < self.at(place, 0.0));
+        let to = self.times.partition_point(|at| *at <= self.at(place, self.length));
+        let residual = |index: usize| {
+            let load = self.load(place, self.times[index], width);
+            self.powers[index] + self.mean - found.levels.idle - found.levels.contrast * load
+        };
+        let residuals: Vec<f64> = (from..to).map(residual).collect();
+        let variance: f64 = residuals.iter().map(|residual| residual * residual).sum();
+        let common: f64 = residuals.windows(2).map(|two| two[0] * two[1]).sum();
+        let correlation = if variance > 0.0 { (common / variance).clamp(0.0, 0.9999) } else { 0.0 };
+        (1.0 - correlation) / (1.0 + correlation)
+    }
+}
+
+impl Coarse {
+    /// The best place, and the best of those that are not on its slope.
+    pub fn two_best(&self) -> Option<(Place, Option<Place>)> {
+        /// A slope may rise again by so much of the best score.
+        const BUMP: f64 = 0.05;
+        let place = |index: usize| (self.first_offset + index as f64 * self.steps.0, self.scores[index].1);
+        let score = |index: usize| self.scores[index].0;
+        let best = (0..self.scores.len()).max_by(|&a, &b| score(a).total_cmp(&score(b)))?;
+        if score(best) == f64::NEG_INFINITY {
+            return None;
+        }
+        let foot = |indices: &mut dyn Iterator<Item = usize>| {
+            let mut lowest = score(best);
+            let mut last = best;
+            for index in indices {
+                if score(index) > lowest + BUMP * score(best) {
+                    break;
+                }
+                lowest = lowest.min(score(index));
+                last = index;
+            }
+            last
+        };
+        let start = foot(&mut (0..best).rev());
+        let end = foot(&mut (best + 1..self.scores.len()));
+        let others = (0..start).chain(end + 1..self.scores.len()).filter(|&index| score(index) > 0.0);
+        let rival = others.max_by(|&a, &b| score(a).total_cmp(&score(b)));
+        Some((place(best), rival.map(place)))
+    }
+}
+
+/// Samples in bins of one length, as sums up to each.
+struct Bins {
+    step: f64,
+    counts: Vec<f64>,
+    sums: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Bins {
+    fn new(fit: &Fit, step: f64) -> Self {
+        let length = (fit.trace_s() / step).floor() as usize + 2;
+        let (mut counts, mut sums, mut squares) = (vec![0.0; length], vec![0.0; length], vec![0.0; length]);
+        for (time, power) in fit.times.iter().zip(&fit.powers) {
+            // The first entry is the sum of none.
+            let bin = ((time / step).floor() as usize + 1).min(length - 1);
+            (counts[bin], sums[bin]) = (counts[bin] + 1.0, sums[bin] + power);
+            squares[bin] += power * power;
+        }
+        for values in [&mut counts, &mut sums, &mut squares] {
+            for index in 1..length {
+                values[index] += values[index - 1];
+            }
+        }
+        Self { step, counts, sums, squares }
+    }
+
+    fn index(&self, time: f64) -> usize {
+        ((time / self.step).round().max(0.0) as usize).min(self.counts.len() - 1)
+    }
+
+    /// Share of the variance from one bin to another that two levels explain.
+    fn explained(&self, from: usize, to: usize, borders: &[usize]) -> f64 {
+        let between = |values: &[f64], from: usize, to: usize| values[to] - values[from];
+        let (n, y) = (between(&self.counts, from, to), between(&self.sums, from, to));
+        let (mut loaded, mut power) = (0.0, 0.0);
+        for load in borders.chunks_exact(2) {
+            loaded += between(&self.counts, load[0], load[1]);
+            power += between(&self.sums, load[0], load[1]);
+        }
+        let idle = n - loaded;
+        let variation = between(&self.squares, from, to) - y * y / n;
+        if loaded < 1.0 || idle < 1.0 || variation <= 0.0 || power * idle <= (y - power) * loaded {
+            return 0.0;
+        }
+        (power * power / loaded + (y - power) * (y - power) / idle - y * y / n) / variation
+    }
+}

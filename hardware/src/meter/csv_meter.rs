@@ -1,0 +1,386 @@
+//! A file that another program writes while we measure: the log of a lab supply's or a USB meter's own software.
+//!
+//! Only what comes after the start is read, so that the file may hold hours. It is brought to our clock as
+//! [`super::csv_trace`] does it. By stamps, the recorder's clock has to be right: the same machine's, or one set by the
+//! same time server. How far its stamps are off shows only where that is more than `flush_limit_s`. By edges nothing is
+//! asked of its clock.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Trace;
+use super::align::{LARGEST_CLOCK_ERROR, Pattern};
+use super::csv_trace::{CsvTraceError, Parser, RAIL};
+use super::fields::Fields;
+use super::power_meter::{MeterError, MeterNote, PowerMeter};
+use crate::time::Clock;
+
+/// Time between two looks at a file that is waited for.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The same where each look is followed by a search for the pattern.
+const LONG_PAUSE: Duration = Duration::from_millis(200);
+/// A stamp may be so far ahead of now, in ns: some recorders round to whole seconds.
+const MOST_AHEAD_NS: i128 = 1_000_000_000;
+/// By how much a clock that is set while we measure may change, in ns; time servers slew by less.
+const LARGEST_STEP_NS: i128 = 100_000_000;
+/// A clock that is wrong by more is told of, though it is corrected.
+const NOTED_CLOCK_ERROR: f64 = 1e-3;
+const EDGES: &str = "`align = \"edges\"` asks nothing of its clock";
+
+/// Which file, and how it is read.
+///
+/// ```toml
+/// file = "/home/me/supply.csv"
+/// align = "edges"
+/// [columns]
+/// time = { column = "t", unit = "s" }
+/// power = { column = "P", unit = "w" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CsvOptions {
+    /// The file, which must be there when measuring begins.
+    pub file: PathBuf,
+    /// Which column holds what; `time` is needed.
+    pub columns: Fields,
+    /// How its clock is brought to ours; `stamps` by default.
+    #[serde(default)]
+    pub align: Align,
+    /// Unit of the pattern of load, in s; 2 by default. It should last for two and a half readings or more; the whole
+    /// pattern lasts for 13 of it. Only for `edges`.
+    #[serde(default = "CsvOptions::default_unit_s")]
+    pub unit_s: f64,
+    /// Share by which the recorder's clock may be wrong; 0.0001 by default, at most 0.01. Only for `edges`.
+    #[serde(default = "CsvOptions::default_clock_error")]
+    pub clock_error: f64,
+    /// How long the recorder may hold lines back, in s; 10 by default. At the end the file is waited for that long.
+    #[serde(default = "CsvOptions::default_flush_limit_s")]
+    pub flush_limit_s: f64,
+}
+
+/// How a recorder's clock is brought to ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Align {
+    /// By its time stamps, which are dates or times since 1970.
+    #[default]
+    Stamps,
+    /// By the edges of a load that we make for it.
+    Edges,
+}
+
+/// Such a file.
+pub struct CsvMeter {
+    options: CsvOptions,
+    clock: Clock,
+    running: Option<RefCell<Tail>>,
+    pattern: Option<Pattern>,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+    uncertainty_s: f64,
+}
+
+/// What has been written since the start.
+struct Tail {
+    options: CsvOptions,
+    clock: Clock,
+    parser: Parser,
+    /// Where the first line begins that was not read yet, in bytes.
+    offset: u64,
+    /// One instant on the system's clock and on ours.
+    begun: (Timestamp, u64),
+    /// When there was a new line, and when there was a look.
+    grown: Instant,
+    looked: Instant,
+}
+
+/// What has been written, on our clock.
+struct Placed {
+    trace: Trace,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+    uncertainty_s: f64,
+}
+
+impl CsvOptions {
+    pub(super) fn default_unit_s() -> f64 {
+        2.0
+    }
+
+    pub(super) fn default_clock_error() -> f64 {
+        1e-4
+    }
+
+    pub(super) fn default_flush_limit_s() -> f64 {
+        10.0
+    }
+
+    fn flush_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.flush_limit_s)
+    }
+
+    fn shown(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Whether they can be meant.
+    ///
+    /// # Errors
+    /// If the columns make no sense, none is the time, or a number is out of its bounds.
+    pub fn check(&self) -> Result<(), MeterError> {
+        Parser::new(&self.shown(), &self.columns)?;
+        let within = |name: &str, value: f64, least: f64, most: f64| {
+            let problem = || format!("`{name}` of a meter is from {least} to {most}, not {value}");
+            let is_within = (least..=most).contains(&value);
+            if is_within { Ok(()) } else { Err(MeterError::Settings { problem: problem() }) }
+        };
+        within("unit_s", self.unit_s, 0.01, 60.0)?;
+        within("clock_error", self.clock_error, 0.0, LARGEST_CLOCK_ERROR)?;
+        within("flush_limit_s", self.flush_limit_s, 0.1, 600.0)
+    }
+}
+
+impl CsvMeter {
+    /// A meter that is not started yet.
+    ///
+    /// # Errors
+    /// If the options make no sense.
+    pub fn new(options: CsvOptions, clock: Clock) -> Result<Self, MeterError> {
+        options.check()?;
+        let (notes, resolution_mw) = (Vec::new(), None);
+        Ok(Self { options, clock, running: None, pattern: None, notes, resolution_mw, uncertainty_s: 0.0 })
+    }
+
+    fn by_stamps(&self, mut tail: Tail) -> Result<Placed, MeterError> {
+        let (stop_ns, asked) = (self.clock.now_ns(), Instant::now());
+        loop {
+            tail.read()?;
+            let behind_ns = tail.parser.last_ns().map(|last| i128::from(stop_ns) - tail.ours_ns(last));
+            match behind_ns {
+                Some(behind_ns) if behind_ns <= 0 => break,
+                _ if asked.elapsed() < self.options.flush_limit() => std::thread::sleep(PAUSE),
+                Some(behind_ns) if tail.grown > asked => {
+                    return Err(tail.stamps(format!(
+                        "the last is {:.1} s before the end of the measurement, though the file grows: the recorder's \
+                         clock is slow, or it holds its lines back for longer than `flush_limit_s`. {EDGES}",
+                        behind_ns as f64 / 1e9
+                    )));
+                }
+                _ => return Err(tail.not_growing()),
+            }
+        }
+        let (begun, begun_ns) = tail.begun;
+        let step =
+            Timestamp::now().as_nanosecond() - begun.as_nanosecond() - i128::from(self.clock.now_ns() - begun_ns);
+        if step.abs() > LARGEST_STEP_NS {
+            let problem = format!("this machine's clock was set by {:.1} s while it measured", step as f64 / 1e9);
+            return Err(tail.stamps(problem));
+        }
+        let path = self.options.shown();
+        let trace = tail.parser.finish()?;
+        let placed = trace.by_stamps(begun, begun_ns, stop_ns).map_err(|error| plain(&path, error))?;
+        let (notes, resolution_mw) = (trace.notes().to_vec(), trace.resolution_mw());
+        Ok(Placed { trace: placed, notes, resolution_mw, uncertainty_s: 0.0 })
+    }
+
+    fn by_edges(&self, mut tail: Tail, pattern: &Pattern) -> Result<Placed, MeterError> {
+        let (stop_ns, asked) = (self.clock.now_ns(), Instant::now());
+        let path = self.options.shown();
+        tail.read()?;
+        let mut last = None;
+        loop {
+            // A pattern that is there by half may be found at a wrong place. Recorders write when a reading has filled
+            // their buffer: what comes now goes beyond the pattern.
+            if tail.read()? {
+                let now_ns = self.clock.now_ns();
+                let trace = tail.parser.clone().finish()?;
+                match trace.by_edges(pattern, self.options.clock_error) {
+                    Ok((placed, alignment)) => {
+                        let uncertainty_s = alignment.uncertainty_s(stop_ns);
+                        let late_s = 3.0 * uncertainty_s + alignment.spacing_s;
+                        let end_ns = placed.readings().last().map_or(0, |reading| reading.at_ns);
+                        let ahead_s = end_ns.saturating_sub(now_ns) as f64 / 1e9;
+                        if ahead_s <= late_s {
+                            let mut notes = trace.notes().to_vec();
+                            if alignment.clock_error.abs() > NOTED_CLOCK_ERROR {
+                                notes.push(MeterNote::ClockDrift { ppm: -alignment.clock_error * 1e6 });
+                            }
+                            let resolution_mw = trace.resolution_mw();
+                            return Ok(Placed { trace: placed, notes, resolution_mw, uncertainty_s });
+                        }
+                        let problem = format!(
+                            "the pattern of load seems to lie {ahead_s:.1} s later than it can: some of it is missing"
+                        );
+                        last = Some(tail.stamps(problem));
+                    }
+                    Err(error) => last = Some(plain(&path, error)),
+                }
+            }
+            if asked.elapsed() >= self.options.flush_limit() {
+                return Err(last.unwrap_or_else(|| tail.not_growing()));
+            }
+            std::thread::sleep(LONG_PAUSE.min(self.options.flush_limit() / 4));
+        }
+    }
+}
+
+impl PowerMeter for CsvMeter {
+    fn name(&self) -> &'static str {
+        RAIL
+    }
+
+    fn describe(&self) -> String {
+        let by = match self.options.align {
+            Align::Stamps => "its time stamps",
+            Align::Edges => "the edges of a load",
+        };
+        format!("what another program writes to {}, placed by {by}", self.options.shown())
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        (self.running, self.pattern) = (None, None);
+        self.running = Some(RefCell::new(Tail::begin(&self.options, self.clock)?));
+        Ok(())
+    }
+
+    /// Reads what has been added to the file since the last look, no more.
+    fn check(&self) -> Result<usize, MeterError> {
+        let tail = self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: RAIL.to_owned() })?;
+        let mut tail = tail.borrow_mut();
+        tail.read()?;
+        if tail.grown.elapsed() > self.options.flush_limit() {
+            return Err(tail.not_growing());
+        }
+        Ok(tail.parser.readings())
+    }
+
+    /// Waits until the file goes beyond now, for `flush_limit_s` at most.
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        let tail = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: RAIL.to_owned() })?;
+        let tail = tail.into_inner();
+        let Placed { trace, notes, resolution_mw, uncertainty_s } = match (self.options.align, self.pattern.take()) {
+            (Align::Stamps, _) => self.by_stamps(tail)?,
+            (Align::Edges, Some(pattern)) => self.by_edges(tail, &pattern)?,
+            (Align::Edges, None) => {
+                let problem = "a trace can be placed by the edges of a load only where such a load is made".to_owned();
+                return Err(MeterError::Settings { problem });
+            }
+        };
+        (self.notes, self.resolution_mw, self.uncertainty_s) = (notes, resolution_mw, uncertainty_s);
+        Ok(trace)
+    }
+
+    /// What the last printed digit is worth.
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.notes.clone()
+    }
+
+    fn pattern_unit(&self) -> Option<Duration> {
+        (self.options.align == Align::Edges).then(|| Duration::from_secs_f64(self.options.unit_s))
+    }
+
+    fn tell(&mut self, pattern: Pattern) {
+        self.pattern = Some(pattern);
+    }
+
+    /// By edges, at the end of the trace; stamps are believed, for nothing tells how wrong they are.
+    fn stamp_uncertainty_s(&self) -> f64 {
+        self.uncertainty_s
+    }
+}
+
+impl Tail {
+    /// Passes over what there is already, but for the header.
+    fn begin(options: &CsvOptions, clock: Clock) -> Result<Self, MeterError> {
+        let begun = (Timestamp::now(), clock.now_ns());
+        let parser = Parser::new(&options.shown(), &options.columns)?;
+        let now = Instant::now();
+        let options = options.clone();
+        let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, looked: now };
+        tail.lines(true)?;
+        tail.grown = Instant::now();
+        Ok(tail)
+    }
+
+    /// Takes up what is new; tells whether anything is.
+    fn read(&mut self) -> Result<bool, MeterError> {
+        let has_grown = self.lines(false)?;
+        let since = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
+        if !has_grown {
+            return Ok(false);
+        }
+        self.grown = self.looked;
+        if let Some(last) = self.parser.last_ns().filter(|_| self.options.align == Align::Stamps) {
+            let behind_ns = i128::from(self.clock.now_ns()) - self.ours_ns(last);
+            // What is new may have come right after the look before.
+            let most_ns = (self.options.flush_limit() + since).as_nanos() as i128;
+            if behind_ns > most_ns || behind_ns < -MOST_AHEAD_NS {
+                let side = if behind_ns > 0 { "behind" } else { "ahead of" };
+                let problem = format!(
+                    "the newest is {:.1} s {side} this machine's clock. Set both clocks by one time server and give times \
+                     since 1970, or dates; {EDGES}",
+                    behind_ns.unsigned_abs() as f64 / 1e9
+                );
+                return Err(self.stamps(problem));
+            }
+        }
+        Ok(true)
+    }
+
+    fn lines(&mut self, skip: bool) -> Result<bool, MeterError> {
+        let failed =
+            |error: std::io::Error| MeterError::Read { path: self.options.shown(), problem: error.to_string() };
+        let mut file = File::open(&self.options.file).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        if length < self.offset {
+            let problem = "it has become shorter: it was begun anew".to_owned();
+            return Err(MeterError::Read { path: self.options.shown(), problem });
+        }
+        if length == self.offset {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let mut file = BufReader::with_capacity(1 << 16, file);
+        let before = self.offset;
+        // What follows no line break may be half a line, whose numbers cannot be told from whole ones.
+        while let Some((bytes, true)) = self.parser.next_line(&mut file)? {
+            self.offset += bytes.len() as u64;
+            if skip { self.parser.skip(&bytes) } else { self.parser.take(&bytes) }?;
+        }
+        Ok(self.offset > before)
+    }
+
+    /// A stamp on our clock, in ns, if it is right.
+    fn ours_ns(&self, stamp_ns: i128) -> i128 {
+        stamp_ns - self.begun.0.as_nanosecond() + i128::from(self.begun.1)
+    }
+
+    fn stamps(&self, problem: String) -> MeterError {
+        MeterError::Stamps { path: self.options.shown(), problem }
+    }
+
+    fn not_growing(&self) -> MeterError {
+        MeterError::NotGrowing { path: self.options.shown(), seconds: self.grown.elapsed().as_secs_f64() }
+    }
+}
+
+fn plain(path: &str, error: CsvTraceError) -> MeterError {
+    match error {
+        CsvTraceError::Meter(error) => error,
+        CsvTraceError::Align(error) => error.into(),
+        CsvTraceError::Elsewhere { .. } => MeterError::Stamps { path: path.to_owned(), problem: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests;

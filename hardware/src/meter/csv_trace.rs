@@ -1,0 +1,290 @@
+//! A power trace that another program recorded, as a file of lines with columns.
+//!
+//! Its clock is brought to ours by absolute time stamps, if both machines' clocks are right (or are one), or by the
+//! edges of a load that we produced on purpose ([`super::align`]), which asks nothing of the recorder's clock.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::align::{self, AlignError, Alignment, Pattern};
+use super::fields::{Fields, Layout, MAX_LINE};
+use super::power_meter::{self, MOST_READINGS, MeterError, MeterNote};
+use super::{Point, Series, Trace};
+
+/// Name of the rail of such a trace.
+pub const RAIL: &str = "csv";
+
+/// Most lines before the header.
+const MOST_BEFORE_HEADER: u64 = 50;
+
+/// A recorded trace on its own clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CsvTrace {
+    /// Time in ns since whenever, and power in mW; times ascend.
+    readings: Vec<(i128, f64)>,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+}
+
+/// Reads a trace line by line, as it comes.
+#[derive(Clone)]
+pub(super) struct Parser {
+    path: String,
+    fields: Fields,
+    layout: Option<Layout>,
+    /// Lines so far.
+    line: u64,
+    repeated: usize,
+    trace: CsvTrace,
+}
+
+/// Why a recorded trace cannot be used.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum CsvTraceError {
+    /// The file is no trace.
+    #[error(transparent)]
+    Meter(#[from] MeterError),
+    /// The load's pattern is not found in it.
+    #[error(transparent)]
+    Align(#[from] AlignError),
+    /// No reading falls in the time since our clock began.
+    #[error(
+        "all readings lie {side} the measurement, the nearest by {away_s:.1} s: the time stamps are not those of this \
+         measurement, or not seconds since 1970"
+    )]
+    Elsewhere {
+        /// Before or after.
+        side: &'static str,
+        /// By how much, in s.
+        away_s: f64,
+    },
+}
+
+impl CsvTrace {
+    /// Reads a file. It needs a column of time.
+    ///
+    /// # Errors
+    /// If it cannot be read, lacks a column, holds a line that is no reading, its time goes back, or most of its power
+    /// is negative.
+    pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
+        let shown = path.display().to_string();
+        let failed = |error: std::io::Error| MeterError::Read { path: shown.clone(), problem: error.to_string() };
+        Self::read(BufReader::new(File::open(path).map_err(failed)?), &shown, fields)
+    }
+
+    fn read(mut file: impl BufRead, path: &str, fields: &Fields) -> Result<Self, MeterError> {
+        let mut parser = Parser::new(path, fields)?;
+        while let Some((bytes, _)) = parser.next_line(&mut file)? {
+            parser.take(&bytes)?;
+        }
+        parser.finish()
+    }
+
+    /// Takes up a reading; `false` for one of the same instant as the last.
+    fn push(&mut self, row: super::fields::Row, line: u64, path: &str) -> Result<bool, MeterError> {
+        let at_ns = row.own_ns.unwrap_or_default() as i128;
+        if let Some((last, _)) = self.readings.last() {
+            if at_ns == *last {
+                return Ok(false);
+            }
+            if at_ns < *last {
+                let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
+                return Err(MeterError::Line { path: path.to_owned(), line, problem });
+            }
+        }
+        if self.readings.len() >= MOST_READINGS {
+            return Err(MeterError::Flood { meter: path.to_owned() });
+        }
+        self.readings.push((at_ns, row.power_mw));
+        self.resolution_mw = Some(self.resolution_mw.map_or(row.step_mw, |step| step.min(row.step_mw)));
+        Ok(true)
+    }
+
+    fn finish(mut self, path: &str, repeated: usize) -> Result<Self, MeterError> {
+        let readings = self.readings.len();
+        if readings < 2 {
+            return Err(MeterError::TooFew { meter: path.to_owned(), readings });
+        }
+        // Signs are looked at without the time, whose type is another.
+        let numbered = self.readings.iter().enumerate();
+        let mut points =
+            numbered.map(|(index, (_, power_mw))| Point { at_ns: index as u64, power_mw: *power_mw }).collect();
+        self.notes = power_meter::check_signs(path, &mut points)?;
+        self.readings = points.iter().filter_map(|point| self.readings.get(point.at_ns as usize).copied()).collect();
+        if repeated > 0 {
+            let reason = "it has the same time as the one before it".to_owned();
+            self.notes.push(MeterNote::Skipped { skipped: repeated, readings: readings + repeated, reason });
+        }
+        Ok(self)
+    }
+
+    /// The trace on our clock, which read `clock_ns` at `start`, by its stamps: seconds (or whatever its unit is) since
+    /// 1970, or dates.
+    ///
+    /// # Errors
+    /// If no reading falls in the time since our clock began, or all lie after `until_ns`.
+    pub fn by_stamps(&self, start: jiff::Timestamp, clock_ns: u64, until_ns: u64) -> Result<Trace, CsvTraceError> {
+        let shift = i128::from(clock_ns) - start.as_nanosecond();
+        let elsewhere = |side, away_ns: i128| CsvTraceError::Elsewhere { side, away_s: away_ns as f64 / 1e9 };
+        if let Some((last, _)) = self.readings.last().filter(|(last, _)| last + shift < 0) {
+            return Err(elsewhere("before", -(last + shift)));
+        }
+        let until = i128::from(until_ns);
+        if let Some((first, _)) = self.readings.first().filter(|(first, _)| first + shift > until) {
+            return Err(elsewhere("after", first + shift - until));
+        }
+        let ours = |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns + shift).ok()?, power_mw: *power_mw })
+        };
+        Ok(power_meter::trace_of(RAIL, self.readings.iter().filter_map(ours)))
+    }
+
+    /// The trace on our clock, by the edges of a load that we produced, and how they belong together.
+    ///
+    /// # Errors
+    /// If the pattern is not found.
+    pub fn by_edges(&self, pattern: &Pattern, clock_error: f64) -> Result<(Trace, Alignment), CsvTraceError> {
+        let first = self.readings.first().map_or(0, |(at_ns, _)| *at_ns);
+        let own = |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns - first).ok()?, power_mw: *power_mw })
+        };
+        let series: Series = self.readings.iter().filter_map(own).collect();
+        let mut alignment = align::find(&series, pattern, clock_error)?;
+        let trace = power_meter::trace_of(RAIL, alignment.apply(&series).points().iter().copied());
+        // Told for the file's own time.
+        alignment.offset_s += first as f64 / 1e9;
+        Ok((trace, alignment))
+    }
+
+    /// What a reader of it should know.
+    pub fn notes(&self) -> &[MeterNote] {
+        &self.notes
+    }
+
+    /// What the last printed digit is worth, in mW.
+    pub fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+}
+
+impl Parser {
+    /// Nothing read so far.
+    ///
+    /// # Errors
+    /// If the columns make no sense, or none is the time.
+    pub fn new(path: &str, fields: &Fields) -> Result<Self, MeterError> {
+        fields.check()?;
+        if fields.time.is_none() {
+            let problem =
+                "a recorded trace needs a column `time`: without it nobody knows when its readings were taken";
+            return Err(MeterError::Settings { problem: problem.to_owned() });
+        }
+        let trace = CsvTrace { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
+        Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
+    }
+
+    /// The next line, and whether a line break ends it; none at the end of the file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is absurdly long.
+    pub fn next_line(&self, file: &mut impl BufRead) -> Result<Option<(Vec<u8>, bool)>, MeterError> {
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
+        let length = read.map_err(|error| MeterError::Read { path: self.path.clone(), problem: error.to_string() })?;
+        if length > MAX_LINE {
+            let problem = format!("it has more than {MAX_LINE} bytes");
+            return Err(MeterError::Line { path: self.path.clone(), line: self.line + 1, problem });
+        }
+        let is_whole = bytes.ends_with(b"\n");
+        Ok((length > 0).then_some((bytes, is_whole)))
+    }
+
+    /// Passes over a line, unless it is the header.
+    ///
+    /// # Errors
+    /// If there have been too many without a header.
+    pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
+        let line = self.begin(bytes);
+        if self.layout.is_none() && !line.is_empty() {
+            self.look_for_header(&line)?;
+        }
+        Ok(())
+    }
+
+    /// Takes up a line.
+    ///
+    /// # Errors
+    /// If it is no reading, or its time goes back.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
+        let line = self.begin(bytes);
+        if line.is_empty() {
+            return Ok(());
+        }
+        let Some(layout) = &self.layout else {
+            // Without names, the first line may be a header all the same.
+            if self.look_for_header(&line)?
+                && let Some(Ok(row)) = self.layout.as_ref().map(|layout| layout.read(&line))
+            {
+                self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
+            }
+            return Ok(());
+        };
+        if line.starts_with('#') {
+            return Ok(());
+        }
+        let row = layout.read(&line);
+        let row = row.map_err(|problem| self.refused(format!("{problem} in {:?}", power_meter::clip(&line))))?;
+        self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
+        Ok(())
+    }
+
+    /// How many readings there are.
+    pub fn readings(&self) -> usize {
+        self.trace.readings.len()
+    }
+
+    /// Time of the last reading, in ns since whenever.
+    pub fn last_ns(&self) -> Option<i128> {
+        self.trace.readings.last().map(|(at_ns, _)| *at_ns)
+    }
+
+    /// What was read.
+    ///
+    /// # Errors
+    /// If that is no trace.
+    pub fn finish(self) -> Result<CsvTrace, MeterError> {
+        if self.layout.is_none() {
+            return Err(self.refused("its header has not all of the named columns".to_owned()));
+        }
+        self.trace.finish(&self.path, self.repeated)
+    }
+
+    /// A line without blanks around it; an empty one says nothing.
+    fn begin(&mut self, bytes: &[u8]) -> String {
+        self.line += 1;
+        let line = String::from_utf8_lossy(bytes);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.trim().is_empty() { String::new() } else { line.to_owned() }
+    }
+
+    /// Whether a line that may be the header may be a reading too.
+    fn look_for_header(&mut self, line: &str) -> Result<bool, MeterError> {
+        match self.fields.layout(line) {
+            Ok(found) => self.layout = Some(found),
+            Err(_) if self.line < MOST_BEFORE_HEADER => return Ok(false),
+            Err(missing) => return Err(self.refused(format!("{missing} in it or the lines before it"))),
+        }
+        Ok(!self.fields.has_names())
+    }
+
+    fn refused(&self, problem: String) -> MeterError {
+        MeterError::Line { path: self.path.clone(), line: self.line, problem }
+    }
+}
+
+#[cfg(test)]
+mod tests;

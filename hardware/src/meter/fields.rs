@@ -1,0 +1,337 @@
+//! Which column of a line holds what, in which unit.
+
+use serde::{Deserialize, Serialize};
+
+use super::power_meter::{MOST_MW, MeterError};
+
+/// Longest line that is read, in bytes.
+pub(super) const MAX_LINE: usize = 4096;
+/// Most that a number's last digit may be worth, in the number's unit.
+const COARSEST: f64 = 1e15;
+/// Most columns of a line.
+const MAX_COLUMNS: usize = 256;
+
+/// Columns of a meter's lines, as an experiment file names them: power, or volts and amperes, and perhaps a time.
+///
+/// ```toml
+/// time = { column = "t", unit = "ms" }
+/// volts = { column = 2, unit = "v" }
+/// amperes = { column = 3, unit = "ma" }
+/// separator = "semicolon"
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fields {
+    /// Power.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<Field<PowerUnit>>,
+    /// Voltage, where power is not printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volts: Option<Field<VoltageUnit>>,
+    /// Current, where power is not printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amperes: Option<Field<CurrentUnit>>,
+    /// The meter's own time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Field<StampUnit>>,
+    /// What stands between columns; `auto` by default.
+    pub separator: Separator,
+}
+
+/// A column and the unit of its numbers. `U` is the kind of quantity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field<U> {
+    /// Which column.
+    pub column: Place,
+    /// Its unit.
+    pub unit: U,
+}
+
+/// How a column is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a column is a number, 1 for the first, or a name of the header")]
+pub enum Place {
+    /// By its number; the first is 1.
+    Number(usize),
+    /// By its name in the header line.
+    Name(String),
+}
+
+/// Unit of a power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PowerUnit {
+    /// Watts.
+    W,
+    /// Milliwatts.
+    Mw,
+    /// Microwatts.
+    Uw,
+}
+
+/// Unit of a voltage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoltageUnit {
+    /// Volts.
+    V,
+    /// Millivolts.
+    Mv,
+}
+
+/// Unit of a current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CurrentUnit {
+    /// Amperes.
+    A,
+    /// Milliamperes.
+    Ma,
+    /// Microamperes.
+    Ua,
+}
+
+/// Unit of a time stamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StampUnit {
+    /// Seconds, since whenever.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+    /// Date and time with its offset: `2026-03-01T12:00:00.25Z`.
+    Rfc3339,
+}
+
+/// What stands between columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Separator {
+    /// A semicolon, else a tab, else a comma, else blanks, whichever the line has.
+    #[default]
+    Auto,
+    /// `,`
+    Comma,
+    /// `;`; a comma may then be the decimal sign.
+    Semicolon,
+    /// A tab; a comma may then be the decimal sign.
+    Tab,
+    /// One or more blanks or tabs; a comma may then be the decimal sign.
+    Blanks,
+}
+
+/// A reading, as a line has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Row {
+    /// The meter's own time, in ns since whenever; since 1970 if it is a date.
+    pub own_ns: Option<f64>,
+    pub power_mw: f64,
+    /// What one unit of the last printed digit is worth, in mW.
+    pub step_mw: f64,
+}
+
+/// [`Fields`] with each column's number, counted from 0.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    power: Option<Column>,
+    volts: Option<Column>,
+    amperes: Option<Column>,
+    time: Option<(usize, StampUnit)>,
+    separator: Separator,
+}
+
+/// A column's number, what one of its unit is worth in mW, V or A, and the unit's sign in lower case.
+type Column = (usize, f64, &'static str);
+
+impl PowerUnit {
+    fn factor(self) -> (f64, &'static str) {
+        match self {
+            Self::W => (1e3, "w"),
+            Self::Mw => (1.0, "mw"),
+            Self::Uw => (1e-3, "uw"),
+        }
+    }
+}
+
+impl VoltageUnit {
+    fn factor(self) -> (f64, &'static str) {
+        match self {
+            Self::V => (1.0, "v"),
+            Self::Mv => (1e-3, "mv"),
+        }
+    }
+}
+
+impl CurrentUnit {
+    fn factor(self) -> (f64, &'static str) {
+        match self {
+            Self::A => (1.0, "a"),
+            Self::Ma => (1e-3, "ma"),
+            Self::Ua => (1e-6, "ua"),
+        }
+    }
+}
+
+impl Separator {
+    fn split(self, line: &str) -> Vec<&str> {
+        let parts: Vec<&str> = match self {
+            Self::Auto => {
+                let found = [(';', Self::Semicolon), ('\t', Self::Tab), (',', Self::Comma)];
+                let found = found.into_iter().find(|(sign, _)| line.contains(*sign));
+                return found.map_or(Self::Blanks, |(_, separator)| separator).split(line);
+            }
+            Self::Comma => line.split(',').take(MAX_COLUMNS).collect(),
+            Self::Semicolon => line.split(';').take(MAX_COLUMNS).collect(),
+            Self::Tab => line.split('\t').take(MAX_COLUMNS).collect(),
+            Self::Blanks => line.split_whitespace().take(MAX_COLUMNS).collect(),
+        };
+        parts.into_iter().map(|part| part.trim().trim_matches('"')).collect()
+    }
+}
+
+impl Fields {
+    /// Whether they can be meant.
+    ///
+    /// # Errors
+    /// If there is not exactly one way to power, or a column's number is 0 or absurd.
+    pub fn check(&self) -> Result<(), MeterError> {
+        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        match (&self.power, &self.volts, &self.amperes) {
+            (Some(_), None, None) | (None, Some(_), Some(_)) => {}
+            _ => return settings("a meter's columns are either `power`, or both `volts` and `amperes`"),
+        }
+        let possible = |place: &Place| match place {
+            Place::Number(number) => (1..=MAX_COLUMNS).contains(number),
+            Place::Name(name) => !name.trim().is_empty(),
+        };
+        if self.places().into_iter().all(possible) {
+            return Ok(());
+        }
+        settings("a meter's column is its number, from 1 to 256, or its name in the header")
+    }
+
+    /// Whether a column is named, so that there must be a header.
+    pub(super) fn has_names(&self) -> bool {
+        self.places().into_iter().any(|place| matches!(place, Place::Name(_)))
+    }
+
+    fn places(&self) -> Vec<&Place> {
+        let places = [
+            self.power.as_ref().map(|field| &field.column),
+            self.volts.as_ref().map(|field| &field.column),
+            self.amperes.as_ref().map(|field| &field.column),
+            self.time.as_ref().map(|field| &field.column),
+        ];
+        places.into_iter().flatten().collect()
+    }
+
+    /// The columns' numbers by a header; without names any line will do.
+    ///
+    /// # Errors
+    /// The first name that the line lacks.
+    pub(super) fn layout(&self, header: &str) -> Result<Layout, String> {
+        let names = self.separator.split(header.trim().trim_start_matches(['#', '\u{feff}']));
+        let find = |place: &Place| match place {
+            Place::Number(number) => Ok(number.saturating_sub(1)),
+            Place::Name(name) => {
+                let found = names.iter().position(|column| column.eq_ignore_ascii_case(name.trim()));
+                found.ok_or_else(|| format!("there is no column {name:?}"))
+            }
+        };
+        let column = |place: &Place, (factor, sign): (f64, &'static str)| Ok::<_, String>((find(place)?, factor, sign));
+        let power = self.power.as_ref().map(|field| column(&field.column, field.unit.factor()));
+        let volts = self.volts.as_ref().map(|field| column(&field.column, field.unit.factor()));
+        let amperes = self.amperes.as_ref().map(|field| column(&field.column, field.unit.factor()));
+        let time = self.time.as_ref().map(|field| Ok::<_, String>((find(&field.column)?, field.unit)));
+        Ok(Layout {
+            power: power.transpose()?,
+            volts: volts.transpose()?,
+            amperes: amperes.transpose()?,
+            time: time.transpose()?,
+            separator: self.separator,
+        })
+    }
+}
+
+impl Layout {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(&self, line: &str) -> Result<Row, String> {
+        if line.len() > MAX_LINE {
+            return Err(format!("it has {} bytes, more than any reading", line.len()));
+        }
+        let parts = self.separator.split(line.trim());
+        let part = |column: usize| match parts.get(column) {
+            Some(part) if !part.is_empty() => Ok(*part),
+            _ => Err(format!("column {} is missing", column + 1)),
+        };
+        let value = |(column, factor, sign): Column| {
+            let text = part(column)?;
+            let refused = || format!("{:?} is no number in {sign}", super::power_meter::clip(text));
+            let (value, step) = number(text, sign).ok_or_else(refused)?;
+            Ok::<_, String>((value * factor, step * factor))
+        };
+        let (power_mw, step_mw) = match (self.power, self.volts, self.amperes) {
+            (Some(power), ..) => value(power)?,
+            (None, Some(volts), Some(amperes)) => {
+                let ((volts, volts_step), (amperes, amperes_step)) = (value(volts)?, value(amperes)?);
+                (volts * amperes * 1e3, (volts.abs() * amperes_step + amperes.abs() * volts_step) * 1e3)
+            }
+            _ => return Err("no column of power is named".to_owned()),
+        };
+        if power_mw.abs() > MOST_MW {
+            return Err(format!("{:.0} W is more than any meter here reads", power_mw / 1e3));
+        }
+        let own_ns = self.time.map(|(column, unit)| stamp(part(column)?, unit)).transpose()?;
+        Ok(Row { own_ns, power_mw, step_mw })
+    }
+}
+
+/// A time stamp in ns.
+fn stamp(text: &str, unit: StampUnit) -> Result<f64, String> {
+    let refused = || format!("{:?} is no time stamp", super::power_meter::clip(text));
+    let factor = match unit {
+        StampUnit::S => 1e9,
+        StampUnit::Ms => 1e6,
+        StampUnit::Us => 1e3,
+        StampUnit::Ns => 1.0,
+        StampUnit::Rfc3339 => {
+            let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
+            return Ok(at.as_nanosecond() as f64);
+        }
+    };
+    let (value, _) = number(text, "").ok_or_else(refused)?;
+    Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(refused)
+}
+
+/// A decimal number, with a comma for its point if it has no point, perhaps with this sign of its unit behind it; and
+/// what its last digit is worth.
+fn number(text: &str, sign: &str) -> Option<(f64, f64)> {
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic()).trim_end();
+    let unit = text[digits.len()..].trim().to_lowercase().replace(['µ', 'μ'], "u");
+    if digits.is_empty() || digits.len() > 40 || !(unit.is_empty() || unit == sign) {
+        return None;
+    }
+    let plain = if digits.contains('.') { digits.to_owned() } else { digits.replacen(',', ".", 1) };
+    let is_part = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+    if !plain.chars().all(is_part) {
+        return None;
+    }
+    let value: f64 = plain.parse().ok().filter(|value: &f64| value.is_finite())?;
+    let (mantissa, exponent) = plain.split_once(['e', 'E']).unwrap_or((&plain, "0"));
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let exponent: i32 = exponent.parse().ok()?;
+    let step = 10f64.powi(exponent.saturating_sub(i32::try_from(decimals).ok()?));
+    // A zero may have any exponent, `0e310`, and says nothing then.
+    (step <= COARSEST).then_some((value, step))
+}
+
+#[cfg(test)]
+mod tests;

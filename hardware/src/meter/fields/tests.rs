@@ -1,0 +1,93 @@
+use super::*;
+use crate::meter::power_meter::MOST_MW;
+use proptest::prelude::*;
+
+fn fields(text: &str) -> Fields {
+    toml::from_str(text).unwrap()
+}
+
+#[test]
+fn columns_are_found_by_number_and_by_name() {
+    let by_number = fields("power = { column = 2, unit = \"mw\" }").layout("").unwrap();
+    assert_eq!(by_number.read("17 230.5"), Ok(Row { own_ns: None, power_mw: 230.5, step_mw: 0.1 }));
+    let named = fields(
+        "volts = { column = \"U\", unit = \"v\" }\namperes = { column = \"I\", unit = \"ma\" }\n\
+         time = { column = \"t\", unit = \"ms\" }",
+    );
+    let layout = named.layout("# t;I;U").unwrap();
+    let row = layout.read("12,5;200,0;5,10V").unwrap();
+    assert_eq!(row.own_ns, Some(12.5e6));
+    assert!((row.power_mw - 1020.0).abs() < 1e-9 && (row.step_mw - 2.51).abs() < 1e-9, "{row:?}");
+    assert_eq!(named.layout("t;I"), Err("there is no column \"U\"".to_owned()));
+}
+
+#[test]
+fn lines_that_are_no_reading_say_why() {
+    let layout = fields("power = { column = 2, unit = \"w\" }").layout("").unwrap();
+    for (line, told) in [
+        ("1", "column 2 is missing"),
+        ("1,,", "column 2 is missing"),
+        ("1,nan", "no number"),
+        ("1,5000mW", "no number in w"),
+        ("1,inf", "no number"),
+        ("1,1e9", "more than any meter"),
+        ("1,\u{1b}[31m7", "no number"),
+        ("1,7e", "no number"),
+        ("1,0e310", "no number"),
+    ] {
+        let error = layout.read(line).unwrap_err();
+        assert!(error.contains(told), "{line:?}: {error}");
+    }
+    assert_eq!(layout.read("1,-0.02").unwrap().power_mw, -20.0);
+}
+
+#[test]
+fn mistakes_in_an_experiment_file_are_told() {
+    for text in ["", "volts = { column = 1, unit = \"v\" }", "power = { column = 0, unit = \"w\" }"] {
+        assert!(fields(text).check().is_err(), "{text}");
+    }
+    let error = toml::from_str::<Fields>("power = { column = 1.5, unit = \"w\" }").unwrap_err().to_string();
+    assert!(error.contains("a column is a number, 1 for the first"), "{error}");
+}
+
+#[test]
+fn dates_are_time_stamps() {
+    assert_eq!(stamp("1970-01-01T00:00:01.5Z", StampUnit::Rfc3339), Ok(1.5e9));
+    assert_eq!(stamp("1970-01-01T01:00:01+01:00", StampUnit::Rfc3339), Ok(1e9));
+    assert!(stamp("yesterday", StampUnit::Rfc3339).is_err());
+}
+
+/// A number as meters print it, with signs of units and damage.
+const NUMBER: &str = "[+-]?[0-9]{0,4}([.,][0-9]{0,3})?([eE][+-]?[0-9]{0,4})?( ?[mµu]?[VAW])?|.{0,6}";
+
+proptest! {
+    /// What is taken for a reading is a power that some device could draw, printed to some digit.
+    #[test]
+    fn readings_are_sound(columns in prop::collection::vec(NUMBER, 1..5), separator in prop::sample::select(&[";", "\t", ",", " "][..])) {
+        let line = columns.join(separator);
+        for text in [
+            "power = { column = 1, unit = \"w\" }\ntime = { column = 2, unit = \"ns\" }",
+            "volts = { column = 1, unit = \"mv\" }\namperes = { column = 2, unit = \"a\" }\ntime = { column = 3, unit = \"s\" }",
+            "power = { column = 2, unit = \"uw\" }\nseparator = \"semicolon\"",
+        ] {
+            match fields(text).layout("").unwrap().read(&line) {
+                Ok(Row { own_ns, power_mw, step_mw }) => {
+                    prop_assert!(power_mw.abs() <= MOST_MW, "{}", power_mw);
+                    prop_assert!(step_mw.is_finite() && step_mw >= 0.0, "{:?}: {}", line, step_mw);
+                    prop_assert!(own_ns.is_none_or(|own| own.abs() < 1e19));
+                }
+                Err(reason) => prop_assert!(!reason.is_empty() && reason.len() < 400, "{}", reason),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_makes_it_panic(line in ".{0,80}", header in ".{0,40}", numbers in "[0-9eE+,.;\\t -]{0,60}") {
+        let by_number = fields("volts = { column = 1, unit = \"mv\" }\namperes = { column = 2, unit = \"ua\" }\ntime = { column = 3, unit = \"rfc3339\" }");
+        let layout = by_number.layout(&header).unwrap();
+        let _ = layout.read(&line);
+        let _ = layout.read(&numbers);
+        let _ = number(&numbers, "w");
+        let _ = fields("power = { column = \"P\", unit = \"w\" }").layout(&header);
+    }
+}

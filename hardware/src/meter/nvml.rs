@@ -1,0 +1,348 @@
+//! The power of an NVIDIA GPU, through NVIDIA's management library (NVML).
+//!
+//! From Volta on a GPU counts its energy, in mJ since the driver was loaded
+//! (`nvmlDeviceGetTotalEnergyConsumption` in NVIDIA's reference of NVML). The counter is renewed every few dozen
+//! milliseconds only: between two looks at which it had moved, mean power is its difference by that time, written as two
+//! readings like those of [`super::rapl`], and integrals from change to change are the counter's own. When a change is
+//! seen is late by one period at most, which the next stretch makes up for. Older GPUs have a reading of power alone. It
+//! is second best: on some it covers only a part of the time between two renewals (Yang, Adamek and Armour 2024,
+//! "Part-time Power Measurements: nvidia-smi's Lack of Attention", SC24).
+//!
+//! Either covers the whole card, memory and fan included, and all programs that use it. Jetson boards are silent: their
+//! own monitors are read instead ([`crate::jetson`]).
+
+use std::ffi::OsStr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
+use serde::{Deserialize, Serialize};
+
+use super::poll::{self, Look, Polled};
+use super::power_meter::{self, MOST_MW, MeterError, MeterNote, PowerMeter};
+use super::{Point, Trace, sysfs};
+use crate::time::Clock;
+
+/// Time between two looks.
+pub const PERIOD: Duration = Duration::from_millis(20);
+
+const NAME: &str = "nvml";
+/// Where the driver's package puts the library; the name without a version comes with development packages only.
+const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
+/// A GPU draws watts at rest: a counter that has not moved for so long does not count.
+const LONGEST_STANDSTILL_NS: u64 = 5_000_000_000;
+const JETSON: &str =
+    "Jetson boards are silent here: measure them with the device `jetson`, which reads their own monitors";
+
+/// Which GPU, where there are several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a GPU is its number, 0 for the first, or its UUID, as `nvidia-smi -L` lists them")]
+pub enum GpuName {
+    /// By its number, as `nvidia-smi -L` counts; the order may change when the machine starts.
+    Index(u32),
+    /// By its UUID: `GPU-…`.
+    Uuid(String),
+}
+
+/// One NVIDIA GPU of this machine.
+pub struct NvmlMeter {
+    polled: Polled,
+    card: Card,
+    source: Source,
+    resolution_mw: Option<f64>,
+}
+
+/// What tells of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Counter,
+    Power,
+}
+
+/// Why a value is not to be had.
+#[derive(Debug, Clone, PartialEq)]
+enum Refusal {
+    /// The GPU does not know it.
+    Unsupported,
+    /// The GPU is gone.
+    Gone(String),
+    /// This time only, perhaps.
+    Passing(String),
+}
+
+/// What is asked of a GPU.
+trait Gpu {
+    /// Energy since whenever, in mJ.
+    fn energy_mj(&self) -> Result<u64, Refusal>;
+    /// Power, in mW.
+    fn power_mw(&self) -> Result<u32, Refusal>;
+}
+
+/// A GPU that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Card {
+    index: u32,
+    name: String,
+    uuid: String,
+}
+
+/// The same with its library.
+struct Open {
+    library: &'static Nvml,
+    index: u32,
+}
+
+/// What a look is compared with.
+struct Watch<G> {
+    gpu: G,
+    source: Source,
+    clock: Clock,
+    last: Option<Seen>,
+}
+
+/// The counter at a look.
+#[derive(Clone, Copy)]
+struct Seen {
+    at_ns: u64,
+    energy_mj: u64,
+    /// Whether it had just moved, so that the time fits the value.
+    moved: bool,
+}
+
+impl NvmlMeter {
+    /// Finds a GPU of this machine; without a name the only one there is.
+    ///
+    /// # Errors
+    /// If there is no driver or no such GPU, several and no name, none of its values is supported or may be read, or the
+    /// time between two looks is 0.
+    pub fn find(gpu: Option<&GpuName>, period: Duration, clock: Clock) -> Result<Self, MeterError> {
+        let library = library()?;
+        let failed = |error: NvmlError| refused("a GPU of NVIDIA's", &error);
+        let mut cards = Vec::new();
+        for index in 0..library.device_count().map_err(failed)? {
+            // One that belongs to somebody else is not ours to measure.
+            let Ok(device) = library.device_by_index(index) else { continue };
+            let name = device.name().unwrap_or_else(|_| "unnamed".to_owned());
+            cards.push(Card { index, name, uuid: device.uuid().map_err(failed)? });
+        }
+        let card = choose(&cards, gpu)?.clone();
+        let source = source_of(&Open { library, index: card.index }, &card)?;
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, card, source, resolution_mw: None })
+    }
+}
+
+impl PowerMeter for NvmlMeter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        let how = match self.source {
+            Source::Counter => "energy counter",
+            Source::Power => "power reading",
+        };
+        let period = self.polled.period().as_millis();
+        format!("{how} of {} (the whole card), read every {period} ms", self.card.label())
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        let gpu = Open { library: library()?, index: self.card.index };
+        let mut watch = Watch { gpu, source: self.source, clock: self.polled.clock(), last: None };
+        self.polled.start(|| watch.look().map(|_| move || watch.look()))
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        self.polled.check()
+    }
+
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        let points = self.polled.stop()?;
+        self.resolution_mw = match self.source {
+            // mJ by s are mW.
+            Source::Counter => Some(1.0 / self.polled.period().as_secs_f64()).filter(|mw| mw.is_finite()),
+            Source::Power => sysfs::smallest_step(&points),
+        };
+        Ok(power_meter::trace_of(NAME, points))
+    }
+
+    /// A step of the counter over the time between two looks, which matters less over a longer window; or the smallest
+    /// difference between two values of the last trace.
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.polled.notes()
+    }
+}
+
+impl Card {
+    fn label(&self) -> String {
+        format!("GPU {} ({}, {})", self.index, self.name, self.uuid)
+    }
+}
+
+impl Gpu for Open {
+    fn energy_mj(&self) -> Result<u64, Refusal> {
+        Ok(self.library.device_by_index(self.index)?.total_energy_consumption()?)
+    }
+
+    fn power_mw(&self) -> Result<u32, Refusal> {
+        Ok(self.library.device_by_index(self.index)?.power_usage()?)
+    }
+}
+
+impl From<NvmlError> for Refusal {
+    fn from(error: NvmlError) -> Self {
+        match error {
+            // A library older than the function.
+            NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => {
+                Self::Unsupported
+            }
+            NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::DriverNotLoaded => Self::Gone(error.to_string()),
+            other => Self::Passing(other.to_string()),
+        }
+    }
+}
+
+impl<G: Gpu> Watch<G> {
+    fn look(&mut self) -> Result<Look, MeterError> {
+        let value = poll::timed(&self.clock, || {
+            Ok(match self.source {
+                Source::Counter => self.gpu.energy_mj(),
+                Source::Power => self.gpu.power_mw().map(u64::from),
+            })
+        });
+        let (at_ns, value) = value?;
+        match (value, self.source) {
+            (Ok(energy_mj), Source::Counter) => Ok(self.counted(at_ns, energy_mj)),
+            (Ok(power), Source::Power) if power as f64 <= MOST_MW => {
+                Ok(Look::Points(vec![Point { at_ns, power_mw: power as f64 }]))
+            }
+            (Ok(power), Source::Power) => Ok(Look::Refused(format!("{power} mW is absurd"))),
+            (Err(Refusal::Passing(problem)), _) => Ok(Look::Refused(problem)),
+            (Err(Refusal::Gone(problem)), _) => Err(MeterError::Lost { meter: NAME.to_owned(), problem }),
+            (Err(Refusal::Unsupported), _) => {
+                let problem = "it does not tell its power any more".to_owned();
+                Err(MeterError::Lost { meter: NAME.to_owned(), problem })
+            }
+        }
+    }
+
+    /// What a value of the counter adds to what was seen before.
+    fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Look {
+        let seen = |moved| Some(Seen { at_ns, energy_mj, moved });
+        let Some(last) = self.last else {
+            self.last = seen(false);
+            return Look::Points(Vec::new());
+        };
+        if energy_mj == last.energy_mj {
+            let still_ns = at_ns.saturating_sub(last.at_ns);
+            return if still_ns > LONGEST_STANDSTILL_NS {
+                Look::Refused(format!("the energy counter has stood still for {:.1} s", still_ns as f64 / 1e9))
+            } else {
+                Look::Points(Vec::new())
+            };
+        }
+        self.last = seen(energy_mj > last.energy_mj);
+        let Some(used_mj) = energy_mj.checked_sub(last.energy_mj) else {
+            return Look::Refused("the energy counter was set back".to_owned());
+        };
+        // Before the first change seen, nobody knows since when the counter had stood.
+        if !last.moved {
+            return Look::Points(Vec::new());
+        }
+        poll::stretch(last.at_ns, at_ns, used_mj.saturating_mul(1000))
+    }
+}
+
+/// The library, loaded and initialised once for the program.
+fn library() -> Result<&'static Nvml, MeterError> {
+    static LIBRARY: OnceLock<Nvml> = OnceLock::new();
+    if let Some(library) = LIBRARY.get() {
+        return Ok(library);
+    }
+    let mut first = None;
+    for name in LIBRARIES {
+        match Nvml::builder().lib_path(OsStr::new(name)).init() {
+            Ok(library) => return Ok(LIBRARY.get_or_init(|| library)),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    let error = first.unwrap_or(NvmlError::LibraryNotFound);
+    Err(refused("NVIDIA's management library (libnvidia-ml)", &error))
+}
+
+/// Why NVML gives nothing, as a meter's error.
+fn refused(what: &str, error: &NvmlError) -> MeterError {
+    let problem = error.to_string();
+    match error {
+        NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::FailedToLoadSymbol(_) => {
+            MeterError::Absent {
+                what: what.to_owned(),
+                advice: format!(
+                    "it comes with the driver of an NVIDIA GPU (in a container, with NVIDIA's runtime). {JETSON} \
+                     ({problem})"
+                ),
+            }
+        }
+        NvmlError::DriverNotLoaded => MeterError::Absent {
+            what: "the driver of an NVIDIA GPU".to_owned(),
+            advice: format!("`nvidia-smi` must list the GPU first ({problem})"),
+        },
+        NvmlError::NoPermission => {
+            MeterError::NoRights { path: what.to_owned(), advice: "the user needs access to /dev/nvidia*".to_owned() }
+        }
+        _ => MeterError::Read { path: what.to_owned(), problem },
+    }
+}
+
+/// The GPU of a name, or the only one.
+fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, MeterError> {
+    let listed = || cards.iter().map(Card::label).collect::<Vec<_>>().join(", ");
+    let Some(first) = cards.first() else {
+        return Err(MeterError::Absent {
+            what: "a GPU of NVIDIA's".to_owned(),
+            advice: format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}"),
+        });
+    };
+    let is_wanted = |card: &&Card| match wanted {
+        Some(GpuName::Index(index)) => card.index == *index,
+        Some(GpuName::Uuid(uuid)) => card.uuid.eq_ignore_ascii_case(uuid.trim()),
+        None => true,
+    };
+    match wanted {
+        None if cards.len() > 1 => Err(MeterError::Settings {
+            problem: format!("there are several GPUs: name one by `gpu`, its number or its UUID, of {}", listed()),
+        }),
+        None => Ok(first),
+        Some(name) => cards.iter().find(is_wanted).ok_or_else(|| {
+            let name = match name {
+                GpuName::Index(index) => index.to_string(),
+                GpuName::Uuid(uuid) => format!("{:?}", power_meter::clip(uuid)),
+            };
+            MeterError::Settings { problem: format!("there is no GPU {name}: there are {}", listed()) }
+        }),
+    }
+}
+
+/// The best that a GPU has.
+fn source_of(gpu: &impl Gpu, card: &Card) -> Result<Source, MeterError> {
+    if gpu.energy_mj().is_ok() {
+        return Ok(Source::Counter);
+    }
+    match gpu.power_mw() {
+        Ok(_) => Ok(Source::Power),
+        Err(Refusal::Unsupported) => Err(MeterError::Absent {
+            what: format!("a power reading of {}", card.label()),
+            advice: format!("this GPU has no power sensor that its driver tells of. {JETSON}"),
+        }),
+        Err(Refusal::Gone(problem) | Refusal::Passing(problem)) => {
+            Err(MeterError::Read { path: card.label(), problem })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use std::cell::Cell;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::energy;
+use crate::time::Window;
+
+/// A GPU that says what it is told to.
+struct Told {
+    energy: Result<u64, Refusal>,
+    power: Result<u32, Refusal>,
+}
+
+impl Gpu for Told {
+    fn energy_mj(&self) -> Result<u64, Refusal> {
+        self.energy.clone()
+    }
+
+    fn power_mw(&self) -> Result<u32, Refusal> {
+        self.power.clone()
+    }
+}
+
+fn watch<G>(gpu: G, source: Source) -> Watch<G> {
+    Watch { gpu, source, clock: Clock::start(), last: None }
+}
+
+fn counter() -> Watch<Told> {
+    watch(Told { energy: Ok(0), power: Ok(0) }, Source::Counter)
+}
+
+fn cards(names: &[&str]) -> Vec<Card> {
+    let card = |(index, name): (usize, &&str)| Card {
+        index: index as u32,
+        name: (*name).to_owned(),
+        uuid: format!("GPU-{index}{index}{index}"),
+    };
+    names.iter().enumerate().map(card).collect()
+}
+
+/// A counter that is renewed every 100 ms, looked at every 20 ms or so, of power that jumps.
+#[test]
+fn the_integral_is_the_counters() {
+    let power_mw = |at_ms: u64| if (2000..4500).contains(&at_ms) { 250_000 } else { 60_000 };
+    let counted_mj = |at_ms: u64| (0..at_ms / 100 * 100).map(power_mw).sum::<u64>() / 1000;
+    let (mut watch, mut points) = (counter(), Vec::new());
+    let mut changes = Vec::new();
+    for turn in 0..400u64 {
+        let at_ms = turn * 20 + (turn * 7) % 19;
+        let before = watch.last.map(|last| last.energy_mj);
+        let Look::Points(new) = watch.counted(at_ms * 1_000_000, counted_mj(at_ms)) else { panic!("refused") };
+        assert!(new.len() == 2 || new.is_empty());
+        if before.is_some_and(|before| before != counted_mj(at_ms)) {
+            changes.push((at_ms * 1_000_000, counted_mj(at_ms)));
+        }
+        points.extend(new);
+    }
+    assert!(points.is_sorted_by(|a: &Point, b: &Point| a.at_ns < b.at_ns));
+    assert!(points.iter().all(|point| (40_000.0..330_000.0).contains(&point.power_mw)), "{points:?}");
+    let series = points.into_iter().collect();
+    for (from, to) in [(0, 70), (10, 30), (22, 60)] {
+        let ((from_ns, from_mj), (to_ns, to_mj)) = (changes[from], changes[to]);
+        let window = Window { from_ns, to_ns };
+        let measured_mj = energy::mean_power(&series, &[window]).unwrap().mean_mw * window.seconds();
+        assert!((measured_mj / (to_mj - from_mj) as f64 - 1.0).abs() < 1e-6, "{measured_mj} {from_mj} {to_mj}");
+    }
+}
+
+#[test]
+fn a_counter_that_stands_still_or_goes_back_is_refused() {
+    let mut watch = counter();
+    let second = 1_000_000_000;
+    assert!(matches!(watch.counted(0, 500), Look::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(second, 500), Look::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(6 * second, 500), Look::Refused(why) if why.contains("6.0 s")));
+    assert!(matches!(watch.counted(7 * second, 900), Look::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(8 * second, 10), Look::Refused(_)));
+    // And what comes after it begins anew.
+    assert!(matches!(watch.counted(9 * second, 1010), Look::Points(points) if points.is_empty()));
+    let Look::Points(points) = watch.counted(10 * second, 3010) else { panic!("refused") };
+    assert_eq!(points.len(), 2);
+    assert!((points[0].power_mw - 2000.0).abs() < 1e-9);
+    let _ = watch.counted(u64::MAX, u64::MAX);
+}
+
+proptest! {
+    /// Whatever a driver says, in whatever order, points are in order and powers possible.
+    #[test]
+    fn no_counter_gives_an_impossible_power(looks in prop::collection::vec((0_u64..8_000_000_000, prop_oneof![0_u64..10, 0_u64..1_000_000, any::<u64>()]), 0..40)) {
+        let (mut watch, mut at_ns, mut points) = (counter(), 0, Vec::<Point>::new());
+        for (passed_ns, energy_mj) in looks {
+            at_ns += passed_ns;
+            if let Look::Points(new) = watch.counted(at_ns, energy_mj) {
+                points.extend(new);
+            }
+        }
+        prop_assert!(points.is_sorted_by(|one, next| one.at_ns < next.at_ns), "{:?}", points);
+        prop_assert!(points.iter().all(|point| (0.0..=MOST_MW).contains(&point.power_mw)));
+    }
+}
+
+#[test]
+fn power_is_read_where_energy_is_not_counted() {
+    let card = &cards(&["NVIDIA GeForce GTX 1080"])[0];
+    let of = |energy, power| source_of(&Told { energy, power }, card);
+    assert_eq!(of(Ok(5), Ok(7)), Ok(Source::Counter));
+    assert_eq!(of(Err(Refusal::Unsupported), Ok(7)), Ok(Source::Power));
+    let error = of(Err(Refusal::Unsupported), Err(Refusal::Unsupported)).unwrap_err().to_string();
+    assert!(error.contains("GTX 1080") && error.contains("Jetson boards are silent"), "{error}");
+    assert!(of(Err(Refusal::Unsupported), Err(Refusal::Passing("busy".to_owned()))).is_err());
+    let told = Told { energy: Err(Refusal::Unsupported), power: Ok(38_250) };
+    let Look::Points(points) = watch(told, Source::Power).look().unwrap() else { panic!("refused") };
+    assert_eq!(points[0].power_mw, 38_250.0);
+    let told = Told { energy: Ok(0), power: Ok(u32::MAX) };
+    assert!(matches!(watch(told, Source::Power).look(), Ok(Look::Refused(_))));
+}
+
+#[test]
+fn a_gpu_that_fails_for_once_is_forgiven_and_one_that_is_gone_is_not() {
+    struct Failing(Cell<u32>);
+    impl Gpu for Failing {
+        fn energy_mj(&self) -> Result<u64, Refusal> {
+            self.0.set(self.0.get() + 1);
+            Err(match self.0.get() {
+                1 => NvmlError::Timeout.into(),
+                2 => NvmlError::GpuLost.into(),
+                _ => NvmlError::NotSupported.into(),
+            })
+        }
+        fn power_mw(&self) -> Result<u32, Refusal> {
+            Err(Refusal::Unsupported)
+        }
+    }
+    let mut watch = watch(Failing(Cell::new(0)), Source::Counter);
+    assert!(matches!(watch.look(), Ok(Look::Refused(_))));
+    for _ in 0..2 {
+        assert!(matches!(watch.look(), Err(MeterError::Lost { .. })));
+    }
+}
+
+#[test]
+fn one_of_several_gpus_must_be_named() {
+    let two = cards(&["A100", "H100"]);
+    let error = choose(&two, None).unwrap_err().to_string();
+    assert!(error.contains("GPU 1 (H100, GPU-111)"), "{error}");
+    assert_eq!(choose(&two[..1], None).unwrap().name, "A100");
+    assert_eq!(choose(&two, Some(&GpuName::Index(1))).unwrap().name, "H100");
+    assert_eq!(choose(&two, Some(&GpuName::Uuid("gpu-000".to_owned()))).unwrap().name, "A100");
+    for name in [GpuName::Index(2), GpuName::Uuid("GPU-2".to_owned())] {
+        assert!(choose(&two, Some(&name)).unwrap_err().to_string().contains("there is no GPU"));
+    }
+    assert!(matches!(choose(&[], None), Err(MeterError::Absent { .. })));
+}
+
+#[test]
+fn a_machine_without_a_gpu_is_told_so() {
+    let found = NvmlMeter::find(None, PERIOD, Clock::start());
+    let Err(error) = found else { return };
+    // A machine that has a driver may have several GPUs, or one that tells nothing.
+    if !matches!(error, MeterError::Absent { .. }) {
+        return;
+    }
+    let text = error.to_string();
+    assert!(text.contains("NVIDIA") && text.contains("is not there"), "{text}");
+    for (error, told) in [
+        (NvmlError::DriverNotLoaded, "nvidia-smi"),
+        (NvmlError::LibraryNotFound, "container"),
+        (NvmlError::NoPermission, "/dev/nvidia"),
+        (NvmlError::Unknown, "could not be read"),
+    ] {
+        let text = refused("a GPU of NVIDIA's", &error).to_string();
+        assert!(text.contains(told), "{text}");
+    }
+}
+
+/// Where there is a GPU, its counter is read.
+#[test]
+fn a_gpu_that_is_there_is_read() {
+    let Ok(mut meter) = NvmlMeter::find(Some(&GpuName::Index(0)), PERIOD, Clock::start()) else { return };
+    meter.start().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    let trace = meter.stop().unwrap();
+    assert!(trace.rail(NAME).points().iter().any(|point| point.power_mw > 1000.0), "{}", meter.describe());
+}

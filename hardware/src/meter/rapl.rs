@@ -1,0 +1,338 @@
+//! The energy counters of Intel and AMD processors (Running Average Power Limit), through Linux's `powercap`.
+//!
+//! A counter tells energy, not power: between two looks the mean power is exact, whatever happened in between. It is
+//! written as two readings, one a nanosecond behind the first look and one a nanosecond before the second. Each reading
+//! stands for the time half way to its neighbours ([`crate::energy`]), so that both together stand for just the time
+//! between the looks, and the integral from look to look is the counter's own difference. What error remains is in the
+//! two stretches that a window's ends cut: power is taken as constant there, which is wrong by at most the length of
+//! one stretch (20 ms) times the change of power in it, at each end. As each stretch is two readings, their number is
+//! twice that of looks.
+//!
+//! The counter is renewed about every millisecond (Intel's manual, volume 3B, 16.10; Khan et al. 2018, "RAPL in Action",
+//! ACM TOMPECS 3(2)), in steps of 61 µJ on most processors. It covers the processor, or with `psys` the whole board
+//! of some laptops; not memory, disk or screen.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Trace;
+use super::poll::{self, Look, Polled};
+use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
+use crate::time::{Clock, Window};
+
+/// Where the counters lie on Linux.
+pub const ROOT: &str = "/sys/class/powercap";
+/// Time between two looks.
+pub const PERIOD: Duration = Duration::from_millis(20);
+
+const NAME: &str = "rapl";
+/// One step of the counter of most processors, in µJ.
+const STEP_UJ: f64 = 61.0;
+const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `sudo chmod a+r \
+                      /sys/class/powercap/intel-rapl:*/energy_uj`, again after each start of the machine, or for good with \
+                      a udev rule: `SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chmod a+r \
+                      /sys%p/energy_uj\"`. Other users of the machine can then read them too";
+
+/// The processor's energy counters.
+pub struct RaplMeter {
+    polled: Polled,
+    domains: Vec<Domain>,
+}
+
+/// One counter.
+#[derive(Debug, Clone, PartialEq)]
+struct Domain {
+    name: String,
+    counter: PathBuf,
+    /// Its largest value, in µJ, after which comes 0.
+    range_uj: u64,
+}
+
+/// Counters between two looks.
+struct Counters {
+    clock: Clock,
+    domains: Vec<Domain>,
+    last: Option<(u64, Vec<u64>)>,
+}
+
+impl RaplMeter {
+    /// Finds the counters below [`ROOT`], or another folder: `psys` where there is one, else each processor's package.
+    ///
+    /// # Errors
+    /// If there are none, they may not be read, or the time between two looks is 0.
+    pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
+        let absent = || MeterError::Absent {
+            what: format!("an energy counter (RAPL) below {}", root.display()),
+            advice:
+                "virtual machines have none, and neither have Arm processors; on a real machine of Intel's or AMD's \
+                     the module is missing (`sudo modprobe intel_rapl_common intel_rapl_msr`)"
+                    .to_owned(),
+        };
+        let entries = std::fs::read_dir(root).map_err(|_| absent())?;
+        // Packages are `intel-rapl:0`, on AMD too; their parts, `intel-rapl:0:1`, are within them.
+        let is_top = |name: &str| {
+            name.strip_prefix("intel-rapl:").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut folders: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_top))
+            .collect();
+        folders.sort();
+        let mut domains = folders.iter().map(|folder| Domain::open(folder)).collect::<Result<Vec<_>, _>>()?;
+        if domains.iter().any(|domain| domain.name == "psys") {
+            domains.retain(|domain| domain.name == "psys");
+        }
+        if domains.is_empty() {
+            return Err(absent());
+        }
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, domains })
+    }
+}
+
+impl PowerMeter for RaplMeter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<&str> = self.domains.iter().map(|domain| domain.name.as_str()).collect();
+        let covers = if names == ["psys"] { "the whole board" } else { "the processor, without memory" };
+        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), self.polled.period().as_millis())
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        let mut counters = Counters { clock: self.polled.clock(), domains: self.domains.clone(), last: None };
+        self.polled.start(|| counters.look().map(|_| move || counters.look()))
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        self.polled.check()
+    }
+
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        Ok(power_meter::trace_of(NAME, self.polled.stop()?))
+    }
+
+    /// The counter's step over the time between two looks. Over a longer window it matters less: the error of an
+    /// integral is that of two looks, not of all.
+    fn resolution_mw(&self) -> Option<f64> {
+        // µJ by s are µW.
+        Some(STEP_UJ / self.polled.period().as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.polled.notes()
+    }
+}
+
+impl Domain {
+    fn open(folder: &Path) -> Result<Self, MeterError> {
+        let counter = folder.join("energy_uj");
+        let range = folder.join("max_energy_range_uj");
+        let read = |path: &Path| {
+            let value = poll::whole_number(path, RIGHTS)?;
+            u64::try_from(value).map_err(|_| MeterError::Read {
+                path: path.display().to_string(),
+                problem: format!("{value} is negative, which no counter can be"),
+            })
+        };
+        read(&counter)?;
+        Ok(Self { name: poll::small_file(&folder.join("name"), RIGHTS)?, range_uj: read(&range)?, counter })
+    }
+}
+
+impl Counters {
+    fn look(&mut self) -> Result<Look, MeterError> {
+        let read = |domain: &Domain| poll::whole_number(&domain.counter, RIGHTS);
+        let values = poll::timed(&self.clock, || self.domains.iter().map(read).collect::<Result<Vec<i64>, _>>());
+        let (at_ns, values) = match values {
+            Ok(values) => values,
+            Err(MeterError::Read { path, problem }) => return Ok(Look::Refused(format!("{path}: {problem}"))),
+            Err(error) => return Err(error),
+        };
+        let values: Vec<u64> = values.into_iter().map(|value| u64::try_from(value).unwrap_or(0)).collect();
+        let Some((last_ns, last)) = self.last.replace((at_ns, values.clone())) else {
+            return Ok(Look::Points(Vec::new()));
+        };
+        let used = self.domains.iter().zip(last.iter().zip(&values));
+        let used_uj = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to));
+        Ok(used_between(last_ns, at_ns, used_uj))
+    }
+}
+
+/// What all counters have counted between two looks, as power.
+fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Look {
+    // Files may hold anything: what does not fit a sum is absurd in any case.
+    match used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))) {
+        Some(used_uj) => poll::stretch(from_ns, to_ns, used_uj),
+        None => Look::Refused("the energy counter is beyond its range".to_owned()),
+    }
+}
+
+/// What a counter has counted from one look to the next, if it went round once at most.
+fn difference_uj(range_uj: u64, from: u64, to: u64) -> Option<u64> {
+    if from > range_uj || to > range_uj {
+        return None;
+    }
+    Some(if to >= from { to - from } else { range_uj - from + to })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::poll::{LONGEST_STRETCH_NS, stretch};
+    use super::*;
+    use crate::energy;
+    use proptest::prelude::*;
+
+    /// Counters below a folder.
+    fn tree(domains: &[(&str, &str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (folder, name, energy) in domains {
+            let folder = root.path().join(folder);
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("name"), format!("{name}\n")).unwrap();
+            std::fs::write(folder.join("energy_uj"), energy).unwrap();
+            std::fs::write(folder.join("max_energy_range_uj"), "262143328850\n").unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn psys_comes_before_packages_and_parts_are_not_counted_twice() {
+        let parts = [("intel-rapl:0", "package-0", "5\n"), ("intel-rapl:0:0", "core", "5\n")];
+        let root = tree(&parts);
+        let found = RaplMeter::find(root.path(), PERIOD, Clock::start()).unwrap();
+        assert!(found.describe().contains("counters package-0 (the processor"), "{}", found.describe());
+        assert!((found.resolution_mw().unwrap() - 3.05).abs() < 1e-9);
+        let root = tree(&[parts[0], ("intel-rapl:1", "psys", "5\n")]);
+        let found = RaplMeter::find(root.path(), PERIOD, Clock::start()).unwrap();
+        assert!(found.describe().contains("counters psys (the whole board)"), "{}", found.describe());
+    }
+
+    #[test]
+    fn a_machine_without_counters_is_told_why() {
+        let root = tempfile::tempdir().unwrap();
+        for path in [root.path().to_owned(), root.path().join("missing")] {
+            let error = RaplMeter::find(&path, PERIOD, Clock::start()).err().unwrap().to_string();
+            assert!(error.contains("virtual machines have none"), "{error}");
+        }
+        let root = tree(&[("intel-rapl:0", "package-0", "many\n")]);
+        let error = RaplMeter::find(root.path(), PERIOD, Clock::start()).err().unwrap().to_string();
+        assert!(error.contains("\"many\""), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn missing_rights_are_explained() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tree(&[("intel-rapl:0", "package-0", "5\n")]);
+        let counter = root.path().join("intel-rapl:0/energy_uj");
+        std::fs::set_permissions(&counter, std::fs::Permissions::from_mode(0o000)).unwrap();
+        // Root reads everything.
+        if std::fs::read(&counter).is_ok() {
+            return;
+        }
+        let error = RaplMeter::find(root.path(), PERIOD, Clock::start()).err().unwrap().to_string();
+        assert!(error.contains("only root") && error.contains("udev"), "{error}");
+    }
+
+    #[test]
+    fn a_counter_may_go_round_once() {
+        assert_eq!(difference_uj(1000, 10, 30), Some(20));
+        assert_eq!(difference_uj(1000, 990, 30), Some(40));
+        assert_eq!(difference_uj(1000, 1010, 30), None);
+        // Set back to 0 by a suspended machine: as much as it would have to go round.
+        assert!(matches!(stretch(0, 20_000_000, 262_000_000_000), Look::Refused(_)));
+        assert!(matches!(stretch(0, 3, 1), Look::Refused(_)));
+        assert!(matches!(stretch(0, LONGEST_STRETCH_NS + 1, 1), Look::Refused(_)));
+    }
+
+    /// Looks at uneven times at power that jumps: the integral over whole stretches is the counter's difference, over
+    /// any other window it is wrong by less than a stretch of the change at each end.
+    #[test]
+    fn the_integral_is_the_counters() {
+        let power_mw = |s: f64| if (0.5..1.3).contains(&s) { 30_000.0 } else { 4_000.0 };
+        let energy_mj = |from: f64, to: f64| {
+            let (mut sum, steps) = (0.0, 400_000);
+            for step in 0..steps {
+                sum += power_mw(from + (f64::from(step) + 0.5) / f64::from(steps) * (to - from));
+            }
+            sum / f64::from(steps) * (to - from)
+        };
+        let (mut points, mut looks, mut at) = (Vec::new(), Vec::new(), 0u64);
+        for turn in 0..100u64 {
+            looks.push(at);
+            let next = at + 12_000_000 + (turn * 7_919_993) % 16_000_000;
+            let used_uj = (energy_mj(at as f64 / 1e9, next as f64 / 1e9) * 1e3).round() as u64;
+            let Look::Points(two) = stretch(at, next, used_uj) else { panic!("refused") };
+            points.extend(two);
+            at = next;
+        }
+        let series = points.into_iter().collect();
+        let measured = |from_ns, to_ns| {
+            let window = Window { from_ns, to_ns };
+            energy::mean_power(&series, &[window]).unwrap().mean_mw * window.seconds()
+        };
+        for (from, to) in [(3, 90), (10, 50), (31, 32)] {
+            let (from_ns, to_ns) = (looks[from], looks[to]);
+            let truth = energy_mj(from_ns as f64 / 1e9, to_ns as f64 / 1e9);
+            assert!((measured(from_ns, to_ns) / truth - 1.0).abs() < 1e-4, "{} {truth}", measured(from_ns, to_ns));
+        }
+        // The load itself: both ends cut a stretch of at most 28 ms in which power changes by 26 W.
+        let (truth, got) = (energy_mj(0.5, 1.3), measured(500_000_000, 1_300_000_000));
+        assert!((got - truth).abs() < 2.0 * 0.028 * 26_000.0, "{got} {truth}");
+    }
+
+    proptest! {
+        /// Whatever stands in the files, a look gives powers that a processor can have, or says why not.
+        #[test]
+        fn no_counters_give_an_impossible_power(
+            ranges in prop::collection::vec(0..=i64::MAX as u64, 1..5), values in prop::collection::vec(any::<u64>(), 10), passed_ns: u32,
+        ) {
+            let used = ranges.iter().zip(values.chunks(2)).map(|(&range, two)| difference_uj(range, two[0], two[1]));
+            for (used, range) in used.clone().zip(&ranges) {
+                prop_assert!(used.is_none_or(|used| used <= *range));
+            }
+            if let Look::Points(points) = used_between(5, 5 + u64::from(passed_ns), used) {
+                prop_assert_eq!(points.len(), 2);
+                prop_assert!(points[0].at_ns < points[1].at_ns);
+                prop_assert!(points.iter().all(|point| (0.0..=power_meter::MOST_MW).contains(&point.power_mw)));
+            }
+        }
+
+        #[test]
+        fn a_counter_that_holds_anything_is_read_or_refused_by_its_file(text in "-?[0-9]{1,21}\n?|.{0,12}") {
+            let root = tree(&[("intel-rapl:0", "package-0", &text)]);
+            match RaplMeter::find(root.path(), PERIOD, Clock::start()) {
+                Ok(_) => prop_assert!(text.trim_matches(['\0', '\n', ' ', '\t']).parse::<i64>().is_ok_and(|value| value >= 0), "{:?}", text),
+                Err(error) => prop_assert!(error.to_string().contains("energy_uj"), "{}", error),
+            }
+        }
+    }
+
+    #[test]
+    fn a_running_counter_is_read() {
+        let root = tree(&[("intel-rapl:0", "package-0", "262143328000\n"), ("intel-rapl:1", "package-1", "0\n")]);
+        let clock = Clock::start();
+        let mut rapl = RaplMeter::find(root.path(), Duration::from_millis(5), clock).unwrap();
+        assert!(matches!(rapl.stop(), Err(MeterError::NotRunning { .. })));
+        rapl.start().unwrap();
+        let counter = root.path().join("intel-rapl:0/energy_uj");
+        // It goes round on the way; a file is replaced at once, as a counter is.
+        for turn in 0u64..30 {
+            let value = (262_143_328_000 + turn * 40) % 262_143_328_850;
+            std::fs::write(root.path().join("next"), value.to_string()).unwrap();
+            std::fs::rename(root.path().join("next"), &counter).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let trace = rapl.stop().unwrap();
+        let used: f64 = trace
+            .rail(NAME)
+            .points()
+            .chunks(2)
+            .map(|two| two[0].power_mw * (two[1].at_ns - two[0].at_ns + 2) as f64)
+            .sum();
+        assert!(used > 0.0 && used / 1e6 <= 29.0 * 40.0 + 1.0, "{} µJ", used / 1e6);
+        assert!(used / 1e6 > 15.0 * 40.0, "{} µJ", used / 1e6);
+    }
+}

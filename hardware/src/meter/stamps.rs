@@ -1,0 +1,281 @@
+//! When a meter's readings were taken, in time stamps of our clock.
+//!
+//! A meter that prints its own time is believed about the time between readings, which the system's queues do not
+//! disturb. That time is brought to our clock by the readings that arrived with the least delay: delays are never
+//! negative, and the shortest is nearly constant. Those of the first and of the last quarter give the pace of the
+//! meter's clock too, as the lower envelope of delays does in Moon, Skelly and Towsley (1999, "Estimation and removal
+//! of clock skew from network delay measurements", INFOCOM).
+
+use super::power_meter::{self, MeterError, MeterNote};
+use super::{Point, fields::Row};
+
+/// A reading and when it arrived, on our clock.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Arrival {
+    pub at_ns: u64,
+    pub row: Row,
+}
+
+/// Jumps beyond so many times the meter's spacing are faults.
+const JUMP: f64 = 10.0;
+/// A clock that is wrong by less is corrected without a word: delays alone look like that.
+const NOTED_SLOPE: f64 = 1e-3;
+/// Stamps out of order, one after the other, that are a jump and no slip.
+const MOST_SLIPS: usize = 3;
+
+/// Puts readings on our clock.
+///
+/// # Errors
+/// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time come in bursts.
+pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
+    if arrivals.len() < 2 {
+        return Err(MeterError::TooFew { meter: meter.to_owned(), readings: arrivals.len() });
+    }
+    let Some(own) = arrivals.iter().map(|arrival| arrival.row.own_ns).collect::<Option<Vec<f64>>>() else {
+        refuse_bursts(meter, arrivals)?;
+        let points = arrivals.iter().map(|arrival| Point { at_ns: arrival.at_ns, power_mw: arrival.row.power_mw });
+        return Ok((points.collect(), Vec::new()));
+    };
+    let kept = in_order(meter, arrivals, &own)?;
+    let mut notes = Vec::new();
+    if kept.len() < arrivals.len() {
+        let skipped = arrivals.len() - kept.len();
+        let reason = "its time stamp is out of order".to_owned();
+        notes.push(MeterNote::Skipped { skipped, readings: arrivals.len(), reason });
+    }
+    let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
+    let Some(delays) = Delays::of(&pairs) else {
+        return Err(MeterError::TooFew { meter: meter.to_owned(), readings: pairs.len() });
+    };
+    if delays.slope.abs() > Delays::LARGEST_SLOPE {
+        let span = |of: fn(&(f64, f64)) -> f64| match (pairs.first(), pairs.last()) {
+            (Some(first), Some(last)) => (of(last) - of(first)) / 1e9,
+            _ => 0.0,
+        };
+        let (printed_s, passed_s) = (span(|pair| pair.0), span(|pair| pair.1));
+        return Err(MeterError::Pace { meter: meter.to_owned(), printed_s, passed_s });
+    }
+    if delays.slope.abs() > NOTED_SLOPE {
+        notes.push(MeterNote::ClockDrift { ppm: delays.slope * 1e6 });
+    }
+    let at_ns = |own: f64| (own + delays.at(own)).max(0.0) as u64;
+    let point = |&index: &usize| Point { at_ns: at_ns(own[index]), power_mw: arrivals[index].row.power_mw };
+    Ok((kept.iter().map(point).collect(), notes))
+}
+
+/// What is to be added to the meter's time for ours.
+struct Delays {
+    at_ns: f64,
+    delay_ns: f64,
+    slope: f64,
+}
+
+impl Delays {
+    /// No clock is that wrong; a unit is.
+    const LARGEST_SLOPE: f64 = 0.02;
+    /// Fewer readings, or a shorter time, do not tell a pace.
+    const FEWEST: usize = 40;
+    const SHORTEST_NS: f64 = 20e9;
+
+    fn of(pairs: &[(f64, f64)]) -> Option<Self> {
+        let lowest = |pairs: &[(f64, f64)]| {
+            let delays = pairs.iter().map(|(own, arrival)| (*own, arrival - own));
+            delays.min_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let (first, last) = (pairs.first()?, pairs.last()?);
+        let quarter = pairs.len() / 4;
+        let long = last.1 - first.1 >= Self::SHORTEST_NS;
+        if pairs.len() >= Self::FEWEST && long {
+            let ((from, at_first), (to, at_last)) =
+                (lowest(&pairs[..quarter])?, lowest(&pairs[pairs.len() - quarter..])?);
+            return Some(Self { at_ns: from, delay_ns: at_first, slope: (at_last - at_first) / (to - from) });
+        }
+        let (at_ns, delay_ns) = lowest(pairs)?;
+        // A wrong unit shows in a short time too: by the ratio of the spans, which queues cannot double.
+        let (printed, passed) = (last.0 - first.0, last.1 - first.1);
+        let queues_ns = 1e9;
+        let wrong = printed > 2.0 * passed + queues_ns || passed > 2.0 * printed + queues_ns;
+        Some(Self { at_ns, delay_ns, slope: if wrong { passed / printed.max(1.0) - 1.0 } else { 0.0 } })
+    }
+
+    fn at(&self, own: f64) -> f64 {
+        self.delay_ns + self.slope * (own - self.at_ns)
+    }
+}
+
+/// Which readings have a stamp that fits between their neighbours'.
+fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
+    let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
+    let spacing = power_meter::median(steps).unwrap_or(0.0);
+    let mut kept: Vec<usize> = Vec::with_capacity(own.len());
+    let mut slips = 0;
+    for index in 0..own.len() {
+        let Some(&last) = kept.last() else {
+            kept.push(index);
+            continue;
+        };
+        // What passed by our clock may have passed by the meter's: it was silent, or waited for.
+        let fits = |index: usize| {
+            let step = own[index] - own[last];
+            let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
+            step > 0.0 && step - passed <= JUMP * spacing.max(1e6) || step == 0.0
+        };
+        if fits(index) {
+            slips = 0;
+            // Twice the same stamp: the same reading, printed again.
+            if own[index] > own[last] {
+                kept.push(index);
+            }
+            continue;
+        }
+        slips += 1;
+        if slips >= MOST_SLIPS {
+            let first = index + 1 - slips;
+            let expected = arrivals[first].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
+            return Err(MeterError::TimeJump {
+                meter: meter.to_owned(),
+                reading: first + 1,
+                jump_s: (own[first] - own[last]) / 1e9,
+                expected_s: expected / 1e9,
+            });
+        }
+    }
+    Ok(kept)
+}
+
+/// Lines that were held back in a buffer arrive many at once.
+fn refuse_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
+    const FEWEST: usize = 20;
+    let steps: Vec<f64> =
+        arrivals.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e6).collect();
+    if steps.len() < FEWEST {
+        return Ok(());
+    }
+    let mean_ms = steps.iter().sum::<f64>() / steps.len() as f64;
+    let longest_ms = steps.iter().copied().fold(0.0, f64::max);
+    let median_ms = power_meter::median(steps).unwrap_or(0.0);
+    // One long silence makes a large mean too: it has to be most of the lines' time, many times over.
+    let silence_is_all = longest_ms > 0.5 * mean_ms * (arrivals.len() - 1) as f64;
+    if median_ms * 20.0 < mean_ms && mean_ms > 2.0 && !silence_is_all {
+        return Err(MeterError::Bursts { meter: meter.to_owned(), median_ms, mean_ms });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readings every 100 ms by the meter, each with some delay on our side.
+    fn steady(count: usize, pace: f64) -> Vec<Arrival> {
+        let arrival = |index: usize| {
+            let own_ns = 7e9 + index as f64 * 1e8;
+            let delay_ns = 3e6 + ((index * 7919) % 31) as f64 * 1e6;
+            let at_ns = (2e9 + (own_ns - 7e9) * pace + delay_ns) as u64;
+            Arrival { at_ns, row: Row { own_ns: Some(own_ns), power_mw: 1.0, step_mw: 1.0 } }
+        };
+        (0..count).map(arrival).collect()
+    }
+
+    #[test]
+    fn the_meters_spacing_is_kept_and_put_where_the_least_delay_was() {
+        let (points, notes) = place("m", &steady(60, 1.0)).unwrap();
+        assert_eq!(notes, []);
+        assert!(points.windows(2).all(|two| two[1].at_ns - two[0].at_ns == 100_000_000), "{points:?}");
+        assert!(points[0].at_ns.abs_diff(2_003_000_000) < 1000, "{:?}", points[0]);
+    }
+
+    #[test]
+    fn a_slow_clock_is_corrected_and_a_wrong_unit_refused() {
+        let (points, notes) = place("m", &steady(600, 1.003)).unwrap();
+        assert!(matches!(notes[..], [MeterNote::ClockDrift { ppm }] if (ppm - 3000.0).abs() < 300.0), "{notes:?}");
+        let true_ns = 2e9 + 599.0 * 1e8 * 1.003 + 3e6;
+        assert!((points[599].at_ns as f64 - true_ns).abs() < 10e6);
+        for pace in [1000.0, 1e-3] {
+            let error = place("m", &steady(600, pace)).unwrap_err();
+            assert!(matches!(error, MeterError::Pace { .. } | MeterError::TimeJump { .. }), "{error}");
+        }
+        assert!(matches!(place("m", &steady(30, 1000.0)), Err(MeterError::Pace { .. })));
+    }
+
+    #[test]
+    fn a_slip_of_the_time_is_left_out_and_a_jump_refused() {
+        for slip_ns in [-5e9, 60e9] {
+            let mut arrivals = steady(60, 1.0);
+            arrivals[30].row.own_ns = arrivals[30].row.own_ns.map(|own| own + slip_ns);
+            let (points, notes) = place("m", &arrivals).unwrap();
+            assert_eq!(points.len(), 59);
+            assert!(matches!(notes[..], [MeterNote::Skipped { skipped: 1, .. }]), "{notes:?}");
+            for arrival in &mut arrivals[31..] {
+                arrival.row.own_ns = arrival.row.own_ns.map(|own| own + slip_ns);
+            }
+            let error = place("m", &arrivals).unwrap_err();
+            assert!(matches!(error, MeterError::TimeJump { reading: 31, .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_silence_that_both_clocks_saw_is_no_jump() {
+        let mut arrivals = steady(60, 1.0);
+        for arrival in &mut arrivals[30..] {
+            arrival.at_ns += 20_000_000_000;
+            arrival.row.own_ns = arrival.row.own_ns.map(|own| own + 20e9);
+        }
+        let (points, notes) = place("m", &arrivals).unwrap();
+        assert_eq!((points.len(), notes), (60, Vec::new()));
+    }
+
+    #[test]
+    fn bursts_are_refused_without_a_time_of_their_own() {
+        let mut arrivals = steady(200, 1.0);
+        for (index, arrival) in arrivals.iter_mut().enumerate() {
+            arrival.at_ns = (index / 50) as u64 * 5_000_000_000 + index as u64 * 10_000;
+        }
+        assert!(place("m", &arrivals).is_ok());
+        for arrival in &mut arrivals {
+            arrival.row.own_ns = None;
+        }
+        let error = place("m", &arrivals).unwrap_err().to_string();
+        assert!(error.contains("python -u"), "{error}");
+        let mut steady = steady(200, 1.0);
+        for arrival in &mut steady {
+            arrival.row.own_ns = None;
+        }
+        assert_eq!(place("m", &steady).unwrap().0.len(), 200);
+        assert!(place("m", &steady[..1]).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_makes_it_panic(rows in proptest::collection::vec((0u64.., proptest::num::f64::NORMAL, proptest::bool::ANY), 0..60)) {
+            let arrival = |(at_ns, own, has): (u64, f64, bool)| Arrival { at_ns, row: Row { own_ns: has.then_some(own), power_mw: 1.0, step_mw: 1.0 } };
+            let arrivals: Vec<Arrival> = rows.into_iter().map(arrival).collect();
+            let _ = place("m", &arrivals);
+        }
+
+        /// Readings that arrive in order keep it, and none is made up; what is left out is told.
+        #[test]
+        fn order_is_kept_and_what_is_left_out_is_told(
+            steps in proptest::collection::vec((1_u64..400_000_000, -20_000_000_i64..400_000_000), 2..80), own in proptest::bool::ANY,
+        ) {
+            let (mut at_ns, mut own_ns) = (5_000_000_000, 7e9);
+            let arrival = |(ours, meters): &(u64, i64)| {
+                at_ns += ours;
+                own_ns += *meters as f64;
+                Arrival { at_ns, row: Row { own_ns: own.then_some(own_ns), power_mw: 1.0, step_mw: 1.0 } }
+            };
+            let arrivals: Vec<Arrival> = steps.iter().map(arrival).collect();
+            match place("m", &arrivals) {
+                Ok((points, notes)) => {
+                    proptest::prop_assert!(points.is_sorted_by(|one, next| one.at_ns <= next.at_ns), "{:?}", points);
+                    let skipped = notes.iter().map(|note| match note {
+                        MeterNote::Skipped { skipped, .. } => *skipped,
+                        _ => 0,
+                    });
+                    proptest::prop_assert_eq!(points.len() + skipped.sum::<usize>(), arrivals.len());
+                }
+                Err(error) => proptest::prop_assert!(error.to_string().starts_with("m ") || error.to_string().contains(" m "), "{}", error),
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A program that prints a reading per line: the reader of a USB meter, a lab supply, an analogue-to-digital converter.
+//!
+//! The program is started without a shell, in a process group of its own, and ended with that group. What a line holds
+//! is told by [`Fields`]; a header, a few odd lines and a few damaged ones are left out and counted. When readings were
+//! taken is worked out in `stamps.rs`.
+
+pub(super) mod lines;
+mod process;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use self::lines::SHORTEST_SILENCE;
+use self::process::Process;
+use super::Trace;
+use super::fields::Fields;
+use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
+use crate::time::Clock;
+
+pub(super) const NAME: &str = "stream";
+
+/// Which program, and what it prints.
+///
+/// ```toml
+/// command = ["python3", "um25c.py", "--csv"]
+/// start_limit_s = 60.0
+/// [columns]
+/// volts = { column = "voltage", unit = "v" }
+/// amperes = { column = "current", unit = "ma" }
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Which column holds what.
+    pub columns: Fields,
+    /// How long the first reading may take, in s; 30 by default. Connecting by Bluetooth takes several.
+    #[serde(default = "StreamOptions::default_start_limit_s")]
+    pub start_limit_s: f64,
+}
+
+/// Such a program.
+pub struct StreamMeter {
+    options: StreamOptions,
+    clock: Clock,
+    shortest_silence: Duration,
+    running: Option<Process>,
+    notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
+}
+
+impl StreamOptions {
+    pub(super) fn default_start_limit_s() -> f64 {
+        30.0
+    }
+
+    /// Whether they can be meant.
+    ///
+    /// # Errors
+    /// If there is no program, its columns make no sense, or neither does its limit.
+    pub fn check(&self) -> Result<(), MeterError> {
+        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        if self.command.first().is_none_or(|program| program.is_empty()) {
+            return settings("a stream meter needs a `command`: a program and its arguments, as a list");
+        }
+        if !(self.start_limit_s > 0.0 && self.start_limit_s <= 3600.0) {
+            return settings("`start_limit_s` of a meter is above 0 and at most 3600");
+        }
+        self.columns.check()
+    }
+
+    pub(super) fn program(&self) -> &str {
+        self.command.first().map(String::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn start_limit(&self) -> Duration {
+        Duration::from_secs_f64(self.start_limit_s)
+    }
+}
+
+impl StreamMeter {
+    /// A meter that is not started yet.
+    ///
+    /// # Errors
+    /// If there is no program, its columns make no sense, or neither does its limit.
+    pub fn new(options: StreamOptions, clock: Clock) -> Result<Self, MeterError> {
+        options.check()?;
+        let shortest_silence = SHORTEST_SILENCE;
+        Ok(Self { options, clock, shortest_silence, running: None, notes: Vec::new(), resolution_mw: None })
+    }
+
+    fn program(&self) -> &str {
+        self.options.program()
+    }
+
+    fn start_limit(&self) -> Duration {
+        self.options.start_limit()
+    }
+
+    fn running(&self) -> Result<&Process, MeterError> {
+        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: self.program().to_owned() })
+    }
+
+    /// How many readings there are, unless the program has a fault.
+    fn look(&self, silence: Duration) -> Result<usize, MeterError> {
+        let process = self.running()?;
+        process.fault()?;
+        let heard = process.heard();
+        if let Some(seconds) = heard.silent_s(silence, self.start_limit()) {
+            return Err(MeterError::Silent { meter: self.program().to_owned(), seconds, said: process.said() });
+        }
+        Ok(heard.readings)
+    }
+}
+
+impl PowerMeter for StreamMeter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        format!("what {:?} prints", self.options.command.join(" "))
+    }
+
+    /// Begins to read, and returns when the first reading has come.
+    fn start(&mut self) -> Result<(), MeterError> {
+        self.running = None;
+        self.running = Some(Process::start(&self.options.command, &self.options.columns, self.clock)?);
+        let limit = self.start_limit();
+        let begun = Instant::now();
+        loop {
+            match self.look(limit) {
+                Ok(0) if begun.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
+                Ok(0) => {
+                    let said = self.running()?.said();
+                    self.running = None;
+                    let (meter, seconds) = (self.program().to_owned(), limit.as_secs_f64());
+                    return Err(MeterError::Silent { meter, seconds, said });
+                }
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    self.running = None;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        self.look(self.shortest_silence)
+    }
+
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        let fault = self.look(self.shortest_silence);
+        let process = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
+        fault?;
+        let finished = process.end().finish(self.program())?;
+        (self.notes, self.resolution_mw) = (finished.notes, finished.resolution_mw);
+        Ok(power_meter::trace_of(NAME, finished.points))
+    }
+
+    /// What the last printed digit is worth.
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.notes.clone()
+    }
+}

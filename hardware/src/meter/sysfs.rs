@@ -1,0 +1,390 @@
+//! Power sensors that Linux shows below `/sys`: INA219, INA226, INA3221 and the like, through their `hwmon` or `iio`
+//! drivers.
+//!
+//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`), `iio` ones a raw number and what it is to
+//! be multiplied with for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, of which
+//! [`super::ina3221`] knows the pairs. The kernel's documentation of both interfaces has the units.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::poll::{self, Look, Polled};
+use super::power_meter::{self, MOST_MW, MeterError, MeterNote, PowerMeter};
+use super::{Point, Trace, ina3221};
+use crate::time::Clock;
+
+/// The root of the files on Linux.
+pub const ROOT: &str = "/sys";
+/// Files with power itself, below the root, and those that tell what it is of; those of [`ina3221::PATTERNS`] are looked
+/// at too.
+pub const PATTERNS: [&str; 7] = [
+    "class/hwmon/hwmon*/power*_input",
+    "class/hwmon/hwmon*/power*_label",
+    "class/hwmon/hwmon*/name",
+    "bus/iio/devices/iio:device*/in_power*_raw",
+    "bus/iio/devices/iio:device*/in_power*_scale",
+    "bus/iio/devices/iio:device*/in_power*_label",
+    "bus/iio/devices/iio:device*/name",
+];
+/// Time between two readings that most sensors can follow.
+pub const PERIOD: Duration = Duration::from_millis(5);
+
+pub(super) const NAME: &str = "sysfs";
+pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
+/// Most files that a pattern may match.
+const MOST_FILES: usize = 512;
+
+/// A sensor's channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sensor {
+    /// Its name: a label where it has one, else the chip's name and the channel: `ina226 power1`.
+    pub name: String,
+    /// Files whose product it is.
+    files: Vec<String>,
+    /// What the product is multiplied with for mW.
+    factor: f64,
+}
+
+/// One or several sensors, read by their files.
+pub struct SysfsMeter {
+    polled: Polled,
+    sensors: Vec<Sensor>,
+    resolution_mw: Option<f64>,
+}
+
+/// All sensors below [`ROOT`], or another folder, in the order of their names. Two of one name are told apart by their
+/// folder.
+pub fn sensors(root: &Path) -> Vec<Sensor> {
+    let files = patterns().flat_map(|pattern| matches(root, pattern));
+    let content = |path: PathBuf| {
+        let text = poll::small_file(&path, RIGHTS).unwrap_or_default();
+        (path.display().to_string(), text)
+    };
+    sensors_of(&files.map(content).collect::<Vec<_>>())
+}
+
+/// What is looked for below the root of sysfs.
+pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
+    ina3221::PATTERNS.into_iter().chain(PATTERNS)
+}
+
+/// The sensors that some files, each with its content, belong to, in the order of their names.
+pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
+    let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
+    let pairs = ina3221::rails(files).into_iter().map(|rail| Sensor {
+        name: rail.rail,
+        // mV times mA are µW.
+        factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
+        files: rail.files,
+    });
+    let mut sensors: Vec<Sensor> = pairs.collect();
+    for path in content.keys() {
+        let Some((folder, file)) = path.rsplit_once('/') else { continue };
+        let in_hwmon = path.contains("/class/hwmon/");
+        let (channel, factor) = if let Some(channel) = file.strip_suffix("_input")
+            && in_hwmon
+            && channel.starts_with("power")
+        {
+            (channel, 1e-3)
+        } else if let Some(channel) = file.strip_suffix("_raw")
+            && channel.starts_with("in_power")
+        {
+            let scale = text(format!("{folder}/{channel}_scale")).and_then(|scale| scale.parse::<f64>().ok());
+            match scale.filter(|scale| scale.is_finite() && *scale > 0.0) {
+                Some(scale) => (channel, scale),
+                None => continue,
+            }
+        } else {
+            continue;
+        };
+        let chip = || text(format!("{folder}/name")).unwrap_or("sensor");
+        let name = match text(format!("{folder}/{channel}_label")) {
+            Some(label) => label.to_owned(),
+            None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
+        };
+        sensors.push(Sensor { name, files: vec![(*path).to_owned()], factor });
+    }
+    let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
+    for sensor in &mut sensors {
+        if names.iter().filter(|name| **name == sensor.name).count() > 1 {
+            let folder = sensor.files.first().and_then(|file| file.rsplit('/').nth(1));
+            sensor.name = format!("{} ({})", sensor.name, folder.unwrap_or_default());
+        }
+    }
+    sensors.sort_by(|a, b| a.name.cmp(&b.name));
+    sensors
+}
+
+/// The sensors of some names; without a name the only one there is.
+///
+/// # Errors
+/// If there is none of a name, or several and no name.
+pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
+    let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
+    if all.is_empty() {
+        return Err(MeterError::Absent {
+            what: format!("a power sensor below {place}"),
+            advice: "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or \
+                     `echo ina226 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)"
+                .to_owned(),
+        });
+    }
+    if wanted.is_empty() && all.len() > 1 {
+        let problem = format!("there are several power sensors: name which to add, of {}", names());
+        return Err(MeterError::Settings { problem });
+    }
+    if wanted.is_empty() {
+        return Ok(all);
+    }
+    let sensor = |name: &String| {
+        let found = all.iter().find(|sensor| sensor.name == *name);
+        let problem = || format!("no power sensor is called {name:?}: there are {}", names());
+        found.cloned().ok_or_else(|| MeterError::Settings { problem: problem() })
+    };
+    wanted.iter().map(sensor).collect()
+}
+
+/// Names of some sensors, as a sum.
+pub(super) fn names(sensors: &[Sensor]) -> String {
+    sensors.iter().map(|sensor| sensor.name.as_str()).collect::<Vec<_>>().join(" + ")
+}
+
+/// Files of some sensors, in their order.
+pub(super) fn files(sensors: &[Sensor]) -> Vec<String> {
+    sensors.iter().flat_map(|sensor| sensor.files.clone()).collect()
+}
+
+impl SysfsMeter {
+    /// Takes the sensors of these names, whose powers are added; without a name the only one there is.
+    ///
+    /// # Errors
+    /// If there is none of a name, several and no name, or the time between two readings is 0.
+    pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
+        let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
+        Ok(Self { polled: Polled::new(NAME, period, clock)?, sensors, resolution_mw: None })
+    }
+}
+
+impl PowerMeter for SysfsMeter {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        format!("power sensor {}, read every {} ms", names(&self.sensors), self.polled.period().as_millis())
+    }
+
+    fn start(&mut self) -> Result<(), MeterError> {
+        let (clock, sensors) = (self.polled.clock(), self.sensors.clone());
+        let read = move || power_mw(&sensors, |file| poll::whole_number(Path::new(file), RIGHTS));
+        let look = move |first: bool| match poll::timed(&clock, &read) {
+            Ok((at_ns, power_mw)) => Ok(Look::Points(vec![Point { at_ns, power_mw }])),
+            // I2C transfers fail now and then.
+            Err(MeterError::Read { path, problem }) if !first => Ok(Look::Refused(format!("{path}: {problem}"))),
+            Err(error) => Err(error),
+        };
+        self.polled.start(|| look(true).map(|_| move || look(false)))
+    }
+
+    fn check(&self) -> Result<usize, MeterError> {
+        self.polled.check()
+    }
+
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        let points = self.polled.stop()?;
+        self.resolution_mw = smallest_step(&points);
+        Ok(power_meter::trace_of(NAME, points))
+    }
+
+    /// The smallest difference between two values of the last trace.
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.polled.notes()
+    }
+}
+
+/// Power of some sensors together, from the numbers in their files.
+///
+/// # Errors
+/// If one is not to be had, or the sum is absurd.
+pub(super) fn power_mw(
+    sensors: &[Sensor],
+    mut number: impl FnMut(&str) -> Result<i64, MeterError>,
+) -> Result<f64, MeterError> {
+    let mut sum = 0.0;
+    for sensor in sensors {
+        let mut power_mw = sensor.factor;
+        for file in &sensor.files {
+            power_mw *= number(file)? as f64;
+        }
+        sum += power_mw;
+    }
+    if sum.abs() <= MOST_MW {
+        return Ok(sum);
+    }
+    Err(MeterError::Read {
+        path: files(sensors).into_iter().take(2).collect::<Vec<_>>().join(", "),
+        problem: format!("{sum:.0} mW is absurd"),
+    })
+}
+
+/// Smallest difference between two powers.
+pub(super) fn smallest_step(points: &[Point]) -> Option<f64> {
+    let mut powers: Vec<f64> = points.iter().map(|point| point.power_mw).collect();
+    powers.sort_unstable_by(f64::total_cmp);
+    let steps = powers.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 1e-9);
+    steps.min_by(f64::total_cmp)
+}
+
+/// Paths below a root that match a pattern with `*` for any part of a name.
+fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
+    let mut paths = vec![root.to_owned()];
+    for part in pattern.split('/') {
+        let below = |folder: PathBuf| {
+            if !part.contains('*') {
+                return vec![folder.join(part)];
+            }
+            let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| fits(name, part)).map(|name| folder.join(name)).collect::<Vec<_>>()
+        };
+        paths = paths.into_iter().flat_map(below).take(MOST_FILES).collect();
+    }
+    paths.retain(|path| path.exists());
+    paths.sort();
+    paths
+}
+
+/// Whether a name is one of a pattern; with two stars and more the first place that fits is taken for each.
+fn fits(name: &str, pattern: &str) -> bool {
+    let Some((start, mut rest)) = pattern.split_once('*') else { return name == pattern };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    while let Some((middle, after)) = rest.split_once('*') {
+        let Some(at) = name.find(middle) else { return false };
+        name = &name[at + middle.len()..];
+        rest = after;
+    }
+    name.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{text}\n")).unwrap();
+        }
+        root
+    }
+
+    fn local_mw(sensor: &Sensor) -> f64 {
+        power_mw(std::slice::from_ref(sensor), |file| poll::whole_number(Path::new(file), RIGHTS)).unwrap()
+    }
+
+    #[test]
+    fn sensors_of_every_driver_are_found() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/name", "ina226"),
+            ("class/hwmon/hwmon0/power1_input", "2350000"),
+            ("class/hwmon/hwmon1/name", "ina3221"),
+            ("class/hwmon/hwmon1/in1_label", "5V"),
+            ("class/hwmon/hwmon1/in1_input", "5000"),
+            ("class/hwmon/hwmon1/curr1_input", "100"),
+            ("bus/iio/devices/iio:device0/name", "ina219"),
+            ("bus/iio/devices/iio:device0/in_power2_raw", "100"),
+            ("bus/iio/devices/iio:device0/in_power2_scale", "20.000000000"),
+            ("bus/iio/devices/iio:device1/in_power2_raw", "100"),
+        ]);
+        let found = sensors(root.path());
+        let names: Vec<&str> = found.iter().map(|sensor| sensor.name.as_str()).collect();
+        assert_eq!(names, ["5V", "ina219 power2", "ina226 power1"]);
+        let powers: Vec<f64> = found.iter().map(local_mw).collect();
+        assert_eq!(powers, [500.0, 2000.0, 2350.0]);
+        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(5), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("\"ina219 power2\""), "{error}");
+        let wanted = ["VDD".to_owned()];
+        let error = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(5), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("no power sensor is called \"VDD\""), "{error}");
+    }
+
+    #[test]
+    fn two_chips_of_one_kind_are_told_apart_and_added() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/name", "ina219"),
+            ("class/hwmon/hwmon0/power1_input", "1000000"),
+            ("class/hwmon/hwmon1/name", "ina219"),
+            ("class/hwmon/hwmon1/power1_input", "500000"),
+        ]);
+        let wanted: Vec<String> = sensors(root.path()).into_iter().map(|sensor| sensor.name).collect();
+        assert_eq!(wanted, ["ina219 power1 (hwmon0)", "ina219 power1 (hwmon1)"]);
+        let mut meter = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(3), Clock::start()).unwrap();
+        meter.start().unwrap();
+        while meter.check().unwrap() < 5 {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let trace = meter.stop().unwrap();
+        assert!(trace.rail(NAME).points().iter().all(|point| point.power_mw == 1500.0));
+        assert_eq!(meter.resolution_mw(), None);
+    }
+
+    #[test]
+    fn a_sensor_that_goes_away_is_an_error() {
+        let root = tree(&[("class/hwmon/hwmon0/power1_input", "1000000")]);
+        let mut meter = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).unwrap();
+        meter.start().unwrap();
+        std::fs::remove_dir_all(root.path().join("class")).unwrap();
+        while meter.check().is_ok() {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let error = meter.stop().unwrap_err().to_string();
+        assert!(error.contains("power1_input"), "{error}");
+        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("driver is not loaded"), "{error}");
+    }
+
+    #[test]
+    fn stars_stand_for_any_part_of_a_name() {
+        assert!(fits("iio:device12", "iio*device*") && fits("in_power0_input", "in_power*_input"));
+        assert!(!fits("in_power0_label", "in_power*_input") && !fits("hwmon", "iio*") && fits("x", "*"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
+            let _ = fits(&name, &pattern);
+        }
+
+        /// Each sensor has a name of its own, files that are there, and a power within bounds whatever they hold.
+        #[test]
+        fn sensors_are_of_files_that_are_there_and_powers_are_bounded(
+            files in prop::collection::btree_map(
+                "/sys/class/hwmon/hwmon[01]/(name|(power|in|curr)[12]_(input|label))|/sys/bus/iio/devices/iio:device[01]/(name|in_power[12]_(raw|scale|label))",
+                "(VDD|-?[0-9]{1,4}([.][0-9]{1,4})?|[1-9]e-?[0-9]{1,3}|inf|nan|)", 0..20,
+            ),
+            value: i64,
+        ) {
+            let files: Vec<(String, String)> = files.into_iter().collect();
+            let found = sensors_of(&files);
+            for sensor in &found {
+                prop_assert!(sensor.files.iter().all(|wanted| files.iter().any(|(path, _)| path == wanted)));
+                prop_assert!(sensor.factor.is_finite() && sensor.factor > 0.0 && !sensor.name.is_empty());
+                let asked = choose(found.clone(), std::slice::from_ref(&sensor.name), "/sys").unwrap();
+                prop_assert_eq!(&asked, std::slice::from_ref(sensor), "of {:?}", found);
+            }
+            match power_mw(&found, |_| Ok(value)) {
+                Ok(sum) => prop_assert!(sum.abs() <= MOST_MW),
+                Err(error) => prop_assert!(error.to_string().contains("absurd"), "{}", error),
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The program on a board's machine that starts others there and tells what they print.
+//!
+//! See `agent.py` beside this file, which is what runs there: it needs nothing but Python 3, stamps every line with the
+//! board's own clock, and ends whatever it started when nobody speaks to it any more.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::channel::Channel;
+use super::error::RemoteError;
+use crate::shown::ends_of;
+
+/// The program itself.
+pub(super) const PROGRAM: &str = include_str!("agent.py");
+
+/// The agent as it is spoken to.
+pub(crate) struct Agent {
+    channel: Box<dyn Channel>,
+    hello: Hello,
+    last_id: u64,
+    /// When the last order was answered, on the board's clock.
+    answered_ns: u64,
+    /// Length of what is pending, in bytes.
+    pending_bytes: usize,
+    /// What programs did while something else was waited for.
+    pending: VecDeque<(Job, JobEvent)>,
+}
+
+/// What the agent says of the board when it starts.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Hello {
+    /// Absolute path of the work folder.
+    pub folder: String,
+    /// Version of Python.
+    pub python: String,
+    /// Changes with every start of the board.
+    pub boot: Option<String>,
+    /// The board's name in its device tree.
+    pub model: Option<String>,
+    /// First line of `/etc/nv_tegra_release`.
+    pub release: Option<String>,
+    /// The board's serial number.
+    pub serial: Option<String>,
+    /// Its name in the network.
+    pub machine: String,
+}
+
+/// A program or a poll that runs on the board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Job(u64);
+
+/// What a job did.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum JobEvent {
+    /// A program printed a line.
+    Line { at_ns: u64, text: String },
+    /// A poll read its files.
+    Values { at_ns: u64, values: Vec<String> },
+    /// It ended.
+    Ended { end: End },
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself, with this exit code.
+    Exit(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It ran past its time limit and was ended.
+    TimedOut,
+    /// A poll could not go on.
+    Problem(String),
+}
+
+/// Answers to orders; each has the fields that its order is answered with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Answer {
+    pub locked: bool,
+    pub by: String,
+    pub kept: Vec<String>,
+    pub exists: bool,
+    pub sha256: Option<String>,
+    pub files: Vec<(String, Option<String>)>,
+    pub path: Option<String>,
+    pub bytes: u64,
+    #[serde(skip)]
+    pub content: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Event {
+    id: Option<u64>,
+    t: u64,
+    line: Option<String>,
+    values: Option<Vec<String>>,
+    chunk: Option<String>,
+    done: bool,
+    problem: Option<String>,
+    exit: Option<i32>,
+    signal: Option<i32>,
+    timeout: bool,
+    hello: Option<u64>,
+}
+
+/// What one line of the agent's comes to.
+enum Heard {
+    Nothing,
+    Job(Job, JobEvent),
+    Reply { id: Option<u64>, result: Result<Value, String> },
+    Chunk { id: u64, text: String },
+}
+
+impl JobEvent {
+    /// About what it takes to keep it, in bytes.
+    fn length(&self) -> usize {
+        let text = match self {
+            Self::Line { text, .. } => text.len(),
+            Self::Values { values, .. } => values.iter().map(String::len).sum(),
+            Self::Ended { .. } => 0,
+        };
+        text + size_of::<(Job, Self)>()
+    }
+}
+
+impl Agent {
+    /// Longest wait for an answer that needs no work.
+    const ANSWER: Duration = Duration::from_secs(30);
+    /// Version of the protocol.
+    const VERSION: u64 = 1;
+    /// Largest file that is read through it, in bytes.
+    pub const LARGEST_FILE: usize = 256 << 20;
+    /// Most bytes of events that wait to be taken: a board that floods us is not believed.
+    const MOST_PENDING: usize = 64 << 20;
+    /// Longest line of a program's that is kept, in bytes, as the agent itself has it.
+    const LONGEST_LINE: usize = 16_384;
+
+    /// Waits for the agent's first line.
+    ///
+    /// # Errors
+    /// If it does not come, or is not ours.
+    pub fn greet(mut channel: Box<dyn Channel>) -> Result<Self, RemoteError> {
+        let deadline = Instant::now() + Self::ANSWER;
+        while Instant::now() < deadline {
+            let Some(line) = channel.receive(Duration::from_millis(500))? else { continue };
+            let event = match serde_json::from_str::<Event>(&line) {
+                Ok(event) => event,
+                Err(error) if line.contains("\"hello\"") => return Err(RemoteError::protocol(&line, &error)),
+                // A login script may print something of its own first.
+                Err(_) => continue,
+            };
+            if event.hello == Some(Self::VERSION) {
+                let hello = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
+                return Ok(Self {
+                    channel,
+                    hello,
+                    last_id: 0,
+                    answered_ns: 0,
+                    pending_bytes: 0,
+                    pending: VecDeque::new(),
+                });
+            }
+        }
+        Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: Self::ANSWER })
+    }
+
+    /// What it said of the board.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// When it answered last, in nanoseconds of the board's clock.
+    pub fn answered_ns(&self) -> u64 {
+        self.answered_ns
+    }
+
+    /// Gives an order and waits for its answer.
+    ///
+    /// # Errors
+    /// If the order cannot be obeyed, or no answer comes.
+    pub fn ask(&mut self, order: Value) -> Result<Answer, RemoteError> {
+        self.ask_within(order, Self::ANSWER)
+    }
+
+    /// The same for an order that takes longer.
+    pub fn ask_within(&mut self, order: Value, wait: Duration) -> Result<Answer, RemoteError> {
+        let id = self.send(order)?;
+        let deadline = Instant::now() + wait;
+        let mut content = String::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: wait });
+            }
+            match self.hear(left.min(Duration::from_millis(500)))? {
+                Heard::Reply { id: of, result } if of == Some(id) => {
+                    let value = result.map_err(|problem| RemoteError::Agent { problem })?;
+                    let mut answer: Answer =
+                        serde_json::from_value(value).map_err(|error| RemoteError::protocol("an answer", &error))?;
+                    answer.content = content;
+                    return Ok(answer);
+                }
+                Heard::Chunk { id: of, text } if of == id => {
+                    if content.len() + text.len() > Self::LARGEST_FILE {
+                        return Err(RemoteError::Flood);
+                    }
+                    content.push_str(&text);
+                }
+                Heard::Job(job, event) => self.keep(job, event)?,
+                Heard::Nothing | Heard::Reply { .. } | Heard::Chunk { .. } => {}
+            }
+        }
+    }
+
+    /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it believes that it
+    /// writes to one, and holds no line back.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&mut self, argv: &[String], limit: Duration, terminal: bool) -> Result<Job, RemoteError> {
+        let order = json!({"do": "start", "argv": argv, "limit_s": limit.as_secs_f64(), "terminal": terminal});
+        self.ask(order)?;
+        Ok(Job(self.last_id))
+    }
+
+    /// Reads files again and again.
+    ///
+    /// # Errors
+    /// If one cannot be opened.
+    pub fn poll(&mut self, paths: &[String], period: Duration) -> Result<Job, RemoteError> {
+        self.ask(json!({"do": "poll", "paths": paths, "period_s": period.as_secs_f64()}))?;
+        Ok(Job(self.last_id))
+    }
+
+    /// Ends a job; its end still comes as an event.
+    ///
+    /// # Errors
+    /// If the agent cannot be reached.
+    pub fn stop(&mut self, job: Job) -> Result<(), RemoteError> {
+        self.ask(json!({"do": "stop", "job": job.0})).map(|_| ())
+    }
+
+    /// What a job did next, or nothing within `wait`.
+    ///
+    /// # Errors
+    /// If the agent cannot be reached any more.
+    pub fn next(&mut self, wait: Duration) -> Result<Option<(Job, JobEvent)>, RemoteError> {
+        if let Some((job, event)) = self.pending.pop_front() {
+            self.pending_bytes = self.pending_bytes.saturating_sub(event.length());
+            return Ok(Some((job, event)));
+        }
+        match self.hear(wait)? {
+            Heard::Job(job, event) => Ok(Some((job, event))),
+            Heard::Nothing | Heard::Reply { .. } | Heard::Chunk { .. } => Ok(None),
+        }
+    }
+
+    /// Runs a short program to its end, and gives what it printed.
+    ///
+    /// # Errors
+    /// If it cannot be started or does not end in time.
+    pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<(End, String), RemoteError> {
+        /// More than any program has to say that is run this way, in bytes.
+        const MOST: usize = 1 << 20;
+        let job = self.start(argv, limit, false)?;
+        let deadline = Instant::now() + limit + Self::ANSWER;
+        let (mut output, mut others, mut others_bytes) = (String::new(), VecDeque::new(), 0);
+        let end = loop {
+            if Instant::now() >= deadline {
+                return Err(RemoteError::Silent { what: argv.join(" "), waited: limit });
+            }
+            match self.next(Duration::from_millis(500))? {
+                Some((of, JobEvent::Line { text, .. })) if of == job => {
+                    let room = MOST.saturating_sub(output.len());
+                    output.extend(text.chars().chain(['\n']).take(room));
+                }
+                Some((of, JobEvent::Ended { end })) if of == job => break end,
+                Some(other) => {
+                    others_bytes += other.1.length();
+                    if others_bytes > Self::MOST_PENDING {
+                        return Err(RemoteError::Flood);
+                    }
+                    others.push_back(other);
+                }
+                None => {}
+            }
+        };
+        others.extend(self.pending.drain(..));
+        self.pending = others;
+        self.pending_bytes += others_bytes;
+        Ok((end, output))
+    }
+
+    /// Makes sure that so many bytes are free; files of a folder, within the work folder, that were not used for longest
+    /// go first. Gives how many are free.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn make_room(&mut self, wanted: u64, older: &str) -> Result<u64, RemoteError> {
+        let free = self.ask(json!({"do": "make room", "wanted": wanted, "folder": older}))?.bytes;
+        if free >= wanted {
+            return Ok(free);
+        }
+        let folder = &self.hello.folder;
+        let problem = format!(
+            "the board's disk is full: {} MB are free where {folder} lies, {} MB are needed. Remove what is no longer \
+             needed",
+            free >> 20,
+            wanted >> 20
+        );
+        Err(RemoteError::Failed { problem })
+    }
+
+    /// Forgets what jobs did that nobody waits for any more.
+    pub fn forget(&mut self) {
+        self.pending.clear();
+        self.pending_bytes = 0;
+    }
+
+    fn keep(&mut self, job: Job, event: JobEvent) -> Result<(), RemoteError> {
+        self.pending_bytes += event.length();
+        if self.pending_bytes > Self::MOST_PENDING {
+            return Err(RemoteError::Flood);
+        }
+        self.pending.push_back((job, event));
+        Ok(())
+    }
+
+    fn send(&mut self, mut order: Value) -> Result<u64, RemoteError> {
+        self.last_id += 1;
+        order["id"] = json!(self.last_id);
+        self.channel.send(&order.to_string())?;
+        Ok(self.last_id)
+    }
+
+    fn hear(&mut self, wait: Duration) -> Result<Heard, RemoteError> {
+        let Some(line) = self.channel.receive(wait)? else { return Ok(Heard::Nothing) };
+        let event: Event = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
+        let Some(id) = event.id else {
+            let result = event.problem.map_or(Ok(Value::Null), |problem| Err(ends_of(&problem)));
+            return Ok(if result.is_err() { Heard::Reply { id: None, result } } else { Heard::Nothing });
+        };
+        let job = |event| Ok(Heard::Job(Job(id), event));
+        if event.done {
+            self.answered_ns = event.t;
+            let value = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
+            return Ok(Heard::Reply { id: Some(id), result: Ok(value) });
+        }
+        if let Some(text) = event.chunk {
+            return Ok(Heard::Chunk { id, text });
+        }
+        if let Some(mut text) = event.line {
+            text.truncate(text.floor_char_boundary(Self::LONGEST_LINE));
+            // An escape sequence of a board's would reach the user's terminal.
+            let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
+            return job(JobEvent::Line { at_ns: event.t, text });
+        }
+        if let Some(values) = event.values {
+            return job(JobEvent::Values { at_ns: event.t, values });
+        }
+        let event = Event { problem: event.problem.map(|problem| ends_of(&problem)), ..event };
+        let end = match event {
+            Event { exit: Some(_), problem: Some(problem), .. } => End::Problem(problem),
+            Event { problem: Some(problem), .. } => {
+                return Ok(Heard::Reply { id: Some(id), result: Err(problem) });
+            }
+            Event { timeout: true, .. } => End::TimedOut,
+            Event { signal: Some(signal), .. } => End::Signal(signal),
+            Event { exit: Some(code), .. } => End::Exit(code),
+            _ => return Err(RemoteError::protocol(&line, &"it says nothing")),
+        };
+        job(JobEvent::Ended { end })
+    }
+}
+
+#[cfg(test)]
+mod tests;

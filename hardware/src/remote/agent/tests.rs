@@ -1,0 +1,126 @@
+use super::*;
+use proptest::prelude::*;
+
+/// Says some lines, then nothing.
+struct Script(VecDeque<String>);
+
+impl Channel for Script {
+    fn send(&mut self, _line: &str) -> Result<(), RemoteError> {
+        Ok(())
+    }
+
+    fn receive(&mut self, _wait: Duration) -> Result<Option<String>, RemoteError> {
+        Ok(self.0.pop_front())
+    }
+}
+
+fn agent(lines: &[&str]) -> Agent {
+    let hello = "Welcome to the board!\n{\"hello\": 1, \"folder\": \"/w\", \"python\": \"3.6.9\", \"machine\": \"m\"}";
+    let lines = hello.lines().chain(lines.iter().copied()).map(str::to_owned).collect();
+    Agent::greet(Box::new(Script(lines))).unwrap()
+}
+
+#[test]
+fn what_jobs_do_meanwhile_is_kept_for_later() {
+    let mut agent = agent(&[
+        r#"{}"#,
+        r#"{"id": 9, "t": 5, "line": "before"}"#,
+        r#"{"id": 1, "t": 6, "done": true, "path": "/bin/ls"}"#,
+        r#"{"id": 9, "t": 7, "signal": 9}"#,
+    ]);
+    assert_eq!(agent.hello().python, "3.6.9");
+    assert_eq!(agent.ask(json!({"do": "which"})).unwrap().path.as_deref(), Some("/bin/ls"));
+    let wait = Duration::ZERO;
+    let line = JobEvent::Line { at_ns: 5, text: "before".to_owned() };
+    assert_eq!(agent.next(wait).unwrap(), Some((Job(9), line)));
+    assert_eq!(agent.next(wait).unwrap(), Some((Job(9), JobEvent::Ended { end: End::Signal(9) })));
+    assert_eq!(agent.next(wait).unwrap(), None);
+}
+
+#[test]
+fn a_refusal_is_an_error_of_that_order() {
+    let mut agent = agent(&[r#"{"id": 1, "t": 6, "problem": "ValueError: ../x lies outside /w"}"#]);
+    let error = agent.ask(json!({"do": "remove"})).unwrap_err().to_string();
+    assert!(error.contains("lies outside"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_it_panic(lines in prop::collection::vec(r#"(\{"id": ?[0-9]{1,20}, )?"?[a-z]{0,8}"?[:,] ?.{0,40}\}?"#, 0..8)) {
+        let mut agent = agent(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        for _ in 0..=lines.len() {
+            let _ = agent.next(Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn no_value_in_an_event_makes_it_panic(
+        key in "(id|t|line|values|chunk|done|problem|exit|signal|timeout|hello)", value in r#"(-?[0-9]{1,30}|true|null|"x"|\[\]|\{\}|1e400)"#,
+    ) {
+        let mut agent = agent(&[&format!("{{\"id\": 1, \"{key}\": {value}}}")]);
+        let _ = agent.next(Duration::ZERO);
+    }
+    /// Whatever events say, what is handed on is bounded and harmless to a terminal, and an error shows the line.
+    #[test]
+    fn what_is_handed_on_is_bounded_and_printable(
+        events in prop::collection::vec(
+            prop::collection::vec(
+                (
+                    prop::sample::select(&["id", "t", "line", "values", "chunk", "done", "problem", "exit", "signal", "timeout"][..]),
+                    prop_oneof![
+                        (0..12_u64).prop_map(Value::from), any::<i64>().prop_map(Value::from), any::<bool>().prop_map(Value::from),
+                        any::<String>().prop_map(Value::from), Just(json!(["1", "2"])), Just(json!("x\u{1b}[31m".repeat(3000))), Just(Value::Null),
+                    ],
+                ),
+                0..4,
+            ),
+            0..6,
+        ),
+    ) {
+        let line = |event: &Vec<(&str, Value)>| {
+            let event: serde_json::Map<String, Value> = event.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+            Value::Object(event).to_string()
+        };
+        let lines: Vec<String> = events.iter().map(line).collect();
+        let mut agent = agent(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        for line in &lines {
+            match agent.next(Duration::ZERO) {
+                Ok(Some((_, JobEvent::Line { text, .. }))) => {
+                    prop_assert!(text.len() <= Agent::LONGEST_LINE && !text.contains(|c: char| c.is_control() && c != '\t'));
+                }
+                Ok(Some((_, JobEvent::Ended { end: End::Problem(problem) }))) => prop_assert!(problem.len() <= 500),
+                Ok(_) => {}
+                Err(error) => {
+                    let shown: String = line.chars().take(200).collect();
+                    prop_assert!(error.to_string().contains(&format!("{shown:?}")), "{}", error);
+                    prop_assert!(error.to_string().len() < 4000, "{}", error);
+                }
+            }
+        }
+    }
+}
+
+/// A board that prints without end while a program runs is not believed for as long as that takes.
+#[test]
+fn a_flood_beside_a_program_is_an_error() {
+    let event = format!("{{\"id\": 9, \"t\": 5, \"line\": \"{}\"}}", "x".repeat(16_000));
+    let mut lines = vec![r#"{"id": 1, "t": 6, "done": true}"#];
+    lines.extend(std::iter::repeat_n(event.as_str(), Agent::MOST_PENDING / 16_000 + 1));
+    lines.push(r#"{"id": 1, "t": 7, "exit": 0}"#);
+    let error = agent(&lines).run(&["true".to_owned()], Duration::from_secs(5)).unwrap_err();
+    assert!(matches!(error, RemoteError::Flood), "{error}");
+}
+
+#[test]
+fn what_comes_beside_a_program_is_kept_and_counted() {
+    let mut agent = agent(&[
+        r#"{"id": 1, "t": 6, "done": true}"#,
+        r#"{"id": 9, "t": 5, "line": "beside"}"#,
+        r#"{"id": 1, "t": 7, "exit": 0}"#,
+    ]);
+    assert_eq!(agent.run(&["true".to_owned()], Duration::from_secs(5)).unwrap(), (End::Exit(0), String::new()));
+    let line = JobEvent::Line { at_ns: 5, text: "beside".to_owned() };
+    assert_eq!(agent.pending_bytes, line.length());
+    assert_eq!(agent.next(Duration::ZERO).unwrap(), Some((Job(9), line)));
+    assert_eq!(agent.pending_bytes, 0);
+}

@@ -1,0 +1,120 @@
+//! What can go wrong on a board.
+
+use std::fmt;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::device::DeviceError;
+use crate::energy::EnergyError;
+use crate::meter::power_meter::MeterError;
+use crate::model::Model;
+use crate::remote::ssh::{SshError, Status};
+use crate::shown::ends_of;
+
+/// Why a board did not do what it was asked to.
+#[derive(Debug, Error)]
+pub(crate) enum RemoteError {
+    /// The connection failed.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
+    /// Somebody else measures on it.
+    #[error("another program measures on this board: {by}. It can serve one at a time: wait, or end that one")]
+    Busy { by: String },
+    /// The agent could not obey an order.
+    #[error("{problem}")]
+    Agent { problem: String },
+    /// The agent answered what is no answer.
+    #[error(
+        "the agent on the board answered what is not understood: {line:?} ({problem}). Something may print between its \
+         lines, such as a login script: let it print nothing where there is no terminal"
+    )]
+    Protocol { line: String, problem: String },
+    /// The agent on this machine is gone.
+    #[error("the agent that runs programs here is gone: {how}")]
+    Lost { how: String },
+    /// The device itself is not there, or somebody else uses it.
+    #[error("{problem}")]
+    Away { problem: String },
+    /// It says more than anybody could want to know.
+    #[error("the agent on the board says more than can be taken up")]
+    Flood,
+    /// Something does not answer.
+    #[error("{what} has not answered for {} s", waited.as_secs())]
+    Silent { what: String, waited: Duration },
+    /// The power meter.
+    #[error("power cannot be read: {problem}")]
+    Meter { problem: String },
+    /// Power was read, but not enough of it.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+    /// A program failed in a way that may pass.
+    #[error("{problem}")]
+    Failed { problem: String },
+    /// The model itself is not accepted.
+    #[error("{reason}")]
+    Refused { reason: String },
+    /// The board cannot be used as its settings ask.
+    #[error("{problem}")]
+    Settings { problem: String },
+}
+
+impl RemoteError {
+    /// An answer that is not understood.
+    pub fn protocol(line: &str, problem: &dyn fmt::Display) -> Self {
+        Self::Protocol { line: line.chars().take(200).collect(), problem: ends_of(&problem.to_string()) }
+    }
+
+    /// The error of a device that is called `device`; `model` is what it was to measure.
+    pub fn of_device(self, device: String, model: Option<&Model>) -> DeviceError {
+        let architecture = model.map_or("nothing", |model| &model.architecture).to_owned();
+        let reason = self.to_string();
+        match self {
+            Self::Settings { problem } => DeviceError::Settings { device, problem },
+            Self::Refused { reason } => DeviceError::Refused { device, architecture, reason },
+            Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
+            _ if model.is_none() => DeviceError::Unreachable { device, reason },
+            _ => DeviceError::Failed { device, architecture, reason },
+        }
+    }
+
+    /// Whether another try may end better.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            // The agent ends when its board is shut down, or short of memory.
+            Self::Ssh(SshError::Ended { status, .. }) => *status != Status::Exit(127),
+            Self::Ssh(error) => error.is_transient(),
+            Self::Refused { .. } | Self::Settings { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Whether a board that could be logged in to before may say so while it starts anew.
+    pub fn may_be_starting(&self) -> bool {
+        matches!(self, Self::Ssh(SshError::Refused { .. } | SshError::Failed { .. }))
+    }
+
+    /// Whether the agent and the connection are still good for another try.
+    pub fn spares_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Energy(_)
+                | Self::Failed { .. }
+                | Self::Meter { .. }
+                | Self::Refused { .. }
+                | Self::Agent { .. }
+                | Self::Away { .. }
+        )
+    }
+}
+
+impl From<MeterError> for RemoteError {
+    fn from(error: MeterError) -> Self {
+        match error {
+            MeterError::Settings { .. } | MeterError::Absent { .. } | MeterError::NoRights { .. } => {
+                Self::Settings { problem: error.to_string() }
+            }
+            error => Self::Meter { problem: error.to_string() },
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Where a device is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::agent::{Agent, PROGRAM};
+use super::error::RemoteError;
+use super::local::Local;
+use crate::remote::ssh::{Connection, RemoteOptions, SshOptions};
+
+/// Time after which an agent that says nothing, not even that it is there, counts as lost. A board that swaps while it
+/// builds an engine may take long.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The machine that a device belongs to.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// This machine.
+    Here,
+    /// Another one.
+    Over(SshOptions),
+}
+
+impl Place {
+    /// As in `nvidia@board:22`, or `here`.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Here => "here".to_owned(),
+            Self::Over(ssh) => format!("{}@{}:{}", ssh.user, ssh.host, ssh.port),
+        }
+    }
+
+    /// Starts the agent, with its folder, in which everything lies that is written there.
+    ///
+    /// # Errors
+    /// If the machine cannot be reached, has no Python 3, or the folder cannot be made.
+    pub(crate) fn connect(&self, work_folder: &str) -> Result<Agent, RemoteError> {
+        match self {
+            Self::Here => {
+                let folder = PathBuf::from(work_folder);
+                let program = agent_file(&folder)?;
+                Agent::greet(Box::new(Local::start(&program, &folder)?))
+            }
+            Self::Over(ssh) => {
+                let mut connection = Connection::open(ssh)?;
+                connection.make_folders(work_folder)?;
+                let path = format!("{work_folder}/{}", agent_name());
+                // Its name tells its content, and it is never there by half.
+                if connection.size(&path)? != Some(PROGRAM.len() as u64) {
+                    connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
+                }
+                let words = ["env", "LC_ALL=C.UTF-8", "python3", "-u", &path, work_folder];
+                let options = RemoteOptions { silence: Some(SILENCE), ..RemoteOptions::default() };
+                Agent::greet(Box::new(connection.into_remote(&words, &options)?))
+            }
+        }
+    }
+
+    /// The same, and takes the machine for this run alone; `claim` names what is taken of it to runs of other users and
+    /// with other folders.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), or if somebody else has it.
+    pub(crate) fn claim(&self, work_folder: &str, claim: &str) -> Result<Agent, RemoteError> {
+        let mut agent = self.connect(work_folder)?;
+        take(&mut agent, Some(claim))?;
+        Ok(agent)
+    }
+}
+
+/// Takes the agent's folder, and what it stands for, for this run.
+///
+/// # Errors
+/// If somebody else has it, or settings of an earlier run could not be put back.
+pub(crate) fn take(agent: &mut Agent, claim: Option<&str>) -> Result<(), RemoteError> {
+    let by = format!(
+        "process {} of {} since {}",
+        std::process::id(),
+        std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned()),
+        jiff::Timestamp::now()
+    );
+    let lock = agent.ask_within(json!({"do": "lock", "by": by, "claim": claim}), Duration::from_secs(120))?;
+    if !lock.locked {
+        return Err(RemoteError::Busy { by: lock.by });
+    }
+    if let Some(command) = lock.kept.first() {
+        return Err(RemoteError::Settings {
+            problem: format!(
+                "power mode or clocks could not be put back after an earlier run: `{command}` fails. Run it on the board, \
+                 then remove {}/put-back.json",
+                agent.hello().folder
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Opens something, waiting for a board that is away or taken for up to `patience`. One that `was_there` may be starting
+/// anew, when it refuses everybody for a while.
+///
+/// # Errors
+/// If it cannot be opened until then, or never will.
+pub(crate) fn patiently<T>(
+    patience: Duration,
+    was_there: bool,
+    mut open: impl FnMut() -> Result<T, RemoteError>,
+) -> Result<T, RemoteError> {
+    /// First wait between two tries, and the longest; each is twice the last.
+    const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+    let started = Instant::now();
+    let mut wait = WAITS.0;
+    loop {
+        match open() {
+            Err(error)
+                if (error.is_transient() || was_there && error.may_be_starting())
+                    && started.elapsed() + wait < patience =>
+            {
+                std::thread::sleep(wait);
+                wait = (2 * wait).min(WAITS.1);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// What is wrong with a work folder's path, if anything is.
+pub(crate) fn problem_of_folder(folder: &str) -> Option<String> {
+    let is_wrong = folder.is_empty()
+        || folder.chars().any(char::is_control)
+        || folder.split('/').any(|part| part == "..")
+        || folder.starts_with('-');
+    is_wrong.then(|| format!("work_folder = {folder:?} must be a folder's path without `..`"))
+}
+
+fn agent_name() -> String {
+    let digest = Sha256::digest(PROGRAM);
+    format!("agent-{:02x}{:02x}{:02x}{:02x}.py", digest[0], digest[1], digest[2], digest[3])
+}
+
+/// The agent's file in a folder of this machine, written if it is not there.
+fn agent_file(folder: &Path) -> Result<PathBuf, RemoteError> {
+    let failed = |path: &Path, error: &std::io::Error| RemoteError::Settings {
+        problem: format!("{} cannot be written: {error}", path.display()),
+    };
+    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    let path = folder.join(agent_name());
+    if fs::read(&path).is_ok_and(|content| content == PROGRAM.as_bytes()) {
+        return Ok(path);
+    }
+    let part = folder.join(format!("{}.{}.part", agent_name(), std::process::id()));
+    fs::write(&part, PROGRAM).map_err(|error| failed(&part, &error))?;
+    fs::rename(&part, &path).map_err(|error| failed(&path, &error))?;
+    Ok(path)
+}

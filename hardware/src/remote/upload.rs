@@ -1,0 +1,66 @@
+//! Models on the board's machine.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::agent::Agent;
+use super::error::RemoteError;
+use super::place::Place;
+use crate::model::Model;
+use crate::remote::ssh::{Connection, SshError, SshOptions};
+
+/// Folder of models, within the work folder.
+const MODELS: &str = "models";
+/// Bytes that have to be free besides what is uploaded: an engine, and the tools' own files.
+pub(crate) const FREE: u64 = 64 << 20;
+
+/// Makes sure that a model's file is where the device is; gives its path there. Files of the folder `older`, within the
+/// work folder, go first where the disk is full.
+///
+/// # Errors
+/// If it cannot be read here, or written there.
+pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &str) -> Result<String, RemoteError> {
+    match place {
+        Place::Here => {
+            let path = std::path::absolute(&model.path).map_err(|error| unreadable(model, &error))?;
+            Ok(path.display().to_string())
+        }
+        Place::Over(ssh) => upload(agent, ssh, model, older),
+    }
+}
+
+fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model, older: &str) -> Result<String, RemoteError> {
+    let path = format!("{MODELS}/{}.onnx", model.sha256);
+    if is_whole(agent, &path, model)? {
+        return Ok(path);
+    }
+    let content = std::fs::read(&model.path).map_err(|error| unreadable(model, &error))?;
+    agent.ask(json!({"do": "make", "path": MODELS}))?;
+    agent.make_room(content.len() as u64 + FREE, older)?;
+    let target = format!("{}/{path}", agent.hello().folder);
+    for fresh in [false, true] {
+        let mut connection = Connection::open(ssh)?;
+        connection.upload(&content, &target, fresh, &mut |_| {}).map_err(|error| match error {
+            // The board is there; it only has no room, or not the rights.
+            SshError::File { .. } => RemoteError::Failed { problem: error.to_string() },
+            error => error.into(),
+        })?;
+        if is_whole(agent, &path, model)? {
+            return Ok(path);
+        }
+    }
+    Err(RemoteError::Failed {
+        problem: "the model arrives on the board with another content than it left with".to_owned(),
+    })
+}
+
+fn unreadable(model: &Model, error: &std::io::Error) -> RemoteError {
+    RemoteError::Refused { reason: format!("the model {} cannot be read: {error}", model.path.display()) }
+}
+
+/// Whether a model's file is there, content and all.
+fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, RemoteError> {
+    let found = agent.ask_within(json!({"do": "sha256", "path": path}), Duration::from_secs(120))?.sha256;
+    Ok(found.as_deref() == Some(&model.sha256))
+}
