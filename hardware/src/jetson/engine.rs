@@ -69,13 +69,13 @@ pub(super) fn provide(
         return Ok(engine);
     }
     agent.make_room(FREE, ENGINES)?;
-    let onnx = board::provide(agent, &Place::Over(ssh.clone()), model, ENGINES)?;
+    let onnx = remote::provide(agent, &Place::Over(ssh.clone()), model, ENGINES)?;
     let part = format!("{engine}.part");
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
     let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];
     argv.extend(builder.flags.iter().map(|flag| (*flag).to_owned()));
     argv.extend(builder.only_build().into_iter().chain(builder.explicit_batch()).map(str::to_owned));
-    let printed = board::print(agent, &argv, BUILD_LIMIT, None)?;
+    let printed = remote::print(agent, &argv, BUILD_LIMIT, None)?;
     let report = trial::report(&printed, "build an engine", BUILD_LIMIT);
     if report.is_err() {
         agent.ask(json!({"do": "remove", "path": part}))?;

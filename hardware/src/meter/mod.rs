@@ -121,7 +121,6 @@ mod round_trip_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-    pub use crate::time::Clock;
 
     fn reading(at_ns: u64, rails: &[(&str, f64)]) -> Reading {
         let rail = |(name, power_mw): &(&str, f64)| RailPower { name: (*name).to_owned(), power_mw: *power_mw };

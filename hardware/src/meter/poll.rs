@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::power_meter::{MOST_MW, MOST_READINGS, MeterError, MeterNote};
-use super::{Point, meter};
+use super::{Point, power_meter};
 use crate::time::Clock;
 
 /// Looks refused one after the other that end a meter.

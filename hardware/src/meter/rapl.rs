@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::Trace;
 use super::poll::{self, Look, Polled};
 use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
-use crate::time::{Clock, Window};
+use crate::time::Clock;
 
 /// Where the counters lie on Linux.
 pub const ROOT: &str = "/sys/class/powercap";
@@ -182,6 +182,7 @@ mod tests {
     use super::super::poll::{LONGEST_STRETCH_NS, stretch};
     use super::*;
     use crate::energy;
+    use crate::time::Window;
     use proptest::prelude::*;
 
     /// Counters below a folder.

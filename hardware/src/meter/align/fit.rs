@@ -1,6 +1,6 @@
 //! Least squares of a pattern of two levels.
 
-use crate::meter::{Point, meter};
+use crate::meter::{Point, power_meter};
 
 /// Offset and pace.
 pub(super) type Place = (f64, f64);
