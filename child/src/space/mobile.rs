@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
 use super::settings::{CHANNELS, SpaceError, list, unique, within};
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, SearchSpace};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Shape};
 
 /// Name in experiment files.
@@ -95,17 +95,17 @@ impl MobileSettings {
         unique("squeeze_excitation", &self.squeeze_excitation)?;
         within("head", self.head, CHANNELS)?;
         if let Some(even) = self.kernels.iter().find(|kernel| **kernel % 2 == 0) {
-            let reason = format!("a kernel of side {even} has no middle: give odd sides");
-            return Err(SpaceError::Setting { key: "kernels", reason });
+            return Err(SpaceError(format!("`kernels`: a kernel of side {even} has no middle: give odd sides")));
         }
         if self.strides.is_empty() {
-            return Err(SpaceError::Empty { key: "strides" });
+            return Err(SpaceError("`strides` is empty: give at least one choice".to_owned()));
         }
         self.strides.iter().try_for_each(|stride| within("strides", *stride, 1..=4))?;
         if self.strides.len() != self.widths.len() {
             let (strides, widths) = (self.strides.len(), self.widths.len());
-            let reason = format!("there are lists for {widths} stages, but `strides` has {strides}: give one a stage");
-            return Err(SpaceError::Setting { key: "widths", reason });
+            return Err(SpaceError(format!(
+                "`widths`: there are lists for {widths} stages, but `strides` has {strides}: give one for each stage"
+            )));
         }
         self.widths.iter().try_for_each(|widths| list("widths", widths, CHANNELS))
     }
@@ -118,7 +118,7 @@ pub struct Mobile {
     grammar: Grammar,
 }
 
-/// What one architecture says of a stage.
+/// The choices of one architecture for a stage.
 struct Stage {
     kernel: usize,
     expansion: usize,
@@ -216,16 +216,8 @@ impl SearchSpace for Mobile {
         NAME
     }
 
-    fn decisions(&self) -> &[Decision] {
-        self.grammar.decisions()
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.grammar.format(self, architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        self.grammar.parse(text)
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
     }
 
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {

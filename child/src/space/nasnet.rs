@@ -31,7 +31,7 @@ use self::cell::{Block, Cell, OPERATIONS, Operation};
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
 use super::settings::{CHANNELS, SpaceError, list, operations, within};
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, SearchSpace};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, Shape};
 
 /// Name in experiment files.
@@ -136,16 +136,8 @@ impl SearchSpace for Nasnet {
         NAME
     }
 
-    fn decisions(&self) -> &[Decision] {
-        self.grammar.decisions()
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.grammar.format(self, architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        self.grammar.parse(text)
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
     }
 
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
