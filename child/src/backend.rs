@@ -18,26 +18,17 @@ pub enum Backend {
     Cuda,
 }
 
-/// A backend that cannot be had.
+/// A backend that does not exist, or that is not compiled in: the text says how to compile it in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BackendError {
-    /// It exists, but this program was built without it.
-    #[error(
-        "the backend `{0}` is not compiled in; compile it in with `cargo run --release -p controller --features {0}`{hint}",
-        hint = .0.hint()
-    )]
-    NotCompiledIn(Backend),
-    /// There is no such backend.
-    #[error("there is no backend `{0}`; there are `flex`, `tch` and `cuda`")]
-    Unknown(String),
-}
+#[error("{0}")]
+pub struct BackendError(String);
 
 impl Backend {
     /// All of them, compiled in or not.
-    pub const ALL: [Self; 3] = [Self::Flex, Self::Tch, Self::Cuda];
+    const ALL: [Self; 3] = [Self::Flex, Self::Tch, Self::Cuda];
 
     /// Its name in experiment files and on the command line; also the name of its Cargo feature.
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
             Self::Tch => "tch",
@@ -48,7 +39,7 @@ impl Backend {
     /// The device that it computes on.
     ///
     /// # Errors
-    /// [`BackendError::NotCompiledIn`], which tells how to compile it in.
+    /// If the program was built without it.
     pub fn device(self) -> Result<Device, BackendError> {
         match self {
             #[cfg(feature = "flex")]
@@ -59,14 +50,13 @@ impl Backend {
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0usize)),
             #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
-            missing => Err(BackendError::NotCompiledIn(missing)),
-        }
-    }
-
-    fn hint(&self) -> &'static str {
-        match self {
-            Self::Tch => " (scripts/libtorch.sh prepares LibTorch)",
-            _ => "",
+            missing => {
+                let hint = if missing == Self::Tch { " (scripts/libtorch.sh prepares LibTorch)" } else { "" };
+                Err(BackendError(format!(
+                    "the backend `{missing}` is not compiled in; compile it in with `cargo run --release -p controller \
+                     --features {missing}`{hint}"
+                )))
+            }
         }
     }
 }
@@ -81,7 +71,9 @@ impl FromStr for Backend {
     type Err = BackendError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| BackendError::Unknown(name.to_owned()))
+        let found = Self::ALL.into_iter().find(|backend| backend.name() == name);
+        found
+            .ok_or_else(|| BackendError(format!("unknown backend `{name}`; the backends are `flex`, `tch` and `cuda`")))
     }
 }
 
@@ -94,12 +86,13 @@ mod tests {
         for backend in Backend::ALL {
             assert_eq!(backend.name().parse(), Ok(backend));
         }
-        assert_eq!("jax".parse::<Backend>(), Err(BackendError::Unknown("jax".to_owned())));
+        let error = "jax".parse::<Backend>().unwrap_err().to_string();
+        assert_eq!(error, "unknown backend `jax`; the backends are `flex`, `tch` and `cuda`");
     }
 
     #[cfg(not(feature = "cuda"))]
     #[test]
-    fn a_missing_backend_tells_how_to_compile_it_in() {
+    fn the_error_of_a_missing_backend_says_how_to_compile_it_in() {
         let message = Backend::Cuda.device().unwrap_err().to_string();
         assert!(message.contains("cargo run --release -p controller --features cuda"), "{message}");
     }

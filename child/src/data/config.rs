@@ -89,8 +89,8 @@ impl DataConfig {
             Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels)?,
         };
         if dataset.validation.is_some() && self.validation.is_some() {
-            let reason = "the folder has validation images of its own; remove this key, or that part".to_owned();
-            return Err(DataError::Setting { key: "validation", reason });
+            let reason = "the folder has validation images of its own; remove this key, or that part";
+            return Err(DataError::setting("validation", reason));
         }
         if let Some(limit) = self.limit {
             dataset.limit_train(limit)?;
@@ -105,8 +105,8 @@ impl Default for DataConfig {
     }
 }
 
-/// The table as it is written: flat, so that the place of a wrong key is known. (An enum that serde tags by `name` is
-/// buffered first, which loses the place, and its variants without keys take any.)
+/// The table as it is in the file: flat, so that the place of a wrong key is known. (serde buffers an enum that is tagged
+/// by `name`, which loses the place, and its variants without keys accept any.)
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -137,7 +137,7 @@ impl TryFrom<Table> for DataConfig {
     type Error = DataError;
 
     fn try_from(table: Table) -> Result<Self, DataError> {
-        let wrong = |key, reason: &str| Err(DataError::Setting { key, reason: reason.to_owned() });
+        let wrong = |key, reason: &str| Err(DataError::setting(key, reason));
         if table.name != Name::Folder {
             if table.size.is_some() {
                 return wrong("size", "only the data set \"folder\" has it; remove it");
@@ -147,7 +147,7 @@ impl TryFrom<Table> for DataConfig {
             }
         }
         if table.size == Some(0) {
-            return wrong("size", "an image has a pixel at least");
+            return wrong("size", "an image has at least one pixel");
         }
         if table.limit == Some(0) {
             return wrong("limit", "no image would be left to train on");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_settings_read_back() {
         for text in [
             "name = \"digits\"\nvalidation = 0.5\nlimit = 200\n",
             "name = \"cifar10\"\ndir = \"elsewhere\"\nvalidation = 0.1\n",
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused_with_their_place() {
+    fn unknown_keys_are_errors_with_their_place() {
         for name in ["digits", "cifar10", "folder"] {
             let error = read(&format!("name = \"{name}\"\ndir = \"x\"\nszie = 3")).unwrap_err();
             assert!(error.contains("line 3, column 1") && error.contains("unknown field `szie`"), "{error}");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused() {
+    fn wrong_settings_are_errors_with_their_key() {
         for (text, key) in [
             ("dir = \"x\"", "dir"),
             ("size = 8", "size"),

@@ -17,14 +17,13 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images from their bytes and labels. `scale` is the value that stands for full intensity: 255 for most, 16 for
-    /// the digits.
+    /// Images from their bytes and labels. `scale` is the value of full intensity: 255 for most, 16 for the digits.
     ///
     /// # Errors
-    /// If the shape or the scale is 0, there is no image or more than 2³² of them, bytes and labels differ in
+    /// If the shape or the scale is 0, there are 0 images or more than 2³² of them, bytes and labels differ in
     /// number, or a byte lies above the scale.
     pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::Dataset { name: "of images".to_owned(), reason };
+        let misfit = |reason: String| DataError::new("the data set of images", reason);
         if shape.elements() == 0 || scale == 0 {
             return Err(misfit(format!("images of shape {shape} with values up to {scale} hold nothing")));
         }
@@ -53,7 +52,7 @@ impl Images {
     }
 
     /// Number of images; at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "there is no empty set of images")]
+    #[expect(clippy::len_without_is_empty, reason = "a set of images is never empty")]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -61,7 +60,7 @@ impl Images {
     /// Bytes of an image, `[channels, height, width]`.
     ///
     /// # Panics
-    /// If there is no such image.
+    /// If the index is beyond the images.
     pub fn image(&self, index: usize) -> &[u8] {
         let elements = self.shape.elements();
         &self.data[index * elements..][..elements]
@@ -143,7 +142,7 @@ impl Split {
     /// The images in their order, as they are: for an evaluation. The last batch may be smaller.
     ///
     /// # Panics
-    /// If the batch size is 0, or the normalisation is of another number of channels.
+    /// If the batch size is 0, or the normalisation has another number of channels.
     pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
         Batches::in_order(self, batch_size, normalisation)
     }
@@ -173,14 +172,14 @@ mod tests {
     const SHAPE: Shape = Shape::new(1, 1, 2);
 
     #[test]
-    fn images_that_do_not_fit_together_are_refused() {
+    fn images_that_do_not_fit_together_are_errors() {
         assert!(Images::new(SHAPE, 9, vec![1, 2, 3, 9], vec![0, 1]).is_ok());
-        let refused = |shape, scale, data, labels| Images::new(shape, scale, data, labels).unwrap_err().to_string();
-        assert!(refused(SHAPE, 9, vec![1, 2, 3], vec![0, 1]).contains("3 bytes are not 2 images of shape [1, 1, 2]"));
-        assert!(refused(SHAPE, 9, vec![1, 2, 10, 1], vec![0, 1]).contains("image 1 has the value 10"));
-        assert!(refused(SHAPE, 9, vec![], vec![]).contains("0 images"));
-        assert!(refused(Shape::new(0, 1, 1), 9, vec![], vec![0]).contains("hold nothing"));
-        assert!(refused(SHAPE, 0, vec![0, 0], vec![0]).contains("hold nothing"));
+        let error = |shape, scale, data, labels| Images::new(shape, scale, data, labels).unwrap_err().to_string();
+        assert!(error(SHAPE, 9, vec![1, 2, 3], vec![0, 1]).contains("3 bytes are not 2 images of shape [1, 1, 2]"));
+        assert!(error(SHAPE, 9, vec![1, 2, 10, 1], vec![0, 1]).contains("image 1 has the value 10"));
+        assert!(error(SHAPE, 9, vec![], vec![]).contains("0 images"));
+        assert!(error(Shape::new(0, 1, 1), 9, vec![], vec![0]).contains("hold nothing"));
+        assert!(error(SHAPE, 0, vec![0, 0], vec![0]).contains("hold nothing"));
     }
 
     #[test]

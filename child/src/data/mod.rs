@@ -2,7 +2,7 @@
 //!
 //! The way of an image: a [`DataConfig`] loads a [`Dataset`], which is held as bytes; [`Dataset::split`] holds out the
 //! validation part; [`Normalisation::of`] the training part gives the statistics; [`Split::shuffled_batches`] gives an
-//! epoch of training and [`Split::batches`] an evaluation. Nothing here knows what the batches are fed to.
+//! epoch of training and [`Split::batches`] an evaluation.
 //!
 //! ```
 //! use child::data::{Augmentation, DataConfig, Normalisation};

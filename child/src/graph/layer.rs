@@ -20,7 +20,7 @@ impl LayerId {
 /// One layer: an operation, where its inputs come from, and the shape it gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// What it computes.
+    /// The operation.
     pub op: Op,
     /// The layers it reads, each before this one.
     pub inputs: Vec<LayerId>,
@@ -74,7 +74,7 @@ pub struct Pool {
     pub padding: usize,
 }
 
-/// What a pooling takes of its window.
+/// The statistic that a pooling takes of its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// The mean over the places inside the image.
@@ -96,7 +96,7 @@ pub enum Activation {
     HardSigmoid,
 }
 
-/// What a layer computes.
+/// The operation of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     /// The image itself.

@@ -38,7 +38,7 @@ impl Network {
         Self { graph, weights }
     }
 
-    /// What it computes.
+    /// The graph that it computes.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -73,10 +73,10 @@ impl Network {
         assert_eq!(Shape::new(channels, height, width), self.graph.input_shape(), "shape of the images");
         let mut outputs: Vec<Option<Tensor<4>>> = vec![None; self.graph.layers().len()];
         outputs[0] = Some(images);
-        let last_reader = last_readers(&self.graph);
+        let last_readers = self.graph.last_readers();
         for (index, layer) in self.graph.layers().iter().enumerate().skip(1) {
             let inputs: Vec<_> = layer.inputs.iter().map(|id| read(&outputs, *id)).collect();
-            for id in layer.inputs.iter().filter(|id| last_reader[id.index()] == index) {
+            for id in layer.inputs.iter().filter(|id| last_readers[id.index()] == index) {
                 outputs[id.index()] = None;
             }
             let mut output = self.layer(index, layer.op, inputs);
@@ -128,17 +128,6 @@ impl Network {
 fn options(conv: &Conv) -> ConvOptions<2> {
     let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(|n| [n, n]);
     ConvOptions::new(stride, padding, dilation, conv.groups)
-}
-
-/// For every layer, the last one that reads it.
-fn last_readers(graph: &Graph) -> Vec<usize> {
-    let mut last = vec![0; graph.layers().len()];
-    for (index, layer) in graph.layers().iter().enumerate() {
-        for input in &layer.inputs {
-            last[input.index()] = index;
-        }
-    }
-    last
 }
 
 /// A layer's output. Its memory is freed by its last reader, which clears it.

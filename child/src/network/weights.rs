@@ -9,7 +9,7 @@ use rand_distr::{Distribution, Normal};
 
 use crate::graph::{Graph, Op};
 
-/// One entry for each layer of the graph, empty where a layer of that kind is not.
+/// One entry for each layer of the graph, empty for layers of another kind.
 #[derive(Module, Debug)]
 pub struct Weights {
     /// `[channels out, channels in / groups, kernel, kernel]` each.
@@ -27,8 +27,8 @@ impl Weights {
     /// Fresh weights, every one drawn from `rng` in the order of the layers: kernels normal with variance
     /// 2 / fan-in (He et al. 2015, §2.2), the classifier uniform within ±1/√features, biases 0, scales 1.
     ///
-    /// burn's own initialisers draw from a generator that all threads share, and at first use; these do not, so that
-    /// the same seed gives the same network whatever else is being trained.
+    /// burn's own initialisers draw from a generator that all threads share, and at first use. These do not, so that the
+    /// same seed gives the same network, also while other networks are trained.
     pub fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let layers = graph.layers();
         let mut kernels = vec![None; layers.len()];
@@ -62,7 +62,7 @@ impl Weights {
         }
     }
 
-    /// Where the weights are, and so where the images have to be.
+    /// The device of the weights, where the images have to be too.
     pub fn device(&self) -> Device {
         self.classifier.val().device()
     }

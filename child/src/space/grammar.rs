@@ -41,7 +41,8 @@ impl Grammar {
         for (decision, choice) in self.decisions.iter().zip(architecture.choices()) {
             let (name, choices) = (&decision.name, decision.choices.len());
             if *choice >= choices {
-                let text = format!("decision `{name}` has {choices} choices, so a choice number {choice} does not exist");
+                let text =
+                    format!("decision `{name}` has {choices} choices, so a choice number {choice} does not exist");
                 return Err(ArchitectureError(text));
             }
         }

@@ -184,7 +184,8 @@ fn architectures_of_other_spaces_are_errors() {
         beyond[1] = 99;
         let beyond = Architecture::new(beyond);
         for (architecture, message) in [(&short, length.as_str()), (&beyond, "a choice number 99 does not exist")] {
-            let errors = [space.format(architecture).unwrap_err(), space.graph(architecture, IMAGES[0], 10).unwrap_err()];
+            let errors =
+                [space.format(architecture).unwrap_err(), space.graph(architecture, IMAGES[0], 10).unwrap_err()];
             assert!(errors.iter().all(|error| error.to_string().contains(message)), "{errors:?}");
         }
     }

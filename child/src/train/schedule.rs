@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn falls_from_the_rate_over_its_half_to_zero() {
+    fn the_rate_falls_over_its_half_to_zero() {
         let schedule = CosineSchedule::new(0.2, 100);
         assert_eq!(schedule.at(0), 0.2);
         assert!((schedule.at(50) - 0.1).abs() < 1e-12);
