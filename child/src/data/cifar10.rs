@@ -39,12 +39,12 @@ const CLASS_NAMES: [&str; 10] =
 ///
 /// # Errors
 /// If it is missing, or a file is missing, of another size, or has a label without a class.
-pub fn load(dir: &Path) -> Result<Dataset, DataError> {
+pub(super) fn load(dir: &Path) -> Result<Dataset, DataError> {
     load_files(dir, RECORDS_PER_FILE)
 }
 
 /// Downloads the archive into `dir`, which is created if necessary, and checks it against its published MD5. Gives the
-/// path of the archive, which [`load`] of `dir` then finds. An archive that is already there and whole is kept.
+/// path of the archive, which a data set of `dir` then finds. An archive that is already there and whole is kept.
 ///
 /// `progress` receives the bytes so far, and their total if the server sends it.
 ///

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::check_fraction;
+use super::decode::Channels;
 use super::{DataError, Dataset, cifar10, digits, folder};
 
 /// Which data set is used, and how much of it.
@@ -36,17 +37,17 @@ pub enum Source {
     Digits,
     /// CIFAR-10 in its binary version.
     Cifar10 {
-        /// Folder that holds it, as [`cifar10::load`] takes it.
+        /// The folder of its files or archive, or the folder in which that is.
         dir: PathBuf,
     },
-    /// A folder of images, as [`folder::load`] takes it.
+    /// A folder of images.
     Folder {
         /// The folder.
         dir: PathBuf,
         /// Side in pixels to which images are brought.
         size: Option<u32>,
         /// Channels to which images are brought.
-        channels: Option<folder::Channels>,
+        channels: Option<Channels>,
     },
 }
 
@@ -117,7 +118,7 @@ struct Table {
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    channels: Option<folder::Channels>,
+    channels: Option<Channels>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -91,7 +91,7 @@ impl Dataset {
     ///
     /// # Errors
     /// If there are more classes than images to keep.
-    pub fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
+    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
         let by_class = self.train.by_class(self.classes());
         if images < by_class.len() {
             let reason = format!("{images} images are too few for {} classes; raise it", by_class.len());

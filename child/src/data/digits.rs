@@ -17,7 +17,7 @@ const CLASSES: u8 = 10;
 ///
 /// # Errors
 /// If the embedded table is damaged.
-pub fn load() -> Result<Dataset, DataError> {
+pub(super) fn load() -> Result<Dataset, DataError> {
     let images = parse(GzDecoder::new(TABLE))?;
     Dataset::new("digits", (0..CLASSES).map(|digit| digit.to_string()).collect(), images, None, None)
 }

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageDecoder;
 
-pub use super::decode::Channels;
-use super::decode::{LabelledFile, Reader, decoder, unreadable};
+use super::decode::{Channels, LabelledFile, Reader, decoder, unreadable};
 use super::{DataError, Dataset};
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -22,7 +21,7 @@ const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// # Errors
 /// If a folder is missing or empty, the parts have different classes, or a file is not an image, is truncated, or is
 /// of another size than the first.
-pub fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
+pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
     let train = dir.join("train");
     if !train.is_dir() {
         let reason = "it is not there; images are expected in train/<class>/, one folder a class";

@@ -42,18 +42,17 @@ impl Images {
     }
 
     /// Shape of one image.
-    pub fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         self.shape
     }
 
     /// Value of full intensity.
-    pub fn scale(&self) -> u8 {
+    pub(super) fn scale(&self) -> u8 {
         self.scale
     }
 
     /// Number of images; at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "a set of images is never empty")]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
 
@@ -61,13 +60,13 @@ impl Images {
     ///
     /// # Panics
     /// If the index is beyond the images.
-    pub fn image(&self, index: usize) -> &[u8] {
+    pub(super) fn image(&self, index: usize) -> &[u8] {
         let elements = self.shape.elements();
         &self.data[index * elements..][..elements]
     }
 
     /// Classes of the images, in their order.
-    pub fn labels(&self) -> &[u16] {
+    pub(super) fn labels(&self) -> &[u16] {
         &self.labels
     }
 }
@@ -104,12 +103,12 @@ impl Split {
     }
 
     /// All images among which the selection is made.
-    pub fn images(&self) -> &Images {
+    pub(super) fn images(&self) -> &Images {
         &self.images
     }
 
     /// Which of the images are selected, in the order of the selection.
-    pub fn indices(&self) -> &[u32] {
+    pub(super) fn indices(&self) -> &[u32] {
         &self.indices
     }
 
@@ -119,12 +118,12 @@ impl Split {
     }
 
     /// Classes of the selected images, in their order.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
+    pub(super) fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
         self.indices.iter().map(|index| self.images.labels[*index as usize])
     }
 
     /// Selected images of each class, for the given number of classes.
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+    pub(super) fn class_counts(&self, classes: usize) -> Vec<usize> {
         self.by_class(classes).iter().map(Vec::len).collect()
     }
 
@@ -154,7 +153,7 @@ impl Split {
     ///
     /// # Panics
     /// As [`batches`](Self::batches).
-    pub fn shuffled_batches(
+    pub(crate) fn shuffled_batches(
         &self,
         batch_size: usize,
         normalisation: &Normalisation,

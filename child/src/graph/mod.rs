@@ -17,7 +17,8 @@ pub use builder::GraphBuilder;
 pub use canonical::{CanonicalKey, CanonicalKeyError};
 pub use cost::Cost;
 pub use features::Features;
-pub use layer::{Activation, Conv, Layer, LayerId, Op, Pool, PoolKind};
+pub(crate) use layer::Layer;
+pub use layer::{Activation, Conv, LayerId, Op, Pool, PoolKind};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,12 +78,12 @@ pub struct Graph {
 
 impl Graph {
     /// The layers, every one after its inputs. The first is [`Op::Input`], the last gives the logits.
-    pub fn layers(&self) -> &[Layer] {
+    pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
     /// One layer.
-    pub fn layer(&self, id: LayerId) -> &Layer {
+    pub(crate) fn layer(&self, id: LayerId) -> &Layer {
         &self.layers[id.index()]
     }
 
@@ -97,7 +98,7 @@ impl Graph {
     }
 
     /// The layer that gives the logits.
-    pub fn output(&self) -> LayerId {
+    pub(crate) fn output(&self) -> LayerId {
         LayerId::new(self.layers.len() - 1)
     }
 

@@ -14,12 +14,12 @@ pub struct DropPath {
 
 impl DropPath {
     /// Drop-path with a probability in `[0, 1)`; larger ones are cut to just below 1.
-    pub fn new(probability: f64, rng: ChaCha8Rng) -> Self {
+    pub(crate) fn new(probability: f64, rng: ChaCha8Rng) -> Self {
         Self { probability: probability.clamp(0.0, 0.99), rng }
     }
 
     /// Changes the probability, as a schedule over the epochs does.
-    pub fn set_probability(&mut self, probability: f64) {
+    pub(crate) fn set_probability(&mut self, probability: f64) {
         self.probability = probability.clamp(0.0, 0.99);
     }
 

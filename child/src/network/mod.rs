@@ -11,7 +11,7 @@ pub(crate) mod reference;
 mod weights;
 
 pub use drop_path::DropPath;
-pub use weights::Weights;
+use weights::Weights;
 
 use std::sync::Arc;
 
@@ -44,12 +44,12 @@ impl Network {
     }
 
     /// Its weights.
-    pub fn weights(&self) -> &Weights {
+    pub(crate) fn weights(&self) -> &Weights {
         &self.weights
     }
 
     /// The same network with its weights changed, as an optimiser does.
-    pub fn map_weights(self, change: impl FnOnce(Weights) -> Weights) -> Self {
+    pub(crate) fn map_weights(self, change: impl FnOnce(Weights) -> Weights) -> Self {
         Self { weights: change(self.weights), graph: self.graph }
     }
 

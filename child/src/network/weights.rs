@@ -11,7 +11,7 @@ use crate::graph::{Graph, Op};
 
 /// One entry for each layer of the graph, empty for layers of another kind.
 #[derive(Module, Debug)]
-pub struct Weights {
+pub(crate) struct Weights {
     /// `[channels out, channels in / groups, kernel, kernel]` each.
     kernels: Vec<Option<Param<Tensor<4>>>>,
     /// `[channels out]` each, for convolutions with bias.
@@ -29,7 +29,7 @@ impl Weights {
     ///
     /// burn's own initialisers draw from a generator that all threads share, and at first use. These do not, so that the
     /// same seed gives the same network, also while other networks are trained.
-    pub fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let layers = graph.layers();
         let mut kernels = vec![None; layers.len()];
         let mut biases = vec![None; layers.len()];
@@ -63,7 +63,7 @@ impl Weights {
     }
 
     /// The device of the weights, where the images have to be too.
-    pub fn device(&self) -> Device {
+    pub(crate) fn device(&self) -> Device {
         self.classifier.val().device()
     }
 

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 /// - `logits`: `[batch, classes]`
 /// - `labels`: one for each image
 /// - result: `[1]`
-pub fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tensor<1> {
+pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tensor<1> {
     let [batch, classes] = logits.dims();
     let rest = (smoothing / classes as f64) as f32;
     let mut targets = vec![rest; batch * classes];
@@ -22,7 +22,7 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tenso
 }
 
 /// Number of images whose largest logit is at their label. A row with a NaN is never right.
-pub fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
+pub(super) fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
     let classes = logits.len() / labels.len().max(1);
     let right = |(row, label): (&[f32], &i64)| {
         let label = *label as usize;

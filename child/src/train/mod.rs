@@ -5,8 +5,7 @@ mod loss;
 mod schedule;
 
 pub use config::{TrainingConfig, TrainingConfigError};
-pub use loss::{count_correct, cross_entropy};
-pub use schedule::CosineSchedule;
+pub(crate) use loss::cross_entropy;
 
 use std::ops::ControlFlow;
 
@@ -20,6 +19,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::data::{Batch, Normalisation, Split, Splits};
 use crate::network::{DropPath, Network};
+use loss::count_correct;
+use schedule::CosineSchedule;
 
 /// The result of one epoch.
 #[derive(Debug, Clone, PartialEq)]

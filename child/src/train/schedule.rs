@@ -2,19 +2,19 @@
 
 /// Cosine annealing without restarts (Loshchilov & Hutter 2017, eq. 5), from the given rate down to 0, step by step.
 #[derive(Debug, Clone, Copy)]
-pub struct CosineSchedule {
+pub(super) struct CosineSchedule {
     learning_rate: f64,
     steps: usize,
 }
 
 impl CosineSchedule {
     /// A schedule over `steps` optimiser steps.
-    pub fn new(learning_rate: f64, steps: usize) -> Self {
+    pub(super) fn new(learning_rate: f64, steps: usize) -> Self {
         Self { learning_rate, steps: steps.max(1) }
     }
 
     /// Learning rate of a step, counted from 0.
-    pub fn at(&self, step: usize) -> f64 {
+    pub(super) fn at(&self, step: usize) -> f64 {
         let progress = step.min(self.steps) as f64 / self.steps as f64;
         0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * progress).cos())
     }
