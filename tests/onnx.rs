@@ -126,7 +126,17 @@ impl Data {
         let (benchmark, mobile) = match self.name {
             "digits" => {
                 let settings = NasBench201Settings { channels: 8, cells: 2, ..Default::default() };
-                (settings, MobileSettings::small_images())
+                let small = MobileSettings {
+                    stems: vec![8, 16],
+                    strides: vec![1, 2, 2],
+                    widths: vec![vec![8, 16], vec![16, 24], vec![24, 32]],
+                    kernels: vec![3, 5],
+                    expansions: vec![1, 3, 6],
+                    depths: vec![1, 2, 3],
+                    squeeze_excitation: vec![false, true],
+                    head: 64,
+                };
+                (settings, small)
             }
             _ => (NasBench201Settings::default(), MobileSettings::default()),
         };

@@ -41,28 +41,36 @@ pub struct Batches<'a> {
     given: usize,
 }
 
-impl<'a> Batches<'a> {
-    /// The images as they are, in the split's order.
-    pub(super) fn in_order(split: &'a Split, batch_size: usize, normalisation: &Normalisation) -> Self {
+impl Split {
+    /// The images in their order, unchanged, for an evaluation. The last batch may be smaller.
+    ///
+    /// # Panics
+    /// If the batch size is 0, or the normalisation has another number of channels.
+    pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
         assert!(batch_size > 0, "a batch holds at least one image");
-        let affine = normalisation.affine(split.images().scale());
-        assert_eq!(affine.len(), split.shape().channels, "the normalisation has another number of channels");
-        Self { split, batch_size, affine, shuffled: None, augment: None, given: 0 }
+        let affine = normalisation.affine(self.images().scale());
+        assert_eq!(affine.len(), self.shape().channels, "the normalisation has another number of channels");
+        Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0 }
     }
 
-    /// The images shuffled and augmented by a generator that belongs to the epoch.
-    pub(super) fn shuffled(
-        split: &'a Split,
+    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
+    ///
+    /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
+    /// however many of its batches are read.
+    ///
+    /// # Panics
+    /// As [`batches`](Self::batches).
+    pub(crate) fn shuffled_batches(
+        &self,
         batch_size: usize,
         normalisation: &Normalisation,
         augmentation: Augmentation,
         rng: &mut ChaCha8Rng,
-    ) -> Self {
+    ) -> Batches<'_> {
         let mut rng = ChaCha8Rng::from_rng(rng);
-        let mut order = split.indices().to_vec();
+        let mut order = self.indices().to_vec();
         order.shuffle(&mut rng);
-        let batches = Self::in_order(split, batch_size, normalisation);
-        Self { shuffled: Some(order), augment: Some((augmentation, rng)), ..batches }
+        Batches { shuffled: Some(order), augment: Some((augmentation, rng)), ..self.batches(batch_size, normalisation) }
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
-
-use super::{Augmentation, Batches, DataError, Normalisation};
+use super::DataError;
 use crate::graph::Shape;
 
 /// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
@@ -93,13 +91,9 @@ impl Split {
     }
 
     /// Number of images in the selection.
+    #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {
         self.indices.len()
-    }
-
-    /// Whether no image is selected.
-    pub fn is_empty(&self) -> bool {
-        self.indices.is_empty()
     }
 
     /// All images among which the selection is made.
@@ -136,31 +130,6 @@ impl Split {
             }
         }
         by_class
-    }
-
-    /// The images in their order, as they are: for an evaluation. The last batch may be smaller.
-    ///
-    /// # Panics
-    /// If the batch size is 0, or the normalisation has another number of channels.
-    pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
-        Batches::in_order(self, batch_size, normalisation)
-    }
-
-    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
-    ///
-    /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
-    /// whether or not its batches are taken.
-    ///
-    /// # Panics
-    /// As [`batches`](Self::batches).
-    pub(crate) fn shuffled_batches(
-        &self,
-        batch_size: usize,
-        normalisation: &Normalisation,
-        augmentation: Augmentation,
-        rng: &mut ChaCha8Rng,
-    ) -> Batches<'_> {
-        Batches::shuffled(self, batch_size, normalisation, augmentation, rng)
     }
 }
 

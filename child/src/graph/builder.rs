@@ -2,7 +2,8 @@
 
 use super::{Activation, Conv, Graph, GraphError, Layer, LayerId, Op, Pool, Shape};
 
-/// Builds a [`Graph`]: every method appends one layer and returns its id.
+/// Builds a [`Graph`]: every method appends one layer and returns its id, or an error where the shapes of the inputs do
+/// not fit the layer.
 ///
 /// ```
 /// use child::graph::{Activation, Conv, GraphBuilder, Shape};
@@ -42,9 +43,6 @@ impl GraphBuilder {
     }
 
     /// Appends any operation.
-    ///
-    /// # Errors
-    /// If the inputs' shapes do not fit it.
     pub fn push(&mut self, op: Op, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
         let shapes: Vec<_> = inputs.iter().map(|id| self.shape(*id)).collect();
         let shape = infer(self.layers.len(), op, &shapes)?;
@@ -53,41 +51,26 @@ impl GraphBuilder {
     }
 
     /// Appends a convolution.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push); so do all that follow.
     pub fn conv(&mut self, input: LayerId, conv: Conv) -> Result<LayerId, GraphError> {
         self.push(Op::Conv(conv), &[input])
     }
 
     /// Appends a batch normalisation.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
     pub fn batch_norm(&mut self, input: LayerId) -> Result<LayerId, GraphError> {
         self.push(Op::BatchNorm, &[input])
     }
 
     /// Appends a non-linearity.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
     pub fn activation(&mut self, input: LayerId, activation: Activation) -> Result<LayerId, GraphError> {
         self.push(Op::Activation(activation), &[input])
     }
 
     /// Appends a pooling.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
     pub fn pool(&mut self, input: LayerId, pool: Pool) -> Result<LayerId, GraphError> {
         self.push(Op::Pool(pool), &[input])
     }
 
     /// Appends the sum of one or more layers; of a single one, gives that one back.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
     pub fn add(&mut self, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
         match inputs {
             [single] => Ok(*single),
@@ -96,9 +79,6 @@ impl GraphBuilder {
     }
 
     /// Appends the concatenation of one or more layers along their channels; of a single one, gives that one back.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
     pub fn concat(&mut self, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
         match inputs {
             [single] => Ok(*single),
@@ -114,7 +94,7 @@ impl GraphBuilder {
     /// Ends the graph with global average pooling and a linear classifier.
     ///
     /// # Errors
-    /// If the number of classes is 0, or as [`push`](Self::push).
+    /// If the number of classes is 0.
     pub fn classifier(mut self, input: LayerId, classes: usize) -> Result<Graph, GraphError> {
         let pooled = self.push(Op::GlobalAveragePool, &[input])?;
         self.push(Op::Linear { outputs: classes }, &[pooled])?;

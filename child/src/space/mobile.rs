@@ -73,20 +73,6 @@ impl Default for MobileSettings {
 }
 
 impl MobileSettings {
-    /// Settings for images of about 8 × 8, which are halved twice.
-    pub fn small_images() -> Self {
-        Self {
-            stems: vec![8, 16],
-            strides: vec![1, 2, 2],
-            widths: vec![vec![8, 16], vec![16, 24], vec![24, 32]],
-            kernels: vec![3, 5],
-            expansions: vec![1, 3, 6],
-            depths: vec![1, 2, 3],
-            squeeze_excitation: vec![false, true],
-            head: 64,
-        }
-    }
-
     fn check(&self) -> Result<(), SpaceError> {
         list("stems", &self.stems, CHANNELS)?;
         list("kernels", &self.kernels, 1..=31)?;
@@ -320,14 +306,5 @@ mod tests {
         assert_eq!(graph.layer(scale.inputs[1]).op, Op::Activation(Activation::HardSigmoid));
         let narrow = graph.layers().iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
         assert_eq!(narrow.shape, Shape::new(24, 1, 1));
-    }
-
-    #[test]
-    fn small_images_keep_some_places() {
-        let space = Mobile::new(MobileSettings::small_images()).unwrap();
-        let architecture = Architecture::new(vec![0; space.decisions().len()]);
-        let graph = space.graph(&architecture, Shape::new(1, 8, 8), 10).unwrap();
-        let pooled = graph.layers()[graph.output().index() - 1].inputs[0];
-        assert_eq!(graph.layer(pooled).shape, Shape::new(64, 2, 2));
     }
 }

@@ -22,9 +22,23 @@ pub(crate) fn spaces() -> Vec<Box<dyn SearchSpace>> {
         SpaceConfig::Nasnet(zeros),
         SpaceConfig::Nasnet(nasnet),
         SpaceConfig::Mobile(MobileSettings::default()),
-        SpaceConfig::Mobile(MobileSettings::small_images()),
+        SpaceConfig::Mobile(small_images()),
     ];
     configs.iter().map(|config| config.build().unwrap()).collect()
+}
+
+/// Settings for images of about 8 × 8, which are halved twice.
+fn small_images() -> MobileSettings {
+    MobileSettings {
+        stems: vec![8, 16],
+        strides: vec![1, 2, 2],
+        widths: vec![vec![8, 16], vec![16, 24], vec![24, 32]],
+        kernels: vec![3, 5],
+        expansions: vec![1, 3, 6],
+        depths: vec![1, 2, 3],
+        squeeze_excitation: vec![false, true],
+        head: 64,
+    }
 }
 
 /// Images that every space must accept.
@@ -162,6 +176,15 @@ fn draws_reach_every_choice_and_repeat_with_the_seed() {
             }
         }
     }
+}
+
+#[test]
+fn small_images_keep_some_places() {
+    let space = Mobile::new(small_images()).unwrap();
+    let architecture = Architecture::new(vec![0; space.decisions().len()]);
+    let graph = space.graph(&architecture, Shape::new(1, 8, 8), 10).unwrap();
+    let pooled = graph.layers()[graph.output().index() - 1].inputs[0];
+    assert_eq!(graph.layer(pooled).shape, Shape::new(64, 2, 2));
 }
 
 #[test]
