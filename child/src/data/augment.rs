@@ -10,7 +10,7 @@ use super::DataError;
 use super::normalise::Affine;
 use crate::graph::Shape;
 
-/// Which random changes each training image goes through; by default none.
+/// Random changes of each training image; by default none.
 ///
 /// The usual recipe for CIFAR-10 is `flip = true`, `crop_padding = 4` (He et al. 2016, *Deep Residual Learning*,
 /// section 4.2) and `cutout = 16` (DeVries & Taylor 2017, *Improved Regularization of Convolutional Neural Networks
@@ -24,7 +24,7 @@ pub struct Augmentation {
     /// after normalisation, the mean of the channel. 0 switches it off.
     pub crop_padding: usize,
     /// Side of the square that is set to 0 after normalisation, in pixels. Its centre lies anywhere in the image, and
-    /// what sticks out is clipped. 0 switches it off.
+    /// parts outside of the image are clipped. 0 switches it off.
     pub cutout: usize,
 }
 

@@ -81,8 +81,8 @@ impl DataConfig {
     /// Loads the data set, with its training part limited as configured. Nothing is downloaded.
     ///
     /// # Errors
-    /// If the files are not there or not what they should be, or if a fraction is to be held out of a data set that
-    /// brings its own validation images.
+    /// If the files are missing or wrong, or if a fraction is to be held out of a data set with its own validation
+    /// images.
     pub fn load(&self) -> Result<Dataset, DataError> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,

@@ -244,7 +244,7 @@ mod tests {
             check(&bytes)?;
         }
 
-        /// A PNG file's checksums hide what a damaged chunk would do.
+        /// Otherwise the checksums of a PNG file reject damaged chunks before they are decoded.
         #[test]
         fn damaged_chunks_with_right_checksums_are_read_or_named_in_an_error(bytes in damaged(files()[..3].to_vec())) {
             check(&with_right_checksums(bytes))?;

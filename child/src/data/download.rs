@@ -1,4 +1,4 @@
-//! Fetching one file whose checksum is published.
+//! Downloads a file with a published checksum.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -23,7 +23,7 @@ pub(super) fn agent() -> Agent {
 /// Fetches `url` to `target` unless the file is already there with the right checksum. The download has a temporary name
 /// beside it, is renamed when the MD5 (hexadecimal, lower case) is right and removed otherwise.
 ///
-/// MD5 guards against damage, not against forgery; it is what the data sets' authors have published.
+/// MD5 guards against damage, not against forgery; the authors of the data sets publish no other checksum.
 pub(super) fn fetch(
     agent: &Agent,
     url: &str,
@@ -90,7 +90,7 @@ struct PartFile {
 }
 
 impl PartFile {
-    /// A file beside `target`; the process in its name keeps two downloads at once apart.
+    /// A file beside `target`, with the process id in its name because two downloads may run at once.
     fn create(target: &Path) -> Result<Self, DataError> {
         let mut name = target.as_os_str().to_owned();
         name.push(format!(".{}.part", std::process::id()));

@@ -23,7 +23,7 @@ pub struct Cost {
 }
 
 impl Graph {
-    /// Costs of the graph as it is, dead branches included; those of [`pruned`](Self::pruned) are what is executed.
+    /// Costs of the graph, dead branches included. A runtime executes those of the [`pruned`](Self::pruned) graph.
     pub fn cost(&self) -> Cost {
         let (mut macs, mut parameters) = (0_u64, 0_u64);
         for (layer_macs, layer_parameters) in self.layers.iter().map(|layer| self.counts(layer)) {

@@ -51,7 +51,7 @@ impl Graph {
     /// beyond the first and the parts of concatenations, ln(1 + MACs), ln(1 + parameters), ln(1 + elements of all
     /// outputs, a sum's once for each addition), and the longest path in convolutions and in operations.
     ///
-    /// The live part goes on with the paths from the image to the logits: ln of their number, their mean length, for
+    /// The live part continues with the paths from the image to the logits: ln of their number, their mean length, for
     /// each class of layer and for all convolutions the mean, the largest and the smallest number on a path, the
     /// standard deviation of the convolutions on a path, and 1 for a network whose logits do not see the image. A
     /// gate ([`Op::Scale`]) does not count as a path.
@@ -68,7 +68,7 @@ impl Graph {
         Features { live, executed: self.totals(&self.executed()) }
     }
 
-    /// For every layer, whether a runtime executes it that follows what the logits read, up to a constant zero.
+    /// For every layer, whether a runtime executes it: the inputs of the logits, and theirs, up to a constant zero.
     fn executed(&self) -> Vec<bool> {
         let mut executed = vec![false; self.layers.len()];
         executed[self.output().index()] = true;

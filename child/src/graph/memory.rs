@@ -24,13 +24,13 @@ impl Graph {
         (weights * MODEL_COPIES + cost.peak_activation_bytes as f64 * ACTIVATION_COPIES) as u64
     }
 
-    /// An estimate of the most bytes that a step of training holds at one time, with so many images: what the forward
-    /// pass keeps for the backward pass, the gradients and scratch memory of the backward pass, and the weights.
+    /// An estimate of the most bytes that a step of training holds at one time, for a batch of this size: the outputs of
+    /// the forward pass that the backward pass needs, the gradients and scratch memory of the backward pass, and the weights.
     ///
     /// The backward pass goes layer by layer, from the logits to the image. At each layer there are
     /// - the outputs kept for the layers that are still to come: the inputs of convolutions, batch norms,
     ///   non-linearities, max poolings and scalings, each once, however many layers read it;
-    /// - the gradients of outputs whose readers have been passed and which themselves have not;
+    /// - the gradients of outputs whose readers have been passed, but not the outputs themselves;
     /// - for a convolution, a copy of its input and of its output's gradient in the order of its matrix product.
     ///
     /// The estimate does not know what an allocator holds back, or how a backend computes. It does not include the data

@@ -41,7 +41,7 @@ fn random<const D: usize>(shape: [usize; D], device: &Device, rng: &mut ChaCha8R
 }
 
 /// Compares logits, and derivatives of the loss by some of all numbers: those of the weights and of the images.
-fn agrees(what: &str, graph: Graph, seed: u64) {
+fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let device = Device::flex().autodiff();
     let graph = Arc::new(graph);
@@ -54,7 +54,7 @@ fn agrees(what: &str, graph: Graph, seed: u64) {
     let expected = logits(&graph, &numbers, BATCH);
     let values: Vec<f32> = found.clone().into_data().try_to_vec().unwrap();
     for (found, expected) in values.iter().zip(&expected) {
-        assert!((f64::from(*found) - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{what}: {found} {expected}");
+        assert!((f64::from(*found) - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{name}: {found} {expected}");
     }
     let gradients = gradients_of(&network, &images, &cross_entropy(found, &LABELS, SMOOTHING).backward());
     for (layer, lists) in gradients.iter().enumerate() {
@@ -69,7 +69,7 @@ fn agrees(what: &str, graph: Graph, seed: u64) {
                 // In 32 bits sums of some hundred terms are right to about four digits, and batch norms subtract.
                 let off = (found[index] - expected).abs();
                 let op = graph.layers()[layer].op;
-                assert!(off < 1e-3 * largest + 2e-6, "{what}, {op:?} {at:?}: {} {expected}", found[index]);
+                assert!(off < 1e-3 * largest + 2e-6, "{name}, {op:?} {at:?}: {} {expected}", found[index]);
             }
         }
     }

@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::graph::{Activation, Conv, Graph, LayerId, Op, Shape};
 
-/// A network that computes what its graph says: the graph, and a weight for every layer that has some.
+/// A network: its graph, and the weights of every layer that has some.
 #[derive(Debug, Clone)]
 pub struct Network {
     graph: Arc<Graph>,

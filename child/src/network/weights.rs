@@ -93,7 +93,7 @@ fn he_normal(count: usize, fan_in: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
     (0..count).map(|_| normal.sample(rng)).collect()
 }
 
-/// A batch norm whose scale and shift exist at once: burn makes them at first use.
+/// A batch norm with its scale and shift; burn alone would make them at first use.
 fn unit_batch_norm(channels: usize, device: &Device) -> BatchNorm {
     let mut norm = BatchNormConfig::new(channels).init(device);
     norm.gamma = param(vec![1.0; channels], [channels], device);

@@ -102,15 +102,15 @@ fn read_choice(text: &str, at: usize, decision: &Decision, follows: Option<char>
     if let Some(choice) = decision.choices.iter().position(|known| known == name) {
         return Ok((at + name.len(), choice));
     }
-    let (what, known) = (&decision.name, decision.choices.join(", "));
+    let (decision_name, known) = (&decision.name, decision.choices.join(", "));
     let message = if rest.is_empty() {
-        format!("the text ends where {what} should follow (one of: {known})")
+        format!("the text ends where {decision_name} should follow (one of: {known})")
     } else if let Some(nearest) = nearest(name, &decision.choices) {
-        format!("`{name}` is not a choice of {what}; did you mean `{nearest}`? (one of: {known})")
+        format!("`{name}` is not a choice of {decision_name}; did you mean `{nearest}`? (one of: {known})")
     } else if name.is_empty() {
-        format!("expected {what} (one of: {known})")
+        format!("expected {decision_name} (one of: {known})")
     } else {
-        format!("`{name}` is not a choice of {what} (one of: {known})")
+        format!("`{name}` is not a choice of {decision_name} (one of: {known})")
     };
     Err(TextError::new(text, at, message))
 }

@@ -128,7 +128,7 @@ impl Mobile {
         grammar.decision("stem", names(&settings.stems));
         for (before, widths) in settings.widths.iter().enumerate() {
             grammar.text(" ");
-            for (letter, what, choices) in [
+            for (letter, name, choices) in [
                 ("k", "kernel", &settings.kernels),
                 ("e", "expansion", &settings.expansions),
                 ("d", "depth", &settings.depths),
@@ -136,7 +136,7 @@ impl Mobile {
                 ("s", "squeeze-excitation", &squeeze),
             ] {
                 grammar.text(letter);
-                grammar.decision(format!("stage {} {what}", before + 1), names(choices));
+                grammar.decision(format!("stage {} {name}", before + 1), names(choices));
             }
         }
         Ok(Self { settings, grammar })

@@ -1,5 +1,5 @@
 //! Cells of blocks (Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR 2018),
-//! with the depth and the width of the network as decisions, because time and energy hang on them.
+//! with the depth and the width of the network as decisions, because time and energy depend on them.
 //!
 //! A block takes two inputs, applies one operation to each, and adds. Its inputs are numbered: 0 is the output of the
 //! cell before the last, 1 that of the last cell, 2 that of the cell's first block, and so on. A cell's output is the

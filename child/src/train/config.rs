@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::data::Augmentation;
 
-/// Settings of a training run; every one has a default, which suits a quick look at a child.
+/// Settings of a training run; every one has a default, which suits a quick estimate of a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {

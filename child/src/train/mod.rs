@@ -53,7 +53,7 @@ pub struct Trained {
     pub accuracy: f64,
 }
 
-/// A training run that gave no accuracy.
+/// A training run without an accuracy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainError {
     /// The loss is not finite.

@@ -1,7 +1,7 @@
 //! The canonical keys of all of NAS-Bench-201, compared with the functions that the cells compute. Those are derived
 //! from the choices alone, without graph, pruning or refinement of colours.
 //!
-//! A cell is evaluated with random functions for its operations, each edge with one of its own, as each has its own
+//! A cell is evaluated with random functions for its operations, each edge with its own, as each has its own
 //! weights and its own place on a device. Two cells are the same network if and only if the edges' functions can be
 //! assigned so that both give the same value. This definition, like the keys, ignores equalities that only algebra
 //! shows: that pooling is linear, or that two poolings of one input are equal.
@@ -95,6 +95,6 @@ fn equal_keys_in_nasbench201_are_equal_functions_and_the_other_way_round() {
         assert_eq!(*signature_of.entry(key).or_insert(signature), signature, "one key, two functions: {text}");
         assert_eq!(*key_of.entry(signature).or_insert(key), key, "one function, two keys: {text}");
     }
-    // 6,466 by the benchmark's own definition, which keeps zeros as summands and expands what is shared.
+    // 6,466 by the benchmark's own definition, which keeps zeros as summands and expands shared nodes.
     assert_eq!(key_of.len(), 5_425);
 }
