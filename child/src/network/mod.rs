@@ -32,7 +32,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with fresh weights, drawn from `rng`; see [`Weights::init`].
+    /// A network with fresh weights, drawn from `rng` in the order of the layers.
     pub fn init(graph: Arc<Graph>, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let weights = Weights::init(&graph, device, rng);
         Self { graph, weights }
