@@ -180,8 +180,8 @@ impl Contents {
         let train = TRAIN_FILES * self.records_per_file;
         let test_data = self.data.split_off(train * SHAPE.elements());
         let test_labels = self.labels.split_off(train);
-        let images = |data, labels| Images::new(SHAPE, u8::MAX, data, labels);
-        Ok((images(self.data, self.labels)?, images(test_data, test_labels)?))
+        let test = Images::new(SHAPE, u8::MAX, test_data, test_labels)?;
+        Ok((Images::new(SHAPE, u8::MAX, self.data, self.labels)?, test))
     }
 }
 

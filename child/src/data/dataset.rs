@@ -11,10 +11,7 @@ use crate::graph::Shape;
 
 /// A labelled set of images with its training part and, where it has them, its validation and test parts.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Dataset {
-    /// Name, for logs.
-    pub name: String,
     /// Names of the classes; a label is an index into them.
     pub class_names: Vec<String>,
     /// Images to train on, and to hold validation images out of.
@@ -35,19 +32,18 @@ pub struct Splits {
 }
 
 impl Dataset {
-    /// A data set from its parts.
+    /// A data set from its parts; `name` is for errors.
     ///
     /// # Errors
     /// If there are fewer than 2 classes, a label has no class, a class has no training image, or the parts differ in
     /// shape or scale.
     pub fn new(
-        name: impl Into<String>,
+        name: &str,
         class_names: Vec<String>,
         train: Images,
         validation: Option<Images>,
         test: Option<Images>,
     ) -> Result<Self, DataError> {
-        let name = name.into();
         let misfit = |reason: String| DataError::new(format_args!("the data set {name}"), reason);
         let classes = class_names.len();
         if classes < 2 {
@@ -68,12 +64,12 @@ impl Dataset {
                 )));
             }
         }
-        let split = |images| Split::all(Arc::new(images));
-        let train = split(train);
+        let train = Split::all(Arc::new(train));
         if let Some(class) = train.class_counts(classes).iter().position(|count| *count == 0) {
             return Err(misfit(format!("the class {} has no training image", class_names[class])));
         }
-        Ok(Self { name, class_names, train, validation: validation.map(split), test: test.map(split) })
+        let [validation, test] = [validation, test].map(|part| part.map(|images| Split::all(Arc::new(images))));
+        Ok(Self { class_names, train, validation, test })
     }
 
     /// Shape of one image.

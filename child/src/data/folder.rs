@@ -44,7 +44,7 @@ pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) ->
     let validation = validation.map(|files| reader.read_all(&files)).transpose()?;
     let test = test.map(|files| reader.read_all(&files)).transpose()?;
     let name = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-    Dataset::new(name, class_names, train, validation, test)
+    Dataset::new(&name, class_names, train, validation, test)
 }
 
 fn folder_error(path: &Path, reason: impl std::fmt::Display) -> DataError {

@@ -29,12 +29,10 @@ impl FromStr for CanonicalKey {
     type Err = CanonicalKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || CanonicalKeyError(text.to_owned());
-        // `from_str_radix` alone would also take a sign.
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(error());
-        }
-        u128::from_str_radix(text, 16).map(|key| Self(key.to_be_bytes())).map_err(|_| error())
+        // `from_str_radix` alone would also accept a sign.
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bits = u128::from_str_radix(text, 16).ok().filter(|_| is_hexadecimal);
+        bits.map(|bits| Self(bits.to_be_bytes())).ok_or_else(|| CanonicalKeyError(text.to_owned()))
     }
 }
 
@@ -131,11 +129,7 @@ fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
     let mut stays = vec![true; nodes.len()];
     // From the logits backwards: summands moved into a sum are then examined as part of that sum.
     for outer in (0..nodes.len()).rev().filter(|index| nodes[*index].is_sum).collect::<Vec<_>>() {
-        let nested = |nodes: &[Node], readers: &[BTreeSet<usize>]| {
-            let summands = nodes[outer].inputs.iter().copied();
-            summands.into_iter().find(|inner| nodes[*inner].is_sum && readers[*inner].len() == 1)
-        };
-        while let (true, Some(inner)) = (stays[outer], nested(&nodes, &readers)) {
+        while let (true, Some(inner)) = (stays[outer], nested_sum(&nodes, &readers, outer)) {
             let moved = std::mem::take(&mut nodes[inner].inputs);
             for summand in &moved {
                 readers[*summand].remove(&inner);
@@ -155,6 +149,12 @@ fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
     }
     let remaining = nodes.into_iter().zip(&stays).filter(|(_, stays)| **stays);
     remaining.map(|(node, _)| Node { inputs: node.inputs.iter().map(|id| places[*id]).collect(), ..node }).collect()
+}
+
+/// A summand of the sum `outer` that is a sum itself and has no other reader.
+fn nested_sum(nodes: &[Node], readers: &[BTreeSet<usize>], outer: usize) -> Option<usize> {
+    let mut summands = nodes[outer].inputs.iter().copied();
+    summands.find(|inner| nodes[*inner].is_sum && readers[*inner].len() == 1)
 }
 
 /// One refinement: by the inputs of a layer, then by its readers and their places for it.

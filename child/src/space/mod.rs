@@ -158,8 +158,8 @@ pub trait SearchSpace: Send + Sync {
 
     /// An architecture with every choice drawn uniformly.
     fn random(&self, rng: &mut dyn Rng) -> Architecture {
-        let draw = |decision: &Decision| rng.random_range(0..decision.choices.len());
-        Architecture::new(self.decisions().iter().map(draw).collect::<Vec<_>>())
+        let counts = self.decisions().iter().map(|decision| decision.choices.len());
+        Architecture::new(counts.map(|count| rng.random_range(0..count)).collect::<Vec<_>>())
     }
 
     /// A neighbour of an architecture of this space: one decision, drawn uniformly among those with another choice,

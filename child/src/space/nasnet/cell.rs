@@ -65,9 +65,13 @@ impl Cell<'_> {
             }
             inputs.push(graph.add(&paths)?);
         }
-        let is_read = |number: usize| self.blocks.iter().flatten().any(|(input, _)| *input == number);
-        let unread = (cell_inputs..inputs.len()).filter(|number| !is_read(*number)).map(|number| inputs[number]);
-        graph.concat(&unread.collect::<Vec<_>>())
+        let mut unread = Vec::new();
+        for (number, block) in inputs.iter().enumerate().skip(cell_inputs) {
+            if !self.blocks.iter().flatten().any(|(input, _)| *input == number) {
+                unread.push(*block);
+            }
+        }
+        graph.concat(&unread)
     }
 }
 
