@@ -141,8 +141,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
     use image::codecs::jpeg::JpegEncoder;
-    use image::{ImageEncoder, RgbImage};
     use proptest::prelude::*;
 
     use super::*;
@@ -178,9 +178,12 @@ mod tests {
         let mut encoder = JpegEncoder::new(&mut bytes);
         // A TIFF header and one entry: the orientation (tag 0112) is 6, to be turned to the right.
         let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-        encoder.set_exif_metadata(exif.to_vec()).unwrap();
         let half_white = RgbImage::from_fn(32, 16, |x, _| [if x < 16 { 255 } else { 0 }; 3].into());
         encoder.encode_image(&half_white).unwrap();
+        // The first segment of the file (APP1) holds it.
+        let segment = [b"\xff\xe1\0\x22Exif\0\0", &exif[..]].concat();
+        assert_eq!((segment.len() - 2, &bytes[..2]), (0x22, &[0xff, 0xd8][..]));
+        bytes.splice(2..2, segment);
         let path = dir.path().join("x.jpg");
         fs::write(&path, &bytes).unwrap();
         let images = read(&path, Channels::Grey).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 use ureq::Agent;
+use ureq::tls::{TlsConfig, TlsProvider};
 
 use super::DataError;
 
@@ -16,6 +17,7 @@ pub(super) fn agent() -> Agent {
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
         .timeout_per_read(Some(Duration::from_secs(60)))
+        .tls_config(TlsConfig::builder().provider(TlsProvider::NativeTls).build())
         .build()
         .into()
 }
