@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use hardware::log::{COLUMNS, read_whole_lines};
-use hardware::replay::{Columns, LogRow, ReplayError, read_rows};
+use hardware::log::foreign::{Columns, LogRow, read_rows};
+use hardware::log::{COLUMNS, LogError, read_whole_lines};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
@@ -16,7 +16,7 @@ use crate::config::Experiment;
 use crate::evaluate::open_device;
 use crate::fingerprint::sha256;
 use crate::history::History;
-use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
+use crate::run::{Comparable, Imported, Origin, Recorded, RunFolder, Tally, differences, not_a_run};
 use crate::search::Stop;
 use crate::strategy::Problem;
 use crate::terminal::{note, say};
@@ -90,9 +90,8 @@ impl Import {
         let before = imported.len();
         for Log { path, sha256, rows } in logs {
             let absolute = std::path::absolute(&path).context("there is no working directory")?;
-            let source =
-                Source { path: absolute.display().to_string(), sha256, imported_at: imported_at.clone(), after };
-            let (taken, tally) = here.take(rows, &source);
+            let (source, imported_at) = (absolute.display().to_string(), imported_at.clone());
+            let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
             tell(&path, &tally, &here)?;
             if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
@@ -120,7 +119,7 @@ impl Import {
                 "--set and --seed are for a run that begins here, with --experiment: {path} has its experiment already"
             );
             if !exists {
-                let error = RunError::NotARun(self.into.clone());
+                let error = not_a_run(&self.into);
                 bail!("{error}; to begin a run there, name its experiment too: --experiment FILE");
             }
             let (folder, _) = RunFolder::open(&self.into)?;
@@ -183,10 +182,8 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
     let columns = if is_journal { &Columns::default() } else { columns };
     let rows = read_rows(&path, whole, columns, &normalise).map_err(|error| {
         let hint = match error {
-            ReplayError::MissingColumn { .. } | ReplayError::NoObjective { .. } => {
-                "name the log's columns with --column".to_owned()
-            }
-            _ => format!("the run's space is `{}`", space.name()),
+            LogError::Columns(_) => "name the log's columns with --column".to_owned(),
+            LogError::Other(_) => format!("the run's space is `{}`", space.name()),
         };
         anyhow::Error::new(error).context(format!("nothing was imported; {hint}"))
     })?;
@@ -221,13 +218,13 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
         let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
-        let epochs = replayed.iter().filter_map(|row| row.epochs).collect();
-        let labels = || replayed.iter().filter_map(|row| row.record.device.clone()).collect();
+        let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
+        let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
         return Ok((if own.is_empty() { labels() } else { own }, epochs));
     }
     let epochs = BTreeSet::from([experiment.training.epochs as u64]);
     let is_labelled =
-        |row: &LogRow| row.record.device.is_some() && (row.record.time_ms.is_some() || row.record.energy_mj.is_some());
+        |LogRow { row, .. }: &LogRow| row.device.is_some() && (row.time_ms.is_some() || row.energy_mj.is_some());
     let is_asked = logs.iter().flat_map(|log| &log.rows).any(is_labelled);
     if !own.is_empty() || !is_asked {
         return Ok((own, epochs));

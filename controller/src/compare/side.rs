@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use child::space::SearchSpace;
 use hardware::log::Row;
-use hardware::replay::{Record, Table};
 
 use crate::config::{Experiment, ReplayConfig};
-use crate::evaluate::{Replayed, row_of};
-use crate::objective::{Objective, Objectives};
+use crate::evaluate::Replayed;
+use crate::objective::Objectives;
 use crate::run::Recorded;
 
 /// What was searched on one device: a run, or a log of measurements alone.
@@ -61,11 +60,11 @@ impl Side {
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {
             Some(objectives) => objectives,
-            None => measured(log.table()).with_context(|| {
+            None => Objectives::new(log.measured()).with_context(|| {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = log.table().iter().zip(0..).map(|(record, number)| row_of(record, number)).collect();
+        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);
@@ -87,16 +86,4 @@ impl Side {
     pub(super) fn space(&self) -> anyhow::Result<Box<dyn SearchSpace>> {
         Ok(self.experiment.space.build()?)
     }
-}
-
-/// What a log has values for.
-fn measured(table: &Table) -> anyhow::Result<Objectives> {
-    let has = |value: fn(&Record) -> Option<f64>| table.iter().any(|record| value(record).is_some());
-    let there = [
-        (Objective::Error, has(|record| record.accuracy)),
-        (Objective::Time, has(|record| record.time_ms)),
-        (Objective::Energy, has(|record| record.energy_mj)),
-    ];
-    let found: Vec<Objective> = there.into_iter().filter(|(_, there)| *there).map(|(objective, _)| objective).collect();
-    Ok(Objectives::new(found)?)
 }

@@ -13,6 +13,7 @@ use super::align::{self, AlignError, Alignment, Pattern};
 use super::fields::{Fields, Layout, MAX_LINE};
 use super::power_meter::{self, MOST_READINGS, MeterError, MeterNote};
 use super::{Point, Series, Trace};
+use crate::cells;
 
 /// Name of the rail of such a trace.
 pub const RAIL: &str = "csv";
@@ -208,7 +209,7 @@ impl Parser {
     /// # Errors
     /// If there have been too many without a header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes);
+        let line = self.begin(bytes)?;
         if self.layout.is_none() && !line.is_empty() {
             self.look_for_header(&line)?;
         }
@@ -220,14 +221,14 @@ impl Parser {
     /// # Errors
     /// If it is no reading, or its time goes back.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes);
+        let line = self.begin(bytes)?;
         if line.is_empty() {
             return Ok(());
         }
-        let Some(layout) = &self.layout else {
+        let Some(layout) = &mut self.layout else {
             // Without names, the first line may be a header all the same.
             if self.look_for_header(&line)?
-                && let Some(Ok(row)) = self.layout.as_ref().map(|layout| layout.read(&line))
+                && let Some(Ok(row)) = self.layout.as_mut().map(|layout| layout.read(&line))
             {
                 self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
             }
@@ -264,11 +265,14 @@ impl Parser {
     }
 
     /// A line without blanks around it; an empty one says nothing.
-    fn begin(&mut self, bytes: &[u8]) -> String {
+    fn begin(&mut self, bytes: &[u8]) -> Result<String, MeterError> {
         self.line += 1;
         let line = String::from_utf8_lossy(bytes);
         let line = line.trim_end_matches(['\r', '\n']);
-        if line.trim().is_empty() { String::new() } else { line.to_owned() }
+        if let Some(disguise) = cells::disguise(line.as_bytes()).or_else(|| cells::disguise(bytes)) {
+            return Err(self.refused(disguise.to_owned()));
+        }
+        Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
     }
 
     /// Whether a line that may be the header may be a reading too.

@@ -1,6 +1,5 @@
 //! Names and units of a log's columns.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,15 +9,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Which column of a log holds what.
 ///
-/// What is not named is looked for under the name and unit it has in the project's own
-/// [journal](crate::log), and is missing where the log has no such column. What is named must be
+/// A column without a name here is looked for under the name and unit it has in a
+/// [journal](crate::log), and is missing where the log has no such column. A named column must be
 /// there. In an experiment file an entry is a column's name, or a table with its unit:
 ///
 /// ```toml
 /// architecture = "arch"
 /// accuracy = { column = "valid_accuracy_percent", unit = "percent" }
 /// time = { column = "latency_us", unit = "us" }
-/// objectives = { parameters = "n_params" }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -44,13 +42,17 @@ pub struct Columns {
     /// Standard deviation of the energy; `energy_mj_std` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_std: Option<Column<EnergyUnit>>,
-    /// What the row was measured on; `device` by default.
+    /// The device that measured the row; `device` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// Further objectives by their name in the experiment, each a column of numbers that are zero
-    /// or above, in whatever unit: `parameters = "n_params"`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub objectives: BTreeMap<String, String>,
+    /// A key of earlier versions, kept for its message.
+    #[serde(skip_serializing, deserialize_with = "no_objectives")]
+    objectives: (),
+}
+
+fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    let message = "`objectives` is no longer read, because no search ever used it: remove it";
+    Err(de::Error::custom(message))
 }
 
 /// A column and the unit its numbers are in. `U` is the kind of quantity.
@@ -186,7 +188,6 @@ mod tests {
             accuracy = { column = "valid_accuracy_percent", unit = "percent" }
             time = "latency"
             energy = { column = "joules", unit = "j" }
-            objectives = { parameters = "n_params" }
             "#,
         )
         .unwrap();
@@ -196,7 +197,6 @@ mod tests {
                 accuracy: Some(Column { column: "valid_accuracy_percent".to_owned(), unit: FractionUnit::Percent }),
                 time: Some(Column::named("latency")),
                 energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J }),
-                objectives: [("parameters".to_owned(), "n_params".to_owned())].into(),
                 ..Columns::default()
             }
         );
@@ -205,17 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_what_would_be_right() {
+    fn mistakes_are_reported_with_the_right_way() {
         let cases = [
             ("times = \"a\"", "unknown field `times`"),
             ("time = { column = \"a\", unit = \"mj\" }", "`ms`"),
             ("time = { columm = \"a\" }", "unknown field `columm`"),
             ("time = 3", "a column's name, or"),
             ("time = { unit = \"ms\" }", "missing field `column`"),
+            ("objectives = { n = \"size\" }", "`objectives` is no longer read"),
         ];
-        for (text, told) in cases {
+        for (text, expected) in cases {
             let error = toml::from_str::<Columns>(text).unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
