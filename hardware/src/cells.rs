@@ -114,7 +114,7 @@ fn may_be_thousands(number: &str) -> bool {
     number.split_once(',').is_some_and(|(whole, decimals)| decimals.len() == 3 && whole.trim_start_matches('-') != "0")
 }
 
-/// What a file is that is no text in rows and cells, if that shows at first sight, and what to do about it.
+/// The kind of a file that is not CSV text, if its bytes show it, and the remedy.
 pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
     let starts = |with: &[u8]| text.starts_with(with);
     if starts(b"PK\x03\x04") || starts(b"\xd0\xcf\x11\xe0") {
@@ -122,7 +122,7 @@ pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
     } else if starts(b"\xff\xfe") || starts(b"\xfe\xff") {
         Some("it is UTF-16 text: save it as UTF-8")
     } else if text.contains(&0) {
-        Some("it holds NUL bytes: it is damaged, as by a power failure, or is no text")
+        Some("it holds NUL bytes: it is damaged, as by a power failure, or it is a binary file")
     } else if text.contains(&b'\r') && !text.contains(&b'\n') {
         Some("its lines end with carriage returns alone: save it with line feeds")
     } else {

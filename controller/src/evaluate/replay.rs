@@ -1,4 +1,4 @@
-//! Evaluations out of a log.
+//! Evaluations from a log.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{Evaluating, Evaluator, Finished, Job};
 use crate::config::ReplayConfig;
 use crate::objective::Objective;
 
-/// A log that answers in place of training and devices. What it tells stands in the journal as it stands there, and
-/// nothing that changes from run to run: equal seeds give equal journals.
+/// A log that answers in place of training and devices. Its values are copied to the journal, without anything that
+/// changes from run to run: equal seeds give equal journals.
 #[derive(Debug)]
 pub struct Replayed {
     table: Table,
@@ -23,7 +23,7 @@ impl Replayed {
     /// Reads the log of a search space.
     ///
     /// # Errors
-    /// With file, line and column, if it is no such log.
+    /// With file, line and column, if it is not a log of the space.
     pub fn open(config: &ReplayConfig, space: &dyn SearchSpace) -> Result<Self, LogError> {
         let normalise = |text: &str| {
             let architecture = space.parse(text).map_err(|error| error.to_string())?;
@@ -54,7 +54,7 @@ impl Replayed {
     }
 
     fn row(&self, number: u64, text: &str) -> Row {
-        // A network that failed once and was evaluated another time is one that works.
+        // A network that failed once and succeeded another time works.
         let Some(row) = self.table.get(text) else {
             if let Some(status) = self.table.unsuccessful(text) {
                 return Row::new(number, text, status);

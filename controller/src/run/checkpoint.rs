@@ -71,7 +71,7 @@ impl Checkpoint {
     /// The checkpoint of a run, if it has one.
     ///
     /// # Errors
-    /// If it is there but cannot be read, is of another version, or is not what was written.
+    /// If it is there but cannot be read, is of a version with another format, or is damaged.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = Self::path(folder);
         if !path.exists() {

@@ -44,10 +44,10 @@ pub struct Origin {
 }
 
 impl Imported {
-    /// Everything that was imported into the run of a folder, in its order; nothing where there is no such file.
+    /// Everything that was imported into the run of a folder, in its order; empty without such a file.
     ///
     /// # Errors
-    /// With file and line, if it holds what is never written there.
+    /// With file and line, if the file is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Vec<Self>> {
         Ok(read(&folder.join(IMPORTED))?.into_iter().map(|(_, row)| row).collect())
     }

@@ -72,7 +72,7 @@ impl Journal {
     /// The row of an evaluation, if it was evaluated before the kill. Each is given once.
     ///
     /// # Errors
-    /// If the row is of another architecture than the run proposes under this number.
+    /// If the row is of an architecture that the run does not propose under this number.
     pub fn recover(&mut self, evaluation: u64, architecture: &str) -> anyhow::Result<Option<Row>> {
         match self.recovered.remove(&evaluation) {
             Some(row) if row.architecture != architecture => bail!(
@@ -90,7 +90,7 @@ impl Journal {
         self.recovered.get(&evaluation)
     }
 
-    /// The row of an evaluation that a checkpoint covers, or that no strategy proposed. Each is given once.
+    /// The row of an evaluation that a checkpoint covers, or that the strategy had no part in. Each is given once.
     pub fn take(&mut self, evaluation: u64) -> Option<Row> {
         self.recovered.remove(&evaluation)
     }

@@ -27,7 +27,7 @@ impl Recorded {
     /// Reads a run folder; nothing in it is changed.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let config = folder.join("config.toml");
         ensure!(config.is_file(), not_a_run(folder));

@@ -4,7 +4,7 @@
 //! its texts hold; an empty cell is a missing value. Numbers are written in the shortest form that reads back as the
 //! same number, so that equal runs have equal bytes.
 //!
-//! [`Writer`] appends; [`read`] rejects a file that is no journal, with file, line and column. [`foreign`] reads a
+//! [`Writer`] appends; [`read`] rejects any other file, with file, line and column. [`foreign`] reads a
 //! journal or any other CSV file whose columns are named.
 
 pub mod foreign;

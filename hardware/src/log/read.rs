@@ -14,7 +14,7 @@ use crate::cells::{self, Rows};
 pub struct TornLine {
     /// Its line, the header being line 1.
     pub line: u64,
-    /// What of it was written; what is not UTF-8 in it is replaced.
+    /// Its beginning, as far as it was written; bytes that are not UTF-8 are replaced.
     pub text: String,
 }
 
@@ -22,7 +22,7 @@ pub struct TornLine {
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is no journal, or has a row or cell that no [`Writer`](super::Writer) writes: a torn
+/// When the file cannot be read, is not a journal, or has a row or cell that no [`Writer`](super::Writer) writes: a torn
 /// last line too ([`read_whole_lines`] is for a journal that is still being written).
 pub fn read(path: &Path) -> Result<Vec<Row>, LogError> {
     match read_whole_lines(path)? {
@@ -55,7 +55,7 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<(Vec<Row>, Option<Tor
         text: String::from_utf8_lossy(rest).into_owned(),
     });
     let not_a_journal =
-        |problem: String| LogError::Other(format!("{}:1: this is no measurement log: {problem}", path.display()));
+        |problem: String| LogError::Other(format!("{}:1: this is not a measurement log: {problem}", path.display()));
     if whole == 0 {
         // Only the beginning of a header may be repaired: any other text belongs to a file of another kind.
         if header().as_bytes().starts_with(rest) {
@@ -105,8 +105,8 @@ fn check_header(record: &ByteRecord) -> Result<(), String> {
     ))
 }
 
-/// The row in the columns of a record that a [`Row`] has; further columns are passed over, and what is missing is
-/// missing in the row.
+/// The row in those columns of a record that a [`Row`] has. Other columns are ignored; a value without a column is
+/// missing.
 ///
 /// # Errors
 /// When the record has not as many cells as the header, or a cell does not hold what its column asks, with the column.

@@ -119,7 +119,7 @@ fn line_breaks_in_messages_keep_a_row_on_a_line() {
 }
 
 #[test]
-fn every_bad_cell_is_refused_with_its_place() {
+fn every_bad_cell_is_rejected_with_its_place() {
     let cases = [
         ("evaluation", "-1"),
         ("evaluation", ""),
@@ -144,7 +144,7 @@ fn every_bad_cell_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_could_not_be_read_back_is_not_written() {
+fn a_row_that_could_not_be_read_back_is_not_written() {
     type Break = fn(&mut Row);
     let broken: [(&str, Break); 7] = [
         ("accuracy", |row| row.accuracy = Some(1.5)),
@@ -200,7 +200,7 @@ fn a_log_torn_at_any_byte_is_repaired_and_goes_on() {
 }
 
 #[test]
-fn a_torn_line_is_told_when_only_reading() {
+fn a_torn_line_is_reported_when_only_reading() {
     let (_folder, path) = new_log(&[full_row(), Row::new(8, "b", Status::Ok)]);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() - 5]).unwrap();
@@ -213,19 +213,19 @@ fn a_torn_line_is_told_when_only_reading() {
 }
 
 #[test]
-fn somebody_elses_file_is_left_alone() {
+fn other_files_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.csv");
     for content in ["\n", "shopping list", "name,price\nmilk,1", "evaluation,time\n1,2\n"] {
         std::fs::write(&path, content).unwrap();
         let error = Writer::append(&path).unwrap_err();
-        assert!(error.to_string().contains("notes.csv:1: this is no measurement log"), "{error}");
+        assert!(error.to_string().contains("notes.csv:1: this is not a measurement log"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     }
 }
 
 #[test]
-fn a_damaged_row_is_refused_before_a_torn_one_is_cut() {
+fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
     let (_folder, path) = new_log(&[full_row()]);
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.push_str("8,,b\n9,,c,o");
@@ -237,7 +237,7 @@ fn a_damaged_row_is_refused_before_a_torn_one_is_cut() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_told_with_the_file() {
+fn a_full_disk_is_reported_with_the_file() {
     let path = Path::new("/dev/full");
     let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     let mut writer = Writer::over(path, file, 0);

@@ -43,7 +43,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or written, or is no sound journal; it is left as it was then.
+    /// When the file cannot be read or written, or is not a sound journal; it is left as it was then.
     pub fn append(path: &Path) -> Result<(Self, Vec<Row>, Option<TornLine>), LogError> {
         let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
         let (rows, torn, whole) = read::parse(path, &content)?;

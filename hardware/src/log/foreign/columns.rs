@@ -114,8 +114,8 @@ impl FractionUnit {
 }
 
 impl TimeUnit {
-    // Divided by powers of ten, never multiplied by 0.001, which is no binary fraction: 5807 µs
-    // are then the very number that 5.807 ms reads as.
+    // Divided by powers of ten, never multiplied by 0.001, which has no exact binary form: 5807 µs
+    // give the same number as 5.807 ms.
     pub(super) fn to_ms(self, value: f64) -> f64 {
         match self {
             Self::Ns => value / 1e6,

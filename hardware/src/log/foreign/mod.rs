@@ -1,4 +1,4 @@
-//! Tables of other people, and journals as if they were such: whatever is a CSV file with a row for each measurement.
+//! Tables of other people, and journals in the same way: any CSV file with a row for each measurement.
 //!
 //! A [`Table`] answers in place of training and devices. A journal needs no configuration; of another file the
 //! [`Columns`] and units are named. A file has one separator (comma, semicolon or tab) and one decimal sign.

@@ -150,7 +150,7 @@ fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f
     };
     let converted = convert(value);
     if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
-        return Err(format!("{value} is no value a device could have"));
+        return Err(format!("{value} is not a value that a device could have"));
     }
     Ok(Some(converted))
 }
@@ -240,6 +240,6 @@ mod tests {
             let error = refusal(&text);
             assert!(error.len() < 1500, "{} bytes", error.len());
         }
-        assert!(refusal("a\0r\n").contains("NUL"), "files that are no text are named");
+        assert!(refusal("a\0r\n").contains("NUL"), "binary files are named");
     }
 }

@@ -90,7 +90,7 @@ fn rows_keep_the_order_of_the_file_and_empty_cells_are_missing() {
 }
 
 #[test]
-fn cells_are_refused_with_file_line_and_column() {
+fn cells_are_rejected_with_file_line_and_column() {
     let cases = [
         ("x,high,1,1", "accuracy", "is not a number"),
         ("x,nan,1,1", "accuracy", "finite"),
@@ -111,7 +111,7 @@ fn cells_are_refused_with_file_line_and_column() {
 }
 
 #[test]
-fn percent_beyond_a_hundred_and_vanishing_times_are_refused() {
+fn percent_beyond_a_hundred_and_vanishing_times_are_rejected() {
     let columns: Columns = toml::from_str(
         r#"
         accuracy = { column = "accuracy", unit = "percent" }
@@ -124,11 +124,11 @@ fn percent_beyond_a_hundred_and_vanishing_times_are_refused() {
         load_with(&text, &columns).unwrap_err().to_string()
     };
     assert!(refusal("x,101,5").contains("between 0 and 100"));
-    assert!(refusal("x,50,1e-320").contains("no value a device could have"));
+    assert!(refusal("x,50,1e-320").contains("not a value that a device could have"));
 }
 
 #[test]
-fn a_missing_column_is_told_with_the_nearest_one() {
+fn a_missing_column_is_reported_with_the_nearest_one() {
     let columns: Columns = toml::from_str("accuracy = \"test_acuracy\"").unwrap();
     let error = load_with("architecture,test_accuracy,time_ms\nx,0.5,1\n", &columns).unwrap_err().to_string();
     assert!(error.contains("no column \"test_acuracy\""), "{error}");
@@ -139,7 +139,7 @@ fn a_missing_column_is_told_with_the_nearest_one() {
 }
 
 #[test]
-fn headers_that_do_not_say_enough_are_refused() {
+fn headers_without_the_needed_columns_are_rejected() {
     assert!(refusal("architecture,colour\nx,red\n").contains("no column holds an accuracy"));
     assert!(refusal("architecture,time_ms,time_ms\nx,1,2\n").contains("2 columns are called"));
     let columns: Columns = toml::from_str("accuracy = \"a\"\nerror = \"b\"").unwrap();
@@ -148,7 +148,7 @@ fn headers_that_do_not_say_enough_are_refused() {
 }
 
 #[test]
-fn a_log_without_rows_is_refused() {
+fn a_log_without_rows_is_rejected() {
     assert!(refusal("").contains("the file is empty"));
     assert!(refusal("architecture,time_ms\n").contains("no row under the header"));
     let journal = "architecture,time_ms,status\na,1,failed\nb,2,bounded\n";
@@ -156,13 +156,13 @@ fn a_log_without_rows_is_refused() {
 }
 
 #[test]
-fn an_unknown_status_is_refused() {
+fn an_unknown_status_is_rejected() {
     let error = refusal("architecture,time_ms,status\na,1,fine\n");
     assert!(error.contains("log.csv:2: column \"status\""), "{error}");
 }
 
 #[test]
-fn torn_rows_are_refused_with_their_line() {
+fn torn_rows_are_rejected_with_their_line() {
     for row in ["b", "b,1,2"] {
         let error = refusal(&format!("architecture,time_ms\na,1\n\n{row}"));
         assert!(error.contains("log.csv:4: the row has"), "{error}");
@@ -188,16 +188,16 @@ fn rows_of_one_architecture_are_measurements_of_it() {
 }
 
 #[test]
-fn architectures_are_normalised_and_refused() {
+fn architectures_are_normalised_and_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.csv");
     std::fs::write(&path, "architecture,time_ms\n A,1\nb,2\nc?,3\n").unwrap();
     let lower = |text: &str| match text.contains('?') {
-        true => Err(format!("{text:?} is no network")),
+        true => Err(format!("{text:?} is not a network")),
         false => Ok(text.to_lowercase()),
     };
     let error = Table::load(&path, &Columns::default(), &lower).unwrap_err().to_string();
-    assert!(error.contains("log.csv:4: column \"architecture\": \"c?\" is no"), "{error}");
+    assert!(error.contains("log.csv:4: column \"architecture\": \"c?\" is not"), "{error}");
     std::fs::write(&path, "architecture,time_ms\n A,1\na,1\nb,2\n").unwrap();
     let table = Table::load(&path, &Columns::default(), &lower).unwrap();
     assert_eq!(table.rows().len(), 2);

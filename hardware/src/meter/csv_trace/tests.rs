@@ -57,7 +57,7 @@ fn a_recorder_with_another_clock_is_placed_by_the_loads_edges() {
 }
 
 #[test]
-fn files_that_are_no_trace_are_told_by_line() {
+fn files_that_are_not_a_trace_are_rejected_by_line() {
     for (text, told) in [
         ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is no number in ma"),
         ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3 of trace.csv: its time goes back by 3.0"),
@@ -87,7 +87,7 @@ const RECORDED: &str = "Supply 3000\n\ntime,U (V),I (mA)\n# begun\n1700000000.25
 proptest! {
     /// A damaged file is refused by its line, or its readings are sound, in order, and the same however it arrives.
     #[test]
-    fn damaged_traces_are_sound_or_refused_by_line(text in mutated(&[RECORDED]), cut in any::<prop::sample::Index>()) {
+    fn damaged_traces_are_sound_or_rejected_by_line(text in mutated(&[RECORDED]), cut in any::<prop::sample::Index>()) {
         let lines = text.split('\n').count() as u64;
         match read(&text, "s") {
             Ok(trace) => {

@@ -1,4 +1,4 @@
-//! Logs that somebody has edited, or that another program writes in a way of its own.
+//! Logs that were edited, or that other programs write in their ways.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn columns() -> Columns {
     toml::from_str(COLUMNS).unwrap()
 }
 
-/// Whether each number is one that a device, or a mean of what it did, could have.
+/// Whether a device, or a mean of its measurements, could have each number.
 fn is_sound(record: &Row) -> bool {
     let not_negative = |value: Option<f64>| value.is_none_or(|value| value.is_finite() && value >= 0.0);
     record.accuracy.is_none_or(|accuracy| (0.0..=1.0).contains(&accuracy))
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_columns_are_refused_or_read_back(text in mutated(&[COLUMNS])) {
+    fn damaged_columns_are_rejected_or_read_back(text in mutated(&[COLUMNS])) {
         if let Ok(columns) = toml::from_str::<Columns>(&text) {
             prop_assert_eq!(toml::from_str::<Columns>(&toml::to_string(&columns).unwrap()), Ok(columns.clone()));
             let _ = load_with(LOG, &columns).map_err(|error| error.to_string());
