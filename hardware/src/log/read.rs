@@ -123,28 +123,21 @@ pub fn read_row(header: &ByteRecord, record: &ByteRecord) -> Result<Row, String>
 /// Whether a cell holds what its column asks: the same for rows that are read and rows that are written.
 fn check(column: &[u8], cell: &[u8]) -> Result<(), String> {
     match column {
-        b"evaluation" if cell.is_empty() => return Err("the cell is empty; it must hold a whole number".to_owned()),
-        b"evaluation" | b"time_runs" | b"power_samples" | b"epochs" => return cells::count(cell).map(drop),
-        b"started_at" if !cell.is_empty() => {
-            let text = cells::text(cell)?;
-            text.parse::<jiff::Timestamp>()
-                .map_err(|_| format!("{} is not a time like 2026-01-31T23:59:59Z (RFC 3339)", cells::shown(cell)))?;
+        b"evaluation" if cell.is_empty() => Err("the cell is empty; it must hold a whole number".to_owned()),
+        b"evaluation" | b"time_runs" | b"power_samples" | b"epochs" => cells::count(cell).map(drop),
+        b"started_at" if !cell.is_empty() && cells::text(cell)?.parse::<jiff::Timestamp>().is_err() => {
+            Err(format!("{} is not a time like 2026-01-31T23:59:59Z (RFC 3339)", cells::shown(cell)))
         }
-        b"architecture" if cell.is_empty() => {
-            return Err("the cell is empty; every row has an architecture".to_owned());
+        b"architecture" if cell.is_empty() => Err("the cell is empty; every row has an architecture".to_owned()),
+        b"architecture" | b"device" | b"message" if cells::text(cell)?.contains(['\n', '\r']) => {
+            Err("the text has a line break in it: a row is one line".to_owned())
         }
-        b"architecture" | b"device" | b"message" => {
-            if cells::text(cell)?.contains(['\n', '\r']) {
-                return Err("the text has a line break in it: a row is one line".to_owned());
-            }
-        }
-        b"status" => return Status::from_str(cells::text(cell)?).map(drop),
-        b"accuracy" => return cells::between_zero_and(cells::number(cell)?, 1.0).map(drop),
-        b"time_ms" => return cells::positive(cells::number(cell)?).map(drop),
+        b"status" => Status::from_str(cells::text(cell)?).map(drop),
+        b"accuracy" => cells::between_zero_and(cells::number(cell)?, 1.0).map(drop),
+        b"time_ms" => cells::positive(cells::number(cell)?).map(drop),
         b"time_ms_std" | b"energy_mj" | b"energy_mj_std" | b"idle_power_mw" | b"train_seconds" | b"measure_seconds" => {
-            return cells::not_negative(cells::number(cell)?).map(drop);
+            cells::not_negative(cells::number(cell)?).map(drop)
         }
-        _ => {}
+        _ => Ok(()),
     }
-    Ok(())
 }

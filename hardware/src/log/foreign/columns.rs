@@ -22,35 +22,27 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// Text of the architecture; `architecture` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// Accuracy; by default `accuracy`, else `accuracy_percent`, `valid_accuracy` or `valid_accuracy_percent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Column<FractionUnit>>,
     /// Error, 1 − accuracy, for a log that has that instead. Not looked for by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Column<FractionUnit>>,
     /// Mean time of one inference; `time_ms` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Column<TimeUnit>>,
     /// Standard deviation of the time; `time_ms_std` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_std: Option<Column<TimeUnit>>,
     /// Energy of one inference; `energy_mj` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy: Option<Column<EnergyUnit>>,
     /// Standard deviation of the energy; `energy_mj_std` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_std: Option<Column<EnergyUnit>>,
     /// The device that measured the row; `device` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// A key of earlier versions, kept for its message.
     #[serde(skip_serializing, deserialize_with = "no_objectives")]
-    objectives: (),
+    objectives: Option<()>,
 }
 
-fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<Option<()>, D::Error> {
     let message = "`objectives` is no longer read, because no search ever used it: remove it";
     Err(de::Error::custom(message))
 }
