@@ -1,6 +1,6 @@
 //! Text in rows and cells (CSV), as programs and spreadsheets write it: journals, tables, recordings of power meters.
 //!
-//! A file has one separator and one decimal sign. Nothing is decided line by line: a number that contradicts the numbers
+//! The separator and the decimal sign are decided for a file and not for a line: a number that contradicts the numbers
 //! before it is rejected.
 
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
@@ -55,6 +55,10 @@ impl Separator {
         if self == Self::Blanks {
             return line.split_whitespace().take(MOST_CELLS).map(|cell| cell.trim_matches('"').to_owned()).collect();
         }
+        if !line.contains('"') {
+            let cells = line.split(char::from(self.sign())).take(MOST_CELLS);
+            return cells.map(|cell| cell.trim().to_owned()).collect();
+        }
         let mut reader = ReaderBuilder::new()
             .delimiter(self.sign())
             .has_headers(false)
@@ -79,49 +83,70 @@ fn has_decimal_commas(line: &str, has_one: bool) -> bool {
     (parts.len() > 1 || has_one) && parts.into_iter().all(is_number)
 }
 
-/// The decimal sign of a file, which its numbers decide.
+/// The decimal sign of a file, as far as its numbers show it: `0.5` and `2143,50` can only be decimals, `1,200` may be
+/// one or a thousand and more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Decimal(Option<char>);
+pub(crate) struct Decimal {
+    has_point: bool,
+    has_comma: bool,
+    /// The sign of numbers that were read as decimals although they may be thousands.
+    assumed: Option<char>,
+}
 
 impl Decimal {
     /// A number with a point for its decimal sign. `has_commas` says that commas stand between the cells.
     ///
     /// # Errors
-    /// If the number contradicts an earlier one, or has separators of thousands, or may have.
+    /// If the number has separators of thousands, or may have them by what is known of the file.
     pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, String> {
         let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
-        let sign = match signs[..] {
+        let shown = || shown(number.as_bytes());
+        let (sign, other) = match signs[..] {
             [] => return Ok(number.to_owned()),
-            [sign] => sign,
-            _ => return Err(format!("{} has more than one decimal sign", shown(number.as_bytes()))),
+            ['.'] => ('.', ','),
+            [_] => (',', '.'),
+            _ => return Err(format!("{} has more than one decimal sign", shown())),
         };
-        if let Some(before) = self.0.filter(|before| *before != sign) {
-            let shown = shown(number.as_bytes());
+        let is_known = |sign| if sign == '.' { self.has_point } else { self.has_comma };
+        let may_be_thousands = may_be_thousands(number, sign);
+        if self.assumed == Some(other) || (may_be_thousands && is_known(other)) {
             return Err(format!(
-                "{shown} has `{sign}` for its decimal sign, and the numbers before it have `{before}`"
+                "{} has `{sign}` for its decimal sign, other numbers before it have `{other}`",
+                shown()
             ));
         }
-        if sign == ',' && has_commas && self.0.is_none() && may_be_thousands(number) {
-            let shown = shown(number.as_bytes());
-            return Err(format!("{shown} may have a decimal comma or a separator of thousands: write it with a point"));
+        if may_be_thousands && sign == ',' && has_commas && !self.has_comma {
+            return Err(format!(
+                "{} may be a decimal or have a separator of thousands: write it with a point",
+                shown()
+            ));
         }
-        self.0 = Some(sign);
+        match sign {
+            _ if may_be_thousands => self.assumed = Some(sign),
+            '.' => self.has_point = true,
+            _ => self.has_comma = true,
+        }
         Ok(number.replace(',', "."))
     }
 }
 
-fn may_be_thousands(number: &str) -> bool {
-    number.split_once(',').is_some_and(|(whole, decimals)| decimals.len() == 3 && whole.trim_start_matches('-') != "0")
+fn may_be_thousands(number: &str, sign: char) -> bool {
+    number.split_once(sign).is_some_and(|(whole, decimals)| {
+        let whole = whole.trim_start_matches(['+', '-']);
+        decimals.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
+    })
 }
 
 /// The kind of a file that is not CSV text, if its bytes show it, and the remedy.
 pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
     let starts = |with: &[u8]| text.starts_with(with);
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let has_nul = first.contains(&0) || text.windows(2).any(|two| two == [0, 0]);
     if starts(b"PK\x03\x04") || starts(b"\xd0\xcf\x11\xe0") {
         Some("it is a workbook or an archive: export the table as CSV")
     } else if starts(b"\xff\xfe") || starts(b"\xfe\xff") {
         Some("it is UTF-16 text: save it as UTF-8")
-    } else if text.contains(&0) {
+    } else if has_nul {
         Some("it holds NUL bytes: it is damaged, as by a power failure, or it is a binary file")
     } else if text.contains(&b'\r') && !text.contains(&b'\n') {
         Some("its lines end with carriage returns alone: save it with line feeds")
@@ -295,15 +320,22 @@ mod tests {
     }
 
     #[test]
-    fn one_file_has_one_decimal_sign() {
-        let mut decimal = Decimal::default();
-        assert_eq!(decimal.plain("7", false).as_deref(), Ok("7"));
-        assert_eq!(decimal.plain("1,200", false).as_deref(), Ok("1.200"));
-        assert!(decimal.plain("1.5", false).unwrap_err().contains("the numbers before it have `,`"));
-        assert!(Decimal::default().plain("1.234,5", false).unwrap_err().contains("more than one decimal sign"));
-        assert!(Decimal::default().plain("1,200", true).unwrap_err().contains("separator of thousands"));
-        assert_eq!(Decimal::default().plain("0,200", true).as_deref(), Ok("0.200"));
-        assert_eq!(Decimal::default().plain("2523,00", true).as_deref(), Ok("2523.00"));
+    fn numbers_that_contradict_each_other_are_rejected() {
+        let read = |numbers: &[&str], has_commas: bool| {
+            let mut decimal = Decimal::default();
+            numbers.iter().map(|number| decimal.plain(number, has_commas)).collect::<Result<Vec<_>, _>>()
+        };
+        for numbers in [&["7", "1,200", "1,5"][..], &["3,41", "1,200"], &["0.0", "2143,50", "0.5"]] {
+            let expected: Vec<String> = numbers.iter().map(|number| number.replace(',', ".")).collect();
+            assert_eq!(read(numbers, false), Ok(expected));
+        }
+        for numbers in [["1,200", "0.0"], ["0.0", "1,200"], ["5.807", "3,41"], ["3,41", "5.807"]] {
+            let error = read(&numbers, false).unwrap_err();
+            assert!(error.contains("for its decimal sign, other numbers before it have"), "{error}");
+        }
+        assert!(read(&["1.234,5"], false).unwrap_err().contains("more than one decimal sign"));
+        assert!(read(&["1,200"], true).unwrap_err().contains("separator of thousands"));
+        assert_eq!(read(&["0,200", "1,200"], true), Ok(vec!["0.200".to_owned(), "1.200".to_owned()]));
     }
 
     #[test]

@@ -211,7 +211,8 @@ impl Parser {
     /// # Errors
     /// If there have been too many without a header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes)?;
+        // Damage before the start does not matter.
+        let line = self.begin(bytes, self.layout.is_none())?;
         if self.layout.is_none() && !line.is_empty() {
             self.find_header(&line)?;
         }
@@ -223,7 +224,7 @@ impl Parser {
     /// # Errors
     /// If it is not a reading, or its time goes back.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes)?;
+        let line = self.begin(bytes, true)?;
         if line.is_empty() {
             return Ok(());
         }
@@ -267,11 +268,12 @@ impl Parser {
     }
 
     /// A line without its end; empty for a blank one.
-    fn begin(&mut self, bytes: &[u8]) -> Result<String, MeterError> {
+    fn begin(&mut self, bytes: &[u8], is_checked: bool) -> Result<String, MeterError> {
         self.line += 1;
         let line = String::from_utf8_lossy(bytes);
         let line = line.trim_end_matches(['\r', '\n']);
-        if let Some(disguise) = cells::disguise(line.as_bytes()).or_else(|| cells::disguise(bytes)) {
+        let disguise = cells::disguise(line.as_bytes()).or_else(|| cells::disguise(bytes));
+        if let Some(disguise) = disguise.filter(|_| is_checked) {
             return Err(self.rejected(disguise.to_owned()));
         }
         Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })

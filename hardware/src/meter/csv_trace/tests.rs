@@ -64,6 +64,12 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
         ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
         ("time,U,I\n5,5,100\n", "named columns"),
         ("", "named columns"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5\n", "line 3 of trace.csv: column 3 is missing"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5,1,0\n", "line 3 of trace.csv: it has 4 cells instead of 3"),
+        ("time,U (V),I (mA),I (mA)\n1,5,100,7\n", "named columns"),
+        ("time,U (V),I (mA)\r1,5,100\r2,5,100\r", "carriage returns alone"),
+        ("time,U (V),I (mA)\n1,5,100\n\0\0\0\n2,5,100\n", "line 3 of trace.csv: it holds NUL bytes"),
+        ("time;U (V);I (mA)\n0.0;5;1,200\n", "line 2 of trace.csv: \"0.0\" has `.` for its decimal sign"),
         ("time,U (V),I (mA)\n1,5,-100\n2,5,-100\n", "wrong way round"),
     ] {
         let error = read(text, "s").unwrap_err().to_string();

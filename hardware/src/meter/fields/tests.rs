@@ -50,7 +50,8 @@ fn powers(columns: &str, header: &str, lines: &[&str]) -> Result<Vec<f64>, Strin
 fn one_file_has_one_separator_and_one_decimal_sign() {
     let third = "power = { column = 3, unit = \"mw\" }";
     assert_eq!(powers(third, "", &["0.0,\"2523,00\",\"2143.50\""]), Ok(vec![2143.5]));
-    assert_eq!(powers(third, "", &["0,\"2523,00\",\"2143,50\""]), Ok(vec![2143.5]));
+    let timed = &format!("{third}\ntime = {{ column = 1, unit = \"s\" }}");
+    assert_eq!(powers(timed, "", &["0.0,\"2523,00\",\"2143,50\"", "0.5,\"2523,00\",\"2143,50\""]), Ok(vec![2143.5; 2]));
     assert_eq!(powers("power = { column = 1, unit = \"w\" }", "", &["3,41", "4"]), Ok(vec![3410.0, 4000.0]));
     let watt = "power = { column = \"Watt\", unit = \"w\" }\ntime = { column = \"Zeit\", unit = \"s\" }";
     assert_eq!(powers(watt, "Zeit Watt", &["0,05 3,41", "0,10 3,42"]), Ok(vec![3410.0, 3420.0]));
@@ -59,8 +60,8 @@ fn one_file_has_one_separator_and_one_decimal_sign() {
     let second = "power = { column = 2, unit = \"mw\" }\ntime = { column = 1, unit = \"s\" }";
     let error = powers(second, "t;P_mW", &["0.0;1,200"]).unwrap_err();
     assert!(error.contains("decimal sign"), "{error}");
-    let error = powers(second, "", &["0.0;1.2", "0.5;1,3"]).unwrap_err();
-    assert!(error.contains("the numbers before it have `.`"), "{error}");
+    let error = powers(second, "", &["0.0;1.2", "0.5;1,300"]).unwrap_err();
+    assert!(error.contains("other numbers before it have `.`"), "{error}");
     let error = powers("power = { column = \"P\", unit = \"w\" }", "t,P", &["0,0,1,500"]).unwrap_err();
     assert!(error.contains("4 cells instead of 2"), "{error}");
     let error = powers("power = { column = \"P\", unit = \"w\" }", "t,P,p", &[]).unwrap_err();
