@@ -40,8 +40,10 @@ pub mod model;
 #[cfg(test)]
 mod mutation;
 pub mod openvino;
+pub mod options;
 pub mod remote;
 pub mod replay;
+mod seconds;
 mod shown;
 mod statistics;
 pub mod time;

@@ -10,7 +10,7 @@ use super::stopwatch::pseudo_random;
 use crate::device::Plan;
 use crate::energy::EnergyError;
 use crate::meter::power_meter::{MeterError, PowerMeter};
-use crate::metered::{self, EnergyOptions, Load, Metered, Stretch, Watch};
+use crate::metered::{self, EnergyPlan, Load, Metered, Stretch, Watch};
 use crate::time::{Clock, Window};
 
 /// Time between two looks at the meter.
@@ -35,7 +35,7 @@ pub(super) fn measure(
     inference: &mut Inference,
     meter: &mut dyn PowerMeter,
     clock: &Clock,
-    options: &EnergyOptions,
+    options: &EnergyPlan,
     plan: &Plan,
 ) -> Result<Metered, HostEnergyError> {
     let mut work = Work { inference, clock, warm_up: plan.warm_up };

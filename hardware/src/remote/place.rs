@@ -26,6 +26,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Host and port of another machine.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::Over(ssh) => Some(format!("{}:{}", ssh.host, ssh.port)),
+        }
+    }
+
     /// As in `nvidia@board:22`, or `here`.
     pub fn label(&self) -> String {
         match self {
@@ -125,15 +133,6 @@ pub(crate) fn patiently<T>(
             result => return result,
         }
     }
-}
-
-/// What is wrong with a work folder's path, if anything is.
-pub(crate) fn problem_of_folder(folder: &str) -> Option<String> {
-    let is_wrong = folder.is_empty()
-        || folder.chars().any(char::is_control)
-        || folder.split('/').any(|part| part == "..")
-        || folder.starts_with('-');
-    is_wrong.then(|| format!("work_folder = {folder:?} must be a folder's path without `..`"))
 }
 
 fn agent_name() -> String {
