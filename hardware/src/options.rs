@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::command::CommandOptions;
 use crate::device::{Device, DeviceError};
 use crate::host::HostOptions;
 use crate::jetson::JetsonOptions;
@@ -24,6 +25,9 @@ pub enum DeviceOptions {
     /// A device that OpenVINO drives, here or over SSH: a Neural Compute Stick, a processor, a GPU.
     #[serde(deserialize_with = "listing_keys")]
     OpenVino(Box<OpenVinoOptions>),
+    /// Any program that prints JSON, here or over SSH.
+    #[serde(deserialize_with = "listing_keys")]
+    Command(Box<CommandOptions>),
 }
 
 /// What every kind of device does with its settings.
@@ -57,6 +61,7 @@ impl DeviceOptions {
             Self::Host(host) => host.as_mut(),
             Self::Jetson(jetson) => jetson.as_mut(),
             Self::OpenVino(openvino) => openvino.as_mut(),
+            Self::Command(command) => command.as_mut(),
         }
     }
 

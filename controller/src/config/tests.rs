@@ -96,10 +96,7 @@ fn the_place_of_a_wrong_value_is_told_in_every_section() {
             "[devices.b]\nkind = 'host'\nmeter = { kind = 'rapl', period_ms = 'x' }\n".to_owned(),
             "x:3:38: invalid type: string \"x\"",
         ),
-        (
-            "[devices.b]\nkind = 'host'\nenergy = { window_s = -1 }\n".to_owned(),
-            "x:3:23: -1 must be between",
-        ),
+        ("[devices.b]\nkind = 'host'\nenergy = { window_s = -1 }\n".to_owned(), "x:3:23: -1 must be between"),
         (
             "[devices.b]\nkind = 'openvino'\ndevice = 'CPU'\nuser = 'me'\n".to_owned(),
             "x:1:10: devices.b: `user` belongs to a login on another machine",

@@ -133,8 +133,7 @@ impl Jetson {
         let link = self.link()?;
         let hello = link.agent.hello();
         let name = hello.model.clone().unwrap_or_else(|| "Jetson".to_owned());
-        let mut description =
-            Description::new(KIND, name).with("host", link.place.address().unwrap_or_default());
+        let mut description = Description::new(KIND, name).with("host", link.place.address().unwrap_or_default());
         if let Some(release) = &hello.release {
             description =
                 description.with("L4T", release.split(", GCID").next().unwrap_or_default().trim_start_matches("# "));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::link::Link;
 use super::measure::measure;
-use super::simulation::{Physics, Simulation, boards};
 use super::options::PowerSource;
+use super::simulation::{Physics, Simulation, boards};
 use super::{JetsonOptions, PowerKind};
 use crate::device::Plan;
 use crate::measurement::Measurement;

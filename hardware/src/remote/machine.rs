@@ -72,7 +72,8 @@ impl MachineOptions {
                 ("timeout_s", self.timeout_s.is_some()),
             ];
             let name = given.iter().find(|(_, is_given)| *is_given).map(|(name, _)| name);
-            let problem = |name| format!("`{name}` belongs to a login on another machine: add its `host`, or remove it");
+            let problem =
+                |name| format!("`{name}` belongs to a login on another machine: add its `host`, or remove it");
             return name.map(problem).or_else(|| problem_of_folder(&self.folder()));
         };
         if self.user.is_none() {
