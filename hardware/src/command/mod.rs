@@ -32,7 +32,7 @@ const KIND: &str = "command";
 /// Folder of files that may be removed where the disk is full.
 const OLDER: &str = "models";
 /// Most bytes that a program may print.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 64 << 20;
 /// Runs the words that follow, and ends as they do. Output beyond the limit ends the program; of its messages the last
 /// ones are kept.
 const SCRIPT: &str = r#"rm -f answer status; { { "$@"; echo $? >status; } | head -c "$0" >answer; } 2>&1 | tail -c 4096; exit "$(cat status)""#;
