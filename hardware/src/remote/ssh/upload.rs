@@ -6,7 +6,6 @@ use std::path::Path;
 use ssh2::{OpenFlags, OpenType};
 
 use super::Connection;
-use super::command::Limits;
 use super::error::SshError;
 
 /// What is given to libssh2 at first, in bytes. It does not look at answers until all of it is sent, which has to
@@ -27,11 +26,11 @@ pub struct UploadStats {
 
 impl Connection {
     /// Writes `content` to `to`, by way of `to` with `.part` appended: there is never half a file of the name itself.
-    /// A file of that name is replaced in one step.
+    /// A file of that name is replaced.
     ///
-    /// An earlier upload that broke off is gone on with, at the size of its `.part`; whether that was of the same
-    /// content is not looked at, so check a hash of the whole. With `fresh` it starts anew. `progress` is told now and
-    /// then how many bytes of `content` have arrived.
+    /// An earlier upload that broke off is continued at the size of its `.part`, which may be of other content: check a
+    /// hash of the whole. With `fresh` the upload starts at the beginning. `progress` receives, now and then, how many
+    /// bytes of `content` have arrived.
     ///
     /// # Errors
     ///
@@ -72,12 +71,8 @@ impl Connection {
         }
         let mut file = sftp.open_mode(Path::new(part), flags, 0o644, OpenType::File).map_err(|error| failed(&error))?;
         let unwritten = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::TimedOut => {
-                SshError::TimedOut { address: link.address.clone(), doing: "the file transfer", after: link.timeout }
-            }
-            _ if link.is_broken() => {
-                SshError::Lost { address: link.address.clone(), reason: format!("the file transfer failed: {error}") }
-            }
+            std::io::ErrorKind::TimedOut => SshError::timed_out(&link.address, "the file transfer", link.timeout),
+            _ if link.is_broken() => SshError::lost(&link.address, format!("the file transfer failed: {error}")),
             _ => link.file_problem("write", part, &format!("{error} (is the disk full?)")),
         };
         // The lengths of slices fit.
@@ -105,20 +100,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Renames, also where there is a file already.
+    /// Renames, also where there is a file already: the third version of the protocol, which OpenSSH speaks, renames
+    /// only to a name that is free.
     fn replace(&mut self, from: &str, to: &str) -> Result<(), SshError> {
+        let exists = self.stat(to)?.is_some();
         let (link, sftp) = self.sftp()?;
-        let Err(error) = sftp.rename(Path::new(from), Path::new(to), None) else { return Ok(()) };
-        let error = link.file_error("rename to", to, &error);
-        if error.is_transient() {
-            return Err(error);
+        if exists {
+            sftp.unlink(Path::new(to)).map_err(|error| link.file_error("replace", to, &error))?;
         }
-        // The third version of the protocol, which OpenSSH speaks, renames only to what is not there yet.
-        let moved = self.run(&["mv", "-f", "--", from, to], &Limits::default())?;
-        if moved.success() {
-            return Ok(());
-        }
-        let problem = moved.stderr_text().trim().to_owned();
-        Err(self.link.file_problem("rename to", to, &problem))
+        sftp.rename(Path::new(from), Path::new(to), None).map_err(|error| link.file_error("rename to", to, &error))
     }
 }
