@@ -42,11 +42,11 @@ pub(super) fn run(
     Ok(Trial { report, figure, window, inferences })
 }
 
-/// Runs a model to see whether that works at all; how long it took is of no interest.
+/// Runs a model to see whether that works; its time is ignored.
 ///
 /// # Errors
 /// If it does not.
-pub(super) fn look(
+pub(super) fn check(
     link: &mut Link,
     options: &OpenVinoOptions,
     model: &str,
