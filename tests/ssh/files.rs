@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Instant;
 
 use end_to_end::{Sshd, SshdOptions};
 use hardware::remote::ssh::{Connection, SshError};
 
-use super::{connection, options, printed};
+use super::{connection, options, printed, soon};
 
 /// Bytes that differ everywhere, so that a piece at the wrong place is noticed.
 fn content(length: usize) -> Vec<u8> {
@@ -25,11 +26,8 @@ fn a_file_is_uploaded_whole_and_replaced() {
     let path = sshd.folder().join("it's a model.onnx");
     for length in [10_000_000, 0, 1, 131_073] {
         let content = content(length);
-        let mut told = Vec::new();
-        let stats = connection.upload(&content, text(&path), false, &mut |done| told.push(done)).unwrap();
-        assert_eq!((stats.resumed_at, stats.sent), (0, length as u64));
+        connection.upload(&content, text(&path), false).unwrap();
         assert!(fs::read(&path).unwrap() == content, "{length}");
-        assert!(told.is_sorted() && told.first() == Some(&0) && told.last() == Some(&(length as u64)), "{told:?}");
         assert_eq!(connection.size(&format!("{}.part", path.display())).unwrap(), None);
         assert_eq!(connection.size(text(&path)).unwrap(), Some(length as u64));
     }
@@ -40,22 +38,25 @@ fn an_upload_that_broke_off_goes_on_where_it_was() {
     let Some((sshd, mut connection)) = connection() else { return };
     let path = sshd.folder().join("model.onnx");
     let content = content(24 << 20);
-    let mut cut = false;
-    let error = connection
-        .upload(&content, text(&path), false, &mut |done| {
-            if done > 8 << 20 && !cut {
-                cut = true;
-                sshd.cut();
-            }
-        })
-        .unwrap_err();
+    let part = sshd.folder().join("model.onnx.part");
+    let error = thread::scope(|scope| {
+        let uploading = scope.spawn(|| connection.upload(&content, text(&path), false).unwrap_err());
+        assert!(soon(|| fs::metadata(&part).is_ok_and(|part| part.len() > 8 << 20)));
+        sshd.cut();
+        uploading.join().unwrap()
+    });
     assert!(error.is_transient(), "{error}");
     assert!(!path.exists());
-    let mut connection = Connection::open(&options(&sshd)).unwrap();
-    let stats = connection.upload(&content, text(&path), false, &mut |_| ()).unwrap();
-    assert!(stats.resumed_at > 8 << 20 && stats.sent > 0, "{stats:?}");
-    assert_eq!(stats.resumed_at + stats.sent, content.len() as u64);
-    assert!(fs::read(&path).unwrap() == content);
+    // A mark in what has arrived: it stays, since only the rest is sent.
+    let mut arrived = fs::read(&part).unwrap();
+    assert!(content.starts_with(&arrived) && arrived.len() > 8 << 20 && arrived.len() < content.len());
+    arrived[0] ^= 1;
+    fs::write(&part, &arrived).unwrap();
+    Connection::open(&options(&sshd)).unwrap().upload(&content, text(&path), false).unwrap();
+    let mut whole = fs::read(&path).unwrap();
+    assert!(whole != content);
+    whole[0] ^= 1;
+    assert!(whole == content);
 }
 
 #[test]
@@ -65,19 +66,18 @@ fn what_an_earlier_upload_left_is_not_trusted_blindly() {
     let content = content(300_000);
     // Longer than the new one: of something else.
     fs::write(&part, vec![1; 400_000]).unwrap();
-    let stats = connection.upload(&content, text(&path), false, &mut |_| ()).unwrap();
-    assert_eq!(stats.resumed_at, 0);
+    connection.upload(&content, text(&path), false).unwrap();
     assert!(fs::read(&path).unwrap() == content);
     // The caller has found the hash to be wrong.
     fs::write(&part, vec![1; 200_000]).unwrap();
-    assert_eq!(connection.upload(&content, text(&path), false, &mut |_| ()).unwrap().resumed_at, 200_000);
+    connection.upload(&content, text(&path), false).unwrap();
     assert!(fs::read(&path).unwrap() != content);
     fs::write(&part, vec![1; 200_000]).unwrap();
-    assert_eq!(connection.upload(&content, text(&path), true, &mut |_| ()).unwrap().resumed_at, 0);
+    connection.upload(&content, text(&path), true).unwrap();
     assert!(fs::read(&path).unwrap() == content);
     // Only the renaming was missing.
     fs::write(&part, &content).unwrap();
-    assert_eq!(connection.upload(&content, text(&path), false, &mut |_| ()).unwrap().sent, 0);
+    connection.upload(&content, text(&path), false).unwrap();
     assert!(fs::read(&path).unwrap() == content);
 }
 
@@ -86,14 +86,14 @@ fn uploads_that_cannot_be_written_name_the_file() {
     let Some((sshd, mut connection)) = connection() else { return };
     let missing = sshd.folder().join("no/such/folder/model.onnx");
     for path in [missing.as_path(), sshd.folder()] {
-        let error = connection.upload(b"content", text(path), false, &mut |_| ()).unwrap_err();
+        let error = connection.upload(b"content", text(path), false).unwrap_err();
         assert!(matches!(error, SshError::File(_)) && !error.is_transient(), "{error}");
         assert!(error.to_string().contains(text(path)), "{error}");
     }
     if Path::new("/dev/full").exists() {
         let part = sshd.folder().join("full.part");
         std::os::unix::fs::symlink("/dev/full", &part).unwrap();
-        let error = connection.upload(b"content", text(&sshd.folder().join("full")), false, &mut |_| ()).unwrap_err();
+        let error = connection.upload(b"content", text(&sshd.folder().join("full")), false).unwrap_err();
         assert!(matches!(error, SshError::File(_)), "{error}");
         assert!(error.to_string().contains("is the disk full"), "{error}");
     }
@@ -135,7 +135,7 @@ fn upload_speed() {
     for _ in 0..3 {
         let start = Instant::now();
         let mut connection = Connection::open(&options(&sshd)).unwrap();
-        connection.upload(&content, text(&sshd.folder().join("ours")), true, &mut |_| ()).unwrap();
+        connection.upload(&content, text(&sshd.folder().join("ours")), true).unwrap();
         println!("upload: {:.0} MiB/s", rate(start));
         let start = Instant::now();
         let mut scp = Command::new("scp");

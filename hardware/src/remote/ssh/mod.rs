@@ -12,7 +12,7 @@
 //!
 //! let mut connection = Connection::open(&SshOptions::new("board.local", "nvidia"))?;
 //! connection.make_folders("~/models")?;
-//! connection.upload(b"a model", "~/models/model.onnx", false, &mut |_sent| ())?;
+//! connection.upload(b"a model", "~/models/model.onnx", false)?;
 //! let program = connection.into_remote(&["uname", "-a"], &RemoteOptions::default())?;
 //! println!("{:?}", program.receive(std::time::Duration::from_secs(1))?);
 //! # Ok::<(), hardware::remote::ssh::SshError>(())
@@ -32,7 +32,6 @@ mod upload;
 pub use error::SshError;
 pub use options::{Authentication, Secret, SshOptions};
 pub use remote::{Remote, RemoteOptions};
-pub use upload::UploadStats;
 
 use ssh2::Sftp;
 

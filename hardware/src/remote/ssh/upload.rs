@@ -1,4 +1,4 @@
-//! Uploads that can be broken off.
+//! Uploads that continue after a broken connection.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -15,33 +15,17 @@ const FIRST_PIECE: usize = 128 * 1024;
 /// What is under way at most, in bytes.
 const LARGEST_PIECE: usize = 4 << 20;
 
-/// What an upload has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UploadStats {
-    /// Bytes that an earlier upload had already brought there.
-    pub resumed_at: u64,
-    /// Bytes that were sent.
-    pub sent: u64,
-}
-
 impl Connection {
     /// Writes `content` to `to`, by way of `to` with `.part` appended: there is never half a file of the name itself.
     /// A file of that name is replaced.
     ///
     /// An earlier upload that broke off is continued at the size of its `.part`, which may be of other content: check a
-    /// hash of the whole. With `fresh` the upload starts at the beginning. `progress` receives, now and then, how many
-    /// bytes of `content` have arrived.
+    /// hash of the whole. With `fresh` the upload starts at the beginning.
     ///
     /// # Errors
     ///
     /// If the file cannot be written, or the connection breaks: then the same call on a new connection goes on.
-    pub fn upload(
-        &mut self,
-        content: &[u8],
-        to: &str,
-        fresh: bool,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<UploadStats, SshError> {
+    pub fn upload(&mut self, content: &[u8], to: &str, fresh: bool) -> Result<(), SshError> {
         let to = self.absolute(to)?;
         let part = format!("{to}.part");
         if self.stat(&to)?.is_some_and(|found| found.is_dir()) {
@@ -51,18 +35,11 @@ impl Connection {
         let there = if fresh { 0 } else { self.stat(&part)?.and_then(|found| found.size).unwrap_or(0) };
         // A longer one is of something else.
         let resumed_at = if there <= length { there } else { 0 };
-        self.write(content, resumed_at, &part, progress)?;
-        self.replace(&part, &to)?;
-        Ok(UploadStats { resumed_at, sent: length - resumed_at })
+        self.write(content, resumed_at, &part)?;
+        self.replace(&part, &to)
     }
 
-    fn write(
-        &mut self,
-        content: &[u8],
-        resumed_at: u64,
-        part: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), SshError> {
+    fn write(&mut self, content: &[u8], resumed_at: u64, part: &str) -> Result<(), SshError> {
         let (link, sftp) = self.sftp()?;
         let failed = |error: &ssh2::Error| link.file_error("write", part, error);
         let mut flags = OpenFlags::WRITE | OpenFlags::CREATE;
@@ -81,14 +58,11 @@ impl Connection {
             file.seek(SeekFrom::Start(resumed_at)).map_err(unwritten)?;
         }
         let mut done = start;
-        progress(done as u64);
         while done < content.len() {
             // What a call gives is under way until it is acknowledged, so the piece has to overlap the one before.
             let piece = (FIRST_PIECE + (done - start) * 2).min(LARGEST_PIECE);
             let end = content.len().min(done + piece);
-            let count = file.write(&content[done..end]).map_err(unwritten)?;
-            done += count;
-            progress(done as u64);
+            done += file.write(&content[done..end]).map_err(unwritten)?;
         }
         file.close().map_err(|error| failed(&error))?;
         drop(file);
