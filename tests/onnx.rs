@@ -196,7 +196,7 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Logits that do not depend on the image would agree whatever an engine computed; only a disconnected cell has such.
+/// Constant logits would agree in every engine; only a disconnected cell has them.
 #[test]
 fn logits_depend_on_the_image() {
     for export in EXPORTS.iter() {

@@ -285,7 +285,7 @@ fn the_description_names_the_engine_that_is_built_in() {
     assert!(lock.contains(&built_in), "RUNTIME is not the version in Cargo.lock");
 }
 
-/// Not every machine has a meter: a program that prints 7 W stands in for one.
+/// Some machines have no meter: a program that prints 7 W replaces it.
 #[test]
 fn energy_is_measured_with_a_meter() {
     let folder = tempfile::tempdir().unwrap();
