@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use child::onnx;
 use clap::Args;
+use hardware::options::DeviceOptions;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
-use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::open_device;
+use crate::config::Experiment;
 use crate::run::temporary_folder;
 use crate::terminal::say;
 
@@ -52,7 +52,7 @@ impl Measure {
             onnx::write(&path, &network, &self.model, experiment.export.into())?;
             Model::load(self.model.as_str(), &path)?
         };
-        let mut device = open_device(config)?;
+        let mut device = config.open()?;
         // On a terminal only, and gone when it is done.
         let progress = ProgressBar::new_spinner().with_message("asking the device what it is");
         progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
@@ -69,7 +69,7 @@ impl Measure {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceConfig> {
+    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceOptions> {
         let names = || experiment.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         match &self.device {
             Some(name) => match experiment.devices.get(name) {

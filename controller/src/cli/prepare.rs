@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use child::data::Source;
 use child::space::{Architecture, SearchSpace};
+use hardware::options::DeviceOptions;
 
-use crate::config::{DeviceConfig, Experiment, InputConfig, ReplayConfig};
+use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::search::Stop;
@@ -133,7 +134,7 @@ fn live(
 /// Why the first device that measures no energy does not, to be put behind a sentence.
 fn why_no_energy(experiment: &Experiment) -> String {
     let of =
-        |(name, device): (&String, &DeviceConfig)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
+        |(name, device): (&String, &DeviceOptions)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
     experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 
