@@ -1,4 +1,4 @@
-//! What can measure a model.
+//! The interface of everything that measures a model.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ use crate::model::Model;
 /// # Ok::<(), DeviceError>(())
 /// ```
 pub trait Device: Send {
-    /// What the device is, as found by asking it: the board, its software, its settings. Called
+    /// The device's identity, as found by asking it: the board, its software, its settings. Called
     /// once before a search, so that a device which is not there is noticed then.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ pub trait Device: Send {
     /// When the device cannot be reached.
     fn describe(&mut self) -> Result<Description, DeviceError>;
 
-    /// What is worth knowing of its state now, as name and value: free disk space, tools, rights.
+    /// Its state now, as name and value: free disk space, tools, rights.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     ///
-    /// When the device is gone ([`DeviceError::is_fatal`]) or this one model cannot be measured.
+    /// When the device is lost ([`DeviceError::is_fatal`]) or this one model cannot be measured.
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError>;
 
     /// Whether measuring competes with training on this machine, so that the two have to take
@@ -116,7 +116,7 @@ impl Default for Plan {
     }
 }
 
-/// What a device is: enough to tell in a year's time what a number was measured on.
+/// A device's identity: enough to know in a year's time what a number was measured on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Kind of device as an experiment file names it: `host`, `replay`.
@@ -223,7 +223,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Whether the next model would fail for the same reason: the device is gone, or set so that
+    /// Whether the next model would fail for the same reason: the device is lost, or set so that
     /// it can never work. Any other error costs the one evaluation only.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Settings { .. })

@@ -2,13 +2,13 @@
 //!
 //! A [`Model`] is an ONNX file and its input shape. A [`Device`] measures it as a [`Plan`] says
 //! and gives a [`Measurement`]: latency in milliseconds, energy per inference in millijoules, and
-//! warnings where the numbers deserve doubt. What was not measured is absent, never zero.
+//! warnings where the numbers deserve doubt. A quantity that was not measured is absent, never zero.
 //!
 //! | device | what it is |
 //! |---|---|
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
-//! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
+//! | [`openvino::OpenVino`] | a device of OpenVINO, such as a Neural Compute Stick, here or over SSH |
 //! | [`command::CommandDevice`] | any program that prints JSON, here or over SSH |
 //! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!

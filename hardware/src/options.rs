@@ -35,7 +35,7 @@ pub(crate) trait Settings {
     /// The device, not connected to yet.
     fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
 
-    /// The first setting that makes no sense, and why; it begins with `key = value` where one key is to blame. Secrets
+    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
     /// are not looked up.
     fn problem(&self) -> Option<String>;
 
@@ -68,12 +68,12 @@ impl DeviceOptions {
     /// The device, not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, a secret is not in its environment variable, or there is no such meter.
+    /// If a setting is impossible, a secret is not in its environment variable, or the meter is missing.
     pub fn open(&self) -> Result<Box<dyn Device>, DeviceError> {
         self.clone().settings().open()
     }
 
-    /// The first setting that makes no sense, and why; it begins with `key = value` where one key is to blame. Secrets
+    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
     /// are not looked up: a run can be read on a machine that does not have them.
     pub fn problem(&self) -> Option<String> {
         self.clone().settings().problem()
@@ -87,7 +87,7 @@ impl DeviceOptions {
     /// The same with paths of this machine that are valid in any working directory.
     ///
     /// # Errors
-    /// If there is no working directory.
+    /// If the working directory cannot be found.
     pub fn absolute(mut self) -> io::Result<Self> {
         self.settings().make_absolute()?;
         Ok(self)

@@ -52,7 +52,7 @@ impl CommandDevice {
     /// A device that is not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, or there is no such meter.
+    /// If a setting is impossible, or the meter is missing.
     pub fn new(mut options: CommandOptions) -> Result<Self, DeviceError> {
         let program = options.command.first().cloned().unwrap_or_default();
         let settings = |problem| DeviceError::Settings { device: format!("{KIND} {program}"), problem };
@@ -134,7 +134,8 @@ fn connect(options: &CommandOptions, place: &Place) -> Result<Agent, RemoteError
     let mut agent = place.claim(&folder(options), &name(options))?;
     let program = options.command.first().map(String::as_str).unwrap_or_default();
     if agent.ask(json!({"do": "which", "name": program}))?.path.is_none() {
-        let problem = format!("there is no program {program} on this machine: give its path, and make it executable");
+        let problem =
+            format!("the program {program} is not found on its machine: give its path, and make it executable");
         return Err(RemoteError::Settings { problem });
     }
     Ok(agent)

@@ -1,4 +1,4 @@
-//! Whatever OpenVINO runs on, as a device.
+//! A device that OpenVINO drives.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl OpenVino {
     /// A device that is not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, or there is no such meter.
+    /// If a setting is impossible, or the meter is missing.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
         let settings = |problem| DeviceError::Settings { device: format!("{KIND} {}", options.device), problem };

@@ -59,7 +59,7 @@ impl MachineOptions {
         self
     }
 
-    /// The first setting that makes no sense, and why. Secrets are not looked up.
+    /// The first setting that is impossible, and why. Secrets are not looked up.
     pub(crate) fn problem(&self) -> Option<String> {
         let Some(host) = &self.host else {
             let given = [
@@ -91,7 +91,7 @@ impl MachineOptions {
     /// The machine, with secrets read from the environment.
     ///
     /// # Errors
-    /// If a setting makes no sense, or a secret is not there.
+    /// If a setting is impossible, or a secret is not there.
     pub(crate) fn place(&self) -> Result<Place, String> {
         if let Some(problem) = self.problem() {
             return Err(problem);
@@ -137,7 +137,7 @@ impl MachineOptions {
     /// Makes paths of this machine valid in any working directory: the work folder, and `others`.
     ///
     /// # Errors
-    /// If there is no working directory.
+    /// If the working directory cannot be found.
     pub(crate) fn make_absolute(&mut self, others: &mut [&mut Option<String>]) -> io::Result<()> {
         if self.host.is_none() {
             let paths = others.iter_mut().map(|path| &mut **path).chain([&mut self.work_folder]);
