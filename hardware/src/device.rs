@@ -89,6 +89,25 @@ pub trait Device: Send {
     }
 }
 
+/// The settings of a kind of device, as an experiment file has them.
+pub(crate) trait Settings {
+    /// The device, not connected to yet.
+    fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
+
+    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
+    /// are not looked up.
+    fn problem(&self) -> Option<String>;
+
+    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
+    fn why_no_energy(&self) -> Option<String>;
+
+    /// Makes paths of this machine valid in any working directory.
+    fn make_absolute(&mut self) -> std::io::Result<()>;
+
+    /// Waits no longer than `limit` for a device that is away.
+    fn limit_patience(&mut self, limit: Duration);
+}
+
 /// How long and how precisely to measure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {

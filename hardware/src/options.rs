@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::command::CommandOptions;
-use crate::device::{Device, DeviceError};
+use crate::device::{Device, DeviceError, Settings};
 use crate::host::HostOptions;
 use crate::jetson::JetsonOptions;
 use crate::openvino::OpenVinoOptions;
@@ -28,25 +28,6 @@ pub enum DeviceOptions {
     /// Any program that prints JSON, here or over SSH.
     #[serde(deserialize_with = "listing_keys")]
     Command(Box<CommandOptions>),
-}
-
-/// What every kind of device does with its settings.
-pub(crate) trait Settings {
-    /// The device, not connected to yet.
-    fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
-
-    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
-    /// are not looked up.
-    fn problem(&self) -> Option<String>;
-
-    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
-    fn why_no_energy(&self) -> Option<String>;
-
-    /// Makes paths of this machine valid in any working directory.
-    fn make_absolute(&mut self) -> io::Result<()>;
-
-    /// Waits no longer than `limit` for a device that is away.
-    fn limit_patience(&mut self, limit: Duration);
 }
 
 impl Default for DeviceOptions {

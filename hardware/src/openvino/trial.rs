@@ -35,7 +35,7 @@ pub(super) fn run(
     watch: &Watch,
 ) -> Result<Trial, RemoteError> {
     let printed = start(link, options, model, Goal::Latency, duration, watch)?;
-    let report = report(&printed, options.grace)?;
+    let report = report(&printed, options.program.grace)?;
     let figure = report.figure().map_err(|problem| RemoteError::Failed { problem })?;
     let window = window(&printed.lines, &report)?;
     let inferences = report.count.unwrap_or_default();
@@ -52,7 +52,7 @@ pub(super) fn check(
     model: &str,
     duration: Duration,
 ) -> Result<Report, RemoteError> {
-    report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.grace)
+    report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.program.grace)
 }
 
 /// Measures how many inferences a second a model makes when several may run at a time.
@@ -66,7 +66,7 @@ pub(super) fn throughput(
     duration: Duration,
 ) -> Result<f64, RemoteError> {
     let printed = start(link, options, model, Goal::Throughput, duration, &|| Ok(()))?;
-    let fps = report(&printed, options.grace)?.throughput_fps;
+    let fps = report(&printed, options.program.grace)?.throughput_fps;
     fps.ok_or_else(|| RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() })
 }
 
@@ -90,7 +90,7 @@ fn start(
     // Python holds lines back when it writes to a pipe, and the times at which they come tell when inferences ran.
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
     argv.extend(arguments(&run));
-    let limit = Duration::from_secs(run.seconds.into()) + options.grace;
+    let limit = Duration::from_secs(run.seconds.into()) + options.program.grace;
     print(&mut link.agent, &argv, limit, Some(&mut Watched(watch)))
 }
 

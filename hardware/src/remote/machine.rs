@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::place::Place;
-use super::ssh::{Authentication, Secret, SshOptions};
+use super::ssh::{Authentication, Secret, SshOptions, expand};
 use crate::seconds::LONGEST;
 
 /// This machine where no `host` is given, else one that is logged in to over SSH. Paths of this machine may begin with
@@ -156,14 +156,6 @@ fn problem_of_folder(folder: &str) -> Option<String> {
         || folder.split('/').any(|part| part == "..")
         || folder.starts_with('-');
     is_wrong.then(|| format!("work_folder = {folder:?} must be a folder's path without `..`"))
-}
-
-/// A path with the user's home in place of `~`.
-pub(in crate::remote) fn expand(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    }
 }
 
 /// The folder for this program's files that can be made again.

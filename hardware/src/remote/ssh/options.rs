@@ -5,8 +5,6 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::remote::machine::expand;
-
 /// The server, the user, and how the user logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshOptions {
@@ -99,6 +97,14 @@ impl Drop for Secret {
         bytes.fill(0);
         // Without this the compiler may leave the writing out.
         black_box(&bytes);
+    }
+}
+
+/// A path with the user's home in place of `~`.
+pub(in crate::remote) fn expand(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
     }
 }
 
