@@ -125,7 +125,7 @@ fn programs_that_print_garbage_or_die_are_rejected_with_what_they_printed() {
         assert!(parts.iter().all(|part| message.contains(part)), "{program}: {message}");
     }
     let message = Place::new("no-such-interpreter", "", "").measure(&[]).fail();
-    assert!(message.contains("there is no program no-such-interpreter"), "{message}");
+    assert!(message.contains("the program no-such-interpreter is not found"), "{message}");
     let begun = Instant::now();
     let message = shell("exit 4", "patience_s = 60").measure(&[]).fail();
     assert!(message.contains("status 4") && begun.elapsed() < Duration::from_secs(30), "{message}");

@@ -31,8 +31,8 @@ const SMALL: [&str; 9] = [
     "devices.ncs.tries=6",
 ];
 
-/// Prints a synthetic trace: a hundred readings a second around 1 W, whatever the device does. Energy is then time
-/// times 1 W, and whoever integrates it otherwise is found out.
+/// Prints a synthetic trace: a hundred readings a second around 1 W, for any work of the device. Energy is then time
+/// times 1 W, and any other integration of it shows.
 const SYNTHETIC_METER: &str = r#"
 import math, sys, time
 print("seconds,volts,amperes", flush=True)

@@ -31,7 +31,7 @@ fn connection() -> Option<(Sshd, Connection)> {
     Some((sshd, connection))
 }
 
-/// Whether something comes true before somebody loses patience.
+/// Whether a condition comes true within 20 s.
 fn soon(mut what: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {

@@ -1,4 +1,4 @@
-//! What can measure a model.
+//! The interface of everything that measures a model.
 
 use std::fmt;
 use std::time::Duration;
@@ -54,7 +54,7 @@ use crate::model::Model;
 /// # Ok::<(), DeviceError>(())
 /// ```
 pub trait Device: Send {
-    /// What the device is, as found by asking it: the board, its software, its settings. Called
+    /// The device's identity, as found by asking it: the board, its software, its settings. Called
     /// once before a search, so that a device which is not there is noticed then.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ pub trait Device: Send {
     /// When the device cannot be reached.
     fn describe(&mut self) -> Result<Description, DeviceError>;
 
-    /// What is worth knowing of its state now, as name and value: free disk space, tools, rights.
+    /// Its state now, as name and value: free disk space, tools, rights.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     ///
-    /// When the device is gone ([`DeviceError::is_fatal`]) or this one model cannot be measured.
+    /// When the device is lost ([`DeviceError::is_fatal`]) or this one model cannot be measured.
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError>;
 
     /// Whether measuring competes with training on this machine, so that the two have to take
@@ -86,6 +86,25 @@ pub trait Device: Send {
     fn measures_energy(&self) -> bool {
         false
     }
+}
+
+/// The settings of a kind of device, as an experiment file has them.
+pub(crate) trait Settings {
+    /// The device, not connected to yet.
+    fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
+
+    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
+    /// are not looked up.
+    fn problem(&self) -> Option<String>;
+
+    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
+    fn why_no_energy(&self) -> Option<String>;
+
+    /// Makes paths of this machine valid in any working directory.
+    fn make_absolute(&mut self) -> std::io::Result<()>;
+
+    /// Waits no longer than `limit` for a device that is away.
+    fn limit_patience(&mut self, limit: Duration);
 }
 
 /// How long and how precisely to measure.
@@ -115,7 +134,7 @@ impl Default for Plan {
     }
 }
 
-/// What a device is: enough to tell in a year's time what a number was measured on.
+/// A device's identity: enough to know in a year's time what a number was measured on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Kind of device as an experiment file names it: `host`, `replay`.
@@ -197,7 +216,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Whether the next model would fail for the same reason: the device is gone, or set so that
+    /// Whether the next model would fail for the same reason: the device is lost, or set so that
     /// it can never work. Any other error costs the one evaluation only.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Settings { .. })

@@ -2,13 +2,13 @@
 //!
 //! A [`Model`] is an ONNX file with its inputs. A [`Device`] measures it as a [`Plan`] says
 //! and gives a [`Measurement`]: latency in milliseconds, energy per inference in millijoules, and
-//! warnings where the numbers deserve doubt. What was not measured is absent, never zero.
+//! warnings where the numbers deserve doubt. A quantity that was not measured is absent, never zero.
 //!
 //! | device | what it is |
 //! |---|---|
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
-//! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
+//! | [`openvino::OpenVino`] | a device of OpenVINO, such as a Neural Compute Stick, here or over SSH |
 //! | [`command::CommandDevice`] | any program that prints JSON, here or over SSH |
 //!
 //! [`log`] is the journal that measurements are written to; [`log::foreign`] reads it, or other people's tables, in
@@ -45,6 +45,7 @@ mod onnx;
 pub mod openvino;
 pub mod options;
 mod probe;
+mod program;
 pub mod remote;
 mod seconds;
 mod shown;
@@ -56,5 +57,6 @@ pub mod warning;
 pub use device::{Description, Device, DeviceError, Plan};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
 pub use model::{Input, Model, ModelError};
+pub use program::ProgramOptions;
 pub use uncertain::Uncertain;
 pub use warning::Warning;

@@ -7,7 +7,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::command::CommandOptions;
-use crate::device::{Device, DeviceError};
+use crate::device::{Device, DeviceError, Settings};
 use crate::host::HostOptions;
 use crate::jetson::JetsonOptions;
 use crate::openvino::OpenVinoOptions;
@@ -30,25 +30,6 @@ pub enum DeviceOptions {
     Command(Box<CommandOptions>),
 }
 
-/// What every kind of device does with its settings.
-pub(crate) trait Settings {
-    /// The device, not connected to yet.
-    fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
-
-    /// The first setting that makes no sense, and why; it begins with `key = value` where one key is to blame. Secrets
-    /// are not looked up.
-    fn problem(&self) -> Option<String>;
-
-    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
-    fn why_no_energy(&self) -> Option<String>;
-
-    /// Makes paths of this machine valid in any working directory.
-    fn make_absolute(&mut self) -> io::Result<()>;
-
-    /// Waits no longer than `limit` for a device that is away.
-    fn limit_patience(&mut self, limit: Duration);
-}
-
 impl Default for DeviceOptions {
     fn default() -> Self {
         Self::Host(Box::default())
@@ -68,12 +49,12 @@ impl DeviceOptions {
     /// The device, not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, a secret is not in its environment variable, or there is no such meter.
+    /// If a setting is impossible, a secret is not in its environment variable, or the meter is missing.
     pub fn open(&self) -> Result<Box<dyn Device>, DeviceError> {
         self.clone().settings().open()
     }
 
-    /// The first setting that makes no sense, and why; it begins with `key = value` where one key is to blame. Secrets
+    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
     /// are not looked up: a run can be read on a machine that does not have them.
     pub fn problem(&self) -> Option<String> {
         self.clone().settings().problem()
@@ -87,7 +68,7 @@ impl DeviceOptions {
     /// The same with paths of this machine that are valid in any working directory.
     ///
     /// # Errors
-    /// If there is no working directory.
+    /// If the working directory cannot be found.
     pub fn absolute(mut self) -> io::Result<Self> {
         self.settings().make_absolute()?;
         Ok(self)

@@ -131,7 +131,7 @@ fn a_device_serves_one_at_a_time_and_who_has_it_is_told() {
     first.kill().unwrap();
     first.wait().unwrap();
     assert_gone(&started);
-    // It is free again, for whoever waits.
+    // It is free again.
     place.file("fault", "none");
     place.set("devices.ncs.patience_s", "20").measure(CELL, &[]).succeed();
 }
@@ -235,7 +235,7 @@ fn another_machine_is_measured_over_ssh_with_the_meter_there() {
     let place = stand_in("GPU.18", "none").with_meter(SYNTHETIC_METER).set("devices.ncs.meter.at", "device");
     let folder = sshd.folder().join("work").display().to_string();
     let tool = place.path().join("benchmark_app").display().to_string();
-    // Without a host there is nobody to log in as.
+    // Without a host no user logs in.
     let place = place.set("devices.ncs.tool", &tool).set("devices.ncs.work_folder", &folder);
     let message = place.measure(CELL, &["--set", &format!("devices.ncs.user={}", sshd.user())]).fail();
     assert!(message.contains("`user`") && message.contains("`host`"), "{message}");

@@ -27,7 +27,7 @@ fn quiet() -> RemoteOptions {
     RemoteOptions { heartbeat: Duration::from_secs(3600), silence: None }
 }
 
-/// What is received until nothing comes any more, and why.
+/// All lines until the end, and the error of the end.
 fn all(remote: &Remote) -> (Vec<String>, SshError) {
     let mut lines = Vec::new();
     let start = Instant::now();
@@ -75,7 +75,7 @@ fn lines_go_there_and_come_back() {
     remote.close_input().unwrap();
     let (_, error) = all(&remote);
     assert!(matches!(error, SshError::Ended { status: Some(_), .. }), "{error}");
-    // Anybody who asks again is told again.
+    // A second call gives the same error.
     assert!(matches!(remote.receive(SHORT).unwrap_err(), SshError::Ended { .. }));
     assert!(soon(|| remote.send("more").is_err()));
 }
@@ -152,7 +152,7 @@ fn dropping_ends_standard_input_and_does_not_take_long() {
     assert!(soon(|| sshd.connections() == 0));
 }
 
-/// A line to the server that can be broken without anybody being told.
+/// A line to the server that can break silently.
 struct Wire {
     port: u16,
     broken: Arc<AtomicBool>,

@@ -47,7 +47,7 @@ impl Doctor {
                 }
             }
         }
-        // What is wrong with a part would be told twice.
+        // A failure of a part would be reported twice.
         if healthy {
             match search(&experiment) {
                 Ok(found) => say(format_args!("ok      search: {found}"))?,

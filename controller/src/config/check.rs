@@ -1,4 +1,4 @@
-//! What no single key of an experiment can tell.
+//! Checks across the keys of an experiment.
 
 use child::onnx;
 use hardware::options::DeviceOptions;
@@ -7,14 +7,14 @@ use super::{ConfigError, Experiment};
 use crate::policy::{PolicyError, UpdateConfig};
 use crate::strategy::{StrategyConfig, StrategyError};
 
-/// Most proposals a round, trainers, and threads of one: more is a slip of the pen, and would exhaust any machine.
+/// Most proposals a round, trainers, and threads of one: more is a typing mistake, and would exhaust any machine.
 const MOST: usize = 10_000;
 /// Most channels and pixels a side of an image, and most classes, for the same reason.
 const LARGEST_SIDE: usize = 4096;
 const MOST_CLASSES: usize = 65_536;
 
 impl Experiment {
-    /// Checks what no single key can tell.
+    /// Checks ranges, and keys that contradict one another.
     ///
     /// # Errors
     /// The first contradiction; its message begins with a key where one is to blame.
@@ -57,7 +57,7 @@ impl Experiment {
     }
 }
 
-/// What a strategy would refuse only when it begins.
+/// Checks that a strategy itself would only make when it begins.
 fn check_strategy(strategy: &StrategyConfig) -> Result<(), ConfigError> {
     let (own, update) = match strategy {
         StrategyConfig::ModelBased(config) => (config.check(), Some(&config.update)),

@@ -29,7 +29,7 @@ pub enum ConfigError {
         path: String,
         /// `:line:column`, where it is known.
         place: String,
-        /// What is wrong.
+        /// The problem.
         message: String,
         /// The nearest right name, where there is one.
         suggestion: String,
@@ -37,9 +37,9 @@ pub enum ConfigError {
     /// An override that is not `key=value`.
     #[error("--set {text}: {reason}")]
     Override {
-        /// What was given.
+        /// The override.
         text: String,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
     /// Settings that do not go together.

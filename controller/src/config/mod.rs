@@ -29,11 +29,11 @@ use crate::strategy::{Identity, StrategyConfig};
 pub struct Experiment {
     /// How many evaluations, for which objectives.
     pub search: SearchConfig,
-    /// Who proposes architectures.
+    /// How architectures are proposed.
     pub strategy: StrategyConfig,
     /// What a policy is rewarded for.
     pub reward: RewardConfig,
-    /// What is searched.
+    /// The search space.
     pub space: SpaceConfig,
     /// What every network takes and gives.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ impl Experiment {
     /// The experiment as a file that reads back to it.
     ///
     /// # Errors
-    /// If a value cannot be written as TOML; none of ours is such.
+    /// If a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string(self)
     }

@@ -42,7 +42,7 @@ pub(super) fn of_error<T: DeserializeOwned>(text: &str, error: &toml::de::Error)
             |message: &str| leaf.path.last().is_some_and(|key| message == format!("missing field `{key}`"));
         match table.try_into::<T>() {
             Ok(_) => true,
-            // What is missing without it says nothing of it, unless it is what the error is about.
+            // A key that is missing then is no evidence against this one, unless the error names its text.
             Err(other) => other.message() != error.message() && (!is_missing(other.message()) || names_its_text()),
         }
     };
@@ -97,7 +97,7 @@ fn leaves(text: &str) -> Vec<Leaf> {
     if let Ok(table) = DeTable::parse(text) {
         gather(table.get_ref(), &mut Vec::new(), &mut found);
     }
-    // Tables are sorted by name; of several keys to blame the first in the file is told.
+    // Tables are sorted by name; of several keys to blame the first in the file is named.
     found.sort_by_key(|leaf: &Leaf| leaf.key.start);
     found
 }

@@ -24,7 +24,7 @@ pub struct SearchConfig {
     pub seed: u64,
     /// Proposals a round.
     pub batch: usize,
-    /// What is minimised. Left out: error and time, and energy where every device has a power meter.
+    /// Objectives, all minimised [default: error and time, and energy where every device has a power meter].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objectives: Option<Objectives>,
     /// Upper bounds on measured objectives.
@@ -164,7 +164,7 @@ impl From<ExportConfig> for onnx::Options {
 pub struct ReplayConfig {
     /// The log: a journal of ours, or any CSV whose columns are named.
     pub log: PathBuf,
-    /// Which columns are what; left out, a journal's own names, or whatever names say it by themselves.
+    /// The log's columns; left out, they are recognised by their names.
     #[serde(default)]
     pub columns: Columns,
 }

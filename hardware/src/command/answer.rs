@@ -1,4 +1,4 @@
-//! What a device's program prints: one JSON object with the keys of `controller measure --json`.
+//! The output of a device's program: one JSON object with the keys of `controller measure --json`.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Answer {
     /// Reads the last JSON object in what the program printed.
     ///
     /// # Errors
-    /// If there is none, a key is unknown, or it reports an error.
+    /// If the object is missing, a key is unknown, or the program reports an error.
     pub fn parse(printed: &str) -> Result<Self, RemoteError> {
         let failed = |problem: String| RemoteError::Failed { problem };
         let begins = printed.rfind("\n{").map_or(0, |at| at + 1);
@@ -95,7 +95,7 @@ impl Answer {
     /// The measurement, without what a meter beside the program measured.
     ///
     /// # Errors
-    /// If there is no time, or a number that no measurement can have.
+    /// If the time is missing, or a number is impossible.
     pub fn measurement(self, plan: &Plan) -> Result<Measurement, RemoteError> {
         let failed = |problem: String| RemoteError::Failed { problem };
         let energy = self.energy();

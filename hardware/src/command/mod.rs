@@ -13,12 +13,11 @@ use std::time::Duration;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::device::{Description, Device, DeviceError, Plan};
+use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
 use crate::measurement::Measurement;
 use crate::meter::power_meter::PowerMeter;
 use crate::metered::{self, Load, Metered, Stretch, Watch};
 use crate::model::Model;
-use crate::options::Settings as _;
 use crate::probe;
 use crate::remote::{
     Agent, ClockMap, End, KeptConnection, Place, RemoteError, Watched, last_words, measure_patiently, on_our_clock,
@@ -52,20 +51,16 @@ impl CommandDevice {
     /// A device that is not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, or there is no such meter.
+    /// If a setting is impossible, or the meter is missing.
     pub fn new(mut options: CommandOptions) -> Result<Self, DeviceError> {
-        let program = options.command.first().cloned().unwrap_or_default();
-        let settings = |problem| DeviceError::Settings { device: format!("{KIND} {program}"), problem };
+        let (clock, device) = (Clock::start(), format!("{KIND} {}", options.command.join(" ")));
         if let Some(problem) = options.problem() {
-            return Err(settings(problem));
+            return Err(DeviceError::Settings { device, problem });
         }
-        options.make_absolute().map_err(|error| settings(error.to_string()))?;
-        let place = options.machine.place().map_err(settings)?;
-        let clock = Clock::start();
-        let meter = options.meter.open(clock, &place, &folder(&options));
-        let mut new = Self { options, place, clock, agent: KeptConnection::closed(), meter: None, probed: None };
-        new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
-        Ok(new)
+        let absolute = options.make_absolute();
+        absolute.map_err(|error| DeviceError::Settings { device: device.clone(), problem: error.to_string() })?;
+        let (place, meter) = options.program.open(&device, clock, &folder(&options))?;
+        Ok(Self { options, place, clock, agent: KeptConnection::closed(), meter, probed: None })
     }
 
     fn label(&self) -> String {
@@ -81,7 +76,7 @@ impl CommandDevice {
     ) -> Result<T, RemoteError> {
         let Self { options, place, clock, agent, meter, .. } = self;
         agent.with(
-            options.patience,
+            options.program.patience,
             || connect(options, place),
             |agent| {
                 agent.forget();
@@ -97,7 +92,7 @@ impl CommandDevice {
             let Some(meter) = meter else {
                 return work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))?.measurement(plan);
             };
-            let (energy, clock) = (work.options.energy.resolved(&work.options.meter), work.clock);
+            let (energy, clock) = (work.options.program.energy(), work.clock);
             let Metered { energy, warnings } =
                 metered::measure(meter, &clock, work, &energy, plan.confidence_interval)?;
             let longest = work.answers.drain(..).max_by_key(Answer::runs);
@@ -121,7 +116,7 @@ impl CommandDevice {
 
 /// The device's own folder, within the work folder: a machine may have several.
 fn folder(options: &CommandOptions) -> String {
-    format!("{}/{}", options.machine.folder(), name(options))
+    format!("{}/{}", options.program.machine.folder(), name(options))
 }
 
 /// A name that stands for the command on its machine.
@@ -134,7 +129,8 @@ fn connect(options: &CommandOptions, place: &Place) -> Result<Agent, RemoteError
     let mut agent = place.claim(&folder(options), &name(options))?;
     let program = options.command.first().map(String::as_str).unwrap_or_default();
     if agent.ask(json!({"do": "which", "name": program}))?.path.is_none() {
-        let problem = format!("there is no program {program} on this machine: give its path, and make it executable");
+        let problem =
+            format!("the program {program} is not found on its machine: give its path, and make it executable");
         return Err(RemoteError::Settings { problem });
     }
     Ok(agent)
@@ -161,10 +157,11 @@ impl Work<'_> {
         argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.min_runs));
         argv.push(format!("CONTROLLER_CONFIDENCE_INTERVAL={}", plan.confidence_interval));
         argv.extend(self.options.command.iter().chain([&self.model]).cloned());
-        let printed = print(self.agent, &argv, plan.warm_up + limit + self.options.grace, Some(&mut Watched(watch)))?;
+        let printed =
+            print(self.agent, &argv, plan.warm_up + limit + self.options.program.grace, Some(&mut Watched(watch)))?;
         let failed = |problem: String| Err(RemoteError::Failed { problem });
         if printed.end == End::TimedOut {
-            let grace_s = self.options.grace.as_secs();
+            let grace_s = self.options.program.grace.as_secs();
             return failed(format!(
                 "the program had not ended {grace_s} s after it should have, and was ended: raise grace_s if it needs longer"
             ));
@@ -238,11 +235,11 @@ impl Device for CommandDevice {
             description = description.with("host", host);
         }
         let meter = self.meter.as_deref().map(|meter| meter as &dyn PowerMeter);
-        Ok(self.options.energy.resolved(&self.options.meter).describe(description, meter))
+        Ok(self.options.program.energy().describe(description, meter))
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let (tries, patience) = (self.options.tries, self.options.patience);
+        let (tries, patience) = (self.options.program.tries, self.options.program.patience);
         let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
         measured.map_err(|error| error.of_device(self.label(), Some(model)))
     }

@@ -23,14 +23,13 @@ use serde::{Deserialize, Serialize};
 use inference::panic_message;
 pub use inference::{Inference, InferenceError};
 
-use crate::device::{Description, Device, DeviceError, Plan};
+use crate::device::{Description, Device, DeviceError, Plan, Settings};
 use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
 use crate::meter::MeterOptions;
 use crate::meter::power_meter::PowerMeter;
 use crate::metered::{EnergyOptions, EnergyPlan};
 use crate::model::Model;
-use crate::options::Settings;
 use crate::remote::Place;
 use crate::time::Clock;
 use crate::warning::Warning;

@@ -24,11 +24,10 @@ pub mod trtexec;
 
 pub use options::{JetsonOptions, PowerKind, Precision};
 
-use crate::device::{Description, Device, DeviceError, Plan};
+use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
 use crate::measurement::Measurement;
 use crate::meter::power_meter::PowerMeter;
 use crate::model::Model;
-use crate::options::Settings as _;
 use crate::remote::{Place, RemoteError, pause_after};
 use crate::time::Clock;
 use crate::warning::Warning;

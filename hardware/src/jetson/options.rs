@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Jetson;
-use crate::device::{Device, DeviceError};
+use crate::device::{Device, DeviceError, Settings};
 use crate::meter::MeterOptions;
 use crate::metered::EnergyOptions;
-use crate::options::Settings;
 use crate::remote::MachineOptions;
 use crate::seconds;
 

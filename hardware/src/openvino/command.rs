@@ -21,7 +21,7 @@ pub(super) struct Run<'a> {
     pub device: &'a str,
     /// Path of the model. ONNX does for all devices and versions.
     pub model: &'a str,
-    /// What it is to measure.
+    /// The quantity to measure.
     pub goal: Goal,
     /// How long it measures, in seconds; at least 1.
     pub seconds: u32,
@@ -31,7 +31,7 @@ pub(super) struct Run<'a> {
     pub threads: Option<u32>,
 }
 
-/// What a run is to measure.
+/// The quantity that a run measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Goal {
     /// How long one inference takes when nothing else is asked of the device.
@@ -41,7 +41,7 @@ pub(super) enum Goal {
     Throughput,
 }
 
-/// Precision that a network is computed in. `MYRIAD` computes in FP16 whatever is asked for.
+/// Precision that a network is computed in. `MYRIAD` always computes in FP16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -85,7 +85,7 @@ pub(super) fn arguments(run: &Run) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
 
-    // What begins with a hyphen would be taken for an option.
+    // A path that begins with a hyphen would be taken for an option.
     let model = if run.model.starts_with('-') { format!("./{}", run.model) } else { run.model.to_owned() };
     let seconds = run.seconds.max(1).to_string();
     let is_latency = run.goal == Goal::Latency;

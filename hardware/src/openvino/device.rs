@@ -1,4 +1,4 @@
-//! Whatever OpenVINO runs on, as a device.
+//! A device that OpenVINO drives.
 
 use std::time::Duration;
 
@@ -7,12 +7,11 @@ use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::support;
 use super::trial::{self, Trial};
-use crate::device::{Description, Device, DeviceError, Plan};
+use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
 use crate::measurement::{Conditions, Measurement};
 use crate::meter::power_meter::PowerMeter;
 use crate::metered::{self, Load, Metered, Stretch, Watch};
 use crate::model::Model;
-use crate::options::Settings as _;
 use crate::probe;
 use crate::remote::{
     ClockMap, KeptConnection, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while,
@@ -41,18 +40,15 @@ impl OpenVino {
     /// A device that is not connected to yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, or there is no such meter.
+    /// If a setting is impossible, or the meter is missing.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let settings = |problem| DeviceError::Settings { device: format!("{KIND} {}", options.device), problem };
+        let device = format!("{KIND} {}", options.device);
         if let Some(problem) = options.problem() {
-            return Err(settings(problem));
+            return Err(DeviceError::Settings { device, problem });
         }
-        let place = options.machine.place().map_err(settings)?;
-        let meter = options.meter.open(clock, &place, &options.folder());
-        let mut new = Self { options, place, clock, link: KeptConnection::closed(), meter: None, probed: None };
-        new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
-        Ok(new)
+        let (place, meter) = options.program.open(&device, clock, &options.folder())?;
+        Ok(Self { options, place, clock, link: KeptConnection::closed(), meter, probed: None })
     }
 
     fn label(&self) -> String {
@@ -65,7 +61,7 @@ impl OpenVino {
         act: impl FnOnce(&mut Link, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
         let Self { options, place, link, meter, .. } = self;
-        link.with(options.patience, || Link::open(options, place), |link| act(link, meter.as_deref_mut()))
+        link.with(options.program.patience, || Link::open(options, place), |link| act(link, meter.as_deref_mut()))
     }
 
     /// Runs the smallest network, which only works if the device is there.
@@ -82,7 +78,7 @@ impl OpenVino {
     fn ask(&mut self) -> Result<Description, RemoteError> {
         let (options, host) = (self.options.clone(), self.place.address());
         let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
-        wait_while(options.patience, is_away, || self.probe())?;
+        wait_while(options.program.patience, is_away, || self.probe())?;
         let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone());
         let precision = precision.unwrap_or_else(|| match support::is_stick(&options.device) {
             true => "FP16".to_owned(),
@@ -100,7 +96,7 @@ impl OpenVino {
             if let Some(threads) = options.threads {
                 description = description.with("threads", threads);
             }
-            let energy = options.energy.resolved(&options.meter);
+            let energy = options.program.energy();
             Ok(energy.describe(description, meter.map(|meter| meter as &dyn PowerMeter)))
         })
     }
@@ -126,13 +122,9 @@ fn measure(
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
     let metered = match meter {
-        Some(meter) => Some(metered::measure(
-            meter,
-            clock,
-            &mut work,
-            &options.energy.resolved(&options.meter),
-            plan.confidence_interval,
-        )?),
+        Some(meter) => {
+            Some(metered::measure(meter, clock, &mut work, &options.program.energy(), plan.confidence_interval)?)
+        }
         None => {
             work.trial(plan.time_limit, &|| Ok(()))?;
             None
@@ -203,13 +195,13 @@ impl Device for OpenVino {
         });
         let mut health = asked.map_err(|error| error.of_device(self.label(), None))?;
         let meter = self.meter.as_ref().map(|meter| meter.describe());
-        let meter = meter.or_else(|| self.options.meter.why_none(&self.place));
+        let meter = meter.or_else(|| self.options.program.meter.why_none(&self.place));
         health.extend(meter.map(|text| ("power meter".to_owned(), text)));
         Ok(health)
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let (tries, patience) = (self.options.tries, self.options.patience);
+        let (tries, patience) = (self.options.program.tries, self.options.program.patience);
         let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
         measured.map_err(|error| error.of_device(self.label(), Some(model)))
     }

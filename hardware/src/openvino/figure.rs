@@ -18,7 +18,7 @@ const WELL_ROUNDED: f64 = 0.01;
 pub(super) struct Figure {
     /// Time of one inference, in ms.
     pub ms: f64,
-    /// What it is of all inferences.
+    /// Its statistic over all inferences.
     pub statistic: Statistic,
     /// Where it was read.
     pub origin: Origin,
@@ -27,7 +27,7 @@ pub(super) struct Figure {
     pub rounding_ms: f64,
 }
 
-/// What a figure is of all inferences.
+/// A statistic over all inferences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Statistic {
     /// Their mean.

@@ -1,4 +1,4 @@
-//! A machine with OpenVINO that is connected to, and known.
+//! A connection to a machine with OpenVINO.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::remote::{Agent, End, Place, RemoteError};
 
 /// The program.
 const TOOL: &str = "benchmark_app";
-/// How long it may take to tell its version.
+/// How long it may take to print its version.
 const TELLING: Duration = Duration::from_secs(60);
 
-/// A connected machine. Dropping it ends whatever runs there for us.
+/// A connected machine. Dropping it ends the programs that this one started there.
 pub(super) struct Link {
     pub agent: Agent,
     /// Path of benchmark_app.
@@ -27,7 +27,7 @@ impl Link {
     /// Connects, takes the device for this run alone, and finds the tool.
     ///
     /// # Errors
-    /// If the machine cannot be reached, somebody else has the device, the tool is missing, or its version does not
+    /// If the machine cannot be reached, another run has the device, the tool is missing, or its version does not
     /// drive the device.
     pub fn open(options: &OpenVinoOptions, place: &Place) -> Result<Self, RemoteError> {
         let mut agent = place.claim(&options.folder(), &format!("openvino {}", options.device))?;
@@ -51,7 +51,7 @@ fn find(agent: &mut Agent, options: &OpenVinoOptions, place: &Place) -> Result<S
         (Some(path), place) => {
             // The agent has another working directory than we have.
             let path = match place {
-                Place::Here => std::path::absolute(options.machine.path(path))
+                Place::Here => std::path::absolute(options.program.machine.path(path))
                     .map_or(path.clone(), |path| path.display().to_string()),
                 Place::Over(_) => path.clone(),
             };
@@ -76,19 +76,19 @@ fn find(agent: &mut Agent, options: &OpenVinoOptions, place: &Place) -> Result<S
     Err(RemoteError::Settings { problem })
 }
 
-/// The build, which the tool tells before it notices that a model is not there.
+/// The build, which the tool prints before it notices that the model is missing.
 fn version(agent: &mut Agent, tool: &str) -> Result<String, RemoteError> {
     let argv = ["env", "PYTHONUNBUFFERED=1", tool, "-m", "no-model.onnx", "-d", "CPU"].map(str::to_owned);
     let (end, output) = agent.run(&argv, TELLING)?;
     let settings = |problem: String| RemoteError::Settings { problem };
     if end == End::TimedOut {
-        return Err(settings(format!("{tool} does not even tell its version within {} s", TELLING.as_secs())));
+        return Err(settings(format!("{tool} does not even print its version within {} s", TELLING.as_secs())));
     }
     let report = parse(&output).map_err(|error| settings(format!("{tool}: {error}")))?;
     let Report { version, problem, .. } = report;
     version.ok_or_else(|| {
         let why = problem.map_or_else(|| "it prints none".to_owned(), |problem| problem.text);
-        settings(format!("{tool} does not tell its version: {why}"))
+        settings(format!("{tool} does not print its version: {why}"))
     })
 }
 

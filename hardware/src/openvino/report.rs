@@ -5,10 +5,10 @@ use super::values::{Line, Mode, count, looks_like_a_result, mode, plain, rate, s
 
 /// Longest output that is read, in bytes. It has some hundred lines.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
-/// What is looked at of a line, in bytes.
+/// Longest part of a line that is read, in bytes.
 const MAX_LINE: usize = 16 * 1024;
 
-/// What the output says. What it does not say is `None`; what latency it amounts to tells [`Report::figure`].
+/// The output's statements, `None` where there is none. [`Report::figure`] computes the latency from them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Report {
     /// Build of OpenVINO: `2026.4.1-22982-e213a147257-releases/2026/4`.
@@ -23,7 +23,7 @@ pub(super) struct Report {
     pub first_inference_ms: Option<f64>,
     /// Number of inferences; never 0.
     pub count: Option<u64>,
-    /// Duration of all inferences together, in ms, with whatever the tool does between them.
+    /// Duration of all inferences together, in ms, with the tool's own loop between them.
     pub duration_ms: Option<f64>,
     /// Times of one inference, as they are printed.
     pub latency: Latency,
@@ -53,8 +53,8 @@ pub(super) struct Latency {
 ///
 /// # Errors
 ///
-/// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when there is a result of a kind that
-/// is not known, or when results contradict one another. A run that failed is no error, but a [`Report`].
+/// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when a result is of an unknown
+/// kind, or when results contradict one another. A run that failed gives a [`Report`] with its problem.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
     if output.len() > MAX_OUTPUT {
         let bytes = output.len();
@@ -84,13 +84,13 @@ struct Reader {
     has_results: bool,
     /// Results are announced.
     is_last_step: bool,
-    /// The first line that looks like a result, but is none that is known.
-    stranger: Option<(usize, String)>,
+    /// The first line that looks like a result of an unknown kind.
+    unknown: Option<(usize, String)>,
     /// Where the last latency stands.
     latency_line: usize,
 }
 
-/// What a line of results is of.
+/// The quantity in a line of results.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Key {
     Count,
@@ -117,7 +117,7 @@ const KEYS: [(&str, Key); 9] = [
 ];
 
 impl Reader {
-    /// Takes a line if it is a result.
+    /// Reads a line if it is a result.
     fn result(&mut self, message: &str, line: Line) -> Result<bool, String> {
         let lower = message.to_ascii_lowercase();
         let found = KEYS.iter().find_map(|&(name, key)| {
@@ -175,7 +175,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes a line that tells how it is run.
+    /// Reads a line about how the tool runs.
     fn setting(&mut self, message: &str, line: Line) {
         let report = &mut self.report;
         if let Some(build) = message.strip_prefix("Build ").or_else(|| message.strip_prefix("Build.")) {
@@ -197,8 +197,8 @@ impl Reader {
                 report.mode = mode(message);
             }
             self.is_last_step = message.contains("Dumping statistics") || message.contains("Saving statistics");
-        } else if self.is_last_step && !self.has_results && self.stranger.is_none() && looks_like_a_result(message) {
-            self.stranger = Some((line.number, shown(message)));
+        } else if self.is_last_step && !self.has_results && self.unknown.is_none() && looks_like_a_result(message) {
+            self.unknown = Some((line.number, shown(message)));
         }
     }
 
@@ -217,7 +217,7 @@ impl Reader {
             }
         }
         self.report.problem = self.problems.finish();
-        match self.stranger {
+        match self.unknown {
             Some((line, text)) if !self.has_results && self.report.problem.is_none() => {
                 Err(not_understood(line, &text))
             }

@@ -13,7 +13,7 @@ use crate::metered::Watch;
 use crate::remote::{End, Printed, RemoteError, Watched, last_words, print};
 use crate::time::Window;
 
-/// What a run gave.
+/// The results of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
     pub report: Report,
@@ -35,7 +35,7 @@ pub(super) fn run(
     watch: &Watch,
 ) -> Result<Trial, RemoteError> {
     let printed = start(link, options, model, Goal::Latency, duration, watch)?;
-    let report = report(&printed, options.grace)?;
+    let report = report(&printed, options.program.grace)?;
     let figure = report.figure().map_err(|problem| RemoteError::Failed { problem })?;
     let window = window(&printed.lines, &report)?;
     let inferences = report.count.unwrap_or_default();
@@ -52,13 +52,13 @@ pub(super) fn check(
     model: &str,
     duration: Duration,
 ) -> Result<Report, RemoteError> {
-    report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.grace)
+    report(&start(link, options, model, Goal::Latency, duration, &|| Ok(()))?, options.program.grace)
 }
 
 /// Measures how many inferences a second a model makes when several may run at a time.
 ///
 /// # Errors
-/// If the tool fails, or does not tell.
+/// If the tool fails, or prints no throughput.
 pub(super) fn throughput(
     link: &mut Link,
     options: &OpenVinoOptions,
@@ -66,8 +66,8 @@ pub(super) fn throughput(
     duration: Duration,
 ) -> Result<f64, RemoteError> {
     let printed = start(link, options, model, Goal::Throughput, duration, &|| Ok(()))?;
-    let fps = report(&printed, options.grace)?.throughput_fps;
-    fps.ok_or_else(|| RemoteError::Failed { problem: "benchmark_app tells no throughput".to_owned() })
+    let fps = report(&printed, options.program.grace)?.throughput_fps;
+    fps.ok_or_else(|| RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() })
 }
 
 fn start(
@@ -87,10 +87,10 @@ fn start(
         precision: options.precision,
         threads: options.threads,
     };
-    // Python holds lines back when nobody watches, and when they came is what tells when inferences ran.
+    // Python holds lines back when it writes to a pipe, and the times at which they come tell when inferences ran.
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
     argv.extend(arguments(&run));
-    let limit = Duration::from_secs(run.seconds.into()) + options.grace;
+    let limit = Duration::from_secs(run.seconds.into()) + options.program.grace;
     print(&mut link.agent, &argv, limit, Some(&mut Watched(watch)))
 }
 
@@ -151,11 +151,11 @@ fn window(lines: &[(u64, String)], report: &Report) -> Result<Window, RemoteErro
 }
 
 impl Trial {
-    /// The latency, with what else the tool tells.
+    /// The latency, with the other statistics of the tool.
     pub fn latency(&self) -> Latency {
         let printed = &self.report.latency;
         let rounding_ms = printed.rounding_ms.unwrap_or(0.0);
-        // What is rounded by more than a hundredth of itself is of no use beside a precise figure.
+        // A time that is rounded by more than a hundredth of itself is useless beside a precise figure.
         let precise = |ms: &f64| *ms > 0.0 && rounding_ms <= 0.01 * ms;
         let is_median = self.figure.statistic == Statistic::Median;
         Latency {

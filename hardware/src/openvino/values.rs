@@ -1,6 +1,6 @@
 //! Values as benchmark_app prints them.
 
-/// What is shown of a line, in bytes.
+/// Longest part of a line that is shown, in bytes.
 const MAX_SHOWN: usize = 200;
 /// No time is beyond that, in ms.
 const LARGEST_MS: f64 = 1e12;
@@ -12,7 +12,7 @@ pub(super) enum Mode {
     Synchronous,
     /// Several requests at a time.
     Asynchronous {
-        /// How many, where that is told.
+        /// How many, where the output says it.
         requests: Option<u64>,
     },
 }

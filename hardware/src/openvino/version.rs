@@ -14,7 +14,7 @@ impl Version {
         Self { year, release, patch: 0 }
     }
 
-    /// Whether it is this release, whatever its patch, or an earlier one.
+    /// Whether it is this release, with any patch, or an earlier one.
     pub fn is_up_to(self, release: Self) -> bool {
         (self.year, self.release) <= (release.year, release.release)
     }

@@ -1,7 +1,7 @@
-"""Runs programs on a board's machine and tells what they print, when, and how they end.
+"""Runs programs on a device's machine and reports what they print, when, and how they end.
 
 It speaks JSON, a line an order on standard input and a line an event on standard output; an empty line on either side
-only says that the other one is still there. When standard input ends, or has been silent for SILENCE seconds, every
+only shows that the other side is still there. When standard input ends, or has been silent for SILENCE seconds, every
 program that it started is ended, the board's settings are put back, and it ends itself: a connection that breaks
 leaves nothing running. Stamps are nanoseconds of the board's monotonic clock, which no one can set.
 
@@ -46,7 +46,7 @@ jobs = {}
 at_exit = []
 lock_file = None
 board_lock = None
-heard = time.monotonic()
+received = time.monotonic()
 finishing = threading.Lock()
 
 
@@ -54,7 +54,7 @@ def now():
     return int(time.monotonic() * 1e9)
 
 
-def tell(**event):
+def report(**event):
     data = (json.dumps(event) + "\n").encode()
     with speaking:
         try:
@@ -78,7 +78,7 @@ def die_with_parent():
 
 
 def take_terminal():
-    """So that the kernel hangs up on a program, whoever it runs as, when the other side of its terminal is closed:
+    """So that the kernel hangs up on a program, also one of another user, when the other side of its terminal is closed:
     what sudo runs cannot be sent a signal by us."""
     die_with_parent()
     fcntl.ioctl(1, termios.TIOCSCTTY, 0)
@@ -162,7 +162,7 @@ class Program:
                 lines.append(rest)
                 rest = b""
             for line in lines:
-                tell(id=self.number, t=at, line=line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r"))
+                report(id=self.number, t=at, line=line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r"))
             if not data:
                 break
         os.close(self.reading)
@@ -186,7 +186,7 @@ class Program:
             event["signal"] = -status
         else:
             event["exit"] = status
-        tell(**event)
+        report(**event)
 
     def out_of_time(self):
         self.timed_out = True
@@ -241,13 +241,13 @@ class Poll:
             except OSError as error:
                 problem = "%s: %s" % (self.paths, error.strerror)
                 break
-            tell(id=self.number, t=(before + now()) // 2, values=values)
+            report(id=self.number, t=(before + now()) // 2, values=values)
         self.close()
         jobs.pop(self.number, None)
         event = {"id": self.number, "t": now(), "exit": 0 if problem is None else 1}
         if problem is not None:
             event["problem"] = problem
-        tell(**event)
+        report(**event)
 
     def stop(self):
         self.halt.set()
@@ -307,7 +307,7 @@ def take_lock(by, claim):
             except OSError:
                 board_lock.close()
                 os.close(file)
-                return {"locked": False, "by": "somebody with another work folder"}
+                return {"locked": False, "by": "a run with another work folder"}
         os.ftruncate(file, 0)
         os.pwrite(file, by.encode()[:512], 0)
         lock_file = file
@@ -335,7 +335,7 @@ def read_file(number, path, most):
                 raise ValueError("%s is larger than %d bytes" % (path, most))
             if not data:
                 break
-            tell(id=number, t=now(), chunk=data.decode("latin-1"))
+            report(id=number, t=now(), chunk=data.decode("latin-1"))
 
 
 def obey(order):
@@ -389,7 +389,7 @@ def obey(order):
         keep_settings()
     else:
         raise ValueError("unknown order %s" % what)
-    tell(id=number, t=now(), done=True, **answer)
+    report(id=number, t=now(), done=True, **answer)
 
 
 def keep_settings():
@@ -440,7 +440,7 @@ def make_room(wanted, place):
 
 
 def finish():
-    finishing.acquire()  # And never released: whoever comes second waits for the end.
+    finishing.acquire()  # And never released: a second call waits for the end.
     try:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
@@ -459,8 +459,8 @@ def finish():
 
 
 def listen():
-    """Takes up orders as they come, and answers empty lines at once, whatever is being done."""
-    global heard
+    """Queues orders as they come, and answers empty lines at once, also during an order."""
+    global received
     rest = b""
     while True:
         try:
@@ -469,19 +469,19 @@ def listen():
             data = b""
         if not data:
             finish()
-        heard = time.monotonic()
+        received = time.monotonic()
         lines = (rest + data).split(b"\n")
         rest = lines.pop()
         for line in lines:
             if line.strip():
                 orders.put(line)
             else:
-                tell()
+                report()
 
 
 def watch():
-    """Ends everything when nothing has been heard for long, also where an answer cannot be sent."""
-    while time.monotonic() - heard < SILENCE:
+    """Ends everything when nothing has been received for long, also where an answer cannot be sent."""
+    while time.monotonic() - received < SILENCE:
         time.sleep(1.0)
     finish()
 
@@ -492,7 +492,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(0o077)
     os.makedirs(folder, exist_ok=True)
-    tell(hello=VERSION, t=now(), folder=folder, python=sys.version.split()[0], boot=first_line("/proc/sys/kernel/random/boot_id"),
+    report(hello=VERSION, t=now(), folder=folder, python=sys.version.split()[0], boot=first_line("/proc/sys/kernel/random/boot_id"),
          model=first_line("/proc/device-tree/model") or first_line("/sys/firmware/devicetree/base/model"),
          release=first_line("/etc/nv_tegra_release"), serial=first_line("/proc/device-tree/serial-number"),
          machine=os.uname().nodename)
@@ -509,8 +509,8 @@ def main():
             order = json.loads(line.decode())
             number = order["id"]
             obey(order)
-        except Exception as error:  # Whatever is wrong with one order is told, and the next one heard.
-            tell(id=number, t=now(), problem="%s: %s" % (type(error).__name__, error))
+        except Exception as error:  # A failed order is reported, and the next one carried out.
+            report(id=number, t=now(), problem="%s: %s" % (type(error).__name__, error))
 
 
 try:

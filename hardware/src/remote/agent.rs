@@ -1,7 +1,7 @@
-//! The program on a board's machine that starts others there and tells what they print.
+//! The program on a device's machine that starts others there and reports their output.
 //!
-//! See `agent.py` beside this file, which is what runs there: it needs nothing but Python 3, stamps every line with the
-//! board's own clock, and ends whatever it started when nobody speaks to it any more.
+//! It is `agent.py` beside this file: it needs nothing but Python 3, stamps every line with the machine's own clock, and
+//! ends all that it started when the connection to it is lost.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::shown::ends_of;
 /// The program itself.
 pub(super) const PROGRAM: &str = include_str!("agent.py");
 
-/// The agent as it is spoken to.
+/// The connection to an agent.
 pub(crate) struct Agent {
     channel: Box<dyn Channel>,
     hello: Hello,
@@ -25,11 +25,11 @@ pub(crate) struct Agent {
     answered_ns: u64,
     /// Length of what is pending, in bytes.
     pending_bytes: usize,
-    /// What programs did while something else was waited for.
+    /// Events of programs that arrived while an answer was awaited.
     pending: VecDeque<(Job, JobEvent)>,
 }
 
-/// What the agent says of the board when it starts.
+/// The agent's first message, about its machine.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Hello {
@@ -53,7 +53,7 @@ pub(crate) struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Job(u64);
 
-/// What a job did.
+/// An event of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum JobEvent {
     /// A program printed a line.
@@ -110,8 +110,8 @@ struct Event {
     hello: Option<u64>,
 }
 
-/// What one line of the agent's comes to.
-enum Heard {
+/// A message of the agent.
+enum Message {
     Nothing,
     Job(Job, JobEvent),
     Reply { id: Option<u64>, result: Result<Value, String> },
@@ -137,9 +137,9 @@ impl Agent {
     const VERSION: u64 = 1;
     /// Largest file that is read through it, in bytes.
     pub const LARGEST_FILE: usize = 256 << 20;
-    /// Most bytes of events that wait to be taken: a board that floods us is not believed.
+    /// Most bytes of events that wait to be read.
     const MOST_PENDING: usize = 64 << 20;
-    /// Longest line of a program's that is kept, in bytes, as the agent itself has it.
+    /// Longest line of a program that is kept, in bytes, as the agent itself has it.
     const LONGEST_LINE: usize = 16_384;
 
     /// Waits for the agent's first line.
@@ -153,7 +153,7 @@ impl Agent {
             let event = match serde_json::from_str::<Event>(&line) {
                 Ok(event) => event,
                 Err(error) if line.contains("\"hello\"") => return Err(RemoteError::protocol(&line, &error)),
-                // A login script may print something of its own first.
+                // A login script may print something first.
                 Err(_) => continue,
             };
             if event.hello == Some(Self::VERSION) {
@@ -171,7 +171,7 @@ impl Agent {
         Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: Self::ANSWER })
     }
 
-    /// What it said of the board.
+    /// Its first message.
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
@@ -199,28 +199,28 @@ impl Agent {
             if left.is_zero() {
                 return Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: wait });
             }
-            match self.hear(left.min(Duration::from_millis(500)))? {
-                Heard::Reply { id: of, result } if of == Some(id) => {
+            match self.receive(left.min(Duration::from_millis(500)))? {
+                Message::Reply { id: of, result } if of == Some(id) => {
                     let value = result.map_err(|problem| RemoteError::Agent { problem })?;
                     let mut answer: Answer =
                         serde_json::from_value(value).map_err(|error| RemoteError::protocol("an answer", &error))?;
                     answer.content = content;
                     return Ok(answer);
                 }
-                Heard::Chunk { id: of, text } if of == id => {
+                Message::Chunk { id: of, text } if of == id => {
                     if content.len() + text.len() > Self::LARGEST_FILE {
                         return Err(RemoteError::Flood);
                     }
                     content.push_str(&text);
                 }
-                Heard::Job(job, event) => self.keep(job, event)?,
-                Heard::Nothing | Heard::Reply { .. } | Heard::Chunk { .. } => {}
+                Message::Job(job, event) => self.keep(job, event)?,
+                Message::Nothing | Message::Reply { .. } | Message::Chunk { .. } => {}
             }
         }
     }
 
-    /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it believes that it
-    /// writes to one, and holds no line back.
+    /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it writes
+    /// to one, and holds no line back.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -247,7 +247,7 @@ impl Agent {
         self.ask(json!({"do": "stop", "job": job.0})).map(|_| ())
     }
 
-    /// What a job did next, or nothing within `wait`.
+    /// The next event of a job, or none within `wait`.
     ///
     /// # Errors
     /// If the agent cannot be reached any more.
@@ -256,18 +256,18 @@ impl Agent {
             self.pending_bytes = self.pending_bytes.saturating_sub(event.length());
             return Ok(Some((job, event)));
         }
-        match self.hear(wait)? {
-            Heard::Job(job, event) => Ok(Some((job, event))),
-            Heard::Nothing | Heard::Reply { .. } | Heard::Chunk { .. } => Ok(None),
+        match self.receive(wait)? {
+            Message::Job(job, event) => Ok(Some((job, event))),
+            Message::Nothing | Message::Reply { .. } | Message::Chunk { .. } => Ok(None),
         }
     }
 
-    /// Runs a short program to its end, and gives what it printed.
+    /// Runs a short program to its end, and gives its output.
     ///
     /// # Errors
     /// If it cannot be started or does not end in time.
     pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<(End, String), RemoteError> {
-        /// More than any program has to say that is run this way, in bytes.
+        /// Longest output, in bytes.
         const MOST: usize = 1 << 20;
         let job = self.start(argv, limit, false)?;
         let deadline = Instant::now() + limit + Self::ANSWER;
@@ -318,7 +318,7 @@ impl Agent {
         Err(RemoteError::Failed { problem })
     }
 
-    /// Forgets what jobs did that nobody waits for any more.
+    /// Drops the events of jobs that arrived so far.
     pub fn forget(&mut self) {
         self.pending.clear();
         self.pending_bytes = 0;
@@ -340,25 +340,25 @@ impl Agent {
         Ok(self.last_id)
     }
 
-    fn hear(&mut self, wait: Duration) -> Result<Heard, RemoteError> {
-        let Some(line) = self.channel.receive(wait)? else { return Ok(Heard::Nothing) };
+    fn receive(&mut self, wait: Duration) -> Result<Message, RemoteError> {
+        let Some(line) = self.channel.receive(wait)? else { return Ok(Message::Nothing) };
         let event: Event = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
         let Some(id) = event.id else {
             let result = event.problem.map_or(Ok(Value::Null), |problem| Err(ends_of(&problem)));
-            return Ok(if result.is_err() { Heard::Reply { id: None, result } } else { Heard::Nothing });
+            return Ok(if result.is_err() { Message::Reply { id: None, result } } else { Message::Nothing });
         };
-        let job = |event| Ok(Heard::Job(Job(id), event));
+        let job = |event| Ok(Message::Job(Job(id), event));
         if event.done {
             self.answered_ns = event.t;
             let value = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
-            return Ok(Heard::Reply { id: Some(id), result: Ok(value) });
+            return Ok(Message::Reply { id: Some(id), result: Ok(value) });
         }
         if let Some(text) = event.chunk {
-            return Ok(Heard::Chunk { id, text });
+            return Ok(Message::Chunk { id, text });
         }
         if let Some(mut text) = event.line {
             text.truncate(text.floor_char_boundary(Self::LONGEST_LINE));
-            // An escape sequence of a board's would reach the user's terminal.
+            // An escape sequence would reach the user's terminal.
             let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
             return job(JobEvent::Line { at_ns: event.t, text });
         }
@@ -369,12 +369,12 @@ impl Agent {
         let end = match event {
             Event { exit: Some(_), problem: Some(problem), .. } => End::Problem(problem),
             Event { problem: Some(problem), .. } => {
-                return Ok(Heard::Reply { id: Some(id), result: Err(problem) });
+                return Ok(Message::Reply { id: Some(id), result: Err(problem) });
             }
             Event { timeout: true, .. } => End::TimedOut,
             Event { signal: Some(signal), .. } => End::Signal(signal),
             Event { exit: Some(code), .. } => End::Exit(code),
-            _ => return Err(RemoteError::protocol(&line, &"it says nothing")),
+            _ => return Err(RemoteError::protocol(&line, &"it has no content")),
         };
         job(JobEvent::Ended { end })
     }

@@ -1,4 +1,4 @@
-//! How the agent is spoken to.
+//! The exchange of lines with an agent.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The clock of another machine, brought to ours.
 //!
-//! The agent is asked for its time, between two looks at our clock: its answer was stamped somewhere in between. Of
+//! The agent answers with its time, between two readings of our clock: its answer was stamped somewhere in between. Of
 //! several such round trips the shortest tells most (Cristian 1989, "Probabilistic clock synchronization", Distributed
 //! Computing 3); its middle is taken, and half of it is the largest error. That is done before and after a measurement;
 //! in between the offset changes as the two quartzes do, which is as good as evenly.

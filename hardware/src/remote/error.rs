@@ -1,4 +1,4 @@
-//! What can go wrong on a board.
+//! Failures on a device's machine.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,32 +12,32 @@ use crate::model::Model;
 use crate::remote::ssh::SshError;
 use crate::shown::ends_of;
 
-/// Why a board did not do what it was asked to.
+/// Why a device's machine did not do its part.
 #[derive(Debug, Error)]
 pub(crate) enum RemoteError {
     /// The connection failed.
     #[error(transparent)]
     Ssh(#[from] SshError),
-    /// Somebody else measures on it.
+    /// Another run measures on it.
     #[error("another program measures on this board: {by}. It can serve one at a time: wait, or end that one")]
     Busy { by: String },
-    /// The agent could not obey an order.
+    /// The agent could not carry out an order.
     #[error("{problem}")]
     Agent { problem: String },
-    /// The agent answered what is no answer.
+    /// The agent's answer is not understood.
     #[error(
         "the agent on the board answered what is not understood: {line:?} ({problem}). Something may print between its \
          lines, such as a login script: let it print nothing where there is no terminal"
     )]
     Protocol { line: String, problem: String },
-    /// The agent on this machine is gone.
-    #[error("the agent that runs programs here is gone: {how}")]
+    /// The agent on this machine has ended.
+    #[error("the agent that runs programs here has ended: {how}")]
     Lost { how: String },
-    /// The device itself is not there, or somebody else uses it.
+    /// The device itself is not there, or another program uses it.
     #[error("{problem}")]
     Away { problem: String },
-    /// It says more than anybody could want to know.
-    #[error("the agent on the board says more than can be taken up")]
+    /// The agent sends more than can be kept.
+    #[error("the agent on the board sends more than can be kept")]
     Flood,
     /// Something does not answer.
     #[error("{what} has not answered for {} s", waited.as_secs())]

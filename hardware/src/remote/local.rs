@@ -15,7 +15,7 @@ use super::error::RemoteError;
 const LONGEST_LINE: u64 = 1 << 20;
 /// Lines that may wait to be taken; the agent then waits in its turn.
 const MOST_WAITING: usize = 4096;
-/// Time between two empty lines, which tell the agent that somebody is there.
+/// Time between two empty lines, which show the agent that this program still runs.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long an agent that is not needed any more may take to end what it started.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ impl Local {
     /// Starts `python3 PROGRAM FOLDER`.
     ///
     /// # Errors
-    /// If there is no Python 3, or no thread.
+    /// If Python 3 is missing, or a thread cannot be started.
     pub fn start(program: &Path, folder: &Path) -> Result<Self, RemoteError> {
         let failed = |error: std::io::Error| RemoteError::Settings {
             problem: format!("python3 cannot be started here: {error}"),
@@ -39,7 +39,7 @@ impl Local {
         let mut command = Command::new("python3");
         command.arg("-u").arg(program).arg(folder).env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Ctrl-C on the terminal is for us: the agent ends by its input, in order.
+        // Ctrl-C on the terminal is for this program: the agent ends by its input, in order.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(failed)?;
@@ -50,7 +50,7 @@ impl Local {
         thread::Builder::new().name("agent".to_owned()).spawn(move || read(output, &sender)).map_err(failed)?;
         let shared = Arc::clone(&input);
         let beat = move || {
-            while say(&shared, "") {
+            while send(&shared, "") {
                 thread::sleep(HEARTBEAT);
             }
         };
@@ -69,14 +69,14 @@ impl Local {
 
 impl Channel for Local {
     fn send(&mut self, line: &str) -> Result<(), RemoteError> {
-        if say(&self.input, line) { Ok(()) } else { Err(self.ended("its input is closed")) }
+        if send(&self.input, line) { Ok(()) } else { Err(self.ended("its input is closed")) }
     }
 
     fn receive(&mut self, wait: Duration) -> Result<Option<String>, RemoteError> {
         let deadline = Instant::now() + wait;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                // What it says only to show that it is there.
+                // A sign of life.
                 Ok(Ok(line)) if line.trim() == "{}" => {}
                 Ok(Ok(line)) => return Ok(Some(line)),
                 Ok(Err(problem)) => return Err(self.ended(&problem)),
@@ -92,28 +92,28 @@ impl Drop for Local {
         *self.input.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let begun = Instant::now();
         while begun.elapsed() < FAREWELL {
-            // Whatever it still says is taken, so that it does not wait for that.
+            // Its last lines are read, so that it does not wait for that.
             while self.lines.try_recv().is_ok() {}
             match self.child.try_wait() {
                 Ok(None) => thread::sleep(Duration::from_millis(10)),
                 _ => return,
             }
         }
-        // What it started is ended by the kernel when it is.
+        // The kernel then ends the programs that the agent started.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Writes a line; `false` if nobody reads it any more.
-fn say(input: &Mutex<Option<ChildStdin>>, line: &str) -> bool {
+/// Writes a line; `false` once the agent has closed its input.
+fn send(input: &Mutex<Option<ChildStdin>>, line: &str) -> bool {
     let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(pipe) = input.as_mut() else { return false };
-    let said = writeln!(pipe, "{line}").and_then(|()| pipe.flush());
-    if said.is_err() {
+    let sent = writeln!(pipe, "{line}").and_then(|()| pipe.flush());
+    if sent.is_err() {
         *input = None;
     }
-    said.is_ok()
+    sent.is_ok()
 }
 
 fn read(output: impl Read, lines: &SyncSender<Result<String, String>>) {
@@ -124,7 +124,7 @@ fn read(output: impl Read, lines: &SyncSender<Result<String, String>>) {
         let line = match output.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes) {
             Ok(0) => return,
             Ok(_) if bytes.last() != Some(&b'\n') && bytes.len() as u64 >= LONGEST_LINE => {
-                Err(format!("it says more than {LONGEST_LINE} bytes in a line"))
+                Err(format!("it printed more than {LONGEST_LINE} bytes in a line"))
             }
             Ok(_) => Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
             Err(error) => Err(error.to_string()),
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(bytes: &[u8]) -> Vec<Result<String, String>> {
+    fn received(bytes: &[u8]) -> Vec<Result<String, String>> {
         let (sender, lines) = sync_channel(MOST_WAITING);
         read(bytes, &sender);
         drop(sender);
@@ -152,19 +152,19 @@ mod tests {
     #[test]
     fn a_line_without_end_is_an_error_and_the_last() {
         let bytes = [b"a\n".to_vec(), vec![b'x'; 3 << 20], b"\nb\n".to_vec()].concat();
-        let heard = heard(&bytes);
-        assert_eq!(heard[0], Ok("a".to_owned()));
-        assert!(heard.len() == 2 && heard[1].as_ref().is_err_and(|problem| problem.contains("1048576 bytes")));
+        let received = received(&bytes);
+        assert_eq!(received[0], Ok("a".to_owned()));
+        assert!(received.len() == 2 && received[1].as_ref().is_err_and(|problem| problem.contains("1048576 bytes")));
     }
 
     proptest! {
-        /// Whatever is printed, lines are what stands between its line breaks.
+        /// Lines are the texts between line breaks.
         #[test]
-        fn lines_are_what_stands_between_breaks(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n')], 0..200)) {
+        fn lines_are_the_texts_between_breaks(bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n')], 0..200)) {
             let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             let lines = whole.split(|byte| *byte == b'\n').map(|line| Ok(String::from_utf8_lossy(line).trim_end().to_owned()));
             let expected: Vec<Result<String, String>> = if bytes.is_empty() { Vec::new() } else { lines.collect() };
-            prop_assert_eq!(heard(&bytes), expected);
+            prop_assert_eq!(received(&bytes), expected);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::place::Place;
-use super::ssh::{Authentication, Secret, SshOptions};
+use super::ssh::{Authentication, Secret, SshOptions, expand};
 use crate::seconds::LONGEST;
 
 /// This machine where no `host` is given, else one that is logged in to over SSH. Paths of this machine may begin with
@@ -59,7 +59,7 @@ impl MachineOptions {
         self
     }
 
-    /// The first setting that makes no sense, and why. Secrets are not looked up.
+    /// The first setting that is impossible, and why. Secrets are not looked up.
     pub(crate) fn problem(&self) -> Option<String> {
         let Some(host) = &self.host else {
             let given = [
@@ -91,7 +91,7 @@ impl MachineOptions {
     /// The machine, with secrets read from the environment.
     ///
     /// # Errors
-    /// If a setting makes no sense, or a secret is not there.
+    /// If a setting is impossible, or a secret is not there.
     pub(crate) fn place(&self) -> Result<Place, String> {
         if let Some(problem) = self.problem() {
             return Err(problem);
@@ -137,7 +137,7 @@ impl MachineOptions {
     /// Makes paths of this machine valid in any working directory: the work folder, and `others`.
     ///
     /// # Errors
-    /// If there is no working directory.
+    /// If the working directory cannot be found.
     pub(crate) fn make_absolute(&mut self, others: &mut [&mut Option<String>]) -> io::Result<()> {
         if self.host.is_none() {
             let paths = others.iter_mut().map(|path| &mut **path).chain([&mut self.work_folder]);
@@ -156,14 +156,6 @@ fn problem_of_folder(folder: &str) -> Option<String> {
         || folder.split('/').any(|part| part == "..")
         || folder.starts_with('-');
     is_wrong.then(|| format!("work_folder = {folder:?} must be a folder's path without `..`"))
-}
-
-/// A path with the user's home in place of `~`.
-pub(in crate::remote) fn expand(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    }
 }
 
 /// The folder for this program's files that can be made again.

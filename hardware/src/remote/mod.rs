@@ -1,8 +1,7 @@
-//! The machine that something is measured on: this one, or another one over SSH.
+//! The machine that a device belongs to: this one, or another one over SSH.
 //!
-//! Programs there are started by a small agent, which stamps what they print with that machine's clock, and ends all of
-//! them as soon as it is not spoken to any more: a connection that breaks, or a run that is killed, leaves nothing
-//! behind.
+//! A small agent starts programs there, stamps their output with that machine's clock, and ends all of them as soon as
+//! the connection to it is lost: a connection that breaks, or a run that is killed, leaves nothing running.
 
 mod agent;
 mod channel;

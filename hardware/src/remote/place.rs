@@ -1,4 +1,4 @@
-//! Where a device is.
+//! The machine that a device belongs to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::error::RemoteError;
 use super::local::Local;
 use crate::remote::ssh::{Connection, RemoteOptions, SshOptions};
 
-/// Time after which an agent that says nothing, not even that it is there, counts as lost. A board that swaps while it
+/// Time without a sign of life after which an agent counts as lost. A board that swaps while it
 /// builds an engine may take long.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -68,11 +68,11 @@ impl Place {
         }
     }
 
-    /// The same, and takes the machine for this run alone; `claim` names what is taken of it to runs of other users and
-    /// with other folders.
+    /// The same, and takes the machine for this run alone; `claim` names the claimed device to runs of other users and with
+    /// other folders.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), or if somebody else has it.
+    /// As [`connect`](Self::connect), or if another run has it.
     pub(crate) fn claim(&self, work_folder: &str, claim: &str) -> Result<Agent, RemoteError> {
         let mut agent = self.connect(work_folder)?;
         take(&mut agent, Some(claim))?;
@@ -80,15 +80,15 @@ impl Place {
     }
 }
 
-/// Takes the agent's folder, and what it stands for, for this run.
+/// Takes the agent's folder, and the device behind it, for this run.
 ///
 /// # Errors
-/// If somebody else has it, or settings of an earlier run could not be put back.
+/// If another run has it, or settings of an earlier run could not be put back.
 pub(crate) fn take(agent: &mut Agent, claim: Option<&str>) -> Result<(), RemoteError> {
     let by = format!(
         "process {} of {} since {}",
         std::process::id(),
-        std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned()),
+        std::env::var("USER").unwrap_or_else(|_| "another user".to_owned()),
         jiff::Timestamp::now()
     );
     let lock = agent.ask_within(json!({"do": "lock", "by": by, "claim": claim}), Duration::from_secs(120))?;

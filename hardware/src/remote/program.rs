@@ -1,17 +1,17 @@
-//! A program that runs to its end while something else is listened to.
+//! A program that runs to its end while a meter is read.
 
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, End, Job, JobEvent};
 use super::error::RemoteError;
 
-/// Most lines of a program's that are kept, and most bytes of them.
+/// Most lines of a program that are kept, and most bytes of them.
 const MOST_LINES: usize = 20_000;
 const MOST_TEXT: usize = 16 << 20;
 
-/// What goes on beside a program: a meter, for one.
+/// Work beside a program, such as a meter.
 pub(crate) trait BackgroundSampler {
-    /// Takes up an event of a job that is not the program.
+    /// Receives an event of a job that is not the program.
     ///
     /// # Errors
     /// If the program need not go on.
@@ -24,7 +24,7 @@ pub(crate) trait BackgroundSampler {
     fn check(&self) -> Result<(), RemoteError>;
 }
 
-/// What a program printed, and how it ended.
+/// The output of a program, and its end.
 pub(crate) struct Printed {
     pub end: End,
     /// Lines with the board's time at which each of them came, in ns.
@@ -38,7 +38,7 @@ impl Printed {
     }
 }
 
-/// The last line of a text that says anything.
+/// The last line of a text that is not blank.
 pub(crate) fn last_words<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> String {
     let line = lines.rev().map(str::trim).find(|text| !text.is_empty());
     line.unwrap_or("it printed nothing").chars().take(200).collect()
@@ -47,7 +47,7 @@ pub(crate) fn last_words<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) ->
 /// Runs a program to its end, at most for `limit`.
 ///
 /// # Errors
-/// If it cannot be started, or what goes on beside it fails; then it is ended.
+/// If it cannot be started, or the work beside it fails; then it is ended.
 pub(crate) fn print(
     agent: &mut Agent,
     argv: &[String],

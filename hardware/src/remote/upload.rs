@@ -1,4 +1,4 @@
-//! Models on the board's machine.
+//! Models on the device's machine.
 
 use std::time::Duration;
 

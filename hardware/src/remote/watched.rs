@@ -1,4 +1,4 @@
-//! What runs on another machine while a meter of ours reads.
+//! A program on another machine while a meter of this one reads.
 
 use super::agent::{Agent, Job, JobEvent};
 use super::clock::{ClockMap, Offset};

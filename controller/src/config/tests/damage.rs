@@ -1,4 +1,4 @@
-//! Experiment files that somebody wrote in a hurry, or that were cut short.
+//! Damaged experiment files.
 
 use proptest::prelude::*;
 
@@ -64,12 +64,12 @@ fn damaged() -> impl Strategy<Value = String> {
     )
 }
 
-/// What is read can be written, read again, and used; an error names the file, and a line that it has.
+/// An experiment that is read can be written, read again, and used; an error names the file, and a line that it has.
 fn check(text: &str, overrides: &[String]) -> Result<(), TestCaseError> {
     match Experiment::parse(text, "x.toml", overrides) {
         Ok(experiment) => {
             let written = experiment.to_toml().unwrap();
-            // By their texts: what is no number is not its own equal.
+            // By their texts: NaN does not equal itself.
             let again = Experiment::parse(&written, "written", &[]).map_err(|error| error.to_string());
             prop_assert_eq!(again.map(|again| again.to_toml().unwrap()), Ok(written));
             prop_assert!(experiment.fingerprint().is_ok() && experiment.space.build().is_ok());
@@ -113,7 +113,7 @@ proptest! {
         check(&text, &[])?;
     }
 
-    /// What is given by `--set` is taken, or named.
+    /// An override by `--set` is accepted, or the error names it.
     #[test]
     fn no_override_makes_it_panic(
         overrides in prop::collection::vec(

@@ -49,7 +49,7 @@ pub(super) fn disagreement(mut stream: TcpStream, session: &Session) -> io::Resu
     Ok(None)
 }
 
-/// Some names in the lists only tell what the other side may do.
+/// Some names in the lists only announce what the other side may do.
 fn is_algorithm(name: &str) -> bool {
     !name.starts_with("kex-strict-") && !name.starts_with("ext-info-")
 }

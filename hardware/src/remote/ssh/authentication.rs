@@ -8,19 +8,19 @@ use super::Link;
 use super::error::{Plain, SshError, code};
 use super::options::{Authentication, Secret, SshOptions};
 
-/// Key files are a few kilobytes; whatever is larger is something else.
+/// Key files are a few kilobytes; a larger file is something else.
 const LARGEST_KEY_FILE: u64 = 1 << 20;
 
 /// Logs in as the options say.
 pub(super) fn log_in(link: &Link, options: &SshOptions) -> Result<(), SshError> {
     let user = options.user.as_str();
-    // What is wrong with a key is found before the server is asked.
+    // A problem with a key is found before the server is asked.
     if let Authentication::Key { file, passphrase } = &options.authentication {
         check_key_file(file, passphrase.is_some())?;
     }
     let methods = match link.session.auth_methods(user) {
         Ok(methods) => methods.to_owned(),
-        // It lets everybody in.
+        // The server asks for no login.
         Err(_) if link.session.authenticated() => return Ok(()),
         Err(error) => return Err(link.error("asking how to log in", &error)),
     };
@@ -143,7 +143,7 @@ fn check_key_file(file: &Path, has_passphrase: bool) -> Result<(), SshError> {
     let unreadable = |error: std::io::Error| unusable(error.to_string());
     let metadata = std::fs::metadata(file).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > LARGEST_KEY_FILE {
-        return Err(unusable("it is no private key".to_owned()));
+        return Err(unusable("it is not a private key".to_owned()));
     }
     // Overwritten when dropped.
     let text = Secret::new(std::fs::read_to_string(file).map_err(unreadable)?);
@@ -153,7 +153,7 @@ fn check_key_file(file: &Path, has_passphrase: bool) -> Result<(), SshError> {
         Kind::Encrypted => Err(encrypted(file, false)),
         Kind::Public => Err(unusable("it is a public key; name the private one, without .pub".to_owned())),
         Kind::Other => Err(unusable(
-            "it is no private key in OpenSSH's or PEM format; PuTTY's are converted by puttygen FILE -O private-openssh"
+            "it is not a private key in OpenSSH's or PEM format; PuTTY's are converted by puttygen FILE -O private-openssh"
                 .to_owned(),
         )),
     }

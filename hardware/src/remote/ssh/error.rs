@@ -25,7 +25,7 @@ pub enum SshError {
     Ended {
         /// Which program, how it ended, and the end of its standard error.
         text: String,
-        /// Its exit status; 127 where there is no such program.
+        /// Its exit status; 127 where the program does not exist.
         status: Option<i32>,
     },
     /// The user has to change something: a key, a known host, a name.
@@ -92,7 +92,7 @@ pub(super) fn translate(address: &Address, doing: &str, after: Duration, error: 
     }
 }
 
-/// The library's words without its number, which says nothing to a user unless there are no words.
+/// The library's words without its number, which helps a user only where there are no words.
 pub(super) struct Plain<'a>(pub &'a ssh2::Error);
 
 impl fmt::Display for Plain<'_> {

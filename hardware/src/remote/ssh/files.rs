@@ -15,7 +15,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the server does not tell where the home is.
+    /// If the server does not answer.
     pub(super) fn absolute(&mut self, path: &str) -> Result<String, SshError> {
         if path.starts_with('/') {
             return Ok(path.to_owned());
@@ -37,7 +37,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the server does not tell.
+    /// If the server does not answer.
     pub fn size(&mut self, path: &str) -> Result<Option<u64>, SshError> {
         let path = self.absolute(path)?;
         Ok(self.stat(&path)?.map(|found| found.size.unwrap_or(0)))

@@ -118,7 +118,7 @@ impl KnownKey {
         if revoked {
             hosts = fields.next()?;
         } else if hosts.starts_with(['#', '@']) {
-            // The key of an authority is nobody's own: certificates are not asked for.
+            // Keys of authorities are skipped: certificates are not asked for.
             return None;
         }
         let (key_type, key) = (fields.next()?, fields.next()?);

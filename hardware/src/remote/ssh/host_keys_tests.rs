@@ -143,7 +143,7 @@ const KNOWN_HOSTS: &str = "# comment\nother,!x,b*d ssh-ed25519 AAAAC3NzaC1lZDI1N
                            @revoked [board]:* ssh-rsa AAAA\n|1|AAECAwQFBgcICQoLDA0ODxAREhM=|KxYFjSKhIyx/FwEBGtN8I578njA= ssh-ed25519 AAAA\n\
                            @cert-authority * ssh-ed25519 AAAA\n";
 
-/// What `*` and `?` mean, told by recursion.
+/// What `*` and `?` mean, defined by recursion.
 fn matches_slowly(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern, name) {
         ([], _) => name.is_empty(),

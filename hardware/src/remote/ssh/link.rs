@@ -11,7 +11,7 @@ use super::error::{Plain, SshError, code, translate};
 use super::host_keys::KnownKeys;
 use super::options::{Address, SshOptions};
 
-/// How long saying goodbye may take.
+/// How long the end of a session may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A session whose server has shown the key it is known by. Blocking, except where a function says otherwise.
@@ -30,7 +30,7 @@ impl Link {
         let known = KnownKeys::read(&options.known_hosts, &address)?;
         let stream = connect(&address, options.timeout)?;
         let failed = |doing: &str, reason: String| SshError::failed(&options.address(), doing, reason);
-        // What is sent are short lines, whose answers are waited for.
+        // Lines are short, and their answers are waited for.
         stream.set_nodelay(true).map_err(|error| failed("setting up the connection", error.to_string()))?;
         let socket = stream.try_clone().map_err(|error| failed("setting up the connection", error.to_string()))?;
 
@@ -74,7 +74,7 @@ impl Link {
         translate(&self.address, doing, self.timeout, error)
     }
 
-    /// Whether the server has closed the connection, or it broke; what has not arrived yet cannot be known.
+    /// Whether the server has closed the connection, or it broke; a break that has not arrived yet cannot be seen.
     pub fn is_broken(&self) -> bool {
         // libssh2 keeps its sockets from blocking, so that nothing is waited for here.
         match self.socket.peek(&mut [0]) {

@@ -30,6 +30,7 @@ mod remote;
 mod upload;
 
 pub use error::SshError;
+pub(super) use options::expand;
 pub use options::{Authentication, Secret, SshOptions};
 pub use remote::{Remote, RemoteOptions};
 

@@ -5,20 +5,18 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::remote::machine::expand;
-
-/// Where the server is, who logs in, and how.
+/// The server, the user, and how the user logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshOptions {
     /// Name or address of the server.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Who logs in.
+    /// The user to log in as.
     pub user: String,
-    /// How they prove it.
+    /// How the user logs in.
     pub authentication: Authentication,
-    /// File with the keys of known servers, in OpenSSH's format. One that is missing knows nobody.
+    /// File with the keys of known servers, in OpenSSH's format. A missing file has no keys.
     pub known_hosts: PathBuf,
     /// How long connecting may take, and any single answer of the server.
     pub timeout: Duration,
@@ -52,7 +50,7 @@ impl SshOptions {
     }
 }
 
-/// How a user proves who they are.
+/// How a user logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
     /// By the keys that an agent holds, one after the other.
@@ -64,7 +62,7 @@ pub enum Authentication {
     Key {
         /// The file.
         file: PathBuf,
-        /// What it is encrypted with, if it is.
+        /// Its passphrase, if it is encrypted.
         passphrase: Option<Secret>,
     },
     /// By a password.
@@ -81,7 +79,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for whoever has to present it.
+    /// The text itself, to be presented to the server.
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }
@@ -97,8 +95,16 @@ impl Drop for Secret {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.0).into_bytes();
         bytes.fill(0);
-        // Nobody reads it any more: without this the compiler may leave the writing out.
+        // Without this the compiler may leave the writing out.
         black_box(&bytes);
+    }
+}
+
+/// A path with the user's home in place of `~`.
+pub(in crate::remote) fn expand(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
     }
 }
 

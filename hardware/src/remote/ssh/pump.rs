@@ -1,4 +1,4 @@
-//! Reading what a program prints, without waiting for it.
+//! Reading a program's output without waiting for it.
 
 use std::io::{self, Read as _};
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ pub(super) fn read(
     match (bytes, ends) {
         (true, _) => Ok(Polled::Bytes),
         (false, 2) if channel.eof() => Ok(Polled::Closed),
-        // libssh2 also reads nothing from a socket that is gone.
+        // libssh2 also reads nothing from a closed socket.
         (false, 2) => Err(io::ErrorKind::ConnectionAborted.into()),
         (false, _) => Ok(Polled::Nothing),
     }

@@ -20,7 +20,7 @@ use session::{End, Exchange, Order};
 /// How long a line may be, in bytes.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// How long dropping waits for the thread to say goodbye.
+/// How long dropping waits for the thread to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How lines are exchanged with a program.
@@ -55,7 +55,7 @@ pub struct Remote {
     socket: Option<TcpStream>,
 }
 
-/// What both sides know.
+/// State shared by the owner and the thread.
 #[derive(Debug, Default)]
 struct Shared {
     /// Bytes of lines that wait to be received.
@@ -98,7 +98,7 @@ impl Remote {
         self.order(Order::Line(line.to_owned()))
     }
 
-    /// Ends the program's standard input after what was sent. What it still prints, and its end, can be received.
+    /// Ends the program's standard input after the lines sent. Its last lines, and its end, can still be received.
     ///
     /// # Errors
     ///
@@ -107,8 +107,8 @@ impl Remote {
         self.order(Order::CloseInput)
     }
 
-    /// The next line that the program has printed, without its line break; `None` if there is none within `wait`. What
-    /// is not UTF-8 is replaced.
+    /// The next line that the program has printed, without its line break; `None` if there is none within `wait`. Bytes
+    /// that are not UTF-8 are replaced.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Drop for Remote {
         let start = Instant::now();
         while !thread.is_finished() {
             if start.elapsed() > PATIENCE {
-                // Then it need not be waited for: whatever it waits for fails now.
+                // It ends by itself, since all its reads and writes fail now.
                 if let Some(socket) = &self.socket {
                     let _ = socket.shutdown(Shutdown::Both);
                 }

@@ -8,11 +8,11 @@ use ssh2::{OpenFlags, OpenType};
 use super::Connection;
 use super::error::SshError;
 
-/// What is given to libssh2 at first, in bytes. It does not look at answers until all of it is sent, which has to
-/// happen within the time-out on a slow line too.
+/// First piece for libssh2, in bytes. It reads answers only after it has sent all of it, which has to happen within the
+/// time-out on a slow line too.
 const FIRST_PIECE: usize = 128 * 1024;
 
-/// What is under way at most, in bytes.
+/// Largest piece under way, in bytes.
 const LARGEST_PIECE: usize = 4 << 20;
 
 impl Connection {
@@ -59,7 +59,7 @@ impl Connection {
         }
         let mut done = start;
         while done < content.len() {
-            // What a call gives is under way until it is acknowledged, so the piece has to overlap the one before.
+            // A piece is under way until it is acknowledged, so that it has to overlap the one before.
             let piece = (FIRST_PIECE + (done - start) * 2).min(LARGEST_PIECE);
             let end = content.len().min(done + piece);
             done += file.write(&content[done..end]).map_err(unwritten)?;

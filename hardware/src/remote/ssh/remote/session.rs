@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 16 << 20;
 /// How long a program that has closed its streams, or a connection at its end, may take for the rest.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// What the owner wants.
+/// An order of the owner.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Send this line.
@@ -38,7 +38,7 @@ pub(super) enum End {
     Ended { status: Status, stderr: String },
     /// A line without end.
     LineTooLong,
-    /// The connection is gone, for this reason.
+    /// The connection is lost, for this reason.
     Lost(String),
 }
 
@@ -53,8 +53,8 @@ pub(super) struct Exchange {
     /// A line that has not ended yet.
     partial: Vec<u8>,
     stderr: VecDeque<u8>,
-    /// When something last came.
-    heard: Instant,
+    /// When something was last received.
+    received: Instant,
     /// When something was last sent.
     sent: Instant,
     input_closed: bool,
@@ -77,7 +77,7 @@ impl Exchange {
             shared,
             partial: Vec::new(),
             stderr: VecDeque::new(),
-            heard: now,
+            received: now,
             sent: now,
             input_closed: false,
         }
@@ -107,7 +107,7 @@ impl Exchange {
                 return Ok(Some(End::Ended { status, stderr: String::from_utf8_lossy(&stderr).into_owned() }));
             }
             if let Some(limit) = self.options.silence
-                && self.heard.elapsed() > limit
+                && self.received.elapsed() > limit
             {
                 return Err(End::Lost(format!("nothing has come for {} s", limit.as_secs_f64())));
             }
@@ -132,7 +132,7 @@ impl Exchange {
     fn poll(&mut self, buffer: &mut [u8]) -> Result<Polled, End> {
         if self.shared.waiting.load(Ordering::Relaxed) > MOST_WAITING {
             // The program has to wait, so that its silence means nothing.
-            self.heard = Instant::now();
+            self.received = Instant::now();
             return Ok(Polled::Nothing);
         }
         let (partial, stderr) = (&mut self.partial, &mut self.stderr);
@@ -145,7 +145,7 @@ impl Exchange {
         });
         let polled = polled.map_err(|error| lost(&error))?;
         if polled == Polled::Bytes {
-            self.heard = Instant::now();
+            self.received = Instant::now();
             self.pass_on_lines()?;
         }
         Ok(polled)
@@ -165,7 +165,7 @@ impl Exchange {
         if self.partial.len() > LONGEST_LINE { Err(End::LineTooLong) } else { Ok(()) }
     }
 
-    /// What came after the last line break.
+    /// Passes on the text after the last line break.
     fn pass_on_rest(&mut self) {
         let rest = std::mem::take(&mut self.partial);
         if !rest.is_empty() {
@@ -181,7 +181,7 @@ impl Exchange {
     }
 
     /// Writes all of it. Blocking: libssh2 gets confused if something else is done with a session that has sent half a
-    /// packet. It takes long only where the network is gone, or the program does not read.
+    /// packet. It takes long only where the network is lost, or the program does not read.
     fn write(&mut self, text: &str) -> Result<(), End> {
         self.sent = Instant::now();
         if self.input_closed {
