@@ -300,7 +300,7 @@ fn what_the_other_run_lacks_is_measured_once() {
     let journal = String::from_utf8(journals[0].clone()).unwrap();
     std::fs::write(folder.join("a/measurements.csv"), journal.replace(",host ", ",host of another kind ")).unwrap();
     let message = place.refusal(&["a", "b", "--measure", "--out", "elsewhere"]);
-    assert!(message.contains("host of another kind") && message.contains("but what is here is host "), "{message}");
+    assert!(message.contains("host of another kind") && message.contains("but this machine is host "), "{message}");
     let config = std::fs::read_to_string(folder.join("a/config.toml")).unwrap();
     let other = config.replace("name = \"digits\"", "name = \"cifar10\"");
     assert_ne!(other, config);

@@ -17,8 +17,8 @@ use crate::evaluate::open_device;
 use crate::fingerprint::sha256;
 use crate::history::History;
 use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
-use crate::search::Stop;
-use crate::strategy::Problem;
+use crate::stop::Stop;
+use crate::problem::Problem;
 use crate::terminal::{note, say};
 
 /// Warm-start a search from other logs: what they tell informs its surrogate, and never its front.
@@ -132,9 +132,8 @@ impl Import {
         let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("there is no working directory")?;
         let prepared = prepare(experiment, scratch, &Stop::default())?;
         prepared.notices.iter().for_each(note);
-        let device = prepared.experiment.training.backend.device()?;
-        // As a search does: settings that make no sense leave no folder behind.
-        prepared.experiment.strategy.build(prepared.experiment.search.seed, &prepared.problem, &device)?;
+        // As a search does: wrong settings leave no folder behind.
+        prepared.strategy()?;
         Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
     }
 

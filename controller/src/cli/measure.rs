@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use child::onnx;
 use clap::Args;
 use hardware::host::Inference;
 use hardware::{Energy, Measurement, Model};
@@ -14,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
 use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::open_device;
+use crate::evaluate::{open_device, untrained_model};
 use crate::run::temporary_folder;
 use crate::terminal::say;
 
@@ -47,15 +46,11 @@ impl Measure {
         let model = if path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
             model_of_file(&path)?
         } else {
-            let input = input_of(&experiment)?;
-            let network = fresh_network(&experiment, &self.model, input)?;
-            let path = scratch.path().join("model.onnx");
-            onnx::write(&path, &network, &self.model, experiment.export.into())?;
-            let [channels, height, width] = input.shape;
-            Model::load(self.model.as_str(), &path, [1, channels, height, width])?
+            let network = fresh_network(&experiment, &self.model, input_of(&experiment)?)?;
+            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export.into())?
         };
         let mut device = open_device(config)?;
-        // On a terminal only, and gone when it is done.
+        // On a terminal only, and removed at the end.
         let progress = ProgressBar::new_spinner().with_message("asking the device what it is");
         progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
         progress.enable_steady_tick(Duration::from_millis(100));
@@ -96,7 +91,7 @@ fn print(model: &Model, label: &str, measurement: &Measurement, why_no_energy: O
     let latency = &measurement.latency;
     say(format_args!("{}\n  on {label}", model.architecture))?;
     let time = with_deviation(latency.mean_ms, latency.std_ms, "ms");
-    // Without a deviation none is claimed: not every tool tells one.
+    // Not every tool reports a deviation.
     let label = if latency.std_ms.is_some() { "time (mean ± σ):" } else { "time (mean):" };
     say(format_args!("  {label:<19} {time}"))?;
     let runs = latency.runs.map_or_else(String::new, |runs| format!("  ({runs} runs)"));
@@ -163,7 +158,7 @@ fn print_energy(energy: &Energy) -> std::io::Result<()> {
     say(format_args!("  measured by:        {}", energy.source))
 }
 
-/// A value with its deviation where that is known.
+/// A value with its deviation, if that is known.
 fn with_deviation(value: f64, deviation: Option<f64>, unit: &str) -> String {
     let deviation = deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.4}"));
     format!("{value:.4}{deviation} {unit}")

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use child::space::SearchSpace;
 use hardware::log::Row;
 use hardware::replay::{Record, Table};
 
@@ -13,27 +12,27 @@ use crate::evaluate::{Replayed, row_of};
 use crate::objective::{Objective, Objectives};
 use crate::run::Recorded;
 
-/// What was searched on one device: a run, or a log of measurements alone.
+/// A search on one device: a run, or a log of measurements.
 pub struct Side {
     /// The run's folder, or the log.
     pub path: PathBuf,
     /// The experiment, objectives and input filled in.
     pub experiment: Experiment,
-    /// What is minimised.
+    /// The minimised objectives, in order.
     pub objectives: Objectives,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,
-    /// Evaluations that a run was to have; none of a log.
+    /// Planned evaluations of a run; `None` for a log.
     pub budget: Option<u64>,
-    /// A log that answers for the device: the one that a run replayed.
+    /// The log that a run replayed.
     pub(super) replayed: Option<Replayed>,
 }
 
 impl Side {
-    /// Reads a run folder, also one that is being searched in. Tells of a replayed log that is not to be had any more.
+    /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If the folder does not hold a run, or its journal is damaged.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let Recorded { experiment, problem, rows } = Recorded::read(path)?;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
@@ -49,8 +48,7 @@ impl Side {
         Ok((Self { path: path.to_owned(), experiment, objectives, rows, budget, replayed }, notice))
     }
 
-    /// Reads a log that stands alone: every row of it is taken for an evaluation. Space, columns and bounds are the
-    /// experiment's.
+    /// Reads a log: every row is an evaluation. Space, columns and bounds are those of the experiment.
     ///
     /// # Errors
     /// With file, line and column, if it is no such log.
@@ -73,23 +71,18 @@ impl Side {
         Ok(Self { path: path.to_owned(), experiment, objectives, rows, budget: None, replayed: None })
     }
 
-    /// What its evaluations were measured on, as the journal names it.
+    /// The devices of its evaluations, as the journal names them.
     pub fn devices(&self) -> BTreeSet<&str> {
         self.rows.iter().filter_map(|row| row.device.as_deref()).filter(|device| !device.is_empty()).collect()
     }
 
-    /// Whether something can be measured where it was measured: not where a log stood for the device.
+    /// Whether its networks were measured on a device, not replayed from a log.
     pub fn has_device(&self) -> bool {
         self.experiment.replay.is_none()
     }
-
-    /// The search space.
-    pub(super) fn space(&self) -> anyhow::Result<Box<dyn SearchSpace>> {
-        Ok(self.experiment.space.build()?)
-    }
 }
 
-/// What a log has values for.
+/// The objectives that a log has values for.
 fn measured(table: &Table) -> anyhow::Result<Objectives> {
     let has = |value: fn(&Record) -> Option<f64>| table.iter().any(|record| value(record).is_some());
     let there = [

@@ -8,6 +8,7 @@ mod jetson;
 mod load;
 mod openvino;
 mod place;
+mod problem;
 mod sections;
 mod ssh;
 
@@ -27,7 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
 use crate::reward::RewardConfig;
-use crate::strategy::{Identity, StrategyConfig};
+use crate::problem::Identity;
+use crate::strategy::StrategyConfig;
 
 /// An experiment: what is searched, how, and on what it is measured. Every key has a default but those of `[replay]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,17 +1,17 @@
-//! Which evaluations to learn from, where there are too many.
+//! Choosing a subset of the surrogate's training set.
 
 use std::ops::Range;
 
 use super::Evaluation;
 use crate::pareto::non_dominated;
 
-/// Up to `most` of the evaluations, in their order, of which those at `ours` are told in the order of time.
+/// A subset of at most `most` evaluations, in their order; those at `ours` are this search's, by time.
 ///
-/// Half of them are the best: of those that tell the same objectives the front, then the front of the rest, and so on,
-/// what keeps the bounds before what breaks one; for it is near these that the next networks are chosen. A quarter are
-/// the last of ours, which show where what was learnt is wrong. The others are spread evenly over what is left,
-/// in its order: a surrogate that has seen only good networks takes every unknown one for good.
-pub(super) fn most_useful<'a>(
+/// Half of the subset are the best: among evaluations with the same known objectives the front, then the front of the
+/// rest, and so on, evaluations within the bounds first; for the next networks are chosen near these. A quarter are the
+/// latest of this search, which show where the surrogate is wrong. The others are spread evenly over the rest: a
+/// surrogate that has seen only good networks takes every unknown network for a good one.
+pub(super) fn subset<'a>(
     evaluations: &[&'a Evaluation],
     ours: Range<usize>,
     most: usize,
@@ -34,18 +34,18 @@ pub(super) fn most_useful<'a>(
     evaluations.iter().zip(chosen).filter_map(|(evaluation, is_chosen)| is_chosen.then_some(*evaluation)).collect()
 }
 
-/// Chooses up to `count` of a part of the evaluations, front after front; tells how many it found.
+/// Chooses up to `count` of a part of the evaluations, front after front, and returns how many it chose.
 fn choose_best(evaluations: &[&Evaluation], part: Vec<usize>, count: usize, chosen: &mut [bool]) -> usize {
-    // By which objectives they tell.
+    // By known objectives.
     let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for index in part {
-        let told: Vec<bool> = evaluations[index].values.iter().map(Option::is_some).collect();
-        if !told.contains(&true) {
+        let known: Vec<bool> = evaluations[index].values.iter().map(Option::is_some).collect();
+        if !known.contains(&true) {
             continue;
         }
-        match groups.iter_mut().find(|(other, _)| *other == told) {
+        match groups.iter_mut().find(|(other, _)| *other == known) {
             Some((_, group)) => group.push(index),
-            None => groups.push((told, vec![index])),
+            None => groups.push((known, vec![index])),
         }
     }
     let mut left = count;

@@ -1,4 +1,4 @@
-//! The RNN controller: a distribution over architectures, conditioned on a preference, that learns from rewards.
+//! The RNN controller: a distribution over architectures, conditioned on a preference, which learns from rewards.
 //!
 //! [`PolicyConfig::init`] makes a [`Policy`], which samples [`Episode`]s; a [`Learner`] holds one and improves it by
 //! REINFORCE or PPO.
@@ -16,6 +16,5 @@ mod update_tests;
 
 pub use advantage::Baseline;
 pub use episode::Episode;
-pub use network::{Policy, PolicyConfig, PolicyError};
-pub use state::{StateError, open, seal};
+pub use network::{Policy, PolicyConfig};
 pub use update::{Algorithm, Learner, UpdateConfig, UpdateStats};

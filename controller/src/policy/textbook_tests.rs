@@ -187,7 +187,7 @@ fn objective(weights: &[f64], architectures: &[Architecture], preferences: &[Pre
 fn probabilities_are_those_of_the_lstm_written_out() {
     let policy = policy(1);
     let weights = weights(&policy);
-    assert_eq!(weights.len(), policy.parameters());
+    assert_eq!(weights.len(), policy.weights.num_params());
     for preference in [Preference::corner(2, 0), Preference::new([0.3, 0.7]).unwrap()] {
         let found = policy.log_probabilities(&all(), &vec![preference.clone(); 12]).unwrap();
         for (architecture, found) in all().iter().zip(found) {

@@ -1,20 +1,16 @@
-//! What a search came to, as a person or a program reads it.
+//! Reports of a run: tables, plots, JSON and a page.
 
-mod comparison;
 mod html;
 mod json;
 #[cfg(test)]
 mod pareto_tests;
 mod plot;
-mod proposals;
 mod summary;
 mod table;
 
-pub use comparison::{comparison_csv, comparison_plot, comparison_table};
-pub use plot::front_plot;
-pub use proposals::proposals_table;
+pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use summary::{Member, Summary};
-pub use table::{in_words, table};
+pub use table::{bounds_in_words, cell, heading, in_words, lines, plain_table, table};
 
 use std::path::Path;
 
@@ -36,11 +32,11 @@ pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// The front's rows of the journal, one a network, the best in the first objective first; see [`Member::row`].
+/// The journal's rows of the front, one for each network, the best in the first objective first; see [`Member::row`].
 fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     let temporary = path.with_extension("csv.tmp");
     let context = || format!("cannot write {}", path.display());
-    // One that a kill left behind.
+    // A kill may have left one behind.
     if temporary.exists() {
         std::fs::remove_file(&temporary).with_context(context)?;
     }

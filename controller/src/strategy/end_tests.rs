@@ -3,11 +3,11 @@
 use burn::tensor::Device;
 
 use super::{
-    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig,
-    toy,
+    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Proposal, RandomConfig, Strategy, StrategyConfig, toy,
 };
 use crate::history::History;
 use crate::policy::PolicyConfig;
+use crate::problem::Problem;
 
 fn configs() -> [StrategyConfig; 4] {
     let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };

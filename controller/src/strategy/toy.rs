@@ -5,9 +5,10 @@ use std::sync::Arc;
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
 use child::space::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
 
-use super::{Problem, Proposal};
+use super::Proposal;
 use crate::history::{Evaluation, History, Status};
 use crate::objective::{Bounds, Objective, Objectives};
+use crate::problem::Problem;
 use crate::reward::RewardConfig;
 
 /// The key of a network by number.

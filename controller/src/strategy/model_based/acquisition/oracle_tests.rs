@@ -107,8 +107,8 @@ fn compare(shared: fn(&mut ChaCha8Rng) -> f64, each: f64, together: f64) {
         let expected = acquisition.of(&case.means, &case.deviations);
         let (drawn, standard_error) = case.simulate(&mut rng, shared);
         let allowed = 4.5 * standard_error + each * drawn + 1e-6;
-        let told = (case.correlation, &case.means, &case.deviations, &case.corners, &case.warps);
-        assert!((expected - drawn).abs() < allowed, "{seed}: {expected} {drawn} ± {standard_error} {told:?}");
+        let case = (case.correlation, &case.means, &case.deviations, &case.corners, &case.warps);
+        assert!((expected - drawn).abs() < allowed, "{seed}: {expected} {drawn} ± {standard_error} {case:?}");
         all_expected += expected;
         all_drawn += drawn;
     }

@@ -1,36 +1,37 @@
-//! Episodes that a surrogate judges instead of a device.
+//! Simulated episodes: the surrogate judges them, not a device.
 
+use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
 use super::ModelBased;
 use crate::history::History;
 use crate::policy::UpdateStats;
 use crate::preference::Preference;
+use crate::problem::Problem;
 use crate::reward::Reward;
-use crate::strategy::{Problem, StrategyError};
 use crate::surrogate::Surrogate;
 
-/// How many standard deviations better than its mean an imagined network is taken for: a little, so that the policy
-/// goes where much may be found.
+/// Standard deviations by which a simulated network counts as better than its mean: a little, so that the policy
+/// explores.
 const OPTIMISM: f64 = 0.5;
 
-/// Preferences for that many episodes.
+/// Random preferences for `count` episodes.
 pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
     (0..count).map(|_| Preference::sample(rng, problem.objectives().len())).collect()
 }
 
 impl ModelBased {
-    /// Updates the policy on imagined episodes; what the last update did, if there was one.
+    /// Updates the policy on simulated episodes; returns the statistics of the last update.
     ///
-    /// The rewards are those of real episodes ([`Reward`]), for networks with the values that the surrogate imagines.
-    pub(super) fn imagine(
+    /// The rewards are those of real episodes ([`Reward`]), with predicted values.
+    pub(super) fn update_policy(
         &mut self,
         problem: &Problem,
         history: &History,
         surrogate: &Surrogate,
         updates: usize,
-    ) -> Result<Option<UpdateStats>, StrategyError> {
-        let reward = Reward::instructed(problem.reward(), history);
+    ) -> Result<Option<UpdateStats>> {
+        let reward = Reward::of_training_set(problem.reward(), history);
         let warps = surrogate.warps();
         let mut last = None;
         for _ in 0..updates {
@@ -43,10 +44,13 @@ impl ModelBased {
                 let mean = prediction.means[objective][index];
                 warps[objective].inverse(mean - OPTIMISM * prediction.deviations[objective][index])
             };
-            let values = |index: usize| (0..warps.len()).map(|objective| value(objective, index)).collect();
-            let judged: Vec<_> = (0..architectures.len()).map(|index| reward.imagine(values(index))).collect();
-            let under = |index: usize, preference: &Preference| judged[index].under(preference);
-            last = Some(self.learner.update(&architectures, &preferences, under)?);
+            let mut judged = Vec::with_capacity(architectures.len());
+            for index in 0..architectures.len() {
+                let values = (0..warps.len()).map(|objective| value(objective, index)).collect();
+                judged.push(reward.predicted(values));
+            }
+            let reward_under = |index: usize, preference: &Preference| judged[index].under(preference);
+            last = Some(self.learner.update(&architectures, &preferences, reward_under)?);
         }
         Ok(last)
     }
