@@ -204,7 +204,9 @@ impl Bounds {
     pub fn check(&self, objectives: &Objectives) -> Result<()> {
         match self.0.keys().find(|objective| objectives.position(**objective).is_none()) {
             Some(other) => {
-                bail!("there is a bound on `{other}`, which is not among the objectives: add it there or drop the bound")
+                bail!(
+                    "there is a bound on `{other}`, which is not among the objectives: add it there or drop the bound"
+                )
             }
             None => Ok(()),
         }

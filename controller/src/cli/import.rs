@@ -16,9 +16,9 @@ use crate::config::Experiment;
 use crate::evaluate::open_device;
 use crate::fingerprint::sha256;
 use crate::history::History;
+use crate::problem::Problem;
 use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
 use crate::stop::Stop;
-use crate::problem::Problem;
 use crate::terminal::{note, say};
 
 /// Warm-start a search from other logs: what they tell informs its surrogate, and never its front.

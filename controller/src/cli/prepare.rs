@@ -151,8 +151,8 @@ fn why_no_energy(experiment: &Experiment) -> String {
 fn problem(experiment: &Experiment) -> anyhow::Result<Arc<Problem>> {
     let problem = experiment.problem()?;
     let first = Architecture::new(vec![0; problem.space().decisions().len()]);
-    problem.graph(&first).with_context(|| {
-        format!("images of {} do not suit the space `{}`", problem.input(), problem.space().name())
-    })?;
+    problem
+        .graph(&first)
+        .with_context(|| format!("images of {} do not suit the space `{}`", problem.input(), problem.space().name()))?;
     Ok(Arc::new(problem))
 }

@@ -112,7 +112,12 @@ impl Propose {
 }
 
 /// The proposals for other programs.
-fn json(problem: &Problem, history: &History, preference: &Preference, proposals: &[Proposed]) -> anyhow::Result<Value> {
+fn json(
+    problem: &Problem,
+    history: &History,
+    preference: &Preference,
+    proposals: &[Proposed],
+) -> anyhow::Result<Value> {
     let objectives = problem.objectives();
     let mut answers = Vec::new();
     for proposed in proposals {

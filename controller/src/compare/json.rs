@@ -30,8 +30,7 @@ fn run(side: &Side) -> Value {
 }
 
 fn device(objectives: &Objectives, on: &OnDevice, unknown: &[Found]) -> Value {
-    let by_name =
-        |values: &[f64]| objectives.iter().zip(values.iter().copied()).collect::<BTreeMap<Objective, f64>>();
+    let by_name = |values: &[f64]| objectives.iter().zip(values.iter().copied()).collect::<BTreeMap<Objective, f64>>();
     let network = |point: &Point| {
         json!({
             "evaluation": point.member.evaluation,

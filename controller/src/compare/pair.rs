@@ -203,8 +203,8 @@ pub struct Comparison<'a> {
 fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
     let [first, second] = [&a.experiment, &b.experiment];
     if first.space != second.space {
-        let [first, second] = [first, second]
-            .map(|experiment| Experiment { space: experiment.space.clone(), ..Experiment::default() });
+        let [first, second] =
+            [first, second].map(|experiment| Experiment { space: experiment.space.clone(), ..Experiment::default() });
         let differences = crate::run::differences(&first, &second)?.join(", ");
         let differences = differences.replace(" there, ", " in A, ").replace(" here)", " in B)");
         bail!(

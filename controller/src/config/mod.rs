@@ -27,8 +27,8 @@ use child::train::TrainingConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
-use crate::reward::RewardConfig;
 use crate::problem::Identity;
+use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
 /// An experiment: what is searched, how, and on what it is measured. Every key has a default but those of `[replay]`.

@@ -22,7 +22,8 @@ use tokio::sync::RwLock;
 use super::memory::{Need, Trainers};
 use super::pool::PoolError;
 use super::{
-    DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, untrained_model, untrained_network,
+    DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, untrained_model,
+    untrained_network,
 };
 use crate::history::values_of;
 use crate::problem::Problem;

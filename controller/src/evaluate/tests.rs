@@ -10,7 +10,7 @@ use crate::config::{DeviceConfig, MeasuringConfig};
 use crate::history::evaluation_of;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
-use crate::reward::RewardConfig;
+use crate::scalarisation::RewardConfig;
 use crate::stop::Stop;
 
 const PLAIN: &str = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|";

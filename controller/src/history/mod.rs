@@ -159,8 +159,11 @@ impl History {
 
     /// Makes the archive that the present values would have given from the beginning.
     fn rebuild_archive(&mut self) {
-        let mut complete: Vec<_> =
-            self.evaluations.iter().filter_map(|evaluation| Some((evaluation.number, evaluation.complete()?))).collect();
+        let mut complete: Vec<_> = self
+            .evaluations
+            .iter()
+            .filter_map(|evaluation| Some((evaluation.number, evaluation.complete()?)))
+            .collect();
         // Of equals the first to be complete stays: it need not be the first in the list after a failure.
         complete.sort_by_key(|(number, _)| *number);
         self.archive = Archive::default();

@@ -14,8 +14,10 @@ pub mod noise;
 mod oracle_tests;
 mod reference;
 
-pub use archive::{Archive, Member};
-pub use boxes::{Boxes, Cell};
+pub use archive::Archive;
+pub use boxes::Boxes;
+#[cfg(test)]
+use boxes::Cell;
 pub use dominance::{dominates, non_dominated, weakly_dominates};
 pub use hypervolume::{exclusive_contribution, hypervolume};
 pub use noise::Uncertain;

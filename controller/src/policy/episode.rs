@@ -38,9 +38,12 @@ impl Policy {
     /// As [`sample`](Self::sample).
     pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Episode>> {
         self.roll_out(preferences, |probabilities| {
-            (0..probabilities.len()).fold(0, |best, choice| {
-                if probabilities[choice] > probabilities[best] { choice } else { best }
-            })
+            (0..probabilities.len()).fold(
+                0,
+                |best, choice| {
+                    if probabilities[choice] > probabilities[best] { choice } else { best }
+                },
+            )
         })
     }
 

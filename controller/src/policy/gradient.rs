@@ -14,11 +14,7 @@ use super::episode::fetch;
 ///
 /// # Errors
 /// If the device fails.
-pub(super) fn clip<M: Module>(
-    module: &M,
-    gradients: GradientsParams,
-    limit: f64,
-) -> Result<(GradientsParams, f64)> {
+pub(super) fn clip<M: Module>(module: &M, gradients: GradientsParams, limit: f64) -> Result<(GradientsParams, f64)> {
     let mut squares = Squares { gradients: &gradients, sums: Vec::new() };
     module.visit(&mut squares);
     if squares.sums.is_empty() {

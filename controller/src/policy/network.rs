@@ -108,10 +108,7 @@ impl Layout {
 
     pub fn check_preference(&self, preference: &Preference) -> Result<()> {
         let (expected, found) = (self.objectives, preference.weights().len());
-        ensure!(
-            expected == found,
-            "the preference has {found} weights, but the policy knows {expected} objectives"
-        );
+        ensure!(expected == found, "the preference has {found} weights, but the policy knows {expected} objectives");
         Ok(())
     }
 }

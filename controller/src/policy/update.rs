@@ -151,6 +151,12 @@ impl Learner {
         &self.policy
     }
 
+    /// Number of updates so far.
+    #[cfg(test)]
+    pub(crate) fn updates(&self) -> u64 {
+        self.updates
+    }
+
     /// Improves the policy from a batch that it has drawn: one architecture for each preference.
     ///
     /// `reward(j, preference)` is the reward of architecture `j` of the batch under any preference of the batch.
@@ -177,7 +183,9 @@ impl Learner {
         let mut advantages: Vec<f64> = rewards.iter().zip(&baselines).map(|(reward, base)| reward - base).collect();
         if let Some(index) = advantages.iter().position(|advantage| !advantage.is_finite()) {
             let found = rewards[index];
-            bail!("the reward of episode {index} of the batch is {found}, or one that it is compared with is not finite");
+            bail!(
+                "the reward of episode {index} of the batch is {found}, or one that it is compared with is not finite"
+            );
         }
         if self.config.normalise_advantages {
             normalise(&mut advantages);

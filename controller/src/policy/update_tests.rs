@@ -8,8 +8,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::episode::fetch;
-use super::update::Batch;
-use super::{Algorithm, Baseline, Learner, Policy, PolicyConfig, PolicyError, UpdateConfig};
+use super::update::{Batch, EMPTY_BATCH};
+use super::{Algorithm, Baseline, Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
 
 fn decisions(counts: &[usize]) -> Vec<Decision> {

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
-use crate::reward::RewardConfig;
+use crate::scalarisation::RewardConfig;
 
 fn problem() -> Problem {
     let space = NasBench201::new(NasBench201Settings { channels: 1, cells: 1, ..Default::default() }).unwrap();

@@ -161,9 +161,9 @@ impl Certainties {
         let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
         let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
         let is_near = |point: &[Uncertain]| {
-            !members.iter().any(|member| {
-                dominates(&values(member), &values(point)) && !lead_is_within_noise(member, point)
-            })
+            !members
+                .iter()
+                .any(|member| dominates(&values(member), &values(point)) && !lead_is_within_noise(member, point))
         };
         let off = self.0.iter().filter(|(number, _)| !history.archive().contains(*number));
         off.filter(|(_, point)| is_near(point)).map(|(number, _)| *number).collect()

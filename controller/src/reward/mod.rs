@@ -2,7 +2,7 @@
 //!
 //! `reward = scalarisation + improvement · contribution − penalty · violation`
 //!
-//! - *scalarisation*: see [`Scalarisation`], on scales fitted to the history;
+//! - *scalarisation*: see [`Scalarisation`](crate::scalarisation::Scalarisation), on scales fitted to the history;
 //! - *contribution*: the share of the normalised box that only this evaluation dominates, in 0..=1;
 //! - *violation*: the sum of the excesses over the bounds, each as a share of its bound and at most 1; 1 for a failed
 //!   evaluation.
@@ -17,8 +17,7 @@ use crate::history::{Evaluation, History, Status};
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::exclusive_contribution;
 use crate::preference::Preference;
-use crate::scalarisation::Scaled;
-pub use crate::scalarisation::{RewardConfig, Scalarisation};
+use crate::scalarisation::{RewardConfig, Scaled};
 
 /// The scale of one objective, fitted to what was measured.
 #[derive(Debug, Clone)]
@@ -93,8 +92,7 @@ impl Reward {
         let (objectives, bounds) = (history.objectives().clone(), history.bounds().clone());
         let (mut scales, mut reference) = (Vec::new(), Vec::new());
         for (index, objective) in objectives.iter().enumerate() {
-            let mut measured: Vec<f64> =
-                evaluations.iter().filter_map(|evaluation| evaluation.values[index]).collect();
+            let mut measured: Vec<f64> = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).collect();
             let bound = bounds.get(objective);
             scales.push(Scale::fit(&mut measured, bound));
             reference.push(if bound.is_some() { 1.0 } else { Self::MARGIN });
@@ -180,6 +178,7 @@ mod tests {
     use super::*;
     use crate::objective::Objective;
     use crate::pareto::dominates;
+    use crate::scalarisation::Scalarisation;
     use crate::strategy::toy;
     use proptest::prelude::*;
     use rand::SeedableRng;

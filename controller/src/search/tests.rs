@@ -10,10 +10,10 @@ use hardware::log::{Row, Status};
 
 use super::*;
 use crate::evaluate::{Evaluating, Finished, Job};
-use crate::objective::{Bounds, Objective, Objectives};
 use crate::history::evaluation_of;
-use crate::reward::RewardConfig;
+use crate::objective::{Bounds, Objective, Objectives};
 use crate::run::RunError;
+use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
 /// A fake evaluator: its figures are made up of the architecture's text.
@@ -159,7 +159,11 @@ fn the_search_ends_when_the_space_is_exhausted() {
 fn the_journal_of_a_different_run_is_rejected() {
     let place = tempfile::tempdir().unwrap();
     let mut other = search(place.path(), OPERATIONS, 5, Fake::default());
-    other.storage.journal.record(&Row::new(0, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", Status::Failed)).unwrap();
+    other
+        .storage
+        .journal
+        .record(&Row::new(0, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", Status::Failed))
+        .unwrap();
     drop(other);
     let error = run(&mut search(place.path(), OPERATIONS, 5, Fake::default()), place.path()).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(RunError::OtherJournal { evaluation: 0, .. })), "{error}");

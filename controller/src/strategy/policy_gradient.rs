@@ -54,12 +54,7 @@ impl PolicyGradient {
     ///
     /// # Errors
     /// If a setting is out of range.
-    pub fn new(
-        config: PolicyGradientConfig,
-        problem: &Problem,
-        device: &Device,
-        seed: u64,
-    ) -> Result<Self> {
+    pub fn new(config: PolicyGradientConfig, problem: &Problem, device: &Device, seed: u64) -> Result<Self> {
         ensure!(config.draws > 0, "the strategy's `draws` is 0: it must be at least 1");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
@@ -156,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_where_everything_is_known_but_still_learns() {
+    fn learns_on_once_everything_is_known() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
@@ -175,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn proposals_that_were_never_evaluated_are_passed_over() {
+    fn proposals_without_evaluation_are_skipped() {
         let problem = toy::problem(&[5; 6]);
         let history = toy::history(&problem);
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();

@@ -39,12 +39,7 @@ impl Strategy for Random {
         Ok(found.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
     }
 
-    fn tell(
-        &mut self,
-        problem: &Problem,
-        _history: &History,
-        round: &[Proposal],
-    ) -> Result<Diagnostics> {
+    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         Ok(Diagnostics::of_round(problem, round))
     }
 

@@ -9,7 +9,7 @@ use super::Proposal;
 use crate::history::{Evaluation, History, Status};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
-use crate::reward::RewardConfig;
+use crate::scalarisation::RewardConfig;
 
 /// The key of a network by number.
 pub(crate) fn key(network: usize) -> CanonicalKey {

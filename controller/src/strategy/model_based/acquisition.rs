@@ -83,8 +83,11 @@ impl Acquisition {
 
     /// The expected improvement by a network, in 0..=1.
     pub fn of(&self, means: &[f64], deviations: &[f64]) -> f64 {
-        let beliefs: Vec<(f64, f64)> =
-            means.iter().zip(deviations).map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION))).collect();
+        let beliefs: Vec<(f64, f64)> = means
+            .iter()
+            .zip(deviations)
+            .map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION)))
+            .collect();
         let mut expected: Vec<Vec<f64>> =
             self.axes.iter().zip(&beliefs).map(|(axis, (mean, deviation))| axis.expected(*mean, *deviation)).collect();
         let Some(Correlation { pair, strength }) = self.correlation else { return self.volume(&expected) };

@@ -41,9 +41,10 @@ impl IsomorphicErrors {
             return Self::among(None, std::iter::empty(), 0.0);
         };
         let warp = surrogate.warps()[place];
-        let measured = evaluations.iter().zip(points).filter_map(|(evaluation, point)| {
-            Some((point.network, warp.forward(evaluation.values[place]?)))
-        });
+        let measured = evaluations
+            .iter()
+            .zip(points)
+            .filter_map(|(evaluation, point)| Some((point.network, warp.forward(evaluation.values[place]?))));
         Self::among(Some(place), measured, surrogate.noise()[place])
     }
 

@@ -118,12 +118,7 @@ impl ModelBased {
 
     /// New networks, spread over the multiply-accumulates of the space: the start has as many equal parts as networks, and
     /// each network is drawn from a different part.
-    fn spread(
-        &mut self,
-        problem: &Problem,
-        history: &History,
-        count: usize,
-    ) -> Result<Vec<Architecture>> {
+    fn spread(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Architecture>> {
         let mut drawn = Vec::with_capacity(Self::SPREAD);
         for _ in 0..Self::SPREAD {
             let architecture = problem.space().random(&mut self.rng);
@@ -182,9 +177,8 @@ impl ModelBased {
         let prediction = surrogate.predict(&points);
         let beliefs = Beliefs { points: &points, prediction: &prediction, isomorphic };
         let mut acquisition = Acquisition::of_history(history, surrogate);
-        let improvement = |acquisition: &Acquisition, (means, deviations): (Vec<f64>, Vec<f64>)| {
-            acquisition.of(&means, &deviations)
-        };
+        let improvement =
+            |acquisition: &Acquisition, (means, deviations): (Vec<f64>, Vec<f64>)| acquisition.of(&means, &deviations);
         let all: Vec<f64> =
             (0..candidates.len()).into_par_iter().map(|index| improvement(&acquisition, beliefs.of(index))).collect();
         let mut shortlist: Vec<usize> = (0..candidates.len()).collect();

@@ -11,7 +11,7 @@ use crate::history::Import;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::policy::PolicyConfig;
 use crate::problem::{Identity, Problem};
-use crate::reward::RewardConfig;
+use crate::scalarisation::RewardConfig;
 
 fn small() -> ModelBasedConfig {
     let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
