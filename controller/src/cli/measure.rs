@@ -9,6 +9,7 @@ use clap::Args;
 use hardware::host::Inference;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
@@ -59,7 +60,7 @@ impl Measure {
         let measurement = device.measure(&model, &experiment.measuring.plan())?;
         progress.finish_and_clear();
         if self.json {
-            say(serde_json::to_string_pretty(&json(&model, &label, &measurement))?)?;
+            say(format_args!("{:#}", json(&model, &label, &measurement)))?;
         } else {
             print(&model, &label, &measurement, config.why_no_energy().as_deref())?;
         }
@@ -164,19 +165,13 @@ fn with_deviation(value: f64, deviation: Option<f64>, unit: &str) -> String {
     format!("{value:.4}{deviation} {unit}")
 }
 
-fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Value {
-    let (latency, conditions) = (&measurement.latency, &measurement.conditions);
-    let rails: serde_json::Map<String, serde_json::Value> = measurement
-        .energy
-        .iter()
-        .flat_map(|energy| &energy.rails)
-        .map(|rail| {
-            let energy =
-                serde_json::json!({"energy_mj": rail.per_inference_mj, "energy_mj_above_idle": rail.above_idle_mj});
-            (rail.rail.clone(), energy)
-        })
-        .collect();
-    serde_json::json!({
+fn json(model: &Model, label: &str, measurement: &Measurement) -> Value {
+    let (latency, conditions, energy) = (&measurement.latency, &measurement.conditions, measurement.energy.as_ref());
+    let rails = energy.iter().flat_map(|energy| &energy.rails).map(|rail| {
+        let values = json!({"energy_mj": rail.per_inference_mj, "energy_mj_above_idle": rail.above_idle_mj});
+        (rail.rail.clone(), values)
+    });
+    json!({
         "model": model.architecture,
         "sha256": model.sha256,
         "device": label,
@@ -188,16 +183,16 @@ fn json(model: &Model, label: &str, measurement: &Measurement) -> serde_json::Va
         "time_ms_p99": latency.p99_ms,
         "time_runs": latency.runs,
         "throughput_per_s": measurement.throughput_per_s,
-        "energy_mj": measurement.energy.as_ref().map(|energy| energy.per_inference_mj),
-        "energy_mj_std": measurement.energy.as_ref().and_then(|energy| energy.std_mj),
-        "energy_mj_above_idle": measurement.energy.as_ref().and_then(|energy| energy.above_idle_mj),
-        "energy_counts_above_idle": measurement.energy.as_ref().map(|energy| energy.counts_above_idle),
-        "power_mw": measurement.energy.as_ref().and_then(|energy| energy.mean_power_mw),
-        "power_interval": measurement.energy.as_ref().and_then(|energy| energy.power_interval),
-        "power_samples": measurement.energy.as_ref().and_then(|energy| energy.power_samples),
-        "idle_power_mw": measurement.energy.as_ref().and_then(|energy| energy.idle_power_mw),
-        "energy_source": measurement.energy.as_ref().map(|energy| &energy.source),
-        "rails": rails,
+        "energy_mj": energy.map(|energy| energy.per_inference_mj),
+        "energy_mj_std": energy.and_then(|energy| energy.std_mj),
+        "energy_mj_above_idle": energy.and_then(|energy| energy.above_idle_mj),
+        "energy_counts_above_idle": energy.map(|energy| energy.counts_above_idle),
+        "power_mw": energy.and_then(|energy| energy.mean_power_mw),
+        "power_interval": energy.and_then(|energy| energy.power_interval),
+        "power_samples": energy.and_then(|energy| energy.power_samples),
+        "idle_power_mw": energy.and_then(|energy| energy.idle_power_mw),
+        "energy_source": energy.map(|energy| &energy.source),
+        "rails": rails.collect::<serde_json::Map<_, _>>(),
         "time_ms_without_transfer": measurement.latency_without_transfer.as_ref().map(|latency| latency.mean_ms),
         "temperature_before_c": conditions.temperature_before_c,
         "temperature_after_c": conditions.temperature_after_c,

@@ -18,19 +18,15 @@ use crate::terminal::note;
 
 /// The folder of a search.
 pub(super) enum Place {
-    /// A new folder.
     New(PathBuf),
     /// The folder of an earlier run.
     Resume(PathBuf),
 }
 
-/// A requested search.
 pub(super) struct Request {
     /// The experiment; `None` for that of the folder, or for the quickstart.
     pub experiment: Option<Experiment>,
-    /// The folder.
     pub place: Place,
-    /// Number of evaluations, in place of the experiment's.
     pub evaluations: Option<u64>,
     /// Whether to print nothing but errors.
     pub quiet: bool,

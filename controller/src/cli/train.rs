@@ -65,7 +65,7 @@ impl Train {
         ))?;
         if experiment.training.backend != Backend::Cuda {
             let need = Need::of_training(&graph, experiment.training.batch_size.min(data.splits.train.len()));
-            say(need)?;
+            say(format_args!("memory: {need}"))?;
             need.check(free_memory())?;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);

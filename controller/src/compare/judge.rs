@@ -31,20 +31,15 @@ impl Origin {
 /// A network of a front, with its values on the device of the comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
-    /// Number in the run that found it.
     pub evaluation: u64,
-    /// Text of the architecture.
     pub architecture: String,
-    /// Value of each objective on the device.
     pub values: Vec<f64>,
-    /// Source of the values.
     pub origin: Origin,
 }
 
 /// A network in comparison with both fronts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    /// The network.
     pub member: Member,
     /// Whether it keeps all bounds on this device.
     pub feasible: bool,
@@ -52,10 +47,8 @@ pub struct Point {
     pub on_joint_front: bool,
 }
 
-/// Two fronts on one device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OnDevice {
-    /// Bounds of the search for this device.
     pub bounds: Bounds,
     /// Reference point of the hypervolumes; `None` if both fronts are empty.
     pub reference: Option<Vec<f64>>,
@@ -81,7 +74,6 @@ pub struct Pick {
     pub baseline: Option<usize>,
     /// Place in [`OnDevice::other`].
     pub other: Option<usize>,
-    /// Difference of the errors, other minus baseline, if both exist.
     pub error_difference: Option<f64>,
     /// For each objective that depends on the device: the least value of a network of the other front that is at least
     /// as accurate as the baseline's pick, as a multiple of that pick's value; `None` without such a network.

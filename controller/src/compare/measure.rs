@@ -23,9 +23,7 @@ use crate::run::temporary_folder;
 pub struct Measuring<'a> {
     /// The run with the devices.
     pub side: &'a Side,
-    /// Its problem.
     pub problem: &'a Problem,
-    /// The networks.
     pub networks: &'a [Found],
     /// The log to which rows are appended.
     pub log: &'a Path,

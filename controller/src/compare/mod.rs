@@ -22,5 +22,4 @@ pub use table::{csv, table};
 use judge::{OnDevice, Point};
 use pair::Comparison;
 
-/// The letters of the two runs.
 pub const LETTERS: [&str; 2] = ["A", "B"];

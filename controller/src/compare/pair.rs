@@ -24,9 +24,7 @@ use crate::problem::Problem;
 pub struct Found {
     /// Number in the run.
     pub evaluation: u64,
-    /// The network.
     pub architecture: Architecture,
-    /// Text of the architecture.
     pub text: String,
     /// Values of the objectives in the run.
     pub values: Vec<f64>,
@@ -34,9 +32,7 @@ pub struct Found {
 
 /// Two runs of the same search space, compared by their common objectives.
 pub struct Pair {
-    /// The runs.
     pub sides: [Side; 2],
-    /// The common objectives.
     pub objectives: Objectives,
     problems: [Problem; 2],
     histories: [History; 2],
@@ -189,9 +185,7 @@ impl Member {
     }
 }
 
-/// Both fronts on both devices.
 pub struct Comparison<'a> {
-    /// The runs.
     pub pair: &'a Pair,
     /// The fronts on the device of each run.
     pub on: [OnDevice; 2],

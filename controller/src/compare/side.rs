@@ -18,7 +18,6 @@ pub struct Side {
     pub path: PathBuf,
     /// The experiment, objectives and input filled in.
     pub experiment: Experiment,
-    /// The minimised objectives, in order.
     pub objectives: Objectives,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,

@@ -30,21 +30,13 @@ use crate::problem::Problem;
 use crate::stop::Stop;
 use crate::terminal::note;
 
-/// Settings of a live evaluator.
 pub struct LiveSettings {
-    /// The problem.
     pub problem: Arc<Problem>,
-    /// Data for training.
     pub data: TrainingSet,
-    /// Settings of training.
     pub training: TrainingConfig,
-    /// Device for training.
     pub tensor_device: TensorDevice,
-    /// Devices for measuring.
     pub devices: Arc<DevicePool>,
-    /// Options of ONNX files.
     pub export: onnx::Options,
-    /// Seed of the run.
     pub seed: u64,
     /// Children trained concurrently.
     pub trainers: usize,
@@ -52,7 +44,6 @@ pub struct LiveSettings {
     pub trainer_threads: usize,
     /// Folder for models during measurement.
     pub scratch: PathBuf,
-    /// Stops the search.
     pub stop: Stop,
 }
 
@@ -66,7 +57,6 @@ pub struct Live {
 }
 
 impl Live {
-    /// An evaluator with these settings.
     pub fn new(settings: LiveSettings) -> Self {
         Self { trainers: Trainers::new(settings.trainers), machine: RwLock::new(()), settings }
     }

@@ -14,51 +14,20 @@ const WANTED_SHARE: f64 = 0.75;
 /// Memory that work with a network needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
-    /// Estimated bytes.
     bytes: u64,
-    /// The work.
-    work: Work,
-}
-
-/// Work that needs memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    /// Training.
-    Training {
-        /// Images of one step.
-        batch: usize,
-    },
-    /// Writing a network as a model and running that here.
-    Measuring,
-}
-
-impl Work {
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Training { .. } => "training.batch_size or the space's channels",
-            Self::Measuring => "the space's channels or the images' size",
-        }
-    }
-}
-
-impl std::fmt::Display for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Training { batch } => write!(f, "to train with a batch of {batch}"),
-            Self::Measuring => f.write_str("to be written as a model and measured"),
-        }
-    }
+    /// Images of each step of training; `None` for measuring.
+    batch: Option<usize>,
 }
 
 impl Need {
     /// Training a network with `batch` images in each step: [`Graph::training_bytes`].
     pub fn of_training(graph: &Graph, batch: usize) -> Self {
-        Self { bytes: graph.training_bytes(batch), work: Work::Training { batch } }
+        Self { bytes: graph.training_bytes(batch), batch: Some(batch) }
     }
 
     /// Measuring a network: [`Graph::measuring_bytes`].
     pub fn of_measuring(graph: &Graph) -> Self {
-        Self { bytes: graph.measuring_bytes(), work: Work::Measuring }
+        Self { bytes: graph.measuring_bytes(), batch: None }
     }
 
     /// Checks that the work may fit into the free bytes, if these are known.
@@ -67,8 +36,11 @@ impl Need {
     /// If it clearly does not fit.
     pub fn check(self, free: Option<u64>) -> Result<()> {
         if let Some(free) = free.filter(|free| self.bytes as f64 * WANTED_SHARE > *free as f64) {
-            let (needed, free, work, remedy) = (size(self.bytes), size(free), self.work, self.work.remedy());
-            bail!("it needs about {needed} {work}, {free} are free: reduce {remedy}");
+            let remedy = match self.batch {
+                Some(_) => "training.batch_size or the space's channels",
+                None => "the space's channels or the images' size",
+            };
+            bail!("it needs {self}, {} are free: reduce {remedy}", size(free));
         }
         Ok(())
     }
@@ -76,7 +48,11 @@ impl Need {
 
 impl std::fmt::Display for Need {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "about {} of memory {}", size(self.bytes), self.work)
+        let size = size(self.bytes);
+        match self.batch {
+            Some(batch) => write!(f, "about {size} to train with a batch of {batch}"),
+            None => write!(f, "about {size} to be written as a model and measured"),
+        }
     }
 }
 
@@ -207,14 +183,14 @@ mod tests {
 
     #[test]
     fn work_that_clearly_does_not_fit_is_rejected_with_a_remedy() {
-        let need = Need { bytes: 12_345_678_901, work: Work::Training { batch: 128 } };
+        let need = Need { bytes: 12_345_678_901, batch: Some(128) };
         let message = need.check(Some(7_100_000_000)).unwrap_err().to_string();
         let expected = "it needs about 12.3 GB to train with a batch of 128, 7.1 GB are free: reduce training.batch_size \
                         or the space's channels";
         assert_eq!(message, expected);
         assert!(need.check(Some(10_000_000_000)).is_ok(), "it might fit");
         assert!(need.check(None).is_ok());
-        let huge = Need { bytes: u64::MAX, work: Work::Measuring };
+        let huge = Need { bytes: u64::MAX, batch: None };
         let message = huge.check(Some(1 << 40)).unwrap_err().to_string();
         assert!(message.contains("to be written as a model and measured") && message.contains("images"), "{message}");
         assert_eq!(size(999_999_999), "1000 MB");
@@ -263,7 +239,7 @@ mod tests {
     async fn a_child_that_does_not_fit_beside_others_waits_and_one_that_never_fits_is_rejected() {
         let Some(free) = free_memory() else { return };
         let bytes = |share: f64| (free as f64 / WANTED_SHARE * share) as u64;
-        let need = |share: f64| Some(Need { bytes: bytes(share), work: Work::Training { batch: 8 } });
+        let need = |share: f64| Some(Need { bytes: bytes(share), batch: Some(8) });
         let trainers = Trainers::new(2);
         let first = trainers.acquire(need(0.5)).await.unwrap();
         let second = trainers.acquire(need(0.001)).await.unwrap();

@@ -43,11 +43,9 @@ pub enum PoolError {
     /// The device could not be reached for the second consecutive time and is no longer used. Others are left.
     #[error("{reason}")]
     Lost {
-        /// Label of the device.
         device: String,
         /// Why it could not be reached.
         reason: String,
-        /// Number of remaining devices.
         left: usize,
     },
     /// The search was stopped while the model waited for a device.

@@ -5,16 +5,12 @@ use child::graph::Shape;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Training and validation images with their normalisation.
 #[derive(Debug)]
 pub struct TrainingSet {
-    /// The images.
     pub splits: Splits,
     /// Normalisation by the training images.
     pub normalisation: Normalisation,
-    /// Shape of an image.
     pub shape: Shape,
-    /// Number of classes.
     pub classes: usize,
 }
 

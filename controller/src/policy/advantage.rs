@@ -16,32 +16,9 @@ pub enum Baseline {
     Exponential,
 }
 
-/// The exponential moving average of the batches' mean rewards.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct MovingAverage {
-    value: Option<f64>,
-}
-
-impl MovingAverage {
-    /// The average so far; `mean` if there is none yet.
-    pub fn or(self, mean: f64) -> f64 {
-        self.value.unwrap_or(mean)
-    }
-
-    /// The bits of the average, for saving.
-    pub fn bits(self) -> Option<u64> {
-        self.value.map(f64::to_bits)
-    }
-
-    /// The average with these [`bits`](Self::bits).
-    pub fn from_bits(bits: Option<u64>) -> Self {
-        Self { value: bits.map(f64::from_bits) }
-    }
-
-    /// Includes the mean of a batch.
-    pub fn observe(&mut self, mean: f64, decay: f64) {
-        self.value = Some(self.value.map_or(mean, |value| decay * value + (1.0 - decay) * mean));
-    }
+/// The exponential moving average of the batches' mean rewards after one more batch.
+pub(super) fn moving_average(before: Option<f64>, mean: f64, decay: f64) -> f64 {
+    before.map_or(mean, |value| decay * value + (1.0 - decay) * mean)
 }
 
 /// The leave-one-out baseline of every episode: `reward(j, i)` is the reward of the architecture of episode `j` under
@@ -124,10 +101,7 @@ mod tests {
 
     #[test]
     fn moving_average_starts_with_the_first_batch() {
-        let mut average = MovingAverage::default();
-        assert_eq!(average.or(7.0), 7.0);
-        average.observe(4.0, 0.95);
-        average.observe(8.0, 0.95);
-        assert!((average.or(7.0) - 4.2).abs() < 1e-12);
+        assert_eq!(moving_average(None, 4.0, 0.95), 4.0);
+        assert!((moving_average(Some(4.0), 8.0, 0.95) - 4.2).abs() < 1e-12);
     }
 }

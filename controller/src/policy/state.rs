@@ -8,7 +8,6 @@ use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::advantage::MovingAverage;
 use super::update::Learner;
 use crate::seal::{open, seal};
 
@@ -30,7 +29,7 @@ impl Learner {
     pub fn save(&self) -> Result<Vec<u8>> {
         let weights = self.policy.weights.clone().into_record().into_bytes().map_err(misfit)?;
         let optimiser = self.optimiser.into_bytes().map_err(misfit)?;
-        let progress = Progress { updates: self.updates, average: self.average.bits() };
+        let progress = Progress { updates: self.updates, average: self.average.map(f64::to_bits) };
         Ok(seal(Self::KIND, &[&weights, &optimiser, &serde_json::to_vec(&progress)?]))
     }
 
@@ -47,7 +46,7 @@ impl Learner {
         let progress: Progress = serde_json::from_slice(progress).map_err(misfit)?;
         self.policy.weights = weights;
         self.optimiser = optimiser;
-        self.average = MovingAverage::from_bits(progress.average);
+        self.average = progress.average.map(f64::from_bits);
         self.updates = progress.updates;
         Ok(())
     }

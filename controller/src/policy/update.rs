@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use child::space::Architecture;
 use serde::{Deserialize, Serialize};
 
-use super::advantage::{Baseline, MovingAverage, leave_one_out, normalise};
+use super::advantage::{Baseline, leave_one_out, moving_average, normalise};
 use super::episode::fetch;
 use super::gradient::clip;
 use super::network::{Policy, Weights};
@@ -125,7 +125,8 @@ pub(super) const EMPTY_BATCH: &str = "an update needs at least one episode";
 pub struct Learner {
     pub(super) policy: Policy,
     pub(super) optimiser: ModuleOptimizer,
-    pub(super) average: MovingAverage,
+    /// Moving average of the batches' mean rewards.
+    pub(super) average: Option<f64>,
     pub(super) updates: u64,
     config: UpdateConfig,
 }
@@ -138,7 +139,7 @@ impl Learner {
     pub fn new(policy: Policy, config: UpdateConfig) -> Result<Self> {
         config.check().context("the update's settings")?;
         let optimiser = Self::fresh_optimiser();
-        Ok(Self { policy, optimiser, average: MovingAverage::default(), updates: 0, config })
+        Ok(Self { policy, optimiser, average: None, updates: 0, config })
     }
 
     pub(super) fn fresh_optimiser() -> ModuleOptimizer {
@@ -178,7 +179,7 @@ impl Learner {
         let mean_reward = mean(&rewards);
         let baselines = match self.config.baseline {
             Baseline::LeaveOneOut if count > 1 => leave_one_out(count, |j, i| reward(j, &preferences[i])),
-            _ => vec![self.average.or(mean_reward); count],
+            _ => vec![self.average.unwrap_or(mean_reward); count],
         };
         let mut advantages: Vec<f64> = rewards.iter().zip(&baselines).map(|(reward, base)| reward - base).collect();
         if let Some(index) = advantages.iter().position(|advantage| !advantage.is_finite()) {
@@ -192,7 +193,7 @@ impl Learner {
         }
         let batch = Batch { architectures, preferences, advantages: &advantages };
         let (loss, entropy, gradient_norm) = self.descend(&batch)?;
-        self.average.observe(mean_reward, self.config.baseline_decay);
+        self.average = Some(moving_average(self.average, mean_reward, self.config.baseline_decay));
         self.updates += 1;
         Ok(UpdateStats { loss, entropy, gradient_norm, mean_reward, baseline: mean(&baselines) })
     }

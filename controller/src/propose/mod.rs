@@ -23,7 +23,6 @@ pub use table::table;
 /// A proposed architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposed {
-    /// The architecture.
     pub architecture: Architecture,
     /// The prediction of each objective, in their order.
     pub expected: Vec<Expected>,

@@ -15,21 +15,17 @@ use crate::run::Recorded;
 /// The results of a run so far.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// The minimised objectives, in order.
     pub objectives: Objectives,
-    /// All evaluations, in order.
     pub rows: Vec<Row>,
     /// Number of evaluations that measured a network again.
     pub repeats: u64,
     /// The values of each network.
     pub values: Vec<Vec<Option<f64>>>,
-    /// The front, sorted by the first objective.
     pub members: Vec<Member>,
     /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
-    /// The reference point, once it is fixed.
     pub reference: Option<Vec<f64>>,
 }
 
@@ -39,13 +35,10 @@ pub struct Member {
     /// Its row of the journal. After several measurements, time and energy are the means, their standard deviations
     /// those of the means, and runs and power samples the sums.
     pub row: Row,
-    /// Its value for each objective.
     pub values: Vec<f64>,
     /// The standard deviation of each value, if it is known, as defined in [`noise`](crate::pareto::noise).
     pub deviations: Vec<Option<f64>>,
-    /// Number of measurements.
     pub measurements: usize,
-    /// Whether it keeps every bound.
     pub feasible: bool,
     /// Numbers of the evaluations over which its lead is within the noise in all objectives.
     pub within_noise_of: Vec<u64>,

@@ -14,14 +14,12 @@ pub(super) struct Clock {
 /// Duration of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
-    /// The whole time.
     pub whole: Duration,
     /// The time without waiting for evaluations: strategy, journal, checkpoint, observers.
     pub own: Duration,
 }
 
 impl Clock {
-    /// Starts the clock.
     pub fn start() -> Self {
         Self { began: Instant::now(), waited: Duration::ZERO, lapped: Duration::ZERO }
     }
@@ -34,7 +32,6 @@ impl Clock {
         output
     }
 
-    /// The time so far.
     pub fn spent(&self) -> Spent {
         let whole = self.began.elapsed();
         Spent { whole, own: whole.saturating_sub(self.waited) }

@@ -29,7 +29,6 @@ pub use clock::Spent;
 /// The end of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The budget is spent.
     Finished,
     /// No network is left that could be evaluated.
     Exhausted,
@@ -39,21 +38,15 @@ pub enum End {
 
 /// A search for the Pareto front of a problem.
 pub struct Search {
-    /// The problem.
     pub problem: Arc<Problem>,
-    /// Proposes networks.
     pub strategy: Box<dyn Strategy>,
-    /// Evaluates them.
     pub evaluator: Arc<dyn Evaluator>,
-    /// Keeps the results.
     pub storage: Storage,
     /// Measurements imported from other logs, for strategies that learn from them.
     pub imported: Vec<Import>,
-    /// Observers of the search.
     pub observers: Vec<Box<dyn Observer>>,
     /// Length of the search and of its rounds.
     pub plan: Plan,
-    /// Stops the search.
     pub stop: Stop,
 }
 
@@ -61,7 +54,6 @@ pub struct Search {
 pub struct Storage {
     /// Rows of all evaluations.
     pub journal: Journal,
-    /// Folder of the checkpoint.
     pub checkpoints: PathBuf,
     /// Fingerprint of the experiment, for the checkpoint.
     pub fingerprint: String,
@@ -79,14 +71,11 @@ pub struct Plan {
     pub remeasure: u64,
     /// Proposals in each round.
     pub batch: usize,
-    /// Seed of the run.
     pub seed: u64,
 }
 
-/// The result of a search.
 #[derive(Debug)]
 pub struct Outcome {
-    /// How the search ended.
     pub end: End,
     /// All evaluations.
     #[cfg(test)]
@@ -133,9 +122,7 @@ impl Search {
             state.round += 1;
             self.save(&state)?;
             diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
-            for observer in &mut self.observers {
-                observer.round(state.round, &state.history, &diagnostics);
-            }
+            self.observers.iter_mut().for_each(|observer| observer.round(state.round, &state.history, &diagnostics));
         };
         if end != End::Stopped {
             if self.remeasure(&mut state).await? {
@@ -144,9 +131,7 @@ impl Search {
                 end = End::Stopped;
             }
         }
-        for observer in &mut self.observers {
-            observer.end(&state.history);
-        }
+        self.observers.iter_mut().for_each(|observer| observer.end(&state.history));
         Ok(Outcome {
             end,
             spent: state.clock.spent(),
@@ -171,9 +156,9 @@ impl Search {
                 state.history.enter(&self.problem, &row)?;
             }
         }
-        for observer in &mut self.observers {
-            observer.start(self.plan.budget + self.plan.remeasure, &state.history);
-        }
+        self.observers
+            .iter_mut()
+            .for_each(|observer| observer.start(self.plan.budget + self.plan.remeasure, &state.history));
         Ok(state)
     }
 
@@ -212,7 +197,7 @@ impl Search {
         let mut rng = ChaCha8Rng::seed_from_u64(self.plan.seed);
         rng.set_stream(state.round + 1);
         let drawn = unknown.into_iter().sample(&mut rng, self.plan.batch).into_iter().cloned();
-        covered.extend(drawn.map(|architecture| Proposal { architecture, preference: None }));
+        covered.extend(drawn.map(Proposal::from));
         Ok(covered)
     }
 
@@ -223,9 +208,7 @@ impl Search {
         while self.repeats(state, state.history.entered(), &none) {
             let Some(row) = self.storage.journal.take(state.history.entered()) else { break };
             state.history.enter(&self.problem, &row)?;
-            for observer in &mut self.observers {
-                observer.entered(&row, &state.history);
-            }
+            self.observers.iter_mut().for_each(|observer| observer.entered(&row, &state.history));
         }
         Ok(())
     }

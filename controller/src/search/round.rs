@@ -57,17 +57,13 @@ impl Search {
             match state.clock.wait(next).await {
                 None => break,
                 Some(Event::Activity(activity)) => {
-                    for observer in &mut self.observers {
-                        observer.activity(activity);
-                    }
+                    self.observers.iter_mut().for_each(|observer| observer.activity(activity));
                 }
                 Some(Event::Ended(ended)) => match ended.context("an evaluation broke down")? {
                     None => whole = false,
                     Some(finished) => {
                         let row = self.keep(finished)?;
-                        for observer in &mut self.observers {
-                            observer.evaluated(&row);
-                        }
+                        self.observers.iter_mut().for_each(|observer| observer.evaluated(&row));
                         rows.insert(row.evaluation, row);
                     }
                 },
@@ -99,9 +95,7 @@ impl Search {
     ) -> anyhow::Result<()> {
         for (candidate, row) in networks.into_iter().zip(rows.values()) {
             state.history.push(evaluation_of(&self.problem, candidate, row)?)?;
-            for observer in &mut self.observers {
-                observer.entered(row, &state.history);
-            }
+            self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
         }
         if self.plan.remeasure == 0 { remove_dominated(&self.storage.models, &state.history) } else { Ok(()) }
     }

@@ -126,7 +126,7 @@ impl Strategy for Evolution {
                 },
             }
         }
-        Ok(found.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
+        Ok(found.into_iter().map(Proposal::from).collect())
     }
 
     fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {

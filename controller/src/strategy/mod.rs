@@ -38,6 +38,12 @@ pub struct Proposal {
     pub preference: Option<Preference>,
 }
 
+impl From<Architecture> for Proposal {
+    fn from(architecture: Architecture) -> Self {
+        Self { architecture, preference: None }
+    }
+}
+
 /// Statistics of a round for the observers of a search.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Diagnostics {

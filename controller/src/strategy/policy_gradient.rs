@@ -91,13 +91,13 @@ impl Strategy for PolicyGradient {
                 if unseen.take(&neighbour)? {
                     fresh += 1;
                     // The policy did not draw it, so it does not learn from it.
-                    round.push(Proposal { architecture: neighbour, preference: None });
+                    round.push(neighbour.into());
                     break;
                 }
             }
         }
         let rest = unseen.random(count - fresh, &mut self.rng)?;
-        round.extend(rest.into_iter().map(|architecture| Proposal { architecture, preference: None }));
+        round.extend(rest.into_iter().map(Proposal::from));
         Ok(round)
     }
 

@@ -36,7 +36,7 @@ impl Strategy for Random {
 
     fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let found = Unseen::new(problem, history).random(count, &mut self.rng)?;
-        Ok(found.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
+        Ok(found.into_iter().map(Proposal::from).collect())
     }
 
     fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {

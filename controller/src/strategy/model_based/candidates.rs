@@ -14,7 +14,8 @@ use crate::problem::Problem;
 #[derive(Debug)]
 pub(super) struct Candidates<'a> {
     known: HashSet<&'a Architecture>,
-    found: Vec<Architecture>,
+    /// In the order in which they were added.
+    pub found: Vec<Architecture>,
     taken: HashSet<Architecture>,
 }
 
@@ -30,11 +31,6 @@ impl<'a> Candidates<'a> {
         if !self.known.contains(&architecture) && self.taken.insert(architecture.clone()) {
             self.found.push(architecture);
         }
-    }
-
-    /// Adds the imported architectures, which may be good.
-    pub fn push_imported(&mut self, history: &History) {
-        history.imported().for_each(|evaluation| self.push(evaluation.architecture.clone()));
     }
 
     /// Adds the neighbours of some [`members`], which differ in one choice: all of them, or `most` at random.
@@ -65,16 +61,6 @@ impl<'a> Candidates<'a> {
             let neighbour = space.mutate(&member.architecture, rng);
             self.push(space.mutate(&neighbour, rng));
         }
-    }
-
-    /// Adds random architectures.
-    pub fn push_random(&mut self, space: &dyn SearchSpace, count: usize, rng: &mut ChaCha8Rng) {
-        (0..count).for_each(|_| self.push(space.random(rng)));
-    }
-
-    /// The architectures in the order in which they were added.
-    pub fn into_vec(self) -> Vec<Architecture> {
-        self.found
     }
 }
 
@@ -130,8 +116,8 @@ mod tests {
         let (space, members) = (problem.space(), members(&problem, &history));
         candidates.push_neighbours(space, &members, 100, &mut rng);
         assert_eq!(candidates.found.len(), 4);
-        candidates.push_random(space, 500, &mut rng);
-        assert_eq!(candidates.into_vec().len(), 11, "all of the space but the known one");
+        (0..500).for_each(|_| candidates.push(space.random(&mut rng)));
+        assert_eq!(candidates.found.len(), 11, "all of the space but the known one");
         let mut second = Candidates::new(&history);
         second.push_second_neighbours(space, &members, 500, &mut rng);
         let changed = |found: &Architecture| found.choices().iter().filter(|choice| **choice > 0).count();
@@ -139,6 +125,6 @@ mod tests {
         assert!(second.found.iter().all(|found| (1..=2).contains(&changed(found))), "{:?}", second.found);
         let mut few = Candidates::new(&history);
         few.push_neighbours(space, &members, 2, &mut rng);
-        assert_eq!(few.into_vec().len(), 2);
+        assert_eq!(few.found.len(), 2);
     }
 }

@@ -153,14 +153,15 @@ impl ModelBased {
         for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
             candidates.push(episode.architecture);
         }
-        candidates.push_imported(history);
+        // Imported architectures may be good, and random ones would rarely hit them.
+        history.imported().for_each(|evaluation| candidates.push(evaluation.architecture.clone()));
         let (space, members) = (problem.space(), candidates::members(problem, history));
         candidates.push_neighbours(space, &members, self.config.neighbours, &mut self.rng);
         // The more networks are known, the fewer unknown neighbours the front has: search further away.
         let second = (Self::SECOND * history.evaluations().len()).min(self.config.neighbours);
         candidates.push_second_neighbours(space, &members, second, &mut self.rng);
-        candidates.push_random(space, self.config.random, &mut self.rng);
-        Ok(candidates.into_vec())
+        (0..self.config.random).for_each(|_| candidates.push(space.random(&mut self.rng)));
+        Ok(candidates.found)
     }
 
     /// Chooses up to `count` candidates with unknown networks by expected hypervolume improvement.
@@ -261,7 +262,7 @@ impl Strategy for ModelBased {
             unseen.take(architecture)?;
         }
         round.extend(unseen.random(count - round.len(), &mut self.rng)?);
-        Ok(round.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
+        Ok(round.into_iter().map(Proposal::from).collect())
     }
 
     fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
