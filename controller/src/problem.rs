@@ -122,19 +122,6 @@ impl Problem {
     }
 }
 
-impl std::fmt::Debug for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Problem")
-            .field("space", &self.space.name())
-            .field("input", &self.input)
-            .field("classes", &self.classes)
-            .field("objectives", &self.objectives)
-            .field("bounds", &self.bounds)
-            .field("reward", &self.reward)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

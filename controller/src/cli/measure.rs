@@ -1,5 +1,6 @@
 //! `controller measure MODEL|ARCHITECTURE`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -88,75 +89,72 @@ fn model_of_file(path: &Path) -> anyhow::Result<Model> {
     Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
 }
 
-fn print(model: &Model, label: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> std::io::Result<()> {
+fn print(model: &Model, device: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> io::Result<()> {
     let latency = &measurement.latency;
-    say(format_args!("{}\n  on {label}", model.architecture))?;
-    let time = with_deviation(latency.mean_ms, latency.std_ms, "ms");
+    say(format_args!("{}\n  on {device}", model.architecture))?;
     // Not every tool reports a deviation.
-    let label = if latency.std_ms.is_some() { "time (mean ± σ):" } else { "time (mean):" };
-    say(format_args!("  {label:<19} {time}"))?;
+    let label = if latency.std_ms.is_some() { "time (mean ± σ)" } else { "time (mean)" };
+    line(label, with_deviation(latency.mean_ms, latency.std_ms, "ms"))?;
     let runs = latency.runs.map_or_else(String::new, |runs| format!("  ({runs} runs)"));
     match (latency.min_ms, latency.p50_ms) {
-        (Some(min), Some(p50)) => say(format_args!("  min, median:        {min:.4}, {p50:.4} ms{runs}"))?,
-        (Some(min), None) => say(format_args!("  min:                {min:.4} ms{runs}"))?,
-        (None, Some(p50)) => say(format_args!("  median:             {p50:.4} ms{runs}"))?,
-        (None, None) if !runs.is_empty() => say(format_args!("  measured in:       {runs}"))?,
+        (Some(min), Some(p50)) => line("min, median", format!("{min:.4}, {p50:.4} ms{runs}"))?,
+        (Some(min), None) => line("min", format!("{min:.4} ms{runs}"))?,
+        (None, Some(p50)) => line("median", format!("{p50:.4} ms{runs}"))?,
+        (None, None) if !runs.is_empty() => line("measured in", runs)?,
         (None, None) => (),
     }
     if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
-        say(format_args!("  p95, p99:           {p95:.4}, {p99:.4} ms"))?;
+        line("p95, p99", format!("{p95:.4}, {p99:.4} ms"))?;
     }
     if let Some(compute) = &measurement.latency_without_transfer {
-        say(format_args!("  without transfer:   {}", with_deviation(compute.mean_ms, compute.std_ms, "ms")))?;
+        line("without transfer", with_deviation(compute.mean_ms, compute.std_ms, "ms"))?;
     }
     if let Some(throughput) = measurement.throughput_per_s {
-        say(format_args!("  throughput:         {throughput:.1} inferences/s"))?;
+        line("throughput", format!("{throughput:.1} inferences/s"))?;
     }
     match &measurement.energy {
         Some(energy) => print_energy(energy)?,
-        None => say(format_args!(
-            "  energy:             not measured: {}",
-            why_no_energy.unwrap_or("the device has no power meter")
-        ))?,
+        None => {
+            let why = why_no_energy.unwrap_or("the device has no power meter");
+            line("energy", format!("not measured: {why}"))?;
+        }
     }
     let conditions = &measurement.conditions;
-    let change = |before: Option<f64>, after: Option<f64>, unit: &str| {
-        let (before, after) = before.zip(after)?;
-        Some(format!("{before:.0} {unit} before, {after:.0} {unit} after"))
-    };
-    if let Some(text) = change(conditions.temperature_before_c, conditions.temperature_after_c, "°C") {
-        say(format_args!("  temperature:        {text}"))?;
+    let temperatures = conditions.temperature_before_c.zip(conditions.temperature_after_c);
+    let clocks = conditions.clock_before_mhz.zip(conditions.clock_after_mhz);
+    for (label, change, unit) in [("temperature", temperatures, "°C"), ("clock", clocks, "MHz")] {
+        if let Some((before, after)) = change {
+            line(label, format!("{before:.0} {unit} before, {after:.0} {unit} after"))?;
+        }
     }
-    if let Some(text) = change(conditions.clock_before_mhz, conditions.clock_after_mhz, "MHz") {
-        say(format_args!("  clock:              {text}"))?;
-    }
-    for warning in &measurement.warnings {
-        say(format_args!("  warning: {warning}"))?;
-    }
-    Ok(())
+    measurement.warnings.iter().try_for_each(|warning| say(format_args!("  warning: {warning}")))
 }
 
-fn print_energy(energy: &Energy) -> std::io::Result<()> {
-    let [all, above] = if energy.counts_above_idle { ["", "  (counted)"] } else { ["  (counted)", ""] };
-    let label = if energy.std_mj.is_some() { "energy (mean ± σ):" } else { "energy (mean):" };
+fn print_energy(energy: &Energy) -> io::Result<()> {
+    let label = if energy.std_mj.is_some() { "energy (mean ± σ)" } else { "energy (mean)" };
     let text = with_deviation(energy.per_inference_mj, energy.std_mj, "mJ");
     match energy.above_idle_mj {
         Some(above_idle) => {
-            say(format_args!("  {label:<19} {text}{all}"))?;
-            say(format_args!("  above idle:         {above_idle:.4} mJ{above}"))?;
+            let [all, above] = if energy.counts_above_idle { ["", "  (counted)"] } else { ["  (counted)", ""] };
+            line(label, format!("{text}{all}"))?;
+            line("above idle", format!("{above_idle:.4} mJ{above}"))?;
         }
-        None => say(format_args!("  {label:<19} {text}"))?,
+        None => line(label, text)?,
     }
     if let (Some(mean), Some(idle)) = (energy.mean_power_mw, energy.idle_power_mw) {
         let interval = energy.power_interval.map_or_else(String::new, |share| format!(" ± {:.1} %", share * 100.0));
         let samples = energy.power_samples.map_or_else(String::new, |samples| format!("  ({samples} readings)"));
-        say(format_args!("  power, idle power:  {mean:.0}{interval}, {idle:.0} mW{samples}"))?;
+        line("power, idle power", format!("{mean:.0}{interval}, {idle:.0} mW{samples}"))?;
     }
     for rail in &energy.rails {
         let above = rail.above_idle_mj.map_or_else(String::new, |above| format!(", {above:.4} mJ above idle"));
         say(format_args!("    {:<18}{:.4} mJ{above}", rail.rail, rail.per_inference_mj))?;
     }
-    say(format_args!("  measured by:        {}", energy.source))
+    line("measured by", energy.source.to_string())
+}
+
+fn line(label: &str, text: String) -> io::Result<()> {
+    say(format_args!("  {:<19} {text}", format!("{label}:")))
 }
 
 /// A value with its deviation, if that is known.

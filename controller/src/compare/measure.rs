@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, ensure};
 use child::train::TrainingConfig;
+use hardware::Model;
 use hardware::log::{Row, Status, Writer};
-use hardware::{Measurement, Model};
 use jiff::Timestamp;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 
 use super::{Found, Side};
-use crate::evaluate::{DevicePool, untrained_model, untrained_network};
+use crate::evaluate::{DevicePool, seconds, set_measured, untrained_model, untrained_network};
 use crate::problem::Problem;
 use crate::run::temporary_folder;
 
@@ -115,17 +115,14 @@ async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {
     let mut row = Row::new(number, &model.architecture, Status::Failed);
     row.started_at = Some(Timestamp::now().to_string());
     let started = Instant::now();
-    let measured: Result<(Measurement, String), String> =
-        pool.measure(model, || true).await.map_err(|error| error.to_string());
-    row.measure_seconds = Some((started.elapsed().as_secs_f64() * 1e3).round() / 1e3);
+    let measured = pool.measure(model, || true).await;
+    row.measure_seconds = Some(seconds(started));
     match measured {
         Ok((measurement, device)) => {
-            row.set_measurement(&measurement);
-            (row.status, row.device) = (Status::Ok, Some(device));
-            let warnings: Vec<_> = measurement.warnings.iter().map(ToString::to_string).collect();
-            row.message = (!warnings.is_empty()).then(|| warnings.join("; "));
+            row.status = Status::Ok;
+            set_measured(&mut row, &measurement, device);
         }
-        Err(reason) => row.message = Some(reason),
+        Err(reason) => row.message = Some(reason.to_string()),
     }
     row
 }

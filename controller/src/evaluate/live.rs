@@ -22,8 +22,8 @@ use tokio::sync::RwLock;
 use super::memory::{Need, Trainers};
 use super::pool::PoolError;
 use super::{
-    DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, untrained_model,
-    untrained_network,
+    DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, seconds, set_measured,
+    untrained_model, untrained_network,
 };
 use crate::history::values_of;
 use crate::problem::Problem;
@@ -79,8 +79,10 @@ impl Live {
             Err(End::Early { status, reason }) => {
                 row.status = status;
                 // The reason comes before the warnings of the measurement.
-                let warnings = row.message.replace(reason);
-                warnings.iter().for_each(|warnings| add_message(&mut row, warnings));
+                row.message = Some(match row.message.take() {
+                    Some(warnings) => format!("{reason}; {warnings}"),
+                    None => reason,
+                });
                 None
             }
         };
@@ -139,11 +141,7 @@ impl Live {
             PoolError::Stopped => End::Stopped,
             PoolError::NoneLeft(reason) => self.cannot_go_on(reason),
         })?;
-        row.set_measurement(&measurement);
-        row.device = Some(label);
-        for warning in &measurement.warnings {
-            add_message(row, &warning.to_string());
-        }
+        set_measured(row, &measurement, label);
         Ok(())
     }
 
@@ -258,17 +256,4 @@ fn broken_bounds(problem: &Problem, measured: &[Option<f64>]) -> Vec<String> {
         (value > bound).then(|| format!("{objective} {value} is above its bound {bound}"))
     })
     .collect()
-}
-
-fn add_message(row: &mut Row, text: &str) {
-    let message = row.message.get_or_insert_default();
-    if !message.is_empty() {
-        message.push_str("; ");
-    }
-    message.push_str(text);
-}
-
-/// Seconds since an instant, to the millisecond: the journal is read by people.
-fn seconds(since: Instant) -> f64 {
-    (since.elapsed().as_secs_f64() * 1e3).round() / 1e3
 }

@@ -18,8 +18,10 @@ use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use child::space::Architecture;
+use hardware::Measurement;
 use hardware::log::Row;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -116,6 +118,19 @@ pub trait Evaluator: Send + Sync {
     fn covers(&self, _text: &str) -> bool {
         true
     }
+}
+
+/// Fills a row with a measurement, the label of its device, and its warnings as the message.
+pub(crate) fn set_measured(row: &mut Row, measurement: &Measurement, device: String) {
+    row.set_measurement(measurement);
+    row.device = Some(device);
+    let warnings: Vec<_> = measurement.warnings.iter().map(ToString::to_string).collect();
+    row.message = (!warnings.is_empty()).then(|| warnings.join("; "));
+}
+
+/// Seconds since an instant, to the millisecond, for rows that people read.
+pub(crate) fn seconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e3).round() / 1e3
 }
 
 /// The message of a panic.

@@ -67,16 +67,15 @@ impl Summary {
                 hypervolume.push((row.evaluation, share));
             }
         }
-        let certainties = Certainties::of(&history);
         let mut members: Vec<Member> =
-            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows, &certainties)).collect();
+            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows)).collect();
         members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference().get().map(<[f64]>::to_vec),
             repeats: history.repeats(),
-            near: certainties.near(&history),
+            near: near_front(&history),
             rows,
             members,
             hypervolume,
@@ -91,7 +90,7 @@ impl Summary {
 
 impl Member {
     /// A member from the history and the rows of its network; `None` if the history is not of these rows.
-    fn of(evaluation: &Evaluation, history: &History, rows: &[Row], certainties: &Certainties) -> Option<Self> {
+    fn of(evaluation: &Evaluation, history: &History, rows: &[Row]) -> Option<Self> {
         let measured = history.measurements(&evaluation.key);
         let numbers: HashSet<u64> = measured.iter().map(|measurement| measurement.number).collect();
         let own: Vec<&Row> = rows.iter().filter(|row| numbers.contains(&row.evaluation)).collect();
@@ -103,7 +102,7 @@ impl Member {
             deviations: evaluation.deviations.clone(),
             measurements: successful.len().max(1),
             feasible: evaluation.is_feasible(history.objectives(), history.bounds()),
-            within_noise_of: certainties.not_led_by(evaluation),
+            within_noise_of: within_noise(evaluation, history),
         })
     }
 }
@@ -133,32 +132,23 @@ fn mean_row(first: &Row, measured: &[&Row]) -> Row {
     }
 }
 
-/// All complete evaluations with their deviations.
-struct Certainties(Vec<(u64, Vec<Uncertain>)>);
+/// Numbers of the evaluations over which the lead of `evaluation` is within the noise in all objectives.
+fn within_noise(evaluation: &Evaluation, history: &History) -> Vec<u64> {
+    let Some(values) = evaluation.uncertain() else { return Vec::new() };
+    let others = history.evaluations().iter().filter(|other| other.number != evaluation.number);
+    let near = others.filter(|other| other.uncertain().is_some_and(|other| lead_is_within_noise(&values, &other)));
+    near.map(|other| other.number).collect()
+}
 
-impl Certainties {
-    fn of(history: &History) -> Self {
-        let complete = |evaluation: &Evaluation| Some((evaluation.number, evaluation.uncertain()?));
-        Self(history.evaluations().iter().filter_map(complete).collect())
-    }
-
-    /// Numbers of the evaluations over which the lead of `evaluation` is within the noise in all objectives.
-    fn not_led_by(&self, evaluation: &Evaluation) -> Vec<u64> {
-        let Some(own) = evaluation.uncertain() else { return Vec::new() };
-        let others = self.0.iter().filter(|(number, _)| *number != evaluation.number);
-        others.filter(|(_, other)| lead_is_within_noise(&own, other)).map(|(number, _)| *number).collect()
-    }
-
-    /// Numbers of the evaluations off the front that members dominate only within the noise.
-    fn near(&self, history: &History) -> Vec<u64> {
-        let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
-        let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
-        let is_near = |point: &[Uncertain]| {
-            !members
-                .iter()
-                .any(|member| dominates(&values(member), &values(point)) && !lead_is_within_noise(member, point))
-        };
-        let off = self.0.iter().filter(|(number, _)| !history.archive().contains(*number));
-        off.filter(|(_, point)| is_near(point)).map(|(number, _)| *number).collect()
-    }
+/// Numbers of the evaluations off the front that members dominate only within the noise.
+fn near_front(history: &History) -> Vec<u64> {
+    let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
+    let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
+    let is_near = |point: &[Uncertain]| {
+        let mut dominating = members.iter().filter(|member| dominates(&values(member), &values(point)));
+        dominating.all(|member| lead_is_within_noise(member, point))
+    };
+    let off = history.evaluations().iter().filter(|evaluation| !history.archive().contains(evaluation.number));
+    let near = off.filter(|evaluation| evaluation.uncertain().is_some_and(|point| is_near(&point)));
+    near.map(|evaluation| evaluation.number).collect()
 }
