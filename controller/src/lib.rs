@@ -1,4 +1,4 @@
-//! The search: policy, reward, Pareto front, evaluation, and what a user sees of it.
+//! The search: policy, reward, Pareto front, evaluation, reports and command line.
 //!
 //! The [`search`] asks a [`strategy`] for proposals, has an evaluator ([`evaluate`]) evaluate them, keeps the results in a
 //! run folder ([`run`]), and reports to observers ([`observe`]).

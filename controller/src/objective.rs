@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip_and_the_nearest_is_offered() {
+    fn names_round_trip_and_errors_offer_the_nearest() {
         for objective in Objective::ALL {
             assert_eq!(objective.name().parse::<Objective>().unwrap(), objective);
         }
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn violations_are_relative_and_missing_values_break_nothing() {
+    fn violations_are_relative_and_zero_for_missing_values() {
         let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
         let bounds = Bounds::new([(Objective::Time, 4.0)]).unwrap();
         let violations = |values: &[Option<f64>]| bounds.violations(&objectives, values).collect::<Vec<_>>();

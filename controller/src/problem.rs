@@ -129,7 +129,7 @@ mod tests {
     use child::space::SpaceConfig;
 
     #[test]
-    fn a_log_tells_texts_apart_that_mean_one_network() {
+    fn isomorphic_architectures_of_a_log_have_different_keys() {
         let config: SpaceConfig = toml::from_str("name = 'nasbench201'").unwrap();
         let space: Arc<dyn SearchSpace> = config.build().unwrap().into();
         let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();

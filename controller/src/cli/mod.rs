@@ -55,7 +55,7 @@ enum Verb {
     Import(import::Import),
     /// Show how much is lost by searching on one run's device for the other's.
     Compare(compare::Compare),
-    /// Check what an experiment needs: devices, backend, data.
+    /// Check the devices, the backend and the data of an experiment.
     Doctor(doctor::Doctor),
 }
 

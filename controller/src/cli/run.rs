@@ -105,7 +105,7 @@ fn announce(prepared: &Prepared, folder: &RunFolder) {
     note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
 }
 
-/// The search of a folder, and the checkpoint where it goes on.
+/// The search of a folder, and the checkpoint to resume from.
 fn assemble(
     prepared: Prepared,
     strategy: Box<dyn Strategy>,

@@ -1,4 +1,4 @@
-//! `controller search`, which is also what `controller` alone does.
+//! `controller search`, the default verb.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_fronts_lose_nothing() {
+    fn equal_fronts_have_a_share_of_one() {
         let points = [[0.1, 8.0], [0.2, 2.0]];
         let found = judge(&objectives(), &Bounds::default(), front(&points), front(&points), &[]);
         assert_eq!((found.share, staying(&found)), (Some(1.0), 2));

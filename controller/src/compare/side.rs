@@ -50,7 +50,7 @@ impl Side {
     /// Reads a log: every row is an evaluation. Space, columns and bounds are those of the experiment.
     ///
     /// # Errors
-    /// With file, line and column, if it is no such log.
+    /// With file, line and column, if the file is not such a log.
     pub fn of_log(path: &Path, mut experiment: Experiment) -> anyhow::Result<Self> {
         let columns = experiment.replay.take().map(|replay| replay.columns).unwrap_or_default();
         let replay = ReplayConfig { log: path.to_owned(), columns };

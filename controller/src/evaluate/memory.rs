@@ -86,7 +86,7 @@ impl Trainers {
         let mut permit = self.permits.acquire().await?;
         let bytes = need.map_or(0, |need| need.bytes);
         if let Some(need) = need {
-            // Others may not have allocated yet what is reserved for them.
+            // Other trainings may not have allocated their reserved memory yet.
             let beside = Need { bytes: bytes.saturating_add(self.promised.load(Ordering::Relaxed)), ..need };
             if beside.check(free_memory()).is_err() && self.number > 1 {
                 drop(permit);

@@ -80,7 +80,7 @@ fn repeated_measurements_are_averaged_and_the_front_follows() {
     history.push(evaluation(1, 1, [Some(0.25), Some(5.0)])).unwrap();
     let before = history.hypervolume_share().unwrap();
     assert_eq!((front(&history), history.known(&toy::key(0)).unwrap().deviations[1]), (vec![0], Some(2.0)));
-    // It was luck: the other one leads, and what seemed dominated before is the front.
+    // The first measurement was lucky: now the other network is the front.
     history.push(again(2, 0, 7.0)).unwrap();
     let merged = history.get(2).unwrap();
     assert_eq!((merged.number, merged.complete()), (0, Some(vec![0.25, 5.5])), "under its first number");
@@ -94,7 +94,7 @@ fn repeated_measurements_are_averaged_and_the_front_follows() {
 }
 
 #[test]
-fn share_appears_with_the_reference_and_never_falls_by_new_networks() {
+fn the_share_starts_with_the_reference_and_new_networks_never_lower_it() {
     let mut history = history(&[]);
     let mut last = 0.0;
     for number in 0..40u64 {

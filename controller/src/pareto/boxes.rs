@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn are_disjoint_and_make_up_what_is_not_dominated(
+        fn boxes_are_disjoint_and_cover_the_non_dominated_space(
             points in (2usize..=4).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(-0.1..1.1, n), 0..9)),
         ) {
             let objectives = points.first().map_or(3, Vec::len);

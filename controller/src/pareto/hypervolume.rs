@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_that_is_no_number_adds_nothing() {
+    fn a_point_with_nan_adds_nothing() {
         assert_eq!(hypervolume(&[[f64::NAN, 1.0], [1.0, 1.0]], &[2.0, 2.0]), 1.0);
     }
 

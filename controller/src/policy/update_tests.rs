@@ -1,4 +1,4 @@
-//! The update against numerical derivatives, and what it learns.
+//! The update against numerical derivatives, and on a toy problem.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -89,7 +89,7 @@ fn gradients_agree_with_central_differences() {
             worst = worst.max(difference);
             wrong += usize::from(difference > 2e-3 + 0.01 * analytic.abs());
         }
-        // PPO's loss has kinks where a ratio meets its clip; a difference taken across one is no derivative.
+        // PPO's loss has kinks where a ratio meets its clip; a difference across a kink is not a derivative.
         let allowed = if algorithm == Algorithm::Ppo { flat.1.len() / 25 } else { 0 };
         assert!(wrong <= allowed, "{algorithm:?}: {wrong} of {} differ, by up to {worst}", flat.1.len());
     }
@@ -135,7 +135,7 @@ fn learn_toy(config: UpdateConfig, seed: u64, updates: usize) -> Learner {
 }
 
 #[test]
-fn one_policy_learns_another_optimum_for_each_preference() {
+fn one_policy_learns_a_different_optimum_for_each_preference() {
     let reinforce = UpdateConfig { learning_rate: 0.02, entropy: 0.01, ..UpdateConfig::default() };
     let configs = [
         (reinforce.clone(), 150),
@@ -152,7 +152,7 @@ fn one_policy_learns_another_optimum_for_each_preference() {
 }
 
 #[test]
-fn equal_seeds_learn_bit_by_bit_the_same() {
+fn equal_seeds_learn_equal_weights_bit_by_bit() {
     let weights = |seed| {
         let learner = learn_toy(UpdateConfig::default(), seed, 3);
         let probe = [Architecture::new([0, 1, 2, 3, 4, 0])];
@@ -163,7 +163,7 @@ fn equal_seeds_learn_bit_by_bit_the_same() {
 }
 
 #[test]
-fn restoring_goes_on_bit_by_bit() {
+fn a_restored_learner_continues_bit_by_bit() {
     for algorithm in [Algorithm::Reinforce, Algorithm::Ppo] {
         let config = UpdateConfig { algorithm, baseline: Baseline::Exponential, ..UpdateConfig::default() };
         let mut learner = learn_toy(config.clone(), 1, 4);

@@ -58,7 +58,7 @@ impl Expected {
 /// Architectures drawn for the preference, and as many again over all preferences if there are bounds, because the
 /// preference that leads to a bound is not known.
 const DRAWS: usize = 400;
-/// Steps of the fit of the surrogate, which begins anew.
+/// Steps of the fit of the surrogate, from the default hyper-parameters.
 const FITTING: usize = 150;
 /// Least probability of keeping the bounds at which an architecture counts as feasible.
 pub const LIKELY: f64 = 0.5;

@@ -19,7 +19,7 @@ use crate::pareto::exclusive_contribution;
 use crate::preference::Preference;
 use crate::scalarisation::{RewardConfig, Scaled};
 
-/// The scale of one objective, fitted to what was measured.
+/// The scale of one objective, fitted to the measured values.
 #[derive(Debug, Clone)]
 struct Scale {
     scores: Option<NormalScores>,

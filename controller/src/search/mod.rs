@@ -95,7 +95,7 @@ impl Search {
     /// Searches until the budget is spent, no network is left, or it is asked to stop; then measures the front again,
     /// unless it was asked to stop.
     ///
-    /// A checkpoint holds the state after the last complete round; without one, the search begins anew. Rows that the
+    /// A checkpoint holds the state after the last complete round; without one, the search begins from the start. Rows that the
     /// journal has are not evaluated again.
     ///
     /// # Errors

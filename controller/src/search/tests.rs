@@ -169,7 +169,7 @@ fn the_journal_of_a_different_run_is_rejected() {
     assert!(matches!(error.downcast_ref(), Some(RunError::OtherJournal { evaluation: 0, .. })), "{error}");
 }
 
-/// A run of so many evaluations and re-measurements, begun or gone on with, and its journal.
+/// Begins or resumes a run with a budget and re-measurements; returns its end, history and journal.
 fn remeasured(folder: &Path, budget: u64, remeasure: u64, evaluator: Fake) -> (End, History, String) {
     let mut search = search(folder, OPERATIONS, budget, evaluator);
     search.plan.remeasure = remeasure;

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_defaults() {
+    fn settings_have_defaults_by_name() {
         assert_eq!(read("name = 'random'"), Ok(StrategyConfig::Random(RandomConfig {})));
         assert_eq!(read("name = 'evolution'"), Ok(StrategyConfig::Evolution(EvolutionConfig::default())));
         let Ok(StrategyConfig::PolicyGradient(config)) =

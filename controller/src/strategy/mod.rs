@@ -77,7 +77,7 @@ impl Diagnostics {
 
 /// Proposes the next networks.
 ///
-/// A strategy is a function of its seed and of the results it is told: both equal give equal proposals.
+/// A strategy is a function of its seed and of the results: equal seeds and results give equal proposals.
 ///
 /// ```
 /// use controller::history::History;

@@ -71,7 +71,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn finds_every_network_once_and_then_nothing() {
+    fn every_network_is_proposed_once() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let mut random = Random::new(1);

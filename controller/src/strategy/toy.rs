@@ -84,7 +84,7 @@ pub(crate) fn objectives(architecture: &Architecture) -> [f64; 3] {
     [0.05 + 0.85 * (-2.0 * quality).exp(), 1.0 + 6.0 / count * sum(TIME), 1.0 + 6.0 / count * sum(ENERGY)]
 }
 
-/// Evaluates what the history does not know of a round.
+/// Evaluates the unknown networks of a round.
 pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Proposal]) {
     for proposal in round {
         let key = problem.key(&proposal.architecture).unwrap();

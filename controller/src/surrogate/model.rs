@@ -59,7 +59,7 @@ pub struct Correlation {
 
 impl Surrogate {
     /// Largest number of evaluations that a surrogate should be fitted to: time grows with its cube, memory with its
-    /// square. With so many, a round of a search for three objectives takes a second on two cores, and a search for two
+    /// square. With this number, a round of a search for three objectives takes a second on two cores, and a search for two
     /// objectives at most 370 MB.
     pub const MOST: usize = 1000;
 

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_are_near_one_another_and_zeros_have_a_place() {
+    fn bad_values_level_off_and_zeros_have_a_place() {
         let warp = Warp::fit(&[0.0, 1.0, 2.0, 4.0, 8.0]);
         assert_eq!(warp.forward(2.0), 0.0);
         let (better, worse) = (warp.forward(1.0), warp.forward(1e9) - warp.forward(64.0));

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_believed_improves_nothing_more() {
+    fn a_believed_point_has_no_further_improvement() {
         let mut acquisition = Acquisition::new(&FRONT, &CORNERS, &warps(), None);
         let (sure, unsure) = ([0.0; 3], [0.3; 3]);
         let means = [-0.5, -0.2, 0.1];

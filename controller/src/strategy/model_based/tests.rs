@@ -1,4 +1,4 @@
-//! The strategy on problems with a formula; what all strategies have in common is tested with the others.
+//! The strategy on problems with a formula; see `end_tests` for the common properties of all strategies.
 
 use std::sync::Arc;
 
