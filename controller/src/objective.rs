@@ -98,9 +98,9 @@ pub struct Objectives(Vec<Objective>);
 
 impl Objectives {
     /// Fewest objectives of a search.
-    pub const MIN: usize = 2;
+    const LEAST: usize = 2;
     /// Most objectives of a search: with more, exact hypervolumes take too long.
-    pub const MAX: usize = 5;
+    const MOST: usize = 5;
 
     /// A list of objectives.
     ///
@@ -108,7 +108,7 @@ impl Objectives {
     /// If there are fewer than two or more than five, or one is named twice.
     pub fn new(objectives: impl Into<Vec<Objective>>) -> Result<Self> {
         let objectives = objectives.into();
-        let (least, most, found) = (Self::MIN, Self::MAX, objectives.len());
+        let (least, most, found) = (Self::LEAST, Self::MOST, objectives.len());
         ensure!((least..=most).contains(&found), "a search has {least} to {most} objectives, not {found}");
         for (index, objective) in objectives.iter().enumerate() {
             ensure!(!objectives[..index].contains(objective), "the objective `{objective}` is named twice");

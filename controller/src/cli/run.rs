@@ -62,7 +62,7 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         let path = folder.path().display();
         format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
     };
-    let Outcome { end, spent, .. } = result.with_context(broke_off)?;
+    let Outcome { end, spent } = result.with_context(broke_off)?;
     if let Some(reason) = stop.reason() {
         return Err(anyhow!("{reason}").context(broke_off()));
     }

@@ -38,9 +38,11 @@ impl ReferencePoint {
         self.worst.iter_mut().zip(values).for_each(|(worst, value)| *worst = worst.max(*value));
         self.left -= 1;
         if self.left == 0 {
-            let beyond = |worst: f64| if worst > 0.0 { Self::MARGIN * worst } else { 1.0 };
-            let coordinates = self.known.iter().zip(&self.worst);
-            self.fixed = Some(coordinates.map(|(known, &worst)| known.unwrap_or(beyond(worst))).collect());
+            let coordinates = self.known.iter().zip(&self.worst).map(|(known, &worst)| {
+                let beyond = if worst > 0.0 { Self::MARGIN * worst } else { 1.0 };
+                known.unwrap_or(beyond)
+            });
+            self.fixed = Some(coordinates.collect());
         }
     }
 

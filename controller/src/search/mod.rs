@@ -77,9 +77,6 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Outcome {
     pub end: End,
-    /// All evaluations.
-    #[cfg(test)]
-    pub history: History,
     /// Duration since the begin or the resumption.
     pub spent: Spent,
 }
@@ -132,12 +129,7 @@ impl Search {
             }
         }
         self.observers.iter_mut().for_each(|observer| observer.end(&state.history));
-        Ok(Outcome {
-            end,
-            spent: state.clock.spent(),
-            #[cfg(test)]
-            history: state.history,
-        })
+        Ok(Outcome { end, spent: state.clock.spent() })
     }
 
     /// The state of a checkpoint, or the initial one.

@@ -90,7 +90,8 @@ const OPERATIONS: &str = "['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3
 fn run(search: &mut Search, folder: &Path) -> anyhow::Result<(End, History)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = runtime.block_on(search.run(Checkpoint::load(folder).unwrap()))?;
-    Ok((outcome.end, outcome.history))
+    let rows = hardware::log::read(&folder.join("journal.csv")).unwrap();
+    Ok((outcome.end, History::of_rows(&search.problem, search.problem.bounds(), &rows)?))
 }
 
 fn whole(folder: &Path, evaluator: Fake) -> (End, History, Vec<u8>) {
