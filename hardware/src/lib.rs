@@ -1,6 +1,6 @@
 //! Time and energy of one model on one device.
 //!
-//! A [`Model`] is an ONNX file and its input shape. A [`Device`] measures it as a [`Plan`] says
+//! A [`Model`] is an ONNX file with its inputs. A [`Device`] measures it as a [`Plan`] says
 //! and gives a [`Measurement`]: latency in milliseconds, energy per inference in millijoules, and
 //! warnings where the numbers deserve doubt. What was not measured is absent, never zero.
 //!
@@ -16,7 +16,7 @@
 //! ```no_run
 //! use hardware::{Device, Model, Plan, host::{Host, HostOptions}};
 //!
-//! let model = Model::load("one convolution", "model.onnx", [1, 3, 32, 32])?;
+//! let model = Model::load("one convolution", "model.onnx")?;
 //! let mut device = Host::new(HostOptions::default())?;
 //! let measurement = device.measure(&model, &Plan::default())?;
 //! println!("{:.3} ms", measurement.latency.mean_ms);
@@ -39,6 +39,7 @@ pub mod metered;
 pub mod model;
 #[cfg(test)]
 mod mutation;
+mod onnx;
 pub mod openvino;
 pub mod remote;
 pub mod replay;
@@ -51,6 +52,6 @@ pub mod warning;
 pub use cells::Location;
 pub use device::{Description, Device, DeviceError, Plan};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
-pub use model::{Model, ModelError};
+pub use model::{Input, Model, ModelError};
 pub use uncertain::Uncertain;
 pub use warning::Warning;

@@ -1,5 +1,4 @@
-//! What the end-to-end tests share: running the program, reading what it leaves, a table to search in, and a board to
-//! measure on.
+//! Support of the end-to-end tests: the program, its journals, a table to search in, and a board to measure on.
 
 mod board;
 mod disk;

@@ -1,4 +1,4 @@
-//! The Python environment with other people's programs that ours is checked against.
+//! The Python environment with the programs that the tests compare with.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::skip;
 const VARIABLE: &str = "TEST_PYTHON";
 
 /// Runs a script of this folder in the Python that `scripts/test.sh` prepared, and gives the JSON that it prints.
-/// Where there is no such Python, `None` after saying that the test is skipped.
+/// Without that Python, `None` after a line that the test is skipped.
 ///
 /// # Panics
-/// If the script fails; and where nothing may be skipped, with `CI=true`.
+/// If the script fails; and with `CI=true` instead of a skipped test.
 pub fn python(script: &str, argument: &Path) -> Option<Value> {
     let Some(python) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) else {
         skip::unless_ci(&format!("{VARIABLE} is not set: run scripts/test.sh"));

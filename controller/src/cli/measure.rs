@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use hardware::host::Inference;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -82,11 +81,11 @@ impl Measure {
 }
 
 fn model_of_file(path: &Path) -> anyhow::Result<Model> {
-    let inference = Inference::load(path)?;
-    let &[batch, channels, height, width] = inference.input_shape() else {
-        bail!("{}: its input has the shape {:?}, not [1, C, H, W]", path.display(), inference.input_shape());
-    };
-    Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
+    let model = Model::load(path.display().to_string(), path)?;
+    if model.inputs.is_empty() {
+        bail!("{} is not a model that can be measured: it is not ONNX, or has no input", path.display());
+    }
+    Ok(model)
 }
 
 fn print(model: &Model, device: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> io::Result<()> {

@@ -28,6 +28,5 @@ pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8
 /// If the file cannot be written or read back.
 pub(crate) fn untrained_model(network: &Network, text: &str, path: &Path, options: onnx::Options) -> Result<Model> {
     onnx::write(path, network, text, options)?;
-    let shape = network.graph().input_shape();
-    Ok(Model::load(text, path, [1, shape.channels, shape.height, shape.width])?)
+    Ok(Model::load(text, path)?)
 }

@@ -42,7 +42,7 @@ fn measured_with(physics: &Physics, options: &JetsonOptions, seed: u8) -> Result
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+    let model = Model::load("a", &path).unwrap();
     // The first time builds the engine, which is not part of measuring.
     measure(&mut link, options, &model, &Plan::default()).unwrap();
     let begun_ns = observed.lock().unwrap().now_ns;
@@ -150,7 +150,7 @@ fn refused(physics: Physics) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+    let model = Model::load("a", &path).unwrap();
     let error = measure(&mut link, &options, &model, &Plan::default()).unwrap_err();
     assert!(error.is_transient(), "{error}");
     error.to_string()

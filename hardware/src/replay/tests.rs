@@ -29,7 +29,7 @@ fn model(architecture: &str) -> Model {
     Model {
         architecture: architecture.to_owned(),
         path: PathBuf::from("model.onnx"),
-        input_shape: [1, 3, 32, 32],
+        inputs: Vec::new(),
         sha256: String::new(),
     }
 }
