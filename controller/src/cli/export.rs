@@ -67,9 +67,6 @@ pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputCon
 }
 
 /// Reads the text of an architecture; errors name the space.
-///
-/// # Errors
-/// If the text is not an architecture of the space.
 pub(super) fn architecture_of(space: &dyn SearchSpace, text: &str) -> anyhow::Result<Architecture> {
     let context = || format!("not an architecture of the space `{}` (another experiment: --experiment)", space.name());
     space.parse(text).with_context(context)

@@ -82,18 +82,12 @@ impl SearchOptions {
 
 impl ExperimentOptions {
     /// Reads the experiment.
-    ///
-    /// # Errors
-    /// With file, line and column.
     pub fn read(&self) -> Result<Experiment, ConfigError> {
         read(self.file.as_deref(), &self.overrides.all())
     }
 }
 
 /// Reads an experiment file, or the quickstart, with overrides.
-///
-/// # Errors
-/// With file, line and column.
 pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Result<Experiment, ConfigError> {
     match file {
         // A run folder holds an experiment.
@@ -104,9 +98,6 @@ pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Resu
 }
 
 /// Reads a bound such as `time_ms=4`.
-///
-/// # Errors
-/// If the text is not `OBJECTIVE=VALUE`.
 pub(super) fn parse_bound(text: &str) -> anyhow::Result<(Objective, f64)> {
     let (name, value) = text.split_once('=').context("expected OBJECTIVE=VALUE, such as time_ms=4")?;
     let value = value.trim();

@@ -27,9 +27,6 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// The strategy of the experiment.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
         let device = self.experiment.training.backend.device()?;
         self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)

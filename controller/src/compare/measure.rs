@@ -30,9 +30,6 @@ pub struct Measuring<'a> {
 }
 
 /// The measurements of earlier comparisons, in the order of the log; empty without a log.
-///
-/// # Errors
-/// If the log is damaged.
 pub fn measured_before(log: &Path) -> anyhow::Result<Vec<Row>> {
     Ok(if log.exists() { hardware::log::read_whole_lines(log)?.0 } else { Vec::new() })
 }
@@ -90,9 +87,6 @@ pub fn measure(measuring: &Measuring, mut observe: impl FnMut(&Row)) -> anyhow::
 
 impl Side {
     /// The log, in a folder, of measurements by comparisons on this run's devices. Equal experiments share it.
-    ///
-    /// # Errors
-    /// If the experiment cannot be written as TOML.
     pub fn measured_log(&self, folder: &Path) -> anyhow::Result<PathBuf> {
         let fingerprint = self.experiment.fingerprint()?;
         Ok(folder.join(format!("measured-{}.csv", &fingerprint[..8])))

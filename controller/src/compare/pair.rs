@@ -78,9 +78,6 @@ impl Pair {
     }
 
     /// The feasible front of one run by its own measurements, the best in the first objective first.
-    ///
-    /// # Errors
-    /// If a network cannot be written as text.
     pub fn front(&self, side: usize) -> Result<Vec<Found>> {
         let (history, problem) = (&self.histories[side], &self.problems[side]);
         let mut members = Vec::new();
@@ -99,9 +96,6 @@ impl Pair {
     }
 
     /// Adds measurements on the device of one run.
-    ///
-    /// # Errors
-    /// If a row is not of the space.
     pub fn add_measured(&mut self, side: usize, rows: Vec<Row>) -> Result<()> {
         for row in rows.into_iter().filter(|row| row.status == Status::Ok) {
             let key = candidate_of(&self.problems[side], &row)?.key;
@@ -111,9 +105,6 @@ impl Pair {
     }
 
     /// The front of the other run on the device of this one: members with known values, and those without.
-    ///
-    /// # Errors
-    /// If a network is not of the space.
     pub fn other_front(&self, side: usize) -> Result<(Vec<Member>, Vec<Found>)> {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for found in self.front(1 - side)? {
@@ -126,9 +117,6 @@ impl Pair {
     }
 
     /// Compares both fronts on both devices, and finds the best networks within each of the bounds `within`.
-    ///
-    /// # Errors
-    /// If a network is not of the space.
     pub fn compare(&self, within: &[Bounds]) -> Result<Comparison<'_>> {
         let [(a, unknown_on_a), (b, unknown_on_b)] = [self.on(0, within)?, self.on(1, within)?];
         Ok(Comparison { pair: self, on: [a, b], unknown: [unknown_on_a, unknown_on_b] })

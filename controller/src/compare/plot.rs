@@ -13,9 +13,6 @@ const FOUND: [RGBColor; 2] = [RGBColor(200, 60, 30), RGBColor(40, 90, 170)];
 const FRAME: RGBColor = RGBColor(150, 160, 170);
 
 /// Two plots side by side: both fronts on A's device, and on B's.
-///
-/// # Errors
-/// If they cannot be drawn.
 pub fn plot(comparison: &Comparison) -> anyhow::Result<String> {
     svg(SIZE, |area| {
         for ((here, on), panel) in comparison.on.iter().enumerate().zip(&area.split_evenly((1, 2))) {

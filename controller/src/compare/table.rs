@@ -132,9 +132,6 @@ fn picks(comparison: &Comparison) -> String {
 }
 
 /// All networks of both fronts on both devices, one row each, without values if these are not known.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn csv(comparison: &Comparison) -> csv::Result<Vec<u8>> {
     let objectives = &comparison.pair.objectives;
     let names: Vec<&str> = objectives.iter().map(Objective::name).collect();

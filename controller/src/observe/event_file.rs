@@ -21,9 +21,6 @@ pub(super) struct EventFile {
 
 impl EventFile {
     /// A new file in a folder, which is created if necessary.
-    ///
-    /// # Errors
-    /// If the folder or the file cannot be written.
     pub fn create(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         // TensorBoard reads the files of a folder by name: the new file must be the last one, even if the clock was set
@@ -39,9 +36,6 @@ impl EventFile {
     }
 
     /// Appends a summary at a step.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub fn summary(&mut self, summary: Summary, step: usize) -> io::Result<()> {
         let mut event = Event::new();
         event.set_summary(summary);
@@ -50,9 +44,6 @@ impl EventFile {
     }
 
     /// Writes all buffered events.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.records.flush()
     }

@@ -43,7 +43,7 @@ pub trait Observer: Send {
     fn entered(&mut self, _row: &Row, _history: &History) {}
 
     /// A round is over, and the strategy has learnt from it.
-    fn round(&mut self, _round: u64, _history: &History, _diagnostics: &Diagnostics) {}
+    fn round(&mut self, _history: &History, _diagnostics: &Diagnostics) {}
 
     /// The search has ended.
     fn end(&mut self, _history: &History) {}

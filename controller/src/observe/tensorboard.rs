@@ -73,7 +73,7 @@ impl Observer for TensorBoard {
         });
     }
 
-    fn round(&mut self, _round: u64, history: &History, diagnostics: &Diagnostics) {
+    fn round(&mut self, history: &History, diagnostics: &Diagnostics) {
         let step = history.entered() as usize;
         self.write(|file| {
             for (name, value) in &diagnostics.scalars {

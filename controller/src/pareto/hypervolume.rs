@@ -75,12 +75,13 @@ fn volume(mut points: Vec<Vec<f64>>, reference: &[f64]) -> f64 {
             // objectives: each step of the recursion has one dimension less.
             points.sort_by(|a, b| b[last].total_cmp(&a[last]));
             let rest = &reference[..last];
-            let slice = |index: usize| {
-                let point = &points[index][..last];
+            let slices = points.iter().enumerate().map(|(index, point)| {
+                let height = reference[last] - point[last];
+                let point = &point[..last];
                 let limited = points[index + 1..].iter().map(|other| worse(point, &other[..last])).collect();
-                (reference[last] - points[index][last]) * (box_volume(point, rest) - volume(limited, rest))
-            };
-            (0..points.len()).map(slice).sum()
+                height * (box_volume(point, rest) - volume(limited, rest))
+            });
+            slices.sum()
         }
     }
 }

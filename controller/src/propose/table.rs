@@ -8,9 +8,6 @@ use crate::report::{bounds_in_words, cell, heading, lines, plain_table};
 
 /// Proposals, one line each: predicted objectives with their deviations, the probability of keeping the bounds if there
 /// are any, the measured values, and the architecture.
-///
-/// # Errors
-/// If an architecture is not of the problem's space.
 pub fn table(
     problem: &Problem,
     history: &History,

@@ -14,9 +14,6 @@ const ALL: RGBColor = RGBColor(150, 160, 170);
 const FRONT: RGBColor = RGBColor(200, 60, 30);
 
 /// All evaluations and the front: one objective across, another up. `None` if fewer than two evaluations have both.
-///
-/// # Errors
-/// If the plot cannot be drawn.
 pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow::Result<Option<String>> {
     let objectives = &summary.objectives;
     let Some((x, y)) = objectives.position(across).zip(objectives.position(up)) else { return Ok(None) };
@@ -48,9 +45,6 @@ pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow
 }
 
 /// Hypervolume over evaluations; `None` for fewer than two values.
-///
-/// # Errors
-/// If the plot cannot be drawn.
 pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<String>> {
     let curve: Vec<(f64, f64)> = summary.hypervolume.iter().map(|(n, share)| (*n as f64 + 1.0, *share)).collect();
     if curve.len() < 2 {

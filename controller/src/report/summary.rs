@@ -55,9 +55,6 @@ impl Summary {
     }
 
     /// Summarises rows of a problem.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
         let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
         let mut hypervolume = Vec::new();

@@ -119,7 +119,7 @@ impl Search {
             state.round += 1;
             self.save(&state)?;
             diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
-            self.observers.iter_mut().for_each(|observer| observer.round(state.round, &state.history, &diagnostics));
+            self.observers.iter_mut().for_each(|observer| observer.round(&state.history, &diagnostics));
         };
         if end != End::Stopped {
             if self.remeasure(&mut state).await? {

@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{Search, State};
 use crate::evaluate::{Activity, Finished, Job};
-use crate::history::{Candidate, History, evaluation_of};
+use crate::history::{Candidate, History};
 use crate::run::write_atomically;
 
 /// An event during the evaluation of a round.
@@ -34,13 +34,13 @@ impl Search {
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut running = JoinSet::new();
         let (activity, mut activities) = mpsc::unbounded_channel();
-        for (number, candidate) in (first..).zip(&networks) {
+        for (number, candidate) in (first..).zip(networks) {
             let text = self.problem.space().format(&candidate.architecture)?;
             if let Some(row) = self.storage.journal.recover(number, &text)? {
                 rows.insert(number, row);
                 continue;
             }
-            let job = Job { number, candidate: candidate.clone(), text, remeasure, activity: activity.clone() };
+            let job = Job { number, candidate, text, remeasure, activity: activity.clone() };
             running.spawn(Arc::clone(&self.evaluator).evaluate(job));
         }
         drop(activity);
@@ -72,7 +72,13 @@ impl Search {
         if !whole {
             return Ok(false);
         }
-        self.enter_round(state, networks, &rows)?;
+        for row in rows.values() {
+            state.history.enter(&self.problem, row)?;
+            self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
+        }
+        if self.plan.remeasure == 0 {
+            remove_dominated(&self.storage.models, &state.history)?;
+        }
         Ok(true)
     }
 
@@ -85,19 +91,6 @@ impl Search {
         }
         self.storage.journal.record(&row)?;
         Ok(row)
-    }
-
-    fn enter_round(
-        &mut self,
-        state: &mut State,
-        networks: Vec<Candidate>,
-        rows: &BTreeMap<u64, Row>,
-    ) -> anyhow::Result<()> {
-        for (candidate, row) in networks.into_iter().zip(rows.values()) {
-            state.history.push(evaluation_of(&self.problem, candidate, row)?)?;
-            self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
-        }
-        if self.plan.remeasure == 0 { remove_dominated(&self.storage.models, &state.history) } else { Ok(()) }
     }
 }
 

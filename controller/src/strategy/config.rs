@@ -49,9 +49,6 @@ impl StrategyConfig {
     }
 
     /// The strategy for a problem, all its randomness from one seed; `device` computes the policy.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
     pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>> {
         Ok(match self {
             Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),

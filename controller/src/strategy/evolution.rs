@@ -63,9 +63,6 @@ impl Evolution {
     const TRIES: usize = 50;
 
     /// Evolution from a seed.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
     pub fn new(config: EvolutionConfig, seed: u64) -> Result<Self> {
         config.check().context("the strategy's settings")?;
         Ok(Self { config, rng: ChaCha8Rng::seed_from_u64(seed) })

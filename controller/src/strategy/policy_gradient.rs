@@ -51,9 +51,6 @@ impl PolicyGradient {
     const TRIES: usize = 20;
 
     /// A fresh policy over the problem's decisions, all from one seed.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
     pub fn new(config: PolicyGradientConfig, problem: &Problem, device: &Device, seed: u64) -> Result<Self> {
         ensure!(config.draws > 0, "the strategy's `draws` is 0: it must be at least 1");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -83,9 +83,6 @@ impl Encoder {
     const KNOWN: usize = 20_000;
 
     /// An encoder for a problem. The scales come from a fixed sample of the space.
-    ///
-    /// # Errors
-    /// If an architecture of the space gives no graph.
     pub fn new(problem: &Problem) -> Result<Self, ArchitectureError> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let (mut live, mut executed) = (Vec::new(), Vec::new());
@@ -99,9 +96,6 @@ impl Encoder {
     }
 
     /// The points of some architectures.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
     pub fn encode_all<'a>(
         &mut self,
         problem: &Problem,

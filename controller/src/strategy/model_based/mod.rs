@@ -217,11 +217,13 @@ impl ModelBased {
             }
             expected.means.push((architecture.clone(), means));
             if expected.means.len() < count {
-                let update = |place: usize| match is_open[place] {
-                    true => improvement(&acquisition, beliefs.given(shortlist[place], place, &covariances)),
-                    false => 0.0,
-                };
-                improvements = (0..shortlist.len()).into_par_iter().map(update).collect();
+                improvements = (0..shortlist.len())
+                    .into_par_iter()
+                    .map(|place| match is_open[place] {
+                        true => improvement(&acquisition, beliefs.given(shortlist[place], place, &covariances)),
+                        false => 0.0,
+                    })
+                    .collect();
             }
         }
         Ok(expected)

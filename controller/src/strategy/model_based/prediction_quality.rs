@@ -39,12 +39,12 @@ impl PredictionQuality {
 
 /// Ranks about their mean; equal values have the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
-    let rank = |value: &f64| {
+    let ranks = values.iter().map(|value| {
         let below = values.iter().filter(|other| *other < value).count() as f64;
         let above = values.iter().filter(|other| *other > value).count() as f64;
         0.5 * (below - above)
-    };
-    values.iter().map(rank).collect()
+    });
+    ranks.collect()
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ impl ModelBased {
                 let values = (0..warps.len()).map(|objective| value(objective, index)).collect();
                 judged.push(reward.predicted(values));
             }
-            let reward_under = |index: usize, preference: &Preference| judged[index].under(preference);
-            last = Some(self.learner.update(&architectures, &preferences, reward_under)?);
+            let stats = self.learner.update(&architectures, &preferences, |index, under| judged[index].under(under))?;
+            last = Some(stats);
         }
         Ok(last)
     }
