@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::episode::fetch;
+use super::sampling::fetch;
 
 /// Scales all gradients of a module by one factor so that their norm over all parameters is at most `limit`. Returns
 /// them with their norm before (Pascanu et al. 2013, algorithm 1).

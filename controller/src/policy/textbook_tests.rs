@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::advantage::leave_one_out;
-use super::episode::fetch;
+use super::sampling::fetch;
 use super::update::Batch;
 use super::{Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
@@ -217,7 +217,6 @@ fn two_updates_move_every_weight_along_the_policy_gradient() {
     for update in 1..=2 {
         let preferences: Vec<_> = (0..6).map(|_| Preference::sample(&mut rng, OBJECTIVES)).collect();
         let drawn = learner.policy().sample(&preferences, &mut rng).unwrap();
-        let drawn: Vec<_> = drawn.into_iter().map(|episode| episode.architecture).collect();
         let bonus = config.entropy * config.entropy_decay.powi(update - 1);
         let ascent = |weights: &[f64]| objective(weights, &drawn, &preferences, bonus);
         let mut gradient = differences(&expected, |weights| -ascent(weights));
@@ -291,7 +290,7 @@ fn leave_one_out_is_unbiased_for_the_policy_with_less_variance() {
     let preferences: Vec<_> = (0..BATCHES * SIZE).map(|episode| asked[asked_of(episode)].clone()).collect();
     let drawn = learner.policy().sample(&preferences, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
     let number = |choices: &[usize]| choices[0] + 2 * choices[1] + 6 * choices[2];
-    let drawn: Vec<usize> = drawn.iter().map(|episode| number(episode.architecture.choices())).collect();
+    let drawn: Vec<usize> = drawn.iter().map(|architecture| number(architecture.choices())).collect();
 
     let estimate = |batch: &[usize], baselines: &[f64]| {
         let mut sum = vec![0.0; truth.len()];

@@ -7,9 +7,9 @@ use child::space::Architecture;
 use serde::{Deserialize, Serialize};
 
 use super::advantage::{Baseline, leave_one_out, moving_average, normalise};
-use super::episode::fetch;
 use super::gradient::clip;
 use super::network::{Policy, Weights};
+use super::sampling::fetch;
 use crate::preference::Preference;
 
 /// The algorithm that improves the policy.

@@ -7,7 +7,7 @@ use child::space::{Architecture, Decision};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::episode::fetch;
+use super::sampling::fetch;
 use super::update::{Batch, EMPTY_BATCH};
 use super::{Algorithm, Baseline, Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
@@ -63,8 +63,7 @@ fn gradients_agree_with_central_differences() {
         let learner = Learner::new(policy(&counts, 3, 2, 1), config).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let preferences: Vec<_> = (0..6).map(|_| Preference::sample(&mut rng, 2)).collect();
-        let architectures: Vec<_> = learner.policy().sample(&preferences, &mut rng).unwrap();
-        let architectures: Vec<_> = architectures.into_iter().map(|episode| episode.architecture).collect();
+        let architectures = learner.policy().sample(&preferences, &mut rng).unwrap();
         let advantages = [1.5, -0.7, 0.3, -1.2, 0.9, -0.8];
         let batch = Batch { architectures: &architectures, preferences: &preferences, advantages: &advantages };
         // For PPO, the batch is taken to come from a policy a little way off, so that some ratios are clipped.
@@ -104,8 +103,7 @@ fn the_first_ppo_step_is_the_policy_gradient() {
     };
     let (mut a, mut b) = (learner(Algorithm::Reinforce), learner(Algorithm::Ppo));
     let preferences = vec![Preference::uniform(2); 8];
-    let drawn: Vec<_> =
-        a.policy().sample(&preferences, &mut rng).unwrap().into_iter().map(|episode| episode.architecture).collect();
+    let drawn: Vec<_> = a.policy().sample(&preferences, &mut rng).unwrap();
     let reward = |index: usize, _: &Preference| index as f64;
     let (a, b) = (a.update(&drawn, &preferences, reward).unwrap(), b.update(&drawn, &preferences, reward).unwrap());
     assert!((a.gradient_norm - b.gradient_norm).abs() < 1e-4 * a.gradient_norm, "{a:?} {b:?}");
@@ -127,8 +125,7 @@ fn learn_toy(config: UpdateConfig, seed: u64, updates: usize) -> Learner {
     let mut learner = Learner::new(policy, config).unwrap();
     for _ in 0..updates {
         let preferences: Vec<_> = (0..24).map(|_| Preference::sample(&mut rng, 2)).collect();
-        let episodes = learner.policy().sample(&preferences, &mut rng).unwrap();
-        let drawn: Vec<_> = episodes.into_iter().map(|episode| episode.architecture).collect();
+        let drawn = learner.policy().sample(&preferences, &mut rng).unwrap();
         learner.update(&drawn, &preferences, |index, preference| toy_reward(&drawn[index], preference)).unwrap();
     }
     learner
@@ -146,8 +143,8 @@ fn one_policy_learns_a_different_optimum_for_each_preference() {
         let learner = learn_toy(config.clone(), 5, updates);
         let preferences = [Preference::new([0.95, 0.05]).unwrap(), Preference::new([0.05, 0.95]).unwrap()];
         let found = learner.policy().decode(&preferences).unwrap();
-        assert_eq!(found[0].architecture.choices(), [0; 6], "{config:?}");
-        assert_eq!(found[1].architecture.choices(), [4; 6], "{config:?}");
+        assert_eq!(found[0].choices(), [0; 6], "{config:?}");
+        assert_eq!(found[1].choices(), [4; 6], "{config:?}");
     }
 }
 
@@ -176,10 +173,9 @@ fn a_restored_learner_continues_bit_by_bit() {
             let mut trace = Vec::new();
             for _ in 0..4 {
                 let preferences: Vec<_> = (0..8).map(|_| Preference::sample(&mut rng, 2)).collect();
-                let episodes = learner.policy().sample(&preferences, &mut rng).unwrap();
-                let drawn: Vec<_> = episodes.iter().map(|episode| episode.architecture.clone()).collect();
+                let drawn = learner.policy().sample(&preferences, &mut rng).unwrap();
                 let stats = learner.update(&drawn, &preferences, |i, p| toy_reward(&drawn[i], p)).unwrap();
-                trace.push((episodes, stats));
+                trace.push((drawn, stats));
             }
             trace
         };

@@ -142,7 +142,7 @@ fn candidates(
     let complete = complete.map(|evaluation| evaluation.architecture.clone());
     let mut keys = HashSet::new();
     let mut found = Vec::new();
-    for architecture in complete.chain(drawn.into_iter().map(|episode| episode.architecture)) {
+    for architecture in complete.chain(drawn) {
         if keys.insert(problem.key(&architecture)?) {
             found.push(architecture);
         }

@@ -73,9 +73,10 @@ impl Strategy for PolicyGradient {
             // Only as many as are missing, or the round could have more than `count` unknown networks.
             let preferences: Vec<_> =
                 (fresh..count).map(|_| Preference::sample(&mut self.rng, problem.objectives().len())).collect();
-            for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
-                fresh += usize::from(unseen.take(&episode.architecture)?);
-                round.push(Proposal { architecture: episode.architecture, preference: Some(episode.preference) });
+            let drawn = self.learner.policy().sample(&preferences, &mut self.rng)?;
+            for (architecture, preference) in drawn.into_iter().zip(preferences) {
+                fresh += usize::from(unseen.take(&architecture)?);
+                round.push(Proposal { architecture, preference: Some(preference) });
             }
         }
         let drawn: Vec<Architecture> = round.iter().map(|proposal| proposal.architecture.clone()).collect();

@@ -150,9 +150,8 @@ impl ModelBased {
     fn candidates(&mut self, problem: &Problem, history: &History) -> Result<Vec<Architecture>> {
         let mut candidates = Candidates::new(history);
         let preferences = simulated::preferences(problem, self.config.drawn, &mut self.rng);
-        for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
-            candidates.push(episode.architecture);
-        }
+        let drawn = self.learner.policy().sample(&preferences, &mut self.rng)?;
+        drawn.into_iter().for_each(|architecture| candidates.push(architecture));
         // Imported architectures may be good, and random ones would rarely hit them.
         history.imported().for_each(|evaluation| candidates.push(evaluation.architecture.clone()));
         let (space, members) = (problem.space(), candidates::members(problem, history));

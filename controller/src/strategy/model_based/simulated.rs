@@ -36,8 +36,7 @@ impl ModelBased {
         let mut last = None;
         for _ in 0..updates {
             let preferences = preferences(problem, self.config.episodes, &mut self.rng);
-            let episodes = self.learner.policy().sample(&preferences, &mut self.rng)?;
-            let architectures: Vec<_> = episodes.into_iter().map(|episode| episode.architecture).collect();
+            let architectures = self.learner.policy().sample(&preferences, &mut self.rng)?;
             let points = self.encoder.encode_all(problem, &architectures)?;
             let prediction = surrogate.predict(&points);
             let value = |objective: usize, index: usize| {

@@ -9,25 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use super::network::Policy;
 use crate::preference::Preference;
 
-/// An architecture drawn from the policy for a preference.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Episode {
-    /// The architecture.
-    pub architecture: Architecture,
-    /// The preference.
-    pub preference: Preference,
-    /// Logarithm of its probability under the policy and the preference: the sum over its decisions.
-    pub log_probability: f64,
-    /// Sum of the entropies of its decisions, in nats.
-    pub entropy: f64,
-}
-
 impl Policy {
     /// Draws one architecture for each preference. All randomness comes from `rng`, none from the device.
     ///
     /// # Errors
     /// If a preference has the wrong number of objectives, or the device fails.
-    pub fn sample(&self, preferences: &[Preference], rng: &mut ChaCha8Rng) -> Result<Vec<Episode>> {
+    pub fn sample(&self, preferences: &[Preference], rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>> {
         self.roll_out(preferences, |probabilities| draw(probabilities, rng.random()))
     }
 
@@ -36,7 +23,7 @@ impl Policy {
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
-    pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Episode>> {
+    pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Architecture>> {
         self.roll_out(preferences, |probabilities| {
             (0..probabilities.len()).fold(
                 0,
@@ -73,7 +60,11 @@ impl Policy {
         log_probabilities.gather(2, indices).squeeze_dim(2)
     }
 
-    fn roll_out(&self, preferences: &[Preference], mut choose: impl FnMut(&[f64]) -> usize) -> Result<Vec<Episode>> {
+    fn roll_out(
+        &self,
+        preferences: &[Preference],
+        mut choose: impl FnMut(&[f64]) -> usize,
+    ) -> Result<Vec<Architecture>> {
         preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))?;
         if preferences.is_empty() {
             return Ok(Vec::new());
@@ -81,7 +72,6 @@ impl Policy {
         let policy = self.inference();
         let condition = policy.condition(preferences);
         let mut choices = vec![Vec::new(); preferences.len()];
-        let (mut log_probability, mut entropy) = (vec![0.0; preferences.len()], vec![0.0; preferences.len()]);
         let mut memory = None;
         for (decision, &count) in policy.layout.choices.iter().enumerate() {
             let rows: Vec<usize> =
@@ -89,24 +79,12 @@ impl Policy {
             let next = policy.step(&rows, &condition, memory);
             let flat = fetch(policy.decide(decision, &next))?;
             memory = Some(next);
-            for (index, row) in flat.chunks(policy.layout.width).enumerate() {
-                let logarithms: Vec<f64> = row[..count].iter().map(|value| f64::from(*value)).collect();
-                let probabilities: Vec<f64> = logarithms.iter().map(|value| value.exp()).collect();
-                let choice = choose(&probabilities);
-                choices[index].push(choice);
-                log_probability[index] += logarithms[choice];
-                entropy[index] -= logarithms.iter().zip(&probabilities).map(|(l, p)| l * p).sum::<f64>();
+            for (taken, row) in choices.iter_mut().zip(flat.chunks(policy.layout.width)) {
+                let probabilities: Vec<f64> = row[..count].iter().map(|value| f64::from(*value).exp()).collect();
+                taken.push(choose(&probabilities));
             }
         }
-        let episodes = choices.into_iter().zip(preferences).zip(log_probability.into_iter().zip(entropy));
-        Ok(episodes
-            .map(|((choices, preference), (log_probability, entropy))| Episode {
-                architecture: Architecture::new(choices),
-                preference: preference.clone(),
-                log_probability,
-                entropy,
-            })
-            .collect())
+        Ok(choices.into_iter().map(Architecture::new).collect())
     }
 }
 
@@ -164,19 +142,17 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let policy = tiny(&mut rng);
         let preference = Preference::uniform(2);
-        let episodes = policy.sample(&vec![preference.clone(); 20_000], &mut rng).unwrap();
+        let drawn = policy.sample(&vec![preference.clone(); 20_000], &mut rng).unwrap();
         let expected = policy.log_probabilities(&all(), &vec![preference.clone(); 12]).unwrap();
         for (architecture, log_probability) in all().iter().zip(&expected) {
-            let drawn: Vec<_> = episodes.iter().filter(|episode| episode.architecture == *architecture).collect();
-            let share = drawn.len() as f64 / episodes.len() as f64;
+            let share = drawn.iter().filter(|other| *other == architecture).count() as f64 / drawn.len() as f64;
             assert!((share - log_probability.exp()).abs() < 0.01, "{share} {}", log_probability.exp());
-            assert!(drawn.iter().all(|episode| (episode.log_probability - log_probability).abs() < 1e-4));
         }
-        // The mean of −log p over samples is the entropy, and so is the mean of the decisions' entropies.
-        let mean = |value: &dyn Fn(&Episode) -> f64| episodes.iter().map(value).sum::<f64>() / episodes.len() as f64;
+        // The mean of −log p over samples is the entropy.
+        let logarithms = policy.log_probabilities(&drawn, &vec![preference; drawn.len()]).unwrap();
+        let mean = -logarithms.iter().sum::<f64>() / drawn.len() as f64;
         let entropy: f64 = expected.iter().map(|value| -value * value.exp()).sum();
-        assert!((mean(&|episode| episode.entropy) - entropy).abs() < 0.01);
-        assert!((mean(&|episode| -episode.log_probability) - entropy).abs() < 0.02);
+        assert!((mean - entropy).abs() < 0.02, "{mean} {entropy}");
     }
 
     #[test]
@@ -186,11 +162,12 @@ mod tests {
         let draw = |seed| policy.sample(&preferences, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        let greedy = &policy.decode(&preferences[..1]).unwrap()[0];
+        let greedy = policy.decode(&preferences[..1]).unwrap();
+        let [greedy] = policy.log_probabilities(&greedy, &preferences[..1]).unwrap()[..] else { panic!("not one") };
         // On so small a policy, close to independent decisions, the greedy architecture is the most probable one.
         let logarithms = policy.log_probabilities(&all(), &vec![Preference::uniform(2); 12]).unwrap();
         let best = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        assert!((greedy.log_probability - best).abs() < 1e-4);
+        assert!((greedy - best).abs() < 1e-4);
     }
 
     #[test]
