@@ -227,7 +227,7 @@ fn edited_journals_are_errors_with_their_place() {
         (wrong_number, &["measurements.csv:2", "accuracy", "most of them"]),
         (another_value, &["measurements.csv", "evaluation 2 (line 4) is not as it was written"]),
         (wrong_status, &["measurements.csv:2", "status", "fine"]),
-        ("a,b\n1,2\n".to_owned(), &["measurements.csv:1", "no measurement log"]),
+        ("a,b\n1,2\n".to_owned(), &["measurements.csv:1", "not a measurement log"]),
     ] {
         fs::write(&path, text).unwrap();
         assert_contains(&error_of(folder.path(), &["--resume", "run"]), wanted);

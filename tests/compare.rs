@@ -197,7 +197,7 @@ fn logs_are_compared_and_their_unknown_networks_counted() {
     // A missing log is left out.
     std::fs::rename(place.path().join("other.csv"), place.path().join("gone.csv")).unwrap();
     let ended = place.compare(&["a", "b"]);
-    assert!(ended.code == Some(0) && ended.err.contains("only its journal is looked into"), "{ended}");
+    assert!(ended.code == Some(0) && ended.err.contains("only its journal is used"), "{ended}");
     assert_eq!(place.json(&["a", "b"])["on"]["b"]["unknown"].as_array().unwrap().len(), unknown);
 }
 

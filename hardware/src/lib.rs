@@ -9,9 +9,9 @@
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
 //! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
-//! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!
-//! [`log`] is the journal that measurements are written to, and which [`replay`] reads.
+//! [`log`] is the journal that measurements are written to; [`log::foreign`] reads it, or other people's tables, in
+//! place of a device.
 //!
 //! ```no_run
 //! use hardware::{Device, Model, Plan, host::{Host, HostOptions}};
@@ -42,14 +42,12 @@ mod mutation;
 mod onnx;
 pub mod openvino;
 pub mod remote;
-pub mod replay;
 mod shown;
 mod statistics;
 pub mod time;
 mod uncertain;
 pub mod warning;
 
-pub use cells::Location;
 pub use device::{Description, Device, DeviceError, Plan};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
 pub use model::{Input, Model, ModelError};

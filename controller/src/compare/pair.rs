@@ -14,7 +14,6 @@ use super::LETTERS;
 use super::judge::{Member, OnDevice, Origin, is_of_device, judge};
 use super::side::Side;
 use crate::config::Experiment;
-use crate::evaluate::row_of;
 use crate::history::{History, candidate_of};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
@@ -139,8 +138,8 @@ impl Pair {
             return Ok(Some((values, Origin::Journal)));
         }
         let replayed = self.sides[side].replayed.as_ref();
-        if let Some(record) = replayed.and_then(|replayed| replayed.table().get(&found.text))
-            && let Some(values) = self.merged(&self.measured_values(&row_of(record, 0)), found)
+        if let Some(row) = replayed.and_then(|replayed| replayed.table().get(&found.text))
+            && let Some(values) = self.merged(&self.measured_values(row), found)
         {
             return Ok(Some((values, Origin::Log)));
         }

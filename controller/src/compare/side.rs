@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use hardware::log::Row;
-use hardware::replay::{Record, Table};
 
 use crate::config::{Experiment, ReplayConfig};
-use crate::evaluate::{Replayed, row_of};
-use crate::objective::{Objective, Objectives};
+use crate::evaluate::Replayed;
+use crate::objective::Objectives;
 use crate::run::Recorded;
 
 /// A search on one device: a run, or a log of measurements.
@@ -38,7 +37,7 @@ impl Side {
         let (replayed, notice) = match opened.transpose() {
             Ok(replayed) => (replayed, None),
             Err(error) => {
-                let notice = format!("{}: only its journal is looked into, for {error}", path.display());
+                let notice = format!("{}: only its journal is used, because {error}", path.display());
                 (None, Some(notice))
             }
         };
@@ -58,15 +57,15 @@ impl Side {
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {
             Some(objectives) => objectives,
-            None => measured(log.table()).with_context(|| {
+            None => Objectives::new(log.measured()).with_context(|| {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = log.table().iter().zip(0..).map(|(record, number)| row_of(record, number)).collect();
+        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);
-        // Everything that the log knows is among the rows already.
+        // All values of the log are among the rows already.
         Ok(Self { path: path.to_owned(), experiment, objectives, rows, budget: None, replayed: None })
     }
 
@@ -75,20 +74,8 @@ impl Side {
         self.rows.iter().filter_map(|row| row.device.as_deref()).filter(|device| !device.is_empty()).collect()
     }
 
-    /// Whether its networks were measured on a device, not replayed from a log.
+    /// Whether its device can measure more networks: not where a log answered in place of the device.
     pub fn has_device(&self) -> bool {
         self.experiment.replay.is_none()
     }
-}
-
-/// The objectives that a log has values for.
-fn measured(table: &Table) -> anyhow::Result<Objectives> {
-    let has = |value: fn(&Record) -> Option<f64>| table.iter().any(|record| value(record).is_some());
-    let there = [
-        (Objective::Error, has(|record| record.accuracy)),
-        (Objective::Time, has(|record| record.time_ms)),
-        (Objective::Energy, has(|record| record.energy_mj)),
-    ];
-    let found: Vec<Objective> = there.into_iter().filter(|(_, there)| *there).map(|(objective, _)| objective).collect();
-    Ok(Objectives::new(found)?)
 }

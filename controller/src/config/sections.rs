@@ -6,9 +6,9 @@ use std::time::Duration;
 use child::graph::Shape;
 use child::onnx;
 use hardware::host::HostOptions;
+use hardware::log::foreign::Columns;
 use hardware::meter::MeterOptions;
 use hardware::remote::Place;
-use hardware::replay::Columns;
 use hardware::{DeviceError, Plan};
 use serde::{Deserialize, Serialize};
 

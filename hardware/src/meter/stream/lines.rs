@@ -152,7 +152,7 @@ impl Lines {
                 Err(missing) => return self.refuse(line, missing, program),
             }
         }
-        let Some(layout) = &self.layout else { return true };
+        let Some(layout) = &mut self.layout else { return true };
         match layout.read(line) {
             Ok(row) => {
                 self.refused_in_a_row = 0;
