@@ -1,7 +1,7 @@
 //! The search: policy, reward, Pareto front, evaluation, reports and command line.
 //!
-//! The [`search`] asks a [`strategy`] for proposals, has an evaluator ([`evaluate`]) evaluate them, keeps the results in a
-//! run folder ([`run`]), and reports to observers ([`observe`]).
+//! The search asks a [`strategy`] for proposals, has an evaluator ([`evaluate`]) evaluate them, keeps the results in a run
+//! folder, and reports to observers ([`observe`]).
 
 pub mod cli;
 mod compare;

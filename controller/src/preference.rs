@@ -59,7 +59,7 @@ impl Preference {
     }
 
     /// Draws a preference: evenly over the simplex (Dirichlet(1)), but for three objectives or more with probability
-    /// [`CORNER_SHARE`](Self::CORNER_SHARE) nine tenths of the way towards a corner, each as likely.
+    /// `CORNER_SHARE` nine tenths of the way towards a corner, each as likely.
     ///
     /// # Panics
     /// If `objectives` is 0.

@@ -52,7 +52,7 @@ impl Measure {
         };
         let mut device = open_device(config)?;
         // On a terminal only, and removed at the end.
-        let progress = ProgressBar::new_spinner().with_message("asking the device what it is");
+        let progress = ProgressBar::new_spinner().with_message("identifying the device");
         progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
         progress.enable_steady_tick(Duration::from_millis(100));
         let label = device.describe()?.label();

@@ -58,13 +58,15 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
     }
     let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
     let result = drive(search, checkpoint, &stop);
-    let broke_off = || {
+    let failed = || {
         let path = folder.path().display();
-        format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
+        format!(
+            "the search failed; finished evaluations are kept, and `controller --resume {path}` continues from them"
+        )
     };
-    let Outcome { end, spent } = result.with_context(broke_off)?;
+    let Outcome { end, spent } = result.with_context(failed)?;
     if let Some(reason) = stop.reason() {
-        return Err(anyhow!("{reason}").context(broke_off()));
+        return Err(anyhow!("{reason}").context(failed()));
     }
     finish(end, spent, &folder, quiet)
 }
@@ -191,7 +193,7 @@ async fn listen(stop: Stop) {
         return;
     }
     stop.ask();
-    note("\nstopping: waiting for what is being measured or trained (Ctrl-C again to end at once)");
+    note("\nstopping: waiting for running measurements and trainings (Ctrl-C again to end at once)");
     if interrupted().await.is_ok() {
         std::process::exit(i32::from(INTERRUPTED));
     }

@@ -23,7 +23,7 @@ use crate::pareto::{Archive, ReferencePoint};
 ///
 /// A network may be evaluated several times; everything here follows the mean of its measurements. The front covers all
 /// complete evaluations. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the
-/// [`ReferencePoint`] is that bound.
+/// reference point is that bound.
 #[derive(Debug, Clone)]
 pub struct History {
     objectives: Objectives,
@@ -63,8 +63,8 @@ impl History {
     /// Most networks whose imports the surrogate learns from.
     pub(crate) const MOST_IMPORTED: usize = Imports::MOST;
 
-    /// Replaces the measurements imported from other logs. Only the surrogate learns from them
-    /// ([`training_set`](Self::training_set)): they are not evaluations of this search.
+    /// Replaces the measurements imported from other logs. Only the surrogate learns from them:
+    /// they are not evaluations of this search.
     ///
     /// # Errors
     /// If an objective cannot have its value, or an evaluation has too few or too many values. The history is unchanged
@@ -213,7 +213,7 @@ impl History {
         &self.archive
     }
 
-    /// Hypervolume of the front as a share of the box from 0 to the [`ReferencePoint`]; `None` until the reference is
+    /// Hypervolume of the front as a share of the box from 0 to the reference point; `None` until the reference is
     /// fixed. A new network never lowers it; a repeated measurement may, if it turns out worse.
     pub fn hypervolume_share(&self) -> Option<f64> {
         self.share

@@ -159,7 +159,7 @@ impl Search {
         let strategy = self.strategy.save()?;
         let experiment = self.storage.fingerprint.clone();
         let checkpoint = Checkpoint { experiment, round: state.round, told, strategy };
-        checkpoint.save(&self.storage.checkpoints).context("the journal is whole: --resume goes on from it")
+        checkpoint.save(&self.storage.checkpoints).context("the journal is complete: --resume continues from it")
     }
 
     /// The proposals that the evaluator can evaluate; if it can evaluate no new one, random networks that it can.

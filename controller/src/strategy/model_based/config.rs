@@ -17,7 +17,7 @@ pub struct ModelBasedConfig {
     /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space.
     pub start: usize,
     /// Most evaluations in the surrogate's training set, chosen by
-    /// [`History::training_subset`](crate::history::History): the time of a round grows with the cube of their number,
+    /// `History::training_subset`: the time of a round grows with the cube of their number,
     /// its memory with the square.
     pub fitted: usize,
     /// Steps of the search for the surrogate's hyper-parameters in each round, from those of the round before.
