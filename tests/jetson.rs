@@ -10,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
-use hardware::jetson::{Jetson, JetsonOptions, PowerSource};
+use hardware::jetson::{Jetson, JetsonOptions, PowerKind};
 use hardware::meter::MeterOptions;
 use hardware::meter::options::At;
 use hardware::metered::EnergyOptions;
-use hardware::remote::ssh::{Authentication, SshOptions};
+use hardware::remote::MachineOptions;
 use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,23 +35,26 @@ fn board(physics: Value) -> Option<Board> {
 }
 
 fn options(board: &Board) -> JetsonOptions {
-    let ssh = SshOptions {
-        port: board.sshd.port(),
-        authentication: Authentication::Key { file: board.sshd.key().to_owned(), passphrase: None },
-        known_hosts: board.sshd.known_hosts().to_owned(),
-        timeout: Duration::from_secs(10),
-        ..SshOptions::new("127.0.0.1", board.sshd.user())
+    let machine = MachineOptions {
+        host: Some("127.0.0.1".to_owned()),
+        port: Some(board.sshd.port()),
+        user: Some(board.sshd.user().to_owned()),
+        key: Some(board.sshd.key().to_owned()),
+        known_hosts: Some(board.sshd.known_hosts().to_owned()),
+        timeout_s: Some(10),
+        work_folder: Some(board.work_folder().display().to_string()),
+        ..MachineOptions::default()
     };
     JetsonOptions {
-        work_folder: board.work_folder().display().to_string(),
-        power: PowerSource::Tegrastats { interval: Duration::from_millis(20) },
+        machine,
+        power_interval_ms: Some(20),
         window: Duration::from_secs(2),
         window_limit: Duration::from_secs(4),
         idle: Duration::from_millis(700),
         settle_limit: Duration::from_secs(3),
         grace: Duration::from_secs(8),
         patience: Duration::from_secs(40),
-        ..JetsonOptions::new(ssh)
+        ..JetsonOptions::default()
     }
 }
 
@@ -129,7 +132,8 @@ fn the_monitors_files_are_read_every_few_milliseconds() {
             std::fs::write(path, content).unwrap();
         }
         let options = JetsonOptions {
-            power: PowerSource::Ina3221 { period: Duration::from_millis(5) },
+            power: PowerKind::Ina3221,
+            power_interval_ms: Some(5),
             sysfs: board.sysfs().display().to_string(),
             ..options(&board)
         };
@@ -157,9 +161,9 @@ fn a_meter_that_is_not_the_boards_own_is_read_instead() {
     let mut options = options(&board);
     options.meter = MeterOptions::Hwmon { sensors, period_ms: 5, sysfs, at: At::Device };
     options.energy = EnergyOptions {
-        window: Duration::from_secs(2),
-        window_limit: Duration::from_secs(4),
-        idle: Duration::from_millis(700),
+        window: Some(Duration::from_secs(2)),
+        window_limit: Some(Duration::from_secs(4)),
+        idle: Some(Duration::from_millis(700)),
         subtract_idle: false,
     };
     let mut device = Jetson::new(options.clone()).unwrap();
@@ -307,7 +311,8 @@ fn a_board_serves_one_at_a_time() {
 fn nothing_in_a_setting_reaches_a_shell() {
     let Some(board) = board(Value::Null) else { return };
     let folder = board.work_folder().join("a b'$(touch harm)`touch harm`;touch harm");
-    let options = JetsonOptions { work_folder: folder.display().to_string(), ..options(&board) };
+    let mut options = options(&board);
+    options.machine.work_folder = Some(folder.display().to_string());
     let mut device = Jetson::new(options).unwrap();
     measure(&mut device, 1000).unwrap();
     drop(device);

@@ -9,6 +9,7 @@
 
 pub mod backend;
 #[cfg(test)]
+#[path = "../../tests/support/damage.rs"]
 mod damage;
 pub mod data;
 pub mod graph;

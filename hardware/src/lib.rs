@@ -9,6 +9,7 @@
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
 //! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
+//! | [`command::CommandDevice`] | any program that prints JSON, here or over SSH |
 //!
 //! [`log`] is the journal that measurements are written to; [`log::foreign`] reads it, or other people's tables, in
 //! place of a device.
@@ -27,6 +28,7 @@
 //! ```
 
 mod cells;
+pub mod command;
 pub mod device;
 mod doubts;
 pub mod energy;
@@ -41,7 +43,10 @@ pub mod model;
 mod mutation;
 mod onnx;
 pub mod openvino;
+pub mod options;
+mod probe;
 pub mod remote;
+mod seconds;
 mod shown;
 mod statistics;
 pub mod time;

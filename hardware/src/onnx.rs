@@ -7,137 +7,83 @@ use prost::Message;
 
 use crate::model::Input;
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ModelProto {
-    #[prost(int64, optional, tag = "1")]
-    pub ir_version: Option<i64>,
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSetIdProto>,
+/// One line a field: its name and type, then how protobuf encodes it.
+macro_rules! messages {
+    ($($name:ident { $($field:ident: $kind:ty = ($($encoding:tt)*),)* })*) => {$(
+        #[derive(Clone, PartialEq, Message)]
+        pub(crate) struct $name {
+            $(#[prost($($encoding)*)] pub $field: $kind,)*
+        }
+    )*};
 }
 
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSetIdProto {
-    #[prost(string, optional, tag = "1")]
-    pub domain: Option<String>,
-    #[prost(int64, optional, tag = "2")]
-    pub version: Option<i64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    pub name: String,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "13")]
-    pub value_info: Vec<ValueInfoProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    pub input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub output: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(string, tag = "4")]
-    pub op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<AttributeProto>,
-    #[prost(string, optional, tag = "7")]
-    pub domain: Option<String>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct AttributeProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(float, optional, tag = "2")]
-    pub f: Option<f32>,
-    #[prost(int64, optional, tag = "3")]
-    pub i: Option<i64>,
-    #[prost(bytes = "vec", optional, tag = "4")]
-    pub s: Option<Vec<u8>>,
-    #[prost(message, optional, tag = "5")]
-    pub t: Option<TensorProto>,
-    #[prost(message, optional, tag = "6")]
-    pub g: Option<GraphProto>,
-    #[prost(float, repeated, packed = "false", tag = "7")]
-    pub floats: Vec<f32>,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
-    pub ints: Vec<i64>,
-    #[prost(bytes = "vec", repeated, tag = "9")]
-    pub strings: Vec<Vec<u8>>,
-    #[prost(int32, optional, tag = "20")]
-    pub r#type: Option<i32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorProto {
-    #[prost(int64, repeated, packed = "false", tag = "1")]
-    pub dims: Vec<i64>,
-    #[prost(int32, optional, tag = "2")]
-    pub data_type: Option<i32>,
-    #[prost(float, repeated, tag = "4")]
-    pub float_data: Vec<f32>,
-    #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
-    #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
-    #[prost(string, optional, tag = "8")]
-    pub name: Option<String>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub raw_data: Option<Vec<u8>>,
-    #[prost(double, repeated, tag = "10")]
-    pub double_data: Vec<f64>,
-    /// 1 where the data lies in another file.
-    #[prost(int32, optional, tag = "14")]
-    pub data_location: Option<i32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(message, optional, tag = "2")]
-    pub r#type: Option<TypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TypeProto {
-    #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorTypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorTypeProto {
-    #[prost(int32, optional, tag = "1")]
-    pub elem_type: Option<i32>,
-    #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<DimensionProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct DimensionProto {
-    #[prost(int64, optional, tag = "1")]
-    pub dim_value: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    pub dim_param: Option<String>,
+messages! {
+    ModelProto {
+        ir_version: Option<i64> = (int64, optional, tag = "1"),
+        graph: Option<GraphProto> = (message, optional, tag = "7"),
+        opset_import: Vec<OperatorSetIdProto> = (message, repeated, tag = "8"),
+    }
+    OperatorSetIdProto {
+        domain: Option<String> = (string, optional, tag = "1"),
+        version: Option<i64> = (int64, optional, tag = "2"),
+    }
+    GraphProto {
+        node: Vec<NodeProto> = (message, repeated, tag = "1"),
+        name: String = (string, tag = "2"),
+        initializer: Vec<TensorProto> = (message, repeated, tag = "5"),
+        input: Vec<ValueInfoProto> = (message, repeated, tag = "11"),
+        output: Vec<ValueInfoProto> = (message, repeated, tag = "12"),
+        value_info: Vec<ValueInfoProto> = (message, repeated, tag = "13"),
+    }
+    NodeProto {
+        input: Vec<String> = (string, repeated, tag = "1"),
+        output: Vec<String> = (string, repeated, tag = "2"),
+        name: String = (string, tag = "3"),
+        op_type: String = (string, tag = "4"),
+        attribute: Vec<AttributeProto> = (message, repeated, tag = "5"),
+        domain: Option<String> = (string, optional, tag = "7"),
+    }
+    AttributeProto {
+        name: String = (string, tag = "1"),
+        f: Option<f32> = (float, optional, tag = "2"),
+        i: Option<i64> = (int64, optional, tag = "3"),
+        s: Option<Vec<u8>> = (bytes = "vec", optional, tag = "4"),
+        t: Option<TensorProto> = (message, optional, tag = "5"),
+        g: Option<GraphProto> = (message, optional, tag = "6"),
+        floats: Vec<f32> = (float, repeated, packed = "false", tag = "7"),
+        ints: Vec<i64> = (int64, repeated, packed = "false", tag = "8"),
+        strings: Vec<Vec<u8>> = (bytes = "vec", repeated, tag = "9"),
+        r#type: Option<i32> = (int32, optional, tag = "20"),
+    }
+    TensorProto {
+        dims: Vec<i64> = (int64, repeated, packed = "false", tag = "1"),
+        data_type: Option<i32> = (int32, optional, tag = "2"),
+        float_data: Vec<f32> = (float, repeated, tag = "4"),
+        int32_data: Vec<i32> = (int32, repeated, tag = "5"),
+        int64_data: Vec<i64> = (int64, repeated, tag = "7"),
+        name: Option<String> = (string, optional, tag = "8"),
+        raw_data: Option<Vec<u8>> = (bytes = "vec", optional, tag = "9"),
+        double_data: Vec<f64> = (double, repeated, tag = "10"),
+        data_location: Option<i32> = (int32, optional, tag = "14"),
+    }
+    ValueInfoProto {
+        name: String = (string, tag = "1"),
+        r#type: Option<TypeProto> = (message, optional, tag = "2"),
+    }
+    TypeProto {
+        tensor_type: Option<TensorTypeProto> = (message, optional, tag = "1"),
+    }
+    TensorTypeProto {
+        elem_type: Option<i32> = (int32, optional, tag = "1"),
+        shape: Option<TensorShapeProto> = (message, optional, tag = "2"),
+    }
+    TensorShapeProto {
+        dim: Vec<DimensionProto> = (message, repeated, tag = "1"),
+    }
+    DimensionProto {
+        dim_value: Option<i64> = (int64, optional, tag = "1"),
+        dim_param: Option<String> = (string, optional, tag = "2"),
+    }
 }
 
 /// Names of the element types, by their numbers in the format.

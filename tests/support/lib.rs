@@ -16,7 +16,7 @@ pub use disk::Disk;
 pub use journal::{Journal, Row, dominated_area, front};
 pub use openvino::openvino;
 pub use program::{Ended, Program};
-pub use python::python;
+pub use python::{python, test_python};
 pub use shared::shared_data;
 pub use sshd::{Sshd, SshdOptions};
 pub use table::{Entry, Table, experiment, live_experiment};

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use hardware::options::DeviceOptions;
 
 use super::options::{Overrides, read};
 use super::prepare::prepare;
-use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::{Replayed, TrainingSet, open_device};
+use crate::config::Experiment;
+use crate::evaluate::{Replayed, TrainingSet};
 use crate::stop::Stop;
 use crate::terminal::say;
 
@@ -90,15 +92,10 @@ fn data(experiment: &Experiment) -> anyhow::Result<String> {
     Ok(format!("{train} training and {validation} validation images of {}, {} classes", data.shape, data.classes))
 }
 
-fn device(config: &DeviceConfig) -> anyhow::Result<String> {
-    let mut config = config.clone();
-    // The user waits: report an unreachable device soon.
-    match &mut config {
-        DeviceConfig::Host(_) => (),
-        DeviceConfig::Jetson(jetson) => jetson.patience_s = jetson.patience_s.min(3.0),
-        DeviceConfig::OpenVino(openvino) => openvino.patience_s = openvino.patience_s.min(3.0),
-    }
-    let mut device = open_device(&config)?;
+fn device(config: &DeviceOptions) -> anyhow::Result<String> {
+    // The user waits for the answer.
+    let config = config.clone().with_patience_up_to(Duration::from_secs(3));
+    let mut device = config.open()?;
     let label = device.describe()?.label();
     let energy = match (device.measures_energy(), config.why_no_energy()) {
         (true, _) => "measures energy".to_owned(),

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use hardware::options::DeviceOptions;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
-use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::{open_device, untrained_model};
+use crate::config::Experiment;
+use crate::evaluate::untrained_model;
 use crate::run::temporary_folder;
 use crate::terminal::say;
 
@@ -50,7 +51,7 @@ impl Measure {
             let network = fresh_network(&experiment, &self.model, input_of(&experiment)?)?;
             untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export.into())?
         };
-        let mut device = open_device(config)?;
+        let mut device = config.open()?;
         // On a terminal only, and removed at the end.
         let progress = ProgressBar::new_spinner().with_message("identifying the device");
         progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
@@ -67,7 +68,7 @@ impl Measure {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceConfig> {
+    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceOptions> {
         let names = || experiment.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         match &self.device {
             Some(name) => match experiment.devices.get(name) {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use child::data::Source;
 use child::space::Architecture;
+use hardware::options::DeviceOptions;
 
-use crate::config::{DeviceConfig, Experiment, InputConfig, ReplayConfig};
+use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::problem::Problem;
@@ -133,7 +134,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
 /// Why the first device without energy does not measure it, as the end of a sentence.
 fn why_no_energy(experiment: &Experiment) -> String {
     let of =
-        |(name, device): (&String, &DeviceConfig)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
+        |(name, device): (&String, &DeviceOptions)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
     experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 

@@ -9,7 +9,7 @@ use super::inference::{Inference, InferenceError};
 use crate::device::Plan;
 use crate::energy::EnergyError;
 use crate::meter::power_meter::{MeterError, PowerMeter};
-use crate::metered::{self, EnergyOptions, Load, Metered, Stretch, Watch};
+use crate::metered::{self, EnergyPlan, Load, Metered, Stretch, Watch};
 use crate::time::{Clock, Window};
 
 /// Time between two looks at the meter.
@@ -34,7 +34,7 @@ pub(super) fn measure(
     inference: &Inference,
     meter: &mut dyn PowerMeter,
     clock: &Clock,
-    options: &EnergyOptions,
+    options: &EnergyPlan,
     plan: &Plan,
 ) -> Result<Metered, HostEnergyError> {
     let mut work = Work { inference, clock, warm_up: plan.warm_up };

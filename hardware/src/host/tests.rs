@@ -91,6 +91,10 @@ fn model(path: &Path) -> Model {
     Model::load("convolution", path).unwrap()
 }
 
+fn without_meter() -> HostOptions {
+    HostOptions { meter: MeterOptions::None {}, ..HostOptions::default() }
+}
+
 #[test]
 fn an_inference_computes_what_the_model_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,7 +111,7 @@ fn an_inference_computes_what_the_model_says() {
 fn a_model_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let measurement = host.measure(&model(&path), &quick()).unwrap();
     let latency = &measurement.latency;
     assert!(latency.runs.unwrap() >= 20, "{latency:?}");
@@ -121,7 +125,7 @@ fn a_model_is_measured() {
 fn the_time_limit_ends_a_measurement_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let plan = Plan { warm_up: Duration::ZERO, time_limit: Duration::ZERO, ..Plan::default() };
     let measurement = host.measure(&model(&path), &plan).unwrap();
     assert_eq!(measurement.latency.runs, Some(1));
@@ -134,7 +138,7 @@ fn the_time_limit_ends_a_measurement_with_a_warning() {
 
 #[test]
 fn two_threads_give_the_same_result_as_one() {
-    let mut host = match Host::new(HostOptions { threads: 2, ..HostOptions::default() }) {
+    let mut host = match Host::new(HostOptions { threads: 2, ..without_meter() }) {
         Ok(host) => host,
         Err(error) => {
             println!("skipped: {error}");
@@ -157,7 +161,7 @@ fn two_threads_give_the_same_result_as_one() {
 #[test]
 fn thread_counts_outside_the_cores_are_rejected() {
     for threads in [0, 100_000] {
-        let error = Host::new(HostOptions { threads, ..HostOptions::default() }).err().unwrap();
+        let error = Host::new(HostOptions { threads, ..without_meter() }).err().unwrap();
         assert!(error.is_fatal());
         assert!(error.to_string().contains("threads is"), "{error}");
     }
@@ -168,7 +172,7 @@ fn a_file_that_is_not_a_model_is_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let junk = folder.path().join("junk.onnx");
     std::fs::write(&junk, "not a model").unwrap();
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let error = host.measure(&model(&junk), &quick());
     let error = error.unwrap_err();
     assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
@@ -178,7 +182,7 @@ fn a_file_that_is_not_a_model_is_rejected_by_name() {
 #[test]
 fn an_unknown_operator_is_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let path = write(&folder, &convolution(Some(1), "Teleport"));
     let error = host.measure(&model(&path), &quick()).unwrap_err();
     assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
@@ -233,7 +237,7 @@ fn a_network_from_elsewhere_is_computed_and_measured() {
     let model = model(&path);
     let elements: Vec<_> = model.inputs.iter().map(|input| input.element).collect();
     assert_eq!(elements, ["uint8", "int64", "int32", "float32"]);
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     assert!(host.measure(&model, &quick()).unwrap().latency.mean_ms > 0.0);
 }
 
@@ -270,9 +274,9 @@ fn packed_integers_are_read() {
 
 #[test]
 fn the_description_names_the_engine_that_is_built_in() {
-    let mut host = Host::new(HostOptions { name: Some("bench".to_owned()), ..HostOptions::default() }).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let label = host.describe().unwrap().label();
-    assert!(label.starts_with("host bench (threads 1; cores "), "{label}");
+    assert!(label.starts_with("host ") && label.contains(" (threads 1; cores "), "{label}");
 
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     let lock = std::fs::read_to_string(lock).unwrap();
@@ -292,12 +296,12 @@ fn energy_is_measured_with_a_meter() {
     ))
     .unwrap();
     let energy = EnergyOptions {
-        window: Duration::from_millis(600),
-        window_limit: Duration::from_secs(3),
-        idle: Duration::from_millis(200),
+        window: Some(Duration::from_millis(600)),
+        window_limit: Some(Duration::from_secs(3)),
+        idle: Some(Duration::from_millis(200)),
         subtract_idle: false,
     };
-    let options = HostOptions { meter, energy, ..HostOptions::default() };
+    let options = HostOptions { meter, energy, ..without_meter() };
     let mut host = Host::new(options).unwrap();
     assert!(host.measures_energy() && host.describe().unwrap().label().contains("power by"));
     let measurement = host.measure(&model(&path), &quick()).unwrap();

@@ -12,6 +12,7 @@ use crate::remote::{Agent, End, Place, RemoteError, patiently, take};
 /// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
 pub(super) struct Link {
     pub agent: Agent,
+    pub place: Place,
     pub builder: Builder,
     /// `tegrastats` as it is called, `sudo` included.
     pub tegrastats: Vec<String>,
@@ -33,14 +34,15 @@ impl Link {
     }
 
     fn open(options: &JetsonOptions) -> Result<Self, RemoteError> {
-        Self::set_up(Place::Over(options.ssh.clone()).connect(&options.work_folder)?, options)
+        let place = options.machine.place().map_err(|problem| RemoteError::Settings { problem })?;
+        Self::set_up(place.connect(&options.machine.folder())?, place, options)
     }
 
     /// Takes the board for itself, finds its tools and sets it as wanted.
     ///
     /// # Errors
     /// If somebody else has it, a tool is missing, or a setting is refused.
-    pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, RemoteError> {
+    pub fn set_up(mut agent: Agent, place: Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
             Some(path) => find(&mut agent, path, &[])?,
@@ -50,7 +52,7 @@ impl Link {
             let prefix: &[&str] = if options.sudo { &["sudo", "-n"] } else { &[] };
             prefix.iter().chain(words).map(|word| (*word).to_owned()).collect()
         };
-        let tegrastats = match options.power {
+        let tegrastats = match options.power_source() {
             _ if options.is_metered_outside() => Vec::new(),
             PowerSource::Tegrastats { .. } => sudo(&[&find(&mut agent, "tegrastats", &["/usr/bin"])?]),
             PowerSource::Ina3221 { .. } => Vec::new(),
@@ -91,7 +93,7 @@ impl Link {
             board: format!("mode{mode}{}-{serial}", if options.fix_clocks { "-fixed" } else { "" }),
         };
         let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
-        Ok(Self { agent, builder, tegrastats, power_mode })
+        Ok(Self { agent, place, builder, tegrastats, power_mode })
     }
 
     /// Starts reading power.
@@ -99,7 +101,7 @@ impl Link {
     /// # Errors
     /// If there is nothing to read it with.
     pub fn start_meter(&mut self, options: &JetsonOptions) -> Result<Meter, RemoteError> {
-        Meter::start(&mut self.agent, options.power, &self.tegrastats, &options.sysfs)
+        Meter::start(&mut self.agent, options.power_source(), &self.tegrastats, &options.sysfs)
     }
 
     /// What the rails of the board are, by reading them once.

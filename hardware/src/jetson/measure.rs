@@ -36,7 +36,7 @@ pub(super) fn measure(
     model: &Model,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
-    let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
+    let engine = engine::provide(&mut link.agent, &link.place, &link.builder, model)?;
     link.agent.forget();
     let mut meter = link.start_meter(options)?;
     let observed = observe(link, &mut meter, options, plan, &engine);
@@ -66,10 +66,10 @@ fn observe(
     let mut warnings = Vec::new();
     let before = settle(agent, meter, options.idle, options.settle_limit, &mut warnings)?;
     let command = trial::command(&link.builder.trtexec, options, plan, engine);
-    let period = options.power.period();
+    let period = options.power_source().period();
     let edge = edge(options);
     let mut duration = options.window.max((FEWEST_READINGS as u32 + 2) * period + 2 * edge);
-    let wanted = plan.confidence_interval.min(options.power.precision());
+    let wanted = plan.confidence_interval.min(options.power_source().precision());
     let mut trials: Vec<Trial> = Vec::new();
     loop {
         trials.push(trial::run(agent, meter, &command, plan.warm_up, duration, options.grace)?);
@@ -90,7 +90,7 @@ fn observe(
 }
 
 fn edge(options: &JetsonOptions) -> Duration {
-    options.power.period().max(EDGE)
+    options.power_source().period().max(EDGE)
 }
 
 fn windows(trials: &[Trial], edge: Duration) -> Vec<Window> {
@@ -161,7 +161,7 @@ impl Observed {
             power_samples: Some(power.samples as u64),
             power_interval: power.relative_half_width,
             rails,
-            source: format!("{} {label}", options.power.as_str()),
+            source: format!("{} {label}", options.power_source().as_str()),
         })
     }
 

@@ -22,12 +22,13 @@ mod tests;
 mod trial;
 pub mod trtexec;
 
-pub use options::{JetsonOptions, PowerSource, Precision};
+pub use options::{JetsonOptions, PowerKind, Precision};
 
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::Measurement;
 use crate::meter::power_meter::PowerMeter;
 use crate::model::Model;
+use crate::options::Settings as _;
 use crate::remote::{Place, RemoteError, pause_after};
 use crate::time::Clock;
 use crate::warning::Warning;
@@ -39,6 +40,7 @@ const KIND: &str = "jetson";
 /// A Jetson board.
 pub struct Jetson {
     options: JetsonOptions,
+    place: Place,
     clock: Clock,
     link: Option<Link>,
     /// The meter outside the board, if there is one.
@@ -56,18 +58,22 @@ impl Jetson {
     /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: JetsonOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let mut new = Self { options, clock, link: None, meter: None, was_there: false, is_away: false };
-        if let Some(problem) = new.options.problem() {
-            return Err(DeviceError::Settings { device: new.label(), problem });
+        let settings = |problem| {
+            let host = options.machine.host.as_deref().unwrap_or_default();
+            DeviceError::Settings { device: format!("{KIND} {host}"), problem }
+        };
+        if let Some(problem) = options.problem() {
+            return Err(settings(problem));
         }
-        let place = Place::Over(new.options.ssh.clone());
-        let meter = new.options.meter.open(clock, &place, &new.options.work_folder);
+        let place = options.machine.place().map_err(settings)?;
+        let meter = options.meter.open(clock, &place, &options.machine.folder());
+        let mut new = Self { options, place, clock, link: None, meter: None, was_there: false, is_away: false };
         new.meter = meter.map_err(|error| new.error(error.into(), None))?;
         Ok(new)
     }
 
     fn label(&self) -> String {
-        format!("{KIND} {}", Place::Over(self.options.ssh.clone()).label())
+        format!("{KIND} {}", self.place.label())
     }
 
     /// The connection, made if there is none.
@@ -127,8 +133,7 @@ impl Jetson {
         let link = self.link()?;
         let hello = link.agent.hello();
         let name = hello.model.clone().unwrap_or_else(|| "Jetson".to_owned());
-        let mut description =
-            Description::new(KIND, name).with("host", format!("{}:{}", options.ssh.host, options.ssh.port));
+        let mut description = Description::new(KIND, name).with("host", link.place.address().unwrap_or_default());
         if let Some(release) = &hello.release {
             description =
                 description.with("L4T", release.split(", GCID").next().unwrap_or_default().trim_start_matches("# "));
@@ -140,10 +145,10 @@ impl Jetson {
             .with("clocks", if options.fix_clocks { "fixed" } else { "free" });
         if let Some(meter) = &self.meter {
             let read = ("power meter", meter.describe());
-            return Ok((options.energy.describe(description, Some(meter.as_ref())), read));
+            return Ok((options.energy.resolved(&options.meter).describe(description, Some(meter.as_ref())), read));
         }
         let rails = self.link()?.look_at_rails(&options)?;
-        Ok((description.with("power by", options.power.as_str()), ("power rails", rails)))
+        Ok((description.with("power by", options.power_source().as_str()), ("power rails", rails)))
     }
 }
 

@@ -1,27 +1,31 @@
 //! How a board is reached and used.
 
+use std::io;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::Jetson;
+use crate::device::{Device, DeviceError};
 use crate::meter::MeterOptions;
 use crate::metered::EnergyOptions;
-use crate::remote::problem_of_folder;
-use crate::remote::ssh::SshOptions;
+use crate::options::Settings;
+use crate::remote::MachineOptions;
+use crate::seconds;
 
-/// Settings of a [`Jetson`](super::Jetson).
-#[derive(Debug, Clone)]
+/// Settings of `kind = "jetson"`. `experiments/tx2.toml` documents them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct JetsonOptions {
-    /// How it is reached.
-    pub ssh: SshOptions,
-    /// Folder on the board that everything lies in; a relative one lies in the user's home.
-    pub work_folder: String,
+    /// The board, and the folder on it.
+    #[serde(flatten, deserialize_with = "MachineOptions::deserialize_other")]
+    pub machine: MachineOptions,
     /// Precision of inference.
     pub precision: Precision,
     /// How the board reads its own power.
-    pub power: PowerSource,
-    /// A meter outside the board that is read instead; none by default.
-    pub meter: MeterOptions,
-    /// How energy is measured by that meter. With the board's own, the settings below say so.
-    pub energy: EnergyOptions,
+    pub power: PowerKind,
+    /// Milliseconds between two readings of power [default: 100 by tegrastats, 5 by ina3221].
+    pub power_interval_ms: Option<u64>,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
     /// Power mode to set by `nvpmodel -m`, and to put back afterwards; the board's own where absent.
@@ -36,35 +40,58 @@ pub struct JetsonOptions {
     /// Root of sysfs on the board.
     pub sysfs: String,
     /// How long power is integrated at least. Longer where the mean power is not known well enough by then.
+    #[serde(rename = "window_s", with = "seconds")]
     pub window: Duration,
     /// When that ends in any case.
+    #[serde(rename = "window_limit_s", with = "seconds")]
     pub window_limit: Duration,
     /// How long the idle board is watched before and after at least.
+    #[serde(rename = "idle_s", with = "seconds")]
     pub idle: Duration,
-    /// How long a board that has not come to rest is waited for.
+    /// How long the board may take to settle.
+    #[serde(rename = "settle_limit_s", with = "seconds")]
     pub settle_limit: Duration,
     /// How long trtexec may take besides inference, to load an engine and to report, before it is taken to hang.
+    #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
-    /// How long a board that does not answer, or that somebody else measures on, is waited for.
+    /// How long a board that does not answer, or that another program measures on, is waited for.
+    #[serde(rename = "patience_s", with = "seconds")]
     pub patience: Duration,
     /// Most tries of one model.
     pub tries: u32,
+    /// A meter outside the board that is read instead; none by default.
+    pub meter: MeterOptions,
+    /// How energy is measured by that meter. With the board's own, the settings above say so.
+    pub energy: EnergyOptions,
 }
 
 /// Precision that TensorRT may compute with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floating point.
     Fp32,
     /// 16-bit floating point where that is faster.
+    #[default]
     Fp16,
     /// 8-bit integers where that is faster, else 16-bit floating point. Time and energy need no calibration.
     Int8,
 }
 
+/// How a board's power is read, as an experiment file names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerKind {
+    /// By `tegrastats`, which every Jetson has.
+    #[default]
+    Tegrastats,
+    /// From the power monitors' files.
+    Ina3221,
+}
+
 /// How a board's power is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PowerSource {
+pub(super) enum PowerSource {
     /// By `tegrastats`, which every Jetson has.
     Tegrastats {
         /// Time between two lines; 100 ms is fine.
@@ -77,17 +104,13 @@ pub enum PowerSource {
     },
 }
 
-impl JetsonOptions {
-    /// The settings for a board at an address, all others being the customary ones.
-    pub fn new(ssh: SshOptions) -> Self {
-        let meter = MeterOptions::None {};
+impl Default for JetsonOptions {
+    fn default() -> Self {
         Self {
-            ssh,
-            work_folder: "controller-work".to_owned(),
-            precision: Precision::Fp16,
-            power: PowerSource::Tegrastats { interval: Duration::from_millis(100) },
-            energy: EnergyOptions::usual(&meter),
-            meter,
+            machine: MachineOptions::default(),
+            precision: Precision::default(),
+            power: PowerKind::default(),
+            power_interval_ms: None,
             sudo: false,
             power_mode: None,
             fix_clocks: false,
@@ -101,16 +124,18 @@ impl JetsonOptions {
             grace: Duration::from_secs(90),
             patience: Duration::from_secs(120),
             tries: 3,
+            meter: MeterOptions::None {},
+            energy: EnergyOptions::default(),
         }
     }
+}
 
-    /// Whether a meter outside the board reads its power.
-    pub(super) fn is_metered_outside(&self) -> bool {
-        !matches!(self.meter, MeterOptions::None {})
+impl Settings for JetsonOptions {
+    fn open(&self) -> Result<Box<dyn Device>, DeviceError> {
+        Ok(Box::new(Jetson::new(self.clone())?))
     }
 
-    /// The first setting that makes no sense, and why.
-    pub(super) fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         if matches!(self.meter, MeterOptions::Auto {}) {
             return Some(
                 "a meter of kind \"auto\" is one of this machine's, which does not see the board: leave it out for the \
@@ -118,8 +143,11 @@ impl JetsonOptions {
                     .to_owned(),
             );
         }
-        let period = self.power.period();
-        if let Some(problem) = problem_of_folder(&self.work_folder) {
+        let period = self.power_source().period();
+        if self.machine.host.is_none() {
+            return Some("`host` is missing: name the board".to_owned());
+        }
+        if let Some(problem) = self.machine.problem() {
             return Some(problem);
         }
         if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
@@ -134,10 +162,38 @@ impl JetsonOptions {
         if self.window.is_zero() || self.window > self.window_limit {
             return Some("window_s must be above 0 and not above window_limit_s".to_owned());
         }
-        if let Some(problem) = self.energy.problem() {
+        if let Some(problem) = self.energy.resolved(&self.meter).problem() {
             return Some(format!("energy: {problem}"));
         }
         (self.tries == 0).then(|| "tries must be at least 1".to_owned())
+    }
+
+    fn why_no_energy(&self) -> Option<String> {
+        None
+    }
+
+    fn make_absolute(&mut self) -> io::Result<()> {
+        self.meter.make_absolute()
+    }
+
+    fn limit_patience(&mut self, limit: Duration) {
+        self.patience = self.patience.min(limit);
+    }
+}
+
+impl JetsonOptions {
+    /// How the board reads its own power, and how often.
+    pub(super) fn power_source(&self) -> PowerSource {
+        let interval = |usual_ms: u64| Duration::from_millis(self.power_interval_ms.unwrap_or(usual_ms));
+        match self.power {
+            PowerKind::Tegrastats => PowerSource::Tegrastats { interval: interval(100) },
+            PowerKind::Ina3221 => PowerSource::Ina3221 { period: interval(5) },
+        }
+    }
+
+    /// Whether a meter outside the board reads its power.
+    pub(super) fn is_metered_outside(&self) -> bool {
+        !matches!(self.meter, MeterOptions::None {})
     }
 }
 

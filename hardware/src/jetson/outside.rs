@@ -27,13 +27,14 @@ pub(super) fn measure(
     model: &Model,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
-    let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
+    let engine = engine::provide(&mut link.agent, &link.place, &link.builder, model)?;
     link.agent.forget();
     let command = trial::command(&link.builder.trtexec, options, plan, &engine);
     let mut work = Work { link, clock, command, warm_up: plan.warm_up, grace: options.grace, trials: Vec::new() };
-    let metered = metered::measure(meter, clock, &mut work, &options.energy, plan.confidence_interval)?;
+    let energy_plan = options.energy.resolved(&options.meter);
+    let metered = metered::measure(meter, clock, &mut work, &energy_plan, plan.confidence_interval)?;
     let Metered { energy, mut warnings } = metered;
-    let Latencies { whole, without_transfer, doubts } = latencies(&work.trials, plan, options.energy.window_limit)?;
+    let Latencies { whole, without_transfer, doubts } = latencies(&work.trials, plan, energy_plan.window_limit)?;
     warnings.extend(doubts);
     let measurement = Measurement {
         latency: whole,

@@ -4,25 +4,22 @@ use std::time::Duration;
 
 use super::link::Link;
 use super::measure::measure;
+use super::options::PowerSource;
 use super::simulation::{Physics, Simulation, boards};
-use super::{JetsonOptions, PowerSource};
+use super::{JetsonOptions, PowerKind};
 use crate::device::Plan;
 use crate::measurement::Measurement;
 use crate::model::Model;
-use crate::remote::Agent;
-use crate::remote::ssh::{Authentication, SshOptions};
+use crate::remote::{Agent, Place};
 use crate::warning::Warning;
 
 fn options(power: PowerSource) -> JetsonOptions {
-    let ssh = SshOptions {
-        host: "nowhere".to_owned(),
-        port: 22,
-        user: "nobody".to_owned(),
-        authentication: Authentication::Agent { socket: None },
-        known_hosts: "none".into(),
-        timeout: Duration::from_secs(1),
+    let kind = match power {
+        PowerSource::Tegrastats { .. } => PowerKind::Tegrastats,
+        PowerSource::Ina3221 { .. } => PowerKind::Ina3221,
     };
-    JetsonOptions { power, ..JetsonOptions::new(ssh) }
+    let power_interval_ms = Some(power.period().as_millis() as u64);
+    JetsonOptions { power: kind, power_interval_ms, ..JetsonOptions::default() }
 }
 
 struct Result {
@@ -38,7 +35,7 @@ fn measured(physics: &Physics, power: PowerSource, seed: u8) -> Result {
 
 fn measured_with(physics: &Physics, options: &JetsonOptions, seed: u8) -> Result {
     let (simulation, observed) = Simulation::new(physics.clone(), seed);
-    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), options).unwrap();
+    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), Place::Here, options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
@@ -146,7 +143,7 @@ fn a_board_that_does_not_come_to_rest_is_told() {
 fn refused(physics: Physics) -> String {
     let (simulation, _) = Simulation::new(physics, 1);
     let options = options(PowerSource::Tegrastats { interval: Duration::from_millis(100) });
-    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), &options).unwrap();
+    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), Place::Here, &options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();

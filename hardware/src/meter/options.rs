@@ -222,6 +222,14 @@ impl MeterOptions {
         }
     }
 
+    /// Makes the path of a recording valid in any working directory.
+    pub(crate) fn make_absolute(&mut self) -> std::io::Result<()> {
+        if let Self::Csv(csv) = self {
+            csv.file = std::path::absolute(&csv.file)?;
+        }
+        Ok(())
+    }
+
     /// What an experiment file calls it.
     fn kind(&self) -> &'static str {
         match self {

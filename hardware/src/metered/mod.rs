@@ -13,6 +13,8 @@ mod tests;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::device::Description;
 use crate::doubts;
 use crate::energy::{EnergyError, MeanPower, mean_power};
@@ -20,6 +22,7 @@ use crate::measurement::Energy;
 use crate::meter::align::{Pattern, coded};
 use crate::meter::power_meter::{MeterError, PowerMeter};
 use crate::meter::{MeterOptions, Point, Series, Trace};
+use crate::seconds;
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -38,27 +41,49 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Longest rest that a slow meter is granted for its first readings.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// How energy is measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How energy is measured, as an experiment file says it. What is left out suits the kind of meter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EnergyOptions {
     /// How long the device works at least.
-    pub window: Duration,
-    /// And at most, all stretches together.
-    pub window_limit: Duration,
-    /// How long it rests before and after, at least.
-    pub idle: Duration,
+    #[serde(rename = "window_s", with = "seconds::optional")]
+    pub window: Option<Duration>,
+    /// And at most, all windows together [default: six times `window`].
+    #[serde(rename = "window_limit_s", with = "seconds::optional")]
+    pub window_limit: Option<Duration>,
+    /// How long it is idle before and after, at least.
+    #[serde(rename = "idle_s", with = "seconds::optional")]
+    pub idle: Option<Duration>,
     /// Whether an inference is charged only with what it takes above the idle device: for a meter that sees more than
     /// the device, as one of a whole machine does.
     pub subtract_idle: bool,
 }
 
-impl EnergyOptions {
-    /// What suits a kind of meter; an inference is charged with all that the meter sees.
-    pub fn usual(meter: &MeterOptions) -> Self {
-        let window = meter.usual_window();
-        Self { window, window_limit: 6 * window, idle: meter.usual_idle(), subtract_idle: false }
-    }
+/// [`EnergyOptions`] for the meter that a device has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct EnergyPlan {
+    pub window: Duration,
+    pub window_limit: Duration,
+    pub idle: Duration,
+    pub subtract_idle: bool,
+}
 
+impl EnergyOptions {
+    /// The same for a meter, which decides what is left out.
+    pub(crate) fn resolved(&self, meter: &MeterOptions) -> EnergyPlan {
+        let usual = meter.usual_window();
+        let window = self.window.unwrap_or(usual);
+        EnergyPlan {
+            window,
+            // A shorter window leaves a slow meter as much time as before.
+            window_limit: self.window_limit.unwrap_or_else(|| 6 * window.max(usual)),
+            idle: self.idle.unwrap_or_else(|| meter.usual_idle()),
+            subtract_idle: self.subtract_idle,
+        }
+    }
+}
+
+impl EnergyPlan {
     /// Adds to a device's description what its energy is and what measures it, if anything does.
     pub(crate) fn describe(&self, description: Description, meter: Option<&dyn PowerMeter>) -> Description {
         let Some(meter) = meter else { return description };
@@ -67,7 +92,7 @@ impl EnergyOptions {
     }
 
     /// The first setting that makes no sense, and why.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         if self.window.is_zero() || self.window > self.window_limit {
             return Some("window_s must be above 0 and not above window_limit_s".to_owned());
         }
@@ -133,7 +158,7 @@ pub(crate) fn measure<L: Load>(
     meter: &mut dyn PowerMeter,
     time: &dyn Time,
     load: &mut L,
-    options: &EnergyOptions,
+    options: &EnergyPlan,
     wanted: f64,
 ) -> Result<Metered, L::Error> {
     let mut seen = Seen::default();
@@ -182,7 +207,7 @@ impl Seen {
         time: &dyn Time,
         load: &mut L,
         duration: Duration,
-        options: &EnergyOptions,
+        options: &EnergyPlan,
     ) -> Result<(), L::Error> {
         let begun_ns = time.now_ns();
         let before = self.rest(meter, time, options.idle)?;
@@ -263,7 +288,7 @@ impl Seen {
         mean_power(&self.series(), &windows)
     }
 
-    fn metered(mut self, meter: &dyn PowerMeter, options: &EnergyOptions, wanted: f64) -> Result<Metered, EnergyError> {
+    fn metered(mut self, meter: &dyn PowerMeter, options: &EnergyPlan, wanted: f64) -> Result<Metered, EnergyError> {
         let power = self.power()?;
         if power.samples < FEWEST_READINGS {
             return Err(EnergyError::TooFewForAMean {

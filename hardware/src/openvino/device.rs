@@ -1,20 +1,23 @@
 //! Whatever OpenVINO runs on, as a device.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
+use super::support;
 use super::trial::{self, Trial};
-use super::{probe, support};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::{Conditions, Measurement};
 use crate::meter::power_meter::PowerMeter;
 use crate::metered::{self, Load, Metered, Stretch, Watch};
 use crate::model::Model;
-use crate::remote::{ClockMap, Place, RemoteError, on_our_clock, patiently, pause_after, provide};
+use crate::options::Settings as _;
+use crate::probe;
+use crate::remote::{
+    ClockMap, KeptConnection, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while,
+};
 use crate::time::Clock;
-use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "openvino";
@@ -26,12 +29,11 @@ const PROBING: Duration = Duration::from_secs(1);
 /// A device that OpenVINO drives, here or over SSH.
 pub struct OpenVino {
     options: OpenVinoOptions,
+    place: Place,
     clock: Clock,
-    link: Option<Link>,
+    link: KeptConnection<Link>,
     meter: Option<Box<dyn PowerMeter>>,
-    /// Whether it has ever been connected to.
-    was_there: bool,
-    /// What the probe told, once it has run.
+    /// The report of the smallest network, once it has run.
     probed: Option<Report>,
 }
 
@@ -42,108 +44,74 @@ impl OpenVino {
     /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let mut new = Self { options, clock, link: None, meter: None, was_there: false, probed: None };
-        if let Some(problem) = new.options.problem() {
-            return Err(DeviceError::Settings { device: new.label(), problem });
+        let settings = |problem| DeviceError::Settings { device: format!("{KIND} {}", options.device), problem };
+        if let Some(problem) = options.problem() {
+            return Err(settings(problem));
         }
-        let options = &new.options;
-        let meter = options.meter.open(clock, &options.place, &options.folder());
+        let place = options.machine.place().map_err(settings)?;
+        let meter = options.meter.open(clock, &place, &options.folder());
+        let mut new = Self { options, place, clock, link: KeptConnection::closed(), meter: None, probed: None };
         new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
         Ok(new)
     }
 
     fn label(&self) -> String {
-        format!("{KIND} {} {}", self.options.device, self.options.place.label())
+        format!("{KIND} {} {}", self.options.device, self.place.label())
     }
 
-    /// The connection, made if there is none.
-    fn link(&mut self) -> Result<&mut Link, RemoteError> {
-        let link = match self.link.take() {
-            Some(link) => link,
-            None => patiently(self.options.patience, self.was_there, || Link::open(&self.options))?,
-        };
-        self.was_there = true;
-        Ok(self.link.insert(link))
+    /// Does something with the connection, which is opened where there is none.
+    fn with_link<T>(
+        &mut self,
+        act: impl FnOnce(&mut Link, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let Self { options, place, link, meter, .. } = self;
+        link.with(options.patience, || Link::open(options, place), |link| act(link, meter.as_deref_mut()))
     }
 
-    /// Does something with the connection, which is given up if that shows it to be of no more use.
-    fn with_link<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
-        let result = act(self);
-        if result.as_ref().is_err_and(|error| !error.spares_connection()) {
-            self.link = None;
-        }
-        result
-    }
-
-    /// Runs the smallest network: only that tells whether the device is there.
+    /// Runs the smallest network, which only works if the device is there.
     fn probe(&mut self) -> Result<(), RemoteError> {
-        let failed = |problem: String| RemoteError::Failed { problem };
-        let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        let probed = probe::model(&folder).map_err(|error| failed(error.to_string())).and_then(|model| {
-            let options = self.options.clone();
-            let link = self.link()?;
-            let path = provide(&mut link.agent, &options.place, &model, OLDER)?;
-            trial::look(link, &options, &path, PROBING)
-        });
-        // It is the operating system's to clean up what is left.
-        let _ = std::fs::remove_dir_all(&folder);
-        self.probed = Some(probed?);
+        let (options, place) = (self.options.clone(), self.place.clone());
+        let run = |link: &mut Link, model: &Model| {
+            let path = provide(&mut link.agent, &place, model, OLDER)?;
+            trial::check(link, &options, &path, PROBING)
+        };
+        self.probed = Some(probe::with_model(|model| self.with_link(|link, _| run(link, model)))?);
         Ok(())
     }
 
     fn ask(&mut self) -> Result<Description, RemoteError> {
-        let patience = self.options.patience;
-        let begun = Instant::now();
-        let mut tries = 0;
-        loop {
-            match self.with_link(Self::probe) {
-                Ok(()) => break,
-                Err(error @ RemoteError::Away { .. }) if begun.elapsed() + pause_after(tries + 1) > patience => {
-                    return Err(error);
-                }
-                Err(RemoteError::Away { .. }) => {
-                    tries += 1;
-                    std::thread::sleep(pause_after(tries));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone()).unwrap_or_else(|| {
-            if support::is_stick(&self.options.device) {
-                "FP16".to_owned()
-            } else {
-                self.options.precision.as_str().to_owned()
-            }
+        let (options, host) = (self.options.clone(), self.place.address());
+        let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
+        wait_while(options.patience, is_away, || self.probe())?;
+        let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone());
+        let precision = precision.unwrap_or_else(|| match support::is_stick(&options.device) {
+            true => "FP16".to_owned(),
+            false => options.precision.as_str().to_owned(),
         });
-        let options = self.options.clone();
-        let link = self.link()?;
-        let mut description = Description::new(KIND, &options.device);
-        if let Place::Over(ssh) = &options.place {
-            description = description.with("host", format!("{}:{}", ssh.host, ssh.port));
-        }
-        description = description
-            .with("machine", &link.agent.hello().machine)
-            .with("OpenVINO", link.release())
-            .with("precision", precision);
-        if let Some(threads) = options.threads {
-            description = description.with("threads", threads);
-        }
-        Ok(options.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
+        self.with_link(|link, meter| {
+            let mut description = Description::new(KIND, &options.device);
+            if let Some(host) = host {
+                description = description.with("host", host);
+            }
+            description = description
+                .with("machine", &link.agent.hello().machine)
+                .with("OpenVINO", link.release())
+                .with("precision", precision);
+            if let Some(threads) = options.threads {
+                description = description.with("threads", threads);
+            }
+            let energy = options.energy.resolved(&options.meter);
+            Ok(energy.describe(description, meter.map(|meter| meter as &dyn PowerMeter)))
+        })
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
-        let options = self.options.clone();
-        let mut meter = self.meter.take();
-        let result = self.with_link(|device| {
-            let clock = device.clock;
-            let link = device.link()?;
-            let path = provide(&mut link.agent, &options.place, model, OLDER)?;
+        let (options, place, clock) = (self.options.clone(), self.place.clone(), self.clock);
+        self.with_link(|link, meter| {
+            let path = provide(&mut link.agent, &place, model, OLDER)?;
             link.agent.forget();
-            measure(link, meter.as_deref_mut(), &clock, &options, &path, plan)
-        });
-        self.meter = meter;
-        result
+            measure(link, meter, &clock, &options, &path, plan)
+        })
     }
 }
 
@@ -158,7 +126,13 @@ fn measure(
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
     let metered = match meter {
-        Some(meter) => Some(metered::measure(meter, clock, &mut work, &options.energy, plan.confidence_interval)?),
+        Some(meter) => Some(metered::measure(
+            meter,
+            clock,
+            &mut work,
+            &options.energy.resolved(&options.meter),
+            plan.confidence_interval,
+        )?),
         None => {
             work.trial(plan.time_limit, &|| Ok(()))?;
             None
@@ -214,54 +188,34 @@ impl Device for OpenVino {
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
-        // Whoever has asked what it is has waited for the probe already.
+        // A description has waited for the probe already.
         let probed = if self.probed.is_some() { Ok(()) } else { self.ask().map(|_| ()) };
         let asked = probed.and_then(|()| {
-            let link = self.link()?;
-            let free = link.agent.make_room(0, OLDER)?;
-            let hello = link.agent.hello();
-            Ok(vec![
-                ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
-                ("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)),
-                ("python3".to_owned(), hello.python.clone()),
-            ])
+            self.with_link(|link, _| {
+                let free = link.agent.make_room(0, OLDER)?;
+                let hello = link.agent.hello();
+                Ok(vec![
+                    ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
+                    ("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)),
+                    ("python3".to_owned(), hello.python.clone()),
+                ])
+            })
         });
         let mut health = asked.map_err(|error| error.of_device(self.label(), None))?;
         let meter = self.meter.as_ref().map(|meter| meter.describe());
-        let meter = meter.or_else(|| self.options.meter.why_none(&self.options.place));
+        let meter = meter.or_else(|| self.options.meter.why_none(&self.place));
         health.extend(meter.map(|text| ("power meter".to_owned(), text)));
         Ok(health)
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let begun = Instant::now();
-        let mut problems: Vec<String> = Vec::new();
-        loop {
-            let tries = problems.len() as u32 + 1;
-            let error = match self.attempt(model, plan) {
-                Ok(mut measurement) => {
-                    if !problems.is_empty() {
-                        measurement.warnings.push(Warning::Repeated { reasons: problems });
-                    }
-                    return Ok(measurement);
-                }
-                Err(error) => error,
-            };
-            // A stick that was unplugged is waited for; anything else is tried a few times.
-            let again = match error {
-                RemoteError::Away { .. } => begun.elapsed() + pause_after(tries) < self.options.patience,
-                _ => error.is_transient() && tries < self.options.tries,
-            };
-            if !again {
-                return Err(error.of_device(self.label(), Some(model)));
-            }
-            problems.push(error.to_string());
-            std::thread::sleep(pause_after(tries));
-        }
+        let (tries, patience) = (self.options.tries, self.options.patience);
+        let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
+        measured.map_err(|error| error.of_device(self.label(), Some(model)))
     }
 
     fn shares_machine(&self) -> bool {
-        matches!(self.options.place, Place::Here)
+        matches!(self.place, Place::Here)
     }
 
     fn measures_energy(&self) -> bool {

@@ -89,6 +89,7 @@ pub(crate) struct Answer {
     pub files: Vec<(String, Option<String>)>,
     pub path: Option<String>,
     pub bytes: u64,
+    pub real_ns: u64,
     #[serde(skip)]
     pub content: String,
 }

@@ -41,9 +41,9 @@ fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model, older: &str) -> Re
     let target = format!("{}/{path}", agent.hello().folder);
     for fresh in [false, true] {
         let mut connection = Connection::open(ssh)?;
-        connection.upload(&content, &target, fresh, &mut |_| {}).map_err(|error| match error {
+        connection.upload(&content, &target, fresh).map_err(|error| match error {
             // The board is there; it only has no room, or not the rights.
-            SshError::File { .. } => RemoteError::Failed { problem: error.to_string() },
+            SshError::File(_) => RemoteError::Failed { problem: error.to_string() },
             error => error.into(),
         })?;
         if is_whole(agent, &path, model)? {

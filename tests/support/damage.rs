@@ -1,4 +1,4 @@
-//! Damaged files, for the tests of their readers.
+//! Damaged files, for the unit tests of readers in several crates.
 
 use proptest::prelude::*;
 
