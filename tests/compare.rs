@@ -1,4 +1,4 @@
-//! Two searches on each other's devices: what is lost by searching for the wrong one.
+//! Two searches on each other's devices: the loss by searching for the wrong one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ const OBJECTIVES: [&str; 2] = ["error", "time_ms"];
 /// The bound of [`experiment`].
 const MOST_ERROR: f64 = 0.38;
 
-/// Two tables of the same cells: what is fast on the first device is slow on the second.
+/// Two tables of the same cells: cells that are fast on the first device are slow on the second.
 struct Place {
     folder: tempfile::TempDir,
     tables: [Table; 2],
@@ -62,7 +62,7 @@ impl Place {
         serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended}"))
     }
 
-    fn refusal(&self, args: &[&str]) -> String {
+    fn rejection(&self, args: &[&str]) -> String {
         Program::new(self.path()).args(["compare"]).args(args).fail()
     }
 
@@ -98,7 +98,7 @@ fn best(values: &[Vec<f64>], time: f64) -> Option<&Vec<f64>> {
 }
 
 #[test]
-fn each_front_is_judged_by_what_the_other_table_says() {
+fn each_front_is_compared_by_the_values_of_the_other_table() {
     let place = Place::searched();
     let fronts = [place.found("a"), place.found("b")];
     let answer = place.json(&["a", "b", "--bound", "time_ms=2.5", "--bound", "time_ms=30"]);
@@ -171,7 +171,7 @@ fn tables_and_plots_are_written_and_printed() {
 }
 
 #[test]
-fn logs_alone_are_compared_and_what_they_lack_is_counted() {
+fn logs_are_compared_and_their_unknown_networks_counted() {
     let place = Place::searched();
     let whole = place.json(&["table.csv", "other.csv", "--experiment", "a.toml"]);
     assert_eq!(whole["objectives"], serde_json::json!(["error", "time_ms", "energy_mj"]));
@@ -180,10 +180,10 @@ fn logs_alone_are_compared_and_what_they_lack_is_counted() {
     for letter in ["a", "b"] {
         let on = &whole["on"][letter];
         let share = on["hypervolume_share"].as_f64().unwrap();
-        assert!(share > 0.0 && share <= 1.0, "nothing beats the front of the whole table: {share}");
+        assert!(share > 0.0 && share <= 1.0, "no front exceeds that of the whole table: {share}");
         assert_eq!(on["unknown"], serde_json::json!([]));
     }
-    // Beside a run, the log's space is the run's, and a journal needs no names for its columns.
+    // In comparison with a run, the log's space is the run's, and a journal needs no names for its columns.
     let mixed = place.json(&["a", "b/measurements.csv"]);
     let runs = place.json(&["a", "b"]);
     let unknown = mixed["on"]["b"]["unknown"].as_array().unwrap().len();
@@ -194,7 +194,7 @@ fn logs_alone_are_compared_and_what_they_lack_is_counted() {
     assert!(mixed["on"]["a"]["bounds"]["error"] == 0.38 && mixed["on"]["b"]["bounds"] == serde_json::json!({}));
     let printed = place.compare(&["a", "b/measurements.csv"]);
     assert!(printed.out.contains(&format!("{unknown} of A's members are not known there")), "{printed}");
-    // A log that is gone is done without.
+    // A missing log is left out.
     std::fs::rename(place.path().join("other.csv"), place.path().join("gone.csv")).unwrap();
     let ended = place.compare(&["a", "b"]);
     assert!(ended.code == Some(0) && ended.err.contains("only its journal is used"), "{ended}");
@@ -202,7 +202,7 @@ fn logs_alone_are_compared_and_what_they_lack_is_counted() {
 }
 
 #[test]
-fn a_run_and_itself_one_that_goes_on_and_one_that_found_nothing() {
+fn equal_unfinished_and_empty_runs_are_compared_with_notices() {
     let place = Place::searched();
     let ended = place.compare(&["a", "a"]);
     assert!(ended.code == Some(0) && ended.err.contains("the same run"), "{ended}");
@@ -226,12 +226,12 @@ fn a_run_and_itself_one_that_goes_on_and_one_that_found_nothing() {
     assert_eq!(answer["on"]["b"]["foreign"]["within_bounds"], 0);
     let ended = place.compare(&["a", "strict", "--bound", "time_ms=30", "--out", "compared"]);
     assert!(ended.code == Some(0) && ended.out.contains("B has found nothing that keeps its bounds"), "{ended}");
-    let message = place.refusal(&["strict", "strict"]);
+    let message = place.rejection(&["strict", "strict"]);
     assert!(message.contains("nothing to compare"), "{message}");
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused() {
+fn incomparable_runs_are_rejected() {
     let place = Place::searched();
     place.search_as("table.csv", "a", "energy", &["--objectives", "error,energy_mj"]);
     place.search_as("table.csv", "a", "wide", &["--objectives", "error,time_ms", "--set", "space.channels=8"]);
@@ -251,13 +251,13 @@ fn what_cannot_be_compared_is_refused() {
         (&["a", "b", "--experiment", "a.toml"], &["are for logs"]),
         (&["a", "b", "--out", "table.csv"], &["table.csv"]),
     ] {
-        let message = place.refusal(args);
+        let message = place.rejection(args);
         wanted.iter().for_each(|wanted| assert!(message.contains(wanted), "{wanted}: {message}"));
     }
 }
 
 #[test]
-fn what_the_other_run_lacks_is_measured_once() {
+fn unknown_networks_are_measured_once() {
     let place = Place { folder: tempfile::tempdir().unwrap(), tables: [0, 1].map(|_| empty_table()) };
     let folder = place.path();
     std::fs::write(folder.join("live.toml"), live_experiment(1, 2, 15)).unwrap();
@@ -282,7 +282,7 @@ fn what_the_other_run_lacks_is_measured_once() {
     let measured = logs();
     let rows: usize = measured.keys().map(|name| Journal::read(&folder.join("compared").join(name)).rows.len()).sum();
     assert_eq!(rows, unknown.iter().sum::<usize>());
-    // Found again, also under the other letters.
+    // Used again, also under the other letters.
     let after = place.json(&["b", "a", "--measure", "--out", "compared"]);
     assert_eq!(logs(), measured, "nothing is measured twice");
     for on in ["a", "b"] {
@@ -292,20 +292,20 @@ fn what_the_other_run_lacks_is_measured_once() {
     let sources = ["b", "a"].map(|on| after["on"][on]["foreign"]["members"].as_array().unwrap().clone()).into_iter();
     let measured_now: Vec<usize> =
         sources.map(|members| members.iter().filter(|member| member["source"] == "measured").count()).collect();
-    assert_eq!(measured_now, unknown, "the others stand in the journals");
+    assert_eq!(measured_now, unknown, "the others are in the journals");
     for (run, journal) in ["a", "b"].into_iter().zip(&journals) {
         assert_eq!(&std::fs::read(folder.join(run).join("measurements.csv")).unwrap(), journal, "not the run's own");
     }
-    // A run of another machine is not measured on this one, and one of other images is not compared.
+    // Runs of other machines are not measured here, and runs with other images are not compared.
     let journal = String::from_utf8(journals[0].clone()).unwrap();
     std::fs::write(folder.join("a/measurements.csv"), journal.replace(",host ", ",host of another kind ")).unwrap();
-    let message = place.refusal(&["a", "b", "--measure", "--out", "elsewhere"]);
-    assert!(message.contains("host of another kind") && message.contains("but what is here is host "), "{message}");
+    let message = place.rejection(&["a", "b", "--measure", "--out", "elsewhere"]);
+    assert!(message.contains("host of another kind") && message.contains("but this machine is host "), "{message}");
     let config = std::fs::read_to_string(folder.join("a/config.toml")).unwrap();
     let other = config.replace("name = \"digits\"", "name = \"cifar10\"");
     assert_ne!(other, config);
     std::fs::write(folder.join("a/config.toml"), other).unwrap();
-    let message = place.refusal(&["a", "b"]);
+    let message = place.rejection(&["a", "b"]);
     assert!(message.contains("A on cifar10, B on digits"), "{message}");
 }
 

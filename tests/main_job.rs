@@ -52,7 +52,7 @@ fn the_main_job() {
     check_report(&run);
     let json = check_front(folder.path(), &run, &journal, &members);
 
-    // What is printed at the end is the same front, the better accuracy first, and what to do next.
+    // The program prints the same front at the end, the better accuracy first, and the next steps.
     for member in json["front"].as_array().unwrap() {
         assert!(printed.contains(member["architecture"].as_str().unwrap()), "{printed}");
         let percent = format!("{:.2}", 100.0 * member["accuracy"].as_f64().unwrap());
@@ -66,7 +66,7 @@ fn the_main_job() {
 fn check_journal(journal: &Journal) {
     assert_eq!(journal.rows.len(), EVALUATIONS);
     let distinct: BTreeSet<_> = journal.rows.iter().map(|row| row.text("architecture").to_owned()).collect();
-    assert_eq!(distinct.len(), EVALUATIONS, "a network that is known is not evaluated again");
+    assert_eq!(distinct.len(), EVALUATIONS, "a known network is not evaluated again");
     let mut trained = 0;
     for (number, row) in journal.rows.iter().enumerate() {
         assert_eq!(row.evaluation(), number as u64);
@@ -86,7 +86,7 @@ fn check_journal(journal: &Journal) {
                 assert!(at.len() >= 20 && at.ends_with('Z') && at.as_bytes()[10] == b'T', "{at}");
             }
             "failed" | "diverged" => assert!(!row.text("message").is_empty() && row.number("accuracy").is_none()),
-            other => panic!("{other}: nothing is bounded here"),
+            other => panic!("{other}: there are no bounds here"),
         }
     }
     assert!(trained >= EVALUATIONS / 2, "{trained} of {EVALUATIONS} were trained");
@@ -111,7 +111,7 @@ fn check_models(run: &Path, members: &[&end_to_end::Row]) {
     }
 }
 
-/// Everything is resolved: what came from the command line, and what only the machine could tell.
+/// All settings are resolved: those of the command line and those that depend on the machine.
 fn check_config(run: &Path) {
     let config: toml::Table = std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
     assert_eq!(config["search"]["evaluations"].as_integer(), Some(EVALUATIONS as i64));
@@ -124,7 +124,7 @@ fn check_config(run: &Path) {
     assert_eq!(config["input"]["classes"].as_integer(), Some(10));
 }
 
-/// A page that needs nothing else: it may be sent by mail.
+/// A self-contained page, for example for mail.
 fn check_report(run: &Path) {
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(report.contains("<svg") && report.trim_end().ends_with("</html>"));
@@ -149,7 +149,7 @@ fn check_front(folder: &Path, run: &Path, journal: &Journal, members: &[&end_to_
         assert_eq!(member["architecture"], row.text("architecture"));
         assert_eq!(member["objectives"]["time_ms"].as_f64(), row.number("time_ms"));
         assert_eq!(member["accuracy"].as_f64(), row.number("accuracy"));
-        assert!(member["energy_mj"].is_null(), "what was not measured is absent");
+        assert!(member["energy_mj"].is_null(), "missing measurements are absent");
     }
     let reference: Vec<f64> = json["reference"].as_array().unwrap().iter().map(|r| r.as_f64().unwrap()).collect();
     let area = dominated_area(&journal.values(&["error", "time_ms"]), [reference[0], reference[1]]);

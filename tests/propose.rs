@@ -1,4 +1,4 @@
-//! The policy of a run is asked for architectures, for a preference or within bounds.
+//! Proposals by the policy of a run, for a preference or within bounds.
 
 use std::path::Path;
 
@@ -20,11 +20,11 @@ fn proposals(folder: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}"))
 }
 
-fn refusal(folder: &Path, args: &[&str]) -> String {
+fn rejection(folder: &Path, args: &[&str]) -> String {
     Program::new(folder).args(["propose"]).args(args).fail()
 }
 
-/// Mean of what the table knows of some proposals.
+/// Mean of the table's values of some proposals.
 fn truth(table: &Table, answer: &Value, value: impl Fn(&end_to_end::Entry) -> f64) -> f64 {
     let proposals = answer["proposals"].as_array().unwrap();
     let cells = proposals.iter().map(|proposal| proposal["architecture"].as_str().unwrap());
@@ -32,7 +32,7 @@ fn truth(table: &Table, answer: &Value, value: impl Fn(&end_to_end::Entry) -> f6
 }
 
 #[test]
-fn what_is_proposed_follows_the_preference_and_says_what_was_measured() {
+fn proposals_follow_the_preference_and_show_measurements() {
     let (folder, table) = searched("model-based");
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     let accurate = proposals(folder.path(), &["--preference", "1,0,0", "-n", "8"]);
@@ -67,7 +67,7 @@ fn what_is_proposed_follows_the_preference_and_says_what_was_measured() {
 }
 
 #[test]
-fn bounds_are_kept_or_it_is_said_that_they_are_not() {
+fn proposals_keep_the_bounds_or_a_line_says_that_they_do_not() {
     let (folder, table) = searched("policy-gradient");
     let answer = proposals(folder.path(), &["--bound", "time_ms=2.5"]);
     assert_eq!(answer["preference"], serde_json::json!([0.5, 0.0, 0.5]));
@@ -83,9 +83,9 @@ fn bounds_are_kept_or_it_is_said_that_they_are_not() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused() {
+fn unanswerable_requests_are_rejected() {
     let (folder, _) = searched("random");
-    let message = refusal(folder.path(), &["run", "--preference", "1,0,0"]);
+    let message = rejection(folder.path(), &["run", "--preference", "1,0,0"]);
     assert!(message.contains("`random`") && message.contains("no policy"), "{message}");
     let (folder, _) = searched("policy-gradient");
     for (args, wanted) in [
@@ -98,9 +98,9 @@ fn what_cannot_be_answered_is_refused() {
         (&["run", "--bound", "time_ms=fast"], &["fast", "not a number"]),
         (&["."], &["not a run folder"]),
     ] {
-        let message = refusal(folder.path(), args);
+        let message = rejection(folder.path(), args);
         wanted.iter().for_each(|wanted| assert!(message.contains(wanted), "{wanted}: {message}"));
     }
     std::fs::remove_file(folder.path().join("run/checkpoint/strategy")).unwrap();
-    assert!(refusal(folder.path(), &["run"]).contains("no checkpoint yet"));
+    assert!(rejection(folder.path(), &["run"]).contains("no checkpoint yet"));
 }

@@ -1,4 +1,4 @@
-//! What a search tells TensorBoard, read back by TensorBoard itself.
+//! The events of a search, read back by TensorBoard itself.
 
 use std::path::Path;
 use std::time::Duration;
@@ -35,12 +35,12 @@ fn near(found: f64, expected: f64) -> bool {
 fn check_against_journal(run: &Path, events: &Value) {
     let journal = Journal::read(&run.join("measurements.csv"));
     for column in ["accuracy", "time_ms", "energy_mj"] {
-        let mut told = scalar(events, &format!("child/{column}"));
-        // A round that a kill broke off is entered again when the search goes on.
-        told.sort_by_key(|(step, _)| *step);
-        told.dedup_by_key(|(step, _)| *step);
-        assert_eq!(told.len(), EVALUATIONS, "{column}");
-        for (row, (step, value)) in journal.rows.iter().zip(told) {
+        let mut points = scalar(events, &format!("child/{column}"));
+        // A resumed search enters an interrupted round again.
+        points.sort_by_key(|(step, _)| *step);
+        points.dedup_by_key(|(step, _)| *step);
+        assert_eq!(points.len(), EVALUATIONS, "{column}");
+        for (row, (step, value)) in journal.rows.iter().zip(points) {
             assert_eq!(row.evaluation(), step as u64);
             assert!(near(value, row.number(column).unwrap()), "{column} of {step}");
         }
@@ -62,7 +62,7 @@ fn check_against_journal(run: &Path, events: &Value) {
 }
 
 #[test]
-fn tensorboard_reads_what_the_journal_says() {
+fn tensorboard_events_equal_the_journal() {
     let (folder, begin) = place();
     Program::new(folder.path()).args(&begin).succeed();
     let run = folder.path().join("run");
@@ -89,7 +89,7 @@ fn tensorboard_reads_what_the_journal_says() {
 }
 
 #[test]
-fn the_default_strategy_tells_how_well_it_foresaw() {
+fn the_default_strategy_reports_rank_correlations() {
     let (folder, begin) = place();
     let begin: Vec<&str> = begin.into_iter().filter(|word| !["--strategy", "policy-gradient"].contains(word)).collect();
     Program::new(folder.path()).args(&begin).succeed();
@@ -127,10 +127,10 @@ fn check_choices(events: &Value, rounds: &[usize]) {
 }
 
 #[test]
-fn events_go_on_after_a_kill() {
+fn events_are_complete_after_a_kill_and_a_resumption() {
     let (folder, begin) = place();
     let run = folder.path().join("run");
-    // Whenever it comes, the events must be those of the whole journal in the end.
+    // At any moment of the kill, the events must be those of the whole journal in the end.
     for wait_ms in [60, 90, 120] {
         let _ = std::fs::remove_dir_all(&run);
         let mut child = Program::new(folder.path()).args(&begin).start();

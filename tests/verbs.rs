@@ -50,23 +50,23 @@ fn an_architecture_is_exported_and_measured() {
 }
 
 #[test]
-fn training_tells_every_epoch_and_exports_what_it_learnt() {
+fn training_prints_every_epoch_and_exports_the_trained_network() {
     let folder = tempfile::tempdir().unwrap();
     let args = ["train", CELL, "--set", "training.epochs=3", "--set", "data.limit=400", "--export", "trained.onnx"];
     let printed = program(&folder).args(args).succeed();
     let accuracies: Vec<f64> =
         printed.lines().filter_map(|line| line.split_once("accuracy ")?.1.split_once(" %")?.0.parse().ok()).collect();
     assert!(accuracies.len() >= 3 && printed.contains("epoch 3/3"), "{printed}");
-    assert!(*accuracies.last().unwrap() > 50.0, "ten digits are told apart better than that: {printed}");
+    assert!(*accuracies.last().unwrap() > 50.0, "ten digits are classified better than that: {printed}");
     let again = program(&folder).args(args).succeed();
     assert_eq!(losses(&printed), losses(&again), "the same seed trains the same network");
     Inference::load(&folder.path().join("trained.onnx")).unwrap();
 }
 
-/// What is told of every epoch, but for how long it took.
+/// The lines of the epochs without their times.
 fn losses(printed: &str) -> Vec<&str> {
-    let told = printed.lines().filter(|line| line.starts_with("epoch "));
-    let losses: Vec<_> = told.map(|line| line.split_once(" %").map_or(line, |(losses, _)| losses)).collect();
+    let epochs = printed.lines().filter(|line| line.starts_with("epoch "));
+    let losses: Vec<_> = epochs.map(|line| line.split_once(" %").map_or(line, |(losses, _)| losses)).collect();
     assert_eq!(losses.len(), 3, "{printed}");
     losses
 }
@@ -91,7 +91,7 @@ fn replayed_run(folder: &Path) {
 }
 
 #[test]
-fn the_doctor_finds_what_is_there_and_what_is_not() {
+fn the_doctor_reports_present_and_missing_parts() {
     let folder = tempfile::tempdir().unwrap();
     let healthy = program(&folder).args(["doctor"]).succeed();
     assert!(healthy.contains("host") && !healthy.contains("FAILED"), "{healthy}");

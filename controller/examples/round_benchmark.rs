@@ -1,8 +1,8 @@
-//! Times what a round of the model-based strategy takes for itself, by how much was evaluated before.
+//! Times a round of the model-based strategy for different numbers of earlier evaluations.
 //!
 //! `cargo run --release -p controller --example round_benchmark [SVG]` prints one line a number of evaluations,
 //! `seconds_at_<evaluations> <median>`, and draws them into the file, if one is named. A round is everything between
-//! two evaluations: fitting the surrogate, updating the policy, choosing five networks, and being told of them. The
+//! two evaluations: fitting the surrogate, updating the policy, choosing five networks, and learning their results. The
 //! space is NAS-Bench-201's; error, time and energy are made up of the networks' costs.
 
 use std::path::PathBuf;
@@ -15,8 +15,9 @@ use child::graph::Shape;
 use child::space::{Architecture, NasBench201, NasBench201Settings};
 use controller::history::{Evaluation, History};
 use controller::objective::{Bounds, Objective, Objectives};
-use controller::reward::RewardConfig;
-use controller::strategy::{Identity, ModelBased, ModelBasedConfig, Problem, Strategy};
+use controller::problem::{Identity, Problem};
+use controller::scalarisation::RewardConfig;
+use controller::strategy::{ModelBased, ModelBasedConfig, Strategy};
 use hardware::log::Status;
 use plotters::prelude::*;
 use rand::{RngExt, SeedableRng};

@@ -29,8 +29,7 @@ fn main() -> Result<()> {
     let mut times_ms = Vec::with_capacity(TIMED);
     for round in 0..WARM_UP + TIMED {
         let preferences: Vec<_> = (0..EPISODES).map(|_| Preference::sample(&mut rng, 3)).collect();
-        let episodes = learner.policy().sample(&preferences, &mut rng)?;
-        let architectures: Vec<_> = episodes.into_iter().map(|episode| episode.architecture).collect();
+        let architectures = learner.policy().sample(&preferences, &mut rng)?;
         let start = Instant::now();
         // The statistics that an update returns are fetched from the device, so the work is done when it returns.
         learner.update(&architectures, &preferences, |index, _| architectures[index].choices()[0] as f64)?;

@@ -1,24 +1,28 @@
-//! The search: policy, reward, Pareto front, evaluation, and what a user sees of it.
+//! The search: policy, reward, Pareto front, evaluation, reports and command line.
 //!
-//! The loop ([`search`]) knows four things and nothing else: a [`strategy`] that proposes, an evaluator
-//! ([`evaluate`]) that finds out, a run folder ([`run`]) that keeps, and those who watch ([`observe`]).
+//! The search asks a [`strategy`] for proposals, has an evaluator ([`evaluate`]) evaluate them, keeps the results in a run
+//! folder, and reports to observers ([`observe`]).
 
 pub mod cli;
-pub mod compare;
-pub mod config;
+mod compare;
+mod config;
 pub mod evaluate;
 mod fingerprint;
 pub mod history;
 pub mod objective;
 pub mod observe;
-pub mod pareto;
+mod pareto;
 pub mod policy;
 pub mod preference;
-pub mod propose;
-pub mod report;
-pub mod reward;
-pub mod run;
-pub mod search;
+pub mod problem;
+mod propose;
+mod report;
+mod reward;
+mod run;
+pub mod scalarisation;
+mod seal;
+mod search;
+mod stop;
 pub mod strategy;
-pub mod surrogate;
+mod surrogate;
 mod terminal;

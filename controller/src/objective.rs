@@ -1,12 +1,13 @@
-//! What is minimised: objectives, their validated list, and upper bounds on them.
+//! Objectives of a search, their validated list, and upper bounds on them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use anyhow::{Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-/// One thing to minimise. Its name in files is [`Objective::name`].
+/// A quantity to minimise. Its name in files is [`Objective::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Objective {
@@ -25,7 +26,7 @@ pub enum Objective {
 }
 
 impl Objective {
-    /// Every objective there is.
+    /// All objectives.
     pub const ALL: [Self; 6] =
         [Self::Error, Self::Time, Self::Energy, Self::Parameters, Self::Macs, Self::ActivationBytes];
 
@@ -51,12 +52,7 @@ impl Objective {
         }
     }
 
-    /// Whether ratios rather than differences matter: all but the error, which is bounded already.
-    pub fn is_log_scaled(self) -> bool {
-        self != Self::Error
-    }
-
-    /// Whether a value can be one of this objective: finite, not negative, and for the error at most 1.
+    /// Whether this objective can have a value: finite, not negative, and for the error at most 1.
     pub fn accepts(self, value: f64) -> bool {
         value.is_finite() && value >= 0.0 && (self != Self::Error || value <= 1.0)
     }
@@ -75,33 +71,24 @@ impl From<Objective> for String {
 }
 
 impl TryFrom<String> for Objective {
-    type Error = UnknownObjective;
+    type Error = anyhow::Error;
 
-    fn try_from(name: String) -> Result<Self, UnknownObjective> {
+    fn try_from(name: String) -> Result<Self> {
         name.parse()
     }
 }
 
 impl FromStr for Objective {
-    type Err = UnknownObjective;
+    type Err = anyhow::Error;
 
-    fn from_str(name: &str) -> Result<Self, UnknownObjective> {
+    fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|objective| objective.name() == name).ok_or_else(|| {
-            let similarity = |objective: &Self| strsim::jaro_winkler(objective.name(), name);
-            let nearest = Self::ALL.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-            UnknownObjective { found: name.to_owned(), nearest: nearest.unwrap_or(Self::Error) }
+            let names = Self::ALL.map(Self::name);
+            let similarity = |known: &&str| strsim::jaro_winkler(known, name);
+            let nearest = names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b))).unwrap_or_default();
+            anyhow!("unknown objective `{name}`: did you mean `{nearest}`? (there are {})", names.join(", "))
         })
     }
-}
-
-/// A name that is no objective's.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown objective `{found}`: did you mean `{nearest}`? (there are {})", Objective::ALL.map(Objective::name).join(", "))]
-pub struct UnknownObjective {
-    /// The name as it was written.
-    pub found: String,
-    /// The objective with the most similar name.
-    pub nearest: Objective,
 }
 
 /// The objectives of a search, in the order in which every vector of values lists them: two to five, all different.
@@ -111,23 +98,22 @@ pub struct Objectives(Vec<Objective>);
 
 impl Objectives {
     /// Fewest objectives of a search.
-    pub const MIN: usize = 2;
-    /// Most objectives of a search: exact hypervolumes get dear beyond.
-    pub const MAX: usize = 5;
+    const LEAST: usize = 2;
+    /// Most objectives of a search: with more, exact hypervolumes take too long.
+    const MOST: usize = 5;
 
     /// A list of objectives.
     ///
     /// # Errors
-    /// If there are fewer than two or more than five, or one stands twice.
-    pub fn new(objectives: impl Into<Vec<Objective>>) -> Result<Self, ObjectivesError> {
+    /// If there are fewer than two or more than five, or one is named twice.
+    pub fn new(objectives: impl Into<Vec<Objective>>) -> Result<Self> {
         let objectives = objectives.into();
-        if !(Self::MIN..=Self::MAX).contains(&objectives.len()) {
-            return Err(ObjectivesError::Count { found: objectives.len() });
+        let (least, most, found) = (Self::LEAST, Self::MOST, objectives.len());
+        ensure!((least..=most).contains(&found), "a search has {least} to {most} objectives, not {found}");
+        for (index, objective) in objectives.iter().enumerate() {
+            ensure!(!objectives[..index].contains(objective), "the objective `{objective}` is named twice");
         }
-        match (1..objectives.len()).find(|&index| objectives[..index].contains(&objectives[index])) {
-            Some(index) => Err(ObjectivesError::Duplicate { objective: objectives[index] }),
-            None => Ok(Self(objectives)),
-        }
+        Ok(Self(objectives))
     }
 
     /// The objectives in order.
@@ -135,9 +121,14 @@ impl Objectives {
         &self.0
     }
 
-    /// The objectives in order.
+    /// The objectives in order, copied.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Objective> + '_ {
         self.0.iter().copied()
+    }
+
+    /// The names in order, separated by commas.
+    pub(crate) fn names(&self) -> String {
+        self.iter().map(Objective::name).collect::<Vec<_>>().join(", ")
     }
 
     /// Number of objectives.
@@ -146,16 +137,16 @@ impl Objectives {
         self.0.len()
     }
 
-    /// Place of an objective in the list, if it is there.
+    /// Place of an objective in the list, if it contains it.
     pub fn position(&self, objective: Objective) -> Option<usize> {
         self.0.iter().position(|other| *other == objective)
     }
 }
 
 impl TryFrom<Vec<Objective>> for Objectives {
-    type Error = ObjectivesError;
+    type Error = anyhow::Error;
 
-    fn try_from(objectives: Vec<Objective>) -> Result<Self, ObjectivesError> {
+    fn try_from(objectives: Vec<Objective>) -> Result<Self> {
         Self::new(objectives)
     }
 }
@@ -166,24 +157,7 @@ impl From<Objectives> for Vec<Objective> {
     }
 }
 
-/// A list that cannot be the objectives of a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ObjectivesError {
-    /// Too few or too many.
-    #[error("a search has {} to {} objectives, not {found}", Objectives::MIN, Objectives::MAX)]
-    Count {
-        /// How many were given.
-        found: usize,
-    },
-    /// One is named twice.
-    #[error("the objective `{objective}` is named twice")]
-    Duplicate {
-        /// Which one.
-        objective: Objective,
-    },
-}
-
-/// Upper bounds on objectives. An objective without one is free.
+/// Upper bounds on objectives; not every objective has one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<Objective, f64>", into = "BTreeMap<Objective, f64>")]
 pub struct Bounds(BTreeMap<Objective, f64>);
@@ -193,12 +167,16 @@ impl Bounds {
     ///
     /// # Errors
     /// If a bound is not a positive number, or one on the error is above 1.
-    pub fn new(bounds: impl IntoIterator<Item = (Objective, f64)>) -> Result<Self, BoundsError> {
+    pub fn new(bounds: impl IntoIterator<Item = (Objective, f64)>) -> Result<Self> {
         let bounds: BTreeMap<_, _> = bounds.into_iter().collect();
-        match bounds.iter().find(|(objective, bound)| !objective.accepts(**bound) || **bound == 0.0) {
-            Some((&objective, &found)) => Err(BoundsError::Value { objective, found }),
-            None => Ok(Self(bounds)),
+        for (objective, found) in &bounds {
+            ensure!(
+                objective.accepts(*found) && *found != 0.0,
+                "the bound on `{objective}` is {found}: it must be positive and finite, and for `error` a fraction up \
+                 to 1"
+            );
         }
+        Ok(Self(bounds))
     }
 
     /// The bound on an objective, if there is one.
@@ -206,7 +184,7 @@ impl Bounds {
         self.0.get(&objective).copied()
     }
 
-    /// These bounds with others in their place where both bound the same objective.
+    /// These bounds and others; where both bound the same objective, the other bound counts.
     #[must_use]
     pub fn overridden_by(&self, others: &Self) -> Self {
         let mut bounds = self.0.clone();
@@ -214,7 +192,7 @@ impl Bounds {
         Self(bounds)
     }
 
-    /// Whether nothing is bounded.
+    /// Whether there is no bound.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -223,14 +201,19 @@ impl Bounds {
     ///
     /// # Errors
     /// The first bound that is on something else.
-    pub fn check(&self, objectives: &Objectives) -> Result<(), BoundsError> {
+    pub fn check(&self, objectives: &Objectives) -> Result<()> {
         match self.0.keys().find(|objective| objectives.position(**objective).is_none()) {
-            Some(&objective) => Err(BoundsError::NotAnObjective { objective }),
+            Some(other) => {
+                bail!(
+                    "there is a bound on `{other}`, which is not among the objectives: add it there or drop the bound"
+                )
+            }
             None => Ok(()),
         }
     }
 
-    /// For each objective, by how much of its bound a value breaks it: 0 where it keeps it, has none, or is missing.
+    /// For each objective, by what share of its bound the value exceeds it; 0 for a value within its bound, without a
+    /// bound, or missing.
     pub fn violations<'a>(
         &'a self,
         objectives: &'a Objectives,
@@ -249,9 +232,9 @@ impl Bounds {
 }
 
 impl TryFrom<BTreeMap<Objective, f64>> for Bounds {
-    type Error = BoundsError;
+    type Error = anyhow::Error;
 
-    fn try_from(bounds: BTreeMap<Objective, f64>) -> Result<Self, BoundsError> {
+    fn try_from(bounds: BTreeMap<Objective, f64>) -> Result<Self> {
         Self::new(bounds)
     }
 }
@@ -262,48 +245,28 @@ impl From<Bounds> for BTreeMap<Objective, f64> {
     }
 }
 
-/// A bound that makes no sense.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum BoundsError {
-    /// Not a positive number, or an error above 1.
-    #[error(
-        "the bound on `{objective}` is {found}: it must be positive and finite, and for `error` a fraction up to 1"
-    )]
-    Value {
-        /// What is bounded.
-        objective: Objective,
-        /// The bound given.
-        found: f64,
-    },
-    /// Nothing measures it.
-    #[error("there is a bound on `{objective}`, which is not among the objectives: add it there or drop the bound")]
-    NotAnObjective {
-        /// What is bounded.
-        objective: Objective,
-    },
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip_and_the_nearest_is_offered() {
+    fn names_round_trip_and_errors_offer_the_nearest() {
         for objective in Objective::ALL {
-            assert_eq!(objective.name().parse::<Objective>(), Ok(objective));
+            assert_eq!(objective.name().parse::<Objective>().unwrap(), objective);
         }
-        let error = "time".parse::<Objective>().unwrap_err();
-        assert_eq!(error.nearest, Objective::Time);
-        assert!(error.to_string().contains("did you mean `time_ms`"), "{error}");
-        assert_eq!("energy_j".parse::<Objective>().unwrap_err().nearest, Objective::Energy);
+        for (wrong, nearest) in [("time", "time_ms"), ("energy_j", "energy_mj")] {
+            let error = wrong.parse::<Objective>().unwrap_err().to_string();
+            assert!(error.contains(&format!("did you mean `{nearest}`")), "{error}");
+        }
     }
 
     #[test]
-    fn lists_are_checked() {
+    fn lists_have_two_to_five_different_objectives() {
         use Objective::{Energy, Error, Time};
-        assert_eq!(Objectives::new([Error]), Err(ObjectivesError::Count { found: 1 }));
-        assert_eq!(Objectives::new(Objective::ALL), Err(ObjectivesError::Count { found: 6 }));
-        assert_eq!(Objectives::new([Error, Time, Error]), Err(ObjectivesError::Duplicate { objective: Error }));
+        let problem = |objectives: &[Objective]| Objectives::new(objectives).unwrap_err().to_string();
+        assert_eq!(problem(&[Error]), "a search has 2 to 5 objectives, not 1");
+        assert_eq!(problem(&Objective::ALL), "a search has 2 to 5 objectives, not 6");
+        assert_eq!(problem(&[Error, Time, Error]), "the objective `error` is named twice");
         assert_eq!(Objectives::new([Error, Time, Energy]).unwrap().position(Energy), Some(2));
     }
 
@@ -314,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_and_refused() {
+    fn values_in_files_are_checked() {
         let file: File = toml::from_str("objectives = ['error', 'time_ms']\nbounds = { error = 0.2 }").unwrap();
         assert_eq!(file.bounds.get(Objective::Error), Some(0.2));
         file.bounds.check(&file.objectives).unwrap();
@@ -332,14 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn bounds_on_what_is_not_measured_are_refused() {
+    fn bounds_on_other_objectives_are_rejected() {
         let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
         let bounds = Bounds::new([(Objective::Energy, 3.0)]).unwrap();
-        assert_eq!(bounds.check(&objectives), Err(BoundsError::NotAnObjective { objective: Objective::Energy }));
+        let problem = bounds.check(&objectives).unwrap_err().to_string();
+        assert!(problem.starts_with("there is a bound on `energy_mj`"), "{problem}");
     }
 
     #[test]
-    fn violations_are_relative_and_missing_values_break_nothing() {
+    fn violations_are_relative_and_zero_for_missing_values() {
         let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
         let bounds = Bounds::new([(Objective::Time, 4.0)]).unwrap();
         let violations = |values: &[Option<f64>]| bounds.violations(&objectives, values).collect::<Vec<_>>();

@@ -1,65 +1,68 @@
 //! Preferences over the objectives.
 
+use anyhow::{Result, ensure};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
-use serde::{Deserialize, Serialize};
 
-/// A point of the simplex: how much each objective matters. The weights are not negative and sum to 1.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
+/// A point of the simplex: the weight of each objective. Weights are not negative and sum to 1.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Preference(Vec<f64>);
 
 impl Preference {
     /// Share of the preferences drawn near a corner where there are three objectives or more.
     ///
-    /// The corners of a simplex are rarer the more of them there are: with three objectives Dirichlet(1) gives one
-    /// of them a weight above 0.9 in 3 % of the draws, and the ends of a front would hardly be learnt.
-    pub const CORNER_SHARE: f64 = 0.2;
+    /// Draws near a corner of a simplex are rarer the more corners it has: with three objectives, Dirichlet(1) gives
+    /// one of them a weight above 0.9 in 3 % of the draws, and the policy would hardly learn the ends of a front.
+    const CORNER_SHARE: f64 = 0.2;
     /// Weight that a draw near a corner spreads over all the objectives.
     const CORNER_SPREAD: f64 = 0.1;
-    /// How far the sum of given weights may be from 1: room for weights written with a few digits.
+    /// Largest distance of the sum of given weights from 1: room for weights written with a few digits.
     const TOLERANCE: f64 = 1e-3;
 
     /// A preference from its weights, which are scaled to sum to exactly 1.
     ///
     /// # Errors
     /// If there is none, one is negative or not finite, or they do not sum to 1 within a thousandth.
-    pub fn new(weights: impl Into<Vec<f64>>) -> Result<Self, PreferenceError> {
+    pub fn new(weights: impl Into<Vec<f64>>) -> Result<Self> {
         let weights = weights.into();
-        if let Some(index) = weights.iter().position(|weight| !weight.is_finite() || *weight < 0.0) {
-            return Err(PreferenceError::Weight { index, found: weights[index] });
+        for (index, found) in weights.iter().enumerate() {
+            let number = index + 1;
+            ensure!(
+                found.is_finite() && *found >= 0.0,
+                "weight number {number} of the preference is {found}: weights are numbers from 0 to 1"
+            );
         }
-        let sum: f64 = weights.iter().sum();
-        if (sum - 1.0).abs() > Self::TOLERANCE {
-            return Err(PreferenceError::Sum { found: sum });
-        }
+        // Adding 0 turns the empty sum, −0, into 0.
+        let sum = weights.iter().sum::<f64>() + 0.0;
+        ensure!((sum - 1.0).abs() <= Self::TOLERANCE, "the weights of the preference sum to {sum}, not to 1");
         Ok(Self::normalised(weights))
     }
 
-    /// The preference in which `objectives` objectives matter alike.
+    /// The preference with equal weights of `objectives` objectives.
     ///
     /// # Panics
-    /// If there is no objective; so do all that follow.
+    /// If `objectives` is 0.
     pub fn uniform(objectives: usize) -> Self {
         Self::normalised(vec![1.0; objectives])
     }
 
-    /// The preference in which only one objective matters.
+    /// The preference for one objective alone.
     ///
     /// # Panics
-    /// If there is no such objective.
-    pub fn corner(objectives: usize, index: usize) -> Self {
+    /// If `index` is not below `objectives`.
+    #[cfg(test)]
+    pub(crate) fn corner(objectives: usize, index: usize) -> Self {
         let mut weights = vec![0.0; objectives];
         weights[index] = 1.0;
         Self(weights)
     }
 
     /// Draws a preference: evenly over the simplex (Dirichlet(1)), but for three objectives or more with probability
-    /// [`CORNER_SHARE`](Self::CORNER_SHARE) nine tenths of the way towards a corner, each as likely.
+    /// `CORNER_SHARE` nine tenths of the way towards a corner, each as likely.
     ///
     /// # Panics
-    /// If there is no objective.
+    /// If `objectives` is 0.
     pub fn sample(rng: &mut ChaCha8Rng, objectives: usize) -> Self {
         assert!(objectives > 0, "a preference needs an objective");
         let drawn: Vec<f64> = (0..objectives).map(|_| rng.sample::<f64, _>(Exp1)).collect();
@@ -84,50 +87,18 @@ impl Preference {
     }
 }
 
-impl TryFrom<Vec<f64>> for Preference {
-    type Error = PreferenceError;
-
-    fn try_from(weights: Vec<f64>) -> Result<Self, PreferenceError> {
-        Self::new(weights)
-    }
-}
-
-impl From<Preference> for Vec<f64> {
-    fn from(preference: Preference) -> Self {
-        preference.0
-    }
-}
-
-/// Weights that are no preference.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum PreferenceError {
-    /// A weight is negative or not finite.
-    #[error("weight number {} of the preference is {found}: weights are numbers from 0 to 1", .index + 1)]
-    Weight {
-        /// Place of the weight, from 0.
-        index: usize,
-        /// The weight.
-        found: f64,
-    },
-    /// The weights do not sum to 1.
-    #[error("the weights of the preference sum to {found}, not to 1")]
-    Sum {
-        /// Their sum.
-        found: f64,
-    },
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::SeedableRng;
 
     #[test]
-    fn weights_are_checked_and_scaled() {
-        assert_eq!(Preference::new([0.5, 0.6]), Err(PreferenceError::Sum { found: 1.1 }));
-        assert_eq!(Preference::new([]), Err(PreferenceError::Sum { found: 0.0 }));
-        assert_eq!(Preference::new([1.5, -0.5]), Err(PreferenceError::Weight { index: 1, found: -0.5 }));
-        assert!(matches!(Preference::new([f64::NAN]), Err(PreferenceError::Weight { index: 0, .. })));
+    fn weights_sum_to_one() {
+        let problem = |weights: &[f64]| Preference::new(weights).unwrap_err().to_string();
+        assert!(problem(&[0.5, 0.6]).contains("sum to 1.1,"));
+        assert!(problem(&[]).contains("sum to 0,"));
+        assert!(problem(&[1.5, -0.5]).starts_with("weight number 2 of the preference is -0.5"));
+        assert!(problem(&[f64::NAN]).starts_with("weight number 1 of the preference is NaN"));
         let thirds = Preference::new([0.333, 0.333, 0.333]).unwrap();
         assert!((thirds.weights().iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert_eq!(Preference::corner(3, 1).weights(), [0.0, 1.0, 0.0]);

@@ -54,8 +54,7 @@ fn a_board_that_is_lost_is_named_and_the_other_one_goes_on() {
     let port = goes.sshd.port();
     let ended = searching.join().unwrap();
     assert_eq!(ended.code, Some(0), "{ended}");
-    let warning =
-        ended.err.lines().find(|line| line.contains("is not asked any more")).unwrap_or_else(|| panic!("{ended}"));
+    let warning = ended.err.lines().find(|line| line.contains("no longer used")).unwrap_or_else(|| panic!("{ended}"));
     assert!(warning.contains(&port.to_string()) && warning.contains("one other device goes on"), "{warning}");
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     assert_eq!(journal.rows.len(), 12);

@@ -11,10 +11,10 @@ use super::options::{Overrides, read};
 use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::evaluate::{Replayed, TrainingSet};
-use crate::search::Stop;
+use crate::stop::Stop;
 use crate::terminal::say;
 
-/// Check what an experiment needs: devices, backend, data. Says what to do about what is missing.
+/// Check the devices, the backend and the data of an experiment, with remedies for problems.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  controller doctor experiments/cifar10.toml")]
 pub(super) struct Doctor {
@@ -28,26 +28,26 @@ impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let experiment = read(self.experiment.as_deref(), &self.overrides.all())?;
         let mut healthy = true;
-        // As they end: a device that does not answer takes its time.
-        let mut tell = |name: String, result: anyhow::Result<String>| match result {
+        // Printed one by one: a device that does not answer takes a while.
+        let mut report = |name: String, result: anyhow::Result<String>| match result {
             Ok(found) => say(format_args!("ok      {name}: {found}")),
             Err(error) => {
                 healthy = false;
                 say(format_args!("FAILED  {name}: {}", super::describe(&error)))
             }
         };
-        tell("search space".to_owned(), space(&experiment))?;
+        report("search space".to_owned(), space(&experiment))?;
         match &experiment.replay {
-            Some(_) => tell("log".to_owned(), log(&experiment))?,
+            Some(_) => report("log".to_owned(), log(&experiment))?,
             None => {
-                tell(format!("backend {}", experiment.training.backend), backend(&experiment))?;
-                tell("data".to_owned(), data(&experiment))?;
+                report(format!("backend {}", experiment.training.backend), backend(&experiment))?;
+                report("data".to_owned(), data(&experiment))?;
                 for (name, config) in &experiment.devices {
-                    tell(format!("device {name}"), device(config))?;
+                    report(format!("device {name}"), device(config))?;
                 }
             }
         }
-        // A failure of a part would be reported twice.
+        // Problems of the parts would be reported twice.
         if healthy {
             match search(&experiment) {
                 Ok(found) => say(format_args!("ok      search: {found}"))?,
@@ -66,14 +66,11 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
     Ok(format!("{}, {} decisions, {} architectures", space.name(), space.decisions().len(), space.size()))
 }
 
-/// Everything together, as a search would begin.
+/// All parts together, as at the begin of a search.
 fn search(experiment: &Experiment) -> anyhow::Result<String> {
-    // Nothing is measured, so nothing is put there.
+    // Nothing is measured, so the folder stays empty.
     let prepared = prepare(experiment.clone(), std::env::temp_dir(), &Stop::default())?;
-    let device = experiment.training.backend.device()?;
-    let strategy = experiment.strategy.build(experiment.search.seed, &prepared.problem, &device)?;
-    let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();
-    Ok(format!("{} minimises {}", strategy.name(), names.join(", ")))
+    Ok(format!("{} minimises {}", prepared.strategy()?.name(), prepared.problem.objectives().names()))
 }
 
 fn log(experiment: &Experiment) -> anyhow::Result<String> {

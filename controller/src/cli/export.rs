@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use child::network::Network;
@@ -14,10 +13,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::options::ExperimentOptions;
 use crate::config::{Experiment, InputConfig};
-use crate::evaluate::{Need, TrainingSet, free_memory};
+use crate::evaluate::{TrainingSet, untrained_network};
 use crate::terminal::say;
 
-/// Write an architecture as an ONNX file with fresh weights: what devices measure. For trained weights, see `train`.
+/// Write an architecture as an ONNX file with fresh weights, as devices measure it. For trained weights, see `train`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   controller export '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --to small.onnx --set export.opset=11")]
@@ -43,10 +42,10 @@ impl Export {
     }
 }
 
-/// What an experiment's networks take and give: as it says, or as its data has it.
+/// Input and classes of an experiment's networks: as stated, or those of its data.
 ///
 /// # Errors
-/// If the data is asked and cannot be loaded.
+/// If neither is stated and the data cannot be loaded.
 pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
     if let Some(input) = experiment.input {
         return Ok(input);
@@ -63,15 +62,11 @@ pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputCon
     let space = experiment.space.build()?;
     let architecture = architecture_of(space.as_ref(), text)?;
     let graph = space.graph(&architecture, input.shape(), input.classes)?.pruned();
-    Need::of_measuring(&graph).check(free_memory())?;
     let device = experiment.training.backend.device()?;
-    Ok(Network::init(Arc::new(graph), &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed)))
+    untrained_network(graph, &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed))
 }
 
-/// Reads the text of an architecture; errors name the space that it was read as.
-///
-/// # Errors
-/// If the text is not an architecture of the space.
+/// Reads the text of an architecture; errors name the space.
 pub(super) fn architecture_of(space: &dyn SearchSpace, text: &str) -> anyhow::Result<Architecture> {
     let context = || format!("not an architecture of the space `{}` (another experiment: --experiment)", space.name());
     space.parse(text).with_context(context)

@@ -1,4 +1,4 @@
-//! What a user is told when a search has ended.
+//! The end of a search: report and next steps.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -12,38 +12,38 @@ use crate::run::RunFolder;
 use crate::search::{End, Spent};
 use crate::terminal::{note, say};
 
-/// Writes the run's report and tells what the search came to, and what may be done next.
+/// Writes the run's report, and prints its results and possible next steps.
 ///
 /// # Errors
 /// If the report cannot be written, or not one evaluation succeeded.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
     let summary = report::write(folder)?;
     if !quiet {
-        tell(&summary, spent, folder)?;
+        print(&summary, spent, folder)?;
     }
     let path = folder.path().display();
     match end {
         End::Finished => {}
-        End::Exhausted => note("ended early: every different network that could be evaluated has been"),
+        End::Exhausted => note("ended early: all different networks that can be evaluated are evaluated"),
         End::Stopped => {
             note(format_args!("stopped; go on with: controller --resume {path}"));
             return Ok(ExitCode::from(INTERRUPTED));
         }
     }
     if summary.count(Status::Ok) == 0 {
-        let reason = commonest_reason(&summary).unwrap_or_else(|| "no reason is given".to_owned());
+        let reason = most_frequent_reason(&summary).unwrap_or_else(|| "no reason given".to_owned());
         bail!("none of the {} evaluations succeeded; most often: {reason}", summary.rows.len());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
+fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
     let path = folder.path().display();
     say(format_args!("\n{}", report::table(summary)))?;
     say(report::in_words(summary))?;
     let unsuccessful = summary.rows.len() - summary.count(Status::Ok);
-    if let Some(reason) = commonest_reason(summary).filter(|_| unsuccessful > 0) {
-        say(format_args!("most often not successful because: {reason}"))?;
+    if let Some(reason) = most_frequent_reason(summary).filter(|_| unsuccessful > 0) {
+        say(format_args!("most frequent reason of unsuccessful evaluations: {reason}"))?;
     }
     let warned = summary.rows.iter().filter(|row| row.status == Status::Ok && row.message.is_some()).count();
     if warned > 0 {
@@ -60,7 +60,7 @@ fn tell(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<(
     say(format_args!("journal: {}", folder.journal().display()))?;
     say(format_args!("watch:   tensorboard --logdir {path}"))?;
     say(format_args!("front:   controller front {path} --json"))?;
-    // Only where children were trained is there something to train longer.
+    // A replay has no children to train longer.
     if let Some(best) = summary.members.iter().find(|member| member.feasible && member.row.train_seconds.is_some()) {
         say(format_args!(
             "next:    controller train '{}' --experiment {path}/config.toml --set training.epochs=100 --export best.onnx",
@@ -70,15 +70,15 @@ fn tell(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<(
     Ok(())
 }
 
-/// Why most evaluations without success had none.
-fn commonest_reason(summary: &Summary) -> Option<String> {
+/// The most frequent reason of unsuccessful evaluations.
+fn most_frequent_reason(summary: &Summary) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &summary.rows {
         let reason = match row.status {
             Status::Ok => continue,
-            // Which bound, and by how much, is another thing for each.
+            // Bound and excess differ from row to row.
             Status::Bounded => "a bound was broken, so it was not trained",
-            // The reason stands first, then what the measurement warned of.
+            // The reason comes before the warnings of the measurement.
             Status::Failed | Status::Diverged => row.message.as_deref()?.split("; ").next()?,
         };
         *counts.entry(reason).or_default() += 1;

@@ -10,17 +10,17 @@ use crate::report::{Summary, front_plot, in_words, table};
 use crate::run::write_atomically;
 use crate::terminal::say;
 
-/// Show the Pareto front of a run, also of one that is going on.
+/// Show the Pareto front of a run, also during the search.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller front runs/short
   controller front runs/short --json
   controller front runs/short --svg front.svg
 
-The front is that of the mean values. ± is the standard deviation of a value: that of single runs where it was \
-measured once, and that of the mean where it was measured several times (search --resume RUN --remeasure N). \
-`within noise of` names the evaluations than which a member is better in nothing by twice the standard deviation of \
-the difference: either of the two may be the better one. Values without ± are taken as they are.")]
+The front is that of the mean values. ± is the standard deviation of a value: that of single runs after one measurement, \
+that of the mean after several (search --resume RUN --remeasure N). `within noise of` lists the evaluations over which \
+a member does not lead by twice the standard deviation of the difference in any objective: either may be the better one. \
+Values without ± are exact, or their deviation is unknown.")]
 pub(super) struct Front {
     /// Run folder.
     run: PathBuf,
@@ -41,12 +41,10 @@ impl Front {
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
             let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
-            // Only what was measured here can be measured again.
+            // Rows of a replay cannot be measured again.
             if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {
-                say(format_args!(
-                    "measure its members again: controller --resume {} --remeasure 10",
-                    self.run.display()
-                ))?;
+                let run = self.run.display();
+                say(format_args!("measure its members again: controller --resume {run} --remeasure 10"))?;
             }
         }
         if let Some(path) = &self.svg {

@@ -15,9 +15,9 @@ use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::fingerprint::sha256;
 use crate::history::History;
+use crate::problem::Problem;
 use crate::run::{Comparable, Imported, Origin, Recorded, RunFolder, Tally, differences, not_a_run};
-use crate::search::Stop;
-use crate::strategy::Problem;
+use crate::stop::Stop;
 use crate::terminal::{note, say};
 
 /// Warm-start a search from other logs: their rows inform its surrogate, and never its front.
@@ -130,9 +130,8 @@ impl Import {
         let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("the working directory is gone")?;
         let prepared = prepare(experiment, scratch, &Stop::default())?;
         prepared.notices.iter().for_each(note);
-        let device = prepared.experiment.training.backend.device()?;
         // As a search does: contradictory settings leave no folder behind.
-        prepared.experiment.strategy.build(prepared.experiment.search.seed, &prepared.problem, &device)?;
+        prepared.strategy()?;
         Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
     }
 

@@ -1,4 +1,4 @@
-//! The command line: one file a verb.
+//! The command line: one file for each verb.
 
 mod compare;
 mod doctor;
@@ -55,7 +55,7 @@ enum Verb {
     Import(import::Import),
     /// Show how much is lost by searching on one run's device for the other's.
     Compare(compare::Compare),
-    /// Check what an experiment needs: devices, backend, data.
+    /// Check the devices, the backend and the data of an experiment.
     Doctor(doctor::Doctor),
 }
 
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {
-        // Who closes a pipe has read enough.
+        // A closed pipe means that its reader has read enough.
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// An error and its causes, but for those that the message before them quotes already.
+/// An error and its causes, without causes that the message before them contains already.
 fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -100,13 +100,13 @@ fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-/// What to do about an error that the system's own words do not tell.
+/// A remedy for errors of the system with unclear messages.
 fn advice(error: &anyhow::Error) -> &'static str {
     // EMFILE and ENFILE of Linux and macOS: the standard library has no kind for them.
     let too_many = [24, 23].map(Some);
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     let is_out_of_files = causes.any(|cause| too_many.contains(&cause.raw_os_error()))
-        // Where a library only passes on its words.
+        // A library may pass on the message only.
         || error.chain().any(|cause| cause.to_string().contains("(os error 24)"));
     if is_out_of_files {
         "\n  this process may not open so many files: allow more with `ulimit -n 1024`, then try again"

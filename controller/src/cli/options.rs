@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::config::{ConfigError, Experiment};
 use crate::objective::Objective;
 use crate::run::kept_experiment;
 
-/// Which experiment, and what is changed of it.
+/// The experiment of a verb.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ExperimentOptions {
     /// Experiment file, or the folder of a run; without one, the quickstart.
@@ -18,7 +19,7 @@ pub(super) struct ExperimentOptions {
     pub overrides: Overrides,
 }
 
-/// What is changed of an experiment.
+/// Changes of an experiment.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Overrides {
     /// Override a key of the experiment, such as search.evaluations=200; may be repeated.
@@ -37,28 +38,28 @@ impl Overrides {
     }
 }
 
-/// What is searched and by whom, in place of the experiment's.
+/// Settings of a search, in place of the experiment's.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct SearchOptions {
     /// Search space: nasbench201, nasnet or mobile.
     #[arg(long, value_name = "NAME")]
     pub space: Option<String>,
-    /// Who proposes: model-based, policy-gradient, evolution or random.
+    /// Strategy: model-based, policy-gradient, evolution or random.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Upper bound on an objective, such as error=0.20; may be repeated.
     #[arg(long, value_name = "OBJECTIVE=VALUE")]
     pub bound: Vec<String>,
-    /// What is minimised: two to five of error, time_ms, energy_mj, parameters, macs, activation_bytes [default: what
-    /// is measured of error, time_ms and energy_mj].
+    /// Minimised objectives: two to five of error, time_ms, energy_mj, parameters, macs, activation_bytes [default: those
+    /// of error, time_ms and energy_mj that are measured].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub objectives: Vec<Objective>,
     /// Networks to evaluate.
     #[arg(long, value_name = "N")]
     pub evaluations: Option<u64>,
-    /// After these, measure members of the front N times again in all, those first whose lead may be noise. Not in a
-    /// replay. Works on a finished run too, with --resume; only where it is given from the beginning are the models of
-    /// dominated networks kept until then, in case one comes back to the front.
+    /// Then measure members of the front again, N times in all; members with a lead within the noise come first. Not in a
+    /// replay. Also works on a finished run, with --resume; given from the beginning, it keeps the models of dominated
+    /// networks until then, in case one comes back to the front.
     #[arg(long, value_name = "N")]
     pub remeasure: Option<u64>,
     /// Print nothing but errors.
@@ -81,23 +82,24 @@ impl SearchOptions {
 
 impl ExperimentOptions {
     /// Reads the experiment.
-    ///
-    /// # Errors
-    /// With file, line and column.
     pub fn read(&self) -> Result<Experiment, ConfigError> {
         read(self.file.as_deref(), &self.overrides.all())
     }
 }
 
 /// Reads an experiment file, or the quickstart, with overrides.
-///
-/// # Errors
-/// With file, line and column.
 pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Result<Experiment, ConfigError> {
     match file {
-        // A run folder stands for the experiment that it holds.
+        // A run folder holds an experiment.
         Some(folder) if folder.is_dir() => kept_experiment(folder, overrides),
         Some(file) => Experiment::read(file, overrides),
         None => Experiment::quickstart(overrides),
     }
+}
+
+/// Reads a bound such as `time_ms=4`.
+pub(super) fn parse_bound(text: &str) -> anyhow::Result<(Objective, f64)> {
+    let (name, value) = text.split_once('=').context("expected OBJECTIVE=VALUE, such as time_ms=4")?;
+    let value = value.trim();
+    Ok((name.trim().parse()?, value.parse().with_context(|| format!("`{value}` is not a number"))?))
 }

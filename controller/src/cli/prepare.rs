@@ -1,48 +1,53 @@
-//! From an experiment to what a search works with.
+//! From an experiment to the parts of a search.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use child::data::Source;
-use child::space::{Architecture, SearchSpace};
+use child::space::Architecture;
 use hardware::options::DeviceOptions;
 
 use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
-use crate::search::Stop;
-use crate::strategy::Problem;
+use crate::problem::Problem;
+use crate::stop::Stop;
+use crate::strategy::Strategy;
 
-/// An experiment with everything resolved, and what it is searched with.
+/// A resolved experiment with the parts of its search.
 pub(super) struct Prepared {
-    /// Objectives and input filled in.
+    /// The experiment with objectives and input.
     pub experiment: Experiment,
     pub problem: Arc<Problem>,
     pub evaluator: Arc<dyn Evaluator>,
-    /// What the user should know about what was resolved.
+    /// Notices about the resolution for the user.
     pub notices: Vec<String>,
 }
 
-/// Resolves an experiment. Models that are being measured will go to the folder `scratch`, which need not be there yet.
-///
-/// # Errors
-/// If its data, devices or log cannot be used, or do not give its objectives.
-pub(super) fn prepare(experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
-    let space: Arc<dyn SearchSpace> = Arc::from(experiment.space.build()?);
-    match experiment.replay.clone() {
-        Some(replay) => replayed(experiment, space, &replay),
-        None => live(experiment, space, scratch, stop),
+impl Prepared {
+    /// The strategy of the experiment.
+    pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
+        let device = self.experiment.training.backend.device()?;
+        self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)
     }
 }
 
-fn replayed(
-    mut experiment: Experiment,
-    space: Arc<dyn SearchSpace>,
-    replay: &ReplayConfig,
-) -> anyhow::Result<Prepared> {
+/// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet.
+///
+/// # Errors
+/// If its data, devices or log cannot be used, or do not have its objectives.
+pub(super) fn prepare(experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
+    match experiment.replay.clone() {
+        Some(replay) => replayed(experiment, &replay),
+        None => live(experiment, scratch, stop),
+    }
+}
+
+fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result<Prepared> {
+    let space = experiment.space.build()?;
     let log = Replayed::open(replay, space.as_ref())?;
-    // A run may go on from another working directory.
+    // A run may be resumed in another working directory.
     if let Some(replay) = &mut experiment.replay {
         replay.log = std::path::absolute(&replay.log).context("there is no working directory")?;
     }
@@ -61,7 +66,7 @@ fn replayed(
             .with_context(|| format!("{path}: name the columns of accuracy, time and energy in [replay.columns]"))?;
         experiment.search.objectives = Some(objectives);
     }
-    let input = *experiment.input.get_or_insert_default();
+    experiment.input.get_or_insert_default();
     let mut notices = Vec::new();
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table().rows().len(), space.size()));
@@ -69,15 +74,10 @@ fn replayed(
     if log.table().skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table().skipped()));
     }
-    Ok(Prepared { problem: problem(&experiment, space, input)?, evaluator: Arc::new(log), experiment, notices })
+    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), experiment, notices })
 }
 
-fn live(
-    mut experiment: Experiment,
-    space: Arc<dyn SearchSpace>,
-    scratch: PathBuf,
-    stop: &Stop,
-) -> anyhow::Result<Prepared> {
+fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
     let tensor_device = experiment.training.backend.device()?;
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
     let of_data =
@@ -88,7 +88,7 @@ fn live(
         ensure!(stated == found, "[input] says {stated:?}, but the data has {found:?}: remove the section");
     }
     experiment.input = Some(of_data);
-    // A run may go on from another working directory.
+    // A run may be resumed in another working directory.
     if let Source::Cifar10 { dir } | Source::Folder { dir, .. } = &mut experiment.data.source {
         *dir = std::path::absolute(&*dir).context("there is no working directory")?;
     }
@@ -114,7 +114,7 @@ fn live(
             experiment.search.objectives = Some(Objectives::new(objectives)?);
         }
     }
-    let problem = problem(&experiment, space, of_data)?;
+    let problem = problem(&experiment)?;
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
         data,
@@ -131,25 +131,19 @@ fn live(
     Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
 }
 
-/// Why the first device that measures no energy does not, to be put behind a sentence.
+/// Why the first device without energy does not measure it, as the end of a sentence.
 fn why_no_energy(experiment: &Experiment) -> String {
     let of =
         |(name, device): (&String, &DeviceOptions)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
     experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 
-/// Refuses images that the space's networks cannot take before anything is searched.
-fn check_images(space: &dyn SearchSpace, input: InputConfig) -> anyhow::Result<()> {
-    let first = Architecture::new(vec![0; space.decisions().len()]);
-    let context = || format!("images of {} do not suit the space `{}`", input.shape(), space.name());
-    space.graph(&first, input.shape(), input.classes).with_context(context)?;
-    Ok(())
-}
-
-fn problem(experiment: &Experiment, space: Arc<dyn SearchSpace>, input: InputConfig) -> anyhow::Result<Arc<Problem>> {
-    let objectives = experiment.search.objectives.clone().context("the objectives are resolved before")?;
-    check_images(space.as_ref(), input)?;
-    let (bounds, reward) = (experiment.search.bounds.clone(), experiment.reward.clone());
-    let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?;
-    Ok(Arc::new(problem.with_identity(experiment.identity())))
+/// The problem of a resolved experiment, whose networks can take its images.
+fn problem(experiment: &Experiment) -> anyhow::Result<Arc<Problem>> {
+    let problem = experiment.problem()?;
+    let first = Architecture::new(vec![0; problem.space().decisions().len()]);
+    problem
+        .graph(&first)
+        .with_context(|| format!("images of {} do not suit the space `{}`", problem.input(), problem.space().name()))?;
+    Ok(Arc::new(problem))
 }

@@ -11,8 +11,8 @@ use crate::config::Experiment;
 
 /// Search with a CSV log answering in place of training and devices.
 ///
-/// The log is a journal of ours, or any CSV whose columns are named in the experiment's [replay.columns]. Several rows of
-/// one architecture are measurements of it: their mean answers.
+/// The log is a journal of this program, or any CSV with columns named in the experiment's [replay.columns]. Several rows
+/// of one architecture are repeated measurements: their mean counts.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller replay runs/short/measurements.csv --experiment runs/short

@@ -1,34 +1,32 @@
-//! Running a search in a folder: what `search` and `replay` share.
+//! Running a search in a folder: the common part of `search` and `replay`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 
 use super::INTERRUPTED;
 use super::finish::finish;
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
 use crate::run::{Checkpoint, Imported, Journal, RunFolder, differences};
-use crate::search::{Outcome, Search, Stop};
+use crate::search::{Outcome, Plan, Search, Storage};
+use crate::stop::Stop;
+use crate::strategy::Strategy;
 use crate::terminal::note;
 
-/// Where a search begins or goes on.
+/// The folder of a search.
 pub(super) enum Place {
-    /// A new folder.
     New(PathBuf),
-    /// The folder of a run that did not end.
+    /// The folder of an earlier run.
     Resume(PathBuf),
 }
 
-/// A search that somebody asked for.
 pub(super) struct Request {
-    /// What is searched; none to go on with what a folder holds, or for the quickstart.
+    /// The experiment; `None` for that of the folder, or for the quickstart.
     pub experiment: Option<Experiment>,
-    /// Where.
     pub place: Place,
-    /// Evaluations in all, in place of the experiment's.
     pub evaluations: Option<u64>,
     /// Whether to print nothing but errors.
     pub quiet: bool,
@@ -39,87 +37,59 @@ pub(super) struct Request {
 /// # Errors
 /// If the experiment or the folder cannot be used, or the journal cannot be written.
 pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
-    let Request { experiment, place, evaluations, quiet } = request;
-    let stop = Stop::default();
-    let reason = stop.clone();
-    let opened = match &place {
-        Place::New(_) => None,
-        Place::Resume(path) => Some(RunFolder::open(path)?),
+    let (stop, quiet) = (Stop::default(), request.quiet);
+    let (place, opened) = match request.place {
+        Place::New(path) => (path, None),
+        Place::Resume(path) => (path.clone(), Some(RunFolder::open(&path)?)),
     };
-    let mut chosen = match (experiment, &opened) {
-        (Some(experiment), _) => experiment,
-        (None, Some((_, kept))) => kept.clone(),
-        (None, None) => Experiment::quickstart(&[])?,
-    };
-    if let Some(evaluations) = evaluations {
-        chosen.search.evaluations = evaluations;
-        chosen.check()?;
-    }
-    let (Place::New(path) | Place::Resume(path)) = &place;
-    // Devices may work in folders of their own.
-    let scratch = std::path::absolute(RunFolder::scratch(path)).context("there is no working directory")?;
-    let prepared = prepare(chosen, scratch, &stop)?;
-    let experiment = &prepared.experiment;
-    let device = experiment.training.backend.device()?;
-    // Before there is a folder: settings that make no sense leave nothing behind.
-    let strategy = experiment.strategy.build(experiment.search.seed, &prepared.problem, &device)?;
-    let folder = match (opened, place) {
-        (Some((folder, kept)), _) => go_on(folder, &kept, experiment)?,
-        (None, Place::New(path) | Place::Resume(path)) => RunFolder::create(&path, experiment)?,
+    let experiment = chosen(request.experiment, opened.as_ref().map(|(_, kept)| kept), request.evaluations)?;
+    // Devices may have different working directories.
+    let scratch = std::path::absolute(RunFolder::scratch(&place)).context("there is no working directory")?;
+    let prepared = prepare(experiment, scratch, &stop)?;
+    // Before the folder is created, so that wrong settings leave nothing behind.
+    let strategy = prepared.strategy()?;
+    let folder = match opened {
+        Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
+        None => RunFolder::create(&place, &prepared.experiment)?,
     };
     folder.check_open_files()?;
     if !quiet {
-        prepared.notices.iter().for_each(note);
-        let names: Vec<_> = prepared.problem.objectives().iter().map(|objective| objective.name()).collect();
-        note(format_args!("minimising {}", names.join(", ")));
-        note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
+        announce(&prepared, &folder);
     }
-    let (journal, checkpoint) = recover(&folder, experiment)?;
-    let imported = Imported::imports(folder.path(), &prepared.problem)?;
-    if !quiet && !imported.is_empty() && experiment.strategy.learns_from_imports() {
-        let path = folder.imported();
-        note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
-    }
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.tensorboard()))];
-    if !quiet {
-        observers.push(Box::new(Progress::new()));
-    }
-    let mut search = Search {
-        strategy,
-        evaluator: prepared.evaluator,
-        journal,
-        checkpoints: folder.checkpoints(),
-        models: folder.models(),
-        imported,
-        observers,
-        budget: experiment.search.evaluations,
-        remeasure: experiment.search.remeasure,
-        batch: experiment.search.batch,
-        seed: experiment.search.seed,
-        fingerprint: experiment.fingerprint()?,
-        stop: stop.clone(),
-        problem: prepared.problem,
-    };
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
-    let outcome = runtime.block_on(async {
-        tokio::spawn(listen(stop));
-        search.run(checkpoint).await
-    });
-    // Children that are being trained look at the stop flag after each epoch; nobody waits for them.
-    runtime.shutdown_background();
-    let broke_off = || {
+    let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
+    let result = drive(search, checkpoint, &stop);
+    let failed = || {
         let path = folder.path().display();
-        format!("the search broke off; what was evaluated is kept, and `controller --resume {path}` goes on from it")
+        format!(
+            "the search failed; finished evaluations are kept, and `controller --resume {path}` continues from them"
+        )
     };
-    let Outcome { end, spent, .. } = outcome.with_context(broke_off)?;
-    if let Some(reason) = reason.reason() {
-        return Err(anyhow::anyhow!("{reason}").context(broke_off()));
+    let Outcome { end, spent } = result.with_context(failed)?;
+    if let Some(reason) = stop.reason() {
+        return Err(anyhow!("{reason}").context(failed()));
     }
     finish(end, spent, &folder, quiet)
 }
 
-/// Checks that a folder's run is this experiment's. It may have been given more evaluations or re-measurements.
-fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyhow::Result<RunFolder> {
+/// The given experiment, or that of the folder, or the quickstart; with another number of evaluations if one is given.
+fn chosen(
+    given: Option<Experiment>,
+    kept: Option<&Experiment>,
+    evaluations: Option<u64>,
+) -> anyhow::Result<Experiment> {
+    let mut experiment = match given.or_else(|| kept.cloned()) {
+        Some(experiment) => experiment,
+        None => Experiment::quickstart(&[])?,
+    };
+    if let Some(evaluations) = evaluations {
+        experiment.search.evaluations = evaluations;
+        experiment.check()?;
+    }
+    Ok(experiment)
+}
+
+/// Checks that a folder's run is this experiment's; the numbers of evaluations and re-measurements may differ.
+fn resume(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyhow::Result<RunFolder> {
     let differing = differences(kept, experiment)?;
     ensure!(
         differing.is_empty(),
@@ -134,7 +104,48 @@ fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyho
     Ok(folder)
 }
 
-/// The journal and the checkpoint of a folder. A checkpoint that cannot be used is done without.
+fn announce(prepared: &Prepared, folder: &RunFolder) {
+    prepared.notices.iter().for_each(note);
+    note(format_args!("minimising {}", prepared.problem.objectives().names()));
+    note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
+}
+
+/// The search of a folder, and the checkpoint to resume from.
+fn assemble(
+    prepared: Prepared,
+    strategy: Box<dyn Strategy>,
+    folder: &RunFolder,
+    stop: &Stop,
+    quiet: bool,
+) -> anyhow::Result<(Search, Option<Checkpoint>)> {
+    let Prepared { experiment, problem, evaluator, .. } = prepared;
+    let (journal, checkpoint) = recover(folder, &experiment)?;
+    let imported = Imported::imports(folder.path(), &problem)?;
+    if !quiet && !imported.is_empty() && experiment.strategy.learns_from_imports() {
+        let path = folder.imported();
+        note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
+    }
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.tensorboard()))];
+    if !quiet {
+        observers.push(Box::new(Progress::new()));
+    }
+    let storage = Storage {
+        journal,
+        checkpoints: folder.checkpoints(),
+        fingerprint: experiment.fingerprint()?,
+        models: folder.models(),
+    };
+    let plan = Plan {
+        budget: experiment.search.evaluations,
+        remeasure: experiment.search.remeasure,
+        batch: experiment.search.batch,
+        seed: experiment.search.seed,
+    };
+    let search = Search { problem, strategy, evaluator, storage, imported, observers, plan, stop: stop.clone() };
+    Ok((search, checkpoint))
+}
+
+/// The journal and the checkpoint of a folder. An unusable checkpoint is ignored.
 fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journal, Option<Checkpoint>)> {
     let (journal, torn) = Journal::open(&folder.journal(), &folder.waiting(), &folder.digests())?;
     if let Some(torn) = torn {
@@ -155,22 +166,34 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
         return Ok((journal, None));
     }
     if !journal.holds(checkpoint.told) {
-        let told = checkpoint.told;
         note(format_args!(
-            "warning: the checkpoint is of {told} evaluations, of which the journal lacks some; going on from the journal alone"
+            "warning: the checkpoint is of {} evaluations, of which the journal lacks some; going on from the journal alone",
+            checkpoint.told
         ));
         return Ok((journal, None));
     }
     Ok((journal, Some(checkpoint)))
 }
 
-/// The first Ctrl-C asks the search to stop, the second ends the process; so does being terminated.
+/// Runs a search until it ends or is interrupted.
+fn drive(mut search: Search, checkpoint: Option<Checkpoint>, stop: &Stop) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
+    let outcome = runtime.block_on(async {
+        tokio::spawn(listen(stop.clone()));
+        search.run(checkpoint).await
+    });
+    // Trainings check for the stop after each epoch; the program does not wait for them.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The first Ctrl-C or termination signal asks the search to stop, the second ends the process.
 async fn listen(stop: Stop) {
     if interrupted().await.is_err() {
         return;
     }
     stop.ask();
-    note("\nstopping: waiting for what is being measured or trained (Ctrl-C again to end at once)");
+    note("\nstopping: waiting for running measurements and trainings (Ctrl-C again to end at once)");
     if interrupted().await.is_ok() {
         std::process::exit(i32::from(INTERRUPTED));
     }

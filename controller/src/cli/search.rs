@@ -1,4 +1,4 @@
-//! `controller search`, which is also what `controller` alone does.
+//! `controller search`, the default verb.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,13 +31,13 @@ pub(super) struct Search {
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder.
+    /// Resume the run in this folder.
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Folder of the data set, in place of the experiment's.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Download the data set into its folder first, where it is one that can be downloaded (CIFAR-10).
+    /// Download the data set into its folder first, if it can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
 }
@@ -50,7 +50,7 @@ impl Search {
             overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
         }
         let given = self.experiment.is_some() || !overrides.is_empty();
-        // A run that goes on has its own experiment; one that is given all the same has to be equal.
+        // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, given) {
             (Some(_), false) => None,
             (Some(run), true) if self.experiment.is_none() => Some(kept_experiment(run, &overrides)?),

@@ -22,7 +22,7 @@ use super::options::ExperimentOptions;
 use crate::evaluate::{Need, TrainingSet, free_memory};
 use crate::terminal::say;
 
-/// Train one architecture as the experiment says, and tell its accuracy after every epoch.
+/// Train one architecture with the experiment's settings, and print its accuracy after every epoch.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller train '|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
@@ -32,7 +32,7 @@ pub(super) struct Train {
     architecture: String,
     #[command(flatten)]
     experiment: ExperimentOptions,
-    /// Download the data set into its folder first, where it is one that can be downloaded (CIFAR-10).
+    /// Download the data set into its folder first, if it can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
     /// Write the trained network to this file.
@@ -65,7 +65,7 @@ impl Train {
         ))?;
         if experiment.training.backend != Backend::Cuda {
             let need = Need::of_training(&graph, experiment.training.batch_size.min(data.splits.train.len()));
-            say(need)?;
+            say(format_args!("memory: {need}"))?;
             need.check(free_memory())?;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
@@ -84,7 +84,7 @@ impl Train {
             let left = elapsed.div_f64(report.epoch as f64).mul_f64((report.epochs - report.epoch) as f64);
             let images = (report.epoch * data.splits.train.len()) as f64 / elapsed.as_secs_f64();
             let (epoch, epochs, loss) = (report.epoch, report.epochs, report.loss);
-            // Training goes on if nobody reads this any more.
+            // Training goes on if standard output is closed.
             let _ = say(format_args!(
                 "epoch {epoch}/{epochs}: loss {loss:.4}, {accuracy}{images:.0} images/s, ETA {}",
                 HumanDuration(left)
@@ -101,17 +101,17 @@ impl Train {
     }
 }
 
-/// Makes sure that a file can be written where hours of training will want to write it.
+/// Checks that a file can be written, before hours of training.
 fn check_writable(path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 
-/// Downloads the data set where it is one that can be.
+/// Downloads the data set if it can be downloaded.
 ///
 /// # Errors
-/// If the download fails, or what came is not what was published.
+/// If the download fails, or its content is not the published one.
 pub(super) fn download(data: &DataConfig, quiet: bool) -> anyhow::Result<()> {
     let Source::Cifar10 { dir } = &data.source else { return Ok(()) };
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };

@@ -1,19 +1,25 @@
-//! What is lost by searching on one device for another.
+//! The loss by searching on one device for another.
 //!
-//! The front that was found on one device is evaluated on the other, and judged there beside the front that was
-//! searched for that device, as in TEA-DNN (arXiv 1811.12065). Only what depends on the device, time and energy, is
-//! found out anew: in the other run's journal, in the log that it replayed, or by measuring. The error is that of the run
-//! that trained the network.
+//! The front that was found on one device is evaluated on the other and compared with the front that was searched for that
+//! device, as in TEA-DNN (arXiv 1811.12065). Only time and energy depend on the device: they come from the other run's
+//! journal, from the log that it replayed, or from measurements. The error is that of the run that trained the network.
 
+mod json;
 mod judge;
 mod measure;
 mod pair;
+mod plot;
 mod side;
+mod table;
 
-pub use judge::{Member, OnDevice, Origin, Pick, Point, judge};
+pub use json::json;
 pub use measure::{Measuring, measure, measured_before};
-pub use pair::{CompareError, Comparison, Found, Pair};
+pub use pair::{Found, Pair};
+pub use plot::plot;
 pub use side::Side;
+pub use table::{csv, table};
 
-/// The two runs by the letters that stand for them.
+use judge::{OnDevice, Point};
+use pair::Comparison;
+
 pub const LETTERS: [&str; 2] = ["A", "B"];

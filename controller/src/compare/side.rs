@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use child::space::SearchSpace;
 use hardware::log::Row;
 
 use crate::config::{Experiment, ReplayConfig};
@@ -12,28 +11,26 @@ use crate::evaluate::Replayed;
 use crate::objective::Objectives;
 use crate::run::Recorded;
 
-/// A search on one device: a run, or a log of measurements alone.
+/// A search on one device: a run, or a log of measurements.
 pub struct Side {
     /// The run's folder, or the log.
     pub path: PathBuf,
     /// The experiment, objectives and input filled in.
     pub experiment: Experiment,
-    /// The objectives.
     pub objectives: Objectives,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,
-    /// Evaluations that a run was to have; none of a log.
+    /// Planned evaluations of a run; `None` for a log.
     pub budget: Option<u64>,
-    /// A log that answers for the device: the one that a run replayed.
+    /// The log that a run replayed.
     pub(super) replayed: Option<Replayed>,
 }
 
 impl Side {
-    /// Reads a run folder, also one that is being searched in. The notice is about a replayed log that cannot be read any
-    /// more.
+    /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
     ///
     /// # Errors
-    /// If it is not a run folder, or its journal is damaged.
+    /// If the folder does not hold a run, or its journal is damaged.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let Recorded { experiment, problem, rows } = Recorded::read(path)?;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
@@ -49,11 +46,10 @@ impl Side {
         Ok((Self { path: path.to_owned(), experiment, objectives, rows, budget, replayed }, notice))
     }
 
-    /// Reads a log without a run: every row of it counts as an evaluation. Space, columns and bounds are the
-    /// experiment's.
+    /// Reads a log: every row is an evaluation. Space, columns and bounds are those of the experiment.
     ///
     /// # Errors
-    /// With file, line and column, if it is not a log of the space.
+    /// With file, line and column, if the file is not such a log.
     pub fn of_log(path: &Path, mut experiment: Experiment) -> anyhow::Result<Self> {
         let columns = experiment.replay.take().map(|replay| replay.columns).unwrap_or_default();
         let replay = ReplayConfig { log: path.to_owned(), columns };
@@ -73,7 +69,7 @@ impl Side {
         Ok(Self { path: path.to_owned(), experiment, objectives, rows, budget: None, replayed: None })
     }
 
-    /// Labels of the devices that measured its evaluations, as the journal names them.
+    /// The devices of its evaluations, as the journal names them.
     pub fn devices(&self) -> BTreeSet<&str> {
         self.rows.iter().filter_map(|row| row.device.as_deref()).filter(|device| !device.is_empty()).collect()
     }
@@ -81,10 +77,5 @@ impl Side {
     /// Whether its device can measure more networks: not where a log answered in place of the device.
     pub fn has_device(&self) -> bool {
         self.experiment.replay.is_none()
-    }
-
-    /// The search space.
-    pub(super) fn space(&self) -> anyhow::Result<Box<dyn SearchSpace>> {
-        Ok(self.experiment.space.build()?)
     }
 }

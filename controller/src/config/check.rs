@@ -4,8 +4,8 @@ use child::onnx;
 use hardware::options::DeviceOptions;
 
 use super::{ConfigError, Experiment};
-use crate::policy::{PolicyError, UpdateConfig};
-use crate::strategy::{StrategyConfig, StrategyError};
+use crate::policy::UpdateConfig;
+use crate::strategy::StrategyConfig;
 
 /// Most proposals a round, trainers, and threads of one: more is a typing mistake, and would exhaust any machine.
 const MOST: usize = 10_000;
@@ -65,18 +65,10 @@ fn check_strategy(strategy: &StrategyConfig) -> Result<(), ConfigError> {
         StrategyConfig::Evolution(config) => (config.check(), None),
         StrategyConfig::Random(_) => (Ok(()), None),
     };
-    own.map_err(|error| match error {
-        StrategyError::Setting { name, found, range } => {
-            ConfigError::Contradiction(format!("strategy.{name} = {found}: it must be {range}"))
-        }
-        other => ConfigError::Contradiction(format!("strategy: {other}")),
-    })?;
-    update.map_or(Ok(()), UpdateConfig::check).map_err(|error| match error {
-        PolicyError::Range { name, found } => {
-            ConfigError::Contradiction(format!("strategy.update.{name} = {found} is out of its range"))
-        }
-        other => ConfigError::Contradiction(format!("strategy.update: {other}")),
-    })
+    // Their messages begin with the setting.
+    own.map_err(|error| ConfigError::Contradiction(format!("strategy.{error}")))?;
+    let update = update.map_or(Ok(()), UpdateConfig::check);
+    update.map_err(|error| ConfigError::Contradiction(format!("strategy.update.{error}")))
 }
 
 /// Checks a device's settings, without looking up secrets.

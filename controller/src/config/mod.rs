@@ -5,6 +5,7 @@
 mod check;
 mod load;
 mod place;
+mod problem;
 mod sections;
 
 pub use load::ConfigError;
@@ -20,8 +21,9 @@ use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
-use crate::reward::RewardConfig;
-use crate::strategy::{Identity, StrategyConfig};
+use crate::problem::Identity;
+use crate::scalarisation::RewardConfig;
+use crate::strategy::StrategyConfig;
 
 /// An experiment: what is searched, how, and on what it is measured. Every key has a default but those of `[replay]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

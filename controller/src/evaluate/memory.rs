@@ -1,104 +1,70 @@
-//! Memory for children. An allocation that fails ends the whole process, so what cannot fit is not begun.
+//! Memory for children. A failed allocation ends the whole process, so work that cannot fit is not begun.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::{Result, bail};
 use child::graph::Graph;
-use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Share of the estimate that has to be free. For 25 trainings of 5 to 1158 MB in all three spaces, the estimate was
-/// between 0.93 and 1.21 times what the process really grew by; a child that might fit is tried.
+/// Share of the estimate that must be free. For 25 trainings of 5 to 1158 MB in all three spaces, the estimate was
+/// between 0.93 and 1.21 times the growth of the process; a child that might fit is tried.
 const WANTED_SHARE: f64 = 0.75;
 
-/// What work with a network takes.
+/// Memory that work with a network needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
-    /// Bytes, as estimated.
-    pub bytes: u64,
-    /// What for.
-    pub work: Work,
-}
-
-/// Work that takes memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Training.
-    Training {
-        /// Images a step.
-        batch: usize,
-    },
-    /// Writing a network as a model and running that here.
-    Measuring,
-}
-
-/// Work for which there is not enough memory.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("it needs about {needed} {work}, {free} are free: reduce {remedy}", needed = size(need.bytes), work = need.work,
-        free = size(*free), remedy = need.work.remedy())]
-pub struct NoRoom {
-    /// What it takes.
-    pub need: Need,
-    /// Bytes that are free.
-    pub free: u64,
-}
-
-impl Work {
-    fn remedy(self) -> &'static str {
-        match self {
-            Self::Training { .. } => "training.batch_size or the space's channels",
-            Self::Measuring => "the space's channels or the images' size",
-        }
-    }
-}
-
-impl std::fmt::Display for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Training { batch } => write!(f, "to train with a batch of {batch}"),
-            Self::Measuring => f.write_str("to be written as a model and measured"),
-        }
-    }
+    bytes: u64,
+    /// Images of each step of training; `None` for measuring.
+    batch: Option<usize>,
 }
 
 impl Need {
-    /// What training a network takes with so many images a step: [`Graph::training_bytes`].
+    /// Training a network with `batch` images in each step: [`Graph::training_bytes`].
     pub fn of_training(graph: &Graph, batch: usize) -> Self {
-        Self { bytes: graph.training_bytes(batch), work: Work::Training { batch } }
+        Self { bytes: graph.training_bytes(batch), batch: Some(batch) }
     }
 
-    /// What measuring a network takes: [`Graph::measuring_bytes`].
+    /// Measuring a network: [`Graph::measuring_bytes`].
     pub fn of_measuring(graph: &Graph) -> Self {
-        Self { bytes: graph.measuring_bytes(), work: Work::Measuring }
+        Self { bytes: graph.measuring_bytes(), batch: None }
     }
 
-    /// Whether it clearly does not fit into what is free; where that is not known, it is not refused.
+    /// Checks that the work may fit into the free bytes, if these are known.
     ///
     /// # Errors
-    /// If it does not fit.
-    pub fn check(self, free: Option<u64>) -> Result<(), NoRoom> {
-        match free {
-            Some(free) if self.bytes as f64 * WANTED_SHARE > free as f64 => Err(NoRoom { need: self, free }),
-            _ => Ok(()),
+    /// If it clearly does not fit.
+    pub fn check(self, free: Option<u64>) -> Result<()> {
+        if let Some(free) = free.filter(|free| self.bytes as f64 * WANTED_SHARE > *free as f64) {
+            let remedy = match self.batch {
+                Some(_) => "training.batch_size or the space's channels",
+                None => "the space's channels or the images' size",
+            };
+            bail!("it needs {self}, {} are free: reduce {remedy}", size(free));
         }
+        Ok(())
     }
 }
 
 impl std::fmt::Display for Need {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "about {} of memory {}", size(self.bytes), self.work)
+        let size = size(self.bytes);
+        match self.batch {
+            Some(batch) => write!(f, "about {size} to train with a batch of {batch}"),
+            None => write!(f, "about {size} to be written as a model and measured"),
+        }
     }
 }
 
-/// Children that may be trained side by side.
+/// Limits the children that are trained concurrently.
 pub(super) struct Trainers {
     permits: Semaphore,
     number: u32,
-    /// Bytes that those in training were promised.
+    /// Bytes reserved for the children in training.
     promised: AtomicU64,
 }
 
-/// The right to train one child.
+/// The permit to train one child.
 pub(super) struct Trainer<'a> {
     _permit: SemaphorePermit<'a>,
     bytes: u64,
@@ -106,28 +72,28 @@ pub(super) struct Trainer<'a> {
 }
 
 impl Trainers {
-    /// So many; more than a semaphore counts are none that anybody has.
+    /// `number` trainers, at most as many as a semaphore can count.
     pub fn new(number: usize) -> Self {
         let number = u32::try_from(number.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         Self { permits: Semaphore::new(number as usize), number, promised: AtomicU64::new(0) }
     }
 
-    /// Waits for a trainer; where a child may not fit beside those that are being trained, for all of them.
+    /// Waits for a trainer; for all trainers if the child may not fit beside others in training.
     ///
     /// # Errors
-    /// If it does not fit alone either.
-    pub async fn acquire(&self, need: Option<Need>) -> Result<Trainer<'_>, String> {
-        let mut permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
+    /// If the child does not fit alone either.
+    pub async fn acquire(&self, need: Option<Need>) -> Result<Trainer<'_>> {
+        let mut permit = self.permits.acquire().await?;
         let bytes = need.map_or(0, |need| need.bytes);
         if let Some(need) = need {
-            // Others may not have taken yet what they were promised.
+            // Other trainings may not have allocated their reserved memory yet.
             let beside = Need { bytes: bytes.saturating_add(self.promised.load(Ordering::Relaxed)), ..need };
             if beside.check(free_memory()).is_err() && self.number > 1 {
                 drop(permit);
-                permit = self.permits.acquire_many(self.number).await.map_err(|error| error.to_string())?;
+                permit = self.permits.acquire_many(self.number).await?;
             }
             if self.promised.load(Ordering::Relaxed) == 0 {
-                need.check(free_memory()).map_err(|error| error.to_string())?;
+                need.check(free_memory())?;
             }
         }
         self.promised.fetch_add(bytes, Ordering::Relaxed);
@@ -141,8 +107,8 @@ impl Drop for Trainer<'_> {
     }
 }
 
-/// Bytes that this process can still have: the least of what the machine, a control group and a limit of its own leave.
-/// None where nothing tells, as on other systems than Linux.
+/// Bytes that this process can still allocate: the least that the machine, its control groups and its own limit leave.
+/// `None` if all are unknown, as on systems other than Linux.
 pub fn free_memory() -> Option<u64> {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| kilobytes(&text, "MemAvailable:"));
@@ -161,20 +127,20 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The limit of the address space in `/proc/self/limits`; none if there is no limit.
+/// The limit of the address space in `/proc/self/limits`, if there is one.
 fn address_space(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("Max address space"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// Addresses that a process uses, from `/proc/self/status`: all it has but those of its own data that hold nothing. An
-/// allocator reserves many, and gives them when it is asked.
+/// Addresses that a process uses, from `/proc/self/status`: all but the empty ones of its own data, which the allocator
+/// has reserved and can still hand out.
 fn used_addresses(status: &str) -> Option<u64> {
     let [all, data, held] = ["VmSize:", "VmData:", "RssAnon:"].map(|name| kilobytes(status, name));
     Some(all?.saturating_sub(data?.saturating_sub(held?)))
 }
 
-/// What the control groups of a process leave, as `/proc/self/cgroup` names them: a group and all that it lies in. Pages
-/// of files that were read some time ago count as free, as the machine's do.
+/// Bytes that the control groups of a process leave, as named by `/proc/self/cgroup`: its group and all groups around it.
+/// Pages of files that were read some time ago count as free, as those of the machine do.
 fn groups(text: &str, root: &Path, read: &impl Fn(&Path) -> Option<String>) -> Option<u64> {
     let mut least = None;
     for line in text.lines() {
@@ -188,7 +154,7 @@ fn groups(text: &str, root: &Path, read: &impl Fn(&Path) -> Option<String>) -> O
             }
             _ => continue,
         };
-        // In a container the path may be that of the world outside: then only the root is there.
+        // In a container the path may be that outside the container: then only the root exists.
         for group in Path::new(path.trim_start_matches('/')).ancestors() {
             let group = root.join(group);
             let number = |name: &str| read(&group.join(name))?.trim().parse::<u64>().ok();
@@ -203,7 +169,7 @@ fn groups(text: &str, root: &Path, read: &impl Fn(&Path) -> Option<String>) -> O
     least
 }
 
-/// Bytes as people read them: `7.1 GB`.
+/// Bytes in a readable form: `7.1 GB`.
 fn size(bytes: u64) -> String {
     match bytes {
         0..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
@@ -216,22 +182,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_what_is_clearly_too_large_and_says_what_to_do() {
-        let need = Need { bytes: 12_345_678_901, work: Work::Training { batch: 128 } };
+    fn work_that_clearly_does_not_fit_is_rejected_with_a_remedy() {
+        let need = Need { bytes: 12_345_678_901, batch: Some(128) };
         let message = need.check(Some(7_100_000_000)).unwrap_err().to_string();
         let expected = "it needs about 12.3 GB to train with a batch of 128, 7.1 GB are free: reduce training.batch_size \
                         or the space's channels";
         assert_eq!(message, expected);
-        assert_eq!(need.check(Some(10_000_000_000)), Ok(()), "it might fit");
-        assert_eq!(need.check(None), Ok(()));
-        let huge = Need { bytes: u64::MAX, work: Work::Measuring };
+        assert!(need.check(Some(10_000_000_000)).is_ok(), "it might fit");
+        assert!(need.check(None).is_ok());
+        let huge = Need { bytes: u64::MAX, batch: None };
         let message = huge.check(Some(1 << 40)).unwrap_err().to_string();
         assert!(message.contains("to be written as a model and measured") && message.contains("images"), "{message}");
         assert_eq!(size(999_999_999), "1000 MB");
     }
 
     #[test]
-    fn reads_what_the_kernel_says() {
+    fn files_of_the_kernel_are_parsed() {
         let meminfo = "MemTotal:       16384 kB\nMemFree: 1 kB\nMemAvailable:    8192 kB\n";
         assert_eq!(kilobytes(meminfo, "MemAvailable:"), Some(8 << 20));
         assert_eq!(kilobytes("MemAvailable: x kB", "MemAvailable:"), None);
@@ -270,10 +236,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_fit_beside_others_waits_and_what_never_fits_is_refused() {
+    async fn a_child_that_does_not_fit_beside_others_waits_and_one_that_never_fits_is_rejected() {
         let Some(free) = free_memory() else { return };
         let bytes = |share: f64| (free as f64 / WANTED_SHARE * share) as u64;
-        let need = |share: f64| Some(Need { bytes: bytes(share), work: Work::Training { batch: 8 } });
+        let need = |share: f64| Some(Need { bytes: bytes(share), batch: Some(8) });
         let trainers = Trainers::new(2);
         let first = trainers.acquire(need(0.5)).await.unwrap();
         let second = trainers.acquire(need(0.001)).await.unwrap();
@@ -286,7 +252,7 @@ mod tests {
         let alone = tokio::time::timeout(soon, waiting).await.unwrap().unwrap();
         drop(alone);
         let Err(message) = trainers.acquire(need(4.0)).await else { panic!("it is four times too large") };
-        assert!(message.contains("reduce training.batch_size"), "{message}");
+        assert!(message.to_string().contains("reduce training.batch_size"), "{message}");
         assert!(trainers.acquire(need(0.5)).await.is_ok() && trainers.acquire(None).await.is_ok());
     }
 }

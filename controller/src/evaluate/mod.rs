@@ -1,31 +1,31 @@
-//! Evaluating a network: for real, or out of a log.
+//! Evaluating networks: by measuring and training, or from a log.
 
 mod live;
 mod memory;
 mod pool;
 mod replay;
 mod training_set;
+mod untrained;
 
-pub use live::{Live, LiveSettings};
-pub use memory::{Need, NoRoom, Work, free_memory};
-pub use pool::{DevicePool, PoolError};
-pub use replay::Replayed;
-pub use training_set::TrainingSet;
+pub(crate) use live::{Live, LiveSettings};
+pub(crate) use memory::{Need, free_memory};
+pub(crate) use pool::DevicePool;
+pub(crate) use replay::Replayed;
+pub(crate) use training_set::TrainingSet;
+pub(crate) use untrained::{untrained_model, untrained_network};
 
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::Context as _;
-use child::graph::Cost;
 use child::space::Architecture;
+use hardware::Measurement;
 use hardware::log::Row;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::history::{Candidate, Evaluation};
-use crate::objective::{Objective, Objectives};
-use crate::strategy::Problem;
+use crate::history::Candidate;
 
 /// A network to evaluate.
 #[derive(Debug, Clone)]
@@ -36,64 +36,80 @@ pub struct Job {
     pub candidate: Candidate,
     /// Its text.
     pub text: String,
-    /// Whether it was evaluated before and only the devices are asked again: it is not trained, and its row has no
-    /// accuracy.
+    /// Whether to measure an evaluated network again: it is not trained, and its row has no accuracy.
     pub remeasure: bool,
-    /// Where to tell what is being done.
+    /// Receives the stages of the evaluation.
     pub activity: UnboundedSender<Activity>,
 }
 
 impl Job {
-    /// Tells what is being done. Nobody may be listening any more, which changes nothing.
-    fn tell(&self, stage: Stage) {
+    /// Reports a stage; without a receiver this has no effect.
+    fn report(&self, stage: Stage) {
         let _ = self.activity.send(Activity { number: self.number, stage });
     }
 }
 
-/// What an evaluation is doing at the moment.
+/// The present stage of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Activity {
     /// Number of the evaluation.
     pub number: u64,
-    /// What it is doing.
+    /// The stage.
     pub stage: Stage,
 }
 
 /// Stages of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// A device runs it.
+    /// A device measures the network.
     Measuring,
-    /// It waits for a trainer.
+    /// The network waits for a trainer.
     Waiting,
-    /// It is being trained.
+    /// The network is being trained.
     Training {
-        /// Epochs that are done.
+        /// Finished epochs.
         epoch: usize,
         /// Epochs in all.
         epochs: usize,
     },
 }
 
-/// An evaluation that has ended, well or not.
+/// A finished evaluation, successful or not.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Its row of the journal.
     pub row: Row,
-    /// The trained network as ONNX, where it was trained.
+    /// The trained network as ONNX, if it was trained.
     pub model: Option<Vec<u8>>,
 }
 
 /// The future of an evaluation; `None` if the search was stopped before it ended.
 pub type Evaluating = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
 
-/// What evaluates networks. Whatever goes wrong with one network is the end of that evaluation alone, and stands in its
-/// row.
+/// Evaluates networks. A fault of one network ends that evaluation alone, with its reason in the row.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use controller::evaluate::{Evaluating, Evaluator, Finished, Job};
+/// use hardware::log::{Row, Status};
+///
+/// /// Takes the length of a text for its time in ms.
+/// struct Length;
+///
+/// impl Evaluator for Length {
+///     fn evaluate(self: Arc<Self>, job: Job) -> Evaluating {
+///         let mut row = Row::new(job.number, &job.text, Status::Ok);
+///         row.time_ms = Some(job.text.len() as f64);
+///         Box::pin(async { Some(Finished { row, model: None }) })
+///     }
+/// }
+/// ```
 pub trait Evaluator: Send + Sync {
     /// Evaluates a network.
     fn evaluate(self: Arc<Self>, job: Job) -> Evaluating;
 
-    /// All that it can evaluate, where that is a list and not the whole space.
+    /// The architectures that it can evaluate; `None` for the whole space.
     fn available(&self) -> Option<&[Architecture]> {
         None
     }
@@ -104,59 +120,23 @@ pub trait Evaluator: Send + Sync {
     }
 }
 
-/// What a panic says.
+/// Fills a row with a measurement, the label of its device, and its warnings as the message.
+pub(crate) fn set_measured(row: &mut Row, measurement: &Measurement, device: String) {
+    row.set_measurement(measurement);
+    row.device = Some(device);
+    let warnings: Vec<_> = measurement.warnings.iter().map(ToString::to_string).collect();
+    row.message = (!warnings.is_empty()).then(|| warnings.join("; "));
+}
+
+/// Seconds since an instant, to the millisecond, for rows that people read.
+pub(crate) fn seconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1e3).round() / 1e3
+}
+
+/// The message of a panic.
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given")
-}
-
-/// The network that a row of the journal is of.
-///
-/// # Errors
-/// If its text is not an architecture of the problem's space.
-pub fn candidate_of(problem: &Problem, row: &Row) -> anyhow::Result<Candidate> {
-    let parsed = problem.space().parse(&row.architecture);
-    let architecture = parsed.with_context(|| format!("evaluation {} of the journal", row.evaluation))?;
-    Ok(Candidate { key: problem.key(&architecture)?, architecture })
-}
-
-/// A row of the journal as the search sees it, with the costs of its network for the objectives that are not measured.
-///
-/// # Errors
-/// If the network is not one of the problem's space.
-pub fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> anyhow::Result<Evaluation> {
-    let Candidate { architecture, key } = candidate;
-    let graph = problem.space().graph(&architecture, problem.input(), problem.classes())?;
-    let values = values(problem.objectives(), row, &graph.pruned().cost());
-    let deviations = deviations(problem.objectives(), row);
-    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, status: row.status })
-}
-
-/// For each objective, its value in a row of the journal and the costs of the network, where it was found out.
-fn values(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
-    let value = |objective| match objective {
-        Objective::Error => row.accuracy.map(|accuracy| 1.0 - accuracy),
-        Objective::Time => row.time_ms,
-        Objective::Energy => row.energy_mj,
-        Objective::Parameters => Some(cost.parameters as f64),
-        Objective::Macs => Some(cost.macs as f64),
-        Objective::ActivationBytes => Some(cost.peak_activation_bytes as f64),
-    };
-    objectives.iter().map(value).collect()
-}
-
-/// For each objective, the standard deviation of its value in a row of the journal, where it is known.
-///
-/// A row's deviations are those between single runs. They are taken whole, not divided by the root of the number of
-/// runs: see [`noise`](crate::pareto::noise).
-fn deviations(objectives: &Objectives, row: &Row) -> Vec<Option<f64>> {
-    let deviation = |objective| match objective {
-        Objective::Error => None,
-        Objective::Time => row.time_ms.and(row.time_ms_std),
-        Objective::Energy => row.energy_mj.and(row.energy_mj_std),
-        Objective::Parameters | Objective::Macs | Objective::ActivationBytes => Some(0.0),
-    };
-    objectives.iter().map(deviation).collect()
 }
 
 #[cfg(test)]

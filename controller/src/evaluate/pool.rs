@@ -1,4 +1,4 @@
-//! The devices of a search: each measures one model at a time, and all of them share the work.
+//! The devices of a search: each measures one model at a time, and all share the work.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,28 +15,25 @@ use super::panic_text;
 struct Member {
     device: Box<dyn Device>,
     label: String,
-    /// Measurements in a row that found it gone.
+    /// Consecutive measurements that could not reach the device.
     missed: u32,
 }
 
-/// Why a pool measured nothing.
+/// A failed measurement of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PoolError {
-    /// This model could not be measured.
+    /// The model could not be measured.
     #[error("{0}")]
     Failed(String),
-    /// This model was not measured, since its device is gone; it was gone the time before too, and is not asked any
-    /// more. Others are left.
+    /// The device could not be reached for the second consecutive time and is no longer used. Others are left.
     #[error("{reason}")]
     Lost {
-        /// Which device.
         device: String,
-        /// How it is gone.
+        /// Why it could not be reached.
         reason: String,
-        /// Devices that go on.
         left: usize,
     },
-    /// The search was asked to stop while the model waited for a device.
+    /// The search was stopped while the model waited for a device.
     #[error("the search was stopped")]
     Stopped,
     /// No device is left.
@@ -52,14 +49,14 @@ pub struct DevicePool {
     measures_energy: bool,
     plan: Plan,
     devices: usize,
-    /// Devices that are not asked any more.
+    /// Number of devices that are no longer used.
     lost: AtomicUsize,
-    /// Why the last of them is not.
+    /// Why the last device is no longer used.
     none_left: OnceLock<String>,
 }
 
 impl DevicePool {
-    /// Asks every device what it is, so that one that is not there is noticed before the search.
+    /// Opens and describes every device, so that a missing one is noticed before the search.
     ///
     /// # Errors
     /// If a device does not answer.
@@ -81,11 +78,16 @@ impl DevicePool {
         let shares_machine = members.iter().any(|member| member.device.shares_machine());
         let measures_energy = members.iter().all(|member| member.device.measures_energy());
         let devices = members.len();
-        let permits = Semaphore::new(devices);
-        let lost = AtomicUsize::new(0);
-        let free = Mutex::new(members);
-        let none_left = OnceLock::new();
-        Self { permits, free, shares_machine, measures_energy, plan, devices, lost, none_left }
+        Self {
+            free: Mutex::new(members),
+            permits: Semaphore::new(devices),
+            shares_machine,
+            measures_energy,
+            plan,
+            devices,
+            lost: AtomicUsize::new(0),
+            none_left: OnceLock::new(),
+        }
     }
 
     /// Whether measuring competes with training.
@@ -98,22 +100,24 @@ impl DevicePool {
         self.measures_energy
     }
 
-    /// Measures a model on the first device that is free, and tells which. `begin` is called when there is one, and says
-    /// whether it is still wanted.
+    /// Measures a model on the first free device; returns the measurement and the device's label. `begin` is called when
+    /// a device is free, and returns whether to go on.
     ///
-    /// A device that is gone, or whose code panics, costs the evaluation that finds it so; one of which that is true
-    /// twice in a row is not asked any more.
+    /// A device that cannot be reached, or whose code panics, costs that evaluation; after two in a row it is no longer
+    /// used.
     ///
     /// # Errors
-    /// If that device cannot measure it, it is not wanted any more, or no device is left.
+    /// If the device cannot measure the model, `begin` returns false, or no device is left.
     pub async fn measure(
         &self,
         model: Model,
         begin: impl FnOnce() -> bool,
     ) -> Result<(Measurement, String), PoolError> {
         const PATIENCE: u32 = 2;
-        let none_left =
-            || PoolError::NoneLeft(self.none_left.get().cloned().unwrap_or_else(|| "no device is left".to_owned()));
+        let none_left = || {
+            let reason = self.none_left.get().map_or("no device is left", String::as_str);
+            PoolError::NoneLeft(reason.to_owned())
+        };
         let permit = self.permits.acquire().await.map_err(|_| none_left())?;
         if !begin() {
             return Err(PoolError::Stopped);
@@ -122,11 +126,11 @@ impl DevicePool {
         let Some(mut member) = taken else { return Err(none_left()) };
         let plan = self.plan.clone();
         let measuring = tokio::task::spawn_blocking(move || {
-            // A device whose code panics is there all the same, and may measure the next model.
+            // A device whose code panics may still measure the next model.
             let result = catch_unwind(AssertUnwindSafe(|| member.device.measure(&model, &plan)));
             (member, result)
         });
-        // Only a runtime that is shut down drops it.
+        // Only a runtime that shuts down drops the task.
         let (mut member, result) = measuring.await.map_err(|_| PoolError::Stopped)?;
         let label = member.label.clone();
         let (result, is_fatal) = match result {
@@ -141,9 +145,8 @@ impl DevicePool {
             permit.forget();
             let left = self.devices - (self.lost.fetch_add(1, Ordering::Relaxed) + 1);
             let reason = result.err().unwrap_or_default();
-            // Whoever waits is told, if this was the last one.
             if left == 0 {
-                // Before whoever waits is woken up.
+                // Set before the permits are closed, which wakes the waiting evaluations.
                 let _ = self.none_left.set(reason);
                 self.permits.close();
                 return Err(none_left());

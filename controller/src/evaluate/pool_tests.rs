@@ -1,4 +1,4 @@
-//! Devices that answer, refuse a model, or are gone.
+//! Devices that answer, reject a model, or cannot be reached.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use hardware::{Conditions, Description, DeviceError, Latency};
 
 use super::*;
 
-/// What a device does, one measurement after another; after the last, what it did then.
+/// The behaviour of a device, measurement by measurement; the last one is repeated.
 #[derive(Clone, Copy)]
 enum Answer {
     Measured,
@@ -59,7 +59,7 @@ fn pool(devices: &[(&'static str, &[Answer])]) -> Arc<DevicePool> {
     Arc::new(DevicePool::of(devices.iter().map(member).collect(), Plan::default()))
 }
 
-/// What becomes of so many models, one after another.
+/// The results of measuring models one after another.
 fn measured(pool: &Arc<DevicePool>, models: usize) -> Vec<Result<String, PoolError>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
@@ -75,27 +75,27 @@ fn failed(result: &Result<String, PoolError>, text: &str) -> bool {
 }
 
 #[test]
-fn a_device_that_is_gone_twice_in_a_row_leaves_its_work_to_the_others_and_is_named() {
-    // The last one is asked first, for as long as it is there.
+fn a_device_unreachable_twice_in_a_row_is_reported_and_no_longer_used() {
+    // The last device is used first, for as long as it is in the pool.
     let pool = pool(&[("a", &[Answer::Measured]), ("b", &[Answer::Gone])]);
     let found = measured(&pool, 4);
-    assert!(failed(&found[0], "no route to host"), "once may be a fault that passes: {found:?}");
+    assert!(failed(&found[0], "no route to host"), "one fault may be temporary: {found:?}");
     let Err(PoolError::Lost { device, reason, left }) = &found[1] else { panic!("{found:?}") };
     assert!(device == "b" && reason.contains("no route to host") && *left == 1, "{found:?}");
     assert_eq!(found[2..], [Ok("a".to_owned()), Ok("a".to_owned())]);
 }
 
 #[test]
-fn a_device_that_comes_back_stays() {
+fn a_device_that_is_reachable_again_is_kept() {
     let answers = [Answer::Gone, Answer::Measured, Answer::Gone, Answer::Refused, Answer::Gone, Answer::Measured];
     let found = measured(&pool(&[("a", &answers)]), 7);
     assert!(failed(&found[0], "no route") && failed(&found[2], "no route") && failed(&found[4], "no route"));
-    assert!(failed(&found[3], "unknown operator"), "a refused model is no fault of the device: {found:?}");
+    assert!(failed(&found[3], "unknown operator"), "a rejected model is not a fault of the device: {found:?}");
     assert!(found[1].is_ok() && found[5].is_ok() && found[6].is_ok(), "{found:?}");
 }
 
 #[test]
-fn without_any_device_everybody_is_told_why() {
+fn without_a_device_every_evaluation_gets_the_reason() {
     let pool = pool(&[("a", &[Answer::Gone]), ("b", &[Answer::Gone])]);
     let found = measured(&pool, 6);
     assert!(found[..4].iter().any(|result| matches!(result, Err(PoolError::Lost { left: 1, .. }))), "{found:?}");
@@ -105,7 +105,7 @@ fn without_any_device_everybody_is_told_why() {
 }
 
 #[test]
-fn a_device_whose_code_fails_may_try_once_more() {
+fn a_device_with_panicking_code_gets_a_second_try() {
     let answers = [Answer::Broken, Answer::Measured, Answer::Broken, Answer::Broken];
     let pool = pool(&[("a", &[Answer::Measured]), ("b", &answers)]);
     let found = measured(&pool, 6);

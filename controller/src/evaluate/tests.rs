@@ -1,4 +1,4 @@
-//! Evaluations for real: on the digits, timed on this machine.
+//! Live evaluations: on the digits, timed on this machine.
 
 use child::data::DataConfig;
 use child::space::SpaceConfig;
@@ -7,9 +7,11 @@ use hardware::log::Status;
 
 use super::*;
 use crate::config::MeasuringConfig;
-use crate::objective::Bounds;
-use crate::reward::RewardConfig;
-use crate::search::Stop;
+use crate::history::evaluation_of;
+use crate::objective::{Bounds, Objective, Objectives};
+use crate::problem::Problem;
+use crate::scalarisation::RewardConfig;
+use crate::stop::Stop;
 
 const PLAIN: &str = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1x1~1|none~2|";
 
@@ -86,7 +88,7 @@ fn a_child_is_measured_trained_and_exported() {
 }
 
 #[test]
-fn whatever_goes_wrong_with_a_child_is_the_end_of_that_child_alone() {
+fn a_fault_of_a_child_ends_that_child_alone() {
     let place = Place::new(Bounds::new([(Objective::Parameters, 1000.0)]).unwrap());
     let finished = finish(place.evaluator(training(0.1), Stop::default()).evaluate(place.job(0, PLAIN))).unwrap();
     assert_eq!((finished.row.status, finished.row.accuracy, finished.row.train_seconds), (Status::Bounded, None, None));
@@ -107,7 +109,7 @@ fn whatever_goes_wrong_with_a_child_is_the_end_of_that_child_alone() {
 }
 
 #[test]
-fn a_search_that_is_asked_to_stop_leaves_its_children() {
+fn a_stopped_search_ends_its_evaluations() {
     let place = Place::new(Bounds::default());
     let stop = Stop::default();
     stop.ask();
@@ -115,8 +117,8 @@ fn a_search_that_is_asked_to_stop_leaves_its_children() {
 }
 
 #[test]
-fn what_is_measured_again_is_not_trained_and_breaks_no_bound() {
-    // A bound that it keeps no more must not make a network that was trained one that was not.
+fn a_repeated_measurement_is_not_trained_and_ignores_bounds() {
+    // A network that was trained stays so, even if a repeated measurement exceeds a bound.
     let place = Place::new(Bounds::new([(Objective::Parameters, 1000.0)]).unwrap());
     let job = Job { remeasure: true, ..place.job(7, PLAIN) };
     let finished = finish(place.evaluator(training(0.1), Stop::default()).evaluate(job)).unwrap();

@@ -1,20 +1,16 @@
-//! What children of a search are trained on.
+//! The training and validation images of a search.
 
 use child::data::{DataConfig, DataError, Normalisation, Splits};
 use child::graph::Shape;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Training and validation images, and what normalises them.
 #[derive(Debug)]
 pub struct TrainingSet {
-    /// The images.
     pub splits: Splits,
-    /// Taken from the training images.
+    /// Normalisation by the training images.
     pub normalisation: Normalisation,
-    /// Shape of an image.
     pub shape: Shape,
-    /// Number of classes.
     pub classes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What was found out about one network.
+//! Evaluations of networks.
 
 use child::graph::CanonicalKey;
 use child::space::Architecture;
@@ -7,68 +7,68 @@ use hardware::log::Status;
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::Uncertain;
 
-/// A network that may be evaluated: how it is written, and what identifies it.
+/// A network that may be evaluated: an encoding and a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// One way to write the network.
+    /// An encoding of the network.
     pub architecture: Architecture,
-    /// The same for every way to write it.
+    /// The key, the same for all encodings of the network.
     pub key: CanonicalKey,
 }
 
-/// What was found out about one network.
+/// The results of one evaluation, or the mean of several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Its number in the journal.
+    /// Number in the journal.
     pub number: u64,
-    /// How the network was written.
+    /// The encoding of the network.
     pub architecture: Architecture,
-    /// What identifies the network.
+    /// The key of the network.
     pub key: CanonicalKey,
-    /// For each of the search's [`Objectives`], what was measured, if it was.
+    /// For each of the search's [`Objectives`] the measured value, if there is one.
     pub values: Vec<Option<f64>>,
-    /// For each of them the standard deviation of its value, if it is known, as [`noise`](crate::pareto::noise) defines
-    /// it.
+    /// For each of them the standard deviation of its value, if it is known.
     pub deviations: Vec<Option<f64>>,
-    /// How it ended.
+    /// How the evaluation ended.
     pub status: Status,
 }
 
 impl Evaluation {
-    /// The values, where none is missing.
+    /// The values; `None` if one is missing.
     pub fn complete(&self) -> Option<Vec<f64>> {
         self.values.iter().copied().collect()
     }
 
-    /// The values with their deviations, where no value is missing.
-    pub fn uncertain(&self) -> Option<Vec<Uncertain>> {
+    /// The values with their deviations; `None` if a value is missing.
+    pub(crate) fn uncertain(&self) -> Option<Vec<Uncertain>> {
         let both = self.values.iter().zip(&self.deviations);
         both.map(|(value, deviation)| Some(Uncertain { value: (*value)?, deviation: *deviation })).collect()
     }
 
-    /// Whether everything was measured and every bound is kept.
+    /// Whether no value is missing and every bound is kept.
     pub fn is_feasible(&self, objectives: &Objectives, bounds: &Bounds) -> bool {
         self.values.iter().all(Option::is_some) && bounds.are_kept(objectives, &self.values)
     }
 
-    /// Several evaluations of one network as one, `None` if there is none.
+    /// Several evaluations of one network as one; `None` for an empty slice.
     ///
-    /// Each value is the mean of those that successful ones have, with the deviation that their spread gives; number
-    /// and text are the first successful one's. Where none was successful, it is the last.
+    /// Each value is the mean over the successful evaluations, its deviation the standard error of that mean; number and
+    /// encoding are those of the first successful evaluation. Without a successful one, the last counts.
     pub(super) fn merged(entered: &[Self]) -> Option<Self> {
         let successful = || entered.iter().filter(|evaluation| evaluation.status == Status::Ok);
         let Some(first) = successful().next() else { return entered.last().cloned() };
-        let mean = |index: usize| {
-            let measured = successful().filter_map(|evaluation| {
-                Some(Uncertain { value: evaluation.values[index]?, deviation: evaluation.deviations[index] })
-            });
-            Uncertain::mean(&measured.collect::<Vec<_>>())
-        };
-        let means: Vec<_> = (0..first.values.len()).map(mean).collect();
-        Some(Self {
-            values: means.iter().map(|mean| mean.map(|mean| mean.value)).collect(),
-            deviations: means.iter().map(|mean| mean.and_then(|mean| mean.deviation)).collect(),
-            ..first.clone()
-        })
+        let mut merged = first.clone();
+        for (index, value) in merged.values.iter_mut().enumerate() {
+            let measured: Vec<Uncertain> = successful()
+                .filter_map(|evaluation| {
+                    let deviation = evaluation.deviations[index];
+                    Some(Uncertain { value: evaluation.values[index]?, deviation })
+                })
+                .collect();
+            let mean = Uncertain::mean(&measured);
+            *value = mean.map(|mean| mean.value);
+            merged.deviations[index] = mean.and_then(|mean| mean.deviation);
+        }
+        Some(merged)
     }
 }

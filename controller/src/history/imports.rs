@@ -1,53 +1,54 @@
-//! What other logs told of networks.
+//! Measurements imported from other logs.
 
 use std::collections::HashMap;
 
 use child::graph::CanonicalKey;
 
 use super::Evaluation;
-use super::selection::most_useful;
+use super::selection::subset;
 
-/// A measurement that was taken over from another log.
+/// A measurement imported from another log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Import {
-    /// What it tells, as an evaluation of this search; its number means nothing.
+    /// The measurement as an evaluation of this search; its number has no meaning.
     pub evaluation: Evaluation,
-    /// Evaluations that the search had entered when it was taken over: rounds that began with fewer do not know it, so
-    /// that a search which goes on finds again what it found in them.
+    /// Number of evaluations when it was imported. Rounds that began with fewer do not know it, so that a resumed search
+    /// repeats its earlier rounds exactly.
     pub after: u64,
 }
 
-/// Imports by when they became known, one evaluation a network.
+/// Imports by the time when they became known, one evaluation for each network.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Imports {
-    /// By rising number of evaluations, everything that is known from then on.
+    /// By rising number of evaluations, all imports known from then on.
     stages: Vec<(u64, Vec<Evaluation>)>,
 }
 
 impl Imports {
-    /// Networks kept at most: about as many as a surrogate is fitted to.
+    /// Most networks kept: about as many as a surrogate is fitted to.
     pub const MOST: usize = 1000;
 
     pub fn new(imports: &[Import]) -> Self {
         let mut stages: Vec<u64> = imports.iter().map(|import| import.after).collect();
         stages.sort_unstable();
         stages.dedup();
-        let known = |after: u64| {
+        let known_after = |after: u64| {
             let known = imports.iter().filter(|import| import.after <= after);
             let merged = merged(known.map(|import| &import.evaluation));
-            most_useful(&merged.iter().collect::<Vec<_>>(), 0..0, Self::MOST, |_| true).into_iter().cloned().collect()
+            let chosen = subset(&merged.iter().collect::<Vec<_>>(), 0..0, Self::MOST, |_| true);
+            (after, chosen.into_iter().cloned().collect())
         };
-        Self { stages: stages.into_iter().map(|after| (after, known(after))).collect() }
+        Self { stages: stages.into_iter().map(known_after).collect() }
     }
 
-    /// What is known once so many evaluations have been entered.
+    /// The imports known after `entered` evaluations.
     pub fn known(&self, entered: u64) -> &[Evaluation] {
         let begun = self.stages.partition_point(|(after, _)| *after <= entered);
         begun.checked_sub(1).map_or(&[], |stage| &self.stages[stage].1)
     }
 }
 
-/// One evaluation a network, in the order of the first of each.
+/// One evaluation for each network, in the order of the first of each.
 fn merged<'a>(evaluations: impl Iterator<Item = &'a Evaluation>) -> Vec<Evaluation> {
     let mut places: HashMap<CanonicalKey, usize> = HashMap::new();
     let mut networks: Vec<Vec<Evaluation>> = Vec::new();
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_known_from_its_time_on_and_repeats_are_their_mean() {
+    fn imports_are_known_from_their_time_on_and_repeats_are_averaged() {
         let imports = Imports::new(&[
             import(5, 1, [Some(0.5), None]),
             import(0, 2, [Some(0.25), Some(4.0)]),

@@ -1,17 +1,17 @@
-//! Which evaluations to learn from, where there are too many.
+//! Choosing a subset of the surrogate's training set.
 
 use std::ops::Range;
 
 use super::Evaluation;
 use crate::pareto::non_dominated;
 
-/// Up to `most` of the evaluations, in their order, of which those at `ours` are told in the order of time.
+/// A subset of at most `most` evaluations, in their order; those at `ours` are this search's, by time.
 ///
-/// Half of them are the best: of those that tell the same objectives the front, then the front of the rest, and so on,
-/// what keeps the bounds before what breaks one; for it is near these that the next networks are chosen. A quarter are
-/// the last of ours, which show where what was learnt is wrong. The others are spread evenly over what is left,
-/// in its order: a surrogate that has seen only good networks takes every unknown one for good.
-pub(super) fn most_useful<'a>(
+/// Half of the subset are the best: among evaluations with the same known objectives the front, then the front of the
+/// rest, and so on, evaluations within the bounds first; for the next networks are chosen near these. A quarter are the
+/// latest of this search, which show where the surrogate is wrong. The others are spread evenly over the rest: a
+/// surrogate that has seen only good networks takes every unknown network for a good one.
+pub(super) fn subset<'a>(
     evaluations: &[&'a Evaluation],
     ours: Range<usize>,
     most: usize,
@@ -34,18 +34,18 @@ pub(super) fn most_useful<'a>(
     evaluations.iter().zip(chosen).filter_map(|(evaluation, is_chosen)| is_chosen.then_some(*evaluation)).collect()
 }
 
-/// Chooses up to `count` of a part of the evaluations, front after front; tells how many it found.
+/// Chooses up to `count` of a part of the evaluations, front after front, and returns how many it chose.
 fn choose_best(evaluations: &[&Evaluation], part: Vec<usize>, count: usize, chosen: &mut [bool]) -> usize {
-    // By which objectives they tell.
+    // By known objectives.
     let mut groups: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for index in part {
-        let told: Vec<bool> = evaluations[index].values.iter().map(Option::is_some).collect();
-        if !told.contains(&true) {
+        let known: Vec<bool> = evaluations[index].values.iter().map(Option::is_some).collect();
+        if !known.contains(&true) {
             continue;
         }
-        match groups.iter_mut().find(|(other, _)| *other == told) {
+        match groups.iter_mut().find(|(other, _)| *other == known) {
             Some((_, group)) => group.push(index),
-            None => groups.push((told, vec![index])),
+            None => groups.push((known, vec![index])),
         }
     }
     let mut left = count;
@@ -82,22 +82,22 @@ mod tests {
     }
 
     #[test]
-    fn the_best_are_kept_and_some_of_all_others() {
+    fn the_subset_has_the_best_and_some_of_all_others() {
         let layers = layers();
         let layers: Vec<&Evaluation> = layers.iter().collect();
-        assert_eq!(most_useful(&layers[..40], 0..0, 40, |_| true).len(), 40);
-        let kept = networks(&most_useful(&layers, 0..0, 40, |_| true));
+        assert_eq!(subset(&layers[..40], 0..0, 40, |_| true).len(), 40);
+        let kept = networks(&subset(&layers, 0..0, 40, |_| true));
         assert_eq!(kept.len(), 40);
         assert!(kept.is_sorted() && kept[..20].iter().copied().eq(0..20), "{kept:?}");
         assert!(kept[20..].windows(2).all(|pair| pair[1] - pair[0] == 19) && kept[39] > 370, "{kept:?}");
     }
 
     #[test]
-    fn the_latest_are_kept_and_not_more_than_there_are() {
+    fn the_subset_has_the_latest_up_to_their_number() {
         let layers = layers();
         let layers: Vec<&Evaluation> = layers.iter().collect();
         for (ours, news) in [(0..300, 290..300), (200..204, 200..204)] {
-            let kept = networks(&most_useful(&layers, ours, 40, |_| true));
+            let kept = networks(&subset(&layers, ours, 40, |_| true));
             assert_eq!(kept.len(), 40);
             assert!(kept[..20].iter().copied().eq(0..20) && kept[39] > 350, "{kept:?}");
             assert!(news.clone().all(|network| kept.contains(&network)), "{kept:?}");
@@ -106,21 +106,21 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_the_bounds_comes_first() {
+    fn evaluations_within_the_bounds_come_first() {
         let layers = layers();
         let layers: Vec<&Evaluation> = layers.iter().collect();
-        let kept = networks(&most_useful(&layers, 0..0, 80, |evaluation| evaluation.values[1] < Some(20.0)));
+        let kept = networks(&subset(&layers, 0..0, 80, |evaluation| evaluation.values[1] < Some(20.0)));
         // The second half of each front, and the whole of those that are left to choose from.
         let feasible = |network: &usize| 30.0 - (network % 20) as f64 + ((network / 20) as f64) < 20.0;
         let all = (0..400).filter(feasible).count();
         assert!(all > 40 && kept.iter().filter(|network| feasible(network)).count() >= 40, "{all} {kept:?}");
-        let few = networks(&most_useful(&layers, 0..0, 300, |evaluation| evaluation.values[1] < Some(20.0)));
+        let few = networks(&subset(&layers, 0..0, 300, |evaluation| evaluation.values[1] < Some(20.0)));
         assert!((0..400).filter(feasible).all(|network| few.contains(&network)), "{few:?}");
         assert_eq!(few.len(), 300);
     }
 
     #[test]
-    fn what_tells_less_takes_its_turn_and_what_tells_nothing_none() {
+    fn groups_by_known_objectives_take_turns_and_empty_evaluations_are_left_out() {
         let complete = (0..30).map(|index| toy::evaluation(0, index, vec![Some(0.5), Some(1.0 + index as f64)]));
         let errors = (30..60).map(|index| toy::evaluation(0, index, vec![Some(0.01 * index as f64), None]));
         let nothing = (60..80).map(|index| toy::evaluation(0, index, vec![None, None]));

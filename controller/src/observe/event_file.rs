@@ -10,24 +10,21 @@ use tensorboard_proto::event::Event;
 use tensorboard_proto::summary::Summary;
 use tensorboard_rs::record_writer::RecordWriter;
 
-/// What TensorBoard expects of a file's first event.
+/// Version in a file's first event, as TensorBoard expects it.
 const FILE_VERSION: &str = "brain.Event:2";
 
-/// A file that events are appended to. `tensorboard-rs` has a writer for whole folders too, but that one ends the
-/// process where a disk is full: it panics on a thread of its own, and then again where it is dropped.
+/// A file of events. The writer for whole folders in `tensorboard-rs` ends the process if a disk is full: it panics on a
+/// thread, and again when it is dropped.
 pub(super) struct EventFile {
     records: RecordWriter<BufWriter<File>>,
 }
 
 impl EventFile {
-    /// A new file in a folder, which is made if need be.
-    ///
-    /// # Errors
-    /// If it cannot be made or written.
+    /// A new file in a folder, which is created if necessary.
     pub fn create(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        // TensorBoard reads a folder's files by name: a resumed run's has to come after those before it, also where the
-        // clock was set back meanwhile.
+        // TensorBoard reads the files of a folder by name: the new file must be the last one, even if the clock was set
+        // back.
         let after = last(folder)?.map_or(Duration::ZERO, |last| last.saturating_add(Duration::from_nanos(1)));
         let path = folder.join(name(now().max(after)));
         let mut file = Self { records: RecordWriter::new(BufWriter::new(File::create_new(path)?)) };
@@ -39,9 +36,6 @@ impl EventFile {
     }
 
     /// Appends a summary at a step.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn summary(&mut self, summary: Summary, step: usize) -> io::Result<()> {
         let mut event = Event::new();
         event.set_summary(summary);
@@ -49,10 +43,7 @@ impl EventFile {
         self.add(event)
     }
 
-    /// Brings what was appended to the file.
-    ///
-    /// # Errors
-    /// If it cannot be written.
+    /// Writes all buffered events.
     pub fn flush(&mut self) -> io::Result<()> {
         self.records.flush()
     }
@@ -64,15 +55,15 @@ impl EventFile {
     }
 }
 
-/// How a file's name begins.
+/// Prefix of the names.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// Name of a file that begins then.
+/// Name of a file with a start time.
 fn name(begun: Duration) -> String {
     format!("{PREFIX}{:010}.{:09}", begun.as_secs(), begun.subsec_nanos())
 }
 
-/// When, by its name, the last file of a folder begins.
+/// Start time of the last file of a folder.
 fn last(folder: &Path) -> io::Result<Option<Duration>> {
     let mut last = None;
     for entry in std::fs::read_dir(folder)? {
@@ -81,13 +72,13 @@ fn last(folder: &Path) -> io::Result<Option<Duration>> {
     Ok(last)
 }
 
-/// When a file of that name begins; none for what is no file of ours.
+/// Start time in a file's name; `None` for other files.
 fn begun(name: &str) -> Option<Duration> {
     let (seconds, nanoseconds) = name.strip_prefix(PREFIX)?.split_once('.')?;
     Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_nanos(nanoseconds.parse().ok()?)))
 }
 
-/// Since 1970.
+/// The time since 1970.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -97,11 +88,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_comes_after_those_before_it_though_the_clock_was_set_back() {
+    fn a_new_file_sorts_last_even_if_the_clock_was_set_back() {
         let folder = tempfile::tempdir().unwrap();
         let ahead = now() + Duration::from_secs(86_400);
-        for foreign in ["events.out.tfevents.x.y", "profile"] {
-            std::fs::write(folder.path().join(foreign), "").unwrap();
+        for other in ["events.out.tfevents.x.y", "profile"] {
+            std::fs::write(folder.path().join(other), "").unwrap();
         }
         std::fs::write(folder.path().join(name(ahead)), "").unwrap();
         for count in 1..=2 {

@@ -1,11 +1,11 @@
-//! Those who watch a search. They cannot change it.
+//! Observers of a search. They cannot change it.
 
 mod event_file;
 mod progress;
 mod tensorboard;
 
-pub use progress::Progress;
-pub use tensorboard::TensorBoard;
+pub(crate) use progress::Progress;
+pub(crate) use tensorboard::TensorBoard;
 
 use hardware::log::Row;
 
@@ -13,14 +13,14 @@ use crate::evaluate::Activity;
 use crate::history::History;
 use crate::strategy::Diagnostics;
 
-/// Watches a search. Every method does nothing unless it is written.
+/// Observes a search. By default, every method does nothing.
 ///
 /// ```
 /// use controller::history::History;
 /// use controller::observe::Observer;
 /// use hardware::log::Row;
 ///
-/// /// Counts the evaluations that went well.
+/// /// Counts the trained children.
 /// struct Count(usize);
 ///
 /// impl Observer for Count {
@@ -30,20 +30,20 @@ use crate::strategy::Diagnostics;
 /// }
 /// ```
 pub trait Observer: Send {
-    /// The search begins, or goes on with this history; it will come to `budget` evaluations.
+    /// The search begins, or resumes with a history; it will have `budget` evaluations.
     fn start(&mut self, _budget: u64, _history: &History) {}
 
-    /// An evaluation does something else now.
+    /// An evaluation enters another stage.
     fn activity(&mut self, _activity: Activity) {}
 
-    /// An evaluation has ended, and its row is on the disk. Rows come in any order.
+    /// An evaluation has ended, and its row is on the disk. The order of rows is arbitrary.
     fn evaluated(&mut self, _row: &Row) {}
 
-    /// An evaluation was entered into the history. Rows come in their order.
+    /// An evaluation was entered into the history, in the order of the numbers.
     fn entered(&mut self, _row: &Row, _history: &History) {}
 
     /// A round is over, and the strategy has learnt from it.
-    fn round(&mut self, _round: u64, _history: &History, _diagnostics: &Diagnostics) {}
+    fn round(&mut self, _history: &History, _diagnostics: &Diagnostics) {}
 
     /// The search has ended.
     fn end(&mut self, _history: &History) {}

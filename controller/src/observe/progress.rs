@@ -13,12 +13,12 @@ use crate::evaluate::{Activity, Stage};
 use crate::history::History;
 use crate::terminal::note;
 
-/// A bar with ETA, front and what is being done; where there is no terminal, a line now and then.
+/// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.
 pub struct Progress {
     bar: ProgressBar,
     running: BTreeMap<u64, Stage>,
     front: String,
-    /// Where there is no terminal.
+    /// Without a terminal.
     lines: Option<Lines>,
 }
 
@@ -27,7 +27,7 @@ struct Lines {
     began: Instant,
     /// Evaluations before that.
     evaluations: u64,
-    /// When one was printed last.
+    /// Time of the latest line.
     last: Option<Instant>,
 }
 
@@ -47,22 +47,21 @@ impl Progress {
     }
 
     fn show(&self) {
-        let stage = |(number, stage): (&u64, &Stage)| match stage {
-            Stage::Measuring => Some(format!("measuring #{number}")),
-            Stage::Training { epoch, epochs } => Some(format!("training #{number}: {epoch}/{epochs}")),
-            Stage::Waiting => None,
-        };
-        let doing = self.running.iter().filter_map(stage);
-        let parts: Vec<_> = std::iter::once(self.front.clone()).chain(doing).collect();
+        let mut parts = vec![self.front.clone()];
+        for (number, stage) in &self.running {
+            match stage {
+                Stage::Measuring => parts.push(format!("measuring #{number}")),
+                Stage::Training { epoch, epochs } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
+                Stage::Waiting => {}
+            }
+        }
         self.bar.set_message(parts.join(", "));
     }
-}
 
-impl Progress {
     /// Time between two lines.
     const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// Prints a line if there is no bar, and the last one is some time ago.
+    /// Prints a line if there is no bar, and the latest line is old enough.
     fn print_line(&mut self) {
         let (done, budget) = (self.bar.position(), self.bar.length().unwrap_or(0));
         let Some(lines) = self.lines.as_mut() else { return };
@@ -73,12 +72,6 @@ impl Progress {
         let new = done.saturating_sub(lines.evaluations).max(1);
         let left = lines.began.elapsed().div_f64(new as f64).mul_f64(budget.saturating_sub(done) as f64);
         note(format_args!("{done}/{budget} evaluations, ETA {}, {}", HumanDuration(left), self.front));
-    }
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -109,7 +102,7 @@ impl Observer for Progress {
     }
 
     fn entered(&mut self, row: &Row, history: &History) {
-        // One that the journal knew was not announced as evaluated.
+        // Rows recovered from the journal were not announced as evaluated.
         self.bar.set_position(self.bar.position().max(row.evaluation + 1));
         self.front = describe(history);
         self.show();
@@ -120,10 +113,10 @@ impl Observer for Progress {
     }
 }
 
-/// Time that is left; unknown before anything was evaluated.
+/// The remaining time; unknown before the first evaluation.
 fn write_left(state: &ProgressState, writer: &mut dyn Write) {
     let eta = state.eta();
-    // What cannot be written into a line of the terminal is not shown; there is nobody to tell.
+    // A failed write to the terminal has no remedy.
     let _ = if eta.is_zero() && state.pos() < state.len().unwrap_or(0) {
         writer.write_str("unknown")
     } else {

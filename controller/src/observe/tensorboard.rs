@@ -1,14 +1,14 @@
 //! TensorBoard events.
 //!
-//! | tag | step | what it is |
+//! | tag | step | meaning |
 //! |---|---|---|
 //! | `front/hypervolume` | evaluation | share of the box from 0 to the reference point |
 //! | `front/size` | evaluation | members of the front |
 //! | `best/OBJECTIVE` | evaluation | least value so far |
-//! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | what was found out about that child |
-//! | `strategy/…` | evaluations so far | what the strategy tells of a round: loss, entropy, gradient norm, reward |
-//! | `strategy/own_seconds` | evaluations so far | what the round took besides waiting for evaluations |
-//! | `choices/DECISION` | evaluations so far | how often each choice was proposed in the round |
+//! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | results of that child |
+//! | `strategy/…` | evaluations so far | diagnostics of a round: loss, entropy, gradient norm, reward |
+//! | `strategy/own_seconds` | evaluations so far | time of the round without waiting for evaluations |
+//! | `choices/DECISION` | evaluations so far | number of proposals of each choice in the round |
 
 use std::io;
 use std::path::Path;
@@ -23,14 +23,14 @@ use crate::history::History;
 use crate::strategy::Diagnostics;
 use crate::terminal::note;
 
-/// Writes what happens as TensorBoard events.
+/// Writes the progress of a search as TensorBoard events.
 pub struct TensorBoard {
-    /// None once writing has failed: a search does not end because it cannot be watched.
+    /// `None` once writing has failed: the search goes on without events.
     file: Option<EventFile>,
 }
 
 impl TensorBoard {
-    /// Events in a folder; a resumed search adds a file to those that are there.
+    /// Events in a folder; a resumed search adds a file.
     pub fn new(folder: &Path) -> Self {
         Self { file: EventFile::create(folder).inspect_err(warn).ok() }
     }
@@ -68,12 +68,12 @@ impl Observer for TensorBoard {
                     file.summary(scalar(&format!("best/{objective}"), best as f32), step)?;
                 }
             }
-            // Before the checkpoint that covers it: a resumed search does not enter it again.
+            // Before the next checkpoint: a resumed search does not enter its evaluations again.
             file.flush()
         });
     }
 
-    fn round(&mut self, _round: u64, history: &History, diagnostics: &Diagnostics) {
+    fn round(&mut self, history: &History, diagnostics: &Diagnostics) {
         let step = history.entered() as usize;
         self.write(|file| {
             for (name, value) in &diagnostics.scalars {
@@ -91,7 +91,7 @@ impl Observer for TensorBoard {
     }
 }
 
-/// A histogram with one bucket a choice.
+/// A histogram with one bucket for each choice.
 fn choices(tag: &str, counts: &[u64]) -> Summary {
     let counts: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
     let limits: Vec<f64> = (0..counts.len()).map(|choice| choice as f64 + 0.5).collect();

@@ -1,7 +1,6 @@
-//! The space that a front does not dominate, cut into boxes.
+//! The non-dominated space of a front, divided into boxes.
 
-/// Disjoint boxes that together are what lies below a reference point, above a lower corner, and is not dominated by
-/// any of the points inserted.
+/// Disjoint boxes that fill the space between a lower corner and a reference point that no inserted point dominates.
 ///
 /// Sums over boxes turn expectations over the hypervolume into products of one-dimensional ones (Emmerich, Giannakoglou
 /// and Naujoks, *Single- and multiobjective evolutionary optimization assisted by Gaussian random field metamodels*,
@@ -14,7 +13,7 @@ pub struct Boxes {
     boxes: Vec<Cell>,
 }
 
-/// One of the [`Boxes`]: from its lower corner up to its upper one.
+/// One of the [`Boxes`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// Least value of each objective.
@@ -24,29 +23,29 @@ pub struct Cell {
 }
 
 impl Boxes {
-    /// What a front leaves between the two corners. A point below the lower corner is taken for one on its edge.
+    /// The boxes between two corners that a front does not dominate. Points below the lower corner are moved to its edge.
     pub fn of_front<P: AsRef<[f64]>>(front: &[P], lower: &[f64], reference: &[f64]) -> Self {
         let whole = Cell { lower: lower.to_vec(), upper: reference.to_vec() };
         let mut boxes = Self { lower: lower.to_vec(), boxes: vec![whole] };
         let mut points: Vec<&[f64]> = front.iter().map(AsRef::as_ref).collect();
-        // In this order fewer boxes come out: each point cuts off one slab in the last objective for good.
+        // This order gives fewer boxes: each point cuts off one slab in the last objective for good.
         points.sort_by(|a, b| a.last().partial_cmp(&b.last()).unwrap_or(std::cmp::Ordering::Equal));
         points.into_iter().for_each(|point| boxes.insert(point));
         boxes
     }
 
-    /// The boxes, in no particular order.
+    /// The boxes, in arbitrary order.
     pub fn cells(&self) -> &[Cell] {
         &self.boxes
     }
 
-    /// Removes what a point dominates.
+    /// Removes the space that a point dominates.
     pub fn insert(&mut self, point: &[f64]) {
         let point: Vec<f64> = point.iter().zip(&self.lower).map(|(value, least)| value.max(*least)).collect();
         let reaches = |cell: &mut Cell| point.iter().zip(&cell.upper).all(|(value, upper)| value < upper);
         let cut: Vec<Cell> = self.boxes.extract_if(.., reaches).collect();
         for mut cell in cut {
-            // What is better than the point in this objective, and not in those that were cut before.
+            // The part that is better than the point in this objective, and not in those cut before.
             for objective in (0..point.len()).rev() {
                 if cell.lower[objective] < point[objective] {
                     let mut piece = cell.clone();
@@ -71,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn are_disjoint_and_make_up_what_is_not_dominated(
+        fn boxes_are_disjoint_and_cover_the_non_dominated_space(
             points in (2usize..=4).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(-0.1..1.1, n), 0..9)),
         ) {
             let objectives = points.first().map_or(3, Vec::len);

@@ -1,4 +1,4 @@
-//! Who is better than whom.
+//! Pareto dominance.
 
 use std::cmp::Ordering::Equal;
 
@@ -13,16 +13,16 @@ pub fn dominates(a: &[f64], b: &[f64]) -> bool {
     weakly_dominates(a, b) && a.iter().zip(b).any(|(a, b)| a < b)
 }
 
-/// Indices of the points that no other dominates, in their order. Of equal points the first is kept.
+/// Indices of the non-dominated points, in their order. Of equal points the first is kept.
 ///
-/// A point that dominates another comes before it in the lexicographic order, so that each has to be compared with
-/// those kept so far alone (Kung, Luccio and Preparata 1975).
+/// A dominating point comes first in the lexicographic order, so each point needs comparisons only with those kept so far
+/// (Kung, Luccio and Preparata 1975).
 pub fn non_dominated<P: AsRef<[f64]>>(points: &[P]) -> Vec<usize> {
     let point = |index: &usize| points[*index].as_ref();
     // Adding 0 makes -0 equal to 0 in the total order as well.
     let key = |index: &usize| point(index).iter().map(|value| value + 0.0);
     let mut order: Vec<usize> = (0..points.len()).collect();
-    // Stable: of equals the first stays the first.
+    // Stable: of equals the first stays first.
     order.sort_by(|a, b| key(a).zip(key(b)).map(|(a, b)| a.total_cmp(&b)).find(|order| order.is_ne()).unwrap_or(Equal));
     let mut kept: Vec<usize> = Vec::new();
     for index in order {

@@ -1,4 +1,4 @@
-//! The exact hypervolume: how much of the space below a reference point a set of points dominates.
+//! The exact hypervolume: the volume of the space below a reference point that a set of points dominates.
 //!
 //! Two objectives are swept along a staircase. Three are swept along the third with that staircase kept sorted
 //! (Fonseca, Paquete and López-Ibáñez, *An improved dimension-sweep algorithm for the hypervolume indicator*, CEC
@@ -7,10 +7,10 @@
 
 use super::dominance::non_dominated;
 
-/// Volume of the space that the points dominate and that lies below the reference (minimisation).
+/// Volume of the space below the reference that the points dominate (minimisation).
 ///
-/// A point that is not better than the reference in every objective adds nothing; the points may repeat and dominate
-/// one another.
+/// Points that are not better than the reference in every objective add nothing. Points may repeat and dominate one
+/// another.
 ///
 /// # Panics
 /// If the points and the reference have different numbers of objectives.
@@ -27,7 +27,7 @@ pub fn hypervolume<P: AsRef<[f64]>>(points: &[P], reference: &[f64]) -> f64 {
     volume(inside, reference)
 }
 
-/// What a point adds to the hypervolume of the others: the volume that it alone dominates.
+/// The volume that only a point dominates: its contribution to the hypervolume of the others.
 ///
 /// # Panics
 /// As [`hypervolume`].
@@ -36,7 +36,7 @@ pub fn exclusive_contribution<P: AsRef<[f64]>>(point: &[f64], others: &[P], refe
     if !is_inside(point, reference) {
         return 0.0;
     }
-    // What another point takes away of this one's box is what the worse of both takes, coordinate by coordinate.
+    // Another point dominates the same part of this one's box as the coordinate-wise worse of both.
     let limited: Vec<Vec<f64>> = others.iter().map(|other| worse(point, other.as_ref())).collect();
     (box_volume(point, reference) - hypervolume(&limited, reference)).max(0.0)
 }
@@ -71,16 +71,17 @@ fn volume(mut points: Vec<Vec<f64>>, reference: &[f64]) -> f64 {
         objectives => {
             let last = objectives - 1;
             let mut points: Vec<_> = non_dominated(&points).into_iter().map(|index| points[index].clone()).collect();
-            // From the worst in the last objective on, the points that follow limit this one's box only in the other
-            // objectives: the recursion loses one dimension at each step.
+            // In the order from the worst in the last objective, later points limit this one's box only in the other
+            // objectives: each step of the recursion has one dimension less.
             points.sort_by(|a, b| b[last].total_cmp(&a[last]));
             let rest = &reference[..last];
-            let slice = |index: usize| {
-                let point = &points[index][..last];
+            let slices = points.iter().enumerate().map(|(index, point)| {
+                let height = reference[last] - point[last];
+                let point = &point[..last];
                 let limited = points[index + 1..].iter().map(|other| worse(point, &other[..last])).collect();
-                (reference[last] - points[index][last]) * (box_volume(point, rest) - volume(limited, rest))
-            };
-            (0..points.len()).map(slice).sum()
+                height * (box_volume(point, rest) - volume(limited, rest))
+            });
+            slices.sum()
         }
     }
 }
@@ -96,12 +97,12 @@ impl Staircase {
         Self { limit: [reference[0], reference[1]], steps: Vec::new() }
     }
 
-    /// Adds a point and gives the area that it alone dominates.
+    /// Adds a point and returns the area that only it dominates.
     fn insert(&mut self, x: f64, y: f64) -> f64 {
         let start = self.steps.partition_point(|step| step[0] < x);
         let mut ceiling = if start > 0 { self.steps[start - 1][1] } else { self.limit[1] };
-        let is_beaten_here = self.steps.get(start).is_some_and(|step| step[0] == x && step[1] <= y);
-        if ceiling <= y || is_beaten_here {
+        let is_dominated = self.steps.get(start).is_some_and(|step| step[0] == x && step[1] <= y);
+        if ceiling <= y || is_dominated {
             return 0.0;
         }
         let end = start + self.steps[start..].partition_point(|step| step[1] >= y);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_that_is_no_number_adds_nothing() {
+    fn a_point_with_nan_adds_nothing() {
         assert_eq!(hypervolume(&[[f64::NAN, 1.0], [1.0, 1.0]], &[2.0, 2.0]), 1.0);
     }
 

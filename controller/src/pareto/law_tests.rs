@@ -48,19 +48,18 @@ proptest! {
         prop_assert!(!(weakly_dominates(&a, &b) && weakly_dominates(&b, &c)) || weakly_dominates(&a, &c), "transitive");
     }
 
-    /// Whatever the order of insertion, also where members come and go; of equals the one that came first.
+    /// In any order of insertion, also where members come and go; of equal points the first one.
     #[test]
-    fn the_archive_is_the_set_of_what_nothing_dominates(
+    fn the_archive_is_the_set_of_non_dominated_points(
         (points, order) in prop::collection::vec(values(), 0..25).prop_flat_map(|points| {
             let order: Vec<usize> = (0..points.len()).collect();
             (Just(points), Just(order).prop_shuffle())
         }),
     ) {
         let front = |order: &[usize]| {
-            let mut archive = Archive::new(3);
+            let mut archive = Archive::default();
             for id in order {
-                let values: Vec<Option<f64>> = points[*id].iter().copied().map(Some).collect();
-                archive.insert(&values, *id as u64).unwrap();
+                archive.insert(&points[*id], *id as u64);
             }
             archive
         };
@@ -85,7 +84,7 @@ proptest! {
 
     /// The lead by its definition: the largest of the leads in each objective, in deviations of the difference.
     #[test]
-    fn a_lead_is_counted_in_deviations_of_the_difference(a in uncertain(), b in uncertain()) {
+    fn a_lead_is_in_deviations_of_the_difference(a in uncertain(), b in uncertain()) {
         let deviation = |a: &Uncertain, b: &Uncertain| {
             (a.deviation.unwrap_or(0.0).powi(2) + b.deviation.unwrap_or(0.0).powi(2)).sqrt()
         };
@@ -100,7 +99,7 @@ proptest! {
         }
     }
 
-    /// What plain dominance rules out no noise brings back; and without noise nothing but plain dominance is left.
+    /// Noise never reverses plain dominance, and without noise only plain dominance remains.
     #[test]
     fn noise_agrees_with_plain_dominance(a in values(), b in values(), noise in prop::collection::vec(0.0..2.0f64, 6)) {
         let noisy = |values: &[f64], noise: &[f64]| -> Vec<Uncertain> {
@@ -115,9 +114,9 @@ proptest! {
         prop_assert_eq!(ab && ba, a == b, "antisymmetric");
     }
 
-    /// Units mean nothing: other ones change neither who dominates nor how sure a lead is.
+    /// A change of units changes neither dominance nor leads.
     #[test]
-    fn units_mean_nothing(a in uncertain(), b in uncertain(), factor in 0.01..100.0f64) {
+    fn dominance_and_leads_are_independent_of_units(a in uncertain(), b in uncertain(), factor in 0.01..100.0f64) {
         let scaled = |vector: &[Uncertain]| -> Vec<Uncertain> {
             let scale = |one: &Uncertain| Uncertain {
                 value: one.value * factor,

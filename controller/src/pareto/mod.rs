@@ -1,5 +1,4 @@
-//! Pareto dominance, the archive of non-dominated evaluations, the hypervolume that judges it, and what noise leaves
-//! of dominance.
+//! Pareto dominance, also under noise; the archive of non-dominated evaluations; and its hypervolume.
 //!
 //! Everything is minimised. A vector of values has one number for each objective, in the order of the
 //! [`Objectives`](crate::objective::Objectives).
@@ -15,8 +14,10 @@ pub mod noise;
 mod oracle_tests;
 mod reference;
 
-pub use archive::{Archive, Insertion, Member, NotComparable};
-pub use boxes::{Boxes, Cell};
+pub use archive::Archive;
+pub use boxes::Boxes;
+#[cfg(test)]
+use boxes::Cell;
 pub use dominance::{dominates, non_dominated, weakly_dominates};
 pub use hypervolume::{exclusive_contribution, hypervolume};
 pub use noise::Uncertain;

@@ -1,40 +1,38 @@
-//! Values that are measured with noise, and what can be said of a lead that is no larger than the noise.
+//! Values measured with noise, and leads within the noise.
 //!
 //! # The deviation of a value
 //!
-//! A value is the mean of one measurement or of several, and its deviation says how far another mean of as many would
-//! lie from it.
+//! A value is the mean of one or several measurements. Its deviation is the standard deviation of such means.
 //!
 //! - **Measured once**: the standard deviation of that measurement's single runs, whole. Its textbook standard error,
-//!   divided by the square root of the number of runs, is of no use: it supposes runs that know nothing of each other,
-//!   while the runs of a measurement share clock, temperature, memory layout and neighbours. Three cells measured
-//!   fourteen times each, 1,600 to 7,800 runs a time, on a machine with other tenants: the means spread 50 times
-//!   wider than the standard error says, and 0.7 to 1.0 times as wide as single runs do.
+//!   divided by the square root of the number of runs, is useless: it requires independent runs, while the runs of a
+//!   measurement share clock, temperature, memory layout and other programs. Three cells measured fourteen times each,
+//!   with 1,600 to 7,800 runs, on a shared machine: the spread of the means is 50 times the standard error, and 0.7 to
+//!   1.0 times the spread of single runs.
 //! - **Measured k ≥ 2 times**: s / √k, the standard error of the mean of k measurements, where s is the sample standard
-//!   deviation (k − 1) of their means. Measurements apart in time are as good as independent. It is itself uncertain by
-//!   1 / √(2 (k − 1)) of its size, or 71 % after two: each further measurement makes it firmer.
+//!   deviation (k − 1) of their means. Measurements at different times are nearly independent. The error has a relative
+//!   uncertainty of 1 / √(2 (k − 1)), or 71 % for two measurements.
 //! - **Computed** from the graph, as parameters are: zero.
-//! - **Error**: unknown. Its binomial deviation would need the number of validation images, and it would say nothing of
-//!   what another seed of the training would have given.
+//! - **Error**: unknown. Its binomial deviation would need the number of validation images, and would not include the
+//!   variation by the seed of the training.
 //!
 //! # A lead within the noise
 //!
 //! The lead of `a` over `b` in an objective is counted in standard deviations of the difference,
-//! √(deviation of a² + deviation of b²). Below [`SIGNIFICANT`] it is within the noise: the true values may as well be
-//! the other way round. Where everything in which `a` is better is within the noise, `a` cannot be said to be better
-//! than `b` at all. A deviation that is unknown adds nothing, so that what is called noise is noise, and what is not
-//! may still be.
+//! √(deviation of a² + deviation of b²). Below [`SIGNIFICANT`] it is within the noise: the true order may be the reverse.
+//! If the lead is within the noise in all objectives, `a` is not significantly better than `b`. An unknown deviation
+//! counts as 0, so some leads within the noise are not recognised.
 //!
-//! This compares two at a time. Among many, some lead beyond the noise by chance: one pair in twenty where all are
-//! equal.
+//! This compares two evaluations at a time. Among many, some leads exceed the noise by chance: one pair in twenty if all
+//! are equal.
 
 pub use hardware::Uncertain;
 
-/// Standard deviations of a difference from which on it is not noise: about 95 % of those between equals are smaller.
+/// Least significant lead in standard deviations: about 95 % of the differences between equals are smaller.
 pub const SIGNIFICANT: f64 = 2.0;
 
-/// By how much `a` is better than `b` where it is so most surely, in standard deviations of the difference: 0 if it is
-/// better nowhere, infinite if it is better in something that is known exactly or whose deviation is unknown.
+/// The largest lead of `a` over `b` in an objective, in standard deviations of the difference: 0 if `a` is not better in
+/// any, infinite if it is better in an objective with exact values or unknown deviations.
 pub fn lead(a: &[Uncertain], b: &[Uncertain]) -> f64 {
     debug_assert_eq!(a.len(), b.len(), "vectors of different objectives");
     let better = a.iter().zip(b).filter(|(a, b)| a.value < b.value);
@@ -42,10 +40,9 @@ pub fn lead(a: &[Uncertain], b: &[Uncertain]) -> f64 {
     leads.fold(0.0, f64::max)
 }
 
-/// Whether `a` cannot be said to be better than `b` in anything.
+/// Whether `a` is not significantly better than `b` in any objective.
 ///
-/// Everything is so to itself. It is not symmetric: what is surely better in one objective may be only seemingly better
-/// in the others. Without noise it is weak dominance of `b` over `a`.
+/// The relation is reflexive but not symmetric. Without noise it is weak dominance of `b` over `a`.
 pub fn lead_is_within_noise(a: &[Uncertain], b: &[Uncertain]) -> bool {
     lead(a, b) < SIGNIFICANT
 }
@@ -61,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn leads_count_in_deviations_of_the_difference() {
+    fn leads_are_in_deviations_of_the_difference() {
         // 3-4-5: the difference has a deviation of 0.5.
         let a = uncertain([(1.0, Some(0.3)), (9.0, None)]);
         let b = uncertain([(1.9, Some(0.4)), (8.0, None)]);
@@ -70,7 +67,7 @@ mod tests {
         // Exactly on the edge is beyond the noise.
         let [edge, zero] = [uncertain([(2.0, Some(0.5))]), uncertain([(1.0, None)])];
         assert!(!lead_is_within_noise(&zero, &edge));
-        // The surest of several leads decides.
+        // The largest of several leads counts.
         let c = uncertain([(1.9, Some(0.4)), (9.5, Some(0.1))]);
         assert!((lead(&a, &c) - 5.0).abs() < 1e-9);
     }
@@ -86,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_noise_it_is_weak_dominance(a in vector(), b in vector()) {
+        fn without_noise_the_relation_is_weak_dominance(a in vector(), b in vector()) {
             let exact = |vector: &[Uncertain], deviation| -> Vec<Uncertain> {
                 vector.iter().map(|one| Uncertain { deviation, ..*one }).collect()
             };
@@ -98,7 +95,7 @@ mod tests {
         }
 
         #[test]
-        fn is_reflexive_and_more_noise_hides_more(a in vector(), b in vector(), more in 0.0..2.0f64) {
+        fn the_relation_is_reflexive_and_more_noise_shrinks_leads(a in vector(), b in vector(), more in 0.0..2.0f64) {
             prop_assert!(lead_is_within_noise(&a, &a));
             let louder: Vec<_> = b.iter().map(|one| {
                 Uncertain { deviation: Some(one.deviation.unwrap_or(0.0) + more), ..*one }

@@ -23,7 +23,7 @@ fn included_and_excluded(points: &[Vec<f64>], reference: &[f64]) -> f64 {
         for (index, point) in points.iter().enumerate() {
             let common: Vec<f64> = corner.iter().zip(point).map(|(a, b)| if a > b { *a } else { *b }).collect();
             let edges = common.iter().zip(reference).map(|(from, to)| to - from);
-            // What does not reach below the reference has no volume, nor has any larger subset.
+            // A corner that is not below the reference has no volume, nor has any larger subset.
             if edges.clone().all(|edge| edge > 0.0) {
                 sum += sign * edges.product::<f64>() + add(&points[index + 1..], &common, reference, -sign);
             }
@@ -56,7 +56,7 @@ fn on_grid(rng: &mut ChaCha8Rng, objectives: usize, most: usize) -> Vec<Vec<f64>
     points
 }
 
-/// Points none of which dominates another: all on a plane. Random ones are mostly dominated, above all in two
+/// Mutually non-dominated points: all on a plane. Random ones are mostly dominated, above all in two
 /// objectives, and say little of a long front.
 fn in_front(rng: &mut ChaCha8Rng, objectives: usize, count: usize) -> Vec<Vec<f64>> {
     let mut point = || {
@@ -90,7 +90,7 @@ fn contributions_add_up(points: &[Vec<f64>], reference: &[f64], tolerance: f64) 
 
 proptest! {
     #[test]
-    fn whole_numbers_give_exactly_the_oracles_volumes(seed: u64) {
+    fn whole_numbers_give_exactly_the_volumes_of_the_oracles(seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for _ in 0..FRONTS {
             let objectives = rng.random_range(2..=5);
@@ -123,7 +123,7 @@ proptest! {
     /// Cell by cell of the grid: a box holds it if and only if no point dominates it, and no two boxes do. Boxes that
     /// were made at once and boxes that were cut point by point are the same space.
     #[test]
-    fn boxes_hold_exactly_what_nothing_dominates(seed: u64) {
+    fn boxes_cover_exactly_the_non_dominated_space(seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for _ in 0..FRONTS {
             let objectives = rng.random_range(1..=4);

@@ -1,64 +1,42 @@
-//! From rewards to advantages: what a reward is compared with.
+//! From rewards to advantages: the baseline of a reward.
 
 use serde::{Deserialize, Serialize};
 
-/// What a reward is compared with before it teaches.
+/// The baseline that is subtracted from a reward.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
-    /// The mean reward that the other episodes' architectures would have got under this episode's preference (Kool et
-    /// al. 2019). It does not hang on the episode's own choices, so the gradient stays unbiased; and since all are
-    /// judged by the same preference, an easy preference is not taken for a good architecture. A batch of one falls
-    /// back on the exponential average.
+    /// The mean reward that the architectures of the other episodes get under this episode's preference (Kool et al.
+    /// 2019). It is independent of the episode's own choices, so the gradient stays unbiased; and since all are judged
+    /// by the same preference, an easy preference is not mistaken for a good architecture. A batch of one uses the
+    /// exponential average.
     #[default]
     LeaveOneOut,
     /// An exponential moving average of the rewards of earlier batches (Williams 1992; Pham et al. 2018 take 0.95).
     Exponential,
 }
 
-/// The exponential moving average of the batches' mean rewards.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct MovingAverage {
-    value: Option<f64>,
+/// The exponential moving average of the batches' mean rewards after one more batch.
+pub(super) fn moving_average(before: Option<f64>, mean: f64, decay: f64) -> f64 {
+    before.map_or(mean, |value| decay * value + (1.0 - decay) * mean)
 }
 
-impl MovingAverage {
-    /// The average so far, or the mean given where there is none yet.
-    pub fn or(self, mean: f64) -> f64 {
-        self.value.unwrap_or(mean)
-    }
-
-    /// The exact average, for saving.
-    pub fn bits(self) -> Option<u64> {
-        self.value.map(f64::to_bits)
-    }
-
-    /// The average with these [`bits`](Self::bits).
-    pub fn from_bits(bits: Option<u64>) -> Self {
-        Self { value: bits.map(f64::from_bits) }
-    }
-
-    /// Takes a batch's mean in.
-    pub fn observe(&mut self, mean: f64, decay: f64) {
-        self.value = Some(self.value.map_or(mean, |value| decay * value + (1.0 - decay) * mean));
-    }
-}
-
-/// The baseline of every episode by leaving it out: `reward(j, i)` is the reward that the architecture of episode `j`
-/// gets under the preference of episode `i`.
+/// The leave-one-out baseline of every episode: `reward(j, i)` is the reward of the architecture of episode `j` under
+/// the preference of episode `i`.
 pub(super) fn leave_one_out(count: usize, reward: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    let baseline = |i: usize| {
-        let others = (0..count).filter(|j| *j != i).map(|j| reward(j, i));
-        others.sum::<f64>() / (count - 1) as f64
-    };
-    (0..count).map(baseline).collect()
+    (0..count)
+        .map(|i| {
+            let others = (0..count).filter(|j| *j != i).map(|j| reward(j, i));
+            others.sum::<f64>() / (count - 1) as f64
+        })
+        .collect()
 }
 
-/// Scales advantages to a root mean square of 1; ones that are all (nearly) alike stay small rather than being blown up.
+/// Scales advantages to a root mean square of 1; nearly equal ones stay small.
 pub(super) fn normalise(advantages: &mut [f64]) {
-    const NEARLY_ALIKE: f64 = 1e-6;
+    const NEARLY_EQUAL: f64 = 1e-6;
     let square: f64 = advantages.iter().map(|advantage| advantage * advantage).sum();
-    let scale = (square / advantages.len().max(1) as f64).sqrt() + NEARLY_ALIKE;
+    let scale = (square / advantages.len().max(1) as f64).sqrt() + NEARLY_EQUAL;
     advantages.iter_mut().for_each(|advantage| *advantage /= scale);
 }
 
@@ -70,8 +48,8 @@ mod tests {
 
     /// A bandit with three arms: the gradient's estimate with the baseline must average to the true one.
     #[test]
-    fn leaving_one_out_is_unbiased_and_quieter() {
-        // What all rewards have in common is what a baseline takes away.
+    fn leave_one_out_is_unbiased_with_less_variance() {
+        // A baseline removes the part that all rewards share.
         let (probabilities, rewards) = ([0.2, 0.5, 0.3], [21.0, 23.0, 30.0]);
         let mean_reward: f64 = probabilities.iter().zip(rewards).map(|(p, r)| p * r).sum();
         // Derivative of the mean reward by the first logit of a softmax: p₀ (r₀ − mean).
@@ -103,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_compared_under_its_own_preference() {
+    fn baselines_use_the_preference_of_their_episode() {
         let rewards = [[1.0, 10.0], [2.0, 30.0], [6.0, 50.0]];
         let preference = [0, 1, 0];
         let baselines = leave_one_out(3, |j, i| rewards[j][preference[i]]);
@@ -111,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn normalised_advantages_have_unit_size_unless_alike() {
+    fn normalised_advantages_have_unit_size_unless_equal() {
         let mut advantages = [3.0, -3.0, 3.0, -3.0];
         normalise(&mut advantages);
         assert!(advantages.iter().all(|advantage| (advantage.abs() - 1.0).abs() < 1e-5));
@@ -122,11 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn moving_average_starts_at_the_first_batch() {
-        let mut average = MovingAverage::default();
-        assert_eq!(average.or(7.0), 7.0);
-        average.observe(4.0, 0.95);
-        average.observe(8.0, 0.95);
-        assert!((average.or(7.0) - 4.2).abs() < 1e-12);
+    fn moving_average_starts_with_the_first_batch() {
+        assert_eq!(moving_average(None, 4.0, 0.95), 4.0);
+        assert!((moving_average(Some(4.0), 8.0, 0.95) - 4.2).abs() < 1e-12);
     }
 }

@@ -1,24 +1,20 @@
 //! Clipping gradients by the norm over all parameters together.
 //!
-//! burn's own clipping looks at one parameter at a time, which changes the direction of a policy's gradient.
+//! burn clips the gradient of each parameter alone, which changes the direction of the whole gradient.
 
+use anyhow::Result;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::episode::fetch;
-use super::network::PolicyError;
+use super::sampling::fetch;
 
-/// Scales all gradients of a module alike so that their norm over all parameters is at most `limit`, and gives the
-/// norm that they had (Pascanu et al. 2013, algorithm 1).
+/// Scales all gradients of a module by one factor so that their norm over all parameters is at most `limit`. Returns
+/// them with their norm before (Pascanu et al. 2013, algorithm 1).
 ///
 /// # Errors
 /// If the device fails.
-pub(super) fn clip<M: Module>(
-    module: &M,
-    gradients: GradientsParams,
-    limit: f64,
-) -> Result<(GradientsParams, f64), PolicyError> {
+pub(super) fn clip<M: Module>(module: &M, gradients: GradientsParams, limit: f64) -> Result<(GradientsParams, f64)> {
     let mut squares = Squares { gradients: &gradients, sums: Vec::new() };
     module.visit(&mut squares);
     if squares.sums.is_empty() {

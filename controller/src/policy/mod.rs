@@ -1,12 +1,12 @@
-//! The RNN controller: a distribution over architectures, conditioned on a preference, that learns from rewards.
+//! The RNN controller: a distribution over architectures, conditioned on a preference, which learns from rewards.
 //!
-//! [`PolicyConfig::init`] makes a [`Policy`], which samples [`Episode`]s; a [`Learner`] holds one and improves it by
+//! [`PolicyConfig::init`] makes a [`Policy`], which draws architectures; a [`Learner`] holds one and improves it by
 //! REINFORCE or PPO.
 
 mod advantage;
-mod episode;
 mod gradient;
 mod network;
+mod sampling;
 mod state;
 #[cfg(test)]
 mod textbook_tests;
@@ -15,7 +15,5 @@ mod update;
 mod update_tests;
 
 pub use advantage::Baseline;
-pub use episode::Episode;
-pub use network::{Policy, PolicyConfig, PolicyError};
-pub use state::{StateError, open, seal};
+pub use network::{Policy, PolicyConfig};
 pub use update::{Algorithm, Learner, UpdateConfig, UpdateStats};

@@ -1,5 +1,6 @@
 //! The network of the policy: one LSTM over the decisions of a space.
 
+use anyhow::{Result, ensure};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{log_softmax, sigmoid};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -16,10 +17,10 @@ use crate::preference::Preference;
 pub struct PolicyConfig {
     /// Units of the LSTM.
     pub hidden: usize,
-    /// Length of the vectors that stand for choices and preferences.
+    /// Length of the embeddings of choices and preferences.
     pub embedding: usize,
     /// Bound `c` on the logits `c · tanh(l / (temperature · c))` (Bello et al. 2017, §3; Pham et al. 2018 take 2.5):
-    /// with it no choice becomes so sure that it is never left again.
+    /// it keeps every choice possible.
     pub tanh_constant: f64,
     /// Divisor of the raw logits (Bello et al. 2017; Pham et al. 2018 take 5).
     pub temperature: f64,
@@ -32,29 +33,28 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// A policy over these decisions and that many objectives, every weight drawn from `rng` in a fixed order.
+    /// A policy over some decisions and a number of objectives, its weights drawn from `rng` in a fixed order.
     ///
-    /// burn's own initialisers draw from a generator that all threads share, and at first use; these do not, so that
-    /// the same seed gives the same policy whatever else runs.
+    /// The initialisers of burn draw from a generator that all threads share; with `rng` the same seed gives the same
+    /// policy.
     ///
     /// # Errors
-    /// If a setting makes no sense or there is nothing to decide.
+    /// If a setting is out of range or there is nothing to decide.
     pub fn init(
         &self,
         decisions: &[Decision],
         objectives: usize,
         device: &Device,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Policy, PolicyError> {
-        for (name, value) in [("hidden", self.hidden), ("embedding", self.embedding)] {
-            if value == 0 {
-                return Err(PolicyError::Setting { name, found: 0.0 });
-            }
-        }
-        for (name, found) in [("tanh_constant", self.tanh_constant), ("temperature", self.temperature)] {
-            if !found.is_finite() || found <= 0.0 {
-                return Err(PolicyError::Setting { name, found });
-            }
+    ) -> Result<Policy> {
+        let settings = [
+            ("hidden", self.hidden as f64),
+            ("embedding", self.embedding as f64),
+            ("tanh_constant", self.tanh_constant),
+            ("temperature", self.temperature),
+        ];
+        for (name, found) in settings {
+            ensure!(found.is_finite() && found > 0.0, "the policy's `{name}` is {found}: it must be above 0");
         }
         let layout = Layout::new(decisions, objectives)?;
         let weights = Weights::init(self, &layout, &device.clone().autodiff(), rng);
@@ -62,94 +62,26 @@ impl PolicyConfig {
     }
 }
 
-/// What a policy cannot work with.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PolicyError {
-    /// A setting that makes no sense.
-    #[error("the policy's `{name}` is {found}: it must be above 0")]
-    Setting {
-        /// Name of the setting.
-        name: &'static str,
-        /// Its value.
-        found: f64,
-    },
-    /// A setting out of its range.
-    #[error("the update's `{name}` is {found}, which is out of its range")]
-    Range {
-        /// Name of the setting.
-        name: &'static str,
-        /// Its value.
-        found: f64,
-    },
-    /// There are no decisions, or one of them has no choice.
-    #[error("there is nothing to decide: a space needs decisions with choices")]
-    NoDecision,
-    /// An architecture that is not of the policy's space.
-    #[error("an architecture with choices {choices:?} is not of the policy's space")]
-    Architecture {
-        /// Its choices.
-        choices: Vec<usize>,
-    },
-    /// A preference over another number of objectives.
-    #[error("the preference has {found} weights, but the policy knows {expected} objectives")]
-    Preference {
-        /// Number of objectives of the policy.
-        expected: usize,
-        /// Number of weights.
-        found: usize,
-    },
-    /// Two lists that go together have different lengths.
-    #[error("{architectures} architectures came with {preferences} preferences")]
-    Batch {
-        /// Number of architectures.
-        architectures: usize,
-        /// Number of preferences.
-        preferences: usize,
-    },
-    /// An update without an episode.
-    #[error("an update needs at least one episode")]
-    EmptyBatch,
-    /// A reward that cannot be learnt from.
-    #[error("the reward of episode {index} of the batch is {found}, or one that it is compared with is not finite")]
-    Reward {
-        /// Place in the batch.
-        index: usize,
-        /// The reward.
-        found: f64,
-    },
-    /// A gradient that is infinite or not a number.
-    #[error("the policy's gradient is not finite after {updates} updates: lower its learning rate")]
-    Gradient {
-        /// Updates done before.
-        updates: u64,
-    },
-    /// The device could not give back what it computed.
-    #[error("the policy's device failed: {reason}")]
-    Device {
-        /// What it said.
-        reason: String,
-    },
-}
-
-/// How decisions are laid out in the tensors.
+/// The layout of decisions in the tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Number of choices of each decision.
     pub choices: Vec<usize>,
     /// Row of each decision's first choice in the embedding; row 0 is the start token.
     first_rows: Vec<usize>,
-    /// Most choices of a decision: the width that all heads are padded to.
+    /// Most choices of a decision: all heads are padded to this width.
     pub width: usize,
     pub objectives: usize,
 }
 
 impl Layout {
-    fn new(decisions: &[Decision], objectives: usize) -> Result<Self, PolicyError> {
+    fn new(decisions: &[Decision], objectives: usize) -> Result<Self> {
         let choices: Vec<usize> = decisions.iter().map(|decision| decision.choices.len()).collect();
         let width = choices.iter().copied().max().unwrap_or(0);
-        if objectives == 0 || choices.is_empty() || choices.contains(&0) {
-            return Err(PolicyError::NoDecision);
-        }
+        ensure!(
+            objectives > 0 && !choices.is_empty() && !choices.contains(&0),
+            "there is nothing to decide: a space needs decisions with choices"
+        );
         let first_rows = choices.iter().scan(1, |next, count| Some(std::mem::replace(next, *next + count))).collect();
         Ok(Self { choices, first_rows, width, objectives })
     }
@@ -159,7 +91,7 @@ impl Layout {
         1 + self.choices.iter().sum::<usize>()
     }
 
-    /// Row that a decision is fed with: that of the choice taken just before it.
+    /// Row of the embedding that is the input of a decision: the row of the choice before it.
     pub fn input_row(&self, decision: usize, previous: Option<usize>) -> usize {
         match (decision.checked_sub(1), previous) {
             (Some(last), Some(choice)) => self.first_rows[last] + choice,
@@ -167,19 +99,21 @@ impl Layout {
         }
     }
 
-    pub fn check(&self, architecture: &Architecture) -> Result<(), PolicyError> {
+    fn check(&self, architecture: &Architecture) -> Result<()> {
         let choices = architecture.choices();
         let fits = choices.len() == self.choices.len() && choices.iter().zip(&self.choices).all(|(a, b)| a < b);
-        if fits { Ok(()) } else { Err(PolicyError::Architecture { choices: choices.to_vec() }) }
+        ensure!(fits, "an architecture with choices {choices:?} is not of the policy's space");
+        Ok(())
     }
 
-    pub fn check_preference(&self, preference: &Preference) -> Result<(), PolicyError> {
+    pub fn check_preference(&self, preference: &Preference) -> Result<()> {
         let (expected, found) = (self.objectives, preference.weights().len());
-        if expected == found { Ok(()) } else { Err(PolicyError::Preference { expected, found }) }
+        ensure!(expected == found, "the preference has {found} weights, but the policy knows {expected} objectives");
+        Ok(())
     }
 }
 
-/// The parameters. Gates stand in the order input, forget, output, cell.
+/// The parameters. Gates are in the order input, forget, output, cell.
 #[derive(Module, Debug)]
 pub(super) struct Weights {
     /// `[1 + choices of all decisions, embedding]`.
@@ -190,15 +124,15 @@ pub(super) struct Weights {
     gates: Param<Tensor<2>>,
     /// `[1, 4 · hidden]`.
     gates_bias: Param<Tensor<2>>,
-    /// `[decisions, hidden, width]`: one head a decision, padded to the widest.
+    /// `[decisions, hidden, width]`: one head for each decision, padded to the widest.
     heads: Param<Tensor<3>>,
     /// `[decisions, 1, width]`.
     heads_bias: Param<Tensor<3>>,
 }
 
 impl Weights {
-    /// Uniform within ±1/√hidden as LSTMs are by custom, the forget gate's bias 1 (Jozefowicz et al. 2015), and
-    /// small heads, so that a fresh policy is close to the uniform distribution.
+    /// Uniform within ±1/√hidden, as is usual for LSTMs; the forget gate's bias 1 (Jozefowicz et al. 2015); and small
+    /// heads, so that a fresh policy is close to the uniform distribution.
     fn init(config: &PolicyConfig, layout: &Layout, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let (hidden, embedding, decisions) = (config.hidden, config.embedding, layout.choices.len());
         let bound = 1.0 / (hidden as f32).sqrt();
@@ -225,7 +159,7 @@ fn param<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-/// What the LSTM remembers, `[batch, hidden]` each.
+/// The state of the LSTM, `[batch, hidden]` each.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     hidden: Tensor<2>,
@@ -234,9 +168,9 @@ pub(super) struct Memory {
 
 /// A distribution over architectures for every preference.
 ///
-/// The decisions are taken one after the other. Each is fed the embedding of the choice before it plus a linear map
-/// of the preference, and its head turns the LSTM's output into one logit a choice, so that one policy holds the
-/// whole Pareto front.
+/// The decisions are taken one after the other. The input of each is the embedding of the choice before it plus a linear
+/// map of the preference, and its head turns the LSTM's output into one logit for each choice, so that one policy holds
+/// the whole Pareto front.
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub(super) config: PolicyConfig,
@@ -245,25 +179,20 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Logit of a choice that a decision does not have: its probability is exactly 0 in 32 bits.
+    /// Logit of the padding of a head: its probability is exactly 0 in 32 bits.
     const ABSENT: f32 = -1e4;
 
-    /// The same policy outside any graph of derivatives.
+    /// The same policy without a graph of derivatives.
     pub(super) fn inference(&self) -> Self {
         Self { weights: self.weights.valid(), ..self.clone() }
     }
 
-    /// Where it computes.
+    /// The device that holds the weights.
     pub(super) fn device(&self) -> Device {
         self.weights.embedding.val().device()
     }
 
-    /// Number of weights.
-    pub fn parameters(&self) -> usize {
-        self.weights.num_params()
-    }
-
-    /// What preferences add to every decision's input: `[batch, embedding]`.
+    /// The term that preferences add to every decision's input: `[batch, embedding]`.
     pub(super) fn condition(&self, preferences: &[Preference]) -> Tensor<2> {
         let weights: Vec<f32> = preferences.iter().flat_map(|p| p.weights()).map(|weight| *weight as f32).collect();
         let shape = [preferences.len(), self.layout.objectives];
@@ -301,19 +230,21 @@ impl Policy {
         self.normalise(logits, decision..decision + 1).squeeze_dim(0)
     }
 
-    /// Log-probabilities of every choice at every decision of given architectures, each decision knowing the ones
-    /// before it: `[decisions, batch, width]`, for learning. Choices that a decision does not have get −10⁴.
+    /// Log-probabilities of every choice at every decision of given architectures, given the choices before it:
+    /// `[decisions, batch, width]`, for learning. The padding has −10⁴.
     pub(super) fn teacher_forced(&self, architectures: &[Architecture], preferences: &[Preference]) -> Tensor<3> {
         let condition = self.condition(preferences);
         let decisions = self.layout.choices.len();
         let mut memory = None;
         let mut outputs = Vec::with_capacity(decisions);
         for decision in 0..decisions {
-            let row = |architecture: &Architecture| {
-                let previous = decision.checked_sub(1).map(|last| architecture.choices()[last]);
-                self.layout.input_row(decision, previous)
-            };
-            let rows: Vec<usize> = architectures.iter().map(row).collect();
+            let rows: Vec<usize> = architectures
+                .iter()
+                .map(|architecture| {
+                    let previous = decision.checked_sub(1).map(|last| architecture.choices()[last]);
+                    self.layout.input_row(decision, previous)
+                })
+                .collect();
             let next = self.step(&rows, &condition, memory);
             outputs.push(next.hidden.clone());
             memory = Some(next);
@@ -322,7 +253,7 @@ impl Policy {
         self.normalise(logits, 0..decisions)
     }
 
-    /// Raw logits of some decisions, `[decisions, batch, width]`, to log-probabilities.
+    /// From raw logits of some decisions to log-probabilities, both `[decisions, batch, width]`.
     fn normalise(&self, logits: Tensor<3>, decisions: std::ops::Range<usize>) -> Tensor<3> {
         let PolicyConfig { tanh_constant, temperature, .. } = self.config;
         let bounded = (logits / (temperature * tanh_constant)).tanh() * tanh_constant;
@@ -337,12 +268,10 @@ impl Policy {
         log_softmax(bounded + mask, 2)
     }
 
-    /// Checks that architectures and preferences are as many, and all of this policy's space.
-    pub(super) fn check(&self, architectures: &[Architecture], preferences: &[Preference]) -> Result<(), PolicyError> {
-        if architectures.len() != preferences.len() {
-            let (architectures, preferences) = (architectures.len(), preferences.len());
-            return Err(PolicyError::Batch { architectures, preferences });
-        }
+    /// Checks that there are as many architectures as preferences, all of this policy's space.
+    pub(super) fn check(&self, architectures: &[Architecture], preferences: &[Preference]) -> Result<()> {
+        let (count, other) = (architectures.len(), preferences.len());
+        ensure!(count == other, "{count} architectures came with {other} preferences");
         architectures.iter().try_for_each(|architecture| self.layout.check(architecture))?;
         preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))
     }

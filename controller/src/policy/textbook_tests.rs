@@ -3,7 +3,7 @@
 //! Everything here is computed a second time without burn: the LSTM (Hochreiter and Schmidhuber 1997, with forget
 //! gates), the objective that REINFORCE with an entropy bonus climbs (Williams 1992; Williams and Peng 1991), and
 //! Adam's step along it (Kingma and Ba 2015, algorithm 1). Central differences in 64 bits are right to nine digits, so
-//! that what is left is the rounding of the policy's 32 bits.
+//! that only the rounding of the policy's 32 bits remains.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::advantage::leave_one_out;
-use super::episode::fetch;
+use super::sampling::fetch;
 use super::update::Batch;
 use super::{Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
@@ -165,7 +165,7 @@ fn norm(vector: &[f64]) -> f64 {
     vector.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// What REINFORCE climbs in a batch: the mean over the episodes of advantage · log π, with the leave-one-out baseline
+/// The objective of REINFORCE in a batch: the mean over the episodes of advantage · log π, with the leave-one-out baseline
 /// (Kool et al. 2019, eq. 8), the advantages at a root mean square of 1; and the weighted mean entropy.
 fn objective(weights: &[f64], architectures: &[Architecture], preferences: &[Preference], bonus: f64) -> f64 {
     let count = architectures.len() as f64;
@@ -184,10 +184,10 @@ fn objective(weights: &[f64], architectures: &[Architecture], preferences: &[Pre
 }
 
 #[test]
-fn probabilities_are_those_of_the_lstm_written_out() {
+fn probabilities_equal_those_of_a_handwritten_lstm() {
     let policy = policy(1);
     let weights = weights(&policy);
-    assert_eq!(weights.len(), policy.parameters());
+    assert_eq!(weights.len(), policy.weights.num_params());
     for preference in [Preference::corner(2, 0), Preference::new([0.3, 0.7]).unwrap()] {
         let found = policy.log_probabilities(&all(), &vec![preference.clone(); 12]).unwrap();
         for (architecture, found) in all().iter().zip(found) {
@@ -217,7 +217,6 @@ fn two_updates_move_every_weight_along_the_policy_gradient() {
     for update in 1..=2 {
         let preferences: Vec<_> = (0..6).map(|_| Preference::sample(&mut rng, OBJECTIVES)).collect();
         let drawn = learner.policy().sample(&preferences, &mut rng).unwrap();
-        let drawn: Vec<_> = drawn.into_iter().map(|episode| episode.architecture).collect();
         let bonus = config.entropy * config.entropy_decay.powi(update - 1);
         let ascent = |weights: &[f64]| objective(weights, &drawn, &preferences, bonus);
         let mut gradient = differences(&expected, |weights| -ascent(weights));
@@ -237,7 +236,7 @@ fn two_updates_move_every_weight_along_the_policy_gradient() {
             expected[index] -= config.learning_rate * mean / (square.sqrt() + 1e-8);
             least[index] = least[index].min(slope.abs());
         }
-        // Adam blows up what is nearly 0: where the slope is lost in the rounding of 32 bits, its step is arbitrary.
+        // Adam magnifies slopes near 0: if a slope is lost in the rounding of 32 bits, its step is arbitrary.
         let found = weights(learner.policy());
         let mut checked = 0;
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -250,7 +249,7 @@ fn two_updates_move_every_weight_along_the_policy_gradient() {
             }
         }
         assert!(checked > found.len() / 2, "only {checked} of {} weights had a slope", found.len());
-        // Both go on from the same place.
+        // Both continue from the same weights.
         expected = found;
     }
 }
@@ -258,7 +257,7 @@ fn two_updates_move_every_weight_along_the_policy_gradient() {
 /// The estimate of the policy gradient, averaged over batches drawn by the policy itself, is the exact gradient of the
 /// expected reward, which the twelve architectures are enumerated for; and it scatters less than without a baseline.
 #[test]
-fn leaving_one_out_is_unbiased_for_the_policy_and_quieter() {
+fn leave_one_out_is_unbiased_for_the_policy_with_less_variance() {
     const BATCHES: usize = 40_000;
     const SIZE: usize = 4;
     let config = UpdateConfig { entropy: 0.0, ..UpdateConfig::default() };
@@ -291,7 +290,7 @@ fn leaving_one_out_is_unbiased_for_the_policy_and_quieter() {
     let preferences: Vec<_> = (0..BATCHES * SIZE).map(|episode| asked[asked_of(episode)].clone()).collect();
     let drawn = learner.policy().sample(&preferences, &mut ChaCha8Rng::seed_from_u64(5)).unwrap();
     let number = |choices: &[usize]| choices[0] + 2 * choices[1] + 6 * choices[2];
-    let drawn: Vec<usize> = drawn.iter().map(|episode| number(episode.architecture.choices())).collect();
+    let drawn: Vec<usize> = drawn.iter().map(|architecture| number(architecture.choices())).collect();
 
     let estimate = |batch: &[usize], baselines: &[f64]| {
         let mut sum = vec![0.0; truth.len()];
@@ -334,7 +333,7 @@ fn leaving_one_out_is_unbiased_for_the_policy_and_quieter() {
         // Rounding in 32 bits counts where nothing scatters, as at weights that no choice reads.
         worst = worst.max((mean[index] - truth[index]).abs() / (standard_error + 1e-7));
     }
-    // Of so many normal deviates one beyond 4.5 comes in a thousand such tests.
+    // One of a thousand such tests has a normal deviate beyond 4.5.
     assert!(worst < 4.5, "{worst} standard errors");
     let off: Vec<f64> = mean.iter().zip(&truth).map(|(mean, truth)| mean - truth).collect();
     assert!(norm(&off) < 0.03 * norm(&truth), "{} of {}", norm(&off), norm(&truth));

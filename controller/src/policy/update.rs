@@ -1,25 +1,26 @@
 //! Improving the policy from rewards.
 
+use anyhow::{Context as _, Result, bail, ensure};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use child::space::Architecture;
 use serde::{Deserialize, Serialize};
 
-use super::advantage::{Baseline, MovingAverage, leave_one_out, normalise};
-use super::episode::fetch;
+use super::advantage::{Baseline, leave_one_out, moving_average, normalise};
 use super::gradient::clip;
-use super::network::{Policy, PolicyError, Weights};
+use super::network::{Policy, Weights};
+use super::sampling::fetch;
 use crate::preference::Preference;
 
-/// How the policy is improved.
+/// The algorithm that improves the policy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     /// One step along the policy gradient for each batch (Williams 1992).
     #[default]
     Reinforce,
-    /// Several steps for each batch, held near the policy that drew it: proximal policy optimisation with a clipped
-    /// ratio for each decision (Schulman et al. 2017, eq. 7).
+    /// Several steps for each batch, near the policy that drew it: proximal policy optimisation with a clipped ratio for
+    /// each decision (Schulman et al. 2017, eq. 7).
     Ppo,
 }
 
@@ -29,7 +30,7 @@ pub enum Algorithm {
 pub struct UpdateConfig {
     /// REINFORCE or PPO.
     pub algorithm: Algorithm,
-    /// What rewards are compared with.
+    /// Baseline of the rewards.
     pub baseline: Baseline,
     /// Decay of the exponential baseline, 0..1.
     pub baseline_decay: f64,
@@ -39,11 +40,11 @@ pub struct UpdateConfig {
     pub learning_rate: f64,
     /// Weight of the entropy bonus at the first update.
     pub entropy: f64,
-    /// What the weight of the entropy bonus is multiplied with after each update, above 0 and at most 1.
+    /// Factor of the entropy bonus's weight after each update, above 0 and at most 1.
     pub entropy_decay: f64,
     /// Limit on the gradient's norm over all parameters.
     pub gradient_norm: f64,
-    /// PPO: how far a decision's probability ratio may leave 1 before it stops teaching, 0..1.
+    /// PPO: distance of a decision's probability ratio from 1 at which it is clipped, 0..1.
     pub ppo_clip: f64,
     /// PPO: steps for each batch.
     pub ppo_epochs: usize,
@@ -70,8 +71,8 @@ impl UpdateConfig {
     /// Checks that every setting is in its range.
     ///
     /// # Errors
-    /// The first one that is not.
-    pub fn check(&self) -> Result<(), PolicyError> {
+    /// The first setting that is not; the message begins with its name.
+    pub fn check(&self) -> Result<()> {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let checks = [
             ("learning_rate", self.learning_rate, positive(self.learning_rate)),
@@ -82,17 +83,17 @@ impl UpdateConfig {
             ("ppo_clip", self.ppo_clip, self.ppo_clip > 0.0 && self.ppo_clip < 1.0),
             ("ppo_epochs", self.ppo_epochs as f64, self.ppo_epochs > 0),
         ];
-        match checks.into_iter().find(|(_, _, is_right)| !is_right) {
-            Some((name, found, _)) => Err(PolicyError::Range { name, found }),
-            None => Ok(()),
+        for (name, found, is_in_range) in checks {
+            ensure!(is_in_range, "{name} = {found} is out of its range");
         }
+        Ok(())
     }
 }
 
-/// What an update did. Loss, entropy and gradient are those of its first step.
+/// Statistics of an update. Loss, entropy and gradient are those of its first step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpdateStats {
-    /// The loss that was descended.
+    /// The loss.
     pub loss: f64,
     /// Mean entropy of an episode in nats, summed over its decisions.
     pub entropy: f64,
@@ -100,29 +101,45 @@ pub struct UpdateStats {
     pub gradient_norm: f64,
     /// Mean reward of the batch.
     pub mean_reward: f64,
-    /// Mean of what the rewards were compared with.
+    /// Mean baseline of the batch.
     pub baseline: f64,
 }
 
-/// A policy, its optimiser, and what the next update needs to know of the ones before.
+impl UpdateStats {
+    /// All of them by name.
+    pub(crate) fn scalars(&self) -> [(&'static str, f64); 5] {
+        [
+            ("loss", self.loss),
+            ("entropy", self.entropy),
+            ("gradient_norm", self.gradient_norm),
+            ("mean_reward", self.mean_reward),
+            ("baseline", self.baseline),
+        ]
+    }
+}
+
+pub(super) const EMPTY_BATCH: &str = "an update needs at least one episode";
+
+/// A policy, its optimiser, and the state that updates carry on.
 #[derive(Clone)]
 pub struct Learner {
     pub(super) policy: Policy,
     pub(super) optimiser: ModuleOptimizer,
-    pub(super) average: MovingAverage,
+    /// Moving average of the batches' mean rewards.
+    pub(super) average: Option<f64>,
     pub(super) updates: u64,
     config: UpdateConfig,
 }
 
 impl Learner {
-    /// A learner that starts from this policy.
+    /// A learner that starts from a policy.
     ///
     /// # Errors
     /// If a setting is out of its range.
-    pub fn new(policy: Policy, config: UpdateConfig) -> Result<Self, PolicyError> {
-        config.check()?;
+    pub fn new(policy: Policy, config: UpdateConfig) -> Result<Self> {
+        config.check().context("the update's settings")?;
         let optimiser = Self::fresh_optimiser();
-        Ok(Self { policy, optimiser, average: MovingAverage::default(), updates: 0, config })
+        Ok(Self { policy, optimiser, average: None, updates: 0, config })
     }
 
     pub(super) fn fresh_optimiser() -> ModuleOptimizer {
@@ -130,19 +147,20 @@ impl Learner {
         AdamConfig::new().with_epsilon(1e-8).init()
     }
 
-    /// The policy as it stands.
+    /// The present policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Updates done so far.
-    pub fn updates(&self) -> u64 {
+    /// Number of updates so far.
+    #[cfg(test)]
+    pub(crate) fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Improves the policy from a batch that it drew: an architecture for each preference.
+    /// Improves the policy from a batch that it has drawn: one architecture for each preference.
     ///
-    /// `reward(j, preference)` is the reward that architecture `j` of the batch gets under any preference of it.
+    /// `reward(j, preference)` is the reward of architecture `j` of the batch under any preference of the batch.
     ///
     /// # Errors
     /// If the batch is empty or not of the policy's space, a reward is not finite, or the gradient is not: the policy
@@ -152,35 +170,36 @@ impl Learner {
         architectures: &[Architecture],
         preferences: &[Preference],
         reward: impl Fn(usize, &Preference) -> f64,
-    ) -> Result<UpdateStats, PolicyError> {
+    ) -> Result<UpdateStats> {
         self.policy.check(architectures, preferences)?;
         let count = architectures.len();
-        if count == 0 {
-            return Err(PolicyError::EmptyBatch);
-        }
+        ensure!(count > 0, EMPTY_BATCH);
         let rewards: Vec<f64> = (0..count).map(|index| reward(index, &preferences[index])).collect();
         let mean = |values: &[f64]| values.iter().sum::<f64>() / count as f64;
         let mean_reward = mean(&rewards);
         let baselines = match self.config.baseline {
             Baseline::LeaveOneOut if count > 1 => leave_one_out(count, |j, i| reward(j, &preferences[i])),
-            _ => vec![self.average.or(mean_reward); count],
+            _ => vec![self.average.unwrap_or(mean_reward); count],
         };
         let mut advantages: Vec<f64> = rewards.iter().zip(&baselines).map(|(reward, base)| reward - base).collect();
         if let Some(index) = advantages.iter().position(|advantage| !advantage.is_finite()) {
-            return Err(PolicyError::Reward { index, found: rewards[index] });
+            let found = rewards[index];
+            bail!(
+                "the reward of episode {index} of the batch is {found}, or one that it is compared with is not finite"
+            );
         }
         if self.config.normalise_advantages {
             normalise(&mut advantages);
         }
         let batch = Batch { architectures, preferences, advantages: &advantages };
         let (loss, entropy, gradient_norm) = self.descend(&batch)?;
-        self.average.observe(mean_reward, self.config.baseline_decay);
+        self.average = Some(moving_average(self.average, mean_reward, self.config.baseline_decay));
         self.updates += 1;
         Ok(UpdateStats { loss, entropy, gradient_norm, mean_reward, baseline: mean(&baselines) })
     }
 
-    /// All steps on one batch; loss, entropy and gradient norm of the first.
-    fn descend(&mut self, batch: &Batch<'_>) -> Result<(f64, f64, f64), PolicyError> {
+    /// Takes all steps on one batch; returns loss, entropy and gradient norm of the first.
+    fn descend(&mut self, batch: &Batch<'_>) -> Result<(f64, f64, f64)> {
         let steps = match self.config.algorithm {
             Algorithm::Reinforce => 1,
             Algorithm::Ppo => self.config.ppo_epochs,
@@ -191,9 +210,11 @@ impl Learner {
             let (loss, entropy, taken) = self.loss(&policy, batch, old.as_ref());
             let gradients = GradientsParams::from_grads(loss.backward(), &policy.weights);
             let (gradients, norm) = clip(&policy.weights, gradients, self.config.gradient_norm)?;
-            if !norm.is_finite() {
-                return Err(PolicyError::Gradient { updates: self.updates });
-            }
+            ensure!(
+                norm.is_finite(),
+                "the policy's gradient is not finite after {} updates: lower its learning rate",
+                self.updates
+            );
             if first.is_none() {
                 let scalars = fetch(Tensor::cat(vec![loss.inner(), entropy.inner()], 0))?;
                 first = Some((f64::from(scalars[0]), f64::from(scalars[1]), norm));
@@ -202,11 +223,11 @@ impl Learner {
             policy.weights = optimiser.step::<Weights>(self.config.learning_rate, policy.weights, gradients);
         }
         (self.policy, self.optimiser) = (policy, optimiser);
-        first.ok_or(PolicyError::EmptyBatch)
+        first.context(EMPTY_BATCH)
     }
 
     /// The loss `[1]`, the mean entropy of an episode `[1]`, and the log-probabilities of the choices taken,
-    /// `[decisions, batch]`; `old` are those under the policy that drew the batch.
+    /// `[decisions, batch]`; `old` are the log-probabilities under the policy that drew the batch.
     pub(super) fn loss(
         &self,
         policy: &Policy,
@@ -234,7 +255,7 @@ impl Learner {
     }
 }
 
-/// What one update learns from.
+/// The data of one update.
 pub(super) struct Batch<'a> {
     pub architectures: &'a [Architecture],
     pub preferences: &'a [Preference],

@@ -1,4 +1,4 @@
-//! The report: one page that needs nothing but itself.
+//! The report: one self-contained page.
 
 use std::fmt::Write as _;
 
@@ -6,9 +6,6 @@ use super::plot::{front_plot, hypervolume_plot};
 use super::{Summary, in_words, table};
 
 /// The page of a run.
-///
-/// # Errors
-/// If a plot cannot be drawn.
 pub(super) fn page(summary: &Summary, name: &str) -> anyhow::Result<String> {
     let mut plots = String::new();
     let first = summary.objectives.as_slice()[0];

@@ -1,20 +1,16 @@
-//! What a search came to, as a person or a program reads it.
+//! Reports of a run: tables, plots, JSON and a page.
 
-mod comparison;
 mod html;
 mod json;
 #[cfg(test)]
 mod pareto_tests;
 mod plot;
-mod proposals;
 mod summary;
 mod table;
 
-pub use comparison::{comparison_csv, comparison_plot, comparison_table};
-pub use plot::front_plot;
-pub use proposals::proposals_table;
+pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use summary::{Member, Summary};
-pub use table::{in_words, table};
+pub use table::{bounds_in_words, cell, heading, in_words, lines, plain_table, table};
 
 use std::path::Path;
 

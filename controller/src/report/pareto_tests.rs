@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::reward::RewardConfig;
-use crate::strategy::Problem;
+use crate::problem::Problem;
+use crate::scalarisation::RewardConfig;
 
 fn problem() -> Problem {
     let space = NasBench201::new(NasBench201Settings { channels: 1, cells: 1, ..Default::default() }).unwrap();
@@ -55,7 +55,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_front_comes_back(seed: u64) {
+    fn pareto_csv_reads_back_as_the_same_front(seed: u64) {
         let problem = problem();
         let summary = Summary::of(&problem, journal(&problem, seed)).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Plots as SVG: text stays text, and no font is needed to draw it.
+//! Plots as SVG: text stays text, so drawing needs no font.
 
 use std::ops::Range;
 
@@ -7,19 +7,16 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::Summary;
-use crate::objective::{Objective, Objectives};
+use crate::objective::Objective;
 
 const SIZE: (u32, u32) = (720, 440);
 const ALL: RGBColor = RGBColor(150, 160, 170);
 const FRONT: RGBColor = RGBColor(200, 60, 30);
 
-/// Every evaluation and the front: one objective across, another up. None if fewer than two evaluations have both.
-///
-/// # Errors
-/// If the plot cannot be drawn.
+/// All evaluations and the front: one objective across, another up. `None` if fewer than two evaluations have both.
 pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow::Result<Option<String>> {
-    let place = |objectives: &Objectives| Some((objectives.position(across)?, objectives.position(up)?));
-    let Some((x, y)) = place(&summary.objectives) else { return Ok(None) };
+    let objectives = &summary.objectives;
+    let Some((x, y)) = objectives.position(across).zip(objectives.position(up)) else { return Ok(None) };
     let all: Vec<(f64, f64)> = summary.values.iter().filter_map(|values| Some((values[x]?, values[y]?))).collect();
     if all.len() < 2 {
         return Ok(None);
@@ -47,10 +44,7 @@ pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow
     .map(Some)
 }
 
-/// Hypervolume over evaluations. None before it has two values.
-///
-/// # Errors
-/// If the plot cannot be drawn.
+/// Hypervolume over evaluations; `None` for fewer than two values.
 pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<String>> {
     let curve: Vec<(f64, f64)> = summary.hypervolume.iter().map(|(n, share)| (*n as f64 + 1.0, *share)).collect();
     if curve.len() < 2 {
@@ -71,10 +65,10 @@ pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<Strin
     .map(Some)
 }
 
-pub(super) type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+pub type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// What is drawn, as the text of an SVG file of this width and height.
-pub(super) fn svg(
+/// The text of an SVG file of this width and height with the drawing of `draw`.
+pub fn svg(
     size: (u32, u32),
     draw: impl FnOnce(&DrawingArea<SVGBackend, Shift>) -> DrawResult,
 ) -> anyhow::Result<String> {
@@ -88,8 +82,8 @@ pub(super) fn svg(
     Ok(text)
 }
 
-/// The values' range with some room around it; without values, some range.
-pub(super) fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
+/// The range of the values with a margin; 0 to 1 without values.
+pub fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
         return 0.0..1.0;
@@ -98,8 +92,8 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// What an axis is called.
-pub(super) fn label(objective: Objective) -> String {
+/// The label of an objective's axis.
+pub fn label(objective: Objective) -> String {
     match (objective.unit(), objective) {
         (_, Objective::Error) => "validation error".to_owned(),
         ("", _) => objective.name().to_owned(),

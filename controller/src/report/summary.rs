@@ -1,105 +1,93 @@
-//! A run's front and progress, out of its folder alone.
+//! The front and progress of a run, from its folder alone.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use hardware::log::{Row, Status};
 
-use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::{Evaluation, History};
 use crate::objective::Objectives;
 use crate::pareto::noise::lead_is_within_noise;
 use crate::pareto::{Uncertain, dominates};
+use crate::problem::Problem;
 use crate::run::Recorded;
-use crate::strategy::Problem;
 
-/// What a run came to so far.
+/// The results of a run so far.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// What is minimised.
     pub objectives: Objectives,
-    /// Every evaluation, in order.
     pub rows: Vec<Row>,
-    /// How many of them measured a network again.
+    /// Number of evaluations that measured a network again.
     pub repeats: u64,
-    /// For every network, its values.
+    /// The values of each network.
     pub values: Vec<Vec<Option<f64>>>,
-    /// The front, sorted by the first objective.
     pub members: Vec<Member>,
-    /// Numbers of the evaluations off the front that no member dominates by more than noise.
+    /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
-    /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation that has one.
+    /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
-    /// The reference point, where it is fixed already.
     pub reference: Option<Vec<f64>>,
 }
 
 /// A member of the front.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Its row of the journal. Where it was measured several times, time and energy are the means, their standard
-    /// deviations those of the means, and runs and power samples are those of all measurements.
+    /// Its row of the journal. After several measurements, time and energy are the means, their standard deviations
+    /// those of the means, and runs and power samples the sums.
     pub row: Row,
-    /// Its value for each objective.
     pub values: Vec<f64>,
-    /// For each of them the standard deviation, where it is known, as [`noise`](crate::pareto::noise) defines it.
+    /// The standard deviation of each value, if it is known, as defined in [`noise`](crate::pareto::noise).
     pub deviations: Vec<Option<f64>>,
-    /// How often it was measured.
     pub measurements: usize,
-    /// Whether it keeps every bound.
     pub feasible: bool,
-    /// Numbers of the evaluations that it leads in nothing by more than noise.
+    /// Numbers of the evaluations over which its lead is within the noise in all objectives.
     pub within_noise_of: Vec<u64>,
 }
 
 impl Summary {
-    /// Reads a run folder, also one that is being searched in.
+    /// Reads a run folder, also during its search.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If the folder does not hold a run, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
         Self::of(&recorded.problem, recorded.rows)
     }
 
     /// Summarises rows of a problem.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
         let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
         let mut hypervolume = Vec::new();
         for row in &rows {
-            history.push(evaluation_of(problem, candidate_of(problem, row)?, row)?)?;
+            history.enter(problem, row)?;
             if let Some(share) = history.hypervolume_share() {
                 hypervolume.push((row.evaluation, share));
             }
         }
-        let certainties = Certainties::of(&history);
         let mut members: Vec<Member> =
-            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows, &certainties)).collect();
+            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows)).collect();
         members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference().get().map(<[f64]>::to_vec),
             repeats: history.repeats(),
-            near: certainties.near(&history),
+            near: near_front(&history),
             rows,
             members,
             hypervolume,
         })
     }
 
-    /// How many evaluations ended in a way.
+    /// Number of evaluations with a status.
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }
 }
 
 impl Member {
-    /// A member out of the history, and out of the rows of its network. None if the history is not of these rows.
-    fn of(evaluation: &Evaluation, history: &History, rows: &[Row], certainties: &Certainties) -> Option<Self> {
+    /// A member from the history and the rows of its network; `None` if the history is not of these rows.
+    fn of(evaluation: &Evaluation, history: &History, rows: &[Row]) -> Option<Self> {
         let measured = history.measurements(&evaluation.key);
         let numbers: HashSet<u64> = measured.iter().map(|measurement| measurement.number).collect();
         let own: Vec<&Row> = rows.iter().filter(|row| numbers.contains(&row.evaluation)).collect();
@@ -111,12 +99,12 @@ impl Member {
             deviations: evaluation.deviations.clone(),
             measurements: successful.len().max(1),
             feasible: evaluation.is_feasible(history.objectives(), history.bounds()),
-            within_noise_of: certainties.not_led_by(evaluation),
+            within_noise_of: within_noise(evaluation, history),
         })
     }
 }
 
-/// The row `first` with what the devices found in all of them.
+/// The row `first` with the means of all measurements.
 fn mean_row(first: &Row, measured: &[&Row]) -> Row {
     let mean = |value: fn(&Row) -> (Option<f64>, Option<f64>)| {
         let known = measured.iter().filter_map(|row| {
@@ -126,7 +114,7 @@ fn mean_row(first: &Row, measured: &[&Row]) -> Row {
         let mean = Uncertain::mean(&known.collect::<Vec<_>>());
         (mean.map(|mean| mean.value), mean.and_then(|mean| mean.deviation))
     };
-    // Nothing where none of them tells it, which a plain sum would take for 0.
+    // `None` if no row has a count: a plain sum would give 0.
     let total = |count: fn(&Row) -> Option<u64>| measured.iter().filter_map(|row| count(row)).reduce(|a, b| a + b);
     let (time_ms, time_ms_std) = mean(|row| (row.time_ms, row.time_ms_std));
     let (energy_mj, energy_mj_std) = mean(|row| (row.energy_mj, row.energy_mj_std));
@@ -141,33 +129,23 @@ fn mean_row(first: &Row, measured: &[&Row]) -> Row {
     }
 }
 
-/// Everything complete, with what is known of its noise.
-struct Certainties(Vec<(u64, Vec<Uncertain>)>);
+/// Numbers of the evaluations over which the lead of `evaluation` is within the noise in all objectives.
+fn within_noise(evaluation: &Evaluation, history: &History) -> Vec<u64> {
+    let Some(values) = evaluation.uncertain() else { return Vec::new() };
+    let others = history.evaluations().iter().filter(|other| other.number != evaluation.number);
+    let near = others.filter(|other| other.uncertain().is_some_and(|other| lead_is_within_noise(&values, &other)));
+    near.map(|other| other.number).collect()
+}
 
-impl Certainties {
-    fn of(history: &History) -> Self {
-        let complete = |evaluation: &Evaluation| Some((evaluation.number, evaluation.uncertain()?));
-        Self(history.evaluations().iter().filter_map(complete).collect())
-    }
-
-    /// Numbers of what an evaluation leads in nothing by more than noise.
-    fn not_led_by(&self, evaluation: &Evaluation) -> Vec<u64> {
-        let Some(own) = evaluation.uncertain() else { return Vec::new() };
-        let others = self.0.iter().filter(|(number, _)| *number != evaluation.number);
-        others.filter(|(_, other)| lead_is_within_noise(&own, other)).map(|(number, _)| *number).collect()
-    }
-
-    /// Numbers of what is off the front, and dominated by no member more than by noise.
-    fn near(&self, history: &History) -> Vec<u64> {
-        let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
-        let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
-        let is_near = |point: &[Uncertain]| {
-            let is_beaten_by = |member: &Vec<Uncertain>| {
-                dominates(&values(member), &values(point)) && !lead_is_within_noise(member, point)
-            };
-            !members.iter().any(is_beaten_by)
-        };
-        let off = self.0.iter().filter(|(number, _)| !history.archive().contains(*number));
-        off.filter(|(_, point)| is_near(point)).map(|(number, _)| *number).collect()
-    }
+/// Numbers of the evaluations off the front that members dominate only within the noise.
+fn near_front(history: &History) -> Vec<u64> {
+    let members: Vec<_> = history.front().filter_map(Evaluation::uncertain).collect();
+    let values = |vector: &[Uncertain]| vector.iter().map(|one| one.value).collect::<Vec<_>>();
+    let is_near = |point: &[Uncertain]| {
+        let mut dominating = members.iter().filter(|member| dominates(&values(member), &values(point)));
+        dominating.all(|member| lead_is_within_noise(member, point))
+    };
+    let off = history.evaluations().iter().filter(|evaluation| !history.archive().contains(evaluation.number));
+    let near = off.filter(|evaluation| evaluation.uncertain().is_some_and(|point| is_near(&point)));
+    near.map(|evaluation| evaluation.number).collect()
 }

@@ -1,30 +1,27 @@
 //! The front as a table in the terminal.
 
 use comfy_table::{CellAlignment, Table, presets};
-
-use super::Summary;
-use crate::objective::Objective;
-use crate::pareto::noise::SIGNIFICANT;
 use hardware::log::Status;
 
-/// Numbers that are listed before the rest is only counted.
+use super::Summary;
+use crate::objective::{Bounds, Objective};
+use crate::pareto::noise::SIGNIFICANT;
+
+/// Most numbers in a list; the rest is counted.
 const LISTED: usize = 4;
 
-/// The front, a line a member: its number, its objectives with their deviations, how often it was measured, what it
-/// cannot be told from, and the architecture. Columns that would say nothing are left out; lines below say what the
-/// noise leaves open.
+/// The front, one line for each member: number, objectives with deviations, number of measurements, evaluations within
+/// its noise, and architecture. Empty columns are left out; lines below the table explain the noise.
 pub fn table(summary: &Summary) -> String {
     let is_repeated = summary.members.iter().any(|member| member.measurements > 1);
     let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let mut header = vec!["#".to_owned()];
     header.extend(summary.objectives.iter().map(|objective| heading(objective).to_owned()));
     header.extend(is_repeated.then(|| "measured".to_owned()));
     let right_aligned = header.len();
     header.extend(is_doubtful.then(|| "within noise of".to_owned()));
     header.push("architecture".to_owned());
-    table.set_header(header);
+    let mut table = plain_table(&header);
     for member in &summary.members {
         let mut row = vec![member.row.evaluation.to_string()];
         let values = summary.objectives.iter().zip(&member.values).zip(&member.deviations);
@@ -47,8 +44,16 @@ pub fn table(summary: &Summary) -> String {
     text
 }
 
-/// A table's lines, its first columns aligned to the right.
-pub(super) fn lines(mut table: Table, right_aligned: usize) -> String {
+/// An empty table without lines between its cells.
+pub fn plain_table(header: &[impl AsRef<str>]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(AsRef::as_ref));
+    table
+}
+
+/// The lines of a table, its first columns aligned to the right.
+pub fn lines(mut table: Table, right_aligned: usize) -> String {
     for column in 0..right_aligned {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -57,7 +62,7 @@ pub(super) fn lines(mut table: Table, right_aligned: usize) -> String {
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-/// The first numbers, and how many more there are.
+/// The first numbers, and the number of the others.
 fn list(numbers: &[u64]) -> String {
     let listed: Vec<_> = numbers.iter().take(LISTED).map(|number| format!("#{number}")).collect();
     let listed = listed.join(", ");
@@ -67,14 +72,11 @@ fn list(numbers: &[u64]) -> String {
     }
 }
 
-/// How the evaluations ended, and how many are on the front.
+/// The numbers of evaluations by their status, and of members of the front.
 pub fn in_words(summary: &Summary) -> String {
-    let counts: Vec<String> = Status::ALL
-        .into_iter()
-        .map(|status| (status, summary.count(status)))
-        .filter(|(_, count)| *count > 0)
-        .map(|(status, count)| format!("{count} {}", status.as_str()))
-        .collect();
+    let counts = Status::ALL.into_iter().map(|status| (status, summary.count(status)));
+    let counts = counts.filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {}", status.as_str()));
+    let counts: Vec<String> = counts.collect();
     let front = summary.members.len();
     let within = match summary.members.iter().filter(|member| member.feasible).count() {
         feasible if feasible == front => String::new(),
@@ -88,7 +90,15 @@ pub fn in_words(summary: &Summary) -> String {
     format!("{} evaluations ({}){repeats}, {front} on the front{within}", summary.rows.len(), counts.join(", "))
 }
 
-pub(super) fn heading(objective: Objective) -> &'static str {
+/// The bounds as text, such as `time_ms ≤ 4, energy_mj ≤ 20`; `None` if there are none.
+pub fn bounds_in_words(bounds: &Bounds) -> Option<String> {
+    let bounded = Objective::ALL.into_iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));
+    let each: Vec<_> = bounded.map(|(objective, bound)| format!("{objective} ≤ {bound}")).collect();
+    (!each.is_empty()).then(|| each.join(", "))
+}
+
+/// The heading of an objective's column.
+pub fn heading(objective: Objective) -> &'static str {
     match objective {
         Objective::Error => "accuracy %",
         Objective::Time => "time ms ± σ",
@@ -99,7 +109,8 @@ pub(super) fn heading(objective: Objective) -> &'static str {
     }
 }
 
-pub(super) fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
+/// A value in its column, with its deviation if that is known.
+pub fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
     match (objective, deviation) {
         (Objective::Error, None) => format!("{:.2}", 100.0 * (1.0 - value)),
         (Objective::Error, Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * (1.0 - value), 100.0 * deviation),

@@ -1,73 +1,25 @@
-//! The reward: how good an evaluation is under a preference, given everything else that is known.
+//! The reward: the quality of an evaluation under a preference, relative to all other evaluations.
 //!
 //! `reward = scalarisation + improvement · contribution − penalty · violation`
 //!
-//! - *scalarisation*: see [`Scalarisation`], on scales fitted to the history;
-//! - *contribution*: the share of the normalised box that this evaluation alone dominates on the front, in 0..=1;
-//! - *violation*: by how much of it each bound is broken, at most 1 an objective, summed; 1 for a network that could
-//!   not be evaluated.
+//! - *scalarisation*: see [`Scalarisation`](crate::scalarisation::Scalarisation), on scales fitted to the history;
+//! - *contribution*: the share of the normalised box that only this evaluation dominates, in 0..=1;
+//! - *violation*: the sum of the excesses over the bounds, each as a share of its bound and at most 1; 1 for a failed
+//!   evaluation.
 //!
-//! Scales and front move with the history, so a reward is computed anew whenever an evaluation is used again.
+//! Scales and front move with the history, so rewards are computed again for each update.
 
-mod scalarise;
 mod scale;
 
-pub use scalarise::{Scalarisation, Scaled};
-pub use scale::NormalScores;
-
-use serde::{Deserialize, Serialize};
+use scale::NormalScores;
 
 use crate::history::{Evaluation, History, Status};
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::exclusive_contribution;
 use crate::preference::Preference;
+use crate::scalarisation::{RewardConfig, Scaled};
 
-/// Settings of the reward.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RewardConfig {
-    /// How the objectives become one number.
-    pub scalarisation: Scalarisation,
-    /// Chebyshev's ρ: the share of the weighted sum in it. Above 0, or weakly dominated networks tie with their betters.
-    pub augmentation: f64,
-    /// Weight of the contribution to the hypervolume.
-    pub improvement: f64,
-    /// Weight of broken bounds.
-    pub penalty: f64,
-}
-
-impl Default for RewardConfig {
-    fn default() -> Self {
-        Self { scalarisation: Scalarisation::default(), augmentation: 0.05, improvement: 0.5, penalty: 1.0 }
-    }
-}
-
-impl RewardConfig {
-    /// Checks that the weights are numbers that are not negative.
-    ///
-    /// # Errors
-    /// The first one that is not.
-    pub fn check(&self) -> Result<(), RewardConfigError> {
-        let weights =
-            [("augmentation", self.augmentation), ("improvement", self.improvement), ("penalty", self.penalty)];
-        match weights.into_iter().find(|(_, weight)| !weight.is_finite() || *weight < 0.0) {
-            Some((name, found)) => Err(RewardConfigError { name, found }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A weight that makes no sense.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("`reward.{name}` is {found}: it must be a number that is not negative")]
-pub struct RewardConfigError {
-    /// Name of the setting.
-    pub name: &'static str,
-    /// Its value.
-    pub found: f64,
-}
-
-/// The scale of one objective, fitted to what was measured.
+/// The scale of one objective, fitted to the measured values.
 #[derive(Debug, Clone)]
 struct Scale {
     scores: Option<NormalScores>,
@@ -78,9 +30,9 @@ struct Scale {
 }
 
 impl Scale {
-    /// Room kept before the best score, so that a better network has a place and the best still costs something.
+    /// Distance of the low end from the best score, so that better networks have a place and the best is not at 0.
     const ROOM: f64 = 0.7;
-    /// Least distance between best and bound, in scores: a bound that nothing keeps yet must not blow up the scale.
+    /// Least distance between best and bound, in scores: a bound that no network keeps yet must not narrow the scale.
     const MIN_WIDTH: f64 = 0.8;
 
     fn fit(values: &mut [f64], bound: Option<f64>) -> Self {
@@ -109,7 +61,7 @@ impl Scale {
     }
 }
 
-/// The reward as the history stands.
+/// The reward for the present history.
 #[derive(Debug, Clone)]
 pub struct Reward {
     config: RewardConfig,
@@ -122,56 +74,50 @@ pub struct Reward {
 }
 
 impl Reward {
-    /// How far beyond the worst score the contributions are counted, so that the ends of a front have one.
+    /// Reference of the contributions, beyond the worst score, so that the ends of a front contribute.
     const MARGIN: f64 = 1.1;
 
-    /// Fits scales and front to what was evaluated.
+    /// Fits scales and front to the evaluations.
     pub fn fit(config: &RewardConfig, history: &History) -> Self {
         Self::on_scales_of(&history.evaluations().iter().collect::<Vec<_>>(), config, history)
     }
 
-    /// The same with scales that are fitted to what was imported as well, so that there are some before anything was
-    /// evaluated.
-    pub fn instructed(config: &RewardConfig, history: &History) -> Self {
-        Self::on_scales_of(&history.instructive(), config, history)
+    /// The same with scales fitted to the surrogate's whole training set, imports included, so that there are scales
+    /// before the first evaluation.
+    pub fn of_training_set(config: &RewardConfig, history: &History) -> Self {
+        Self::on_scales_of(&history.training_set(), config, history)
     }
 
     fn on_scales_of(evaluations: &[&Evaluation], config: &RewardConfig, history: &History) -> Self {
         let (objectives, bounds) = (history.objectives().clone(), history.bounds().clone());
-        let scale = |(index, objective)| {
-            let measured = evaluations.iter().filter_map(|evaluation| evaluation.values[index]);
-            Scale::fit(&mut measured.collect::<Vec<_>>(), bounds.get(objective))
-        };
-        let scales: Vec<Scale> = objectives.iter().enumerate().map(scale).collect();
-        let limit = |objective| if bounds.get(objective).is_some() { 1.0 } else { Self::MARGIN };
-        let reference = objectives.iter().map(limit).collect();
+        let (mut scales, mut reference) = (Vec::new(), Vec::new());
+        for (index, objective) in objectives.iter().enumerate() {
+            let mut measured: Vec<f64> = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).collect();
+            let bound = bounds.get(objective);
+            scales.push(Scale::fit(&mut measured, bound));
+            reference.push(if bound.is_some() { 1.0 } else { Self::MARGIN });
+        }
         let mut reward = Self { config: config.clone(), objectives, bounds, scales, front: Vec::new(), reference };
         let members = history.archive().members().iter();
         reward.front = members.map(|member| (member.id, reward.normalised(&member.values))).collect();
         reward
     }
 
-    /// The reward of an evaluation under a preference; higher is better.
+    /// The parts of an evaluation's reward that are independent of the preference.
     ///
-    /// What was not measured counts as the worst value measured of anything. An evaluation that failed or diverged
-    /// counts as that in every objective, whatever was measured before it failed.
-    pub fn of(&self, evaluation: &Evaluation, preference: &Preference) -> f64 {
-        self.judge(evaluation).under(preference)
-    }
-
-    /// All of the reward that does not hang on a preference, for use under several.
+    /// A missing value counts as the worst measured value. An evaluation that failed or diverged has the worst value in
+    /// every objective, even where it was measured before it failed.
     pub fn judge<'a>(&'a self, evaluation: &Evaluation) -> Judgement<'a> {
         let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
-        let measured = |index: usize| evaluation.values[index].filter(|_| !is_lost);
-        let values: Vec<f64> =
-            self.scales.iter().enumerate().map(|(index, scale)| measured(index).unwrap_or(scale.worst)).collect();
+        let measured = self.scales.iter().zip(&evaluation.values);
+        let values = measured.map(|(scale, value)| value.filter(|_| !is_lost).unwrap_or(scale.worst)).collect();
         let violation = if is_lost { 1.0 } else { self.violation(&evaluation.values) };
         let is_complete = !is_lost && evaluation.values.iter().all(Option::is_some);
         self.judgement(values, violation, is_complete, Some(evaluation.number))
     }
 
-    /// The same of a network that was not evaluated but is imagined to have these values.
-    pub fn imagine(&self, values: Vec<f64>) -> Judgement<'_> {
+    /// The same for a network with predicted values.
+    pub fn predicted(&self, values: Vec<f64>) -> Judgement<'_> {
         let violation = self.violation(&values.iter().copied().map(Some).collect::<Vec<_>>());
         self.judgement(values, violation, true, None)
     }
@@ -185,18 +131,18 @@ impl Reward {
         let contribution = if is_complete { self.contribution(number, &scores) } else { 0.0 };
         let ratios = values.iter().zip(&self.scales).map(|(value, scale)| value / scale.target).collect();
         let shaping = self.config.improvement * contribution - self.config.penalty * violation;
-        Judgement { reward: self, values, ratios, scores, contribution, violation, shaping }
+        Judgement { reward: self, values, ratios, scores, shaping }
     }
 
     fn normalised(&self, values: &[f64]) -> Vec<f64> {
         self.scales.iter().zip(values).map(|(scale, value)| scale.normalised(*value)).collect()
     }
 
-    /// Share of the box that these scores alone dominate, the evaluation itself left out of the front.
+    /// Share of the box that only these scores dominate; the evaluation itself is left out of the front.
     fn contribution(&self, number: Option<u64>, scores: &[f64]) -> f64 {
         let others: Vec<&[f64]> =
             self.front.iter().filter(|(id, _)| Some(*id) != number).map(|(_, scores)| scores.as_slice()).collect();
-        // Nothing is better than 0 in a score, or a single unseen value could outweigh the whole front.
+        // No score counts as better than 0, or a single new value could outweigh the whole front.
         let scores: Vec<f64> = scores.iter().map(|score| score.max(0.0)).collect();
         exclusive_contribution(&scores, &others, &self.reference) / self.reference.iter().product::<f64>()
     }
@@ -209,11 +155,8 @@ pub struct Judgement<'a> {
     values: Vec<f64>,
     ratios: Vec<f64>,
     scores: Vec<f64>,
+    /// Contribution and violation, weighted.
     shaping: f64,
-    /// Share of the normalised box that the evaluation alone dominates, in 0..=1.
-    pub contribution: f64,
-    /// By how much of it each bound is broken, at most 1 an objective, summed; 1 if it could not be evaluated.
-    pub violation: f64,
 }
 
 impl Judgement<'_> {
@@ -235,6 +178,7 @@ mod tests {
     use super::*;
     use crate::objective::Objective;
     use crate::pareto::dominates;
+    use crate::scalarisation::Scalarisation;
     use crate::strategy::toy;
     use proptest::prelude::*;
     use rand::SeedableRng;
@@ -253,11 +197,23 @@ mod tests {
         RewardConfig { scalarisation, ..RewardConfig::default() }
     }
 
+    /// The contribution of each evaluation: its shaping at a weight of 1, without a penalty.
+    fn contributions(history: &History) -> Vec<f64> {
+        let reward = Reward::fit(&RewardConfig { improvement: 1.0, penalty: 0.0, ..RewardConfig::default() }, history);
+        history.evaluations().iter().map(|evaluation| reward.judge(evaluation).shaping).collect()
+    }
+
+    /// The violation of each evaluation: its shaping at a penalty of 1, without the contribution.
+    fn violations(history: &History) -> Vec<f64> {
+        let reward = Reward::fit(&RewardConfig { improvement: 0.0, penalty: 1.0, ..RewardConfig::default() }, history);
+        history.evaluations().iter().map(|evaluation| -reward.judge(evaluation).shaping).collect()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn the_dominating_never_gets_less(
+        fn a_dominating_network_never_has_a_lower_reward(
             points in prop::collection::vec([0.0..1.0, 1.0..50.0, 1.0..200.0], 2..15),
             bound in prop::option::of(2.0..40.0f64),
             seed in 0..1000u64,
@@ -285,10 +241,6 @@ mod tests {
     fn only_the_front_contributes_and_rewards_move_with_it() {
         let points = [[0.2, 10.0, 10.0], [0.5, 5.0, 5.0], [0.6, 11.0, 11.0]];
         let mut history = history(&points, &[]);
-        let contributions = |history: &History| {
-            let reward = Reward::fit(&RewardConfig::default(), history);
-            history.evaluations().iter().map(|e| reward.judge(e).contribution).collect::<Vec<_>>()
-        };
         let before = contributions(&history);
         assert!(before[0] > 0.0 && before[1] > 0.0 && before[2] == 0.0 && before.iter().sum::<f64>() < 1.0);
         history.push(toy::evaluation(3, 3, vec![Some(0.1), Some(4.0), Some(4.0)])).unwrap();
@@ -308,10 +260,11 @@ mod tests {
         let reward = Reward::fit(&RewardConfig::default(), &history);
         let judged: Vec<_> = history.evaluations().iter().map(|e| reward.judge(e)).collect();
         assert_eq!(judged[2].values, [0.5, 10.0, 20.0]);
-        assert_eq!((judged[2].violation, judged[2].contribution), (1.0, 0.0));
+        let (violations, contributions) = (violations(&history), contributions(&history));
+        assert_eq!((violations[2], contributions[2]), (1.0, 0.0));
         assert_eq!(judged[3].values, [0.5, 9.0, 12.0]);
-        assert!((judged[3].violation - 0.125).abs() < 1e-12);
-        assert!((judged[0].violation - 0.25).abs() < 1e-12 && judged[0].contribution == 0.0, "beyond its bound");
+        assert!((violations[3] - 0.125).abs() < 1e-12);
+        assert!((violations[0] - 0.25).abs() < 1e-12 && contributions[0] == 0.0, "beyond its bound");
         for preference in [Preference::uniform(3), Preference::corner(3, 1)] {
             let lowest = judged.iter().map(|judgement| judgement.under(&preference)).fold(f64::INFINITY, f64::min);
             assert_eq!(lowest, judged[2].under(&preference));
@@ -319,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_is_still_a_number() {
+    fn rewards_are_finite_before_the_first_measurement() {
         let mut history = history(&[], &[]);
         let mut failed = toy::evaluation(0, 0, vec![None, None, None]);
         failed.status = Status::Diverged;
@@ -328,7 +281,7 @@ mod tests {
             [Scalarisation::Linear, Scalarisation::WeightedProduct, Scalarisation::Absolute, Scalarisation::Chebyshev]
         {
             let reward = Reward::fit(&with(scalarisation), &history);
-            assert!(reward.of(&history.evaluations()[0], &Preference::uniform(3)).is_finite());
+            assert!(reward.judge(&history.evaluations()[0]).under(&Preference::uniform(3)).is_finite());
         }
     }
 

@@ -2,13 +2,12 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Normal scores of ranks: the value that stands at share `p` of all the measured ones gets the `p`-quantile of the
-/// standard normal distribution (Blom 1958; van der Waerden scores with a half-step correction).
+/// Normal scores of ranks: the value at share `p` of all measured ones gets the `p`-quantile of the standard normal
+/// distribution (Blom 1958; van der Waerden scores with a half-step correction).
 ///
-/// No outlier can bend the scale, no unit shows, and taking logarithms first would change nothing. Equal values share
-/// the mean of their ranks.
+/// Outliers, units and logarithms do not change the scale. Equal values share the mean of their ranks.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NormalScores {
+pub(super) struct NormalScores {
     /// Distinct values, rising, with their scores, rising too.
     steps: Vec<(f64, f64)>,
     below: f64,
@@ -16,9 +15,7 @@ pub struct NormalScores {
 }
 
 impl NormalScores {
-    /// The scale of these values; none where there is no value.
-    ///
-    /// Values that are not finite are left out.
+    /// The scale of some values, those that are not finite left out; `None` without a value.
     pub fn fit(values: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -38,8 +35,8 @@ impl NormalScores {
         Some(Self { steps, below: edge, above: -edge })
     }
 
-    /// Score of a value, measured or not: rising with the value, linear between neighbours, and beyond the measured
-    /// values what one more value there would get at least.
+    /// Score of any value: it rises with the value, is linear between neighbours, and beyond the measured values is at
+    /// least the score of one more value there.
     pub fn score(&self, value: f64) -> f64 {
         let next = self.steps.partition_point(|step| step.0 < value);
         match (next.checked_sub(1).map(|last| self.steps[last]), self.steps.get(next)) {

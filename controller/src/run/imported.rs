@@ -7,9 +7,8 @@ use hardware::log::{COLUMNS, Row, cells, read_row};
 use serde::{Deserialize, Serialize};
 
 use super::{failed, write_atomically};
-use crate::evaluate::{candidate_of, evaluation_of};
-use crate::history::Import;
-use crate::strategy::Problem;
+use crate::history::{Import, candidate_of, evaluation_of};
+use crate::problem::Problem;
 
 /// Its name in the run folder.
 pub(super) const IMPORTED: &str = "imported.csv";

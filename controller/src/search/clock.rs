@@ -1,32 +1,30 @@
-//! Where the time of a search goes.
+//! The time of a search: waiting for evaluations, and the rest.
 
 use std::time::{Duration, Instant};
 
-/// Tells the time that a search takes for itself from that in which it waits for devices and trainers.
+/// Separates a search's own time from the time in which it waits for devices and trainers.
 #[derive(Debug)]
 pub(super) struct Clock {
     began: Instant,
     waited: Duration,
-    /// Time of its own up to the last [`lap`](Self::lap).
+    /// Own time at the last [`lap`](Self::lap).
     lapped: Duration,
 }
 
-/// How long a search took.
+/// Duration of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
-    /// All of it.
     pub whole: Duration,
-    /// The part in which no evaluation was waited for: asking and telling the strategy, keeping, being watched.
+    /// The time without waiting for evaluations: strategy, journal, checkpoint, observers.
     pub own: Duration,
 }
 
 impl Clock {
-    /// A search begins.
     pub fn start() -> Self {
         Self { began: Instant::now(), waited: Duration::ZERO, lapped: Duration::ZERO }
     }
 
-    /// Waits for something that is not the search's own doing.
+    /// Waits for a future, which does not count as own time.
     pub async fn wait<T>(&mut self, future: impl Future<Output = T>) -> T {
         let since = Instant::now();
         let output = future.await;
@@ -34,13 +32,12 @@ impl Clock {
         output
     }
 
-    /// How long it took so far.
     pub fn spent(&self) -> Spent {
         let whole = self.began.elapsed();
         Spent { whole, own: whole.saturating_sub(self.waited) }
     }
 
-    /// The search's own time since the last call.
+    /// The own time since the last call.
     pub fn lap(&mut self) -> Duration {
         let own = self.spent().own;
         own.saturating_sub(std::mem::replace(&mut self.lapped, own))
@@ -52,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_is_not_its_own_time() {
+    fn waiting_does_not_count_as_own_time() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let mut clock = Clock::start();
         let answer = runtime.block_on(clock.wait(async {

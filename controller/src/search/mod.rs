@@ -1,4 +1,4 @@
-//! The search: ask, evaluate, tell, until the evaluations are spent; then measure the front again, if that is wanted.
+//! The search: ask, evaluate, tell, until the budget is spent; then measure the front again, if requested.
 
 mod clock;
 mod remeasure;
@@ -6,8 +6,7 @@ mod round;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use child::graph::CanonicalKey;
@@ -15,102 +14,74 @@ use rand::SeedableRng;
 use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::evaluate::{Evaluator, candidate_of, evaluation_of};
-use crate::history::{Candidate, History, Import};
+use crate::evaluate::Evaluator;
+use crate::history::{Candidate, History, Import, candidate_of};
 use crate::observe::Observer;
+use crate::problem::Problem;
 use crate::run::{Checkpoint, Journal};
-use crate::strategy::{Problem, Proposal, Strategy};
+use crate::stop::Stop;
+use crate::strategy::{Proposal, Strategy};
 use clock::Clock;
 use round::remove_dominated;
 
 pub use clock::Spent;
 
-/// How a search ended.
+/// The end of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Every evaluation was spent.
     Finished,
-    /// Nothing is left that could be evaluated.
+    /// No network is left that could be evaluated.
     Exhausted,
-    /// It was asked to stop; a resumed run goes on from here.
+    /// The search was asked to stop; a resumed run continues from here.
     Stopped,
 }
 
-/// Asks a search to stop; clones ask the same one.
-#[derive(Debug, Clone, Default)]
-pub struct Stop {
-    flag: Arc<AtomicBool>,
-    reason: Arc<OnceLock<String>>,
-}
-
-impl Stop {
-    /// Asks.
-    pub fn ask(&self) {
-        self.flag.store(true, Ordering::Relaxed);
-    }
-
-    /// Asks, since the search cannot go on. Of several reasons the first is kept.
-    pub fn ask_because(&self, reason: String) {
-        let _ = self.reason.set(reason);
-        self.ask();
-    }
-
-    /// Why the search cannot go on, if that is why it was asked.
-    pub fn reason(&self) -> Option<&str> {
-        self.reason.get().map(String::as_str)
-    }
-
-    /// Whether it was asked.
-    pub fn asked(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
-    }
-}
-
-/// A search over a problem: who proposes, who evaluates, what is kept, and who watches.
+/// A search for the Pareto front of a problem.
 pub struct Search {
-    /// What is searched for.
     pub problem: Arc<Problem>,
-    /// Who proposes.
     pub strategy: Box<dyn Strategy>,
-    /// Who evaluates.
     pub evaluator: Arc<dyn Evaluator>,
-    /// Where rows are kept.
-    pub journal: Journal,
-    /// Folder of the checkpoint.
-    pub checkpoints: PathBuf,
-    /// Folder of the front's models.
-    pub models: PathBuf,
-    /// What other logs tell, for strategies that learn from it.
+    pub storage: Storage,
+    /// Measurements imported from other logs, for strategies that learn from them.
     pub imported: Vec<Import>,
-    /// Who watches.
     pub observers: Vec<Box<dyn Observer>>,
-    /// Networks evaluated in all.
-    pub budget: u64,
-    /// Evaluations besides these that measure members of the front again. As long as there are some to come, the models
-    /// of all children are kept: what was dominated may come back.
-    pub remeasure: u64,
-    /// Proposals a round.
-    pub batch: usize,
-    /// Seed of the run.
-    pub seed: u64,
-    /// Fingerprint of the experiment, for the checkpoint.
-    pub fingerprint: String,
-    /// Who may ask it to stop.
+    /// Length of the search and of its rounds.
+    pub plan: Plan,
     pub stop: Stop,
 }
 
-/// What a search came to.
+/// The files of a search.
+pub struct Storage {
+    /// Rows of all evaluations.
+    pub journal: Journal,
+    pub checkpoints: PathBuf,
+    /// Fingerprint of the experiment, for the checkpoint.
+    pub fingerprint: String,
+    /// Folder of the front's models.
+    pub models: PathBuf,
+}
+
+/// Length of a search and of its rounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Number of networks to evaluate.
+    pub budget: u64,
+    /// Number of evaluations besides these that measure members of the front again. While some are left, the models of
+    /// all children are kept: a dominated network may come back to the front.
+    pub remeasure: u64,
+    /// Proposals in each round.
+    pub batch: usize,
+    pub seed: u64,
+}
+
 #[derive(Debug)]
 pub struct Outcome {
-    /// How it ended.
     pub end: End,
-    /// Everything evaluated.
-    pub history: History,
-    /// How long it took, since it began or went on.
+    /// Duration since the begin or the resumption.
     pub spent: Spent,
 }
 
-/// Where a search stands between two rounds.
+/// The state between two rounds.
 struct State {
     history: History,
     round: u64,
@@ -118,14 +89,14 @@ struct State {
 }
 
 impl Search {
-    /// Searches until the budget is spent, nothing is left, or it is asked to stop. Unless it was, the front is
-    /// measured again after that.
+    /// Searches until the budget is spent, no network is left, or it is asked to stop; then measures the front again,
+    /// unless it was asked to stop.
     ///
-    /// A checkpoint says where the search stood after its last whole round; from there, and without one from the
-    /// beginning, the strategy is asked again, and the journal answers for what it knows.
+    /// A checkpoint holds the state after the last complete round; without one, the search begins from the start. Rows that the
+    /// journal has are not evaluated again.
     ///
     /// # Errors
-    /// If the journal cannot be written, or does not fit this search. What was evaluated is kept.
+    /// If the journal cannot be written, or does not fit this search. All finished evaluations are kept.
     pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<Outcome> {
         let mut state = self.start(checkpoint)?;
         let mut end = loop {
@@ -133,7 +104,7 @@ impl Search {
                 break End::Stopped;
             }
             self.enter_repeats(&mut state)?;
-            if state.history.evaluations().len() as u64 >= self.budget {
+            if state.history.evaluations().len() as u64 >= self.plan.budget {
                 break End::Finished;
             }
             let proposals = self.propose(&state)?;
@@ -147,25 +118,21 @@ impl Search {
             let mut diagnostics = self.strategy.tell(&self.problem, &state.history, &proposals)?;
             state.round += 1;
             self.save(&state)?;
-            diagnostics.scalars.push(("own_seconds", state.clock.lap().as_secs_f64()));
-            for observer in &mut self.observers {
-                observer.round(state.round, &state.history, &diagnostics);
-            }
+            diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
+            self.observers.iter_mut().for_each(|observer| observer.round(&state.history, &diagnostics));
         };
         if end != End::Stopped {
             if self.remeasure(&mut state).await? {
-                remove_dominated(&self.models, &state.history)?;
+                remove_dominated(&self.storage.models, &state.history)?;
             } else {
                 end = End::Stopped;
             }
         }
-        for observer in &mut self.observers {
-            observer.end(&state.history);
-        }
-        Ok(Outcome { end, spent: state.clock.spent(), history: state.history })
+        self.observers.iter_mut().for_each(|observer| observer.end(&state.history));
+        Ok(Outcome { end, spent: state.clock.spent() })
     }
 
-    /// The state that a checkpoint describes, or the beginning.
+    /// The state of a checkpoint, or the initial one.
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
         let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
         history.import(&self.imported)?;
@@ -174,32 +141,30 @@ impl Search {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;
             for number in 0..checkpoint.told {
-                let row = self.journal.take(number).with_context(|| {
-                    format!(
-                        "the checkpoint is of {} evaluations, but evaluation {number} is not in the journal",
-                        checkpoint.told
-                    )
+                let told = checkpoint.told;
+                let row = self.storage.journal.take(number).with_context(|| {
+                    format!("the checkpoint is of {told} evaluations, but evaluation {number} is not in the journal")
                 })?;
-                let candidate = candidate_of(&self.problem, &row)?;
-                state.history.push(evaluation_of(&self.problem, candidate, &row)?)?;
+                state.history.enter(&self.problem, &row)?;
             }
         }
-        for observer in &mut self.observers {
-            observer.start(self.budget + self.remeasure, &state.history);
-        }
+        self.observers
+            .iter_mut()
+            .for_each(|observer| observer.start(self.plan.budget + self.plan.remeasure, &state.history));
         Ok(state)
     }
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
         let told = state.history.entered();
         let strategy = self.strategy.save()?;
-        let checkpoint = Checkpoint { experiment: self.fingerprint.clone(), round: state.round, told, strategy };
-        checkpoint.save(&self.checkpoints).context("the journal is whole: --resume goes on from it")
+        let experiment = self.storage.fingerprint.clone();
+        let checkpoint = Checkpoint { experiment, round: state.round, told, strategy };
+        checkpoint.save(&self.storage.checkpoints).context("the journal is complete: --resume continues from it")
     }
 
-    /// What the strategy proposes and the evaluator can evaluate; where none of it can be, something that can.
+    /// The proposals that the evaluator can evaluate; if it can evaluate no new one, random networks that it can.
     fn propose(&mut self, state: &State) -> anyhow::Result<Vec<Proposal>> {
-        let proposals = self.strategy.ask(&self.problem, &state.history, self.batch)?;
+        let proposals = self.strategy.ask(&self.problem, &state.history, self.plan.batch)?;
         let Some(available) = self.evaluator.available() else { return Ok(proposals) };
         let space = self.problem.space();
         let mut covered = Vec::new();
@@ -213,50 +178,46 @@ impl Search {
         if fresh {
             return Ok(covered);
         }
-        // The log holds only a part of the space, and none of what was proposed: take what it does hold. The draw
-        // depends on the seed and the round alone, so that a resumed run draws the same.
+        // The log holds only a part of the space, and no new proposal: draw from its unknown networks. The draw depends
+        // on the seed and the round alone, so that a resumed run draws the same.
         let mut unknown = Vec::new();
         for architecture in available {
             if state.history.known(&self.problem.key(architecture)?).is_none() {
                 unknown.push(architecture);
             }
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.plan.seed);
         rng.set_stream(state.round + 1);
-        let drawn = unknown.into_iter().sample(&mut rng, self.batch);
-        covered.extend(drawn.into_iter().map(|a| Proposal { architecture: a.clone(), preference: None }));
+        let drawn = unknown.into_iter().sample(&mut rng, self.plan.batch).into_iter().cloned();
+        covered.extend(drawn.map(Proposal::from));
         Ok(covered)
     }
 
-    /// Enters the repeated measurements that stand next in the journal of a run that goes on. The strategy had no part
-    /// in them, so they are not asked for but taken as they come: they end a part of the search, after which a run may
-    /// have been given more evaluations.
+    /// Enters the repeated measurements that come next in the journal of a resumed run. The strategy did not propose
+    /// them: they are from the end of an earlier part of the search, after which the budget was raised.
     fn enter_repeats(&mut self, state: &mut State) -> anyhow::Result<()> {
         let none = HashSet::new();
         while self.repeats(state, state.history.entered(), &none) {
-            let Some(row) = self.journal.take(state.history.entered()) else { break };
-            let candidate = candidate_of(&self.problem, &row)?;
-            state.history.push(evaluation_of(&self.problem, candidate, &row)?)?;
-            for observer in &mut self.observers {
-                observer.entered(&row, &state.history);
-            }
+            let Some(row) = self.storage.journal.take(state.history.entered()) else { break };
+            state.history.enter(&self.problem, &row)?;
+            self.observers.iter_mut().for_each(|observer| observer.entered(&row, &state.history));
         }
         Ok(())
     }
 
-    /// Whether the journal of a run that goes on has, under a number, a network that was evaluated before.
+    /// Whether the journal of a resumed run has a network under a number that was evaluated before.
     fn repeats(&self, state: &State, number: u64, before: &HashSet<CanonicalKey>) -> bool {
-        // A text that is no architecture is refused where it is taken.
-        let candidate = self.journal.recovered(number).and_then(|row| candidate_of(&self.problem, row).ok());
+        // A text that is not an architecture is an error once its row is taken.
+        let candidate = self.storage.journal.recovered(number).and_then(|row| candidate_of(&self.problem, row).ok());
         candidate.is_some_and(|found| state.history.known(&found.key).is_some() || before.contains(&found.key))
     }
 
-    /// The networks of a round that have to be evaluated: each once, none that is known, none beyond the budget; and
-    /// none where the journal of a run that goes on has a repeated measurement, since the budget was less then.
+    /// The networks of a round to evaluate: unknown, each once, within the budget; and none after the place where the
+    /// journal of a resumed run has a repeated measurement, since the budget was smaller then.
     fn fresh(&self, state: &State, proposals: &[Proposal]) -> anyhow::Result<Vec<Candidate>> {
         let mut seen = HashSet::new();
         let mut fresh = Vec::new();
-        let left = self.budget.saturating_sub(state.history.evaluations().len() as u64) as usize;
+        let left = self.plan.budget.saturating_sub(state.history.evaluations().len() as u64) as usize;
         for proposal in proposals {
             let key = self.problem.key(&proposal.architecture)?;
             if self.repeats(state, state.history.entered() + fresh.len() as u64, &seen) {

@@ -1,21 +1,21 @@
-//! Measuring the front again, once the search itself is over.
+//! Measuring the front again after the search itself.
 
 use super::{Search, State};
 use crate::history::{Candidate, Evaluation, History, Status};
 use crate::pareto::noise::lead;
 
 impl Search {
-    /// Spends the re-measurements on members of the front. False if the search was stopped before they were spent.
+    /// Spends the re-measurements on members of the front. Returns false if the search was stopped before.
     ///
-    /// One after another, also where there are several devices: each may change which member is the next, and so the
-    /// journal alone says where this stood.
+    /// One measurement at a time, also with several devices: each may change the next member, and the journal alone must
+    /// determine it.
     pub(super) async fn remeasure(&mut self, state: &mut State) -> anyhow::Result<bool> {
         loop {
             if self.stop.asked() {
                 return Ok(false);
             }
             self.enter_repeats(state)?;
-            if state.history.repeats() >= self.remeasure {
+            if state.history.repeats() >= self.plan.remeasure {
                 return Ok(true);
             }
             let Some(member) = most_doubtful(&state.history) else { return Ok(true) };
@@ -27,11 +27,11 @@ impl Search {
     }
 }
 
-/// The member of the front to measure next: of those measured least often, the one whose place on the front is least
-/// certain. None if nothing successful is on the front.
+/// The member of the front to measure next: of those measured least often, the one with the least certain place on the
+/// front. `None` if the front has no successful evaluation.
 ///
-/// What breaks a bound is left out, unless everything does. Measurements that failed count as well, or a network that
-/// a device cannot run any more would take all of them.
+/// Members that break a bound are left out, unless all do. Failed measurements count too, or a network that a device can
+/// no longer run would take all of them.
 fn most_doubtful(history: &History) -> Option<Candidate> {
     let mut members: Vec<&Evaluation> = history.front().filter(|evaluation| evaluation.status == Status::Ok).collect();
     let is_feasible = |member: &&Evaluation| member.is_feasible(history.objectives(), history.bounds());
@@ -42,16 +42,13 @@ fn most_doubtful(history: &History) -> Option<Candidate> {
     let least = members.iter().map(|member| times(member)).min()?;
     let ranked = members.into_iter().filter(|member| times(member) == least);
     let ranked = ranked.map(|member| (certainty(history, member), member));
-    // Of equals the one that was evaluated first.
-    let order = |(a, first): &(f64, &Evaluation), (b, second): &(f64, &Evaluation)| {
-        a.total_cmp(b).then(first.number.cmp(&second.number))
-    };
-    let (_, member) = ranked.min_by(order)?;
+    // Of equally certain members the first evaluated one.
+    let (_, member) = ranked.min_by(|(a, first), (b, second)| a.total_cmp(b).then(first.number.cmp(&second.number)))?;
     Some(Candidate { architecture: member.architecture.clone(), key: member.key })
 }
 
-/// How surely a member is better in something than whatever it is least surely better than, in standard deviations of
-/// the difference.
+/// The smallest lead of a member over any other evaluation, in standard deviations of the difference: a member with a
+/// small lead may not belong on the front.
 fn certainty(history: &History, member: &Evaluation) -> f64 {
     let Some(own) = member.uncertain() else { return f64::INFINITY };
     let others = history.evaluations().iter().filter(|other| other.key != member.key);
@@ -84,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_often_measured_come_first_and_of_them_the_least_certain() {
+    fn least_measured_members_come_first_then_the_least_certain() {
         // Network 1 leads network 0 by 1 ms and network 2 network 1 by 5 ms; network 3 is dominated.
         let mut history = history(&[(0.1, 9.0), (0.2, 8.0), (0.3, 3.0), (0.4, 9.5)], 0.9);
         assert_eq!(next(&history), Some(1));
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_bound_is_measured_only_where_everything_does() {
+    fn members_beyond_a_bound_are_measured_only_if_all_are() {
         let points = [(0.1, 9.0), (0.2, 8.0), (0.3, 3.0)];
         let order = |bound| {
             let mut history = history(&points, bound);

@@ -1,4 +1,4 @@
-//! One round: everything that it proposes is evaluated, side by side.
+//! One round: all of its networks are evaluated concurrently.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::{Search, State};
-use crate::evaluate::{Activity, Finished, Job, evaluation_of};
+use crate::evaluate::{Activity, Finished, Job};
 use crate::history::{Candidate, History};
 use crate::run::write_atomically;
 
-/// What happens while a round is evaluated.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+/// An event during the evaluation of a round.
+#[expect(clippy::large_enum_variant, reason = "only one exists at a time, and only briefly")]
 enum Event {
     Activity(Activity),
     Ended(Result<Option<Finished>, JoinError>),
@@ -23,7 +23,7 @@ enum Event {
 
 impl Search {
     /// Evaluates the networks of a round, or measures them again, and enters them into the history in their order.
-    /// False if the search was stopped before all of it was evaluated.
+    /// Returns false if the search was stopped before all were evaluated.
     pub(super) async fn evaluate(
         &mut self,
         state: &mut State,
@@ -34,13 +34,13 @@ impl Search {
         let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
         let mut running = JoinSet::new();
         let (activity, mut activities) = mpsc::unbounded_channel();
-        for (number, candidate) in (first..).zip(&networks) {
+        for (number, candidate) in (first..).zip(networks) {
             let text = self.problem.space().format(&candidate.architecture)?;
-            if let Some(row) = self.journal.recover(number, &text)? {
+            if let Some(row) = self.storage.journal.recover(number, &text)? {
                 rows.insert(number, row);
                 continue;
             }
-            let job = Job { number, candidate: candidate.clone(), text, remeasure, activity: activity.clone() };
+            let job = Job { number, candidate, text, remeasure, activity: activity.clone() };
             running.spawn(Arc::clone(&self.evaluator).evaluate(job));
         }
         drop(activity);
@@ -48,7 +48,7 @@ impl Search {
         loop {
             let next = async {
                 tokio::select! {
-                    // What an evaluation did is told before that it ended.
+                    // The activities of an evaluation come before its end.
                     biased;
                     Some(activity) = activities.recv() => Some(Event::Activity(activity)),
                     ended = running.join_next() => ended.map(Event::Ended),
@@ -57,17 +57,13 @@ impl Search {
             match state.clock.wait(next).await {
                 None => break,
                 Some(Event::Activity(activity)) => {
-                    for observer in &mut self.observers {
-                        observer.activity(activity);
-                    }
+                    self.observers.iter_mut().for_each(|observer| observer.activity(activity));
                 }
                 Some(Event::Ended(ended)) => match ended.context("an evaluation broke down")? {
                     None => whole = false,
                     Some(finished) => {
                         let row = self.keep(finished)?;
-                        for observer in &mut self.observers {
-                            observer.evaluated(&row);
-                        }
+                        self.observers.iter_mut().for_each(|observer| observer.evaluated(&row));
                         rows.insert(row.evaluation, row);
                     }
                 },
@@ -76,38 +72,29 @@ impl Search {
         if !whole {
             return Ok(false);
         }
-        self.enter_round(state, networks, &rows)?;
+        for row in rows.values() {
+            state.history.enter(&self.problem, row)?;
+            self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
+        }
+        if self.plan.remeasure == 0 {
+            remove_dominated(&self.storage.models, &state.history)?;
+        }
         Ok(true)
     }
 
-    /// Puts an evaluation on the disk: the model first, so that no row of the front is ever without one.
+    /// Writes an evaluation to the disk: the model first, so that every row of the front has one.
     fn keep(&mut self, finished: Finished) -> anyhow::Result<Row> {
         let Finished { row, model } = finished;
         if let Some(model) = model {
-            let path = self.models.join(format!("{}.onnx", row.evaluation));
+            let path = self.storage.models.join(format!("{}.onnx", row.evaluation));
             write_atomically(&path, &model).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        self.journal.record(&row)?;
+        self.storage.journal.record(&row)?;
         Ok(row)
-    }
-
-    fn enter_round(
-        &mut self,
-        state: &mut State,
-        networks: Vec<Candidate>,
-        rows: &BTreeMap<u64, Row>,
-    ) -> anyhow::Result<()> {
-        for (candidate, row) in networks.into_iter().zip(rows.values()) {
-            state.history.push(evaluation_of(&self.problem, candidate, row)?)?;
-            for observer in &mut self.observers {
-                observer.entered(row, &state.history);
-            }
-        }
-        if self.remeasure == 0 { remove_dominated(&self.models, &state.history) } else { Ok(()) }
     }
 }
 
-/// Keeps the models of the front alone.
+/// Removes the models of dominated networks.
 pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
     let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
     let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;

@@ -1,4 +1,4 @@
-//! The loop, with an evaluator that stands in for devices and trainers: it answers at once or late, and in any order.
+//! The search with a fake evaluator, which answers at once or late, and in any order.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,8 +10,9 @@ use hardware::log::{Row, Status};
 
 use super::*;
 use crate::evaluate::{Evaluating, Finished, Job};
+use crate::history::evaluation_of;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::reward::RewardConfig;
+use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
 /// A fake evaluator: its figures are made up of the architecture's text.
@@ -68,18 +69,17 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
         strategy: strategy.build(5, &problem, &device).unwrap(),
         problem: Arc::new(problem),
         evaluator: Arc::new(evaluator),
-        journal: Journal::open(&folder.join("journal.csv"), &folder.join("waiting.csv"), &folder.join("rows"))
-            .unwrap()
-            .0,
-        checkpoints: folder.to_owned(),
-        models: folder.join("models"),
+        storage: Storage {
+            journal: Journal::open(&folder.join("journal.csv"), &folder.join("waiting.csv"), &folder.join("rows"))
+                .unwrap()
+                .0,
+            checkpoints: folder.to_owned(),
+            fingerprint: String::new(),
+            models: folder.join("models"),
+        },
         imported: Vec::new(),
         observers: Vec::new(),
-        budget,
-        remeasure: 0,
-        batch: 10,
-        seed: 5,
-        fingerprint: String::new(),
+        plan: Plan { budget, remeasure: 0, batch: 10, seed: 5 },
         stop,
     }
 }
@@ -89,7 +89,8 @@ const OPERATIONS: &str = "['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3
 fn run(search: &mut Search, folder: &Path) -> anyhow::Result<(End, History)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = runtime.block_on(search.run(Checkpoint::load(folder).unwrap()))?;
-    Ok((outcome.end, outcome.history))
+    let rows = hardware::log::read(&folder.join("journal.csv")).unwrap();
+    Ok((outcome.end, History::of_rows(&search.problem, search.problem.bounds(), &rows)?))
 }
 
 fn whole(folder: &Path, evaluator: Fake) -> (End, History, Vec<u8>) {
@@ -98,7 +99,7 @@ fn whole(folder: &Path, evaluator: Fake) -> (End, History, Vec<u8>) {
 }
 
 #[test]
-fn the_journal_does_not_hang_on_the_order_in_which_evaluations_end() {
+fn journal_order_is_independent_of_completion_order() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let in_order = whole(first.path(), Fake::default());
     let backwards = whole(second.path(), Fake { backwards: true, ..Fake::default() });
@@ -118,7 +119,7 @@ fn assert_only_models_of_the_front(folder: &Path, history: &History) {
 }
 
 #[test]
-fn a_stopped_search_goes_on_to_the_journal_it_would_have_had() {
+fn a_stopped_and_resumed_search_writes_the_same_journal() {
     let (reference, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = whole(reference.path(), Fake::default()).2;
     for number in [0, 14, 33] {
@@ -131,7 +132,7 @@ fn a_stopped_search_goes_on_to_the_journal_it_would_have_had() {
 }
 
 #[test]
-fn the_journal_alone_is_enough() {
+fn resuming_without_a_checkpoint_writes_the_same_journal() {
     let (reference, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = whole(reference.path(), Fake::default()).2;
     let (end, ..) = whole(place.path(), Fake { stop_at: Some((25, Stop::default())), ..Fake::default() });
@@ -141,7 +142,7 @@ fn the_journal_alone_is_enough() {
 }
 
 #[test]
-fn ends_where_the_space_is_exhausted() {
+fn the_search_ends_when_the_space_is_exhausted() {
     let place = tempfile::tempdir().unwrap();
     let mut small = search(place.path(), "['none', 'skip_connect']", 1000, Fake::default());
     let (end, history) = run(&mut small, place.path()).unwrap();
@@ -155,25 +156,29 @@ fn ends_where_the_space_is_exhausted() {
 }
 
 #[test]
-fn a_journal_of_another_run_is_refused() {
+fn the_journal_of_a_different_run_is_rejected() {
     let place = tempfile::tempdir().unwrap();
     let mut other = search(place.path(), OPERATIONS, 5, Fake::default());
-    other.journal.record(&Row::new(0, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", Status::Failed)).unwrap();
+    other
+        .storage
+        .journal
+        .record(&Row::new(0, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", Status::Failed))
+        .unwrap();
     drop(other);
     let error = run(&mut search(place.path(), OPERATIONS, 5, Fake::default()), place.path()).unwrap_err();
     assert!(error.to_string().contains("evaluation 0 is of |none~0|"), "{error}");
 }
 
-/// A run of so many evaluations and re-measurements, begun or gone on with, and its journal.
+/// Begins or resumes a run with a budget and re-measurements; returns its end, history and journal.
 fn remeasured(folder: &Path, budget: u64, remeasure: u64, evaluator: Fake) -> (End, History, String) {
     let mut search = search(folder, OPERATIONS, budget, evaluator);
-    search.remeasure = remeasure;
+    search.plan.remeasure = remeasure;
     let (end, history) = run(&mut search, folder).unwrap();
     (end, history, std::fs::read_to_string(folder.join("journal.csv")).unwrap())
 }
 
 #[test]
-fn the_front_is_measured_again_when_the_search_is_over() {
+fn the_front_is_measured_again_after_the_search() {
     let (place, plain) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (end, history, journal) = remeasured(place.path(), 45, 12, Fake::default());
     assert_eq!((end, history.evaluations().len(), history.repeats()), (End::Finished, 45, 12));
@@ -194,7 +199,7 @@ fn the_front_is_measured_again_when_the_search_is_over() {
 }
 
 #[test]
-fn re_measurements_go_on_after_a_stop_as_if_there_had_been_none() {
+fn stopped_and_resumed_re_measurements_write_the_same_journal() {
     let (reference, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = remeasured(reference.path(), 45, 12, Fake::default()).2;
     for number in [33, 45, 50, 56] {
@@ -205,17 +210,17 @@ fn re_measurements_go_on_after_a_stop_as_if_there_had_been_none() {
     let (end, history, journal) = remeasured(place.path(), 45, 12, Fake::default());
     assert!(end == End::Finished && journal == expected);
     assert_only_models_of_the_front(place.path(), &history);
-    // What is spent is spent.
+    // A finished run has no re-measurements left.
     assert!(remeasured(place.path(), 45, 12, Fake::default()).2 == expected);
 }
 
 #[test]
-fn a_run_that_was_measured_again_may_be_searched_further() {
+fn a_run_with_re_measurements_can_get_a_larger_budget() {
     let place = tempfile::tempdir().unwrap();
     remeasured(place.path(), 25, 4, Fake::default());
     let (_, history, whole) = remeasured(place.path(), 45, 9, Fake::default());
     assert_eq!((history.evaluations().len(), history.repeats()), (45, 9));
-    // From the journal alone too, whose repeats stand in the middle of what is a round now.
+    // From the journal alone too, with repeats in the middle of what is one round now.
     for rows in [27, 35, 47] {
         let other = tempfile::tempdir().unwrap();
         let cut: String = whole.split_inclusive('\n').take(1 + rows).collect();

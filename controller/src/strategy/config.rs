@@ -1,19 +1,21 @@
 //! Choosing a strategy by name.
 
+use anyhow::Result;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient, PolicyGradientConfig, Problem, Random,
-    RandomConfig, Strategy, StrategyError,
+    Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient, PolicyGradientConfig, Random,
+    RandomConfig, Strategy,
 };
+use crate::problem::Problem;
 
 /// A strategy's name and settings, as in `strategy = { name = "evolution", crossover = 0.3 }`. Every setting has a
-/// default; unknown ones are refused.
+/// default; unknown settings are rejected.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case")]
 pub enum StrategyConfig {
-    /// Policy gradient on episodes that a surrogate imagines, evaluations by expected hypervolume improvement.
+    /// Policy gradient on episodes that a surrogate judges, evaluations by expected hypervolume improvement.
     ModelBased(ModelBasedConfig),
     /// Policy gradient on real evaluations.
     PolicyGradient(PolicyGradientConfig),
@@ -23,7 +25,7 @@ pub enum StrategyConfig {
     Evolution(EvolutionConfig),
 }
 
-/// The model-based one: of the strategies here the one that needs the fewest evaluations.
+/// The model-based strategy, which needs the fewest evaluations.
 impl Default for StrategyConfig {
     fn default() -> Self {
         Self::ModelBased(ModelBasedConfig::default())
@@ -41,16 +43,13 @@ impl StrategyConfig {
         }
     }
 
-    /// Whether it learns from what was imported from other logs, besides what is evaluated for it.
+    /// Whether the strategy also learns from measurements imported from other logs.
     pub fn learns_from_imports(&self) -> bool {
         matches!(self, Self::ModelBased(_))
     }
 
-    /// The strategy for a problem, all its randomness from one seed; `device` is where a policy computes.
-    ///
-    /// # Errors
-    /// If a setting makes no sense.
-    pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>, StrategyError> {
+    /// The strategy for a problem, all its randomness from one seed; `device` computes the policy.
+    pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>> {
         Ok(match self {
             Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),
             Self::PolicyGradient(config) => Box::new(PolicyGradient::new(config.clone(), problem, device, seed)?),
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_defaults() {
+    fn settings_have_defaults_by_name() {
         assert_eq!(read("name = 'random'"), Ok(StrategyConfig::Random(RandomConfig {})));
         assert_eq!(read("name = 'evolution'"), Ok(StrategyConfig::Evolution(EvolutionConfig::default())));
         let Ok(StrategyConfig::PolicyGradient(config)) =
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_and_names_are_refused() {
+    fn unknown_settings_and_names_are_rejected() {
         for (text, expected) in [
             ("name = 'random'\nstart = 3", "start"),
             ("name = 'evolution'\nmutation = 0.5", "mutation"),
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn builds_what_it_names_and_round_trips() {
+    fn names_build_their_strategy_and_round_trip() {
         let problem = toy::problem(&[2, 2]);
         for name in ["random", "evolution", "policy-gradient", "model-based"] {
             let config = read(&format!("name = '{name}'")).unwrap();

@@ -3,11 +3,11 @@
 use burn::tensor::Device;
 
 use super::{
-    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Problem, Proposal, RandomConfig, Strategy, StrategyConfig,
-    toy,
+    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Proposal, RandomConfig, Strategy, StrategyConfig, toy,
 };
 use crate::history::History;
 use crate::policy::PolicyConfig;
+use crate::problem::Problem;
 
 fn configs() -> [StrategyConfig; 4] {
     let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
@@ -26,7 +26,7 @@ fn build(config: &StrategyConfig, problem: &Problem, seed: u64) -> Box<dyn Strat
     config.build(seed, problem, &Device::default()).unwrap()
 }
 
-/// Rounds of ten until that many networks are evaluated; the proposals of all rounds.
+/// Searches in rounds of ten until `until` networks are evaluated; returns the proposals of all rounds.
 fn search(strategy: &mut dyn Strategy, problem: &Problem, history: &mut History, until: usize) -> Vec<Vec<Proposal>> {
     let mut rounds = Vec::new();
     while history.evaluations().len() < until {
@@ -42,7 +42,7 @@ fn search(strategy: &mut dyn Strategy, problem: &Problem, history: &mut History,
 }
 
 #[test]
-fn the_same_seed_proposes_the_same() {
+fn equal_seeds_propose_equal_rounds() {
     let problem = toy::problem(&[5; 6]);
     for config in configs() {
         let run = |seed| search(&mut *build(&config, &problem, seed), &problem, &mut toy::history(&problem), 40);
@@ -52,7 +52,7 @@ fn the_same_seed_proposes_the_same() {
 }
 
 #[test]
-fn a_restored_strategy_goes_on_as_it_would_have() {
+fn a_restored_strategy_proposes_the_same_rounds() {
     let problem = toy::problem(&[5; 6]);
     for config in configs() {
         let mut history = toy::history(&problem);

@@ -1,9 +1,10 @@
 //! Pareto evolution: mutations and crossovers of the front.
 //!
-//! As Archai's `EvolutionParetoSearch`: the parents are the whole Pareto front of everything evaluated, every round
-//! mixes mutations, crossovers and random networks. The mutation (one decision takes another choice) is that of
-//! regularised evolution (Real et al. 2019); nothing needs to age, since a network leaves the front when it is beaten.
+//! As Archai's `EvolutionParetoSearch`: the parents are the whole Pareto front of all evaluations, and every round mixes
+//! mutations, crossovers and random networks. The mutation (one decision takes another choice) is that of regularised
+//! evolution (Real et al. 2019); ageing is not needed, since dominated networks leave the front.
 
+use anyhow::{Context as _, Result, ensure};
 use child::space::Architecture;
 use rand::RngExt;
 use rand::SeedableRng;
@@ -12,15 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Diagnostics, Problem, Proposal, Strategy, StrategyError};
-use crate::history::History;
-use crate::policy::{open, seal};
+use super::{Diagnostics, Proposal, Strategy};
+use crate::history::{Evaluation, History};
+use crate::problem::Problem;
+use crate::seal::{open, seal};
 
 /// Settings of Pareto evolution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionConfig {
-    /// Networks evaluated before the first is bred from.
+    /// Networks evaluated before the first mutation or crossover.
     pub start: usize,
     /// Share of proposals that are crossovers of two parents, 0..=1.
     pub crossover: f64,
@@ -35,24 +37,21 @@ impl Default for EvolutionConfig {
 }
 
 impl EvolutionConfig {
-    /// Checks that the shares are shares.
+    /// Checks that the shares are from 0 to 1.
     ///
     /// # Errors
-    /// If one is not, or they sum to more than 1.
-    pub fn check(&self) -> Result<(), StrategyError> {
-        let shares = [("crossover", self.crossover), ("random", self.random)];
-        match shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
-            Some((name, found)) => Err(StrategyError::Setting { name, found, range: "a share from 0 to 1" }),
-            None if self.crossover + self.random > 1.0 => {
-                let found = self.crossover + self.random;
-                Err(StrategyError::Setting { name: "crossover + random", found, range: "at most 1 together" })
-            }
-            None => Ok(()),
+    /// If one is not, or they sum to more than 1; the message begins with the setting.
+    pub fn check(&self) -> Result<()> {
+        for (name, share) in [("crossover", self.crossover), ("random", self.random)] {
+            ensure!((0.0..=1.0).contains(&share), "{name} = {share}: it must be a share from 0 to 1");
         }
+        let sum = self.crossover + self.random;
+        ensure!(sum <= 1.0, "crossover + random = {sum}: it must be at most 1 together");
+        Ok(())
     }
 }
 
-/// Breeds from the Pareto front.
+/// Mutates and crosses members of the Pareto front.
 #[derive(Debug, Clone)]
 pub struct Evolution {
     config: EvolutionConfig,
@@ -60,26 +59,23 @@ pub struct Evolution {
 }
 
 impl Evolution {
-    /// Tries to breed one unknown network before a random one takes its place.
+    /// Most mutations in search of one unknown network, before a random one takes its place.
     const TRIES: usize = 50;
 
     /// Evolution from a seed.
-    ///
-    /// # Errors
-    /// If a setting makes no sense.
-    pub fn new(config: EvolutionConfig, seed: u64) -> Result<Self, StrategyError> {
-        config.check()?;
+    pub fn new(config: EvolutionConfig, seed: u64) -> Result<Self> {
+        config.check().context("the strategy's settings")?;
         Ok(Self { config, rng: ChaCha8Rng::seed_from_u64(seed) })
     }
 
-    /// A child of the parents whose network is unknown, by crossover or mutation. What is known already is mutated
-    /// further: where parents are few, their mixtures and neighbours are soon used up.
+    /// A child of the parents with an unknown network, by crossover or mutation. Known networks are mutated further: the
+    /// crossovers and neighbours of few parents are soon all known.
     fn breed(
         &mut self,
         unseen: &mut Unseen<'_>,
         parents: &[&Architecture],
         crosses: bool,
-    ) -> Result<Option<Architecture>, StrategyError> {
+    ) -> Result<Option<Architecture>> {
         let mut parent = || parents[self.rng.random_range(0..parents.len())];
         let (first, second) = (parent(), parent());
         let mut child = if crosses {
@@ -103,10 +99,10 @@ impl Strategy for Evolution {
         "evolution"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>, StrategyError> {
+    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let on_front: Vec<_> = history.front().collect();
-        let is_feasible = |e: &&&crate::history::Evaluation| e.is_feasible(problem.objectives(), problem.bounds());
-        let mut parents: Vec<_> = on_front.iter().filter(is_feasible).map(|e| &e.architecture).collect();
+        let is_feasible = |member: &&&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
+        let mut parents: Vec<_> = on_front.iter().filter(is_feasible).map(|member| &member.architecture).collect();
         if parents.is_empty() {
             parents = on_front.iter().map(|evaluation| &evaluation.architecture).collect();
         }
@@ -127,23 +123,18 @@ impl Strategy for Evolution {
                 },
             }
         }
-        Ok(found.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
+        Ok(found.into_iter().map(Proposal::from).collect())
     }
 
-    fn tell(
-        &mut self,
-        problem: &Problem,
-        _history: &History,
-        round: &[Proposal],
-    ) -> Result<Diagnostics, StrategyError> {
+    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         Ok(Diagnostics::of_round(problem, round))
     }
 
-    fn save(&self) -> Result<Vec<u8>, StrategyError> {
+    fn save(&self) -> Result<Vec<u8>> {
         Ok(seal(self.name(), &[&save_rng(&self.rng)?]))
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), StrategyError> {
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
         let [rng] = open(self.name(), state)?;
         self.rng = restore_rng(rng)?;
         Ok(())
@@ -176,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_where_everything_is_known() {
+    fn proposes_nothing_once_everything_is_known() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let mut evolution = Evolution::new(EvolutionConfig { start: 2, ..EvolutionConfig::default() }, 3).unwrap();
@@ -188,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_checked() {
+    fn shares_out_of_range_are_rejected() {
         let wrong = EvolutionConfig { crossover: 0.7, random: 0.4, start: 1 };
         assert!(wrong.check().unwrap_err().to_string().contains("crossover + random"));
         assert!(EvolutionConfig { random: f64::NAN, ..EvolutionConfig::default() }.check().is_err());

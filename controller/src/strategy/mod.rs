@@ -1,13 +1,12 @@
-//! Strategies: who proposes what is evaluated next.
+//! Strategies: they propose the next networks.
 //!
-//! A strategy is asked for proposals, the loop evaluates those networks that are not known yet, and the strategy is
-//! told. It neither evaluates nor keeps the history, so any strategy works with any evaluator.
+//! The search asks a strategy for proposals, evaluates the networks that are new, and tells the strategy the results. A
+//! strategy neither evaluates nor keeps the history, so any strategy works with any evaluator.
 
 mod config;
 mod evolution;
 mod model_based;
 mod policy_gradient;
-mod problem;
 mod random;
 mod unseen;
 
@@ -17,120 +16,141 @@ mod end_tests;
 pub(crate) mod toy;
 
 pub use config::StrategyConfig;
-pub use evolution::{Evolution, EvolutionConfig};
+use evolution::{Evolution, EvolutionConfig};
 pub use model_based::{ModelBased, ModelBasedConfig};
-pub use policy_gradient::{PolicyGradient, PolicyGradientConfig};
-pub use problem::{Identity, Problem, ProblemError};
-pub use random::{Random, RandomConfig};
+use policy_gradient::{PolicyGradient, PolicyGradientConfig};
+use random::{Random, RandomConfig};
 
-use child::space::{Architecture, ArchitectureError};
+use anyhow::Result;
+use child::space::Architecture;
 
 use crate::history::History;
-use crate::policy::{Policy, PolicyError, StateError};
+use crate::policy::Policy;
 use crate::preference::Preference;
-use crate::surrogate::SurrogateError;
+use crate::problem::Problem;
 
-/// An architecture that a strategy wants to know about, and the preference that it was drawn for, if there was one.
+/// An architecture that a strategy proposes, with the preference that it was drawn for, if any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
     /// The architecture.
     pub architecture: Architecture,
-    /// What it was drawn for.
+    /// The preference.
     pub preference: Option<Preference>,
 }
 
-/// Figures of a round for whoever watches the search.
+impl From<Architecture> for Proposal {
+    fn from(architecture: Architecture) -> Self {
+        Self { architecture, preference: None }
+    }
+}
+
+/// Statistics of a round for the observers of a search.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Diagnostics {
     /// Named numbers, such as `loss` or `entropy`.
-    pub scalars: Vec<(&'static str, f64)>,
+    pub scalars: Vec<(String, f64)>,
     /// For each decision its name and how often each of its choices was proposed.
     pub choices: Vec<(String, Vec<u64>)>,
 }
 
 impl Diagnostics {
-    /// The choices taken in a round, and no numbers yet.
+    /// The choices taken in a round, without numbers.
     pub fn of_round(problem: &Problem, round: &[Proposal]) -> Self {
-        let count = |(index, decision): (usize, &child::space::Decision)| {
+        let mut choices = Vec::new();
+        for (index, decision) in problem.space().decisions().iter().enumerate() {
             let mut counts = vec![0; decision.choices.len()];
-            let taken = round.iter().filter_map(|proposal| proposal.architecture.choices().get(index));
-            for choice in taken {
+            for choice in round.iter().filter_map(|proposal| proposal.architecture.choices().get(index)) {
                 if let Some(count) = counts.get_mut(*choice) {
                     *count += 1;
                 }
             }
-            (decision.name.clone(), counts)
-        };
-        let choices = problem.space().decisions().iter().enumerate().map(count).collect();
+            choices.push((decision.name.clone(), counts));
+        }
         Self { scalars: Vec::new(), choices }
+    }
+
+    /// Adds a named number.
+    pub fn add(&mut self, name: impl Into<String>, value: f64) {
+        self.scalars.push((name.into(), value));
     }
 }
 
-/// Who proposes what is evaluated next.
+/// Proposes the next networks.
 ///
-/// A strategy is a function of its seed and of the answers it gets: the same of both give the same proposals.
+/// A strategy is a function of its seed and of the results: equal seeds and results give equal proposals.
+///
+/// ```
+/// use controller::history::History;
+/// use controller::problem::Problem;
+/// use controller::strategy::{Diagnostics, Proposal, Strategy};
+/// use rand::SeedableRng;
+/// use rand_chacha::ChaCha8Rng;
+///
+/// /// Draws architectures at random; repeated networks cost nothing.
+/// struct Dice(ChaCha8Rng);
+///
+/// impl Strategy for Dice {
+///     fn name(&self) -> &'static str {
+///         "dice"
+///     }
+///
+///     fn ask(&mut self, problem: &Problem, _: &History, count: usize) -> anyhow::Result<Vec<Proposal>> {
+///         let mut draw = || Proposal { architecture: problem.space().random(&mut self.0), preference: None };
+///         Ok((0..count).map(|_| draw()).collect())
+///     }
+///
+///     fn tell(&mut self, problem: &Problem, _: &History, round: &[Proposal]) -> anyhow::Result<Diagnostics> {
+///         Ok(Diagnostics::of_round(problem, round))
+///     }
+///
+///     fn save(&self) -> anyhow::Result<Vec<u8>> {
+///         Ok(serde_json::to_vec(&self.0)?)
+///     }
+///
+///     fn restore(&mut self, state: &[u8]) -> anyhow::Result<()> {
+///         self.0 = serde_json::from_slice(state)?;
+///         Ok(())
+///     }
+/// }
+///
+/// let dice = Dice(ChaCha8Rng::seed_from_u64(1));
+/// assert_eq!(dice.name(), "dice");
+/// ```
 pub trait Strategy: Send {
     /// Name in experiment files.
     fn name(&self) -> &'static str;
 
-    /// Proposes up to `count` different networks that the history does not know, and fewer only where it finds no
-    /// more: none at all when everything is known.
+    /// Proposes up to `count` different networks that the history does not know; fewer only if it finds no more, none if
+    /// everything is known.
     ///
-    /// Besides these, a round may name networks that the history knows already or that stand in it before: they cost
-    /// no evaluation and still teach.
+    /// A round may contain known or repeated networks besides: they cost no evaluation and the strategy can learn from
+    /// them.
     ///
     /// # Errors
-    /// If the space's own architectures give no graph, or a device fails.
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>, StrategyError>;
+    /// If an architecture of the space gives no graph, or a device fails.
+    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>>;
 
-    /// Learns from a round that it proposed. What the history knows of it is learnt from; a proposal that was never
-    /// evaluated, because the search ended, is passed over.
+    /// Tells the strategy the results of a round that it proposed: the history knows them. Proposals that were not
+    /// evaluated, because the search ended, are skipped.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics, StrategyError>;
+    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics>;
 
-    /// The policy as it stands, where it has one: it answers for any preference without another evaluation.
+    /// The present policy, if the strategy has one: it proposes for any preference without an evaluation.
     fn policy(&self) -> Option<&Policy> {
         None
     }
 
-    /// Everything that the next rounds hang on, generator included.
+    /// The state that determines the next rounds, generator included.
     ///
     /// # Errors
     /// If a device fails.
-    fn save(&self) -> Result<Vec<u8>, StrategyError>;
+    fn save(&self) -> Result<Vec<u8>>;
 
-    /// Takes over a saved state of a strategy of the same kind, space and settings.
+    /// Restores a saved state of a strategy of the same kind, space and settings.
     ///
     /// # Errors
-    /// If it is damaged or of something else: the strategy is unchanged then.
-    fn restore(&mut self, state: &[u8]) -> Result<(), StrategyError>;
-}
-
-/// What stops a strategy.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum StrategyError {
-    /// An architecture of the space gives no network.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-    /// The policy could not draw or learn.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The surrogate could not be fitted.
-    #[error(transparent)]
-    Surrogate(#[from] SurrogateError),
-    /// A state could not be saved or restored.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A setting that makes no sense.
-    #[error("the strategy's `{name}` is {found}: it must be {range}")]
-    Setting {
-        /// Name of the setting.
-        name: &'static str,
-        /// Its value.
-        found: f64,
-        /// What it may be.
-        range: &'static str,
-    },
+    /// If it is damaged or belongs to a different strategy: this one is unchanged then.
+    fn restore(&mut self, state: &[u8]) -> Result<()>;
 }

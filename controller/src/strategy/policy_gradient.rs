@@ -1,8 +1,9 @@
 //! Policy gradient on real evaluations: the method of TEA-DNN (Cai et al. 2018), conditioned on the preference.
 //!
-//! A round is drawn from the policy, one architecture for each preference drawn; once it is evaluated, the policy
-//! takes a step. It needs no model of the objectives, and many evaluations.
+//! The policy draws a round, one architecture for each of a set of random preferences; once the round is evaluated, the
+//! policy takes a step. The method needs no model of the objectives, and many evaluations.
 
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use child::space::Architecture;
 use rand::{RngExt, SeedableRng};
@@ -11,11 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Diagnostics, Problem, Proposal, Strategy, StrategyError};
+use super::{Diagnostics, Proposal, Strategy};
 use crate::history::History;
-use crate::policy::{Learner, Policy, PolicyConfig, UpdateConfig, open, seal};
+use crate::policy::{Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
+use crate::problem::Problem;
 use crate::reward::Reward;
+use crate::seal::{open, seal};
 
 /// Settings of the policy gradient strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,8 +28,8 @@ pub struct PolicyGradientConfig {
     pub policy: PolicyConfig,
     /// How it learns.
     pub update: UpdateConfig,
-    /// Episodes drawn at most for each network wanted. Those that repeat known networks cost nothing and are learnt
-    /// from; where they are too many, neighbours of the drawn ones fill the round up.
+    /// Most episodes drawn for each network of a round. Episodes of known networks cost nothing, and the policy learns
+    /// from them; if there are too many, neighbours of the drawn networks complete the round.
     pub draws: usize,
 }
 
@@ -36,7 +39,7 @@ impl Default for PolicyGradientConfig {
     }
 }
 
-/// Draws from the policy and learns from what was evaluated.
+/// Draws from the policy and learns from the evaluations.
 pub struct PolicyGradient {
     config: PolicyGradientConfig,
     learner: Learner,
@@ -44,22 +47,12 @@ pub struct PolicyGradient {
 }
 
 impl PolicyGradient {
-    /// Mutations, one on top of the other, that look for an unknown neighbour of a drawn architecture.
+    /// Most successive mutations in search of an unknown neighbour of a drawn architecture.
     const TRIES: usize = 20;
 
     /// A fresh policy over the problem's decisions, all from one seed.
-    ///
-    /// # Errors
-    /// If a setting makes no sense.
-    pub fn new(
-        config: PolicyGradientConfig,
-        problem: &Problem,
-        device: &Device,
-        seed: u64,
-    ) -> Result<Self, StrategyError> {
-        if config.draws == 0 {
-            return Err(StrategyError::Setting { name: "draws", found: 0.0, range: "at least 1" });
-        }
+    pub fn new(config: PolicyGradientConfig, problem: &Problem, device: &Device, seed: u64) -> Result<Self> {
+        ensure!(config.draws > 0, "the strategy's `draws` is 0: it must be at least 1");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
         let learner = Learner::new(policy, config.update.clone())?;
@@ -72,17 +65,18 @@ impl Strategy for PolicyGradient {
         "policy-gradient"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>, StrategyError> {
+    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let mut unseen = Unseen::new(problem, history);
         let mut round: Vec<Proposal> = Vec::new();
         let mut fresh = 0;
         for _ in 0..self.config.draws {
-            // Only as many as are missing, or the round would hold more unknown networks than were asked for.
+            // Only as many as are missing, or the round could have more than `count` unknown networks.
             let preferences: Vec<_> =
                 (fresh..count).map(|_| Preference::sample(&mut self.rng, problem.objectives().len())).collect();
-            for episode in self.learner.policy().sample(&preferences, &mut self.rng)? {
-                fresh += usize::from(unseen.take(&episode.architecture)?);
-                round.push(Proposal { architecture: episode.architecture, preference: Some(episode.preference) });
+            let drawn = self.learner.policy().sample(&preferences, &mut self.rng)?;
+            for (architecture, preference) in drawn.into_iter().zip(preferences) {
+                fresh += usize::from(unseen.take(&architecture)?);
+                round.push(Proposal { architecture, preference: Some(preference) });
             }
         }
         let drawn: Vec<Architecture> = round.iter().map(|proposal| proposal.architecture.clone()).collect();
@@ -94,18 +88,18 @@ impl Strategy for PolicyGradient {
                 neighbour = unseen.mutate(&neighbour, &mut self.rng);
                 if unseen.take(&neighbour)? {
                     fresh += 1;
-                    // Not drawn by the policy, so not to be learnt from.
-                    round.push(Proposal { architecture: neighbour, preference: None });
+                    // The policy did not draw it, so it does not learn from it.
+                    round.push(neighbour.into());
                     break;
                 }
             }
         }
         let rest = unseen.random(count - fresh, &mut self.rng)?;
-        round.extend(rest.into_iter().map(|architecture| Proposal { architecture, preference: None }));
+        round.extend(rest.into_iter().map(Proposal::from));
         Ok(round)
     }
 
-    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics, StrategyError> {
+    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         let reward = Reward::fit(problem.reward(), history);
         let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for proposal in round {
@@ -122,14 +116,8 @@ impl Strategy for PolicyGradient {
         }
         let stats =
             self.learner.update(&architectures, &preferences, |index, preference| judged[index].under(preference))?;
-        diagnostics.scalars = vec![
-            ("loss", stats.loss),
-            ("entropy", stats.entropy),
-            ("gradient_norm", stats.gradient_norm),
-            ("mean_reward", stats.mean_reward),
-            ("baseline", stats.baseline),
-            ("episodes", architectures.len() as f64),
-        ];
+        stats.scalars().into_iter().for_each(|(name, value)| diagnostics.add(name, value));
+        diagnostics.add("episodes", architectures.len() as f64);
         Ok(diagnostics)
     }
 
@@ -137,11 +125,11 @@ impl Strategy for PolicyGradient {
         Some(self.learner.policy())
     }
 
-    fn save(&self) -> Result<Vec<u8>, StrategyError> {
+    fn save(&self) -> Result<Vec<u8>> {
         Ok(seal(self.name(), &[&self.learner.save()?, &save_rng(&self.rng)?]))
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), StrategyError> {
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
         let [learner, rng] = open(self.name(), state)?;
         let rng = restore_rng(rng)?;
         self.learner.restore(learner)?;
@@ -161,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_where_everything_is_known_but_still_learns() {
+    fn learns_on_once_everything_is_known() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
@@ -180,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn proposals_that_were_never_evaluated_are_passed_over() {
+    fn proposals_without_evaluation_are_skipped() {
         let problem = toy::problem(&[5; 6]);
         let history = toy::history(&problem);
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();

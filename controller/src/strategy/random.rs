@@ -1,20 +1,22 @@
 //! Random search: the baseline of every comparison (Li and Talwalkar 2019).
 
+use anyhow::{Context as _, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::unseen::Unseen;
-use super::{Diagnostics, Problem, Proposal, Strategy, StrategyError};
+use super::{Diagnostics, Proposal, Strategy};
 use crate::history::History;
-use crate::policy::{StateError, open, seal};
+use crate::problem::Problem;
+use crate::seal::{open, seal};
 
 /// Settings of random search: there are none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandomConfig {}
 
-/// Draws architectures uniformly among those whose network is not known yet.
+/// Draws architectures uniformly among those with unknown networks.
 #[derive(Debug, Clone)]
 pub struct Random {
     rng: ChaCha8Rng,
@@ -32,25 +34,20 @@ impl Strategy for Random {
         "random"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>, StrategyError> {
+    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let found = Unseen::new(problem, history).random(count, &mut self.rng)?;
-        Ok(found.into_iter().map(|architecture| Proposal { architecture, preference: None }).collect())
+        Ok(found.into_iter().map(Proposal::from).collect())
     }
 
-    fn tell(
-        &mut self,
-        problem: &Problem,
-        _history: &History,
-        round: &[Proposal],
-    ) -> Result<Diagnostics, StrategyError> {
+    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         Ok(Diagnostics::of_round(problem, round))
     }
 
-    fn save(&self) -> Result<Vec<u8>, StrategyError> {
+    fn save(&self) -> Result<Vec<u8>> {
         Ok(seal(self.name(), &[&save_rng(&self.rng)?]))
     }
 
-    fn restore(&mut self, state: &[u8]) -> Result<(), StrategyError> {
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
         let [rng] = open(self.name(), state)?;
         self.rng = restore_rng(rng)?;
         Ok(())
@@ -58,13 +55,13 @@ impl Strategy for Random {
 }
 
 /// A generator's state as bytes.
-pub(super) fn save_rng(rng: &ChaCha8Rng) -> Result<Vec<u8>, StateError> {
-    serde_json::to_vec(rng).map_err(StateError::misfit)
+pub(super) fn save_rng(rng: &ChaCha8Rng) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(rng)?)
 }
 
 /// A generator from its bytes.
-pub(super) fn restore_rng(bytes: &[u8]) -> Result<ChaCha8Rng, StateError> {
-    serde_json::from_slice(bytes).map_err(StateError::misfit)
+pub(super) fn restore_rng(bytes: &[u8]) -> Result<ChaCha8Rng> {
+    serde_json::from_slice(bytes).context("the saved state does not fit")
 }
 
 #[cfg(test)]
@@ -74,7 +71,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn finds_every_network_once_and_then_nothing() {
+    fn every_network_is_proposed_once() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let mut random = Random::new(1);

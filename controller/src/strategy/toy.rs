@@ -5,10 +5,11 @@ use std::sync::Arc;
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
 use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
 
-use super::{Problem, Proposal};
+use super::Proposal;
 use crate::history::{Evaluation, History, Status};
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::reward::RewardConfig;
+use crate::problem::Problem;
+use crate::scalarisation::RewardConfig;
 
 /// The key of a network by number.
 pub(crate) fn key(network: usize) -> CanonicalKey {
@@ -78,7 +79,7 @@ pub(crate) fn objectives(architecture: &Architecture) -> [f64; 3] {
     [0.05 + 0.85 * (-2.0 * quality).exp(), 1.0 + 6.0 / count * sum(TIME), 1.0 + 6.0 / count * sum(ENERGY)]
 }
 
-/// Evaluates what the history does not know of a round.
+/// Evaluates the unknown networks of a round.
 pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Proposal]) {
     for proposal in round {
         let key = problem.key(&proposal.architecture).unwrap();

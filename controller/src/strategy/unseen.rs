@@ -1,4 +1,4 @@
-//! Finding networks that are not known yet.
+//! Finding unknown networks.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use child::space::{Architecture, ArchitectureError};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Problem;
 use crate::history::History;
+use crate::problem::Problem;
 
-/// The networks that a round has taken up, besides those that the history knows.
+/// The networks that neither the history nor the present round knows.
 pub(super) struct Unseen<'a> {
     problem: &'a Problem,
     history: &'a History,
@@ -18,17 +18,17 @@ pub(super) struct Unseen<'a> {
 }
 
 impl<'a> Unseen<'a> {
-    /// Random draws for each network wanted before the space is taken for nearly exhausted.
+    /// Most random draws for each wanted network before the space counts as nearly exhausted.
     const DRAWS: usize = 100;
-    /// Largest space, in texts, that is listed to find its last unknown networks.
+    /// Largest space, in architectures, that is listed to find its last unknown networks.
     const LISTABLE: u128 = 100_000;
 
-    /// A round that has taken up nothing yet.
+    /// An empty round.
     pub fn new(problem: &'a Problem, history: &'a History) -> Self {
         Self { problem, history, taken: HashSet::new() }
     }
 
-    /// Takes up an architecture if neither history nor round knows its network; tells whether it did.
+    /// Adds an architecture to the round if neither history nor round knows its network; returns whether it did.
     pub fn take(&mut self, architecture: &Architecture) -> Result<bool, ArchitectureError> {
         let key = self.problem.key(architecture)?;
         Ok(self.history.known(&key).is_none() && self.taken.insert(key))
@@ -39,11 +39,11 @@ impl<'a> Unseen<'a> {
         self.problem.space().mutate(architecture, rng)
     }
 
-    /// Takes up to `count` unknown networks at random: an architecture is drawn uniformly among those that mean an
-    /// unknown network, so a network that can be written in many ways is likelier.
+    /// Adds up to `count` unknown networks at random and returns them: draws are uniform over the architectures with
+    /// unknown networks, so networks with many encodings are likelier.
     ///
-    /// Gives fewer only when a space of up to 100,000 texts holds no more, or a hundred draws for each network wanted
-    /// found none in a larger one.
+    /// Returns fewer only if a space of up to 100,000 architectures has no more, or if a hundred draws for each wanted
+    /// network find none in a larger space.
     pub fn random(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>, ArchitectureError> {
         let space = self.problem.space();
         let mut found = Vec::new();
@@ -67,7 +67,7 @@ impl<'a> Unseen<'a> {
         Ok(found)
     }
 
-    /// All architectures that mean an unknown network, in the order of their choices.
+    /// All architectures with unknown networks, in the order of their choices.
     fn list(&self) -> Result<Vec<Architecture>, ArchitectureError> {
         let decisions = self.problem.space().decisions();
         let mut choices = vec![0; decisions.len()];
@@ -78,7 +78,7 @@ impl<'a> Unseen<'a> {
             if self.history.known(&key).is_none() && !self.taken.contains(&key) {
                 found.push(architecture);
             }
-            // The next number of a counter whose digits have as many values as their decisions have choices.
+            // The next number of a counter with one digit for each decision.
             let Some(digit) = (0..choices.len()).rev().find(|&i| choices[i] + 1 < decisions[i].choices.len()) else {
                 return Ok(found);
             };

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::objective::Objective;
-use crate::strategy::Problem;
+use crate::problem::Problem;
 
 /// An architecture in three groups of coordinates, each scaled so that two random architectures of the space have an
 /// expected squared distance of 2 in it.
@@ -19,16 +19,16 @@ pub struct Encoding {
     pub decisions: Vec<f64>,
     /// Features of the network without dead branches.
     pub live: Vec<f64>,
-    /// Features of what a runtime executes.
+    /// Features of the layers that a runtime executes.
     pub executed: Vec<f64>,
-    /// What the graph costs: objectives that need no surrogate.
+    /// Costs of the graph: objectives without a surrogate.
     pub cost: Cost,
-    /// The network, which other architectures may mean as well.
+    /// The network, which other architectures may encode as well.
     pub network: CanonicalKey,
 }
 
 impl Encoding {
-    /// The value of an objective that the graph alone tells.
+    /// The value of an objective that follows from the graph alone.
     pub fn exact(&self, objective: Objective) -> Option<f64> {
         match objective {
             Objective::Parameters => Some(self.cost.parameters as f64),
@@ -43,7 +43,7 @@ impl Encoding {
     }
 }
 
-/// Scale of a group of features: mean and the inverse of the standard deviation of each, 0 for what never varies.
+/// Scale of a group of features: mean and inverse standard deviation of each, 0 for a constant feature.
 #[derive(Debug, Clone)]
 struct Standard(Vec<(f64, f64)>);
 
@@ -68,7 +68,7 @@ impl Standard {
     }
 }
 
-/// Turns architectures of one problem into [`Encoding`]s, and keeps those for when they are asked for again.
+/// Turns architectures of one problem into [`Encoding`]s, with a cache.
 #[derive(Debug)]
 pub struct Encoder {
     live: Standard,
@@ -77,21 +77,18 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Random architectures that the features are standardised over.
+    /// Random architectures over which the features are standardised.
     const REFERENCES: usize = 256;
-    /// Points kept at most. A search asks for the same ones again and again, and for ever new ones besides.
+    /// Most points in the cache. A search needs many points repeatedly, and always new ones besides.
     const KNOWN: usize = 20_000;
 
-    /// An encoder for a problem. The scales come from a sample of the space that is always the same.
-    ///
-    /// # Errors
-    /// If an architecture of the space gives no graph.
+    /// An encoder for a problem. The scales come from a fixed sample of the space.
     pub fn new(problem: &Problem) -> Result<Self, ArchitectureError> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let (mut live, mut executed) = (Vec::new(), Vec::new());
         for _ in 0..Self::REFERENCES {
             let architecture = problem.space().random(&mut rng);
-            let features = problem.space().graph(&architecture, problem.input(), problem.classes())?.features();
+            let features = problem.graph(&architecture)?.features();
             live.push(features.live);
             executed.push(features.executed);
         }
@@ -99,9 +96,6 @@ impl Encoder {
     }
 
     /// The points of some architectures.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
     pub fn encode_all<'a>(
         &mut self,
         problem: &Problem,
@@ -122,7 +116,7 @@ impl Encoder {
         if let Some(known) = self.known.get(architecture) {
             return Ok(Arc::clone(known));
         }
-        let graph = problem.space().graph(architecture, problem.input(), problem.classes())?;
+        let graph = problem.graph(architecture)?;
         let features = graph.features();
         let decisions = problem.space().decisions();
         // A decision between c choices differs between two random architectures with probability 1 - 1/c.

@@ -8,13 +8,13 @@ use super::Encoding;
 /// Hyper-parameters of the kernel, as logarithms.
 ///
 /// k(a, b) = linear · ⟨a, b⟩ + r(live) r(executed) (whole · r(decisions) + structure), where r is a squared
-/// exponential of the distance in one group of an [`Encoding`], with its own length scale. The second product lets
-/// networks that are written differently but built alike teach one another.
+/// exponential of the distance in one group of an [`Encoding`], with its own length scale. The second product carries
+/// information between encodings of similar networks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Hyperparameters(pub(super) [f64; Hyperparameters::COUNT]);
 
 impl Hyperparameters {
-    /// How many there are: whole, the length scales of decisions, live and executed features, linear, noise, structure.
+    /// Their number: whole, the length scales of decisions, live and executed features, linear, noise, structure.
     pub const COUNT: usize = 7;
     /// Median of the prior of each (not its logarithm), for targets of unit variance.
     pub(super) const MEDIAN: [f64; Self::COUNT] = [1.0, 1.5, 1.0, 1.5, 0.3, 0.05, 0.5];
@@ -49,7 +49,7 @@ impl Default for Hyperparameters {
     }
 }
 
-/// What the kernel needs to know of two points.
+/// Distances and inner product of two points.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
     squared: [f64; 3],
@@ -70,7 +70,7 @@ impl Pair {
     }
 }
 
-/// Distances and inner products of two lists of points: computed once, used with many hyper-parameters.
+/// Distances and inner products of two lists of points, for use with many hyper-parameters.
 #[derive(Debug, Clone)]
 pub(super) struct Pairs {
     rows: usize,

@@ -1,8 +1,9 @@
-//! The surrogate: what each objective of a network that was never measured is likely to be.
+//! The surrogate: a prediction of each objective of a network that was not measured.
 //!
-//! A Gaussian process an objective (Rasmussen and Williams 2006, chapter 2), over the decisions of an architecture and
+//! One Gaussian process for each objective (Rasmussen and Williams 2006, chapter 2), over the decisions of an architecture and
 //! the structural features of its graph, so that it works in every search space.
 
+mod conditioned;
 mod encoding;
 mod kernel;
 mod model;
@@ -13,16 +14,4 @@ mod warp;
 pub use encoding::{Encoder, Encoding};
 pub use kernel::Hyperparameters;
 pub use model::{Correlation, Prediction, Surrogate};
-pub use process::{Posterior, Process};
 pub use warp::Warp;
-
-/// What stops a surrogate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SurrogateError {
-    /// The covariance of the measurements has no Cholesky factor.
-    #[error("the surrogate's covariance of {measurements} measurements is not positive definite")]
-    NotPositiveDefinite {
-        /// Number of measurements.
-        measurements: usize,
-    },
-}

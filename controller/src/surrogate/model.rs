@@ -2,25 +2,27 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Encoding, Hyperparameters, Posterior, Process, SurrogateError, Warp};
+use super::process::{Posterior, Process};
+use super::{Encoding, Hyperparameters, Warp};
 use crate::history::{Evaluation, Status};
 use crate::objective::{Objective, Objectives};
 
-/// What each objective of a network is likely to be, given everything that was measured.
+/// Predicts each objective of a network from all measurements.
 ///
-/// Time and energy of one network rise and fall together, and so do their predictions' errors; objectives that the
-/// graph alone tells are not predicted but counted.
+/// Time and energy of a network correlate, and so do the errors of their predictions. Objectives that follow from the
+/// graph alone are computed, not predicted.
 #[derive(Debug)]
 pub struct Surrogate {
     objectives: Vec<Modelled>,
 }
 
-/// One objective: its scale, and its process unless it is exact.
+/// One objective: its scale, and its process unless the objective is exact.
 #[derive(Debug)]
 struct Modelled {
     objective: Objective,
@@ -32,40 +34,40 @@ struct Modelled {
 struct Learnt {
     process: Process,
     points: Vec<Arc<Encoding>>,
-    /// Of each point, which of the evaluations it is.
+    /// For each point the place of its evaluation.
     rows: Vec<usize>,
 }
 
-/// What a surrogate says of some points: one column an objective.
+/// Predictions for some points: one column for each objective.
 #[derive(Debug)]
 pub struct Prediction {
     /// By objective and point, on the objective's [`Warp`].
     pub means: Vec<Vec<f64>>,
-    /// Standard deviations of these, without the noise of a measurement; 0 where the value is exact.
+    /// Standard deviations of the means, without the noise of a measurement; 0 where the value is exact.
     pub deviations: Vec<Vec<f64>>,
     posteriors: Vec<Option<Posterior>>,
 }
 
-/// Two objectives whose predictions err together.
+/// Two objectives with correlated errors of prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correlation {
-    /// Their places among the objectives.
+    /// Places among the objectives.
     pub pair: [usize; 2],
     /// Correlation of their errors, above 0 and below 1.
     pub strength: f64,
 }
 
 impl Surrogate {
-    /// Most evaluations that a surrogate is to be fitted to: the time that this takes grows with the cube of their
-    /// number, the memory with the square. With so many, a round of a search for three objectives takes a second on two
-    /// cores, and a search for two objectives 370 MB at most.
+    /// Largest number of evaluations that a surrogate should be fitted to: time grows with its cube, memory with its
+    /// square. With this number, a round of a search for three objectives takes a second on two cores, and a search for two
+    /// objectives at most 370 MB.
     pub const MOST: usize = 1000;
 
-    /// Fits a process to each objective that has to be measured. `points` are those of the evaluations, in their order;
-    /// `start` holds the hyper-parameters to begin with, by objective, and may be short.
+    /// Fits a process to each measured objective. `points` are the points of the evaluations, in their order; `start`
+    /// holds the first hyper-parameters by objective, and may be short.
     ///
-    /// A network that failed counts as the worst measured in what it lacks; one whose value is missing for another
-    /// reason says nothing of it.
+    /// The missing values of a failed evaluation count as the worst measured ones; values that are missing for other
+    /// reasons are left out.
     ///
     /// # Errors
     /// If a covariance has no Cholesky factor.
@@ -76,11 +78,11 @@ impl Surrogate {
         start: &[Hyperparameters],
         steps: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Self, SurrogateError> {
-        // Seeds are drawn before the threads part, so that their order is always the same.
+    ) -> Result<Self> {
+        // Seeds are drawn before the threads start, so that their order is always the same.
         let jobs: Vec<(usize, Objective, u64)> =
             objectives.iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
-        let fit = |(index, objective, seed): (usize, Objective, u64)| {
+        let fit = |(index, objective, seed): (usize, Objective, u64)| -> Result<Modelled> {
             let (rows, values) = targets(evaluations, index);
             let warp = Warp::fit(&values);
             let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
@@ -94,11 +96,11 @@ impl Surrogate {
             let process = Process::fit(&borrowed(&points), &warped, from, steps, &mut rng)?;
             Ok(Modelled { objective, warp, learnt: Some(Learnt { process, points, rows }) })
         };
-        let objectives = jobs.into_par_iter().map(fit).collect::<Result<_, _>>()?;
+        let objectives = jobs.into_par_iter().map(fit).collect::<Result<_>>()?;
         Ok(Self { objectives })
     }
 
-    /// The hyper-parameters found, by objective, to begin with the next time.
+    /// The fitted hyper-parameters by objective, as the start of the next fit.
     pub fn hyperparameters(&self) -> Vec<Hyperparameters> {
         let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters());
         self.objectives.iter().map(|modelled| of(modelled).unwrap_or_default()).collect()
@@ -115,7 +117,7 @@ impl Surrogate {
         self.objectives.iter().map(of).collect()
     }
 
-    /// What it says of some points.
+    /// Predicts the objectives of some points.
     pub fn predict(&self, points: &[Arc<Encoding>]) -> Prediction {
         let columns: Vec<_> = self.objectives.par_iter().map(|modelled| modelled.predict(points)).collect();
         let mut prediction = Prediction { means: Vec::new(), deviations: Vec::new(), posteriors: Vec::new() };
@@ -127,8 +129,7 @@ impl Surrogate {
         prediction
     }
 
-    /// Covariances of some of the points that a prediction is of, by objective: `[chosen, chosen]`; none for an exact
-    /// objective.
+    /// Covariances of some points of a prediction, by objective: `[chosen, chosen]`; `None` for an exact objective.
     pub fn covariances(
         &self,
         prediction: &Prediction,
@@ -143,7 +144,7 @@ impl Surrogate {
         self.objectives.iter().zip(&prediction.posteriors).map(of).collect()
     }
 
-    /// The pair of objectives whose leave-one-out residuals correlate most, if any do.
+    /// The pair of objectives with the highest correlation of leave-one-out residuals, if any is positive.
     pub fn correlation(&self) -> Option<Correlation> {
         let residuals: Vec<_> = self.objectives.iter().map(Modelled::residuals).collect();
         let pairs = (0..residuals.len()).flat_map(|second| (0..second).map(move |first| [first, second]));
@@ -156,7 +157,7 @@ impl Surrogate {
 }
 
 impl Correlation {
-    /// Two objectives that are one would leave no error of their own, which the acquisition divides by.
+    /// Below 1: the acquisition divides by the part of the errors that is not shared.
     const MOST: f64 = 0.98;
 }
 
@@ -176,35 +177,33 @@ impl Modelled {
         }
     }
 
-    /// Leave-one-out residuals with the evaluations that they are of.
+    /// Leave-one-out residuals with the places of their evaluations.
     fn residuals(&self) -> Option<Vec<(usize, f64)>> {
         let learnt = self.learnt.as_ref()?;
         Some(learnt.rows.iter().copied().zip(learnt.process.residuals()).collect())
     }
 }
 
-/// Which evaluations tell something of an objective, and what.
+/// The targets of an objective: places of evaluations and their values.
 fn targets(evaluations: &[&Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
-    let worst = evaluations
-        .iter()
-        .filter_map(|evaluation| evaluation.values[index])
-        .fold(None, |worst, value| Some(worst.map_or(value, |worst: f64| worst.max(value))));
-    let told = |(row, evaluation): (usize, &&Evaluation)| {
+    let worst = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).reduce(f64::max);
+    let known = evaluations.iter().enumerate().filter_map(|(row, evaluation)| {
         let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
-        let value = evaluation.values[index].or(worst.filter(|_| is_lost))?;
-        Some((row, value))
-    };
-    evaluations.iter().enumerate().filter_map(told).unzip()
+        Some((row, evaluation.values[index].or(worst.filter(|_| is_lost))?))
+    });
+    known.unzip()
 }
 
-/// Pearson correlation over what two lists, both by rising row, have in common; none for fewer than three pairs or if
-/// one does not vary.
+/// Pearson correlation over the common rows of two lists, both by rising row; `None` for fewer than three pairs or if one
+/// is constant.
 fn correlation_of(first: &[(usize, f64)], second: &[(usize, f64)]) -> Option<f64> {
-    let matched = |(row, a): &(usize, f64)| {
-        let at = second.binary_search_by_key(row, |(row, _)| *row).ok()?;
-        Some((*a, second[at].1))
-    };
-    let pairs: Vec<(f64, f64)> = first.iter().filter_map(matched).collect();
+    let pairs: Vec<(f64, f64)> = first
+        .iter()
+        .filter_map(|(row, a)| {
+            let place = second.binary_search_by_key(row, |(row, _)| *row).ok()?;
+            Some((*a, second[place].1))
+        })
+        .collect();
     let count = pairs.len() as f64;
     let (a, b) = pairs.iter().fold((0.0, 0.0), |(a, b), pair| (a + pair.0 / count, b + pair.1 / count));
     let sum = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();

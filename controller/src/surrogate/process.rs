@@ -1,14 +1,16 @@
-//! One Gaussian process: one objective.
+//! The Gaussian process of one objective.
 
-use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
-use faer::{Mat, Par, Side};
+use anyhow::{Context as _, Result};
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{Mat, Par};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use super::conditioned::Conditioned;
 use super::kernel::Pairs;
 use super::robust::trust;
-use super::{Encoding, Hyperparameters, SurrogateError};
+use super::{Encoding, Hyperparameters};
 
 /// A Gaussian process conditioned on measurements.
 #[derive(Debug, Clone)]
@@ -19,18 +21,7 @@ pub struct Process {
     conditioned: Conditioned,
 }
 
-/// A process for targets of mean 0 and variance 1, given those targets.
-#[derive(Debug, Clone)]
-pub(super) struct Conditioned {
-    /// Cholesky factor of the targets' covariance, noise included.
-    factor: Mat<f64>,
-    /// The covariance's inverse times the targets: `[targets, 1]`.
-    weights: Mat<f64>,
-    /// Negative log marginal likelihood, without its constant.
-    loss: f64,
-}
-
-/// What a process says of some points, in the units of the targets.
+/// The prediction of a process for some points, in the units of the targets.
 #[derive(Debug, Clone)]
 pub struct Posterior {
     /// Mean of each point.
@@ -44,39 +35,39 @@ pub struct Posterior {
 impl Process {
     /// Most measurements that the hyper-parameters are fitted to: more of them change little and cost the cube.
     const FITTED: usize = 300;
-    /// Chance that a step of the fit moves a hyper-parameter.
+    /// Probability that a step of the fit moves a hyper-parameter.
     const MOVED: f64 = 0.5;
 
-    /// Conditions a process on targets at points, after `steps` of a local search for the hyper-parameters that are
-    /// likeliest a posteriori (marginal likelihood times a log-normal prior), from the given ones. Targets that are far
-    /// off what all others say are trusted less: their noise is taken for larger.
+    /// Conditions a process on targets at points, after `steps` of a local search, from the given ones, for the
+    /// hyper-parameters with the highest posterior (marginal likelihood times a log-normal prior). Outliers get a larger
+    /// variance of noise.
     ///
     /// # Errors
-    /// If the covariance has no Cholesky factor, which means that a target or a feature is not finite.
+    /// If the covariance has no Cholesky factor, because a target or a feature is not finite.
     pub fn fit(
         points: &[&Encoding],
         targets: &[f64],
         from: Hyperparameters,
         steps: usize,
         rng: &mut ChaCha8Rng,
-    ) -> Result<Self, SurrogateError> {
+    ) -> Result<Self> {
         let count = targets.len();
-        let failure = SurrogateError::NotPositiveDefinite { measurements: count };
+        let failure = || format!("the surrogate's covariance of {count} measurements is not positive definite");
         let mean = targets.iter().sum::<f64>() / count.max(1) as f64;
         let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
-        // An objective that is constant has no scale: any will do.
+        // A constant objective has no scale: any will do.
         let scale = if variance > 1e-18 { variance.sqrt() } else { 1.0 };
         let standard: Vec<f64> = targets.iter().map(|target| (target - mean) / scale).collect();
-        // Every n-th, so that old and new measurements are among them.
+        // Every n-th, so that the subset has old and new measurements.
         let stride = count.div_ceil(Self::FITTED).max(1);
         let some: Vec<&Encoding> = points.iter().step_by(stride).copied().collect();
         let theirs: Vec<f64> = standard.iter().step_by(stride).copied().collect();
         let some_pairs = Pairs::between(&some, &some);
-        let their_trust = trust(&some_pairs, &theirs, &from).ok_or(failure)?;
+        let their_trust = trust(&some_pairs, &theirs, &from).with_context(failure)?;
         let hyperparameters = likeliest(&some_pairs, &theirs, &their_trust, from, steps, rng);
         let pairs = Pairs::between(points, points);
-        let trust = trust(&pairs, &standard, &hyperparameters).ok_or(failure)?;
-        let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).ok_or(failure)?;
+        let trust = trust(&pairs, &standard, &hyperparameters).with_context(failure)?;
+        let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).with_context(failure)?;
         Ok(Self { hyperparameters, mean, scale, conditioned })
     }
 
@@ -90,7 +81,7 @@ impl Process {
         self.hyperparameters.noise() * self.scale * self.scale
     }
 
-    /// What it says of points, `measured` being those it was fitted to.
+    /// The prediction for points; `measured` are the points that it was fitted to.
     pub fn posterior(&self, measured: &[&Encoding], points: &[&Encoding]) -> Posterior {
         let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
         let solution = solved.transpose() * &self.conditioned.weights;
@@ -119,36 +110,7 @@ impl Process {
     }
 }
 
-impl Conditioned {
-    /// Conditions on targets, each with its share of [`trust`]; none if the covariance has no Cholesky factor.
-    pub fn on(pairs: &Pairs, targets: &[f64], trust: &[f64], at: &Hyperparameters) -> Option<Self> {
-        let mut covariance = pairs.covariance(at);
-        let count = targets.len();
-        (0..count).for_each(|index| covariance[(index, index)] += at.noise() / trust[index]);
-        let factor = covariance.llt(Side::Lower).ok()?.L().to_owned();
-        let mut weights = Mat::from_fn(count, 1, |row, _| targets[row]);
-        solve_lower_triangular_in_place(factor.as_ref(), weights.as_mut(), Par::Seq);
-        let fit = weights.squared_norm_l2();
-        let log_determinant: f64 = (0..count).map(|index| factor[(index, index)].ln()).sum();
-        solve_upper_triangular_in_place(factor.transpose(), weights.as_mut(), Par::Seq);
-        let loss = 0.5 * fit + log_determinant;
-        loss.is_finite().then_some(Self { factor, weights, loss })
-    }
-
-    /// For each target, what it is off the prediction of all others, and the variance of that, noise included
-    /// (Rasmussen and Williams 2006, section 5.4.2).
-    pub fn left_out(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        let count = self.factor.nrows();
-        let mut inverse = Mat::<f64>::identity(count, count);
-        solve_lower_triangular_in_place(self.factor.as_ref(), inverse.as_mut(), Par::Seq);
-        (0..count).map(move |index| {
-            let precision = inverse.col(index).squared_norm_l2();
-            (self.weights[(index, 0)] / precision, 1.0 / precision)
-        })
-    }
-}
-
-/// Local search for the hyper-parameters: normal steps whose width follows their success.
+/// Local search for the hyper-parameters: normal steps that widen after success and narrow after failure.
 fn likeliest(
     pairs: &Pairs,
     targets: &[f64],

@@ -1,22 +1,22 @@
-//! Measurements that cannot be trusted: a network that a neighbour on the machine, or the heat, made twice as slow.
+//! Outliers among measurements: another program on the machine, or heat, can make a network twice as slow.
 
 use statrs::distribution::{Continuous, Normal, StudentsT};
 
 use super::Hyperparameters;
+use super::conditioned::Conditioned;
 use super::kernel::Pairs;
-use super::process::Conditioned;
 
-/// Degrees of freedom of the noise where it has heavy tails: the customary value, with a variance that is just finite.
+/// Degrees of freedom of noise with heavy tails: the usual value, with a variance that is just finite.
 const FREEDOM: f64 = 4.0;
-/// Times that trust is worked out from what trusting so leaves over.
+/// Passes, each from the residuals under the trust of the pass before.
 const PASSES: usize = 2;
 
-/// How far each target is trusted: its noise has the variance of the hyper-parameters divided by this.
+/// The trust in each target: its noise has the variance of the hyper-parameters divided by this.
 ///
-/// All are trusted alike while their leave-one-out residuals look normal. Where Student's t distribution with four
-/// degrees of freedom foretells them better (by the sum of their log densities), the noise is taken for such: a scale
+/// All targets have a trust of 1 while their leave-one-out residuals look normal. If Student's t distribution with four
+/// degrees of freedom fits them better (by the sum of their log densities), it becomes the model of the noise: a scale
 /// mixture of normal distributions, in which a target with the standardised residual z has the expected precision
-/// (ν + 1) / (ν + z²) (Lange, Little and Taylor 1989). None if the covariance has no Cholesky factor.
+/// (ν + 1) / (ν + z²) (Lange, Little and Taylor 1989). `None` if the covariance has no Cholesky factor.
 pub(super) fn trust(pairs: &Pairs, targets: &[f64], at: &Hyperparameters) -> Option<Vec<f64>> {
     let (normal, heavy) = (Normal::standard(), StudentsT::new(0.0, 1.0, FREEDOM).ok()?);
     let mut trust = vec![1.0; targets.len()];
@@ -26,7 +26,7 @@ pub(super) fn trust(pairs: &Pairs, targets: &[f64], at: &Hyperparameters) -> Opt
             .left_out()
             .zip(&trust)
             .map(|((residual, variance), trust)| {
-                // As unlikely as it is under noise that everything else is taken to have.
+                // Standardised with the noise that all other targets have.
                 let of_others = (variance - at.noise() / trust).max(0.0);
                 residual / (of_others + at.noise()).sqrt()
             })
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_noise_is_trusted_alike() {
+    fn targets_with_normal_noise_are_fully_trusted() {
         assert!(trusted(&[]).iter().all(|trust| *trust == 1.0));
     }
 

@@ -1,10 +1,10 @@
 //! The scale on which an objective is modelled.
 
-/// Maps values of an objective to what a Gaussian process is fitted to, and back.
+/// Maps values of an objective to the scale of a Gaussian process, and back.
 ///
-/// The logarithm, so that halving counts the same anywhere; centred on the median and in units of the distance to the
-/// quantile that is one standard deviation better under a normal distribution; and levelled off above the middle, where
-/// nothing is to be found: a few networks that hardly learn anything would otherwise take most of the model's attention.
+/// The scale is the logarithm, so that halving counts the same everywhere; centred on the median, in units of the
+/// distance to the quantile that is one standard deviation better under a normal distribution; and levelled off above
+/// the middle, because a few very bad networks would otherwise dominate the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Warp {
     centre: f64,
@@ -13,18 +13,18 @@ pub struct Warp {
 }
 
 impl Warp {
-    /// Where levelling off begins, in units of the width above the median.
+    /// Begin of the levelling off, in units of the width above the median.
     const KNEE: f64 = 0.5;
-    /// How far above the knee the scale can reach at all.
+    /// Limit of the scale above the knee.
     const SATURATION: f64 = 2.0;
     /// Share of a normal distribution that is better than one standard deviation below its mean.
     const BETTER: f64 = 0.16;
-    /// Least width, of the logarithm: a constant objective has none of its own.
+    /// Least width, of the logarithm, for a constant objective.
     const LEAST_WIDTH: f64 = 1e-6;
 
     /// The scale that suits these values.
     pub fn fit(values: &[f64]) -> Self {
-        // A value of 0 has no logarithm; half of the least other one is what "less than could be measured" comes to.
+        // A value of 0 has no logarithm: half of the least other value stands for less than could be measured.
         let least = values.iter().copied().filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
         let floor = if least.is_finite() { 0.5 * least } else { 1.0 };
         let mut logarithms: Vec<f64> = values.iter().map(|value| value.max(floor).ln()).collect();
@@ -41,7 +41,7 @@ impl Warp {
         if above <= 0.0 { height } else { Self::KNEE - Self::SATURATION * (-above / Self::SATURATION).exp_m1() }
     }
 
-    /// The value at a place on this scale; for one beyond its end, what is almost there.
+    /// The value at a place on this scale; for a place beyond its end, the value just before the end.
     pub fn inverse(&self, place: f64) -> f64 {
         let above = place - Self::KNEE;
         let height = if above <= 0.0 {
@@ -53,7 +53,7 @@ impl Warp {
     }
 }
 
-/// A quantile of sorted values, linear between two of them; 0 if there is none.
+/// A quantile of sorted values, linear between neighbours; 0 without a value.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * sorted.len().saturating_sub(1) as f64;
     let (below, above) = (place.floor() as usize, place.ceil() as usize);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_are_near_one_another_and_zeros_have_a_place() {
+    fn bad_values_level_off_and_zeros_have_a_place() {
         let warp = Warp::fit(&[0.0, 1.0, 2.0, 4.0, 8.0]);
         assert_eq!(warp.forward(2.0), 0.0);
         let (better, worse) = (warp.forward(1.0), warp.forward(1e9) - warp.forward(64.0));

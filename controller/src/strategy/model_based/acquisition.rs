@@ -4,21 +4,21 @@ use crate::history::History;
 use crate::pareto::Boxes;
 use crate::surrogate::{Correlation, Surrogate, Warp};
 
-/// How much a network is expected to add to the hypervolume, its objectives being normal on their [`Warp`]s.
+/// The expected increase of the hypervolume by a network with objectives that are normal on their [`Warp`]s.
 ///
-/// The volume is that of the objectives themselves, between the lower corner and the reference, as a share of all of
-/// it: what a search is judged by. The expectation of a box that is not dominated yet is the product of its edges'
-/// expectations; two objectives that err together share a factor, over which three nodes of Gauss and Hermite sum.
+/// The volume is that of the objectives themselves, between the lower corner and the reference, as a share of the whole
+/// box: the measure of a search. The expectation of a non-dominated box is the product of the expectations of its edges;
+/// two objectives with correlated errors share a factor, which three Gauss–Hermite nodes integrate.
 #[derive(Debug, Clone)]
 pub(super) struct Acquisition {
     boxes: Boxes,
     axes: Vec<Axis>,
     correlation: Option<Correlation>,
-    /// For each box and objective, where on its axis it begins and ends.
+    /// For each box and objective the places of its ends on the axis.
     edges: Vec<[usize; 2]>,
 }
 
-/// One objective's values between the corners, at which probabilities are taken.
+/// The values of one objective between the corners at which probabilities are computed.
 #[derive(Debug, Clone)]
 struct Axis {
     warp: Warp,
@@ -34,20 +34,20 @@ const NODES: [(f64, f64); 3] =
     [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
 
 impl Acquisition {
-    /// Values on an axis besides the edges of boxes: between two of them the probability is taken for linear.
+    /// Values on an axis besides the edges of boxes: between neighbours the probability is linear.
     const VALUES: usize = 40;
-    /// Least standard deviation, on the warped scale: what is exact is as good as a step.
+    /// Least standard deviation, on the warped scale: an exact value is almost a step.
     const LEAST_DEVIATION: f64 = 1e-3;
 
-    /// The acquisition for a history, on the scales of its surrogate. What was imported says between which corners, but
-    /// improves nothing by being known: the front is of what was evaluated here.
+    /// The acquisition for a history, on the scales of its surrogate. Imports extend the corners but are not on the
+    /// front.
     pub fn of_history(history: &History, surrogate: &Surrogate) -> Self {
-        let instructive = history.instructive();
-        let corner = |(index, objective)| {
-            let measured = instructive.iter().filter_map(|evaluation| evaluation.values[index]);
-            corner(&measured.collect::<Vec<_>>(), history.bounds().get(objective))
-        };
-        let corners: Vec<[f64; 2]> = history.objectives().iter().enumerate().map(corner).collect();
+        let training_set = history.training_set();
+        let mut corners = Vec::new();
+        for (index, objective) in history.objectives().iter().enumerate() {
+            let measured: Vec<f64> = training_set.iter().filter_map(|evaluation| evaluation.values[index]).collect();
+            corners.push(corner(&measured, history.bounds().get(objective)));
+        }
         let front: Vec<&[f64]> = history.archive().points().collect();
         Self::new(&front, &corners, &surrogate.warps(), surrogate.correlation())
     }
@@ -61,20 +61,20 @@ impl Acquisition {
     ) -> Self {
         let [lower, upper] = [0, 1].map(|end| corners.iter().map(|corner| corner[end]).collect::<Vec<_>>());
         let boxes = Boxes::of_front(front, &lower, &upper);
-        let axis = |(corner, warp): (&[f64; 2], &Warp)| Axis {
-            warp: *warp,
-            lower: corner[0],
-            upper: corner[1],
+        let axes = corners.iter().zip(warps).map(|(&[lower, upper], &warp)| Axis {
+            warp,
+            lower,
+            upper,
             warped: Vec::new(),
             shares: Vec::new(),
-        };
-        let axes = corners.iter().zip(warps).map(axis).collect();
+        });
+        let axes = axes.collect();
         let mut this = Self { boxes, axes, correlation, edges: Vec::new() };
         this.divide();
         this
     }
 
-    /// Takes for granted that a network with these means, on their warps, is measured and found so.
+    /// Adds a network to the front as if it was measured with these means, which are on their warps.
     pub fn believe(&mut self, means: &[f64]) {
         let point: Vec<f64> = self.axes.iter().zip(means).map(|(axis, mean)| axis.warp.inverse(*mean)).collect();
         self.boxes.insert(&point);
@@ -83,9 +83,11 @@ impl Acquisition {
 
     /// The expected improvement by a network, in 0..=1.
     pub fn of(&self, means: &[f64], deviations: &[f64]) -> f64 {
-        let beliefs =
-            means.iter().zip(deviations).map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION)));
-        let beliefs: Vec<(f64, f64)> = beliefs.collect();
+        let beliefs: Vec<(f64, f64)> = means
+            .iter()
+            .zip(deviations)
+            .map(|(mean, deviation)| (*mean, deviation.max(Self::LEAST_DEVIATION)))
+            .collect();
         let mut expected: Vec<Vec<f64>> =
             self.axes.iter().zip(&beliefs).map(|(axis, (mean, deviation))| axis.expected(*mean, *deviation)).collect();
         let Some(Correlation { pair, strength }) = self.correlation else { return self.volume(&expected) };
@@ -109,7 +111,7 @@ impl Acquisition {
         self.edges.chunks_exact(self.axes.len()).map(product).sum()
     }
 
-    /// Lays the boxes' edges on the axes.
+    /// Places the edges of the boxes on the axes.
     fn divide(&mut self) {
         let mut values = Vec::new();
         for (index, axis) in self.axes.iter_mut().enumerate() {
@@ -128,7 +130,7 @@ impl Acquisition {
 }
 
 impl Axis {
-    /// Puts the ends of boxes on the axis, with values in between; gives all of them, rising.
+    /// Places the ends of boxes on the axis, with values in between; returns all of them, rising.
     fn divide(&mut self, ends: impl Iterator<Item = f64>) -> Vec<f64> {
         let (low, high) = (self.warp.forward(self.lower), self.warp.forward(self.upper));
         // Evenly on the scale of the predictions, where they are normal.
@@ -144,7 +146,7 @@ impl Axis {
         values
     }
 
-    /// For every value on the axis, the expected length, up to it, of what a normal belief is better than.
+    /// For every value on the axis the expected length up to it that a normal belief dominates.
     fn expected(&self, mean: f64, deviation: f64) -> Vec<f64> {
         let inverse = 1.0 / (deviation * std::f64::consts::SQRT_2);
         let (mut sum, mut before) = (0.0, None);
@@ -162,11 +164,11 @@ impl Axis {
     }
 }
 
-/// From where to where an objective counts.
+/// The ends of an objective's range.
 ///
-/// Half a standard deviation (of the logarithm) is left below the best, so that better ones count more; above the worst
-/// a tenth of the range, so that the ends of the front count. A bound takes the worst's place as soon as something is
-/// well within it; before that, the better third of what was measured is what has to be beaten.
+/// The lower end is half a standard deviation (of the logarithm) below the best, so that better values count more; the
+/// upper a tenth of the range above the worst, so that the ends of the front count. A bound takes the place of the worst
+/// as soon as a value is well within it; before that, the upper end is the better third of the measured values.
 fn corner(values: &[f64], bound: Option<f64>) -> [f64; 2] {
     const ROOM: f64 = 0.5;
     const MARGIN: f64 = 0.1;
@@ -184,7 +186,7 @@ fn corner(values: &[f64], bound: Option<f64>) -> [f64; 2] {
         Some(_) => sorted[(BETTER * (sorted.len() - 1) as f64) as usize],
         None => most + MARGIN * (most - least),
     };
-    // A constant objective has no extent; any will do, since every network is at the same place of it.
+    // A constant objective has no extent: any will do.
     if upper > lower { [lower, upper] } else { [lower, lower + lower.abs().max(1.0)] }
 }
 
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_believed_improves_nothing_more() {
+    fn a_believed_point_has_no_further_improvement() {
         let mut acquisition = Acquisition::new(&FRONT, &CORNERS, &warps(), None);
         let (sure, unsure) = ([0.0; 3], [0.3; 3]);
         let means = [-0.5, -0.2, 0.1];

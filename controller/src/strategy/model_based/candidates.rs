@@ -1,4 +1,4 @@
-//! Among what the next networks are chosen.
+//! Candidates for the next networks.
 
 use std::collections::HashSet;
 
@@ -8,37 +8,32 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::history::{Evaluation, History};
 use crate::pareto::{non_dominated, weakly_dominates};
-use crate::strategy::Problem;
+use crate::problem::Problem;
 
-/// Different architectures, none of them known.
+/// Different architectures that the history does not know.
 #[derive(Debug)]
 pub(super) struct Candidates<'a> {
     known: HashSet<&'a Architecture>,
-    found: Vec<Architecture>,
+    /// In the order in which they were added.
+    pub found: Vec<Architecture>,
     taken: HashSet<Architecture>,
 }
 
 impl<'a> Candidates<'a> {
-    /// None yet.
+    /// An empty list.
     pub fn new(history: &'a History) -> Self {
         let known = history.evaluations().iter().map(|evaluation| &evaluation.architecture).collect();
         Self { known, found: Vec::new(), taken: HashSet::new() }
     }
 
-    /// Takes up an architecture that is new.
+    /// Adds an architecture if it is new.
     pub fn push(&mut self, architecture: Architecture) {
         if !self.known.contains(&architecture) && self.taken.insert(architecture.clone()) {
             self.found.push(architecture);
         }
     }
 
-    /// Takes up what was imported, for it may be good, and random ones would hardly ever hit it.
-    pub fn push_imported(&mut self, history: &History) {
-        history.imported().for_each(|evaluation| self.push(evaluation.architecture.clone()));
-    }
-
-    /// Takes up neighbours of some [`members`]: everything that one other choice makes of one, or that many of it at
-    /// random.
+    /// Adds the neighbours of some [`members`], which differ in one choice: all of them, or `most` at random.
     pub fn push_neighbours(
         &mut self,
         space: &dyn SearchSpace,
@@ -53,7 +48,7 @@ impl<'a> Candidates<'a> {
         drawn.into_iter().for_each(|(_, architecture)| self.push(architecture));
     }
 
-    /// Takes up what two other choices make of some [`members`], so many times at random.
+    /// Adds up to `count` random architectures that differ from one of some [`members`] in up to two choices.
     pub fn push_second_neighbours(
         &mut self,
         space: &dyn SearchSpace,
@@ -67,20 +62,10 @@ impl<'a> Candidates<'a> {
             self.push(space.mutate(&neighbour, rng));
         }
     }
-
-    /// Takes up random architectures.
-    pub fn push_random(&mut self, space: &dyn SearchSpace, count: usize, rng: &mut ChaCha8Rng) {
-        (0..count).for_each(|_| self.push(space.random(rng)));
-    }
-
-    /// What was taken up, in its order.
-    pub fn into_vec(self) -> Vec<Architecture> {
-        self.found
-    }
 }
 
-/// The front, and what would be on it of the imports. Members that break a bound are left out where others keep all of
-/// them.
+/// The front, with the imports that would be on it. Members that break a bound are left out if another member keeps all
+/// bounds.
 pub(super) fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Evaluation> {
     let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
     let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
@@ -88,7 +73,7 @@ pub(super) fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Ev
     members.into_iter().filter(|member| !any || is_feasible(member)).collect()
 }
 
-/// The imports that neither one another nor the front dominates.
+/// The imports that neither the front nor other imports dominate.
 fn on_the_front(history: &History) -> impl Iterator<Item = &Evaluation> {
     let complete = history.imported().filter_map(|evaluation| Some((evaluation, evaluation.complete()?)));
     let (evaluations, points): (Vec<_>, Vec<_>) = complete.unzip();
@@ -98,7 +83,7 @@ fn on_the_front(history: &History) -> impl Iterator<Item = &Evaluation> {
     front.filter(stays).map(move |index| evaluations[index])
 }
 
-/// Every architecture that differs in one decision.
+/// All architectures that differ in one decision.
 fn neighbours<'a>(
     space: &'a dyn SearchSpace,
     architecture: &'a Architecture,
@@ -121,7 +106,7 @@ mod tests {
     use rand::SeedableRng;
 
     #[test]
-    fn are_new_different_and_near_the_front() {
+    fn candidates_are_new_different_and_near_the_front() {
         let problem = toy::problem(&[2, 3, 2]);
         let mut history = toy::history(&problem);
         let architecture = Architecture::new([0, 0, 0]);
@@ -131,8 +116,8 @@ mod tests {
         let (space, members) = (problem.space(), members(&problem, &history));
         candidates.push_neighbours(space, &members, 100, &mut rng);
         assert_eq!(candidates.found.len(), 4);
-        candidates.push_random(space, 500, &mut rng);
-        assert_eq!(candidates.into_vec().len(), 11, "all of the space but the known one");
+        (0..500).for_each(|_| candidates.push(space.random(&mut rng)));
+        assert_eq!(candidates.found.len(), 11, "all of the space but the known one");
         let mut second = Candidates::new(&history);
         second.push_second_neighbours(space, &members, 500, &mut rng);
         let changed = |found: &Architecture| found.choices().iter().filter(|choice| **choice > 0).count();
@@ -140,6 +125,6 @@ mod tests {
         assert!(second.found.iter().all(|found| (1..=2).contains(&changed(found))), "{:?}", second.found);
         let mut few = Candidates::new(&history);
         few.push_neighbours(space, &members, 2, &mut rng);
-        assert_eq!(few.into_vec().len(), 2);
+        assert_eq!(few.found.len(), 2);
     }
 }

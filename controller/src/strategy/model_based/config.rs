@@ -1,9 +1,9 @@
 //! Settings of the model-based strategy.
 
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{PolicyConfig, UpdateConfig};
-use crate::strategy::StrategyError;
 use crate::surrogate::Surrogate;
 
 /// Settings of the model-based strategy.
@@ -16,19 +16,19 @@ pub struct ModelBasedConfig {
     pub update: UpdateConfig,
     /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space.
     pub start: usize,
-    /// Evaluations that the surrogate is fitted to at most, those from which most is to be learnt
-    /// ([`History::most_instructive`](crate::history::History::most_instructive)): the time of a round grows with the
-    /// cube of their number, its memory with the square.
+    /// Most evaluations in the surrogate's training set, chosen by
+    /// `History::training_subset`: the time of a round grows with the cube of their number,
+    /// its memory with the square.
     pub fitted: usize,
-    /// Steps of the search for the surrogate's hyper-parameters in each round, which goes on from the last.
+    /// Steps of the search for the surrogate's hyper-parameters in each round, from those of the round before.
     pub fitting: usize,
     /// Updates of the policy in each round.
     pub updates: usize,
-    /// Imagined episodes an update.
+    /// Simulated episodes for each update.
     pub episodes: usize,
     /// Architectures drawn from the policy as candidates.
     pub drawn: usize,
-    /// Neighbours of the front taken as candidates at most, and of their neighbours.
+    /// Most candidates that are neighbours of the front, and most that are neighbours of those.
     pub neighbours: usize,
     /// Random candidates.
     pub random: usize,
@@ -52,19 +52,15 @@ impl Default for ModelBasedConfig {
 }
 
 impl ModelBasedConfig {
-    /// Checks that every setting makes sense. The policy and its updates check their own.
+    /// Checks that every setting is in its range. The policy and its updates check theirs.
     ///
     /// # Errors
-    /// The first one that does not.
-    pub fn check(&self) -> Result<(), StrategyError> {
-        let least = [
-            ("start", self.start, 2, "at least 2"),
-            ("fitted", self.fitted, 10, "at least 10"),
-            ("episodes", self.episodes, 2, "at least 2"),
-        ];
-        match least.into_iter().find(|(_, found, least, _)| found < least) {
-            Some((name, found, _, range)) => Err(StrategyError::Setting { name, found: found as f64, range }),
-            None => Ok(()),
+    /// The first setting that is not; the message begins with its name.
+    pub fn check(&self) -> Result<()> {
+        let settings = [("start", self.start, 2), ("fitted", self.fitted, 10), ("episodes", self.episodes, 2)];
+        for (name, found, least) in settings {
+            ensure!(found >= least, "{name} = {found}: it must be at least {least}");
         }
+        Ok(())
     }
 }

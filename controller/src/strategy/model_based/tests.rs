@@ -1,16 +1,17 @@
-//! The strategy on problems with a formula; what all strategies have in common is tested with the others.
+//! The strategy on problems with a formula; see `end_tests` for the common properties of all strategies.
 
 use std::sync::Arc;
 
 use child::graph::Shape;
 use child::space::{NasBench201, NasBench201Settings};
 
-use super::super::{Identity, toy};
+use super::super::toy;
 use super::*;
 use crate::history::Import;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::policy::PolicyConfig;
-use crate::reward::RewardConfig;
+use crate::problem::{Identity, Problem};
+use crate::scalarisation::RewardConfig;
 
 fn small() -> ModelBasedConfig {
     let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
@@ -28,7 +29,7 @@ fn starts_spread_over_the_costs() {
         toy::evaluate(&problem, &mut history, &round);
         strategy.tell(&problem, &history, &round).unwrap();
         for proposal in &round {
-            let graph = problem.space().graph(&proposal.architecture, problem.input(), problem.classes()).unwrap();
+            let graph = problem.graph(&proposal.architecture).unwrap();
             macs.push(graph.cost().macs);
         }
     }
@@ -38,7 +39,7 @@ fn starts_spread_over_the_costs() {
 }
 
 #[test]
-fn foresees_and_reports() {
+fn predictions_correlate_and_diagnostics_are_complete() {
     let problem = toy::problem(&[5; 6]);
     let mut history = toy::history(&problem);
     let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 2).unwrap();
@@ -49,13 +50,13 @@ fn foresees_and_reports() {
         last = strategy.tell(&problem, &history, &round).unwrap();
     }
     let scalar = |name: &str| last.scalars.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap();
-    // Among what was chosen, which is more alike than random networks are.
+    // Among chosen networks, which are more similar than random ones.
     assert!(scalar("rank_correlation/time_ms") > 0.5, "{last:?}");
     assert!(scalar("acquisition") > 0.0 && scalar("entropy") > 0.0);
 }
 
 #[test]
-fn takes_one_writing_of_a_network_a_round() {
+fn a_round_has_one_encoding_of_each_network() {
     let space = Arc::new(NasBench201::new(NasBench201Settings::default()).unwrap());
     let objectives = Objectives::new([Objective::Error, Objective::Time, Objective::Energy]).unwrap();
     let (shape, reward) = (Shape::new(3, 32, 32), RewardConfig::default());
@@ -65,7 +66,7 @@ fn takes_one_writing_of_a_network_a_round() {
     let config = ModelBasedConfig { start: 10, ..small() };
     let mut strategy = ModelBased::new(config, &problem, &Device::default(), 5).unwrap();
     let network = |proposal: &Proposal| {
-        let graph = problem.space().graph(&proposal.architecture, problem.input(), problem.classes()).unwrap();
+        let graph = problem.graph(&proposal.architecture).unwrap();
         graph.canonical()
     };
     let mut known = std::collections::HashSet::new();
@@ -79,11 +80,11 @@ fn takes_one_writing_of_a_network_a_round() {
         toy::evaluate(&problem, &mut history, &round);
         strategy.tell(&problem, &history, &round).unwrap();
     }
-    assert!(again > 0, "another round may take another writing");
+    assert!(again > 0, "another round may take another encoding");
 }
 
 #[test]
-fn imports_spare_the_start_and_are_proposed_where_they_are_good() {
+fn complete_imports_replace_the_start_and_good_ones_are_proposed() {
     let problem = toy::problem(&[5; 6]);
     let mut rng = ChaCha8Rng::seed_from_u64(6);
     let import = |architecture: Architecture, objectives: &[usize]| {
@@ -110,11 +111,11 @@ fn imports_spare_the_start_and_are_proposed_where_they_are_good() {
     let (proposed, known, strategy) = first(&imports(&[0, 1, 2]));
     assert!(proposed == 10 && known > 0 && strategy.expected.is_some(), "{known}");
     let (proposed, _, strategy) = first(&imports(&[0]));
-    assert!(proposed == 10 && strategy.expected.is_none(), "errors alone say nothing of time: it starts as ever");
+    assert!(proposed == 10 && strategy.expected.is_none(), "errors alone say nothing about time: the start is as ever");
 }
 
 #[test]
-fn ends_where_everything_is_known() {
+fn proposes_nothing_once_everything_is_known() {
     let problem = toy::problem(&[2, 3, 2]);
     let mut history = toy::history(&problem);
     let config = ModelBasedConfig { start: 3, ..small() };
@@ -128,7 +129,7 @@ fn ends_where_everything_is_known() {
 }
 
 #[test]
-fn goes_on_where_everything_fails() {
+fn proposes_on_while_every_evaluation_fails() {
     let problem = toy::problem(&[5; 6]);
     let mut history = toy::history(&problem);
     let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 4).unwrap();

@@ -100,7 +100,7 @@ fn posterior(
     (means, covariances)
 }
 
-/// Each target's distance from what all others say, and the variance of that: by really leaving it out.
+/// The residual of each target from the prediction by all others, and its variance, by leaving the target out.
 fn left_out(at: &Hyperparameters, points: &[&Encoding], targets: &[f64], trust: &[f64]) -> Vec<(f64, f64)> {
     let without = |index: usize| {
         let rest = |values: &[f64]| [&values[..index], &values[index + 1..]].concat();
@@ -116,7 +116,7 @@ fn is_near(found: f64, expected: f64) -> bool {
 }
 
 #[test]
-fn marginal_likelihood_and_residuals_are_the_textbooks() {
+fn marginal_likelihood_and_residuals_follow_the_textbook() {
     for seed in 0..8 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let all = points(14, &mut rng);
@@ -147,9 +147,9 @@ fn marginal_likelihood_and_residuals_are_the_textbooks() {
     }
 }
 
-/// Fitted to targets with one outlier, so that trust and scale are part of what is checked.
+/// Fitted to targets with one outlier, so that the test covers trust and scale.
 #[test]
-fn posterior_is_the_textbooks_also_where_targets_are_trusted_less() {
+fn posterior_follows_the_textbook_also_with_outliers() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let all = points(46, &mut rng);
     let all: Vec<&Encoding> = all.iter().collect();
@@ -164,7 +164,7 @@ fn posterior_is_the_textbooks_also_where_targets_are_trusted_less() {
     let standard: Vec<f64> = targets.iter().map(|target| (target - mean) / scale).collect();
 
     // Trust from Student's t with 4 degrees of freedom, (ν + 1) / (ν + z²) (Lange, Little and Taylor 1989), where z is
-    // what an ordinary measurement would be off by; twice, the second time with the first trust.
+    // the residual of an ordinary measurement; twice, the second time with the first trust.
     let trusted = |at: &Hyperparameters| {
         let noise = at.0[5].exp().max(1e-3);
         let mut trust = vec![1.0; 40];
@@ -215,7 +215,7 @@ fn posterior_is_the_textbooks_also_where_targets_are_trusted_less() {
 /// The scale by its definition, apart from the code: logarithm, median, the width down to the 16 % quantile, levelled
 /// off from half a width above the median on.
 #[test]
-fn the_warp_is_as_documented() {
+fn the_warp_follows_its_documentation() {
     use crate::surrogate::Warp;
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     for count in [1, 2, 5, 26, 101] {

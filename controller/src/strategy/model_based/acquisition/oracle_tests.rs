@@ -13,7 +13,7 @@ const CASES: u64 = 60;
 /// Draws of a belief.
 const DRAWS: usize = 4_000;
 
-/// A front, what it is seen on, and a belief about a network.
+/// A front, its corners and scales, and a belief about a network.
 struct Case {
     front: Vec<Vec<f64>>,
     corners: Vec<[f64; 2]>,
@@ -52,7 +52,7 @@ impl Case {
             Correlation { pair: [first - 1, first], strength: rng.random_range(0.2..0.6) }
         });
         let means = (0..objectives).map(|_| rng.random_range(-1.2..0.6)).collect();
-        // So wide that the steps of the axes, some tenths of a unit, resolve what the shared factor leaves of them.
+        // So wide that the steps of the axes, some tenths of a unit, resolve the part that is not shared.
         let deviations = (0..objectives).map(|_| rng.random_range(0.5..0.9)).collect();
         Self { front, corners, warps, means, deviations, correlation }
     }
@@ -107,32 +107,32 @@ fn compare(shared: fn(&mut ChaCha8Rng) -> f64, each: f64, together: f64) {
         let expected = acquisition.of(&case.means, &case.deviations);
         let (drawn, standard_error) = case.simulate(&mut rng, shared);
         let allowed = 4.5 * standard_error + each * drawn + 1e-6;
-        let told = (case.correlation, &case.means, &case.deviations, &case.corners, &case.warps);
-        assert!((expected - drawn).abs() < allowed, "{seed}: {expected} {drawn} ± {standard_error} {told:?}");
+        let case = (case.correlation, &case.means, &case.deviations, &case.corners, &case.warps);
+        assert!((expected - drawn).abs() < allowed, "{seed}: {expected} {drawn} ± {standard_error} {case:?}");
         all_expected += expected;
         all_drawn += drawn;
     }
-    // Together the cases see what each alone is too noisy for.
+    // All cases together have less noise than each alone.
     assert!((all_expected / all_drawn - 1.0).abs() < together, "{all_expected} {all_drawn}");
 }
 
 /// With the shared factor drawn from the three nodes, all that is left are the steps of the axes.
 #[test]
-fn equals_the_mean_over_draws_on_many_fronts() {
+fn the_acquisition_is_the_mean_improvement_over_draws() {
     compare(of_three, 0.02, 0.005);
 }
 
-/// What three nodes are worth: a few per cent where the correlation is strong.
+/// Three nodes are exact to a few per cent, also with strong correlation.
 #[test]
-fn three_nodes_stand_for_a_normal_factor() {
+fn three_nodes_approximate_a_normal_factor() {
     compare(|rng| rng.sample(StandardNormal), 0.06, 0.01);
 }
 
 /// Of one objective there is a formula: ∫ P(y < t) dt up to the best so far, which for a scale that is (nearly) a
 /// straight line is Mockus' expected improvement, (b − μ) Φ(z) + σ φ(z) with z = (b − μ) / σ.
 #[test]
-fn one_objective_gives_the_expected_improvement_of_the_textbook() {
-    // So narrow a width that the logarithm is straight over what the belief reaches.
+fn for_one_objective_the_acquisition_is_the_expected_improvement() {
+    // So narrow that the logarithm is straight over the range of the belief.
     let values: Vec<f64> = (0..=100).map(|step| 1000.0 + 0.01 * f64::from(step)).collect();
     let warp = Warp::fit(&values);
     let (best, corner) = (1000.3, [998.0, 1002.0]);

@@ -1,8 +1,11 @@
-//! Answers out of a search: its policy proposes architectures for a preference or for bounds, without another
-//! evaluation, and a surrogate fitted to what was measured says what they are likely to be.
+//! Proposals from a finished or running search: its policy draws architectures for a preference or within bounds, and a
+//! surrogate predicts their objectives. Nothing is evaluated.
+
+mod table;
 
 use std::collections::HashSet;
 
+use anyhow::Result;
 use child::space::Architecture;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -11,20 +14,21 @@ use crate::history::{Evaluation, History};
 use crate::objective::{Bounds, Objectives};
 use crate::policy::Policy;
 use crate::preference::Preference;
+use crate::problem::Problem;
 use crate::reward::Reward;
-use crate::strategy::{Problem, StrategyError};
 use crate::surrogate::{Encoder, Surrogate, Warp};
+
+pub use table::table;
 
 /// A proposed architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposed {
-    /// The architecture.
     pub architecture: Architecture,
-    /// What each objective is likely to be, in their order.
+    /// The prediction of each objective, in their order.
     pub expected: Vec<Expected>,
-    /// Probability of keeping every bound, the objectives being taken for independent; 1 without bounds.
+    /// Probability of keeping all bounds, if the objectives are independent; 1 without bounds.
     pub keeps_bounds: f64,
-    /// What is known of the network, where it was evaluated.
+    /// The evaluation of the network, if there is one.
     pub measured: Option<Evaluation>,
 }
 
@@ -35,7 +39,7 @@ pub struct Expected {
     pub value: f64,
     /// One standard deviation better, on the surrogate's scale.
     pub low: f64,
-    /// One standard deviation worse. Neither end holds the noise of a single measurement.
+    /// One standard deviation worse. Neither end includes the noise of a single measurement.
     pub high: f64,
 }
 
@@ -51,17 +55,17 @@ impl Expected {
     }
 }
 
-/// Architectures drawn at the preference, and as many again over all preferences where there are bounds: nobody
-/// knows which preference stands at a bound.
+/// Architectures drawn for the preference, and as many again over all preferences if there are bounds, because the
+/// preference that leads to a bound is not known.
 const DRAWS: usize = 400;
-/// Steps of the fit of the surrogate, which begins anew.
+/// Steps of the fit of the surrogate, from the default hyper-parameters.
 const FITTING: usize = 150;
-/// Probability of keeping the bounds from which on an architecture is taken for one that does.
-pub(crate) const LIKELY: f64 = 0.5;
+/// Least probability of keeping the bounds at which an architecture counts as feasible.
+pub const LIKELY: f64 = 0.5;
 
-/// The preference of somebody who names only bounds: the objectives without one matter alike, for what is bounded is
-/// good enough within its bound. All of them matter where all are bounded.
-pub fn preference_beside(bounds: &Bounds, objectives: &Objectives) -> Preference {
+/// The preference if only bounds are given: objectives without a bound have equal weights, because the others are good
+/// enough within their bounds. If all are bounded, all have equal weights.
+pub fn preference_for_unbounded(bounds: &Bounds, objectives: &Objectives) -> Preference {
     let is_free: Vec<bool> = objectives.iter().map(|objective| bounds.get(objective).is_none()).collect();
     let free = is_free.iter().filter(|is_free| **is_free).count();
     let weights: Vec<f64> = is_free.iter().map(|is_free| f64::from(u8::from(*is_free)) / free as f64).collect();
@@ -70,12 +74,11 @@ pub fn preference_beside(bounds: &Bounds, objectives: &Objectives) -> Preference
 
 /// Up to `count` architectures for a preference under the bounds of `history`, the best first.
 ///
-/// Those that are likely to keep the bounds come before the others; among them the one whose expected values, or
-/// measured ones where it was evaluated, have the best scalarised reward. Besides what the policy draws, everything
-/// evaluated is looked at.
+/// Architectures that are likely to keep the bounds come first, ordered by the scalarised reward of their measured or
+/// else predicted values. The candidates are draws of the policy and all evaluated networks.
 ///
 /// # Errors
-/// If the policy is of another space, or the surrogate cannot be fitted.
+/// If the policy is of a different space, or the surrogate cannot be fitted.
 pub fn propose(
     problem: &Problem,
     history: &History,
@@ -83,54 +86,52 @@ pub fn propose(
     preference: &Preference,
     count: usize,
     rng: &mut ChaCha8Rng,
-) -> Result<Vec<Proposed>, StrategyError> {
+) -> Result<Vec<Proposed>> {
     let mut encoder = Encoder::new(problem)?;
-    let known = history.most_instructive(Surrogate::MOST);
+    let known = history.training_subset(Surrogate::MOST);
     let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
     let surrogate = Surrogate::fit(history.objectives(), &known, &points, &[], FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
-    let (warps, reward) = (surrogate.warps(), Reward::instructed(problem.reward(), history));
+    let (warps, reward) = (surrogate.warps(), Reward::of_training_set(problem.reward(), history));
     let mut ranked = Vec::with_capacity(candidates.len());
     for (index, architecture) in candidates.into_iter().enumerate() {
-        let belief = |objective: usize| (prediction.means[objective][index], prediction.deviations[objective][index]);
-        let beliefs: Vec<(f64, f64)> = (0..warps.len()).map(belief).collect();
-        let measured = history.known(&problem.key(&architecture)?).cloned();
+        let columns = prediction.means.iter().zip(&prediction.deviations);
+        let beliefs: Vec<(f64, f64)> = columns.map(|(means, deviations)| (means[index], deviations[index])).collect();
         let expected: Vec<_> = beliefs.iter().zip(&warps).map(|((m, d), warp)| Expected::new(warp, *m, *d)).collect();
-        let known = measured.as_ref().and_then(Evaluation::complete);
+        let measured = history.known(&problem.key(&architecture)?).cloned();
+        let complete = measured.as_ref().and_then(Evaluation::complete);
         let keeps_bounds = match &measured {
-            Some(evaluation) if known.is_some() => {
+            Some(evaluation) if complete.is_some() => {
                 f64::from(u8::from(evaluation.is_feasible(history.objectives(), history.bounds())))
             }
             _ => keeping_bounds(history, &warps, &beliefs),
         };
-        let values = known.unwrap_or_else(|| expected.iter().map(|expected| expected.value).collect());
-        let violation = match keeps_bounds >= LIKELY {
-            true => 0.0,
-            false => {
-                let values: Vec<_> = values.iter().copied().map(Some).collect();
-                history.bounds().violations(history.objectives(), &values).sum()
-            }
-        };
-        let score = reward.imagine(values).scalarised(preference);
+        let values = complete.unwrap_or_else(|| expected.iter().map(|expected| expected.value).collect());
+        let mut violation = 0.0;
+        if keeps_bounds < LIKELY {
+            let values: Vec<_> = values.iter().copied().map(Some).collect();
+            violation = history.bounds().violations(history.objectives(), &values).sum();
+        }
+        let score = reward.predicted(values).scalarised(preference);
         ranked.push((violation, score, Proposed { architecture, expected, keeps_bounds, measured }));
     }
-    // Where none is likely to keep the bounds, those that come nearest to them stand first.
-    ranked.sort_by(|(a_breaks, a, first), (b_breaks, b, second)| {
-        let is_unlikely = |proposed: &Proposed| proposed.keeps_bounds < LIKELY;
-        is_unlikely(first).cmp(&is_unlikely(second)).then(a_breaks.total_cmp(b_breaks)).then(b.total_cmp(a))
+    // If no architecture is likely to keep the bounds, those nearest to them come first.
+    ranked.sort_by(|(violation, score, first), (other_violation, other_score, second)| {
+        let [first, second] = [first, second].map(|proposed| proposed.keeps_bounds < LIKELY);
+        first.cmp(&second).then(violation.total_cmp(other_violation)).then(other_score.total_cmp(score))
     });
     Ok(ranked.into_iter().map(|(_, _, proposed)| proposed).take(count).collect())
 }
 
-/// Different networks: the greedy answer and draws of the policy, and everything evaluated with success.
+/// Architectures of different networks: all complete evaluations, the greedy answer of the policy, and draws from it.
 fn candidates(
     problem: &Problem,
     history: &History,
     policy: &Policy,
     preference: &Preference,
     rng: &mut ChaCha8Rng,
-) -> Result<Vec<Architecture>, StrategyError> {
+) -> Result<Vec<Architecture>> {
     let mut preferences = vec![preference.clone(); DRAWS];
     if !history.bounds().is_empty() {
         preferences.extend((0..DRAWS).map(|_| Preference::sample(rng, problem.objectives().len())));
@@ -138,10 +139,10 @@ fn candidates(
     let mut drawn = policy.decode(std::slice::from_ref(preference))?;
     drawn.extend(policy.sample(&preferences, rng)?);
     let complete = history.evaluations().iter().filter(|evaluation| evaluation.complete().is_some());
+    let complete = complete.map(|evaluation| evaluation.architecture.clone());
     let mut keys = HashSet::new();
     let mut found = Vec::new();
-    let drawn = drawn.into_iter().map(|episode| episode.architecture);
-    for architecture in complete.map(|evaluation| evaluation.architecture.clone()).chain(drawn) {
+    for architecture in complete.chain(drawn) {
         if keys.insert(problem.key(&architecture)?) {
             found.push(architecture);
         }
@@ -149,17 +150,19 @@ fn candidates(
     Ok(found)
 }
 
-/// Probability that normal beliefs keep every bound.
+/// Probability that normal beliefs keep all bounds.
 fn keeping_bounds(history: &History, warps: &[Warp], beliefs: &[(f64, f64)]) -> f64 {
-    let bounded = history.objectives().iter().zip(warps).zip(beliefs);
-    bounded
-        .filter_map(|((objective, warp), (mean, deviation))| {
-            let distance = mean - warp.forward(history.bounds().get(objective)?);
-            let below = 0.5 * libm::erfc(distance / (deviation * std::f64::consts::SQRT_2));
-            // An exact value has no deviation, and is within the bound also where it is equal to it.
-            Some(if *deviation > 0.0 { below } else { f64::from(u8::from(distance <= 0.0)) })
-        })
-        .product()
+    let mut probability = 1.0;
+    for ((objective, warp), (mean, deviation)) in history.objectives().iter().zip(warps).zip(beliefs) {
+        let Some(bound) = history.bounds().get(objective) else { continue };
+        let distance = mean - warp.forward(bound);
+        // An exact value has no deviation, and keeps a bound equal to it.
+        probability *= match *deviation > 0.0 {
+            true => 0.5 * libm::erfc(distance / (deviation * std::f64::consts::SQRT_2)),
+            false => f64::from(u8::from(distance <= 0.0)),
+        };
+    }
+    probability
 }
 
 #[cfg(test)]
@@ -188,12 +191,12 @@ mod tests {
 
     fn under(history: &History, bounds: &Bounds) -> History {
         let mut other = History::new(history.objectives().clone(), bounds.clone());
-        history.evaluations().iter().for_each(|evaluation| drop(other.push(evaluation.clone()).unwrap()));
+        history.evaluations().iter().for_each(|evaluation| other.push(evaluation.clone()).unwrap());
         other
     }
 
     #[test]
-    fn preferences_and_bounds_are_answered() {
+    fn proposals_follow_preferences_and_bounds() {
         let problem = toy::problem(&[5; 6]);
         let (strategy, history) = searched(&problem);
         let policy = strategy.policy().unwrap();
@@ -220,26 +223,26 @@ mod tests {
         let mean_error = errors.iter().sum::<f64>() / errors.len() as f64;
         assert!(mean_error < 0.15, "{errors:?}");
         let bounds = Bounds::new([(Objective::Time, 4.0)]).unwrap();
-        let beside = preference_beside(&bounds, problem.objectives());
-        assert_eq!(beside.weights(), [0.5, 0.0, 0.5]);
-        let bounded = ask(&under(&history, &bounds), &beside);
+        let unbounded = preference_for_unbounded(&bounds, problem.objectives());
+        assert_eq!(unbounded.weights(), [0.5, 0.0, 0.5]);
+        let bounded = ask(&under(&history, &bounds), &unbounded);
         assert!(bounded.iter().all(|answer| answer.keeps_bounds >= LIKELY && answer.expected[1].value <= 4.0));
-        assert!(mean(&bounded, 0) < mean(&fast, 0), "the bound is made use of");
+        assert!(mean(&bounded, 0) < mean(&fast, 0), "the bound is used");
     }
 
     #[test]
-    fn what_nothing_keeps_is_come_near_to() {
+    fn if_no_network_keeps_the_bounds_the_nearest_come_first() {
         let problem = toy::problem(&[5; 6]);
         let (strategy, history) = searched(&problem);
         let bounds =
             Bounds::new([(Objective::Error, 0.001), (Objective::Time, 0.5), (Objective::Energy, 0.5)]).unwrap();
-        let preference = preference_beside(&bounds, problem.objectives());
+        let preference = preference_for_unbounded(&bounds, problem.objectives());
         assert_eq!(preference, Preference::uniform(3));
         let policy = strategy.policy().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let answers = propose(&problem, &under(&history, &bounds), policy, &preference, 3, &mut rng).unwrap();
         assert!(answers.len() == 3 && answers.iter().all(|answer| answer.keeps_bounds < LIKELY));
-        // What was measured counts before what is expected.
+        // Measured values take precedence over expected ones.
         let violation = |answer: &Proposed| {
             let expected = || answer.expected.iter().map(|expected| Some(expected.value)).collect();
             let values = answer.measured.as_ref().map_or_else(expected, |measured| measured.values.clone());

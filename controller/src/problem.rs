@@ -1,28 +1,29 @@
-//! What is searched for.
+//! The search problem: space, objectives, bounds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use child::graph::{CanonicalKey, Shape};
+use anyhow::Result;
+use child::graph::{CanonicalKey, Graph, Shape};
 use child::space::{Architecture, ArchitectureError, SearchSpace};
 use sha2::{Digest, Sha256};
 
-use crate::objective::{Bounds, BoundsError, Objectives};
-use crate::reward::{RewardConfig, RewardConfigError};
+use crate::objective::{Bounds, Objectives};
+use crate::scalarisation::RewardConfig;
 
-/// When two architectures are one, so that one evaluation answers for both.
+/// When two architectures count as one, so that one evaluation serves both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Identity {
-    /// If they mean the same network once dead branches are removed.
+    /// If they encode the same network once dead branches are removed.
     #[default]
     Network,
-    /// Only if every choice is the same: in a log, each text was trained and measured by itself, and by a runtime that
-    /// may not have removed dead branches. On NAS-Bench-201 with Jetson TX2 figures (HW-NAS-Bench), one row for each
+    /// Only if every choice is the same: a log has trained and measured each text by itself, with a runtime that may
+    /// not have removed dead branches. On NAS-Bench-201 with Jetson TX2 figures (HW-NAS-Bench), one row for each
     /// network would reach only 83 % of the hypervolume of the table's front below an error of 20 %.
     Architecture,
 }
 
-/// A search problem: the space, what the networks take and give, and what is wanted of them.
+/// A search problem: the space, the networks' input and classes, the objectives and bounds, and the reward.
 pub struct Problem {
     space: Arc<dyn SearchSpace>,
     input: Shape,
@@ -38,7 +39,7 @@ impl Problem {
     /// A problem over this space for images of a shape and a number of classes.
     ///
     /// # Errors
-    /// If a bound is on something that is not an objective, or a weight of the reward makes no sense.
+    /// If a bound is on something that is not an objective, or a weight of the reward is out of range.
     pub fn new(
         space: Arc<dyn SearchSpace>,
         input: Shape,
@@ -46,19 +47,11 @@ impl Problem {
         objectives: Objectives,
         bounds: Bounds,
         reward: RewardConfig,
-    ) -> Result<Self, ProblemError> {
+    ) -> Result<Self> {
         bounds.check(&objectives)?;
         reward.check()?;
-        Ok(Self {
-            space,
-            input,
-            classes,
-            objectives,
-            bounds,
-            reward,
-            identity: Identity::default(),
-            keys: Mutex::default(),
-        })
+        let (identity, keys) = (Identity::default(), Mutex::default());
+        Ok(Self { space, input, classes, objectives, bounds, reward, identity, keys })
     }
 
     /// The same problem with another notion of when two architectures are one.
@@ -82,26 +75,33 @@ impl Problem {
         self.classes
     }
 
-    /// What is minimised.
+    /// The minimised objectives, in order.
     pub fn objectives(&self) -> &Objectives {
         &self.objectives
     }
 
-    /// Upper bounds on it.
+    /// Upper bounds on the objectives.
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
     }
 
-    /// How evaluations are rewarded.
+    /// Settings of the reward.
     pub fn reward(&self) -> &RewardConfig {
         &self.reward
     }
 
-    /// What identifies an architecture, by the problem's [`Identity`]. That of a network is computed once for each
-    /// architecture.
+    /// The network of an architecture with all its branches, for the problem's images and classes.
     ///
     /// # Errors
-    /// If it is not of the space or, where networks are told apart, its layers do not fit the images.
+    /// If the architecture is not of the space, or its layers do not fit the images.
+    pub fn graph(&self, architecture: &Architecture) -> Result<Graph, ArchitectureError> {
+        self.space.graph(architecture, self.input, self.classes)
+    }
+
+    /// The key of an architecture by the problem's [`Identity`]; the key of a network is cached.
+    ///
+    /// # Errors
+    /// If the architecture is not of the space or, with [`Identity::Network`], its layers do not fit the images.
     pub fn key(&self, architecture: &Architecture) -> Result<CanonicalKey, ArchitectureError> {
         if self.identity == Identity::Architecture {
             self.space.check(architecture)?;
@@ -116,34 +116,10 @@ impl Problem {
         if let Some(key) = known {
             return Ok(key);
         }
-        let key = self.space.graph(architecture, self.input, self.classes)?.canonical();
+        let key = self.graph(architecture)?.canonical();
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(architecture.clone(), key);
         Ok(key)
     }
-}
-
-impl std::fmt::Debug for Problem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Problem")
-            .field("space", &self.space.name())
-            .field("input", &self.input)
-            .field("classes", &self.classes)
-            .field("objectives", &self.objectives)
-            .field("bounds", &self.bounds)
-            .field("reward", &self.reward)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A problem that contradicts itself.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum ProblemError {
-    /// A bound that makes no sense.
-    #[error(transparent)]
-    Bounds(#[from] BoundsError),
-    /// A weight of the reward that makes no sense.
-    #[error(transparent)]
-    Reward(#[from] RewardConfigError),
 }
 
 #[cfg(test)]
@@ -153,7 +129,7 @@ mod tests {
     use child::space::SpaceConfig;
 
     #[test]
-    fn a_log_tells_texts_apart_that_mean_one_network() {
+    fn isomorphic_architectures_of_a_log_have_different_keys() {
         let config: SpaceConfig = toml::from_str("name = 'nasbench201'").unwrap();
         let space: Arc<dyn SearchSpace> = config.build().unwrap().into();
         let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();

@@ -1,8 +1,46 @@
-//! From values of several objectives and a preference to one number.
+//! The reward's settings, and from values of several objectives and a preference to one number.
 
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::objective::{Objective, Objectives};
+
+/// Settings of the reward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RewardConfig {
+    /// How the objectives become one number.
+    pub scalarisation: Scalarisation,
+    /// Chebyshev's ρ: the share of the weighted sum. Above 0, or weakly dominated networks tie with their betters.
+    pub augmentation: f64,
+    /// Weight of the contribution to the hypervolume.
+    pub improvement: f64,
+    /// Weight of broken bounds.
+    pub penalty: f64,
+}
+
+impl Default for RewardConfig {
+    fn default() -> Self {
+        Self { scalarisation: Scalarisation::default(), augmentation: 0.05, improvement: 0.5, penalty: 1.0 }
+    }
+}
+
+impl RewardConfig {
+    /// Checks that no weight is negative or not finite.
+    ///
+    /// # Errors
+    /// The first weight that is.
+    pub(crate) fn check(&self) -> Result<()> {
+        let weights =
+            [("augmentation", self.augmentation), ("improvement", self.improvement), ("penalty", self.penalty)];
+        for (name, found) in weights {
+            if !found.is_finite() || found < 0.0 {
+                bail!("`reward.{name}` is {found}: it must be a number that is not negative");
+            }
+        }
+        Ok(())
+    }
+}
 
 /// How the objectives become one number; higher is better. Here `w` is the preference, `v` a value, `t` its target
 /// (the bound where there is one, otherwise the median measured), and `z` the normalised score: 0 near the best
@@ -26,9 +64,9 @@ pub enum Scalarisation {
     Chebyshev,
 }
 
-/// What a scalarisation is told of one network, objective by objective.
+/// One network as a scalarisation sees it, objective by objective.
 #[derive(Debug, Clone, Copy)]
-pub struct Scaled<'a> {
+pub(crate) struct Scaled<'a> {
     /// The values themselves.
     pub values: &'a [f64],
     /// Each value over its target.
@@ -41,8 +79,8 @@ impl Scalarisation {
     /// Smallest accuracy and ratio that logarithms are taken of.
     const FLOOR: f64 = 1e-6;
 
-    /// The number for one network under a preference, whose weights are `weights`; `augmentation` is Chebyshev's ρ.
-    pub fn apply(self, objectives: &Objectives, scaled: Scaled<'_>, weights: &[f64], augmentation: f64) -> f64 {
+    /// The number for one network under the weights of a preference; `augmentation` is Chebyshev's ρ.
+    pub(crate) fn apply(self, objectives: &Objectives, scaled: Scaled<'_>, weights: &[f64], augmentation: f64) -> f64 {
         let weighted = |terms: &dyn Fn(usize, Objective) -> f64| -> f64 {
             objectives.iter().enumerate().map(|(index, objective)| weights[index] * terms(index, objective)).sum()
         };
@@ -75,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn formulas() {
+    fn formulas_match_hand_computed_values() {
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
         near(apply(Scalarisation::Linear, &[0.2, 5.0], &[0.25, 0.75]), -(0.25 * 0.4 + 0.75 * 0.5));
         let product = 0.8f64.powf(0.25) * 0.5f64.powf(-0.75);

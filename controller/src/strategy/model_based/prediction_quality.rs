@@ -1,20 +1,20 @@
-//! How well the surrogate foresaw what was measured next.
+//! The quality of the surrogate's predictions, judged by the measurements that followed.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// The latest predictions that a measurement followed, by objective.
+/// The latest pairs of prediction and measurement, by objective.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Foresight(Vec<VecDeque<(f64, f64)>>);
+pub(super) struct PredictionQuality(Vec<VecDeque<(f64, f64)>>);
 
-impl Foresight {
+impl PredictionQuality {
     /// Pairs kept for each objective.
     const WINDOW: usize = 50;
-    /// Fewest pairs that a correlation is given for.
+    /// Fewest pairs for a correlation.
     const LEAST: usize = 5;
 
-    /// Remembers what was predicted of an objective and what was then measured.
+    /// Adds a pair of prediction and measurement of an objective.
     pub fn observe(&mut self, objective: usize, predicted: f64, measured: f64) {
         if self.0.len() <= objective {
             self.0.resize_with(objective + 1, VecDeque::new);
@@ -26,7 +26,7 @@ impl Foresight {
         }
     }
 
-    /// Spearman's rank correlation of an objective's pairs; none while they are few or one side does not vary.
+    /// Spearman's rank correlation of an objective's pairs; `None` for too few pairs or if one side is constant.
     pub fn rank_correlation(&self, objective: usize) -> Option<f64> {
         let pairs = self.0.get(objective).filter(|pairs| pairs.len() >= Self::LEAST)?;
         let predicted = ranks(&pairs.iter().map(|(predicted, _)| *predicted).collect::<Vec<_>>());
@@ -39,12 +39,12 @@ impl Foresight {
 
 /// Ranks about their mean; equal values have the mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
-    let rank = |value: &f64| {
+    let ranks = values.iter().map(|value| {
         let below = values.iter().filter(|other| *other < value).count() as f64;
         let above = values.iter().filter(|other| *other > value).count() as f64;
         0.5 * (below - above)
-    };
-    values.iter().map(rank).collect()
+    });
+    ranks.collect()
 }
 
 #[cfg(test)]
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     fn of(pairs: &[(f64, f64)]) -> Option<f64> {
-        let mut foresight = Foresight::default();
-        pairs.iter().for_each(|(predicted, measured)| foresight.observe(1, *predicted, *measured));
-        assert_eq!(foresight.rank_correlation(0), None);
-        foresight.rank_correlation(1)
+        let mut quality = PredictionQuality::default();
+        pairs.iter().for_each(|(predicted, measured)| quality.observe(1, *predicted, *measured));
+        assert_eq!(quality.rank_correlation(0), None);
+        quality.rank_correlation(1)
     }
 
     #[test]
-    fn is_spearmans() {
+    fn correlation_is_spearmans() {
         let rising: Vec<_> = (0..6).map(|i| (f64::from(i), f64::from(i * i))).collect();
         assert!((of(&rising).unwrap() - 1.0).abs() < 1e-12);
         // By hand: ranks 1 to 5 against 2, 1, 4, 3, 5: 1 - 6 * 4 / (5 * 24).
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn forgets_what_is_long_past() {
+    fn old_pairs_are_forgotten() {
         let past = (0..50).map(|i| (f64::from(i), f64::from(-i)));
         let recent = (0..50).map(|i| (f64::from(i), f64::from(i)));
         assert!((of(&past.chain(recent).collect::<Vec<_>>()).unwrap() - 1.0).abs() < 1e-12);

@@ -1,70 +1,55 @@
 //! Drawing architectures from the policy.
 
+use anyhow::{Result, anyhow};
 use burn::tensor::{Int, Tensor, TensorData};
 use child::space::Architecture;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::network::{Policy, PolicyError};
+use super::network::Policy;
 use crate::preference::Preference;
 
-/// An architecture that the policy gave for a preference.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Episode {
-    /// The architecture.
-    pub architecture: Architecture,
-    /// What it was asked for.
-    pub preference: Preference,
-    /// Logarithm of its probability under the policy and the preference: the sum over its decisions.
-    pub log_probability: f64,
-    /// Sum of the entropies of the decisions met on the way, in nats.
-    pub entropy: f64,
-}
-
 impl Policy {
-    /// Draws one architecture for each preference. Only `rng` decides: the device draws nothing.
+    /// Draws one architecture for each preference. All randomness comes from `rng`, none from the device.
     ///
     /// # Errors
-    /// If a preference is over another number of objectives, or the device fails.
-    pub fn sample(&self, preferences: &[Preference], rng: &mut ChaCha8Rng) -> Result<Vec<Episode>, PolicyError> {
+    /// If a preference has the wrong number of objectives, or the device fails.
+    pub fn sample(&self, preferences: &[Preference], rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>> {
         self.roll_out(preferences, |probabilities| draw(probabilities, rng.random()))
     }
 
-    /// The greedy architecture for each preference: the most probable choice at every decision, given those before
-    /// it. The first of equally probable ones.
+    /// The greedy architecture for each preference: the most probable choice at every decision, given those before it;
+    /// of equally probable choices the first.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
-    pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Episode>, PolicyError> {
+    pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Architecture>> {
         self.roll_out(preferences, |probabilities| {
-            let best =
-                |best: usize, choice: usize| if probabilities[choice] > probabilities[best] { choice } else { best };
-            (0..probabilities.len()).fold(0, best)
+            (0..probabilities.len()).fold(
+                0,
+                |best, choice| {
+                    if probabilities[choice] > probabilities[best] { choice } else { best }
+                },
+            )
         })
     }
 
     /// Logarithm of each architecture's probability under its preference.
-    ///
-    /// # Errors
-    /// If there are not as many preferences as architectures, or one of either is not of the policy's space.
-    pub fn log_probabilities(
+    #[cfg(test)]
+    pub(super) fn log_probabilities(
         &self,
         architectures: &[Architecture],
         preferences: &[Preference],
-    ) -> Result<Vec<f64>, PolicyError> {
+    ) -> Result<Vec<f64>> {
         self.check(architectures, preferences)?;
-        if architectures.is_empty() {
-            return Ok(Vec::new());
-        }
         let policy = self.inference();
         let all = policy.teacher_forced(architectures, preferences);
-        let taken = policy.taken(all, architectures);
-        let flat = fetch(taken)?;
+        let flat = fetch(policy.taken(all, architectures))?;
         let batch = architectures.len();
         Ok((0..batch).map(|index| flat.iter().skip(index).step_by(batch).map(|p| f64::from(*p)).sum()).collect())
     }
 
-    /// Of log-probabilities `[decisions, batch, width]`, those of the choices taken: `[decisions, batch]`.
+    /// The log-probabilities of the choices taken, `[decisions, batch]`, out of all, `[decisions, batch, width]`.
     pub(super) fn taken(&self, log_probabilities: Tensor<3>, architectures: &[Architecture]) -> Tensor<2> {
         let decisions = self.layout.choices.len();
         let indices: Vec<i64> = (0..decisions)
@@ -79,7 +64,7 @@ impl Policy {
         &self,
         preferences: &[Preference],
         mut choose: impl FnMut(&[f64]) -> usize,
-    ) -> Result<Vec<Episode>, PolicyError> {
+    ) -> Result<Vec<Architecture>> {
         preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))?;
         if preferences.is_empty() {
             return Ok(Vec::new());
@@ -87,36 +72,23 @@ impl Policy {
         let policy = self.inference();
         let condition = policy.condition(preferences);
         let mut choices = vec![Vec::new(); preferences.len()];
-        let (mut log_probability, mut entropy) = (vec![0.0; preferences.len()], vec![0.0; preferences.len()]);
         let mut memory = None;
         for (decision, &count) in policy.layout.choices.iter().enumerate() {
-            let row = |taken: &Vec<usize>| policy.layout.input_row(decision, taken.last().copied());
-            let rows: Vec<usize> = choices.iter().map(row).collect();
+            let rows: Vec<usize> =
+                choices.iter().map(|taken| policy.layout.input_row(decision, taken.last().copied())).collect();
             let next = policy.step(&rows, &condition, memory);
             let flat = fetch(policy.decide(decision, &next))?;
             memory = Some(next);
-            for (index, row) in flat.chunks(policy.layout.width).enumerate() {
-                let logarithms: Vec<f64> = row[..count].iter().map(|value| f64::from(*value)).collect();
-                let probabilities: Vec<f64> = logarithms.iter().map(|value| value.exp()).collect();
-                let choice = choose(&probabilities);
-                choices[index].push(choice);
-                log_probability[index] += logarithms[choice];
-                entropy[index] -= logarithms.iter().zip(&probabilities).map(|(l, p)| l * p).sum::<f64>();
+            for (taken, row) in choices.iter_mut().zip(flat.chunks(policy.layout.width)) {
+                let probabilities: Vec<f64> = row[..count].iter().map(|value| f64::from(*value).exp()).collect();
+                taken.push(choose(&probabilities));
             }
         }
-        let episodes = choices.into_iter().zip(preferences).zip(log_probability.into_iter().zip(entropy));
-        Ok(episodes
-            .map(|((choices, preference), (log_probability, entropy))| Episode {
-                architecture: Architecture::new(choices),
-                preference: preference.clone(),
-                log_probability,
-                entropy,
-            })
-            .collect())
+        Ok(choices.into_iter().map(Architecture::new).collect())
     }
 }
 
-/// The choice at a share of the cumulated probabilities, which need not sum to exactly 1.
+/// The choice at a share of the cumulative probabilities, which need not sum to exactly 1.
 fn draw(probabilities: &[f64], share: f64) -> usize {
     let mut left = share * probabilities.iter().sum::<f64>();
     for (choice, probability) in probabilities.iter().enumerate() {
@@ -125,14 +97,14 @@ fn draw(probabilities: &[f64], share: f64) -> usize {
         }
         left -= probability;
     }
-    // Rounding can leave a crumb: it belongs to the last choice that is possible.
+    // Rounding can leave a remainder: it belongs to the last possible choice.
     probabilities.iter().rposition(|probability| *probability > 0.0).unwrap_or(0)
 }
 
 /// A tensor's numbers in row-major order.
-pub(super) fn fetch<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, PolicyError> {
-    let data = tensor.try_into_data().map_err(|error| PolicyError::Device { reason: format!("{error:?}") })?;
-    data.try_into_vec().map_err(|error| PolicyError::Device { reason: format!("{error:?}") })
+pub(super) fn fetch<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.try_into_data().map_err(|error| anyhow!("the policy's device failed: {error:?}"))?;
+    data.try_into_vec().map_err(|error| anyhow!("the policy's device failed: {error:?}"))
 }
 
 #[cfg(test)]
@@ -170,19 +142,17 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let policy = tiny(&mut rng);
         let preference = Preference::uniform(2);
-        let episodes = policy.sample(&vec![preference.clone(); 20_000], &mut rng).unwrap();
+        let drawn = policy.sample(&vec![preference.clone(); 20_000], &mut rng).unwrap();
         let expected = policy.log_probabilities(&all(), &vec![preference.clone(); 12]).unwrap();
         for (architecture, log_probability) in all().iter().zip(&expected) {
-            let drawn: Vec<_> = episodes.iter().filter(|episode| episode.architecture == *architecture).collect();
-            let share = drawn.len() as f64 / episodes.len() as f64;
+            let share = drawn.iter().filter(|other| *other == architecture).count() as f64 / drawn.len() as f64;
             assert!((share - log_probability.exp()).abs() < 0.01, "{share} {}", log_probability.exp());
-            assert!(drawn.iter().all(|episode| (episode.log_probability - log_probability).abs() < 1e-4));
         }
-        // The mean of −log p over samples is the entropy, and so is the mean of the decisions' entropies.
-        let mean = |value: &dyn Fn(&Episode) -> f64| episodes.iter().map(value).sum::<f64>() / episodes.len() as f64;
+        // The mean of −log p over samples is the entropy.
+        let logarithms = policy.log_probabilities(&drawn, &vec![preference; drawn.len()]).unwrap();
+        let mean = -logarithms.iter().sum::<f64>() / drawn.len() as f64;
         let entropy: f64 = expected.iter().map(|value| -value * value.exp()).sum();
-        assert!((mean(&|episode| episode.entropy) - entropy).abs() < 0.01);
-        assert!((mean(&|episode| -episode.log_probability) - entropy).abs() < 0.02);
+        assert!((mean - entropy).abs() < 0.02, "{mean} {entropy}");
     }
 
     #[test]
@@ -192,24 +162,27 @@ mod tests {
         let draw = |seed| policy.sample(&preferences, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        let greedy = &policy.decode(&preferences[..1]).unwrap()[0];
+        let greedy = policy.decode(&preferences[..1]).unwrap();
+        let [greedy] = policy.log_probabilities(&greedy, &preferences[..1]).unwrap()[..] else { panic!("not one") };
         // On so small a policy, close to independent decisions, the greedy architecture is the most probable one.
         let logarithms = policy.log_probabilities(&all(), &vec![Preference::uniform(2); 12]).unwrap();
         let best = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        assert!((greedy.log_probability - best).abs() < 1e-4);
+        assert!((greedy - best).abs() < 1e-4);
     }
 
     #[test]
-    fn what_is_not_of_the_space_is_refused() {
+    fn architectures_and_preferences_of_other_spaces_are_rejected() {
         let policy = tiny(&mut ChaCha8Rng::seed_from_u64(6));
         let three = Preference::uniform(3);
-        let preference = PolicyError::Preference { expected: 2, found: 3 };
-        assert_eq!(policy.sample(&[three], &mut ChaCha8Rng::seed_from_u64(0)), Err(preference));
+        let problem = policy.sample(&[three], &mut ChaCha8Rng::seed_from_u64(0)).unwrap_err().to_string();
+        assert_eq!(problem, "the preference has 3 weights, but the policy knows 2 objectives");
         for choices in [vec![0, 0], vec![0, 3, 0], vec![0, 0, 0, 0]] {
-            let refused = policy.log_probabilities(&[Architecture::new(choices.clone())], &[Preference::uniform(2)]);
-            assert_eq!(refused, Err(PolicyError::Architecture { choices }));
+            let architecture = Architecture::new(choices.clone());
+            let problem = policy.log_probabilities(&[architecture], &[Preference::uniform(2)]).unwrap_err().to_string();
+            assert_eq!(problem, format!("an architecture with choices {choices:?} is not of the policy's space"));
         }
-        assert!(matches!(policy.log_probabilities(&all(), &[]), Err(PolicyError::Batch { .. })));
+        let problem = policy.log_probabilities(&all(), &[]).unwrap_err().to_string();
+        assert_eq!(problem, "12 architectures came with 0 preferences");
     }
 
     #[test]

@@ -1,0 +1,32 @@
+//! Untrained networks, as devices measure them: time and energy do not depend on the weights.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use child::graph::Graph;
+use child::network::Network;
+use child::onnx;
+use hardware::Model;
+use rand_chacha::ChaCha8Rng;
+
+use super::memory::{Need, free_memory};
+
+/// The network of a graph with weights drawn from `rng`.
+///
+/// # Errors
+/// If the network is too large for this machine's memory.
+pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8Rng) -> Result<Network> {
+    Need::of_measuring(&graph).check(free_memory())?;
+    Ok(Network::init(Arc::new(graph), device, rng))
+}
+
+/// Writes an untrained network as the model of an architecture's text.
+///
+/// # Errors
+/// If the file cannot be written or read back.
+pub(crate) fn untrained_model(network: &Network, text: &str, path: &Path, options: onnx::Options) -> Result<Model> {
+    onnx::write(path, network, text, options)?;
+    Ok(Model::load(text, path)?)
+}

@@ -1,0 +1,239 @@
+//! All evaluations so far.
+
+mod evaluation;
+mod imports;
+mod rows;
+mod selection;
+
+use std::collections::HashMap;
+use std::slice;
+
+use anyhow::{Result, ensure};
+use child::graph::CanonicalKey;
+pub use evaluation::{Candidate, Evaluation};
+pub use hardware::log::Status;
+pub use imports::Import;
+use imports::Imports;
+pub(crate) use rows::{candidate_of, evaluation_of, values_of};
+
+use crate::objective::{Bounds, Objectives};
+use crate::pareto::{Archive, ReferencePoint};
+
+/// The evaluations of a search in their order, with the Pareto front and its hypervolume kept up to date.
+///
+/// A network may be evaluated several times; everything here follows the mean of its measurements. The front covers all
+/// complete evaluations. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the
+/// reference point is that bound.
+#[derive(Debug, Clone)]
+pub struct History {
+    objectives: Objectives,
+    bounds: Bounds,
+    /// One for each network: its evaluations merged.
+    evaluations: Vec<Evaluation>,
+    /// By place in `evaluations`, the single evaluations of networks that have several.
+    merged: HashMap<usize, Vec<Evaluation>>,
+    by_key: HashMap<CanonicalKey, usize>,
+    /// By number of an evaluation, the place of its network in `evaluations`.
+    by_number: HashMap<u64, usize>,
+    archive: Archive,
+    reference: ReferencePoint,
+    share: Option<f64>,
+    imports: Imports,
+}
+
+impl History {
+    /// An empty history of a search for these objectives.
+    pub fn new(objectives: Objectives, bounds: Bounds) -> Self {
+        let reference = ReferencePoint::new(&objectives, &bounds, ReferencePoint::WARM_UP);
+        let share = reference.share::<Vec<f64>>(&[]);
+        Self {
+            objectives,
+            bounds,
+            evaluations: Vec::new(),
+            merged: HashMap::new(),
+            by_key: HashMap::new(),
+            by_number: HashMap::new(),
+            archive: Archive::default(),
+            reference,
+            share,
+            imports: Imports::default(),
+        }
+    }
+
+    /// Most networks whose imports the surrogate learns from.
+    pub(crate) const MOST_IMPORTED: usize = Imports::MOST;
+
+    /// Replaces the measurements imported from other logs. Only the surrogate learns from them:
+    /// they are not evaluations of this search.
+    ///
+    /// # Errors
+    /// If an objective cannot have its value, or an evaluation has too few or too many values. The history is unchanged
+    /// then.
+    pub fn import(&mut self, imports: &[Import]) -> Result<()> {
+        imports.iter().try_for_each(|import| self.check_values(&import.evaluation))?;
+        self.imports = Imports::new(imports);
+        Ok(())
+    }
+
+    /// The imports that are known at this moment, of networks that were not evaluated here: one evaluation for each
+    /// network, in which any value may be missing.
+    pub(crate) fn imported(&self) -> impl Iterator<Item = &Evaluation> {
+        let imported = self.imports.known(self.entered()).iter();
+        imported.filter(|evaluation| !self.by_key.contains_key(&evaluation.key))
+    }
+
+    /// The training set of the surrogate: the [evaluations](Self::evaluations), then the [imports](Self::imported) of
+    /// other networks.
+    pub(crate) fn training_set(&self) -> Vec<&Evaluation> {
+        self.evaluations.iter().chain(self.imported()).collect()
+    }
+
+    /// A subset of at most `most` of the [training set](Self::training_set), in its order: half are the best, those
+    /// within the bounds first; a quarter are the latest; the rest are spread over all others. The whole set if it is
+    /// small enough.
+    pub(crate) fn training_subset(&self, most: usize) -> Vec<&Evaluation> {
+        let keeps_bounds = |evaluation: &Evaluation| self.bounds.are_kept(&self.objectives, &evaluation.values);
+        selection::subset(&self.training_set(), 0..self.evaluations.len(), most, keeps_bounds)
+    }
+
+    /// Enters an evaluation.
+    ///
+    /// A further evaluation of a known network is merged with those before: each value becomes the mean over the
+    /// successful evaluations, and the front is rebuilt if that changes it. A failed one changes nothing.
+    ///
+    /// # Errors
+    /// If an objective cannot have its value, there are too few or too many values, or the number is taken. The history
+    /// is unchanged then.
+    pub fn push(&mut self, evaluation: Evaluation) -> Result<()> {
+        self.check_values(&evaluation)?;
+        let (number, key) = (evaluation.number, evaluation.key);
+        ensure!(!self.by_number.contains_key(&number), "there are two evaluations with number {number}");
+        let index = *self.by_key.entry(key).or_insert(self.evaluations.len());
+        self.by_number.insert(number, index);
+        let before = if index == self.evaluations.len() {
+            self.evaluations.push(evaluation);
+            None
+        } else {
+            let several = self.merged.entry(index).or_insert_with(|| vec![self.evaluations[index].clone()]);
+            several.push(evaluation);
+            let merged = Evaluation::merged(several);
+            merged.and_then(|merged| std::mem::replace(&mut self.evaluations[index], merged).complete())
+        };
+        let now = self.evaluations[index].complete();
+        let mut is_changed = false;
+        if let (None, Some(values)) = (&before, &now) {
+            self.reference.observe(values);
+            is_changed = self.archive.insert(values, self.evaluations[index].number);
+        } else if before != now {
+            self.rebuild_archive();
+            is_changed = true;
+        }
+        if is_changed || self.share.is_none() {
+            self.share = self.reference.share(&self.archive.points().collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
+    fn check_values(&self, evaluation: &Evaluation) -> Result<()> {
+        let (number, expected) = (evaluation.number, self.objectives.len());
+        for found in [evaluation.values.len(), evaluation.deviations.len()] {
+            ensure!(found == expected, "evaluation {number} has {found} values for {expected} objectives");
+        }
+        let both = evaluation.values.iter().zip(&evaluation.deviations);
+        for (objective, (value, deviation)) in self.objectives.iter().zip(both) {
+            if let Some(value) = value {
+                ensure!(
+                    objective.accepts(*value),
+                    "evaluation {number} has {objective} = {value}, which is not possible"
+                );
+            }
+            if let Some(deviation) = deviation {
+                ensure!(
+                    deviation.is_finite() && *deviation >= 0.0,
+                    "evaluation {number} has a standard deviation of {objective} of {deviation}, which is not possible"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the archive that the present values would have given from the beginning.
+    fn rebuild_archive(&mut self) {
+        let mut complete: Vec<_> = self
+            .evaluations
+            .iter()
+            .filter_map(|evaluation| Some((evaluation.number, evaluation.complete()?)))
+            .collect();
+        // Of equals the first to be complete stays: it need not be the first in the list after a failure.
+        complete.sort_by_key(|(number, _)| *number);
+        self.archive = Archive::default();
+        for (number, values) in complete {
+            self.archive.insert(&values, number);
+        }
+    }
+
+    /// One evaluation for each network, in the order of their first evaluations.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.evaluations
+    }
+
+    /// Number of evaluations entered, repeats included: rows of the journal.
+    pub fn entered(&self) -> u64 {
+        self.by_number.len() as u64
+    }
+
+    /// Number of evaluations entered for networks that were known already.
+    pub fn repeats(&self) -> u64 {
+        self.entered() - self.evaluations.len() as u64
+    }
+
+    /// All evaluations of a network as they were entered.
+    pub fn measurements(&self, key: &CanonicalKey) -> &[Evaluation] {
+        let Some(index) = self.by_key.get(key) else { return &[] };
+        self.merged.get(index).map_or_else(|| slice::from_ref(&self.evaluations[*index]), Vec::as_slice)
+    }
+
+    /// The evaluation of a network, if it is known.
+    pub fn known(&self, key: &CanonicalKey) -> Option<&Evaluation> {
+        self.by_key.get(key).map(|index| &self.evaluations[*index])
+    }
+
+    /// The evaluation of the network that was evaluated under a number.
+    pub fn get(&self, number: u64) -> Option<&Evaluation> {
+        self.by_number.get(&number).map(|index| &self.evaluations[*index])
+    }
+
+    /// The non-dominated evaluations.
+    pub fn front(&self) -> impl Iterator<Item = &Evaluation> {
+        self.archive.members().iter().filter_map(|member| self.get(member.id))
+    }
+
+    /// The non-dominated vectors of values.
+    pub(crate) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Hypervolume of the front as a share of the box from 0 to the reference point; `None` until the reference is
+    /// fixed. A new network never lowers it; a repeated measurement may, if it turns out worse.
+    pub fn hypervolume_share(&self) -> Option<f64> {
+        self.share
+    }
+
+    /// The worst corner of the box for the hypervolume.
+    pub(crate) fn reference(&self) -> &ReferencePoint {
+        &self.reference
+    }
+
+    /// The minimised objectives, in order.
+    pub fn objectives(&self) -> &Objectives {
+        &self.objectives
+    }
+
+    /// The bounds on the objectives.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+}
+
+#[cfg(test)]
+mod tests;

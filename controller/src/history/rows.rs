@@ -1,0 +1,78 @@
+//! From rows of a journal to evaluations.
+
+use anyhow::{Context as _, Result};
+use child::graph::Cost;
+use hardware::log::Row;
+
+use super::{Candidate, Evaluation, History};
+use crate::objective::{Bounds, Objective, Objectives};
+use crate::problem::Problem;
+
+impl History {
+    /// The history of a journal's rows under some bounds.
+    ///
+    /// # Errors
+    /// If a row is not of the problem.
+    pub(crate) fn of_rows(problem: &Problem, bounds: &Bounds, rows: &[Row]) -> Result<Self> {
+        let mut history = Self::new(problem.objectives().clone(), bounds.clone());
+        rows.iter().try_for_each(|row| history.enter(problem, row))?;
+        Ok(history)
+    }
+
+    /// Enters a row of the journal.
+    ///
+    /// # Errors
+    /// If the row is not of the problem, or its number is taken.
+    pub(crate) fn enter(&mut self, problem: &Problem, row: &Row) -> Result<()> {
+        self.push(evaluation_of(problem, candidate_of(problem, row)?, row)?)
+    }
+}
+
+/// The network of a row of the journal.
+///
+/// # Errors
+/// If the row's text is not an architecture of the problem's space.
+pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
+    let parsed = problem.space().parse(&row.architecture);
+    let architecture = parsed.with_context(|| format!("evaluation {} of the journal", row.evaluation))?;
+    Ok(Candidate { key: problem.key(&architecture)?, architecture })
+}
+
+/// A row of the journal as an evaluation; objectives that are not measured come from the network's costs.
+///
+/// # Errors
+/// If the network is not of the problem's space.
+pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> Result<Evaluation> {
+    let Candidate { architecture, key } = candidate;
+    let cost = problem.graph(&architecture)?.pruned().cost();
+    let values = values_of(problem.objectives(), row, &cost);
+    let deviations = deviations_of(problem.objectives(), row);
+    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, status: row.status })
+}
+
+/// For each objective its value from a row of the journal or the costs of the network, if it is known.
+pub(crate) fn values_of(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
+    let value = |objective| match objective {
+        Objective::Error => row.accuracy.map(|accuracy| 1.0 - accuracy),
+        Objective::Time => row.time_ms,
+        Objective::Energy => row.energy_mj,
+        Objective::Parameters => Some(cost.parameters as f64),
+        Objective::Macs => Some(cost.macs as f64),
+        Objective::ActivationBytes => Some(cost.peak_activation_bytes as f64),
+    };
+    objectives.iter().map(value).collect()
+}
+
+/// For each objective the standard deviation of its value in a row of the journal, if it is known.
+///
+/// The deviations of a row are those between single runs. They are taken whole, not divided by the root of the number
+/// of runs: see [`noise`](crate::pareto::noise).
+fn deviations_of(objectives: &Objectives, row: &Row) -> Vec<Option<f64>> {
+    let deviation = |objective| match objective {
+        Objective::Error => None,
+        Objective::Time => row.time_ms.and(row.time_ms_std),
+        Objective::Energy => row.energy_mj.and(row.energy_mj_std),
+        Objective::Parameters | Objective::Macs | Objective::ActivationBytes => Some(0.0),
+    };
+    objectives.iter().map(deviation).collect()
+}
