@@ -96,7 +96,7 @@ impl Imported {
 
     fn parse(header: &ByteRecord, record: &ByteRecord) -> Result<Self, String> {
         let row = read_row(header, record)?;
-        let origin: Origin = record.deserialize(Some(header)).map_err(|error| error.to_string())?;
+        let origin: Origin = record.deserialize(Some(header)).map_err(|error| problem_of(&error, header))?;
         let imported = Self { row, origin };
         if !imported.has_values() {
             return Err("the row has neither accuracy nor time nor energy".to_owned());
@@ -131,6 +131,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<(u64, Imported)>> {
         rows.push((line, Imported::parse(&header, &record).map_err(|problem| damaged(path, line, &problem))?));
     }
     Ok(rows)
+}
+
+/// The problem of a cell with its column, without the place, which stands before it.
+fn problem_of(error: &csv::Error, header: &ByteRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return error.to_string() };
+    let column = err.field().and_then(|field| header.get(field as usize)).unwrap_or_default();
+    format!("column {:?}: {}", String::from_utf8_lossy(column), err.kind())
 }
 
 fn damaged(path: &Path, line: u64, problem: &str) -> anyhow::Error {
