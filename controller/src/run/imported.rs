@@ -207,7 +207,7 @@ mod tests {
             ("b,0.30000000000000004,0.0000001", "b,,", ["imported.csv:3:", "neither accuracy nor time"]),
             ("b,0.30000000000000004,0.0000001", "b,NaN,0.0000001", ["imported.csv:3:", "finite number"]),
             ("b,0.30000000000000004,0.0000001", "b,0.5,0", ["imported.csv:3:", "above zero"]),
-            (",7,0f", ",seven,0f", ["imported.csv:3:", "invalid digit"]),
+            (",7,0f", ",seven,0f", ["imported.csv:2:", "column \"line\": invalid digit"]),
             ("b,", "b,,", ["imported.csv:3:", "14 cells instead of 13"]),
         ] {
             let error = rejection(&whole.replace(what, by));
@@ -225,6 +225,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Imported::write(folder.path(), &[row("[0]", 0)]).unwrap();
         let error = Imported::imports(folder.path(), &toy::problem(&[2, 2])).unwrap_err().to_string();
-        assert!(error.contains("imported.csv:2: column \"architecture\"") && error.contains("no text"), "{error}");
+        assert!(error.contains("imported.csv:2: column \"architecture\"") && error.contains("expected `, `"), "{error}");
     }
 }
