@@ -225,6 +225,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Imported::write(folder.path(), &[row("[0]", 0)]).unwrap();
         let error = Imported::imports(folder.path(), &toy::problem(&[2, 2])).unwrap_err().to_string();
-        assert!(error.contains("imported.csv:2: column \"architecture\"") && error.contains("expected `, `"), "{error}");
+        assert!(
+            error.contains("imported.csv:2: column \"architecture\"") && error.contains("expected `, `"),
+            "{error}"
+        );
     }
 }
