@@ -88,7 +88,7 @@ impl Import {
         let imported_at = Timestamp::now().to_string();
         let before = imported.len();
         for Log { path, sha256, rows } in logs {
-            let absolute = std::path::absolute(&path).context("the working directory is gone")?;
+            let absolute = std::path::absolute(&path).context("the working directory was removed")?;
             let (source, imported_at) = (absolute.display().to_string(), imported_at.clone());
             let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
@@ -127,7 +127,8 @@ impl Import {
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
-        let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("the working directory is gone")?;
+        let scratch =
+            std::path::absolute(RunFolder::scratch(&self.into)).context("the working directory was removed")?;
         let prepared = prepare(experiment, scratch, &Stop::default())?;
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.

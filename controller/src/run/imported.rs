@@ -95,7 +95,7 @@ impl Imported {
 
     fn parse(header: &ByteRecord, record: &ByteRecord) -> Result<Self, String> {
         let row = read_row(header, record)?;
-        let origin: Origin = record.deserialize(Some(header)).map_err(|error| error.to_string())?;
+        let origin: Origin = record.deserialize(Some(header)).map_err(|error| problem_of(&error, header))?;
         let imported = Self { row, origin };
         if !imported.has_values() {
             return Err("the row has neither accuracy nor time nor energy".to_owned());
@@ -130,6 +130,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<(u64, Imported)>> {
         rows.push((line, Imported::parse(&header, &record).map_err(|problem| damaged(path, line, &problem))?));
     }
     Ok(rows)
+}
+
+/// The problem of a cell with its column, without the place, which stands before it.
+fn problem_of(error: &csv::Error, header: &ByteRecord) -> String {
+    let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return error.to_string() };
+    let column = err.field().and_then(|field| header.get(field as usize)).unwrap_or_default();
+    format!("column {:?}: {}", String::from_utf8_lossy(column), err.kind())
 }
 
 fn damaged(path: &Path, line: u64, problem: &str) -> anyhow::Error {
@@ -199,7 +206,7 @@ mod tests {
             ("b,0.30000000000000004,0.0000001", "b,,", ["imported.csv:3:", "neither accuracy nor time"]),
             ("b,0.30000000000000004,0.0000001", "b,NaN,0.0000001", ["imported.csv:3:", "finite number"]),
             ("b,0.30000000000000004,0.0000001", "b,0.5,0", ["imported.csv:3:", "above zero"]),
-            (",7,0f", ",seven,0f", ["imported.csv:3:", "invalid digit"]),
+            (",7,0f", ",seven,0f", ["imported.csv:2:", "column \"line\": invalid digit"]),
             ("b,", "b,,", ["imported.csv:3:", "14 cells instead of 13"]),
         ] {
             let error = rejection(&whole.replace(what, by));
@@ -217,6 +224,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Imported::write(folder.path(), &[row("[0]", 0)]).unwrap();
         let error = Imported::imports(folder.path(), &toy::problem(&[2, 2])).unwrap_err().to_string();
-        assert!(error.contains("imported.csv:2: column \"architecture\"") && error.contains("no text"), "{error}");
+        assert!(
+            error.contains("imported.csv:2: column \"architecture\"") && error.contains("expected `, `"),
+            "{error}"
+        );
     }
 }

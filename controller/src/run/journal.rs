@@ -9,7 +9,7 @@ use hardware::log::{Row, TornLine, Writer};
 use super::digests::Digests;
 use super::failed;
 
-/// The journal, written in the order of the evaluations, in whatever order they end.
+/// The journal, written in the order of the evaluations, although they may end in any order.
 ///
 /// A row that is ahead of its turn waits in a file of its own, on the disk like the journal: a kill loses no evaluation,
 /// and the journal of a resumed run is that of an uninterrupted one.
@@ -187,7 +187,7 @@ mod tests {
             failure_persistence: None, cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default()
         })]
 
-        /// In whatever order evaluations end, wherever a kill has cut both files, and with rows that stand there twice: the
+        /// For evaluations that end in any order, files that a kill has cut anywhere, and rows that are there twice: the
         /// opened journal is numbered one after the other, holds the whole rows, and opens again to the same.
         #[test]
         fn a_killed_journal_keeps_its_whole_rows_and_opens_again(

@@ -1,7 +1,7 @@
 //! Logs of measurements: the journal of a run, and the tables of other people.
 //!
-//! The journal is a CSV file that only ever grows. Its first line is the header [`COLUMNS`]; a row is one line, whatever
-//! its texts hold; an empty cell is a missing value. Numbers are written in the shortest form that reads back as the
+//! The journal is a CSV file that only ever grows. Its first line is the header [`COLUMNS`]; a row is one line, also with
+//! line breaks in its texts; an empty cell is a missing value. Numbers are written in the shortest form that reads back as the
 //! same number, so that equal runs have equal bytes.
 //!
 //! [`Writer`] appends; [`read`] rejects any other file, with file, line and column. [`foreign`] reads a

@@ -20,7 +20,7 @@ pub(super) struct Found {
     pub(super) name: String,
 }
 
-/// How an accuracy stands in the log.
+/// The form of an accuracy in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AccuracyAs {
     Accuracy(FractionUnit),

@@ -53,7 +53,7 @@ impl Table {
             }
         }
         match (measured.len(), unsuccessful.len()) {
-            (0, 0) => Err(nothing_to_replay(path, "there is no row under the header")),
+            (0, 0) => Err(nothing_to_replay(path, "no row follows the header")),
             (0, skipped) => Err(nothing_to_replay(path, &format!("none of its {skipped} rows has the status ok"))),
             _ => {
                 let rows = measured.iter().map(|repeats| merged(repeats)).collect();

@@ -150,7 +150,7 @@ fn headers_without_the_needed_columns_are_rejected() {
 #[test]
 fn a_log_without_rows_is_rejected() {
     assert!(refusal("").contains("the file is empty"));
-    assert!(refusal("architecture,time_ms\n").contains("no row under the header"));
+    assert!(refusal("architecture,time_ms\n").contains("no row follows the header"));
     let journal = "architecture,time_ms,status\na,1,failed\nb,2,bounded\n";
     assert!(refusal(journal).contains("none of its 2 rows"));
 }
