@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use end_to_end::{Program, test_python};
+use end_to_end::{Journal, Program, test_python};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -87,12 +87,12 @@ fn a_search_measures_by_the_energy_that_the_program_prints() {
         shell("echo '{\"time_ms\": 2.5, \"energy_mj\": 7, \"device\": \"scales\", \"warnings\": [\"a draught\"]}'", "");
     let arguments = ["search", "experiment.toml", "--out", "run", "--quiet", "--set", "search.evaluations=2"];
     place.program(&arguments).succeed();
-    let journal = fs::read_to_string(place.folder.path().join("run/measurements.csv")).unwrap();
-    let rows: Vec<&str> = journal.lines().filter(|line| line.contains("command scales")).collect();
-    assert!(
-        rows.len() == 2 && rows.iter().all(|row| row.contains(",ok,") && row.contains(",2.5,") && row.contains(",7,")),
-        "{journal}"
-    );
+    let journal = Journal::read(&place.folder.path().join("run/measurements.csv"));
+    assert_eq!(journal.rows.len(), 2);
+    for row in &journal.rows {
+        assert_eq!((row.text("status"), row.text("device")), ("ok", "command scales"), "{row:?}");
+        assert_eq!((row.number("time_ms"), row.number("energy_mj")), (Some(2.5), Some(7.0)), "{row:?}");
+    }
     let config: toml::Table = fs::read_to_string(place.folder.path().join("run/config.toml")).unwrap().parse().unwrap();
     let program = config["devices"]["mine"]["command"][1].as_str().unwrap();
     assert!(Path::new(program).is_absolute(), "a run goes on in any working directory: {program}");

@@ -91,7 +91,7 @@ where
 {
     T::deserialize(deserializer).map_err(|error| {
         let text = error.to_string();
-        let text = text.trim_end();
+        let text = text.lines().next().unwrap_or_default();
         match serde_json::to_value(T::default()) {
             Ok(serde_json::Value::Object(known)) if text.starts_with("unknown field") && !text.contains(", ") => {
                 let known: Vec<String> = known.keys().map(|key| format!("`{key}`")).collect();

@@ -148,3 +148,12 @@ fn the_nearest_key_of_every_kind_of_device_is_suggested() {
         assert!(error.starts_with(place) && error.contains(&format!("did you mean `{nearest}`?")), "{text}: {error}");
     }
 }
+
+/// Experiments as earlier versions wrote them into run folders: read and written they are the same, and so is their
+/// fingerprint, by which a run folder knows its experiment.
+#[test]
+fn an_experiment_of_an_earlier_version_keeps_its_text() {
+    let written = include_str!("tests/earlier.toml");
+    let experiment = Experiment::parse(written, "earlier.toml", &[]).unwrap();
+    assert_eq!(experiment.to_toml().unwrap(), written);
+}

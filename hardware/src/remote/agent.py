@@ -34,7 +34,7 @@ import tty
 VERSION = 1
 SILENCE = 20.0
 LONGEST_LINE = 16384
-CHUNK = 262144
+CHUNK = 131072
 MARK = "CONTROLLER_AGENT"
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -326,15 +326,10 @@ def take_lock(by, claim):
 
 
 def read_file(number, path, most):
-    sent = 0
     with open(path, "rb") as file:
-        while True:
-            data = file.read(CHUNK)
-            sent += len(data)
-            if sent > most:
-                raise ValueError("%s is larger than %d bytes" % (path, most))
-            if not data:
-                break
+        if os.fstat(file.fileno()).st_size > most:
+            raise ValueError("%s is larger than %d bytes" % (path, most))
+        for data in iter(lambda: file.read(CHUNK), b""):
             report(id=number, t=now(), chunk=data.decode("latin-1"))
 
 
