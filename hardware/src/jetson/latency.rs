@@ -1,4 +1,4 @@
-//! The latency that several runs of trtexec come to.
+//! The latency of several runs of trtexec.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Latencies {
 /// The latencies of some runs, which may have lasted for `limit` together.
 ///
 /// # Errors
-/// If trtexec told none, or impossible ones.
+/// If trtexec printed none, or impossible ones.
 pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Result<Latencies, RemoteError> {
     let impossible = |error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() };
     let all = |of: &dyn Fn(&Runs) -> Option<Vec<f64>>| -> Option<Vec<f64>> {
@@ -47,7 +47,7 @@ pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Resul
     match (whole, compute) {
         (Some(whole), without_transfer) => Ok(Latencies { whole, without_transfer, doubts }),
         (None, Some(whole)) => Ok(Latencies { whole, without_transfer: None, doubts }),
-        (None, None) => Err(RemoteError::Failed { problem: "trtexec tells no latency".to_owned() }),
+        (None, None) => Err(RemoteError::Failed { problem: "trtexec prints no latency".to_owned() }),
     }
 }
 

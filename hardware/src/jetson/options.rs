@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::energy::EnergyOptions;
 use crate::meter::MeterOptions;
-use crate::metered::EnergyOptions;
 use crate::remote::problem_of_folder;
 use crate::remote::ssh::SshOptions;
 
@@ -16,11 +16,9 @@ pub struct JetsonOptions {
     pub work_folder: String,
     /// Precision of inference.
     pub precision: Precision,
-    /// How the board reads its own power.
-    pub power: PowerSource,
-    /// A meter outside the board that is read instead; none by default.
+    /// The power meter; the board's own `tegrastats` by default.
     pub meter: MeterOptions,
-    /// How energy is measured by that meter. With the board's own, the settings below say so.
+    /// How energy is measured.
     pub energy: EnergyOptions,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
@@ -35,17 +33,9 @@ pub struct JetsonOptions {
     pub trtexec: Option<String>,
     /// Root of sysfs on the board.
     pub sysfs: String,
-    /// How long power is integrated at least. Longer where the mean power is not known well enough by then.
-    pub window: Duration,
-    /// When that ends in any case.
-    pub window_limit: Duration,
-    /// How long the idle board is watched before and after at least.
-    pub idle: Duration,
-    /// How long a board that has not come to rest is waited for.
-    pub settle_limit: Duration,
     /// How long trtexec may take besides inference, to load an engine and to report, before it is taken to hang.
     pub grace: Duration,
-    /// How long a board that does not answer, or that somebody else measures on, is waited for.
+    /// How long to wait for a board that does not answer, or that another program measures on.
     pub patience: Duration,
     /// Most tries of one model.
     pub tries: u32,
@@ -62,30 +52,14 @@ pub enum Precision {
     Int8,
 }
 
-/// How a board's power is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PowerSource {
-    /// By `tegrastats`, which every Jetson has.
-    Tegrastats {
-        /// Time between two lines; 100 ms is fine.
-        interval: Duration,
-    },
-    /// From the power monitors' files, at a few milliseconds.
-    Ina3221 {
-        /// Mean time between two readings.
-        period: Duration,
-    },
-}
-
 impl JetsonOptions {
     /// The settings for a board at an address, all others being the customary ones.
     pub fn new(ssh: SshOptions) -> Self {
-        let meter = MeterOptions::None {};
+        let meter = MeterOptions::TEGRASTATS;
         Self {
             ssh,
             work_folder: "controller-work".to_owned(),
             precision: Precision::Fp16,
-            power: PowerSource::Tegrastats { interval: Duration::from_millis(100) },
             energy: EnergyOptions::usual(&meter),
             meter,
             sudo: false,
@@ -94,19 +68,21 @@ impl JetsonOptions {
             spin_wait: false,
             trtexec: None,
             sysfs: "/sys".to_owned(),
-            window: Duration::from_secs(10),
-            window_limit: Duration::from_secs(60),
-            idle: Duration::from_secs(3),
-            settle_limit: Duration::from_secs(30),
             grace: Duration::from_secs(90),
             patience: Duration::from_secs(120),
             tries: 3,
         }
     }
 
-    /// Whether a meter outside the board reads its power.
-    pub(super) fn is_metered_outside(&self) -> bool {
-        !matches!(self.meter, MeterOptions::None {})
+    /// The meter as the board needs it: its `sudo` and `sysfs` are those of the board where the meter has none.
+    pub(super) fn meter(&self) -> MeterOptions {
+        let mut meter = self.meter.clone();
+        match &mut meter {
+            MeterOptions::Tegrastats { sudo, .. } => *sudo |= self.sudo,
+            MeterOptions::Ina3221 { sysfs, .. } if *sysfs == MeterOptions::sysfs() => sysfs.clone_from(&self.sysfs),
+            _ => {}
+        }
+        meter
     }
 
     /// The first setting that makes no sense, and why.
@@ -118,21 +94,8 @@ impl JetsonOptions {
                     .to_owned(),
             );
         }
-        let period = self.power.period();
         if let Some(problem) = problem_of_folder(&self.work_folder) {
             return Some(problem);
-        }
-        if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
-            return Some(format!("power is read every {period:?}: choose 1 ms to 5 s"));
-        }
-        if self.idle < 5 * period || self.settle_limit < self.idle {
-            return Some(format!(
-                "idle_s must be at least {} s, five readings, and settle_limit_s not below it",
-                (5 * period).as_secs_f64()
-            ));
-        }
-        if self.window.is_zero() || self.window > self.window_limit {
-            return Some("window_s must be above 0 and not above window_limit_s".to_owned());
         }
         if let Some(problem) = self.energy.problem() {
             return Some(format!("energy: {problem}"));
@@ -151,39 +114,12 @@ impl Precision {
         }
     }
 
-    /// As trtexec is told.
+    /// The flags of trtexec.
     pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Fp32 => &[],
             Self::Fp16 => &["--fp16"],
             Self::Int8 => &["--int8", "--fp16"],
-        }
-    }
-}
-
-impl PowerSource {
-    /// Mean time between two readings.
-    pub fn period(self) -> Duration {
-        match self {
-            Self::Tegrastats { interval } => interval,
-            Self::Ina3221 { period } => period,
-        }
-    }
-
-    /// Half-width of the 95 % confidence interval, relative to the mean power, that is measured for as long as the window
-    /// may last, also where less is asked for: what the meter reaches in the customary window on most boards.
-    pub(super) fn precision(self) -> f64 {
-        match self {
-            Self::Tegrastats { .. } => 0.007,
-            Self::Ina3221 { .. } => 0.003,
-        }
-    }
-
-    /// What it is called where energy is said to come from.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Tegrastats { .. } => "tegrastats",
-            Self::Ina3221 { .. } => "INA3221",
         }
     }
 }

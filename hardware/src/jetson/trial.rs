@@ -1,4 +1,4 @@
-//! One run of trtexec while power is read.
+//! Runs of trtexec.
 
 use std::time::Duration;
 
@@ -8,19 +8,45 @@ use super::options::JetsonOptions;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
 use crate::device::Plan;
-use crate::remote::{Agent, BackgroundSampler, End, Printed, RemoteError, last_words, print};
-use crate::time::Window;
+use crate::energy::{Load, LoadRun, Watch};
+use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, last_words, on_our_clock, print};
+use crate::time::{Clock, Window};
 
 /// File, in the work folder, that trtexec writes the times of all runs to.
 const TIMES: &str = "times.json";
 /// Largest such file that is read: some 300 bytes a run.
 const MOST_TIMES: usize = Agent::LARGEST_FILE;
 
-/// What a run of trtexec gave.
+/// Runs of trtexec, as a load.
+pub(super) struct Trials<'a> {
+    pub agent: &'a mut Agent,
+    pub clock: &'a Clock,
+    /// See [`command`].
+    pub command: Vec<String>,
+    pub warm_up: Duration,
+    pub grace: Duration,
+    /// Those so far.
+    pub runs: Vec<Trial>,
+}
+
+impl Load for Trials<'_> {
+    type Error = RemoteError;
+
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
+        let before = ClockMap::sample(self.agent, self.clock)?;
+        let trial = run(self.agent, watch, &self.command, self.warm_up, duration, self.grace)?;
+        let window = on_our_clock(self.agent, self.clock, before, trial.window)?;
+        let run = LoadRun { window, inferences: trial.inferences, period_s: trial.period_s };
+        self.runs.push(trial);
+        Ok(run)
+    }
+}
+
+/// One run of trtexec.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
     pub report: Report,
-    /// Every timed run, where this version tells.
+    /// Every timed run, where this version writes them.
     pub runs: Option<Runs>,
     /// When inferences ran, warm-up left out.
     pub window: Window,
@@ -45,7 +71,7 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
             if *signal == 9 { ", as by a board that is out of memory" } else { "" }
         ))),
         (Some(Problem::Unsupported(text)), _) => {
-            Err(RemoteError::Refused { reason: format!("TensorRT does not take it: {text}") })
+            Err(RemoteError::Refused { reason: format!("TensorRT does not accept it: {text}") })
         }
         (Some(Problem::OutOfMemory(text)), _) => {
             Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
@@ -72,14 +98,14 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
     command
 }
 
-/// Runs an engine for `duration`, after `warm_up`, while the meter reads. It is given up when it has not ended within
-/// `grace` after that.
+/// Runs an engine for `duration`, after `warm_up`. It is ended when it has not ended by itself within `grace` after that,
+/// or when `watch` has an error.
 ///
 /// # Errors
 /// If trtexec fails or does not say how long it ran.
-pub(super) fn run(
+fn run(
     agent: &mut Agent,
-    meter: &mut dyn BackgroundSampler,
+    watch: &Watch,
     command: &[String],
     warm_up: Duration,
     duration: Duration,
@@ -93,7 +119,7 @@ pub(super) fn run(
     ]);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let limit = warm_up + duration + grace;
-    let printed = print(agent, &argv, limit, Some(meter))?;
+    let printed = print(agent, &argv, limit, &|| Ok(watch()?))?;
     let report = report(&printed, "run the engine", limit)?;
     let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
@@ -150,7 +176,7 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
         if (between_s - walltime_s).abs() > LATE_S + LATE_SHARE * walltime_s {
             let problem = format!(
                 "trtexec says that inferences ran for {walltime_s:.2} s, but {between_s:.2} s lie between the end of its \
-                 warm-up and its report: the board was too busy to tell when inferences ran. End other programs on it"
+                 warm-up and its report: the board was too busy to show when inferences ran. End other programs on it"
             );
             return Err(RemoteError::Failed { problem });
         }

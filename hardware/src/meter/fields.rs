@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::power_meter::{MOST_MW, MeterError};
+use super::MeterError;
+use super::power_meter::MOST_MW;
+use crate::shown::start_of;
 
 /// Longest line that is read, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
@@ -200,7 +202,7 @@ impl Fields {
     /// # Errors
     /// If there is not exactly one way to power, or a column's number is 0 or absurd.
     pub fn check(&self) -> Result<(), MeterError> {
-        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         match (&self.power, &self.volts, &self.amperes) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => {}
             _ => return settings("a meter's columns are either `power`, or both `volts` and `amperes`"),
@@ -274,7 +276,7 @@ impl Layout {
         };
         let value = |(column, factor, sign): Column| {
             let text = part(column)?;
-            let refused = || format!("{:?} is no number in {sign}", super::power_meter::clip(text));
+            let refused = || format!("{:?} is no number in {sign}", start_of(text, 80));
             let (value, step) = number(text, sign).ok_or_else(refused)?;
             Ok::<_, String>((value * factor, step * factor))
         };
@@ -296,7 +298,7 @@ impl Layout {
 
 /// A time stamp in ns.
 fn stamp(text: &str, unit: StampUnit) -> Result<f64, String> {
-    let refused = || format!("{:?} is no time stamp", super::power_meter::clip(text));
+    let refused = || format!("{:?} is no time stamp", start_of(text, 80));
     let factor = match unit {
         StampUnit::S => 1e9,
         StampUnit::Ms => 1e6,

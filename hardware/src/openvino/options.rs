@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::command::Precision;
 use super::support::is_stick;
+use crate::energy::EnergyOptions;
 use crate::meter::MeterOptions;
-use crate::metered::EnergyOptions;
 use crate::remote::{Place, problem_of_folder};
 
 /// Settings of an [`OpenVino`](super::OpenVino) device.

@@ -11,20 +11,20 @@ mod error;
 mod local;
 mod place;
 mod program;
+mod session;
 pub mod ssh;
 mod upload;
-mod watched;
 
 pub(crate) use agent::{Agent, End, Job, JobEvent};
 #[cfg(test)]
 pub(crate) use channel::Channel;
-pub(crate) use clock::{ClockMap, Offset};
+pub(crate) use clock::{ClockMap, Offset, on_our_clock};
 pub(crate) use error::RemoteError;
 pub use place::Place;
 pub(crate) use place::{patiently, problem_of_folder, take};
-pub(crate) use program::{BackgroundSampler, Printed, last_words, print};
+pub(crate) use program::{Printed, last_words, print};
+pub(crate) use session::Session;
 pub(crate) use upload::{FREE, provide};
-pub(crate) use watched::{Watched, on_our_clock};
 
 use std::time::Duration;
 

@@ -1,17 +1,17 @@
 //! Means and percentiles of the timed runs.
 
-use super::{Line, TrtexecError, start_of};
+use super::Line;
+use crate::shown::start_of;
 
 /// No time is beyond that, in ms or s.
 const LARGEST: f64 = 1e9;
 /// Means are summed up in single precision there, which over millions of runs is off by this much.
 const SUMMED: f64 = 0.02;
 
-/// Statistics over the timed runs, in milliseconds, as they were printed. Version 5 prints nothing
-/// but means.
+/// Statistics over the timed runs, in milliseconds, as they were printed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
-    /// Mean, in ms. In version 5 the mean over the averages it prints.
+pub(in crate::jetson) struct Summary {
+    /// Mean, in ms.
     pub mean_ms: f64,
     /// Fastest run, in ms.
     pub min_ms: Option<f64>,
@@ -54,17 +54,14 @@ pub(super) struct Summaries {
     compute: Partial,
     host: Partial,
     block: Block,
-    /// Sums over the lines of version 5 and 6, and how many there were.
-    averages: (f64, f64, u32),
 }
 
 impl Summaries {
-    pub(super) fn take(&mut self, message: &str, line: Line) -> Result<(), TrtexecError> {
+    pub(super) fn take(&mut self, message: &str, line: Line) -> Result<(), String> {
         match message {
             "GPU Compute" => self.block = Block::Compute,
             "Host Latency" => self.block = Block::Host,
             "Enqueue Time" => self.block = Block::Other,
-            _ if message.starts_with("Average over ") => self.average(message, line)?,
             _ => {
                 for (head, block) in [("GPU Compute Time: ", Block::Compute), ("Latency: ", Block::Host)] {
                     // Verbose output explains the same words below the numbers.
@@ -79,28 +76,11 @@ impl Summaries {
     }
 
     pub(super) fn finish(self) -> (Option<Summary>, Option<Summary>) {
-        let (compute_ms, host_ms, lines) = self.averages;
-        let mean = |sum_ms: f64| (lines > 0).then(|| sum_ms / f64::from(lines));
-        (self.compute.finish(mean(compute_ms)), self.host.finish(mean(host_ms)))
-    }
-
-    /// `Average over 10 runs is 25.9 ms (host walltime is 26.1 ms, 99% percentile time is 26.0).`
-    fn average(&mut self, message: &str, line: Line) -> Result<(), TrtexecError> {
-        let between = |start: &str| Some(message.split_once(start)?.1);
-        let (Some(compute), Some(host)) = (between(" runs is "), between("(host walltime is ")) else {
-            return Ok(());
-        };
-        let compute = value(line, "average", compute.split(" (").next().unwrap_or_default(), "ms")?;
-        let host = value(line, "host walltime", host.split([',', ')']).next().unwrap_or_default(), "ms")?;
-        if let (Some(compute), Some(host)) = (compute, host) {
-            let (sum, host_sum, lines) = self.averages;
-            self.averages = (sum + compute, host_sum + host, lines.saturating_add(1));
-        }
-        Ok(())
+        (self.compute.finish(), self.host.finish())
     }
 
     /// `min = 1.2 ms, max = 1.4 ms, mean = 1.3 ms, median = 1.3 ms, percentile(99%) = 1.4 ms`
-    fn list(&mut self, block: Block, head: &str, list: &str, line: Line) -> Result<(), TrtexecError> {
+    fn list(&mut self, block: Block, head: &str, list: &str, line: Line) -> Result<(), String> {
         for pair in list.split(", ") {
             let Some((key, text)) = pair.split_once(" = ") else {
                 if line.whole {
@@ -118,7 +98,7 @@ impl Summaries {
     }
 
     /// `mean: 4.5 ms (end to end 4.6 ms)`, `percentile: 5.4 ms at 99% (…)`.
-    fn line_of_block(&mut self, message: &str, line: Line) -> Result<(), TrtexecError> {
+    fn line_of_block(&mut self, message: &str, line: Line) -> Result<(), String> {
         let Some((key, text)) = message.split_once(": ") else { return Ok(()) };
         if self.block == Block::Other || !matches!(key, "min" | "max" | "mean" | "median" | "percentile") {
             return Ok(());
@@ -139,7 +119,7 @@ impl Summaries {
         }
     }
 
-    fn set(&mut self, block: Block, key: &str, text: &str, line: Line) -> Result<(), TrtexecError> {
+    fn set(&mut self, block: Block, key: &str, text: &str, line: Line) -> Result<(), String> {
         let (what, partial) = self.partial(block);
         let (name, slot) = match key {
             "min" => ("min", &mut partial.min),
@@ -154,16 +134,16 @@ impl Summaries {
         let field = format!("{name} of the {what}");
         let Some(ms) = value(line, &field, text, "ms")? else { return Ok(()) };
         match slot.replace(ms) {
-            Some(before) if before != ms => Err(TrtexecError::Contradiction {
-                line: line.number,
-                what: format!("{field} is {ms} ms, and was {before} ms before; give the output of one run"),
-            }),
+            Some(before) if before != ms => Err(format!(
+                "line {}: {field} is {ms} ms, and was {before} ms before; give the output of one run",
+                line.number
+            )),
             _ => Ok(()),
         }
     }
 
     /// Percentiles must be in order.
-    fn check(&mut self, block: Block, line: Line) -> Result<(), TrtexecError> {
+    fn check(&mut self, block: Block, line: Line) -> Result<(), String> {
         let (what, partial) = self.partial(block);
         let Partial { mean, min, max, median, p90, p95, p99 } = *partial;
         let ordered: Vec<f64> = [min, median, p90, p95, p99, max].into_iter().flatten().collect();
@@ -172,10 +152,10 @@ impl Summaries {
             _ => false,
         };
         if beyond || !ordered.is_sorted() {
-            return Err(TrtexecError::Contradiction {
-                line: line.number,
-                what: format!("{what}: min, mean, median, percentiles and max exclude one another"),
-            });
+            return Err(format!(
+                "line {}: {what}: min, mean, median, percentiles and max exclude one another",
+                line.number
+            ));
         }
         Ok(())
     }
@@ -183,10 +163,10 @@ impl Summaries {
 
 impl Partial {
     /// Statistics without a mean are the start of a cut output, and none.
-    fn finish(self, mean_of_averages: Option<f64>) -> Option<Summary> {
+    fn finish(self) -> Option<Summary> {
         let Self { mean, min, max, median, p90, p95, p99 } = self;
         Some(Summary {
-            mean_ms: mean.or(mean_of_averages)?,
+            mean_ms: mean?,
             min_ms: min,
             max_ms: max,
             median_ms: median,
@@ -198,7 +178,7 @@ impl Partial {
 }
 
 /// A number with its unit. `None` where the output ends within it.
-pub(super) fn value(line: Line, field: &str, text: &str, unit: &str) -> Result<Option<f64>, TrtexecError> {
+pub(super) fn value(line: Line, field: &str, text: &str, unit: &str) -> Result<Option<f64>, String> {
     let Some(number) = text.trim().strip_suffix(unit).and_then(|number| number.strip_suffix(' ')) else {
         return if line.whole { Err(not_a_number(line, field, text)) } else { Ok(None) };
     };
@@ -210,11 +190,10 @@ pub(super) fn value(line: Line, field: &str, text: &str, unit: &str) -> Result<O
     }
 }
 
-fn not_a_number(line: Line, field: &str, text: &str) -> TrtexecError {
-    TrtexecError::Value {
-        line: line.number,
-        field: field.to_owned(),
-        value: start_of(text, 40).to_owned(),
-        expected: "a time from 0 to 1e9 with its unit",
-    }
+fn not_a_number(line: Line, field: &str, text: &str) -> String {
+    format!(
+        "line {}: {field} is {:?}, which is not a time from 0 to 1e9 with its unit",
+        line.number,
+        start_of(text, 40)
+    )
 }

@@ -7,11 +7,6 @@ use crate::mutation::mutated;
 use super::times::Runs;
 use super::*;
 
-const VERSION_5: &str = "\
-Average over 10 runs is 2.5 ms (host walltime is 2.75 ms, 99% percentile time is 2.6).
-Average over 10 runs is 3.5 ms (host walltime is 3.75 ms, 99% percentile time is 3.6).
-Done.
-";
 const VERSION_7: &str = "\
 [10/20/2020-19:56:26] [I] Timing trace has 0 queries over 3.00956 s
 [10/20/2020-19:56:29] [I] Average on 10 runs - GPU latency: 4.4 ms - Host latency: 4.5 ms (end to end 4.6 ms, enqueue 1 ms)
@@ -59,7 +54,7 @@ const VERSION_10: &str = "\
 [10/03/2024-10:47:59] [I] Total Host Walltime: 3.0 s
 &&&& PASSED TensorRT.trtexec [TensorRT v100300] [b26] # trtexec --onnx=a.onnx
 ";
-const ALL: [&str; 4] = [VERSION_5, VERSION_7, VERSION_8, VERSION_10];
+const ALL: [&str; 3] = [VERSION_7, VERSION_8, VERSION_10];
 
 const TIMES_8_0: &str = r#"[
   { "startInMs" : 0.5, "endInMs" : 0.6, "startComputeMs" : 0.6, "endComputeMs" : 2.6, "startOutMs" : 2.6, "endOutMs" : 2.7, "inMs" : 0.1, "computeMs" : 2, "outMs" : 0.1, "latencyMs" : 2.2, "endToEndMs" : 2.3 }
@@ -78,13 +73,6 @@ fn only_mean(mean_ms: f64) -> Summary {
 
 fn summary([min, max, mean, median, p99]: [f64; 5]) -> Summary {
     Summary { min_ms: Some(min), max_ms: Some(max), median_ms: Some(median), p99_ms: Some(p99), ..only_mean(mean) }
-}
-
-#[test]
-fn version_5_prints_means_only() {
-    let report = parse(VERSION_5).unwrap();
-    assert_eq!((report.compute, report.host), (Some(only_mean(3.0)), Some(only_mean(3.25))));
-    assert_eq!((report.outcome, report.version, report.problem), (Outcome::Unfinished, None, None));
 }
 
 #[test]
@@ -248,11 +236,7 @@ fn every_collected_output_is_read() {
     for sample in samples.split("### ").skip(1) {
         let report = parse(sample).unwrap_or_else(|error| panic!("{error}: {sample}"));
         outputs += 1;
-        assert_eq!(
-            report.compute.is_some(),
-            sample.contains("GPU Compute") || sample.contains("Average over"),
-            "{sample}"
-        );
+        assert_eq!(report.compute.is_some(), sample.contains("GPU Compute"), "{sample}");
         assert_eq!(report.outcome == Outcome::Passed, sample.contains("&&&& PASSED"), "{sample}");
         assert_eq!(report.problem, None, "{sample}");
         if let (Some(compute), Some(host)) = (report.compute, report.host) {
@@ -319,7 +303,7 @@ fn broken_times_are_refused_with_their_place() {
     for other in ["", "{}", "3", "null", "[1]", "[[]]", &"[".repeat(100_000), r#"[{"computeMs": 1}]"#] {
         assert!(times::parse(other).is_err());
     }
-    assert!(matches!(times::parse("[]"), Err(times::TimesError::NoRuns)));
+    assert!(times::parse("[]").unwrap_err().contains("have no run"));
     let long = times::parse(&format!(r#"[{{"computeMs": "{}"}}]"#, "x".repeat(1 << 20))).unwrap_err().to_string();
     assert!(long.len() < 600 && long.contains("line 1 column"), "{} bytes", long.len());
 }
@@ -362,7 +346,7 @@ proptest! {
 
     /// However an output is cut, what is read is what was there.
     #[test]
-    fn a_cut_output_never_gives_another_number(output in prop::sample::select(&ALL[1..]), at in any::<prop::sample::Index>()) {
+    fn a_cut_output_never_gives_another_number(output in prop::sample::select(&ALL[..]), at in any::<prop::sample::Index>()) {
         let whole = parse(output).unwrap();
         let cut = parse(&output[..at.index(output.len())]).unwrap();
         for (part, all) in [(cut.compute, whole.compute), (cut.host, whole.host)] {

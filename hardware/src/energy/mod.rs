@@ -1,0 +1,83 @@
+//! Energy of an inference: the only way from a [`Trace`](crate::meter::Trace) to `energy_mj`.
+//!
+//! A meter reads while the device is idle, runs inferences one after the other, and is idle again:
+//!
+//! 1. [`settle`] waits until idle power and temperature are steady, where the meter shows its readings while it reads.
+//! 2. [`measure`] runs the load, and runs it on until the mean power is known well enough and from enough readings. With
+//!    fewer than 30 readings of the load there is no energy but an error.
+//! 3. [`integrate`] takes the mean power over the windows of the load, without the warm-up, the loading of the model and an
+//!    edge at each end as wide as the meter's spacing. MLPerf Power measures whole windows instead of single runs too
+//!    (Tschand et al. 2024, arXiv 2410.12032). Energy per inference is the mean power times the time of one inference; above
+//!    idle, the mean power of the idle device before and after is subtracted first.
+//! 4. [`conditions`] gives temperature and clocks before and after, where the meter reads them.
+
+mod conditions;
+mod integrate;
+mod measure;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+#[cfg(test)]
+pub(crate) use self::integrate::mean_power;
+pub(crate) use self::measure::{Load, LoadRun, Measured, Watch, measure};
+use crate::device::Description;
+use crate::meter::{MeterOptions, PowerMeter};
+use crate::remote::RemoteError;
+
+/// How energy is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EnergyOptions {
+    /// How long the load runs at least.
+    pub window: Duration,
+    /// And at most, all windows together.
+    pub window_limit: Duration,
+    /// How long the idle device is measured before and after, at least.
+    pub idle: Duration,
+    /// How long a device whose idle power or temperature is not steady yet is waited for.
+    pub settle_limit: Duration,
+    /// Whether an inference is charged only with its energy above the idle device: for a meter that sees more than the
+    /// device, such as that of a whole machine.
+    pub subtract_idle: bool,
+}
+
+/// Why power cannot be integrated.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{0}")]
+pub(crate) struct EnergyError(pub(crate) String);
+
+impl EnergyOptions {
+    /// What suits a kind of meter; an inference is charged with all that the meter sees.
+    pub fn usual(meter: &MeterOptions) -> Self {
+        let (window, idle) = (meter.usual_window(), meter.usual_idle());
+        Self { window, window_limit: 6 * window, idle, settle_limit: 10 * idle, subtract_idle: false }
+    }
+
+    /// Adds to a device's description what its energy is and what measures it, if anything does.
+    pub(crate) fn describe(&self, description: Description, meter: Option<&dyn PowerMeter>) -> Description {
+        let Some(meter) = meter else { return description };
+        let counted = if self.subtract_idle { "above idle" } else { "with idle" };
+        description.with("energy", counted).with("power by", meter.describe())
+    }
+
+    /// The first setting that makes no sense, and why.
+    pub fn problem(&self) -> Option<String> {
+        if self.window.is_zero() || self.window > self.window_limit {
+            return Some("window_s must be above 0 and not above window_limit_s".to_owned());
+        }
+        if self.idle.is_zero() {
+            return Some("idle_s must be above 0: otherwise idle power is not known".to_owned());
+        }
+        (self.settle_limit < self.idle).then(|| "settle_limit_s must not be below idle_s".to_owned())
+    }
+}
+
+impl From<EnergyError> for RemoteError {
+    fn from(error: EnergyError) -> Self {
+        Self::Failed { problem: error.0 }
+    }
+}
