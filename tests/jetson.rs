@@ -10,11 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
-use hardware::jetson::{Jetson, JetsonOptions, PowerSource};
+use hardware::energy::EnergyOptions;
+use hardware::jetson::{Jetson, JetsonOptions};
 use hardware::meter::MeterOptions;
 use hardware::meter::options::At;
-use hardware::metered::EnergyOptions;
-use hardware::remote::ssh::{Authentication, SshOptions};
+use hardware::options::DeviceOptions;
+use hardware::remote::MachineOptions;
 use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,23 +36,26 @@ fn board(physics: Value) -> Option<Board> {
 }
 
 fn options(board: &Board) -> JetsonOptions {
-    let ssh = SshOptions {
-        port: board.sshd.port(),
-        authentication: Authentication::Key { file: board.sshd.key().to_owned(), passphrase: None },
-        known_hosts: board.sshd.known_hosts().to_owned(),
-        timeout: Duration::from_secs(10),
-        ..SshOptions::new("127.0.0.1", board.sshd.user())
+    let machine = MachineOptions {
+        host: Some("127.0.0.1".to_owned()),
+        port: Some(board.sshd.port()),
+        user: Some(board.sshd.user().to_owned()),
+        key: Some(board.sshd.key().to_owned()),
+        known_hosts: Some(board.sshd.known_hosts().to_owned()),
+        timeout_s: Some(10),
+        work_folder: Some(board.work_folder().display().to_string()),
+        ..MachineOptions::default()
     };
     JetsonOptions {
-        work_folder: board.work_folder().display().to_string(),
-        power: PowerSource::Tegrastats { interval: Duration::from_millis(20) },
+        machine,
+        meter: MeterOptions::Tegrastats { period_ms: 20, sudo: false },
         window: Duration::from_secs(2),
         window_limit: Duration::from_secs(4),
         idle: Duration::from_millis(700),
         settle_limit: Duration::from_secs(3),
         grace: Duration::from_secs(8),
         patience: Duration::from_secs(40),
-        ..JetsonOptions::new(ssh)
+        ..JetsonOptions::default()
     }
 }
 
@@ -129,7 +133,7 @@ fn the_monitors_files_are_read_every_few_milliseconds() {
             std::fs::write(path, content).unwrap();
         }
         let options = JetsonOptions {
-            power: PowerSource::Ina3221 { period: Duration::from_millis(5) },
+            meter: MeterOptions::Ina3221 { period_ms: 5, sysfs: None },
             sysfs: board.sysfs().display().to_string(),
             ..options(&board)
         };
@@ -157,10 +161,10 @@ fn a_meter_that_is_not_the_boards_own_is_read_instead() {
     let mut options = options(&board);
     options.meter = MeterOptions::Hwmon { sensors, period_ms: 5, sysfs, at: At::Device };
     options.energy = EnergyOptions {
-        window: Duration::from_secs(2),
-        window_limit: Duration::from_secs(4),
-        idle: Duration::from_millis(700),
-        subtract_idle: false,
+        window: Some(Duration::from_secs(2)),
+        window_limit: Some(Duration::from_secs(4)),
+        idle: Some(Duration::from_millis(700)),
+        ..EnergyOptions::default()
     };
     let mut device = Jetson::new(options.clone()).unwrap();
     let label = device.describe().unwrap().label();
@@ -192,6 +196,44 @@ fn other_boards_and_versions_speak_differently() {
     let Some(board) = board(json!({"tensorrt": "5"})) else { return };
     let error = Jetson::new(options(&board)).unwrap().describe().unwrap_err().to_string();
     assert!(error.contains("JetPack 4.4"), "{error}");
+}
+
+#[test]
+fn a_board_has_one_session_for_as_long_as_it_is_used() {
+    let Some(board) = board(Value::Null) else { return };
+    let mut device = Jetson::new(options(&board)).unwrap();
+    device.describe().unwrap();
+    let accepted = || board.sshd.log().matches("Accepted publickey").count();
+    assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    for bytes in [1000, 2000, 3 << 20] {
+        measure(&mut device, bytes).unwrap();
+        assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    }
+    // Idle for longer than the agent would wait for a connection that has broken.
+    thread::sleep(Duration::from_secs(25));
+    device.describe().unwrap();
+    assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    drop(device);
+    assert_clean(&board);
+}
+
+#[test]
+fn older_keys_name_the_same_meters() {
+    let Some(board) = board(json!({ "sysfs": "hwmon" })) else { return };
+    let machine = options(&board).machine;
+    let read = |keys: &str| {
+        let text = format!("kind = \"jetson\"\nhost = \"h\"\nuser = \"u\"\n{keys}");
+        toml::from_str::<DeviceOptions>(&text).unwrap()
+    };
+    assert_eq!(read("").notices(), [""; 0]);
+    assert_eq!(read("meter = { kind = \"ina3221\" }").notices(), [""; 0]);
+    let notices = read("power = \"ina3221\"\npower_interval_ms = 7").notices();
+    assert!(notices.len() == 2 && notices.iter().all(|notice| notice.contains("kind = \"ina3221\", period_ms = 7")), "{notices:?}");
+    let DeviceOptions::Jetson(older) = read("power = \"ina3221\"\nwindow_s = 2\nwindow_limit_s = 2\nidle_s = 0.7") else { panic!() };
+    let older = JetsonOptions { machine, sysfs: board.sysfs().display().to_string(), ..*older };
+    let measurement = measure(&mut Jetson::new(older).unwrap(), 1000).unwrap();
+    let energy = measurement.energy.unwrap();
+    assert!(energy.source.contains("INA3221 VDD_IN") && energy.power_samples.unwrap() > 200, "{energy:?}");
 }
 
 #[test]
@@ -307,7 +349,8 @@ fn a_board_serves_one_at_a_time() {
 fn nothing_in_a_setting_reaches_a_shell() {
     let Some(board) = board(Value::Null) else { return };
     let folder = board.work_folder().join("a b'$(touch harm)`touch harm`;touch harm");
-    let options = JetsonOptions { work_folder: folder.display().to_string(), ..options(&board) };
+    let mut options = options(&board);
+    options.machine.work_folder = Some(folder.display().to_string());
     let mut device = Jetson::new(options).unwrap();
     measure(&mut device, 1000).unwrap();
     drop(device);

@@ -9,6 +9,7 @@
 //! | [`host::Host`] | this machine, in-process |
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
 //! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
+//! | [`command::CommandDevice`] | any program that prints JSON, here or over SSH |
 //! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!
 //! [`log`] is the journal that measurements are written to, and which [`replay`] reads.
@@ -27,6 +28,7 @@
 //! ```
 
 mod cells;
+pub mod command;
 pub mod device;
 mod doubts;
 pub mod energy;
@@ -40,8 +42,11 @@ pub mod model;
 #[cfg(test)]
 mod mutation;
 pub mod openvino;
+pub mod options;
+mod probe;
 pub mod remote;
 pub mod replay;
+mod seconds;
 mod shown;
 mod statistics;
 pub mod time;

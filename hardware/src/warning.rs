@@ -47,6 +47,11 @@ pub enum Warning {
         /// Change of its temperature over that time, in °C.
         temperature_change_c: Option<f64>,
     },
+    /// The program of a device warns.
+    Program {
+        /// In its words.
+        text: String,
+    },
     /// The mean power is not known as precisely as the plan wanted.
     WidePowerInterval {
         /// Half-width of its 95 % confidence interval relative to it; `None` for too few readings.
@@ -200,6 +205,7 @@ impl fmt::Display for Warning {
                  else is at work on it. End other programs there and measure again"
             ),
             Self::Meter { note } => note.fmt(f),
+            Self::Program { text } => write!(f, "the device's program warns: {text}"),
             Self::Throttled { before_mhz, after_mhz } => write!(
                 f,
                 "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \

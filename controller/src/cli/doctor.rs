@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use hardware::options::DeviceOptions;
 
 use super::options::{Overrides, read};
 use super::prepare::prepare;
-use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::{Replayed, TrainingSet, open_device};
+use crate::config::Experiment;
+use crate::evaluate::{Replayed, TrainingSet};
 use crate::search::Stop;
 use crate::terminal::say;
 
@@ -93,15 +95,10 @@ fn data(experiment: &Experiment) -> anyhow::Result<String> {
     Ok(format!("{train} training and {validation} validation images of {}, {} classes", data.shape, data.classes))
 }
 
-fn device(config: &DeviceConfig) -> anyhow::Result<String> {
-    let mut config = config.clone();
-    // Somebody sits and waits: what is away now is to be told now.
-    match &mut config {
-        DeviceConfig::Host(_) => (),
-        DeviceConfig::Jetson(jetson) => jetson.patience_s = jetson.patience_s.min(3.0),
-        DeviceConfig::OpenVino(openvino) => openvino.patience_s = openvino.patience_s.min(3.0),
-    }
-    let mut device = open_device(&config)?;
+fn device(config: &DeviceOptions) -> anyhow::Result<String> {
+    // The user waits for the answer.
+    let config = config.clone().with_patience_up_to(Duration::from_secs(3));
+    let mut device = config.open()?;
     let label = device.describe()?.label();
     let energy = match (device.measures_energy(), config.why_no_energy()) {
         (true, _) => "measures energy".to_owned(),
@@ -110,5 +107,6 @@ fn device(config: &DeviceConfig) -> anyhow::Result<String> {
     };
     let health = device.health()?;
     let lines = health.iter().map(|(name, found)| format!("\n        {name}: {found}"));
-    Ok(format!("{label}; {energy}{}", lines.collect::<String>()))
+    let notices = config.notices().into_iter().map(|notice| format!("\n        {notice}"));
+    Ok(format!("{label}; {energy}{}", lines.chain(notices).collect::<String>()))
 }

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use super::options::{Overrides, read};
 use super::prepare::prepare;
 use crate::config::Experiment;
-use crate::evaluate::open_device;
 use crate::fingerprint::sha256;
 use crate::history::History;
 use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
@@ -232,11 +231,11 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
     if !own.is_empty() || !is_asked {
         return Ok((own, epochs));
     }
-    let label = |(name, config)| {
+    let label = |(name, config): (&String, &hardware::options::DeviceOptions)| {
         let context = || {
             format!("no evaluation of the run says yet what it measures on, and its device `{name}` cannot be asked")
         };
-        let label = open_device(config).and_then(|mut device| device.describe());
+        let label = config.open().and_then(|mut device| device.describe());
         Ok(label.with_context(context)?.label())
     };
     Ok((experiment.devices.iter().map(label).collect::<anyhow::Result<_>>()?, epochs))

@@ -8,13 +8,13 @@ use anyhow::{Context as _, bail};
 use child::onnx;
 use clap::Args;
 use hardware::host::Inference;
+use hardware::options::DeviceOptions;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
-use crate::config::{DeviceConfig, Experiment};
-use crate::evaluate::open_device;
+use crate::config::Experiment;
 use crate::run::temporary_folder;
 use crate::terminal::say;
 
@@ -54,7 +54,7 @@ impl Measure {
             let [channels, height, width] = input.shape;
             Model::load(self.model.as_str(), &path, [1, channels, height, width])?
         };
-        let mut device = open_device(config)?;
+        let mut device = config.open()?;
         // On a terminal only, and gone when it is done.
         let progress = ProgressBar::new_spinner().with_message("asking the device what it is");
         progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
@@ -71,7 +71,7 @@ impl Measure {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceConfig> {
+    fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceOptions> {
         let names = || experiment.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         match &self.device {
             Some(name) => match experiment.devices.get(name) {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use child::data::Source;
 use child::space::{Architecture, SearchSpace};
+use hardware::options::DeviceOptions;
 use hardware::replay::Record;
 
-use crate::config::{DeviceConfig, Experiment, InputConfig, ReplayConfig};
+use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::search::Stop;
@@ -103,7 +104,10 @@ fn live(
     }
     experiment.training.augmentation.check(data.shape)?;
     let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
-    let mut notices = Vec::new();
+    let of_device = |(name, device): (&String, &DeviceOptions)| {
+        device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
+    };
+    let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy() || objectives.position(Objective::Energy).is_none(),
@@ -140,7 +144,7 @@ fn live(
 /// Why the first device that measures no energy does not, to be put behind a sentence.
 fn why_no_energy(experiment: &Experiment) -> String {
     let of =
-        |(name, device): (&String, &DeviceConfig)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
+        |(name, device): (&String, &DeviceOptions)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
     experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 

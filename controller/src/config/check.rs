@@ -1,9 +1,9 @@
 //! What no single key of an experiment can tell.
 
 use child::onnx;
-use hardware::DeviceError;
+use hardware::options::DeviceOptions;
 
-use super::{ConfigError, DeviceConfig, Experiment};
+use super::{ConfigError, Experiment};
 use crate::policy::{PolicyError, UpdateConfig};
 use crate::strategy::{StrategyConfig, StrategyError};
 
@@ -53,7 +53,7 @@ impl Experiment {
         self.space.build().map_err(|error| as_text(&error))?;
         self.measuring.check()?;
         onnx::Options::from(self.export).check().map_err(|error| as_text(&error))?;
-        self.devices.iter().try_for_each(|(name, device)| device.check(name))
+        self.devices.iter().try_for_each(|(name, device)| check_device(name, device))
     }
 }
 
@@ -79,30 +79,10 @@ fn check_strategy(strategy: &StrategyConfig) -> Result<(), ConfigError> {
     })
 }
 
-impl DeviceConfig {
-    /// Whether its settings can be meant. Secrets are not asked for: a run can be looked at where they are not.
-    fn check(&self, name: &str) -> Result<(), ConfigError> {
-        let options = match self.clone() {
-            Self::Host(host) => host.options().map(drop),
-            Self::Jetson(mut jetson) => {
-                (jetson.passphrase_variable, jetson.password_variable) = (None, None);
-                jetson.options().map(drop)
-            }
-            Self::OpenVino(mut openvino) => {
-                // Without a host even their names are a mistake, which is to be told.
-                if openvino.host.is_some() {
-                    (openvino.passphrase_variable, openvino.password_variable) = (None, None);
-                }
-                openvino.options().map(drop)
-            }
-        };
-        options.map_err(|error| match error {
-            DeviceError::Settings { problem, .. } => {
-                let begins_with_key = problem.split(' ').nth(1) == Some("=");
-                let between = if begins_with_key { "." } else { ": " };
-                ConfigError::Contradiction(format!("devices.{name}{between}{problem}"))
-            }
-            other => ConfigError::Contradiction(format!("devices.{name}: {other}")),
-        })
-    }
+/// Checks a device's settings, without looking up secrets.
+fn check_device(name: &str, device: &DeviceOptions) -> Result<(), ConfigError> {
+    let Some(problem) = device.problem() else { return Ok(()) };
+    let begins_with_key = problem.split(' ').nth(1) == Some("=");
+    let between = if begins_with_key { "." } else { ": " };
+    Err(ConfigError::Contradiction(format!("devices.{name}{between}{problem}")))
 }

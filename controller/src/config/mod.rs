@@ -3,19 +3,12 @@
 //! `experiments/quickstart.toml` documents every key.
 
 mod check;
-mod energy;
-mod jetson;
 mod load;
-mod openvino;
 mod place;
 mod sections;
-mod ssh;
 
-pub use energy::EnergyConfig;
-pub use jetson::{JetsonConfig, PowerConfig, PrecisionConfig};
 pub use load::ConfigError;
-pub use openvino::OpenVinoConfig;
-pub use sections::{DeviceConfig, ExportConfig, HostConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+pub use sections::{ExportConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +16,7 @@ use std::path::Path;
 use child::data::DataConfig;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
+use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
@@ -51,7 +45,7 @@ pub struct Experiment {
     /// How long and how precisely devices measure.
     pub measuring: MeasuringConfig,
     /// What children are measured on, by name.
-    pub devices: BTreeMap<String, DeviceConfig>,
+    pub devices: BTreeMap<String, DeviceOptions>,
     /// How ONNX files are written.
     pub export: ExportConfig,
     /// A log that answers in place of training and devices.
@@ -70,7 +64,7 @@ impl Default for Experiment {
             data: DataConfig::default(),
             training: TrainingConfig::default(),
             measuring: MeasuringConfig::default(),
-            devices: BTreeMap::from([("host".to_owned(), DeviceConfig::default())]),
+            devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
             export: ExportConfig::default(),
             replay: None,
         }

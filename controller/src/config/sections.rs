@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use child::graph::Shape;
 use child::onnx;
-use hardware::host::HostOptions;
-use hardware::meter::MeterOptions;
-use hardware::remote::Place;
+use hardware::Plan;
 use hardware::replay::Columns;
-use hardware::{DeviceError, Plan};
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, EnergyConfig, JetsonConfig, OpenVinoConfig};
+use super::ConfigError;
 use crate::objective::{Bounds, Objectives};
 
 /// `[search]`: how long, for what.
@@ -135,83 +132,6 @@ impl MeasuringConfig {
             }
             None => Ok(()),
         }
-    }
-}
-
-/// `[devices.NAME]`: something that measures, of one of these kinds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum DeviceConfig {
-    /// This machine.
-    Host(Box<HostConfig>),
-    /// A Jetson board over SSH.
-    Jetson(Box<JetsonConfig>),
-    /// Whatever OpenVINO runs on, here or over SSH: a Neural Compute Stick, a processor, a GPU.
-    OpenVino(Box<OpenVinoConfig>),
-}
-
-impl Default for DeviceConfig {
-    fn default() -> Self {
-        Self::Host(Box::default())
-    }
-}
-
-impl DeviceConfig {
-    /// Why it measures no energy, in a sentence; none where it does, or where asking it will tell.
-    pub fn why_no_energy(&self) -> Option<String> {
-        match self {
-            Self::Host(host) => host.meter.why_none(&Place::Here),
-            Self::Jetson(_) => None,
-            Self::OpenVino(openvino) => openvino.meter.why_none(&openvino.options().ok()?.place),
-        }
-    }
-
-    /// The same with paths of this machine that hold in any working directory, since a run may go on from another one.
-    ///
-    /// # Errors
-    /// If there is no working directory.
-    pub fn absolute(mut self) -> std::io::Result<Self> {
-        let meter = match &mut self {
-            Self::Host(host) => &mut host.meter,
-            Self::Jetson(jetson) => &mut jetson.meter,
-            Self::OpenVino(openvino) => {
-                openvino.make_absolute()?;
-                &mut openvino.meter
-            }
-        };
-        if let MeterOptions::Csv(csv) = meter {
-            csv.file = std::path::absolute(&csv.file)?;
-        }
-        Ok(self)
-    }
-}
-
-/// Settings of `kind = "host"`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HostConfig {
-    /// Threads of one inference.
-    pub threads: usize,
-    /// How power is read.
-    pub meter: MeterOptions,
-    /// How energy is measured.
-    pub energy: EnergyConfig,
-}
-
-impl Default for HostConfig {
-    fn default() -> Self {
-        Self { threads: 1, meter: MeterOptions::Auto {}, energy: EnergyConfig::default() }
-    }
-}
-
-impl HostConfig {
-    /// As the device takes it.
-    ///
-    /// # Errors
-    /// If a number makes no sense.
-    pub fn options(&self) -> Result<HostOptions, DeviceError> {
-        let energy = self.energy.options(&self.meter, "host")?;
-        Ok(HostOptions { threads: self.threads, name: None, meter: self.meter.clone(), energy })
     }
 }
 

@@ -87,7 +87,7 @@ fn the_place_of_a_wrong_value_is_told_in_every_section() {
         (format!("{board}window_s = 'ten'\n"), "x:5:12: invalid type: string \"ten\", expected a number"),
         (format!("{board}tries = -1\n"), "x:5:9: invalid value: integer `-1`, expected a whole number, 0 or above"),
         (format!("{board}precision = 'fp8'\n"), "x:5:13: unknown variant `fp8`"),
-        (format!("{board}idle_s = -2\n"), "x:5:10: devices.pi.idle_s = -2 must be between 0 and 86400"),
+        (format!("{board}idle_s = -2\n"), "x:5:10: -2 must be between 0 and 86400 s"),
         (format!("{board}timeout_s = 0\n"), "x:5:13: devices.pi.timeout_s = 0 must be 1 to 86400"),
         ("[devices.b]\nkind = 'jetson'\nuser = 'u'\n".to_owned(), "x:1:1: missing field `host`"),
         ("# a\n[devices.b]\nkind = 'hots'\n".to_owned(), "x:3:8: unknown variant `hots`"),
@@ -96,13 +96,10 @@ fn the_place_of_a_wrong_value_is_told_in_every_section() {
             "[devices.b]\nkind = 'host'\nmeter = { kind = 'rapl', period_ms = 'x' }\n".to_owned(),
             "x:3:38: invalid type: string \"x\"",
         ),
-        (
-            "[devices.b]\nkind = 'host'\nenergy = { window_s = -1 }\n".to_owned(),
-            "x:3:23: devices.b.energy.window_s = -1 must be between",
-        ),
+        ("[devices.b]\nkind = 'host'\nenergy = { window_s = -1 }\n".to_owned(), "x:3:23: -1 must be between"),
         (
             "[devices.b]\nkind = 'openvino'\ndevice = 'CPU'\nuser = 'me'\n".to_owned(),
-            "x:1:10: devices.b: `user` is for a machine that is logged in to",
+            "x:1:10: devices.b: `user` belongs to a login on another machine",
         ),
         ("[space]\nname = 'nasbench201'\ncells = 'few'\n".to_owned(), "x:3:9: invalid type: string \"few\""),
         ("[search]\nseed = 3\nbatch = 0\n".to_owned(), "x:3:9: search.batch = 0: it must be at least 1"),
@@ -133,4 +130,21 @@ fn secrets_are_not_asked_for_when_a_file_is_read() {
     let text =
         "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\npassword_variable = 'NO_SUCH_VARIABLE_OF_OURS'\n";
     assert!(Experiment::parse(text, "x", &[]).is_ok());
+}
+
+#[test]
+fn the_nearest_key_of_every_kind_of_device_is_suggested() {
+    let jetson = "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\n";
+    let openvino = "[devices.ncs]\nkind = 'openvino'\ndevice = 'CPU'\n";
+    for (text, place, nearest) in [
+        (format!("{jetson}windo_s = 1\n"), "x:5:1: ", "window_s"),
+        (format!("{jetson}knwon_hosts = 'a'\n"), "x:5:1: ", "known_hosts"),
+        (format!("{jetson}trtexc = 'a'\n"), "x:5:1: ", "trtexec"),
+        (format!("{openvino}hots = 'a'\n"), "x:4:1: ", "host"),
+        (format!("{openvino}thread = 1\n"), "x:4:1: ", "threads"),
+        ("[devices.a]\nkind = 'host'\nmetre = 1\n".to_owned(), "x:3:1: ", "meter"),
+    ] {
+        let error = Experiment::parse(&text, "x", &[]).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(&format!("did you mean `{nearest}`?")), "{text}: {error}");
+    }
 }

@@ -5,27 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
-use hardware::host::Host;
-use hardware::jetson::Jetson;
-use hardware::openvino::OpenVino;
-use hardware::{Device, DeviceError, Measurement, Model, Plan};
+use hardware::options::DeviceOptions;
+use hardware::{Device, Measurement, Model, Plan};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use super::panic_text;
-use crate::config::DeviceConfig;
-
-/// Makes the device that an experiment file describes.
-///
-/// # Errors
-/// If its settings do not fit this machine.
-pub fn open_device(config: &DeviceConfig) -> Result<Box<dyn Device>, DeviceError> {
-    match config {
-        DeviceConfig::Host(host) => Ok(Box::new(Host::new(host.options()?)?)),
-        DeviceConfig::Jetson(jetson) => Ok(Box::new(Jetson::new(jetson.options()?)?)),
-        DeviceConfig::OpenVino(openvino) => Ok(Box::new(OpenVino::new(openvino.options()?)?)),
-    }
-}
 
 struct Member {
     device: Box<dyn Device>,
@@ -79,13 +64,13 @@ impl DevicePool {
     /// # Errors
     /// If a device does not answer.
     pub fn open<'a>(
-        devices: impl IntoIterator<Item = (&'a String, &'a DeviceConfig)>,
+        devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
         plan: Plan,
     ) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for (name, config) in devices {
             let context = || format!("the device `{name}` cannot be used");
-            let mut device = open_device(config).with_context(context)?;
+            let mut device = config.open().with_context(context)?;
             let label = device.describe().with_context(context)?.label();
             members.push(Member { device, label, missed: 0 });
         }

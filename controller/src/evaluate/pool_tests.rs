@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hardware::{Conditions, Description, Latency};
+use hardware::{Conditions, Description, DeviceError, Latency};
 
 use super::*;
 

@@ -6,7 +6,7 @@ use child::train::TrainingConfig;
 use hardware::log::Status;
 
 use super::*;
-use crate::config::{DeviceConfig, MeasuringConfig};
+use crate::config::MeasuringConfig;
 use crate::objective::Bounds;
 use crate::reward::RewardConfig;
 use crate::search::Stop;
@@ -30,7 +30,7 @@ impl Place {
 
     fn evaluator(&self, training: TrainingConfig, stop: Stop) -> Arc<Live> {
         let measuring = MeasuringConfig { warm_up_ms: 2, time_limit_ms: 20, ..MeasuringConfig::default() };
-        let devices = [("here".to_owned(), DeviceConfig::default())];
+        let devices = [("here".to_owned(), hardware::options::DeviceOptions::default())];
         let devices = DevicePool::open(devices.iter().map(|(name, device)| (name, device)), measuring.plan());
         let data: DataConfig = toml::from_str("name = 'digits'\nlimit = 300").unwrap();
         Arc::new(Live::new(LiveSettings {

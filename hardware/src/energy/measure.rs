@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::integrate::{MeanPower, mean_power};
 use super::settle::{idle, pause, settle};
-use super::{EnergyError, EnergyOptions, conditions};
+use super::{EnergyError, EnergyPlan, conditions};
 use crate::measurement::{Conditions, Energy, RailEnergy};
 use crate::meter::align::{Pattern, coded};
 use crate::meter::{Condition, MeterError, PowerMeter, Series, Total, Trace};
@@ -63,7 +63,7 @@ pub(crate) fn measure<L: Load>(
     meter: &mut dyn PowerMeter,
     clock: &Clock,
     load: &mut L,
-    options: &EnergyOptions,
+    options: &EnergyPlan,
     wanted: f64,
 ) -> Result<Measured, L::Error> {
     let mut record = Record::new(*options, wanted.min(meter.reachable_interval()));
@@ -82,7 +82,7 @@ pub(crate) fn measure<L: Load>(
 
 /// What load and meter did.
 struct Record {
-    options: EnergyOptions,
+    options: EnergyPlan,
     /// Half-width of the interval that the load runs on for.
     target: f64,
     trace: Trace,
@@ -99,7 +99,7 @@ struct Record {
 }
 
 impl Record {
-    fn new(options: EnergyOptions, target: f64) -> Self {
+    fn new(options: EnergyPlan, target: f64) -> Self {
         Self {
             options,
             target,

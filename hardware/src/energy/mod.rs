@@ -20,6 +20,7 @@ mod tests;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 #[cfg(test)]
@@ -28,20 +29,36 @@ pub(crate) use self::measure::{Load, LoadRun, Measured, Watch, measure};
 use crate::device::Description;
 use crate::meter::{MeterOptions, PowerMeter};
 use crate::remote::RemoteError;
+use crate::seconds;
 
-/// How energy is measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How energy is measured, as an experiment file describes it. What is left out suits the kind of meter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EnergyOptions {
     /// How long the load runs at least.
-    pub window: Duration,
-    /// And at most, all windows together.
-    pub window_limit: Duration,
+    #[serde(rename = "window_s", with = "seconds::optional")]
+    pub window: Option<Duration>,
+    /// And at most, all windows together [default: six times `window`].
+    #[serde(rename = "window_limit_s", with = "seconds::optional")]
+    pub window_limit: Option<Duration>,
     /// How long the idle device is measured before and after, at least.
-    pub idle: Duration,
-    /// How long a device whose idle power or temperature is not steady yet is waited for.
-    pub settle_limit: Duration,
+    #[serde(rename = "idle_s", with = "seconds::optional")]
+    pub idle: Option<Duration>,
+    /// How long to wait for a device whose idle power or temperature is not steady yet [default: ten times `idle`].
+    #[serde(rename = "settle_limit_s", with = "seconds::optional", skip_serializing_if = "Option::is_none")]
+    pub settle_limit: Option<Duration>,
     /// Whether an inference is charged only with its energy above the idle device: for a meter that sees more than the
     /// device, such as that of a whole machine.
+    pub subtract_idle: bool,
+}
+
+/// [`EnergyOptions`] for the meter that a device has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct EnergyPlan {
+    pub window: Duration,
+    pub window_limit: Duration,
+    pub idle: Duration,
+    pub settle_limit: Duration,
     pub subtract_idle: bool,
 }
 
@@ -51,12 +68,23 @@ pub struct EnergyOptions {
 pub(crate) struct EnergyError(pub(crate) String);
 
 impl EnergyOptions {
-    /// What suits a kind of meter; an inference is charged with all that the meter sees.
-    pub fn usual(meter: &MeterOptions) -> Self {
-        let (window, idle) = (meter.usual_window(), meter.usual_idle());
-        Self { window, window_limit: 6 * window, idle, settle_limit: 10 * idle, subtract_idle: false }
+    /// The same for a meter, which decides what is left out.
+    pub(crate) fn resolved(&self, meter: &MeterOptions) -> EnergyPlan {
+        let usual = meter.usual_window();
+        let window = self.window.unwrap_or(usual);
+        let idle = self.idle.unwrap_or_else(|| meter.usual_idle());
+        EnergyPlan {
+            window,
+            // A shorter window leaves a slow meter as much time as before.
+            window_limit: self.window_limit.unwrap_or_else(|| 6 * window.max(usual)),
+            idle,
+            settle_limit: self.settle_limit.unwrap_or(10 * idle),
+            subtract_idle: self.subtract_idle,
+        }
     }
+}
 
+impl EnergyPlan {
     /// Adds to a device's description what its energy is and what measures it, if anything does.
     pub(crate) fn describe(&self, description: Description, meter: Option<&dyn PowerMeter>) -> Description {
         let Some(meter) = meter else { return description };
@@ -65,7 +93,7 @@ impl EnergyOptions {
     }
 
     /// The first setting that makes no sense, and why.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         if self.window.is_zero() || self.window > self.window_limit {
             return Some("window_s must be above 0 and not above window_limit_s".to_owned());
         }

@@ -130,8 +130,8 @@ impl PowerMeter for Simulated {
     }
 }
 
-fn options() -> EnergyOptions {
-    EnergyOptions {
+fn options() -> EnergyPlan {
+    EnergyPlan {
         window: Duration::from_secs(10),
         window_limit: Duration::from_secs(60),
         idle: Duration::from_secs(3),
@@ -140,7 +140,7 @@ fn options() -> EnergyOptions {
     }
 }
 
-fn measured(meter: &mut Simulated, options: &EnergyOptions) -> Result<Measured, Failure> {
+fn measured(meter: &mut Simulated, options: &EnergyPlan) -> Result<Measured, Failure> {
     let world = meter.world.clone();
     measure(meter, &world.clock, &mut world.clone(), options, 0.02)
 }
@@ -205,7 +205,7 @@ fn a_meter_that_is_unplugged_ends_the_load() {
 
 #[test]
 fn idle_is_subtracted_where_the_load_rises_above_it() {
-    let above = EnergyOptions { subtract_idle: true, ..options() };
+    let above = EnergyPlan { subtract_idle: true, ..options() };
     let world = World::new(5000.0, 1300.0);
     let energy = measured(&mut meter(&world, 0.1), &above).unwrap().energy;
     assert!((energy.counted_mj() / (1300.0 * PERIOD_S) - 1.0).abs() < 1e-6, "{energy:?}");
@@ -213,4 +213,39 @@ fn idle_is_subtracted_where_the_load_rises_above_it() {
     let world = World::new(5000.0, 0.0);
     let error = measured(&mut meter(&world, 0.1), &above).unwrap_err().to_string();
     assert!(error.contains("not above that of the idle device"), "{error}");
+}
+
+mod options {
+    use super::*;
+    use crate::meter::MeterOptions;
+
+    fn plan(text: &str) -> EnergyPlan {
+        toml::from_str::<EnergyOptions>(text).unwrap().resolved(&MeterOptions::Auto {})
+    }
+
+    #[test]
+    fn the_limit_grows_with_the_window() {
+        assert_eq!(plan("window_s = 20").window_limit, Duration::from_secs(120));
+        assert_eq!(plan("window_s = 0.5").window_limit, Duration::from_secs(12));
+        assert_eq!(plan("window_s = 3\nwindow_limit_s = 4").window_limit, Duration::from_secs(4));
+    }
+
+    #[test]
+    fn what_is_left_out_suits_the_meter() {
+        for meter in [MeterOptions::None {}, MeterOptions::Auto {}, MeterOptions::Battery { period_ms: 250 }] {
+            let plan = EnergyOptions::default().resolved(&meter);
+            assert_eq!((plan.window, plan.idle), (meter.usual_window(), meter.usual_idle()));
+            assert_eq!((plan.window_limit, plan.problem()), (6 * plan.window, None));
+        }
+    }
+
+    #[test]
+    fn impossible_times_are_rejected() {
+        for text in ["window_s = -1", "window_s = nan", "idle_s = 1e9", "windows_s = 1"] {
+            assert!(toml::from_str::<EnergyOptions>(text).is_err(), "{text}");
+        }
+        for text in ["idle_s = 0", "window_s = 9\nwindow_limit_s = 8"] {
+            assert!(plan(text).problem().unwrap().contains("_s must be"), "{text}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::inference::{Inference, InferenceError};
 use super::stopwatch::pseudo_random;
 use crate::device::Plan;
-use crate::energy::{self, EnergyError, EnergyOptions, Load, LoadRun, Measured, Watch};
+use crate::energy::{self, EnergyError, EnergyPlan, Load, LoadRun, Measured, Watch};
 use crate::meter::{MeterError, PowerMeter};
 use crate::time::{Clock, Window};
 
@@ -34,7 +34,7 @@ pub(super) fn measure(
     inference: &mut Inference,
     meter: &mut dyn PowerMeter,
     clock: &Clock,
-    options: &EnergyOptions,
+    options: &EnergyPlan,
     plan: &Plan,
 ) -> Result<Measured, HostEnergyError> {
     let mut work = Work { inference, clock, warm_up: plan.warm_up };

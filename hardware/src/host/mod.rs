@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use core_affinity::CoreId;
+use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::multithread::Executor;
 
 use inference::panic_message;
@@ -25,9 +26,10 @@ pub use inference::{Inference, InferenceError};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::measurement::{Conditions, Latency, Measurement};
-use crate::energy::EnergyOptions;
+use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::meter::{MeterOptions, PowerMeter};
 use crate::model::Model;
+use crate::options::Settings;
 use crate::remote::Place;
 use crate::time::Clock;
 use crate::warning::Warning;
@@ -39,12 +41,11 @@ const KIND: &str = "host";
 const RUNTIME: &str = "tract 0.23.9";
 
 /// Settings of [`Host`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HostOptions {
     /// Number of threads one inference runs on; 1 gives the steadiest times.
     pub threads: usize,
-    /// What to call this machine in logs; the processor's name where absent.
-    pub name: Option<String>,
     /// What power is read by.
     pub meter: MeterOptions,
     /// How energy is measured.
@@ -52,11 +53,30 @@ pub struct HostOptions {
 }
 
 impl Default for HostOptions {
-    /// One thread, and no meter.
+    /// One thread, and the meter that this machine has, if any.
     fn default() -> Self {
-        let meter = MeterOptions::None {};
-        Self { threads: 1, name: None, energy: EnergyOptions::usual(&meter), meter }
+        Self { threads: 1, meter: MeterOptions::Auto {}, energy: EnergyOptions::default() }
     }
+}
+
+impl Settings for HostOptions {
+    fn open(&self) -> Result<Box<dyn Device>, DeviceError> {
+        Ok(Box::new(Host::new(self.clone())?))
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.energy.resolved(&self.meter).problem().map(|problem| format!("energy: {problem}"))
+    }
+
+    fn why_no_energy(&self) -> Option<String> {
+        self.meter.why_none(&Place::Here)
+    }
+
+    fn make_absolute(&mut self) -> std::io::Result<()> {
+        self.meter.make_absolute()
+    }
+
+    fn limit_patience(&mut self, _limit: std::time::Duration) {}
 }
 
 /// The machine this program runs on.
@@ -75,7 +95,7 @@ struct Machine {
     /// One core a thread; empty where the operating system names none.
     pinned_to: Vec<CoreId>,
     clock: Clock,
-    energy: EnergyOptions,
+    energy: EnergyPlan,
 }
 
 impl Host {
@@ -86,8 +106,10 @@ impl Host {
     /// When the number of threads is zero or above the number of cores this program may use: more
     /// threads than cores would time the scheduler. And when there is no such meter as is asked for.
     pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
-        let HostOptions { threads, name, meter, energy } = options;
-        let name = name.or_else(machine::processor).unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+        let problem = options.problem();
+        let HostOptions { threads, meter, energy } = options;
+        let energy = energy.resolved(&meter);
+        let name = machine::processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         let mut ids = core_affinity::get_core_ids().unwrap_or_default();
         let cores = if ids.is_empty() { thread::available_parallelism().map_or(1, usize::from) } else { ids.len() };
         let settings = |problem: String| DeviceError::Settings { device: format!("{KIND} {name}"), problem };
@@ -96,7 +118,7 @@ impl Host {
                 "threads is {threads}, but this program may use {cores} core(s): choose 1 to {cores}"
             )));
         }
-        if let Some(problem) = energy.problem() {
+        if let Some(problem) = problem {
             return Err(settings(problem));
         }
         let clock = Clock::start();

@@ -99,6 +99,10 @@ fn model(path: &Path, input_shape: [usize; 4]) -> Model {
     Model::load("convolution", path, input_shape).unwrap()
 }
 
+fn without_meter() -> HostOptions {
+    HostOptions { meter: MeterOptions::None {}, ..HostOptions::default() }
+}
+
 #[test]
 fn an_inference_computes_what_the_model_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,7 +119,7 @@ fn an_inference_computes_what_the_model_says() {
 fn a_model_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &quick()).unwrap();
     let latency = &measurement.latency;
     assert!(latency.runs.unwrap() >= 20, "{latency:?}");
@@ -129,7 +133,7 @@ fn a_model_is_measured() {
 fn the_time_limit_ends_a_measurement_and_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let plan = Plan { warm_up: Duration::ZERO, time_limit: Duration::ZERO, ..Plan::default() };
     let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &plan).unwrap();
     assert_eq!(measurement.latency.runs, Some(1));
@@ -142,7 +146,7 @@ fn the_time_limit_ends_a_measurement_and_is_told() {
 
 #[test]
 fn two_threads_give_the_same_result_as_one() {
-    let mut host = match Host::new(HostOptions { threads: 2, ..HostOptions::default() }) {
+    let mut host = match Host::new(HostOptions { threads: 2, ..without_meter() }) {
         Ok(host) => host,
         Err(error) => {
             println!("skipped: {error}");
@@ -166,7 +170,7 @@ fn two_threads_give_the_same_result_as_one() {
 #[test]
 fn thread_counts_that_cannot_be_honoured_are_refused() {
     for threads in [0, 100_000] {
-        let error = Host::new(HostOptions { threads, ..HostOptions::default() }).err().unwrap();
+        let error = Host::new(HostOptions { threads, ..without_meter() }).err().unwrap();
         assert!(error.is_fatal());
         assert!(error.to_string().contains("threads is"), "{error}");
     }
@@ -177,7 +181,7 @@ fn what_is_no_model_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let junk = folder.path().join("junk.onnx");
     std::fs::write(&junk, "this is no model").unwrap();
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let error = host.measure(&model(&junk, [1, 2, 2, 2]), &quick());
     let error = error.unwrap_err();
     assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
@@ -192,7 +196,7 @@ fn an_unknown_operator_a_loose_batch_and_a_wrong_shape_are_refused() {
         (convolution(None, "Relu"), [1, 2, 2, 2], "batch 1"),
         (convolution(Some(1), "Relu"), [1, 3, 8, 8], "[1, 3, 8, 8]"),
     ];
-    let mut host = Host::new(HostOptions::default()).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     for (proto, shape, told) in cases {
         let path = write(&folder, &proto);
         let error = host.measure(&model(&path, shape), &quick()).unwrap_err();
@@ -203,9 +207,9 @@ fn an_unknown_operator_a_loose_batch_and_a_wrong_shape_are_refused() {
 
 #[test]
 fn the_description_names_the_engine_that_is_built_in() {
-    let mut host = Host::new(HostOptions { name: Some("bench".to_owned()), ..HostOptions::default() }).unwrap();
+    let mut host = Host::new(without_meter()).unwrap();
     let label = host.describe().unwrap().label();
-    assert!(label.starts_with("host bench (threads 1; cores "), "{label}");
+    assert!(label.starts_with("host ") && label.contains(" (threads 1; cores "), "{label}");
 
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     let lock = std::fs::read_to_string(lock).unwrap();
@@ -225,12 +229,13 @@ fn energy_is_measured_where_there_is_a_meter() {
     ))
     .unwrap();
     let energy = EnergyOptions {
-        window: Duration::from_millis(600),
-        window_limit: Duration::from_secs(3),
-        idle: Duration::from_millis(200),
+        window: Some(Duration::from_millis(600)),
+        window_limit: Some(Duration::from_secs(3)),
+        idle: Some(Duration::from_millis(200)),
+        settle_limit: None,
         subtract_idle: false,
     };
-    let options = HostOptions { meter, energy, ..HostOptions::default() };
+    let options = HostOptions { meter, energy, ..without_meter() };
     let mut host = Host::new(options).unwrap();
     assert!(host.measures_energy() && host.describe().unwrap().label().contains("power by"));
     let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &quick()).unwrap();

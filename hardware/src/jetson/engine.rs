@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::trial;
 use crate::model::Model;
-use crate::remote::ssh::SshOptions;
 use crate::remote::{self, Agent, FREE, Place, RemoteError};
 
 /// Folder of engines.
@@ -59,7 +58,7 @@ impl Builder {
 /// If the model cannot be uploaded, or no engine be built from it.
 pub(super) fn provide(
     agent: &mut Agent,
-    ssh: &SshOptions,
+    place: &Place,
     builder: &Builder,
     model: &Model,
 ) -> Result<String, RemoteError> {
@@ -68,7 +67,7 @@ pub(super) fn provide(
         return Ok(engine);
     }
     agent.make_room(FREE, ENGINES)?;
-    let onnx = remote::provide(agent, &Place::Over(ssh.clone()), model, ENGINES)?;
+    let onnx = remote::provide(agent, place, model, ENGINES)?;
     let part = format!("{engine}.part");
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
     let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];

@@ -8,11 +8,12 @@ use super::engine::Builder;
 use super::options::JetsonOptions;
 use super::trtexec;
 use crate::meter::PASSWORD_ADVICE;
-use crate::remote::{Agent, End, RemoteError, Session, patiently, take};
+use crate::remote::{Agent, End, Place, RemoteError, Session, patiently, take};
 
 /// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
 pub(super) struct Link {
     pub agent: Agent,
+    pub place: Place,
     pub builder: Builder,
     /// Power mode as `nvpmodel -q` names it, where it does.
     pub power_mode: Option<String>,
@@ -29,7 +30,8 @@ impl Link {
     /// If it cannot be reached until then, or cannot be used.
     pub fn open_patiently(session: &Session, options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
         patiently(options.patience, was_there, || {
-            session.agent().and_then(|agent| Self::set_up(agent, options)).inspect_err(|_| session.close())
+            let place = session.place().clone();
+            session.agent().and_then(|agent| Self::set_up(agent, place, options)).inspect_err(|_| session.close())
         })
     }
 
@@ -37,7 +39,7 @@ impl Link {
     ///
     /// # Errors
     /// If another program has it, a tool is missing, or a setting is rejected.
-    pub fn set_up(mut agent: Agent, options: &JetsonOptions) -> Result<Self, RemoteError> {
+    pub fn set_up(mut agent: Agent, place: Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
             Some(path) => find(&mut agent, path, &[])?,
@@ -83,7 +85,7 @@ impl Link {
             board: format!("mode{mode}{}-{serial}", if options.fix_clocks { "-fixed" } else { "" }),
         };
         let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
-        Ok(Self { agent, builder, power_mode })
+        Ok(Self { agent, place, builder, power_mode })
     }
 }
 

@@ -18,14 +18,15 @@ mod tests;
 mod trial;
 mod trtexec;
 
-pub use options::{JetsonOptions, Precision};
+pub use options::{JetsonOptions, PowerKind, Precision};
 
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::energy::{self, Load, Measured};
 use crate::measurement::{Conditions, InvalidMeasurement, Measurement};
-use crate::meter::{MeterOptions, PowerMeter};
+use crate::meter::PowerMeter;
 use crate::model::Model;
-use crate::remote::{Place, RemoteError, Session, pause_after};
+use crate::options::Settings as _;
+use crate::remote::{RemoteError, Session, pause_after};
 use crate::time::Clock;
 use crate::warning::Warning;
 use latency::{Latencies, latencies};
@@ -56,12 +57,16 @@ impl Jetson {
     /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: JetsonOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let session = Session::new(Place::Over(options.ssh.clone()), options.work_folder.clone());
-        let mut new = Self { options, clock, session, link: None, meter: None, was_there: false, is_away: false };
-        if let Some(problem) = new.options.problem() {
-            return Err(DeviceError::Settings { device: new.label(), problem });
+        let settings = |problem| {
+            let host = options.machine.host.as_deref().unwrap_or_default();
+            DeviceError::Settings { device: format!("{KIND} {host}"), problem }
+        };
+        if let Some(problem) = options.problem() {
+            return Err(settings(problem));
         }
-        let meter = new.options.meter().open_over(clock, &new.session);
+        let session = Session::new(options.machine.place().map_err(settings)?, options.machine.folder());
+        let meter = options.meter().open_over(clock, &session);
+        let mut new = Self { options, clock, session, link: None, meter: None, was_there: false, is_away: false };
         new.meter = meter.map_err(|error| new.error(error.into(), None))?;
         Ok(new)
     }
@@ -125,8 +130,7 @@ impl Jetson {
         let link = self.link()?;
         let hello = link.agent.hello();
         let name = hello.model.clone().unwrap_or_else(|| "Jetson".to_owned());
-        let mut description =
-            Description::new(KIND, name).with("host", format!("{}:{}", options.ssh.host, options.ssh.port));
+        let mut description = Description::new(KIND, name).with("host", link.place.address().unwrap_or_default());
         if let Some(release) = &hello.release {
             description =
                 description.with("L4T", release.split(", GCID").next().unwrap_or_default().trim_start_matches("# "));
@@ -137,8 +141,9 @@ impl Jetson {
             .with("power mode", link.power_mode.as_deref().unwrap_or("unknown"))
             .with("clocks", if options.fix_clocks { "fixed" } else { "free" });
         let Some(meter) = &mut self.meter else { return Ok((description, "none".to_owned())) };
-        if !matches!(options.meter, MeterOptions::Tegrastats { .. } | MeterOptions::Ina3221 { .. }) {
-            return Ok((options.energy.describe(description, Some(meter.as_ref())), meter.describe()));
+        let energy = options.energy();
+        if !options.meter().is_on_board() {
+            return Ok((energy.describe(description, Some(meter.as_ref())), meter.describe()));
         }
         // Only the board itself shows which rails it has, and whether they may be read.
         let started = meter.start();
@@ -146,7 +151,7 @@ impl Jetson {
         // One reading is enough; as a trace it is too short.
         let _ = meter.stop();
         started?;
-        if options.energy.subtract_idle {
+        if energy.subtract_idle {
             description = description.with("energy", "above idle");
         }
         Ok((description.with("power by", meter.describe()), power))
@@ -165,14 +170,14 @@ fn measure(
     model: &Model,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
-    let engine = engine::provide(&mut link.agent, &options.ssh, &link.builder, model)?;
+    let engine = engine::provide(&mut link.agent, &link.place, &link.builder, model)?;
     link.agent.forget();
     let command = trial::command(&link.builder.trtexec, options, plan, &engine);
     let (warm_up, grace) = (plan.warm_up, options.grace);
     let mut trials = Trials { agent: &mut link.agent, clock, command, warm_up, grace, runs: Vec::new() };
     let (energy, conditions, mut warnings) = match meter {
         Some(meter) => {
-            let measured = energy::measure(meter, clock, &mut trials, &options.energy, plan.confidence_interval)?;
+            let measured = energy::measure(meter, clock, &mut trials, &options.energy(), plan.confidence_interval)?;
             let Measured { energy, conditions, warnings } = measured;
             (Some(energy), conditions, warnings)
         }
@@ -181,7 +186,7 @@ fn measure(
             (None, Conditions::default(), Vec::new())
         }
     };
-    let limit = if energy.is_some() { options.energy.window_limit } else { plan.time_limit };
+    let limit = if energy.is_some() { options.energy().window_limit } else { plan.time_limit };
     let Latencies { whole, without_transfer, doubts } = latencies(&trials.runs, plan, limit)?;
     warnings.extend(doubts);
     let measurement = Measurement {

@@ -1,25 +1,33 @@
 //! How a board is reached and used.
 
+use std::io;
 use std::time::Duration;
 
-use crate::energy::EnergyOptions;
-use crate::meter::MeterOptions;
-use crate::remote::problem_of_folder;
-use crate::remote::ssh::SshOptions;
+use serde::{Deserialize, Serialize};
 
-/// Settings of a [`Jetson`](super::Jetson).
-#[derive(Debug, Clone)]
+use super::Jetson;
+use crate::device::{Device, DeviceError};
+use crate::energy::{EnergyOptions, EnergyPlan};
+use crate::meter::MeterOptions;
+use crate::options::Settings;
+use crate::remote::MachineOptions;
+use crate::seconds;
+
+/// Settings of `kind = "jetson"`. `experiments/tx2.toml` documents them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct JetsonOptions {
-    /// How it is reached.
-    pub ssh: SshOptions,
-    /// Folder on the board that everything lies in; a relative one lies in the user's home.
-    pub work_folder: String,
+    /// The board, and the folder on it.
+    #[serde(flatten, deserialize_with = "MachineOptions::deserialize_other")]
+    pub machine: MachineOptions,
     /// Precision of inference.
     pub precision: Precision,
-    /// The power meter; the board's own `tegrastats` by default.
-    pub meter: MeterOptions,
-    /// How energy is measured.
-    pub energy: EnergyOptions,
+    /// Older key for `meter`: which of its own meters the board has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerKind>,
+    /// Older key for `meter.period_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_interval_ms: Option<u64>,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
     /// Power mode to set by `nvpmodel -m`, and to put back afterwards; the board's own where absent.
@@ -33,60 +41,88 @@ pub struct JetsonOptions {
     pub trtexec: Option<String>,
     /// Root of sysfs on the board.
     pub sysfs: String,
+    /// How long power is integrated at least, by the board's own meters. Longer where the mean power is not known well
+    /// enough by then.
+    #[serde(rename = "window_s", with = "seconds")]
+    pub window: Duration,
+    /// When that ends in any case.
+    #[serde(rename = "window_limit_s", with = "seconds")]
+    pub window_limit: Duration,
+    /// How long the idle board is watched before and after at least.
+    #[serde(rename = "idle_s", with = "seconds")]
+    pub idle: Duration,
+    /// How long the board may take to settle.
+    #[serde(rename = "settle_limit_s", with = "seconds")]
+    pub settle_limit: Duration,
     /// How long trtexec may take besides inference, to load an engine and to report, before it is taken to hang.
+    #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
-    /// How long to wait for a board that does not answer, or that another program measures on.
+    /// How long a board that does not answer, or that another program measures on, is waited for.
+    #[serde(rename = "patience_s", with = "seconds")]
     pub patience: Duration,
     /// Most tries of one model.
     pub tries: u32,
+    /// The power meter; the board's own `tegrastats` by default.
+    pub meter: MeterOptions,
+    /// How energy is measured. What is left out is as above for the board's own meters, and suits the kind of any other.
+    pub energy: EnergyOptions,
 }
 
 /// Precision that TensorRT may compute with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floating point.
     Fp32,
     /// 16-bit floating point where that is faster.
+    #[default]
     Fp16,
     /// 8-bit integers where that is faster, else 16-bit floating point. Time and energy need no calibration.
     Int8,
 }
 
-impl JetsonOptions {
-    /// The settings for a board at an address, all others being the customary ones.
-    pub fn new(ssh: SshOptions) -> Self {
-        let meter = MeterOptions::TEGRASTATS;
+/// A board's own meters, as the older key `power` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerKind {
+    /// [`MeterOptions::Tegrastats`].
+    Tegrastats,
+    /// [`MeterOptions::Ina3221`].
+    Ina3221,
+}
+
+impl Default for JetsonOptions {
+    fn default() -> Self {
         Self {
-            ssh,
-            work_folder: "controller-work".to_owned(),
-            precision: Precision::Fp16,
-            energy: EnergyOptions::usual(&meter),
-            meter,
+            machine: MachineOptions::default(),
+            precision: Precision::default(),
+            power: None,
+            power_interval_ms: None,
             sudo: false,
             power_mode: None,
             fix_clocks: false,
             spin_wait: false,
             trtexec: None,
             sysfs: "/sys".to_owned(),
+            window: Duration::from_secs(10),
+            window_limit: Duration::from_secs(60),
+            idle: Duration::from_secs(3),
+            settle_limit: Duration::from_secs(30),
             grace: Duration::from_secs(90),
             patience: Duration::from_secs(120),
             tries: 3,
+            meter: MeterOptions::TEGRASTATS,
+            energy: EnergyOptions::default(),
         }
     }
+}
 
-    /// The meter as the board needs it: its `sudo` and `sysfs` are those of the board where the meter has none.
-    pub(super) fn meter(&self) -> MeterOptions {
-        let mut meter = self.meter.clone();
-        match &mut meter {
-            MeterOptions::Tegrastats { sudo, .. } => *sudo |= self.sudo,
-            MeterOptions::Ina3221 { sysfs, .. } if *sysfs == MeterOptions::sysfs() => sysfs.clone_from(&self.sysfs),
-            _ => {}
-        }
-        meter
+impl Settings for JetsonOptions {
+    fn open(&self) -> Result<Box<dyn Device>, DeviceError> {
+        Ok(Box::new(Jetson::new(self.clone())?))
     }
 
-    /// The first setting that makes no sense, and why.
-    pub(super) fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         if matches!(self.meter, MeterOptions::Auto {}) {
             return Some(
                 "a meter of kind \"auto\" is one of this machine's, which does not see the board: leave it out for the \
@@ -94,13 +130,77 @@ impl JetsonOptions {
                     .to_owned(),
             );
         }
-        if let Some(problem) = problem_of_folder(&self.work_folder) {
+        if self.machine.host.is_none() {
+            return Some("`host` is missing: name the board".to_owned());
+        }
+        if let Some(problem) = self.machine.problem() {
             return Some(problem);
         }
-        if let Some(problem) = self.energy.problem() {
-            return Some(format!("energy: {problem}"));
+        if let Some(problem) = self.energy().problem() {
+            return Some(problem);
         }
         (self.tries == 0).then(|| "tries must be at least 1".to_owned())
+    }
+
+    fn why_no_energy(&self) -> Option<String> {
+        matches!(self.meter(), MeterOptions::None {}).then(|| "its meter is set to \"none\"".to_owned())
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let meter = match self.meter() {
+            MeterOptions::Tegrastats { period_ms, .. } => format!("{{ kind = \"tegrastats\", period_ms = {period_ms} }}"),
+            MeterOptions::Ina3221 { period_ms, .. } => format!("{{ kind = \"ina3221\", period_ms = {period_ms} }}"),
+            _ => return Vec::new(),
+        };
+        let keys = [("power", self.power.is_some()), ("power_interval_ms", self.power_interval_ms.is_some())];
+        let notice = |key| format!("`{key}` of a Jetson is an older key: write `meter = {meter}` instead");
+        keys.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| notice(key)).collect()
+    }
+
+    fn make_absolute(&mut self) -> io::Result<()> {
+        self.meter.make_absolute()
+    }
+
+    fn limit_patience(&mut self, limit: Duration) {
+        self.patience = self.patience.min(limit);
+    }
+}
+
+impl JetsonOptions {
+    /// The meter, from `meter` or the older keys. Its `sudo` and `sysfs` are those of the board where it has none.
+    pub(super) fn meter(&self) -> MeterOptions {
+        let is_left_out = matches!(self.meter, MeterOptions::None {}) || self.meter == MeterOptions::TEGRASTATS;
+        let mut meter = match (self.power, self.power_interval_ms) {
+            (Some(PowerKind::Ina3221), _) if is_left_out => MeterOptions::INA3221,
+            (Some(PowerKind::Tegrastats), _) | (None, Some(_)) if is_left_out => MeterOptions::TEGRASTATS,
+            _ => self.meter.clone(),
+        };
+        let given_ms = self.power_interval_ms.filter(|_| is_left_out);
+        match &mut meter {
+            MeterOptions::Tegrastats { period_ms, sudo } => {
+                *period_ms = given_ms.unwrap_or(*period_ms);
+                *sudo |= self.sudo;
+            }
+            MeterOptions::Ina3221 { period_ms, sysfs } => {
+                *period_ms = given_ms.unwrap_or(*period_ms);
+                sysfs.get_or_insert_with(|| self.sysfs.clone());
+            }
+            _ => {}
+        }
+        meter
+    }
+
+    /// How energy is measured by that meter.
+    pub(super) fn energy(&self) -> EnergyPlan {
+        let meter = self.meter();
+        let mut energy = self.energy;
+        if meter.is_on_board() {
+            energy.window.get_or_insert(self.window);
+            energy.window_limit.get_or_insert(self.window_limit);
+            energy.idle.get_or_insert(self.idle);
+            energy.settle_limit.get_or_insert(self.settle_limit);
+        }
+        energy.resolved(&meter)
     }
 }
 

@@ -8,31 +8,20 @@ use super::link::Link;
 use super::simulation::{Observed, Physics, Simulation, boards};
 use super::{JetsonOptions, measure};
 use crate::device::Plan;
-use crate::energy::EnergyOptions;
 use crate::measurement::Measurement;
 use crate::meter::options::At;
 use crate::meter::{Condition, MeterError, MeterOptions, Pattern, Point, PowerMeter, Trace};
 use crate::model::Model;
-use crate::remote::ssh::{Authentication, SshOptions};
+use crate::remote::ssh::SshOptions;
 use crate::remote::{Agent, Place, RemoteError, Session};
 use crate::warning::{MeterNote, Warning};
 
 const SLOW: MeterOptions = MeterOptions::TEGRASTATS;
 
-fn fast() -> MeterOptions {
-    MeterOptions::Ina3221 { period_ms: 5, sysfs: "/sys".to_owned() }
-}
+const FAST: MeterOptions = MeterOptions::INA3221;
 
 fn options(meter: MeterOptions) -> JetsonOptions {
-    let ssh = SshOptions {
-        host: "nowhere".to_owned(),
-        port: 22,
-        user: "nobody".to_owned(),
-        authentication: Authentication::Agent { socket: None },
-        known_hosts: "none".into(),
-        timeout: Duration::from_secs(1),
-    };
-    JetsonOptions { energy: EnergyOptions::usual(&meter), meter, ..JetsonOptions::new(ssh) }
+    JetsonOptions { meter, ..JetsonOptions::default() }
 }
 
 struct Result {
@@ -54,12 +43,13 @@ struct Bench {
 impl Bench {
     fn new(simulation: Simulation, observed: Arc<Mutex<Observed>>, options: &JetsonOptions) -> Self {
         let agent = Agent::greet(Box::new(simulation)).unwrap();
-        let link = Link::set_up(agent.clone(), options).unwrap();
+        let place = Place::Over(SshOptions::new("nowhere", "nobody"));
+        let link = Link::set_up(agent.clone(), place.clone(), options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         std::fs::write(&path, "a model").unwrap();
         let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
-        Self { link, session: Session::over(Place::Over(options.ssh.clone()), agent), observed, model, _folder: folder }
+        Self { link, session: Session::over(place, agent), observed, model, _folder: folder }
     }
 
     fn attempt(
@@ -106,7 +96,7 @@ fn measured_with(physics: &Physics, options: &JetsonOptions, seed: u8) -> Result
 /// The table of errors: `cargo test -p hardware --lib energy_is_right -- --nocapture`.
 #[test]
 fn energy_is_right_on_fifty_boards() {
-    let meters = [(SLOW, 0.01), (fast(), 0.003)];
+    let meters = [(SLOW, 0.01), (FAST, 0.003)];
     println!(
         "board  idle mW  load mW  noise %  drift mW/s | true mJ | 100 ms: error %   time s | 5 ms: error %   time s | fifty runs: error %"
     );
@@ -162,7 +152,7 @@ fn noisy_power_is_measured_for_longer() {
 #[test]
 fn latency_excludes_the_warm_up_and_separates_transfers() {
     let physics = Physics { jitter: 0.0, ..boards(1, 5.0)[0].clone() };
-    let measurement = measured(&physics, &fast(), 3).measurement;
+    let measurement = measured(&physics, &FAST, 3).measurement;
     assert_eq!(measurement.latency.runs, Some((10_000.0 / physics.latency_ms).ceil() as u64));
     let compute = measurement.latency_without_transfer.unwrap().mean_ms;
     assert!((measurement.latency.mean_ms - compute - 0.02).abs() < 1e-9, "{compute}");
@@ -173,8 +163,7 @@ fn latency_excludes_the_warm_up_and_separates_transfers() {
 fn a_board_that_does_not_settle_gives_a_warning() {
     let restless = Physics { drift_mw_per_s: 300.0, idle_mw: 1500.0, noise: 0.002, ..boards(1, 5.0)[0].clone() };
     let limit = Duration::from_secs(10);
-    let energy = EnergyOptions { settle_limit: limit / 2, window_limit: limit, ..EnergyOptions::usual(&SLOW) };
-    let hasty = JetsonOptions { energy, ..options(SLOW) };
+    let hasty = JetsonOptions { settle_limit: limit / 2, window_limit: limit, ..options(SLOW) };
     let warnings = measured_with(&restless, &hasty, 1).measurement.warnings;
     assert!(warnings.iter().any(|warning| matches!(warning, Warning::Unsettled { .. })), "{warnings:?}");
     let calm = Physics { drift_mw_per_s: 0.0, leak_mw: 0.0, ..restless };
@@ -211,7 +200,7 @@ fn a_clock_that_steps_gives_no_wrong_energy() {
 fn overlapping_inferences_are_counted_by_their_period() {
     // Ten inferences of 200 ms a window: the input of the first is transferred one inference before it is computed.
     let physics = Physics { latency_ms: 200.0, jitter: 0.0, noise: 0.001, ..boards(1, 5.0)[0].clone() };
-    let result = measured(&physics, &fast(), 2);
+    let result = measured(&physics, &FAST, 2);
     let energy = result.measurement.energy.unwrap().per_inference_mj;
     assert!((energy / result.truth_mj - 1.0).abs() < 0.003, "{energy} {}", result.truth_mj);
 }
@@ -295,12 +284,11 @@ fn the_same_board_has_the_same_energy_by_every_meter() {
             at: At::Device,
         };
         let mut energies = Vec::new();
-        for meter in [SLOW, fast(), stream, csv] {
+        for meter in [SLOW, FAST, stream, csv] {
             let (mut simulation, observed) = Simulation::new(physics.clone(), board as u8);
             simulation.record_to(std::fs::File::create(&path).unwrap());
-            let mut options = options(meter);
+            let options = options(meter);
             let is_here = matches!(options.meter, MeterOptions::Csv(_));
-            options.energy = EnergyOptions::usual(&SLOW);
             let mut bench = Bench::new(simulation, observed, &options);
             let mut meter = bench.meter(&options);
             if is_here {

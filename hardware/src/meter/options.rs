@@ -99,9 +99,9 @@ pub enum MeterOptions {
         /// Mean time between two readings, in ms; 5 by default.
         #[serde(default = "MeterOptions::ina3221_period_ms")]
         period_ms: u64,
-        /// The root of the files; `/sys` by default.
-        #[serde(default = "MeterOptions::sysfs")]
-        sysfs: String,
+        /// The root of the files; that of the Jetson by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sysfs: Option<String>,
     },
 }
 
@@ -139,6 +139,8 @@ impl Default for MeterOptions {
 impl MeterOptions {
     /// A Jetson's own monitors, as every Jetson has them.
     pub const TEGRASTATS: Self = Self::Tegrastats { period_ms: 100, sudo: false };
+    /// The same by their files.
+    pub(crate) const INA3221: Self = Self::Ina3221 { period_ms: 5, sysfs: None };
 
     fn rapl_period_ms() -> u64 {
         rapl::PERIOD.as_millis() as u64
@@ -164,7 +166,7 @@ impl MeterOptions {
         5
     }
 
-    pub(crate) fn sysfs() -> String {
+    fn sysfs() -> String {
         sysfs::ROOT.to_owned()
     }
 
@@ -232,11 +234,17 @@ impl MeterOptions {
                 Box::new(over(Source::Tegrastats { sudo: *sudo, period: period(*period_ms)? }))
             }
             Self::Ina3221 { period_ms, sysfs } => {
-                Box::new(over(Source::Ina3221 { root: sysfs.clone(), period: period(*period_ms)? }))
+                let root = sysfs.clone().unwrap_or_else(Self::sysfs);
+                Box::new(over(Source::Ina3221 { root, period: period(*period_ms)? }))
             }
             Self::Csv(options) => Box::new(CsvMeter::new(options.clone(), clock)?),
         };
         Ok(Some(meter))
+    }
+
+    /// Whether it reads a board's own monitors.
+    pub(crate) fn is_on_board(&self) -> bool {
+        matches!(self, Self::Tegrastats { .. } | Self::Ina3221 { .. })
     }
 
     /// In one sentence, why a device at `place` has no meter, or why one that is there cannot be used: for `auto` that
@@ -269,6 +277,14 @@ impl MeterOptions {
             Self::Stream { .. } | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => Duration::from_secs(3),
             _ => Duration::from_millis(500),
         }
+    }
+
+    /// Makes the path of a recording valid in any working directory.
+    pub(crate) fn make_absolute(&mut self) -> std::io::Result<()> {
+        if let Self::Csv(csv) = self {
+            csv.file = std::path::absolute(&csv.file)?;
+        }
+        Ok(())
     }
 
     /// What an experiment file calls it.

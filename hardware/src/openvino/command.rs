@@ -1,5 +1,7 @@
 //! What benchmark_app is told, so that it measures latency and nothing else.
 
+use serde::{Deserialize, Serialize};
+
 use super::support::is_stick;
 use super::version::{Version, version};
 
@@ -43,7 +45,8 @@ pub enum Goal {
 }
 
 /// Precision that a network is computed in. `MYRIAD` computes in FP16 whatever is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// What the device takes by itself: bfloat16 on a processor that has it, FP16 on `GPU` and `NPU`.
     #[default]

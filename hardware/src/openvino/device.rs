@@ -1,20 +1,21 @@
 //! Whatever OpenVINO runs on, as a device.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
+use super::support;
 use super::trial::{self, Trial};
-use super::{probe, support};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::measurement::{Conditions, Measurement};
 use crate::energy::{self, Load, LoadRun, Measured, Watch};
 use crate::meter::PowerMeter;
 use crate::model::Model;
-use crate::remote::{ClockMap, Place, RemoteError, on_our_clock, patiently, pause_after, provide};
+use crate::options::Settings as _;
+use crate::probe;
+use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, patiently, provide, wait_while};
 use crate::time::Clock;
-use crate::warning::Warning;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "openvino";
@@ -26,6 +27,7 @@ const PROBING: Duration = Duration::from_secs(1);
 /// A device that OpenVINO drives, here or over SSH.
 pub struct OpenVino {
     options: OpenVinoOptions,
+    place: Place,
     clock: Clock,
     link: Option<Link>,
     meter: Option<Box<dyn PowerMeter>>,
@@ -42,25 +44,26 @@ impl OpenVino {
     /// If a setting makes no sense, or there is no such meter.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
-        let mut new = Self { options, clock, link: None, meter: None, was_there: false, probed: None };
-        if let Some(problem) = new.options.problem() {
-            return Err(DeviceError::Settings { device: new.label(), problem });
+        let settings = |problem| DeviceError::Settings { device: format!("{KIND} {}", options.device), problem };
+        if let Some(problem) = options.problem() {
+            return Err(settings(problem));
         }
-        let options = &new.options;
-        let meter = options.meter.open(clock, &options.place, &options.folder());
+        let place = options.machine.place().map_err(settings)?;
+        let meter = options.meter.open(clock, &place, &options.folder());
+        let mut new = Self { options, place, clock, link: None, meter: None, was_there: false, probed: None };
         new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
         Ok(new)
     }
 
     fn label(&self) -> String {
-        format!("{KIND} {} {}", self.options.device, self.options.place.label())
+        format!("{KIND} {} {}", self.options.device, self.place.label())
     }
 
     /// The connection, made if there is none.
     fn link(&mut self) -> Result<&mut Link, RemoteError> {
         let link = match self.link.take() {
             Some(link) => link,
-            None => patiently(self.options.patience, self.was_there, || Link::open(&self.options))?,
+            None => patiently(self.options.patience, self.was_there, || Link::open(&self.options, &self.place))?,
         };
         self.was_there = true;
         Ok(self.link.insert(link))
@@ -77,38 +80,19 @@ impl OpenVino {
 
     /// Runs the smallest network: only that tells whether the device is there.
     fn probe(&mut self) -> Result<(), RemoteError> {
-        let failed = |problem: String| RemoteError::Failed { problem };
-        let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
-        let probed = probe::model(&folder).map_err(|error| failed(error.to_string())).and_then(|model| {
-            let options = self.options.clone();
+        let probed = probe::with_model(|model| {
+            let (options, place) = (self.options.clone(), self.place.clone());
             let link = self.link()?;
-            let path = provide(&mut link.agent, &options.place, &model, OLDER)?;
+            let path = provide(&mut link.agent, &place, model, OLDER)?;
             trial::look(link, &options, &path, PROBING)
-        });
-        // It is the operating system's to clean up what is left.
-        let _ = std::fs::remove_dir_all(&folder);
-        self.probed = Some(probed?);
+        })?;
+        self.probed = Some(probed);
         Ok(())
     }
 
     fn ask(&mut self) -> Result<Description, RemoteError> {
-        let patience = self.options.patience;
-        let begun = Instant::now();
-        let mut tries = 0;
-        loop {
-            match self.with_link(Self::probe) {
-                Ok(()) => break,
-                Err(error @ RemoteError::Away { .. }) if begun.elapsed() + pause_after(tries + 1) > patience => {
-                    return Err(error);
-                }
-                Err(RemoteError::Away { .. }) => {
-                    tries += 1;
-                    std::thread::sleep(pause_after(tries));
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
+        wait_while(self.options.patience, is_away, || self.with_link(Self::probe))?;
         let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone()).unwrap_or_else(|| {
             if support::is_stick(&self.options.device) {
                 "FP16".to_owned()
@@ -116,11 +100,11 @@ impl OpenVino {
                 self.options.precision.as_str().to_owned()
             }
         });
-        let options = self.options.clone();
+        let (options, host) = (self.options.clone(), self.place.address());
         let link = self.link()?;
         let mut description = Description::new(KIND, &options.device);
-        if let Place::Over(ssh) = &options.place {
-            description = description.with("host", format!("{}:{}", ssh.host, ssh.port));
+        if let Some(host) = host {
+            description = description.with("host", host);
         }
         description = description
             .with("machine", &link.agent.hello().machine)
@@ -129,16 +113,19 @@ impl OpenVino {
         if let Some(threads) = options.threads {
             description = description.with("threads", threads);
         }
-        Ok(options.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
+        Ok(options
+            .energy
+            .resolved(&options.meter)
+            .describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
-        let options = self.options.clone();
+        let (options, place) = (self.options.clone(), self.place.clone());
         let mut meter = self.meter.take();
         let result = self.with_link(|device| {
             let clock = device.clock;
             let link = device.link()?;
-            let path = provide(&mut link.agent, &options.place, model, OLDER)?;
+            let path = provide(&mut link.agent, &place, model, OLDER)?;
             link.agent.forget();
             measure(link, meter.as_deref_mut(), &clock, &options, &path, plan)
         });
@@ -158,7 +145,13 @@ fn measure(
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
     let metered = match meter {
-        Some(meter) => Some(energy::measure(meter, clock, &mut work, &options.energy, plan.confidence_interval)?),
+        Some(meter) => Some(energy::measure(
+            meter,
+            clock,
+            &mut work,
+            &options.energy.resolved(&options.meter),
+            plan.confidence_interval,
+        )?),
         None => {
             work.trial(plan.time_limit, &|| Ok(()))?;
             None
@@ -228,40 +221,19 @@ impl Device for OpenVino {
         });
         let mut health = asked.map_err(|error| error.of_device(self.label(), None))?;
         let meter = self.meter.as_ref().map(|meter| meter.describe());
-        let meter = meter.or_else(|| self.options.meter.why_none(&self.options.place));
+        let meter = meter.or_else(|| self.options.meter.why_none(&self.place));
         health.extend(meter.map(|text| ("power meter".to_owned(), text)));
         Ok(health)
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let begun = Instant::now();
-        let mut problems: Vec<String> = Vec::new();
-        loop {
-            let tries = problems.len() as u32 + 1;
-            let error = match self.attempt(model, plan) {
-                Ok(mut measurement) => {
-                    if !problems.is_empty() {
-                        measurement.warnings.push(Warning::Repeated { reasons: problems });
-                    }
-                    return Ok(measurement);
-                }
-                Err(error) => error,
-            };
-            // A stick that was unplugged is waited for; anything else is tried a few times.
-            let again = match error {
-                RemoteError::Away { .. } => begun.elapsed() + pause_after(tries) < self.options.patience,
-                _ => error.is_transient() && tries < self.options.tries,
-            };
-            if !again {
-                return Err(error.of_device(self.label(), Some(model)));
-            }
-            problems.push(error.to_string());
-            std::thread::sleep(pause_after(tries));
-        }
+        let (tries, patience) = (self.options.tries, self.options.patience);
+        let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
+        measured.map_err(|error| error.of_device(self.label(), Some(model)))
     }
 
     fn shares_machine(&self) -> bool {
-        matches!(self.options.place, Place::Here)
+        matches!(self.place, Place::Here)
     }
 
     fn measures_energy(&self) -> bool {

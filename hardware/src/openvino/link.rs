@@ -29,9 +29,9 @@ impl Link {
     /// # Errors
     /// If the machine cannot be reached, somebody else has the device, the tool is missing, or its version does not
     /// drive the device.
-    pub fn open(options: &OpenVinoOptions) -> Result<Self, RemoteError> {
-        let mut agent = options.place.claim(&options.folder(), &format!("openvino {}", options.device))?;
-        let tool = find(&mut agent, options)?;
+    pub fn open(options: &OpenVinoOptions, place: &Place) -> Result<Self, RemoteError> {
+        let mut agent = place.claim(&options.folder(), &format!("openvino {}", options.device))?;
+        let tool = find(&mut agent, options, place)?;
         let version = version(&mut agent, &tool)?;
         let is_wheel = is_wheel(&mut agent, &tool)?;
         let checked = if is_wheel { check_wheel(&options.device, &version) } else { check(&options.device, &version) };
@@ -45,13 +45,14 @@ impl Link {
     }
 }
 
-fn find(agent: &mut Agent, options: &OpenVinoOptions) -> Result<String, RemoteError> {
-    let candidates = match (&options.tool, &options.place) {
+fn find(agent: &mut Agent, options: &OpenVinoOptions, place: &Place) -> Result<String, RemoteError> {
+    let candidates = match (&options.tool, place) {
         (None, _) => vec![TOOL.to_owned()],
         (Some(path), place) => {
             // The agent has another working directory than we have.
             let path = match place {
-                Place::Here => std::path::absolute(path).map_or(path.clone(), |path| path.display().to_string()),
+                Place::Here => std::path::absolute(options.machine.path(path))
+                    .map_or(path.clone(), |path| path.display().to_string()),
                 Place::Over(_) => path.clone(),
             };
             vec![format!("{path}/bin/{TOOL}"), path]

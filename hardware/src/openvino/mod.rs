@@ -12,7 +12,6 @@ mod device;
 mod figure;
 mod link;
 mod options;
-mod probe;
 pub mod problem;
 pub mod report;
 pub mod support;

@@ -391,6 +391,8 @@ def obey(order):
         answer["path"] = shutil.which(os.path.expanduser(order["name"]), path=os.pathsep.join(places))
     elif what == "make room":
         answer["bytes"] = make_room(order["wanted"], order["folder"])
+    elif what == "clock":
+        answer["real_ns"] = int(time.time() * 1e9)
     elif what == "at exit":
         at_exit[:] = [entry for entry in at_exit if entry[0] != order["name"]]
         if order.get("argv"):

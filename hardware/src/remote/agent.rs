@@ -98,6 +98,7 @@ pub(crate) struct Answer {
     pub path: Option<String>,
     pub bytes: u64,
     pub size: u64,
+    pub real_ns: u64,
     #[serde(skip)]
     pub content: String,
 }

@@ -9,6 +9,8 @@ mod channel;
 mod clock;
 mod error;
 mod local;
+mod machine;
+mod patience;
 mod place;
 mod program;
 mod session;
@@ -20,18 +22,10 @@ pub(crate) use agent::{Agent, End, Job, JobEvent};
 pub(crate) use channel::Channel;
 pub(crate) use clock::{ClockMap, Offset, on_our_clock};
 pub(crate) use error::RemoteError;
+pub use machine::MachineOptions;
+pub(crate) use patience::{measure_patiently, patiently, pause_after, wait_while};
 pub use place::Place;
-pub(crate) use place::{patiently, problem_of_folder, take};
+pub(crate) use place::take;
 pub(crate) use program::{Printed, last_words, print};
 pub(crate) use session::Session;
 pub(crate) use upload::{FREE, provide};
-
-use std::time::Duration;
-
-/// Longest pause between two tries of a model; each is twice the one before.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// The pause before a try that follows `tries` others.
-pub(crate) fn pause_after(tries: u32) -> Duration {
-    LONGEST_PAUSE.min(Duration::from_secs(1) * 2_u32.saturating_pow(tries.saturating_sub(1)))
-}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Host and port of another machine.
+    pub(crate) fn address(&self) -> Option<String> {
+        match self {
+            Self::Here => None,
+            Self::Over(ssh) => Some(format!("{}:{}", ssh.host, ssh.port)),
+        }
+    }
+
     /// As in `nvidia@board:22`, or `here`.
     pub fn label(&self) -> String {
         match self {
@@ -97,43 +105,6 @@ pub(crate) fn take(agent: &mut Agent, claim: Option<&str>) -> Result<(), RemoteE
         });
     }
     Ok(())
-}
-
-/// Opens something, waiting for a board that is away or taken for up to `patience`. One that `was_there` may be starting
-/// anew, when it refuses everybody for a while.
-///
-/// # Errors
-/// If it cannot be opened until then, or never will.
-pub(crate) fn patiently<T>(
-    patience: Duration,
-    was_there: bool,
-    mut open: impl FnMut() -> Result<T, RemoteError>,
-) -> Result<T, RemoteError> {
-    /// First wait between two tries, and the longest; each is twice the last.
-    const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-    let started = Instant::now();
-    let mut wait = WAITS.0;
-    loop {
-        match open() {
-            Err(error)
-                if (error.is_transient() || was_there && error.may_be_starting())
-                    && started.elapsed() + wait < patience =>
-            {
-                std::thread::sleep(wait);
-                wait = (2 * wait).min(WAITS.1);
-            }
-            result => return result,
-        }
-    }
-}
-
-/// What is wrong with a work folder's path, if anything is.
-pub(crate) fn problem_of_folder(folder: &str) -> Option<String> {
-    let is_wrong = folder.is_empty()
-        || folder.chars().any(char::is_control)
-        || folder.split('/').any(|part| part == "..")
-        || folder.starts_with('-');
-    is_wrong.then(|| format!("work_folder = {folder:?} must be a folder's path without `..`"))
 }
 
 fn agent_name() -> String {

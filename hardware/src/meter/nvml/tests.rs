@@ -3,6 +3,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::*;
+use crate::meter::PowerMeter;
 use crate::energy;
 use crate::time::Window;
 

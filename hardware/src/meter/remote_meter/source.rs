@@ -103,7 +103,7 @@ impl Source {
     ///
     /// # Errors
     /// If there is no such program or file, or the machine cannot be reached.
-    pub fn begin(&self, agent: &mut Agent, label: &str) -> Result<(Jobs, Received), MeterError> {
+    pub(super) fn begin(&self, agent: &mut Agent, label: &str) -> Result<(Jobs, Received), MeterError> {
         let lost = |error: RemoteError| MeterError::lost(label, error);
         let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Rails::new(form)));
         match self {

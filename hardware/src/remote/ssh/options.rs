@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::remote::machine::expand;
 
 /// Where the server is, who logs in, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +25,22 @@ pub struct SshOptions {
 }
 
 impl SshOptions {
-    /// Port 22, the keys of the running agent, `~/.ssh/known_hosts`, and 10 s of patience.
+    /// Port of SSH servers.
+    pub(crate) const PORT: u16 = 22;
+    /// The file in which `ssh` itself keeps host keys.
+    pub(crate) const KNOWN_HOSTS: &str = "~/.ssh/known_hosts";
+    /// How long connecting, or one answer, may take.
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// Port 22, the keys of the running agent, `~/.ssh/known_hosts`, and a time-out of 20 s.
     pub fn new(host: impl Into<String>, user: impl Into<String>) -> Self {
         Self {
             host: host.into(),
-            port: 22,
+            port: Self::PORT,
             user: user.into(),
             authentication: Authentication::Agent { socket: None },
-            known_hosts: std::env::home_dir().unwrap_or_default().join(".ssh").join("known_hosts"),
-            timeout: Duration::from_secs(10),
+            known_hosts: expand(Path::new(Self::KNOWN_HOSTS)),
+            timeout: Self::TIMEOUT,
         }
     }
 

@@ -1,17 +1,31 @@
 //! The smallest network, to see whether a device is there before a search begins.
 
+use std::path::Path;
+
 use crate::model::{Model, ModelError};
+use crate::remote::RemoteError;
 
 /// Input of the network, `[batch, channels, height, width]`.
 const SHAPE: [usize; 4] = [1, 3, 8, 8];
 
-/// Writes a network of one rectifier into a folder.
+/// Does something with the file of a network of one rectifier.
 ///
 /// # Errors
-/// If it cannot be written.
-pub(super) fn model(folder: &std::path::Path) -> Result<Model, ModelError> {
+/// If the file cannot be written, or as `act`.
+pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
+    let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
+    let result = model(&folder)
+        .map_err(|error| RemoteError::Failed { problem: error.to_string() })
+        .and_then(|model| act(&model));
+    // The operating system cleans up what is left.
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+fn model(folder: &Path) -> Result<Model, ModelError> {
     let path = folder.join("probe.onnx");
-    std::fs::write(&path, onnx()).map_err(|source| ModelError::Read { path: path.clone(), source })?;
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, onnx()));
+    written.map_err(|source| ModelError::Read { path: path.clone(), source })?;
     Model::load("a network of one rectifier", path, SHAPE)
 }
 

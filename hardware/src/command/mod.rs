@@ -1,0 +1,279 @@
+//! A device that is any program: `kind = "command"`.
+//!
+//! The program is started with the model's path as its last argument and the plan in environment variables. It runs
+//! the model and prints one JSON object, as `controller measure --json` does. `docs/devices.md` has an example.
+
+mod answer;
+mod options;
+
+pub use options::CommandOptions;
+
+use std::time::Duration;
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::device::{Description, Device, DeviceError, Plan};
+use crate::measurement::Measurement;
+use crate::energy::{self, Load, LoadRun, Measured, Watch};
+use crate::meter::PowerMeter;
+use crate::model::Model;
+use crate::options::Settings as _;
+use crate::probe;
+use crate::remote::{
+    Agent, ClockMap, End, Place, RemoteError, last_words, measure_patiently, on_our_clock, patiently, print,
+    provide,
+};
+use crate::time::{Clock, Window};
+use answer::Answer;
+
+/// Kind of this device in experiment files and logs.
+const KIND: &str = "command";
+/// Folder of files that may be removed where the disk is full.
+const OLDER: &str = "models";
+/// Most bytes that a program may print.
+const MOST_BYTES: usize = 16 << 20;
+/// Runs the words that follow, and ends as they do. Output beyond the limit ends the program; of its messages the last
+/// ones are kept.
+const SCRIPT: &str = r#"rm -f answer status; { { "$@"; echo $? >status; } | head -c "$0" >answer; } 2>&1 | tail -c 4096; exit "$(cat status)""#;
+
+/// A device that a program measures, here or over SSH.
+pub struct CommandDevice {
+    options: CommandOptions,
+    place: Place,
+    clock: Clock,
+    agent: Option<Agent>,
+    meter: Option<Box<dyn PowerMeter>>,
+    /// Whether it has ever been connected to.
+    was_there: bool,
+    /// What the program printed for the smallest network.
+    probed: Option<Answer>,
+}
+
+impl CommandDevice {
+    /// A device that is not connected to yet.
+    ///
+    /// # Errors
+    /// If a setting makes no sense, or there is no such meter.
+    pub fn new(mut options: CommandOptions) -> Result<Self, DeviceError> {
+        let program = options.command.first().cloned().unwrap_or_default();
+        let settings = |problem| DeviceError::Settings { device: format!("{KIND} {program}"), problem };
+        if let Some(problem) = options.problem() {
+            return Err(settings(problem));
+        }
+        options.make_absolute().map_err(|error| settings(error.to_string()))?;
+        let place = options.machine.place().map_err(settings)?;
+        let clock = Clock::start();
+        let meter = options.meter.open(clock, &place, &folder(&options));
+        let mut new = Self { options, place, clock, agent: None, meter: None, was_there: false, probed: None };
+        new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
+        Ok(new)
+    }
+
+    fn label(&self) -> String {
+        format!("{KIND} {} {}", self.options.command.join(" "), self.place.label())
+    }
+
+    /// The connection, made if there is none.
+    fn agent(&mut self) -> Result<Agent, RemoteError> {
+        let agent = match self.agent.take() {
+            Some(agent) => agent,
+            None => patiently(self.options.patience, self.was_there, || connect(&self.options, &self.place))?,
+        };
+        self.was_there = true;
+        Ok(agent)
+    }
+
+    /// Does something with the connection, which is kept unless an error shows it to be of no more use.
+    fn with_agent<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self, &mut Agent) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let mut agent = self.agent()?;
+        agent.forget();
+        let result = act(self, &mut agent);
+        if result.as_ref().err().is_none_or(RemoteError::spares_connection) {
+            self.agent = Some(agent);
+        }
+        result
+    }
+
+    fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
+        self.with_agent(|device, agent| {
+            let model = provide(agent, &device.place, model, OLDER)?;
+            let mut work =
+                Work { agent, options: &device.options, clock: device.clock, model, plan, answers: Vec::new() };
+            let Some(meter) = device.meter.as_deref_mut() else {
+                return work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))?.measurement(plan);
+            };
+            let energy = device.options.energy.resolved(&device.options.meter);
+            let measured = energy::measure(meter, &device.clock, &mut work, &energy, plan.confidence_interval)?;
+            let Measured { energy, warnings, .. } = measured;
+            let longest = work.answers.into_iter().max_by_key(Answer::runs);
+            let nothing = || RemoteError::Failed { problem: "the program was not run".to_owned() };
+            let mut measurement = longest.ok_or_else(nothing)?.measurement(plan)?;
+            measurement.energy = Some(energy);
+            measurement.warnings.extend(warnings);
+            Ok(measurement)
+        })
+    }
+
+    /// Runs the program on the smallest network, to see whether it works and what it prints.
+    fn probe(&mut self) -> Result<(), RemoteError> {
+        let plan =
+            Plan { warm_up: Duration::ZERO, time_limit: Duration::from_millis(100), min_runs: 1, ..Plan::default() };
+        let probed = probe::with_model(|model| {
+            self.with_agent(|device, agent| {
+                let model = provide(agent, &device.place, model, OLDER)?;
+                let mut work = Work {
+                    agent,
+                    options: &device.options,
+                    clock: device.clock,
+                    model,
+                    plan: &plan,
+                    answers: Vec::new(),
+                };
+                work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))
+            })
+        })?;
+        self.probed = Some(probed);
+        Ok(())
+    }
+}
+
+/// The device's own folder, within the work folder: a machine may have several.
+fn folder(options: &CommandOptions) -> String {
+    format!("{}/{}", options.machine.folder(), name(options))
+}
+
+/// A name that stands for the command on its machine.
+fn name(options: &CommandOptions) -> String {
+    let digest = Sha256::digest(options.command.join("\0"));
+    format!("{KIND}-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
+}
+
+fn connect(options: &CommandOptions, place: &Place) -> Result<Agent, RemoteError> {
+    let mut agent = place.claim(&folder(options), &name(options))?;
+    let program = options.command.first().map(String::as_str).unwrap_or_default();
+    if agent.ask(json!({"do": "which", "name": program}))?.path.is_none() {
+        let problem = format!("there is no program {program} on this machine: give its path, and make it executable");
+        return Err(RemoteError::Settings { problem });
+    }
+    Ok(agent)
+}
+
+/// Runs of the program, as a load.
+struct Work<'a> {
+    agent: &'a mut Agent,
+    options: &'a CommandOptions,
+    clock: Clock,
+    model: String,
+    plan: &'a Plan,
+    answers: Vec<Answer>,
+}
+
+impl Work<'_> {
+    /// Runs the program, which is to measure for `least` to `limit`.
+    fn start(&mut self, limit: Duration, least: Duration, watch: &Watch) -> Result<Answer, RemoteError> {
+        let plan = self.plan;
+        let mut argv = ["sh", "-c", SCRIPT, &(MOST_BYTES + 1).to_string(), "env"].map(str::to_owned).to_vec();
+        argv.push(format!("CONTROLLER_WARM_UP_MS={}", plan.warm_up.as_millis()));
+        argv.push(format!("CONTROLLER_MIN_TIME_MS={}", least.as_millis()));
+        argv.push(format!("CONTROLLER_TIME_LIMIT_MS={}", limit.as_millis()));
+        argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.min_runs));
+        argv.push(format!("CONTROLLER_CONFIDENCE_INTERVAL={}", plan.confidence_interval));
+        argv.extend(self.options.command.iter().chain([&self.model]).cloned());
+        let printed = print(self.agent, &argv, plan.warm_up + limit + self.options.grace, &|| Ok(watch()?))?;
+        let failed = |problem: String| Err(RemoteError::Failed { problem });
+        if printed.end == End::TimedOut {
+            let grace_s = self.options.grace.as_secs();
+            return failed(format!(
+                "the program had not ended {grace_s} s after it should have, and was ended: raise grace_s if it needs longer"
+            ));
+        }
+        let answer = self.agent.ask(json!({"do": "read", "path": "answer", "most": MOST_BYTES}));
+        let answer = match (answer, printed.end) {
+            (Err(error), _) if error.to_string().contains("is larger than") => {
+                return failed(format!("the program printed more than {} MiB and was ended", MOST_BYTES >> 20));
+            }
+            (Ok(answer), End::Exit(0)) => answer,
+            (_, end) => {
+                let how = match end {
+                    End::Exit(status) if status > 128 => format!("was ended by signal {}", status - 128),
+                    End::Exit(status) => format!("ended with status {status}"),
+                    other => format!("ended: {other:?}"),
+                };
+                let words = last_words(printed.lines.iter().map(|(_, text)| text.as_str()));
+                return failed(format!("the program {how}: {words}"));
+            }
+        };
+        // The agent passes bytes on as Latin-1.
+        let bytes: Vec<u8> = answer.content.chars().map(|c| c as u8).collect();
+        Answer::parse(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// When timed runs took place, on the clock of the machine that never jumps.
+    fn window(&mut self, answer: &Answer) -> Result<Window, RemoteError> {
+        let failed = |problem: &str| RemoteError::Failed { problem: problem.to_owned() };
+        let (Some(started_ns), Some(ended_ns)) = (answer.started_ns, answer.ended_ns) else {
+            return Err(failed(
+                "the program printed no started_ns and ended_ns, so that power cannot be assigned to inferences",
+            ));
+        };
+        let real_ns = self.agent.ask(json!({"do": "clock"}))?.real_ns;
+        let steady_ns = self.agent.answered_ns();
+        let steady = |at_ns: u64| steady_ns.checked_sub(real_ns.checked_sub(at_ns)?);
+        match (steady(started_ns), steady(ended_ns)) {
+            (Some(from_ns), Some(to_ns)) if from_ns < to_ns => Ok(Window { from_ns, to_ns }),
+            _ => Err(failed(
+                "started_ns and ended_ns must be times of CLOCK_REALTIME, in ns, before now and in this order",
+            )),
+        }
+    }
+}
+
+impl Load for Work<'_> {
+    type Error = RemoteError;
+
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
+        let before = ClockMap::sample(self.agent, &self.clock)?;
+        let answer = self.start(duration, duration, watch)?;
+        let no_runs = || RemoteError::Failed { problem: "the program printed no time_runs or times_ms".to_owned() };
+        let inferences = answer.runs().filter(|runs| *runs > 0).ok_or_else(no_runs)?;
+        let window = self.window(&answer)?;
+        if window.from_ns < before.board_ns {
+            let problem = "started_ns lies before the program was started: is it a time of CLOCK_REALTIME?".to_owned();
+            return Err(RemoteError::Failed { problem });
+        }
+        let window = on_our_clock(self.agent, &self.clock, before, window)?;
+        self.answers.push(answer);
+        Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences as f64 })
+    }
+}
+
+impl Device for CommandDevice {
+    fn describe(&mut self) -> Result<Description, DeviceError> {
+        self.probe().map_err(|error| error.of_device(self.label(), None))?;
+        let name = self.probed.as_ref().and_then(|answer| answer.device.clone());
+        let mut description = Description::new(KIND, name.unwrap_or_else(|| self.options.command.join(" ")));
+        if let Some(host) = self.place.address() {
+            description = description.with("host", host);
+        }
+        let meter = self.meter.as_deref().map(|meter| meter as &dyn PowerMeter);
+        Ok(self.options.energy.resolved(&self.options.meter).describe(description, meter))
+    }
+
+    fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
+        let (tries, patience) = (self.options.tries, self.options.patience);
+        let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
+        measured.map_err(|error| error.of_device(self.label(), Some(model)))
+    }
+
+    fn shares_machine(&self) -> bool {
+        matches!(self.place, Place::Here)
+    }
+
+    fn measures_energy(&self) -> bool {
+        self.meter.is_some() || self.probed.as_ref().is_some_and(|answer| answer.energy_mj.is_some())
+    }
+}
