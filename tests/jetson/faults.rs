@@ -103,7 +103,7 @@ fn a_model_that_trtexec_never_takes_costs_the_evaluation() {
             (json!({"trtexec_fault": "unsupported"}), "TensorRT does not accept it"),
             (json!({"trtexec_fault": "fail_build"}), "find any implementation"),
             (json!({"trtexec_fault": "disk_full"}), "trtexec failed"),
-            (json!({"trtexec_fault": "nan_summary"}), "nan"),
+            (json!({"trtexec_fault": "no_times"}), "times cannot be used"),
         ],
     );
 }

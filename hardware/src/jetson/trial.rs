@@ -45,9 +45,8 @@ impl Load for Trials<'_> {
 /// One run of trtexec.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
-    pub report: Report,
-    /// Every timed run, where this version writes them.
-    pub runs: Option<Runs>,
+    /// Every timed run.
+    pub runs: Runs,
     /// When inferences ran, warm-up left out.
     pub window: Window,
     /// Timed inferences.
@@ -125,28 +124,21 @@ fn run(
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let unreadable =
         |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
-    let runs = match times {
-        Ok(answer) => Some(trtexec::times::parse(&answer.content).map_err(|error| unreadable(error.to_string()))?),
-        // Older versions may not write it; their report has to do.
-        Err(RemoteError::Agent { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let runs = runs.map(|runs| runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3));
+    let times = times.map_err(|error| match error {
+        RemoteError::Agent { problem } => unreadable(problem),
+        error => error,
+    })?;
+    let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
+    let runs = runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3);
     let (window, walltime_s) = window(&printed.lines, &report, warm_up)?;
-    let mean_ms = report.host.as_ref().or(report.compute.as_ref()).map(|summary| summary.mean_ms);
-    let counted = runs.as_ref().map(|runs| runs.compute_ms.len() as u64).or(report.queries);
-    // Version 7 prints 0 queries; without the times, the mean tells how many they were.
-    let inferences = counted.or_else(|| mean_ms.map(|mean_ms| (walltime_s * 1e3 / mean_ms).round() as u64));
-    match inferences {
-        Some(inferences) if inferences > 0 => {
-            // All of the time by their number would be too long: the input of the first one is transferred a whole
-            // inference before it is computed.
-            let period_ms = runs.as_ref().and_then(Runs::period_ms);
-            let period_s = period_ms.map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
-            Ok(Trial { report, runs, window, inferences, period_s })
-        }
-        _ => Err(unreadable("it does not say how many inferences ran".to_owned())),
+    let inferences = runs.compute_ms.len() as u64;
+    if inferences == 0 {
+        return Err(unreadable("all runs are warm-up".to_owned()));
     }
+    // All of the time by their number would be too long: the input of the first one is transferred a whole inference
+    // before it is computed.
+    let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
+    Ok(Trial { runs, window, inferences, period_s })
 }
 
 /// When timed inferences ran, on the board's clock: they ended when trtexec began to report, and it says how long they

@@ -1,12 +1,9 @@
 //! Output of `trtexec`, the runner of TensorRT: versions 7 to 10.
 //!
-//! [`parse`] reads its output, [`times::parse`] the file of `--exportTimes`, which has every run and
-//! is the better source where there is one.
+//! [`parse`] reads how a run ended and how long it took, [`times::parse`] the file of `--exportTimes`, which has every
+//! single run. Statistics are computed from the latter; those that `trtexec` prints are not read.
 
-mod summary;
 pub(super) mod times;
-
-pub(super) use summary::Summary;
 
 use crate::shown::start_of;
 
@@ -26,10 +23,6 @@ pub(super) struct Report {
     pub version: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Times of the network alone, on the GPU.
-    pub compute: Option<Summary>,
-    /// Times with the transfer of the input and the output, without waiting for the run before it.
-    pub host: Option<Summary>,
     /// Duration of all timed runs together, in seconds.
     pub walltime_s: Option<f64>,
     /// Number of timed runs, without those to warm up; times the batch where `--batch` is given.
@@ -69,8 +62,8 @@ pub(super) enum Problem {
 ///
 /// # Errors
 ///
-/// When a time is no number, is negative or beyond 1e9, or when the output contradicts itself; a
-/// failed or unfinished run is no error, but a [`Report`]. The error names line and field.
+/// When the duration or the number of runs is not a number that can be, or the output contradicts itself; a failed or
+/// unfinished run is not an error, but a [`Report`]. The error names line and field.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
     if output.len() > MAX_OUTPUT {
         return Err(format!("{} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)", output.len()));
@@ -78,13 +71,10 @@ pub(super) fn parse(output: &str) -> Result<Report, String> {
     let mut report = Report {
         version: None,
         outcome: Outcome::Unfinished,
-        compute: None,
-        host: None,
         walltime_s: None,
         queries: None,
         problem: None,
     };
-    let mut summaries = summary::Summaries::default();
     let mut problems = Problems::default();
     let lines = output.lines().count();
     for (at, text) in output.lines().enumerate() {
@@ -104,13 +94,10 @@ pub(super) fn parse(output: &str) -> Result<Report, String> {
         } else if let Some(seconds) =
             message.strip_prefix("Total Host Walltime: ").or_else(|| message.strip_prefix("walltime: "))
         {
-            report.walltime_s = summary::value(line, "walltime", seconds, "s")?.or(report.walltime_s);
-        } else {
-            summaries.take(message, line)?;
+            report.walltime_s = seconds_of(seconds, line)?.or(report.walltime_s);
         }
         problems.take(is_error, message);
     }
-    (report.compute, report.host) = summaries.finish();
     report.problem = problems.finish();
     Ok(report)
 }
@@ -149,6 +136,21 @@ fn queries(rest: &str, line: Line) -> Result<Option<u64>, String> {
             start_of(count, 40)
         )),
     }
+}
+
+/// A time with its unit. `None` where the output ends within it.
+fn seconds_of(text: &str, line: Line) -> Result<Option<f64>, String> {
+    /// No time is beyond that, in s.
+    const LARGEST_S: f64 = 1e9;
+    let number = text.trim().strip_suffix('s').and_then(|number| number.strip_suffix(' '));
+    if number.is_none() && !line.whole {
+        return Ok(None);
+    }
+    // Rust would also read `inf`, `nan` and `infinity`.
+    let plain = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)));
+    let seconds = plain.and_then(|number| number.parse().ok()).filter(|s| (0.0..=LARGEST_S).contains(s));
+    let wrong = || format!("line {}: walltime is {:?}, which is not a time from 0 to 1e9 s", line.number, start_of(text, 40));
+    seconds.map(Some).ok_or_else(wrong)
 }
 
 /// `[TensorRT v8201]` and `TensorRT version: 8.2.1`; since version 10 two digits are for each part.
