@@ -1,8 +1,9 @@
-"""The measurements of agreement.sh, and what they say: ratios of the times, their rank correlations, and the seconds
-that a measurement takes besides inference."""
+"""The measurements of agreement.sh and their evaluation: ratios of the times, rank correlations, and the seconds that a
+measurement takes besides inference."""
 
 import argparse
 import csv
+import itertools
 import json
 import random
 import statistics
@@ -18,14 +19,13 @@ import onnxruntime
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 ENGINES = ("host", "openvino", "onnxruntime")
-PAIRS = (("openvino", "host"), ("onnxruntime", "host"), ("openvino", "onnxruntime"))
 WARM_UP_S = 0.2
 
 
-def experiment(tool, seconds):
-    """An experiment whose networks are those of the benchmark, and whose two devices are this machine's processor."""
+def experiment(space, tool, seconds):
+    """An experiment with the networks of the space for images of 32 × 32, and this machine's processor as two devices."""
     return f"""[space]
-name = "nasbench201"
+name = "{space}"
 
 [input]
 shape = [3, 32, 32]
@@ -45,20 +45,40 @@ meter = {{ kind = "none" }}
 kind = "openvino"
 device = "CPU"
 threads = 1
-precision = "fp32"         # as the other two compute: by itself it takes BF16 where the processor has it
+precision = "fp32"         # as the other two compute: by default it takes BF16 where the processor has it
 tool = {json.dumps(tool)}
 """
 
 
-def cells(count):
-    """Cells of NAS-Bench-201 in which something is computed between input and output, all different."""
+def cell(draw):
+    """A cell of NAS-Bench-201 whose output depends on a convolution; absent where the draw has none."""
+    chosen = [draw.choice(OPERATIONS) for _ in range(6)]
+    if not any("conv" in operation for operation in chosen[3:]):
+        return None
+    name = lambda index, source: f"{chosen[index]}~{source}"
+    nodes = [[name(0, 0)], [name(1, 0), name(2, 1)], [name(3, 0), name(4, 1), name(5, 2)]]
+    return "+".join(f"|{'|'.join(node)}|" for node in nodes)
+
+
+def mobile(draw):
+    """A network of the mobile space, with the default choices of each stage."""
+    widths = ((16, 24), (24, 32), (32, 48, 64), (64, 96))
+    stage = lambda width: (
+        f"k{draw.choice((3, 5, 7))}e{draw.choice((3, 6))}d{draw.choice((1, 2, 3, 4))}"
+        f"w{draw.choice(width)}s{draw.choice((0, 1))}"
+    )
+    return " ".join([f"stem={draw.choice((16, 24))}", *map(stage, widths)])
+
+
+SPACES = {"nasbench201": cell, "mobile": mobile}
+
+
+def networks_of(space, count):
+    """So many different networks of a space, the same every time."""
     draw, found = random.Random(0), []
     while len(found) < count:
-        chosen = [draw.choice(OPERATIONS) for _ in range(6)]
-        name = lambda index, source: f"{chosen[index]}~{source}"
-        nodes = [[name(0, 0)], [name(1, 0), name(2, 1)], [name(3, 0), name(4, 1), name(5, 2)]]
-        text = "+".join(f"|{'|'.join(node)}|" for node in nodes)
-        if any("conv" in operation for operation in chosen[3:]) and text not in found:
+        text = SPACES[space](draw)
+        if text and text not in found:
             found.append(text)
     return found
 
@@ -106,24 +126,25 @@ def rank_correlation(first, second):
     return statistics.correlation(ranks(first), ranks(second))
 
 
-def report(rows, networks):
-    """Prints the median of each engine's rounds, and what follows from them."""
+def report(rows, networks, engines):
+    """Prints the median of each engine's rounds, then ratios and rank correlation of every two engines."""
+    pairs = [(b, a) for a, b in itertools.combinations(engines, 2)]
     times_of = defaultdict(list)
     for row in rows:
         times_of[row["network"], row["engine"]].append(row["time_ms"])
     median = {key: statistics.median(times) for key, times in times_of.items()}
-    print(f"{'ms, median of the rounds':<66}" + "".join(f"{engine:>13}" for engine in ENGINES) + "   ratios")
+    print(f"{'ms, median of the rounds':<66}" + "".join(f"{engine:>13}" for engine in engines) + "   ratios")
     for index, text in enumerate(networks):
-        times = "".join(f"{median[index, engine]:13.3f}" for engine in ENGINES)
-        print(f"{text:<66}{times}   " + " ".join(f"{median[index, a] / median[index, b]:.2f}" for a, b in PAIRS))
-    for a, b in PAIRS:
+        times = "".join(f"{median[index, engine]:13.3f}" for engine in engines)
+        print(f"{text:<66}{times}   " + " ".join(f"{median[index, a] / median[index, b]:.2f}" for a, b in pairs))
+    for a, b in pairs:
         times = [[median[index, engine] for index in range(len(networks))] for engine in (a, b)]
         ratios = sorted(first / second for first, second in zip(*times))
         print(
             f"{a} / {b}: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}; "
             f"rank correlation {rank_correlation(*times):.3f}"
         )
-    for engine in ENGINES:
+    for engine in engines:
         seconds = [row["besides_s"] for row in rows if row["engine"] == engine]
         rounds = [times_of[index, engine] for index in range(len(networks))]
         spread = [max(times) / min(times) - 1 for times in rounds]
@@ -136,29 +157,31 @@ def report(rows, networks):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--controller", required=True)
-    parser.add_argument("--benchmark-app", required=True)
-    parser.add_argument("--networks", type=int, default=10)
+    parser.add_argument("--benchmark-app", default="")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    parser.add_argument("--space", choices=SPACES, default="nasbench201")
+    parser.add_argument("--networks", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
-    networks, rows = cells(options.networks), []
+    networks, rows = networks_of(options.space, options.networks), []
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "experiment.toml"
-        settings.write_text(experiment(options.benchmark_app, options.seconds))
+        settings.write_text(experiment(options.space, options.benchmark_app, options.seconds))
         models = [Path(folder) / f"{index}.onnx" for index in range(len(networks))]
         for text, model in zip(networks, models):
             run([options.controller, "export", text, "--to", str(model), "--experiment", str(settings)])
-        engines = {
+        measures = {
             "host": lambda model: by_controller(options.controller, settings, "host", model),
             "openvino": lambda model: by_controller(options.controller, settings, "openvino", model),
             "onnxruntime": lambda model: by_onnxruntime(model, options.seconds),
         }
-        begun, total = time.monotonic(), options.rounds * len(models) * len(engines)
+        begun, total = time.monotonic(), options.rounds * len(models) * len(options.engines)
         for number in range(options.rounds):
             for index, model in enumerate(models):
-                for engine, measure in engines.items():
-                    time_ms, besides_s = measure(model)
+                for engine in options.engines:
+                    time_ms, besides_s = measures[engine](model)
                     row = dict(round=number + 1, network=index, engine=engine, time_ms=time_ms, besides_s=besides_s)
                     rows.append(row)
                     left = (time.monotonic() - begun) / len(rows) * (total - len(rows))
@@ -169,7 +192,7 @@ def main():
             writer = csv.DictWriter(file, ["round", "network", "architecture", "engine", "time_ms", "besides_s"])
             writer.writeheader()
             writer.writerows(row | {"architecture": networks[row["network"]]} for row in rows)
-    report(rows, networks)
+    report(rows, networks, options.engines)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Do three ways of timing a network on this machine's processor agree? Networks drawn from NAS-Bench-201 are timed by our
-# `host` device, by `openvino` (OpenVINO's own benchmark_app) and by onnxruntime, each in FP32, with one thread, and in turn.
+# Do three ways of timing a network on this machine's processor agree? Networks drawn from a search space are timed by
+# the `host` device, by `openvino` (OpenVINO's benchmark_app) and by onnxruntime, each in FP32, with one thread, in turn.
 #
-#   scripts/agreement.sh                          ten networks, three rounds: a few minutes
-#   NETWORKS=3 ROUNDS=1 scripts/agreement.sh      fewer
-#   SECONDS_EACH=5 scripts/agreement.sh           longer measurements (2 s by default)
-#   CSV=agreement.csv scripts/agreement.sh        keeps every single figure
+#   scripts/agreement.sh                              30 networks of nasbench201, three rounds: about 10 minutes
+#   scripts/agreement.sh mobile                       30 networks of mobile
+#   NETWORKS=3 ROUNDS=1 scripts/agreement.sh          fewer
+#   ENGINES="host onnxruntime" scripts/agreement.sh   without OpenVINO
+#   SECONDS_EACH=5 scripts/agreement.sh               longer measurements (2 s by default)
+#   CSV=agreement.csv scripts/agreement.sh            keeps every single figure
 #
-# Give it a machine with nothing else to do. onnxruntime comes from `.venv`, which scripts/test.sh makes.
+# It needs a machine with nothing else to do. onnxruntime comes from `.venv`, which scripts/test.sh makes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,9 +17,13 @@ if [[ ! -x .venv/bin/python ]]; then
     echo "agreement.sh: there is no .venv with onnxruntime: scripts/test.sh makes it" >&2
     exit 1
 fi
-tool=$(scripts/openvino.sh)
+engines=${ENGINES:-host openvino onnxruntime}
+tool=
+[[ $engines != *openvino* ]] || tool=$(scripts/openvino.sh)
 echo "building" >&2
 cargo build --release --quiet -p controller
 
+# shellcheck disable=SC2086 # the engines are separate words
 exec .venv/bin/python scripts/agreement.py --controller target/release/controller --benchmark-app "$tool" \
-    --networks "${NETWORKS:-10}" --rounds "${ROUNDS:-3}" --seconds "${SECONDS_EACH:-2}" ${CSV:+--csv "$CSV"}
+    --space "${1:-nasbench201}" --engines $engines --networks "${NETWORKS:-30}" --rounds "${ROUNDS:-3}" \
+    --seconds "${SECONDS_EACH:-2}" ${CSV:+--csv "$CSV"}

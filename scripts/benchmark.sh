@@ -5,7 +5,7 @@
 #   THREADS=1 scripts/benchmark.sh    another number of threads
 #   BACKEND=tch scripts/benchmark.sh  another backend for the training
 #
-# Give it a machine with nothing else to do. PyTorch comes from scripts/libtorch.sh.
+# Run it on an otherwise idle machine. scripts/libtorch.sh provides PyTorch.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,7 +29,7 @@ target/release/examples/update_benchmark >>"$folder/ours"
 echo "timing PyTorch" >&2
 .venv-libtorch/bin/python scripts/benchmark_torch.py "$threads" >"$folder/pytorch"
 
-# Every ratio is that of speeds: above 1 where ours is faster.
+# Every ratio is one of speeds: above 1 where ours is faster.
 awk -v backend="$backend" -v threads="$threads" '
     NR == FNR { theirs[$1] = $2; next }
     FNR == 1 { printf "%-20s %10s %10s %7s   %s threads\n", "", backend, "PyTorch", "ratio", threads }

@@ -1,4 +1,4 @@
-"""What scripts/benchmark.sh compares with: the same work in PyTorch, eager mode.
+"""The reference of scripts/benchmark.sh: the same work in PyTorch, eager mode.
 
     benchmark_torch.py THREADS
 

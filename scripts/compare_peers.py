@@ -1,6 +1,6 @@
-"""Runs our strategies and their peers on a table of NAS-Bench-201 measurements, scores them, and draws the result.
+"""Runs the strategies and their peers on a table of NAS-Bench-201 measurements, scores them, and draws the result.
 
-scripts/compare_peers.sh prepares the environment for it; its `--help` says what is compared, and how.
+scripts/compare_peers.sh prepares the environment for it; its `--help` describes the comparison.
 """
 
 from __future__ import annotations
@@ -46,26 +46,25 @@ MEANS_AT = (50, 100, 150, 200, 300, 500, 1000)
 WORST_AT = (100, 200)
 SHARES = (0.95, 0.97, 0.98)
 
-# Part of what a kept run was made by: raise it when a peer is changed below, so that no earlier run is taken for one
-# of now.
+# Part of the identity of a kept run: increase it when a peer below changes, so that earlier runs are repeated.
 PEERS_VERSION = 1
 
 
 class Failure(Exception):
-    """Something that the user can put right. The text says what was wrong, where, and what to do."""
+    """A mistake that the user can correct. The text names the mistake, its place and the remedy."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a method is called and drawn."""
+    """Name and colour of a method."""
 
     label: str
     colour: str
     ours: bool = False
 
 
-# Colours that the colour-blind tell apart: Okabe and Ito's, and two darker ones. Ours are dashed besides, other than
-# the default, which is to be seen first.
+# Colours that colour-blind people can distinguish: Okabe and Ito's, and two darker ones. Ours are dashed, except the
+# default, which should be seen first.
 METHODS = {
     "model-based": Method("model-based (ours)", "#D55E00", ours=True),
     "policy-gradient": Method("policy gradient (ours)", "#0072B2", ours=True),
@@ -78,7 +77,7 @@ METHODS = {
     "gp": Method("Optuna GP", "#000000"),
 }
 DEFAULT = "model-based"
-# Wants PyTorch.
+# Needs PyTorch.
 NOT_BY_DEFAULT = ("gp",)
 
 
@@ -95,10 +94,10 @@ def parse_cell(text: str) -> int:
     """
     found = CELL_TEXT.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is no cell: one looks like {format_cell(0)}")
+        raise ValueError(f"{text!r} is not a cell: a cell looks like {format_cell(0)}")
     unknown = [operation for operation in found.groups() if operation not in OPERATIONS]
     if unknown:
-        raise ValueError(f"there is no operation {unknown[0]!r}: the operations are {', '.join(OPERATIONS)}")
+        raise ValueError(f"unknown operation {unknown[0]!r}: the operations are {', '.join(OPERATIONS)}")
     return cell_number([OPERATIONS.index(operation) for operation in found.groups()])
 
 
@@ -117,7 +116,7 @@ def format_cell(cell: int) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured of every cell. `objectives[cell]`: error in percent, time in ms, energy in mJ."""
+    """The measurements of every cell. `objectives[cell]`: error in percent, time in ms, energy in mJ."""
 
     objectives: np.ndarray
     sha256: str
@@ -131,7 +130,7 @@ class Table:
         except OSError as error:
             raise Failure(f"{path} cannot be read: {error.strerror}") from error
         except (UnicodeDecodeError, csv.Error) as error:
-            raise Failure(f"{path} is no CSV file in UTF-8: {error}") from error
+            raise Failure(f"{path} is not a CSV file in UTF-8: {error}") from error
         return Table(objectives, hashlib.sha256(content).hexdigest())
 
 
@@ -159,7 +158,7 @@ def read_objectives(path: Path, lines: Any) -> np.ndarray:
         except ValueError as error:
             raise Failure(f"{where}: {error}") from error
         if cell in line_of:
-            raise Failure(f"{where}: {text} was in line {line_of[cell]} already: leave one of them out")
+            raise Failure(f"{where}: {text} is in line {line_of[cell]} too: remove one of them")
         line_of[cell] = lines.line_num
         accuracy, time_ms, energy_mj = (
             number(where, column, text, most)
@@ -200,7 +199,7 @@ class Front:
         self.points = np.empty((0, 3))
 
     def add(self, cell: int, point: np.ndarray) -> bool:
-        """Adds a cell. Whether it is on the front, which is the only case where anything changes."""
+        """Adds a cell. True if it is on the front; only then the front changes."""
         if dominates(self.points, point).any():
             return False
         keep = ~dominates(point, self.points)
@@ -228,7 +227,7 @@ def hypervolume(points: np.ndarray) -> float:
 
 
 class Score:
-    """The share of the best possible hypervolume, in the box from which somebody would deploy.
+    """The share of the best possible hypervolume, in the box of deployable cells.
 
     The box begins at each objective's minimum over the table. It ends at the bound on the error, and for time and
     energy a tenth of their range beyond their maximum, so that the front's ends count as well.
@@ -244,18 +243,18 @@ class Score:
                 "cell keeps this bound; give a larger one"
             )
         if (high == low).any():
-            raise Failure("an objective has the same value in the whole table: there is no trade-off to search for")
+            raise Failure("an objective has the same value in the whole table: a search needs a trade-off")
         self.points = (table.objectives - low) / (end - low)
         self.inside = (self.points < 1.0).all(axis=1)
-        # The front of the whole table is found like any other's: cells that are asked for in some order.
+        # The front of the whole table comes from the cells in any order, as every other front.
         self.best = self.volumes(range(CELLS), CELLS)[-1]
 
     def curve(self, cells: Sequence[int], evaluations: int) -> np.ndarray:
-        """The share after 1, 2, .. evaluations. It stays where it is once a run that asked for less has ended."""
+        """The share after 1, 2, .. evaluations. It is constant after the end of a shorter run."""
         return self.volumes(cells, evaluations) / self.best
 
     def volumes(self, cells: Sequence[int], evaluations: int) -> np.ndarray:
-        """The hypervolumes of which `curve` tells the shares. The front changes seldom; only then is one computed."""
+        """The hypervolumes whose shares `curve` gives, computed anew only when the front changes."""
         front, volumes, volume = Front(), np.empty(evaluations), 0.0
         for place, cell in enumerate(itertools.islice(cells, evaluations)):
             if self.inside[cell] and front.add(cell, self.points[cell]):
@@ -270,11 +269,11 @@ class Score:
 
 
 class Spent(Exception):
-    """A search has asked for as many cells as it may."""
+    """The search has used its budget of cells."""
 
 
 class Budget:
-    """All that a peer sees of a table: a cell's objectives, for a cell of the budget. Asking again costs nothing."""
+    """The view of a table that a peer has: each new cell costs one of the budget, a known one nothing."""
 
     def __init__(self, table: Table, evaluations: int, error_percent: float) -> None:
         self.table = table
@@ -284,7 +283,7 @@ class Budget:
         self.front = Front()
 
     def ask(self, operations: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Raises Spent when the budget is."""
+        """Raises Spent when the budget is used."""
         cell = cell_number(operations)
         objectives = self.table.objectives[cell]
         if cell not in self.asked:
@@ -300,7 +299,7 @@ def random_cell(random: np.random.Generator) -> np.ndarray:
 
 
 def local_search(budget: Budget, seed: int) -> None:
-    """Asks for all neighbours of a cell of the front, which differ from it in one operation; then for another's."""
+    """Evaluates all neighbours of a cell of the front, which differ from it in one operation; then of another cell."""
     random, expanded = np.random.default_rng(seed), set()
     for _ in range(10):
         budget.ask(random_cell(random))
@@ -341,21 +340,21 @@ def archai_search(budget: Budget, seed: int) -> None:
 
 
 def optuna_search(sampler: Callable[[Any, int, Callable], Any]) -> Callable[[Budget, int], None]:
-    """A search by one of Optuna's samplers, which is made from Optuna's module, a seed and the constraint."""
+    """A search by one of Optuna's samplers, made from Optuna's module, a seed and the constraint."""
 
     def search(budget: Budget, seed: int) -> None:
-        # Not above: the other peers, and the score, do without its second to start.
+        # Imported here: it takes a second, and the other peers and the score do not need it.
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        # That some of its features are experimental.
+        # Warnings that some features are experimental.
         warnings.filterwarnings("ignore", module="optuna")
 
         def excess(trial: Any) -> list[float]:
             return [trial.user_attrs["error"] - budget.error_percent]
 
         study = optuna.create_study(directions=["minimize"] * 3, sampler=sampler(optuna.samplers, seed, excess))
-        # A sampler may propose the same cells for ever. Then the run ends short of its evaluations.
+        # A sampler may propose the same cells for ever. Then the run ends before its number of evaluations.
         for _ in range(6 * budget.evaluations):
             trial = study.ask()
             names = [trial.suggest_categorical(f"edge{edge}", OPERATIONS) for edge in range(EDGES)]
@@ -377,7 +376,7 @@ PEERS_PACKAGES = {"nsga2": ["optuna"], "tpe": ["optuna"], "gp": ["optuna", "scip
 
 
 def run_peer(name: str, table: Table, evaluations: int, error_percent: float, seed: int) -> list[int]:
-    """The cells that a peer asks for, in order."""
+    """The cells that a peer evaluates, in order."""
     budget = Budget(table, evaluations, error_percent)
     try:
         PEERS[name](budget, seed)
@@ -392,7 +391,7 @@ def run_peer(name: str, table: Table, evaluations: int, error_percent: float, se
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be made: what by, and what is to be remembered of that."""
+    """A run to be made: its method, seed and identity."""
 
     method: str
     seed: int
@@ -403,29 +402,29 @@ class Task:
 
 
 class Comparison:
-    """The settings of a comparison, and the runs that are kept of it."""
+    """The settings of a comparison, and its kept runs."""
 
     def __init__(self, options: argparse.Namespace, table: Table, scratch: Path) -> None:
         self.options = options
         self.table = table
         self.scratch = scratch
         self.folder = options.out / "runs"
-        # A copy, as a build meanwhile would make runs of two controllers.
+        # A copy, because a build during the comparison would mix runs of two controllers.
         self.controller = scratch / "controller"
         self.controller_sha256 = ""
         if any(METHODS[method].ours for method in options.methods):
             if not CONTROLLER.is_file():
-                raise Failure(f"there is no {CONTROLLER}: leave out --no-build, or leave ours out of --methods")
+                raise Failure(f"{CONTROLLER} is missing: leave out --no-build, or leave ours out of --methods")
             shutil.copy(CONTROLLER, self.controller)
             self.controller_sha256 = hashlib.sha256(self.controller.read_bytes()).hexdigest()
 
     def tasks(self) -> list[Task]:
-        """All runs. Seed by seed: the time left is known early, and what was interrupted can be compared."""
+        """All runs, seed by seed: so the time left is known early, and an interrupted comparison has complete seeds."""
         pairs = itertools.product(range(self.options.seeds), self.options.methods)
         return [Task(method, seed, self.made_by(method, seed)) for seed, method in pairs]
 
     def made_by(self, method: str, seed: int) -> dict[str, Any]:
-        """Everything that a run's cells depend on. A kept run counts only if all of it is the same."""
+        """Everything that the cells of a run depend on. A kept run counts only if all of it is the same."""
         made_by = {"method": method, "seed": seed, "table": self.table.sha256}
         if METHODS[method].ours:
             return {**made_by, "controller": self.controller_sha256, "arguments": self.arguments(method, seed)}
@@ -439,7 +438,7 @@ class Comparison:
         }
 
     def arguments(self, strategy: str, seed: int) -> list[str]:
-        """What the controller is told, files aside."""
+        """The arguments of the controller, without files."""
         columns = f'replay.columns={{ accuracy={{ column="{ACCURACY}", unit="percent" }} }}'
         settings = ["--space", "nasbench201", "--set", columns, "--bound", f"error={self.options.max_error}"]
         return [*settings, "--strategy", strategy, "--evaluations", str(self.options.evaluations), "--seed", str(seed)]
@@ -457,7 +456,7 @@ class Comparison:
         return self.folder / f"{task.method}-{task.seed}.csv"
 
     def kept(self, task: Task) -> list[int] | None:
-        """The cells of an earlier run, in order, if it was made by the same."""
+        """The cells of an earlier run of the same identity, in order."""
         try:
             first, rest = self.path(task).read_text(encoding="utf-8").split("\n", 1)
             same = json.loads(first[1:]) == task.made_by
@@ -474,12 +473,12 @@ def read_cells(file: TextIO) -> list[int]:
     """The different cells of a CSV file with a column `architecture`, in order."""
     rows = csv.DictReader(file)
     if ARCHITECTURE not in (rows.fieldnames or []):
-        raise ValueError(f"there is no column {ARCHITECTURE}")
+        raise ValueError(f"the column {ARCHITECTURE} is missing")
     return list(dict.fromkeys(parse_cell(row[ARCHITECTURE] or "") for row in rows))
 
 
 def replace(path: Path, content: str) -> None:
-    """Writes a file whole or not at all, so that an interruption leaves no half of one."""
+    """Writes a file completely or not at all, also when interrupted."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(content, encoding="utf-8")
     draft.replace(path)
@@ -506,7 +505,7 @@ class Running:
         return self.process.poll() is not None
 
     def finish(self) -> list[int]:
-        """The cells, in the order asked for."""
+        """The cells, in the order of their evaluation."""
         ours = METHODS[self.task.method].ours
         problem = f"it ended with status {self.process.returncode}"
         if self.process.returncode == 0:
@@ -518,7 +517,7 @@ class Running:
             except (OSError, ValueError) as error:
                 problem = f"what it asked for cannot be read: {error}"
         said = (self.folder / "errors").read_text(encoding="utf-8", errors="replace").strip()
-        # The copy of the controller is gone when somebody reads this.
+        # The copy of the controller is deleted before a user reads this.
         repeat = [str(CONTROLLER) if part == str(self.comparison.controller) else part for part in self.command]
         repeat = [part if part != str(self.folder / "run") else "runs/again" for part in repeat]
         raise Failure(
@@ -533,7 +532,7 @@ class Running:
 
 
 def make_runs(comparison: Comparison) -> dict[str, list[list[int]]]:
-    """The cells that every run asked for, by method: kept ones where they count, and the others made now."""
+    """The cells of every run, by method: kept runs where they count, new runs otherwise."""
     comparison.folder.mkdir(parents=True, exist_ok=True)
     tasks = comparison.tasks()
     runs = {(task.method, task.seed): comparison.kept(task) for task in tasks}
@@ -563,7 +562,7 @@ def make_runs(comparison: Comparison) -> dict[str, list[list[int]]]:
 
 
 class Progress:
-    """Tells on stderr how far the runs are, and how long the others will take."""
+    """Shows the progress of the runs and the time left on stderr."""
 
     def __init__(self, total: int, waiting: list[Task], jobs: int) -> None:
         self.total = total
@@ -586,7 +585,7 @@ class Progress:
             say(text)
 
     def left(self) -> str:
-        """By what each method took so far; one that has not ended yet is taken for an average one."""
+        """Estimated from the times of each method so far; a method without a finished run counts as an average one."""
         means = {method: float(np.mean(seconds)) for method, seconds in self.seconds.items()}
         average = float(np.mean(list(means.values())))
         seconds = sum(means.get(task.method, average) for task in self.waiting) / self.jobs
@@ -614,7 +613,7 @@ class Result:
 
 
 def summarise(method: str, shares: np.ndarray) -> Result:
-    """With a 95 % confidence band of the mean, by resampling the seeds; from the same numbers always the same band."""
+    """With a 95 % confidence band of the mean, by resampling the seeds; deterministic for the same numbers."""
     seeds = len(shares)
     random = np.random.default_rng(0)
     weights = random.multinomial(seeds, [1 / seeds] * seeds, size=4000) / seeds
@@ -630,7 +629,7 @@ def evaluations_to(share: float, shares: np.ndarray) -> float:
 
 
 def summary(results: Sequence[Result]) -> tuple[list[str], list[list[float]]]:
-    """Columns, and a row a method; infinite where a share was not reached."""
+    """Columns, and one row for each method; infinite where a share was not reached."""
     evaluations = len(results[0].mean)
     means = [at for at in MEANS_AT if at < evaluations] + ([evaluations] if evaluations <= MEANS_AT[-1] else [])
     worst = [at for at in WORST_AT if at <= evaluations]
@@ -689,7 +688,7 @@ def summary_markdown(results: Sequence[Result]) -> str:
 
 
 def draw(results: Sequence[Result], path: Path) -> None:
-    """Means and bands, each named at its end, so that no legend has to be matched by colour."""
+    """Means and bands, each with its name at its end, instead of a legend of colours."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -706,7 +705,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    # The default last, so that nothing lies on it.
+    # The default last, so that no other line covers it.
     for order, result in enumerate(sorted(results, key=lambda result: result.method == DEFAULT)):
         method, default = METHODS[result.method], result.method == DEFAULT
         style = "--" if method.ours and not default else "-"
@@ -723,17 +722,17 @@ def draw(results: Sequence[Result], path: Path) -> None:
 
 
 def lowest_shown(results: Sequence[Result]) -> float:
-    """Where the axis begins: all lines climb from 0, and what matters happens in the last tenths."""
+    """Start of the axis: all lines climb from 0, and the differences are in the last tenths."""
     last = min(float(result.mean[-1]) for result in results)
     return min(0.6, max(0.0, math.floor(last * 10 - 1) / 10))
 
 
 def label_ends(axes: Any, results: Sequence[Result], bottom: float) -> None:
-    """Names each line at its end. Ends lie close together, so the names are spread and led to their lines."""
+    """Names each line at its end. The ends are close together, so the names are spread and connected to their lines."""
     best_first = sorted(results, key=lambda result: -result.mean[-1])
     wanted = [max(bottom, float(result.mean[-1])) for result in best_first]
     places = spread(wanted, 0.055 * (1.0 - bottom), bottom, 1.0)
-    # Across in shares of the plot's width, up in shares of the hypervolume.
+    # Horizontally in shares of the plot's width, vertically in shares of the hypervolume.
     transform = axes.get_yaxis_transform()
     for result, end, place in zip(best_first, wanted, places):
         method, default = METHODS[result.method], result.method == DEFAULT
@@ -757,7 +756,7 @@ def darker(colour: str) -> tuple[float, ...]:
 
 
 def spread(wanted: Sequence[float], gap: float, bottom: float, top: float) -> list[float]:
-    """Heights near the wanted ones, which fall, and at least a gap apart."""
+    """Heights near the wanted ones, which are descending, and at least a gap apart."""
     places: list[float] = []
     for height in wanted:
         places.append(min([height, top] if not places else [height, places[-1] - gap]))
@@ -780,7 +779,7 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
             limits = f"from {least}" + (f" to {most:,}" if math.isfinite(most) else "")
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number {limits}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {limits}")
         return int(text)
 
     return parse
@@ -792,7 +791,7 @@ def fraction(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0.0 < value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no fraction above 0 and up to 1, such as 0.20 for 20 %")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction above 0 and up to 1, such as 0.20 for 20 %")
     return value
 
 
@@ -800,9 +799,9 @@ def method_names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in METHODS:
-            raise argparse.ArgumentTypeError(f"there is no method {name!r}; there are {', '.join(METHODS)}")
+            raise argparse.ArgumentTypeError(f"unknown method {name!r}; the methods are {', '.join(METHODS)}")
         if names.count(name) > 1:
-            raise argparse.ArgumentTypeError(f"{name} is there more than once")
+            raise argparse.ArgumentTypeError(f"{name} is named more than once")
     return names
 
 
@@ -820,9 +819,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--methods", metavar="A,B,..", type=method_names, default=default)
     parser.add_argument("--jobs", metavar="N", type=whole_number(1), default=usable_cores())
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("compare"))
-    # Look at the options and the table only: before a build that takes minutes.
+    # Checks the options and the table only, before a build that takes minutes.
     parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
-    # One run of a peer, its cells to stdout: what this program starts itself with.
+    # One run of a peer, its cells to stdout: this program starts itself with it.
     parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=whole_number(0), default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -838,7 +837,7 @@ def compare(options: argparse.Namespace, table: Table) -> None:
         return
     if not options.out.exists():
         options.out.mkdir(parents=True)
-        # Results are not for version control, wherever they are put.
+        # Keeps results out of version control, in any folder.
         (options.out / ".gitignore").write_text("*\n", encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="compare-peers-") as scratch:
         runs = make_runs(Comparison(options, table, Path(scratch)))
@@ -861,7 +860,7 @@ def interrupt(*_: Any) -> None:
 
 def main() -> int:
     options = parse_options()
-    # Being told to end is as good a reason as Ctrl-C to stop the runs that were started.
+    # SIGTERM stops the started runs as Ctrl-C does.
     signal.signal(signal.SIGTERM, interrupt)
     try:
         table = Table.read(options.table)

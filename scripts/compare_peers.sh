@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares our strategies with other searches on a table of NAS-Bench-201 measurements.
+# Compares the strategies with other searches on a table of NAS-Bench-201 measurements.
 #
 #   scripts/compare_peers.sh TABLE.csv [options]
 #
@@ -10,55 +10,55 @@
 #
 # Options:
 #   --seeds N          seeds 0 to N-1, the same for every method [default: 20]
-#   --evaluations N    different cells that a run may ask for [default: 300]
+#   --evaluations N    different cells that a run may evaluate [default: 300]
 #   --max-error E      bound on the error, as a fraction [default: 0.20]
-#   --methods A,B,..   which, in the order of the table [default: all but gp]
+#   --methods A,B,..   methods, in the order of the table [default: all but gp]
 #                      ours:  model-based, policy-gradient, evolution, random
 #                      peers: local (local search), archai (the algorithm of Archai's EvolutionParetoSearch, with its
 #                      defaults), nsga2, tpe, gp (Optuna's samplers: population of 20; multivariate; 10 to start)
-#   --jobs N           runs at the same time, one thread each [default: one a core]
-#   --out DIR          where the results go [default: compare]
-#   --no-build         take target/release/controller as it is
+#   --jobs N           runs at the same time, one thread each [default: one for each core]
+#   --out DIR          folder of the results [default: compare]
+#   --no-build         use target/release/controller as it is
 #
-# What comes out:
+# Output:
 #   stdout                a Markdown table
 #   DIR/summary.csv       the same: mean and worst seed at some numbers of evaluations, and the median number of
-#                         evaluations to 0.95, 0.97, 0.98; an empty cell where half of the seeds did not get there
+#                         evaluations to 0.95, 0.97, 0.98; an empty cell where half of the seeds did not reach it
 #   DIR/comparison.csv    at every number of evaluations: mean, 95 % confidence band of the mean (bootstrap over the
 #                         seeds), worst seed
 #   DIR/comparison.png    mean and band as a plot
-#   DIR/runs/             the cells that each run asked for, in order. What is there is not run again, so more seeds or
-#                         methods cost only what they add, and an interrupted comparison goes on. A run is made anew if
-#                         the table, a setting, the controller or the peers' packages are others now.
+#   DIR/runs/             the cells of each run, in order. A run that is there is not repeated, so more seeds or methods
+#                         cost only their own runs, and an interrupted comparison resumes. A run is repeated if the
+#                         table, a setting, the controller or the peers' packages have changed.
 #
-# The score is the hypervolume of what a run has found (error, time and energy, all minimised), as a share of that of
-# the whole table. It is measured in the box that somebody would deploy from: error up to the bound; time and energy up
-# to their smallest value in the table and 1.1 times their range.
+# The score is the hypervolume of a run's cells (error, time and energy, all minimised), as a share of that of the whole
+# table. It is measured in the box of deployable cells: error up to the bound; time and energy up to their smallest value
+# in the table and 1.1 times their range.
 #
-# Fairness: every method sees a cell's row only by asking for the cell, and asking again costs nothing. All are told the
-# bound on the error that can take one: ours as --bound, NSGA-II, TPE and GP as a constraint; local search and Archai's
-# evolution have no place for it. Ours runs with its defaults.
+# Fairness: every method sees a cell's row only by evaluating the cell, and a repeated evaluation costs nothing. Every
+# method that supports a bound on the error receives it: ours as --bound, NSGA-II, TPE and GP as a constraint; local search
+# and Archai's evolution do not support one. Ours run with their defaults.
 #
 # The table is a CSV with the columns architecture (|nor_conv_3x3~0|+|skip_connect~0|none~1|+|..|..|..|),
 # valid_accuracy_percent, time_ms and energy_mj, and a row for each of the 15,625 cells. Time and energy on a device are
 # in HW-NAS-Bench (Li et al. 2021, https://github.com/GATECH-EIC/HW-NAS-Bench); the accuracies in NAS-Bench-201 and
 # NATS-Bench (Dong et al., https://github.com/D-X-Y/NATS-Bench). Join them on the architecture.
 #
-# Python packages go to .venv-peers. That takes Python 3.9 or newer.
+# Python packages are installed in .venv-peers, which needs Python 3.9 or newer.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 requirements=$root/scripts/requirements-peers.txt
 environment=$root/.venv-peers
 python=$environment/bin/python
-# For gp alone. As in libtorch.sh, so that pip has to download it only once.
+# For gp alone. The version of libtorch.sh, so that pip downloads it only once.
 torch=2.9.0
 
 say() { echo "compare_peers.sh: $*" >&2; }
 
 help() { sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-# Whether a Python is new enough, and can make environments with pip inside.
+# Succeeds if a Python is new enough and can make environments with pip.
 suits() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; }
 
 python_environment() {
@@ -72,13 +72,13 @@ print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest(), sys.version.sp
     if [[ $(cat "$environment/made-from" 2>/dev/null) != "$wanted" ]]; then
         say "making $environment for Python ${wanted#* } (some 250 MB)"
         python3 -m venv --clear "$environment"
-        # Not for version control, also where the project's own list of what to ignore does not name it.
+        # Keeps the environment out of version control.
         echo '*' >"$environment/.gitignore"
         if ! "$python" -m pip install --quiet --requirement "$requirements" >&2; then
             say "the packages of $requirements cannot be installed"
             exit 1
         fi
-        # A folder half made has no `made-from`, and so is not taken for a whole one the next time.
+        # An incomplete folder has no `made-from`, so the next run makes it again.
         echo "$wanted" >"$environment/made-from"
     fi
 }
@@ -87,7 +87,7 @@ gp_packages() {
     if ! "$python" -c 'import scipy, torch' 2>/dev/null; then
         say "installing PyTorch $torch into $environment for gp (7 GB)"
         if ! "$python" -m pip install --quiet "torch==$torch" scipy >&2; then
-            say "PyTorch $torch cannot be installed (it wants Python 3.10 or newer): leave gp out of --methods"
+            say "PyTorch $torch cannot be installed (it needs Python 3.10 or newer): leave gp out of --methods"
             exit 1
         fi
     fi
@@ -117,13 +117,13 @@ if [[ ",$methods," == *,gp,* ]]; then
 fi
 if $build; then
     if ! command -v cargo >/dev/null; then
-        say "there is no cargo: install Rust from https://rustup.rs, or give --no-build if the controller is built"
+        say "cargo is missing: install Rust from https://rustup.rs, or give --no-build if the controller is built"
         exit 1
     fi
-    # A wrong option is better told before minutes of building.
+    # Reports a wrong option before minutes of building.
     "$python" "$root/scripts/compare_peers.py" --check "${arguments[@]}"
     say "building the controller"
-    # Cargo looks for its settings from where it is started; the paths in the arguments are the caller's.
+    # Cargo looks for its settings in the current folder; the paths in the arguments belong to the caller's folder.
     (cd "$root" && cargo build --release --quiet -p controller)
 fi
 exec "$python" "$root/scripts/compare_peers.py" "${arguments[@]}"

@@ -4,24 +4,24 @@
 #   eval "$(scripts/libtorch.sh)"
 #   cargo run --release -p controller --features tch
 #
-# The crate `tch` wants one exact version of LibTorch and downloads it by itself where the network lets it. This
-# script takes it from PyTorch's Python package instead, into `.venv-libtorch`: 7 GB on Linux, where the package on
-# PyPI is the one for NVIDIA GPUs, which does not start without NVIDIA's libraries.
+# The crate `tch` needs one exact version of LibTorch, and downloads it where the network allows that. This script takes
+# it from PyTorch's Python package instead, into `.venv-libtorch`: 7 GB on Linux, because the package on PyPI is built for
+# NVIDIA GPUs and does not start without NVIDIA's libraries.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 environment=$PWD/.venv-libtorch
 python=$environment/bin/python
 
-# What torch-sys, below tch, asks for: its build script is the only place that tells.
+# The version that torch-sys, below tch, needs: only its build script contains it.
 version=2.9.0
 
 if [[ $("$python" -c 'import torch; print(torch.__version__.split("+")[0])' 2>/dev/null) != "$version" ]]; then
     echo "libtorch.sh: installing PyTorch $version into $environment" >&2
     python3 -m venv --clear "$environment"
-    # Not for version control, also where the project's own list of what to ignore does not name it.
+    # Keeps the environment out of version control.
     echo '*' >"$environment/.gitignore"
-    # setuptools: torch-sys asks torch.utils.cpp_extension for the folders, which needs it.
+    # setuptools: torch-sys takes the folders from torch.utils.cpp_extension, which needs it.
     "$python" -m pip install --quiet "torch==$version" numpy setuptools >&2
 fi
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Parts of soak.sh: a large table to search in, a look at a process while it searches, and plots of both."""
+"""Parts of soak.sh: a large table to search in, a watch of the process that searches, and plots of both."""
 
 import csv
 import itertools
@@ -16,7 +16,7 @@ WIDTHS, STRIDES, HEAD, SIDE, CLASSES = ((16, 24), (24, 32, 48)), (1, 2), 64, 16,
 
 
 def experiment():
-    """An experiment file for the table beside it."""
+    """An experiment file for the table in the same folder."""
     return f"""[search]
 objectives = ["error", "time_ms"]
 
@@ -46,7 +46,7 @@ time = {{ column = "time_ms", unit = "ms" }}
 
 
 def macs(stem, stages):
-    """Multiply-accumulates of the convolutions, squeeze-and-excitation aside."""
+    """Multiply-accumulates of the convolutions, without squeeze-and-excitation."""
     side, channels, total = SIDE, stem, SIDE * SIDE * 27 * stem
     for (kernel, expansion, depth, width, _), stride in zip(stages, STRIDES):
         for block in range(depth):
@@ -61,7 +61,7 @@ def macs(stem, stages):
 
 def table(path):
     """Writes the table. It is synthetic: the time follows the multiply-accumulates, with the overhead of a block, and
-    the error is a smooth function of depth, width, kernels and squeeze-and-excitation, with a little that looks drawn."""
+    the error is a smooth function of depth, width, kernels and squeeze-and-excitation, with a little that looks random."""
     draw = random.Random(1)
     stages = [itertools.product(KERNELS, EXPANSIONS, DEPTHS, widths, (0, 1)) for widths in WIDTHS]
     with open(path, "w", newline="") as file:
@@ -90,7 +90,7 @@ def resident_mb(pid):
 
 
 def rows_of(journal, known):
-    """Rows of a journal, from the place and number that are known."""
+    """Rows of a journal, counted from a known place and number."""
     if not journal.exists():
         return known
     with open(journal, "rb") as file:
@@ -101,7 +101,7 @@ def rows_of(journal, known):
 
 
 def watch(journal, out, command):
-    """Runs a command and writes time, evaluations and memory twice a second. Gives its exit code."""
+    """Runs a command, writes time, evaluations and memory twice a second, and returns the exit code."""
     process = subprocess.Popen(command)
     begun, known = time.monotonic(), (0, 0)
     with open(out, "w", newline="") as file:
@@ -133,7 +133,7 @@ def pace(samples):
 
 
 def panel(title, lines, left, log=False):
-    """One plot of the picture: lines of (evaluations, value) by name."""
+    """One plot: lines of (evaluations, value) by name."""
     colours = ["#1b6ca8", "#c8553d", "#588157", "#7b4b94"]
     width, height = 380, 240
     scale = (lambda value: math.log10(max(value, 1e-3))) if log else (lambda value: value)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A long search on a log: does it need more and more memory or time, and can what it leaves still be read?
+# A long search on a log: checks that its memory and time stop growing, and that its run folder can be read.
 #
 #   scripts/soak.sh [FOLDER]                          20,000 evaluations of each strategy, half an hour and more;
 #                                                     figures go to FOLDER
@@ -7,8 +7,8 @@
 #   SVG=docs/soak.svg scripts/soak.sh                 draws memory and time over the evaluations into that file
 #   CONTROLLER=path scripts/soak.sh                   another build of the program
 #
-# The log is synthetic, and says so; see scripts/soak.py. Where `.venv` is there (scripts/test.sh makes it), TensorBoard's
-# own loader reads the events.
+# The log is synthetic, and its text says so; see scripts/soak.py. With `.venv` (made by scripts/test.sh), TensorBoard's own
+# loader reads the events.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -29,7 +29,7 @@ fail() {
     exit 1
 }
 
-# Seconds that a command took, whose output goes to a file.
+# Seconds of a command, whose output goes to a file.
 seconds() {
     local out=$1 begun
     shift

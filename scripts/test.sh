@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Passes the tests: installs what they need, then runs `cargo test --workspace` with whatever arguments follow.
+# Installs the programs that the tests need, and runs `cargo test --workspace` with the given arguments.
 #
-#   scripts/test.sh                 everything
-#   scripts/test.sh --test onnx     what cargo test takes
+#   scripts/test.sh                 all tests
+#   scripts/test.sh --test onnx     arguments of cargo test
 #
-# An OpenSSH server is installed where it is missing and that is possible, and so is libusb, which OpenVINO's plugin for
-# a Neural Compute Stick loads. A Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard is
-# kept in `.venv` and made anew only when `scripts/requirements.txt` changes; the newest OpenVINO has an environment of
-# its own, by `scripts/openvino.sh`. What cannot be had is skipped, with a line that says why; with `CI=true` nothing is
-# skipped: the script fails instead.
+# The script installs an OpenSSH server where it is missing, if it may, and libusb, which OpenVINO's plugin for a Neural
+# Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
+# is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
+# `scripts/openvino.sh`. Tests whose programs cannot be installed are skipped, with a line that gives the reason; with
+# `CI=true` the script fails instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,14 +25,14 @@ skip() {
     fi
 }
 
-# Installs Debian packages where that is possible.
+# Installs Debian packages, if that is possible.
 install_packages() {
     [[ $EUID == 0 ]] && command -v apt-get >/dev/null || return 1
     say "installing $*"
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >&2
 }
 
-# Whether a Python is new enough, and can make environments with pip inside.
+# Succeeds if a Python is new enough and can make environments with pip.
 suits() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; }
 
 python_environment() {
@@ -45,7 +45,7 @@ python_environment() {
 print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest(), sys.version.split()[0])' "$requirements")
     if [[ $(cat "$environment/made-from" 2>/dev/null) != "$wanted" ]]; then
         say "making $environment for Python ${wanted#* } (some 500 MB)"
-        # A folder half made has no `made-from`, and so is not taken for a whole one the next time.
+        # An incomplete folder has no `made-from`, so the next run makes it again.
         if ! { python3 -m venv --clear "$environment" \
             && "$environment/bin/python" -m pip install --quiet --requirement "$requirements" >&2; }; then
             skip "the tests against other programs: the packages of $requirements cannot be installed"
@@ -56,38 +56,38 @@ print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest(), sys.version.sp
     export TEST_PYTHON=$PWD/$environment/bin/python
 }
 
-# A real OpenSSH server, to which tests log in as to a board.
+# A real OpenSSH server, which the tests use as a board.
 ssh_server() {
     if ! [[ -x /usr/sbin/sshd ]] && ! install_packages openssh-server openssh-client; then
-        skip "the tests over SSH: there is no /usr/sbin/sshd (install openssh-server)"
+        skip "the tests over SSH: /usr/sbin/sshd is missing (install openssh-server)"
     fi
 }
 
-# The newest OpenVINO, so that no test waits for it; those that cannot have it say so themselves.
+# The newest OpenVINO, so that no test waits for its installation; without it the tests that need it are skipped.
 openvino_environment() {
-    scripts/openvino.sh >/dev/null || say "the newest OpenVINO cannot be had now: see above"
+    scripts/openvino.sh >/dev/null || say "the newest OpenVINO cannot be installed now: see above"
     local libraries
     libraries=$(PATH=$PATH:/usr/sbin:/sbin ldconfig -p 2>/dev/null) || true
     if [[ $libraries != *libusb-1.0.so.0* ]] && ! install_packages libusb-1.0-0; then
-        say "libusb-1.0 is missing: the plugin for a Neural Compute Stick is tested up to that"
+        say "libusb-1.0 is missing: the plugin for a Neural Compute Stick is tested only until it loads that library"
     fi
 }
 
 if ! command -v cargo >/dev/null; then
-    say "there is no cargo: install Rust from https://rustup.rs"
+    say "cargo is missing: install Rust from https://rustup.rs"
     exit 1
 fi
-# Some dependencies hold C, and Rust links with the C compiler.
+# Some dependencies contain C, and Rust links with the C compiler.
 if ! command -v cc >/dev/null && ! install_packages gcc libc6-dev; then
-    say "there is no C compiler: install gcc and libc6-dev, or what they are called here"
+    say "a C compiler is missing: install gcc and libc6-dev, or the packages of that kind on this system"
     exit 1
 fi
 ssh_server
-# Building OpenSSL takes minutes; where the system's can be linked with, the tests do.
+# Building OpenSSL takes minutes; the tests link with the library of the system where it is installed.
 if pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null; then
     export OPENSSL_NO_VENDOR=1
 elif ! { command -v perl && command -v make; } >/dev/null && ! install_packages perl make; then
-    say "OpenSSL is built along: install perl and make, or OpenSSL's development files and pkg-config"
+    say "OpenSSL has to be built: install perl and make, or OpenSSL's development files and pkg-config"
     exit 1
 fi
 unset TEST_PYTHON

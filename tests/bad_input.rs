@@ -1,4 +1,4 @@
-//! What is wrong gets an error that says what, where, and what to do; and nothing is lost or left behind.
+//! Every mistake gives an error that names it, its place and the remedy; no file is lost or left behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,8 +30,8 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// The message of a run that must fail and leave the folder as it is.
-fn refusal(folder: &Path, args: &[&str]) -> String {
+/// The message of a run that must fail and leave the folder unchanged.
+fn error_of(folder: &Path, args: &[&str]) -> String {
     let before = contents(folder);
     let message = Program::new(folder).args(args).fail();
     let after = contents(folder);
@@ -39,15 +39,15 @@ fn refusal(folder: &Path, args: &[&str]) -> String {
     message
 }
 
-/// Asserts that a message holds all of these.
-fn tells(message: &str, wanted: &[&str]) {
+/// Asserts that a message contains all of these.
+fn assert_contains(message: &str, wanted: &[&str]) {
     for part in wanted {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
 }
 
 #[test]
-fn experiments_with_mistakes_are_refused_at_their_place() {
+fn mistakes_in_experiments_are_errors_with_their_place() {
     let folder = place();
     for (text, wanted) in [
         ("[search]\nevaluatoins = 3\n", &["bad.toml:2:1", "evaluatoins", "did you mean `evaluations`?"][..]),
@@ -74,14 +74,14 @@ fn experiments_with_mistakes_are_refused_at_their_place() {
         ("[devices.host]\nkind = \"host\"\nthreads = 4096\n", &["threads", "4096"]),
     ] {
         fs::write(folder.path().join("bad.toml"), text).unwrap();
-        let message = refusal(folder.path(), &["search", "bad.toml", "--out", "run"]);
-        tells(&message, wanted);
+        let message = error_of(folder.path(), &["search", "bad.toml", "--out", "run"]);
+        assert_contains(&message, wanted);
     }
-    tells(&refusal(folder.path(), &["search", "missing.toml"]), &["missing.toml"]);
+    assert_contains(&error_of(folder.path(), &["search", "missing.toml"]), &["missing.toml"]);
 }
 
 #[test]
-fn spaces_with_mistakes_are_refused() {
+fn mistakes_in_spaces_are_errors() {
     let folder = place();
     for (space, wanted) in [
         (
@@ -96,12 +96,12 @@ fn spaces_with_mistakes_are_refused() {
         ("name = \"nasnet\"\nblocks = 0", &["blocks"]),
     ] {
         fs::write(folder.path().join("bad.toml"), format!("[space]\n{space}\n")).unwrap();
-        tells(&refusal(folder.path(), &["search", "bad.toml", "--out", "run"]), wanted);
+        assert_contains(&error_of(folder.path(), &["search", "bad.toml", "--out", "run"]), wanted);
     }
 }
 
 #[test]
-fn overrides_with_mistakes_are_named() {
+fn mistakes_in_overrides_are_errors_with_their_key() {
     let folder = place();
     for (given, wanted) in [
         ("search.evaluatoins=3", &["--set search.evaluatoins=3", "did you mean `evaluations`?"][..]),
@@ -109,14 +109,17 @@ fn overrides_with_mistakes_are_named() {
         ("search.evaluations=three", &["--set search.evaluations=three"]),
         ("search.seed.deep=3", &["--set search.seed.deep=3"]),
     ] {
-        tells(&refusal(folder.path(), &["search", "experiment.toml", "--set", given, "--out", "run"]), wanted);
+        assert_contains(
+            &error_of(folder.path(), &["search", "experiment.toml", "--set", given, "--out", "run"]),
+            wanted,
+        );
     }
     let bound = ["replay", "table.csv", "--experiment", "experiment.toml", "--bound", "time_s=3", "--out", "run"];
-    tells(&refusal(folder.path(), &bound), &["time_s", "time_ms"]);
+    assert_contains(&error_of(folder.path(), &bound), &["time_s", "time_ms"]);
 }
 
 #[test]
-fn logs_with_mistakes_are_refused_at_their_place() {
+fn mistakes_in_logs_are_errors_with_their_place() {
     let folder = place();
     let good = fs::read_to_string(folder.path().join("table.csv")).unwrap();
     let lines: Vec<&str> = good.lines().collect();
@@ -145,13 +148,17 @@ fn logs_with_mistakes_are_refused_at_their_place() {
         (String::new(), &["bad.csv", "empty"]),
     ] {
         fs::write(folder.path().join("bad.csv"), text).unwrap();
-        let message = refusal(folder.path(), &["replay", "bad.csv", "--experiment", "experiment.toml", "--out", "run"]);
-        tells(&message, wanted);
+        let message =
+            error_of(folder.path(), &["replay", "bad.csv", "--experiment", "experiment.toml", "--out", "run"]);
+        assert_contains(&message, wanted);
     }
-    tells(&refusal(folder.path(), &["replay", "gone.csv", "--experiment", "experiment.toml"]), &["gone.csv"]);
-    // A table is no journal, so its columns have to be named.
-    tells(
-        &refusal(folder.path(), &["replay", "table.csv", "--space", "nasbench201"]),
+    assert_contains(
+        &error_of(folder.path(), &["replay", "gone.csv", "--experiment", "experiment.toml"]),
+        &["gone.csv"],
+    );
+    // A table is not a journal, so its columns have to be named.
+    assert_contains(
+        &error_of(folder.path(), &["replay", "table.csv", "--space", "nasbench201"]),
         &["table.csv:1", "architecture", "network"],
     );
     let objectives = [
@@ -161,48 +168,48 @@ fn logs_with_mistakes_are_refused_at_their_place() {
         "replay.columns={ architecture = \"network\", time = \"latency_us\" }",
     ];
     let message =
-        refusal(folder.path(), &[&["replay", "table.csv", "--space", "nasbench201"], &objectives[..]].concat());
-    tells(&message, &["energy_mj", "replay.columns"]);
+        error_of(folder.path(), &[&["replay", "table.csv", "--space", "nasbench201"], &objectives[..]].concat());
+    assert_contains(&message, &["energy_mj", "replay.columns"]);
 }
 
 #[test]
-fn data_folders_that_are_none_are_refused() {
+fn wrong_data_folders_are_errors() {
     let folder = place();
     let data = |text: &str| {
         fs::write(folder.path().join("bad.toml"), format!("[data]\n{text}\n")).unwrap();
-        refusal(folder.path(), &["search", "bad.toml", "--out", "run"])
+        error_of(folder.path(), &["search", "bad.toml", "--out", "run"])
     };
-    tells(&data("name = \"folder\"\ndir = \"photos\""), &["photos"]);
+    assert_contains(&data("name = \"folder\"\ndir = \"photos\""), &["photos"]);
     fs::create_dir(folder.path().join("photos")).unwrap();
-    tells(&data("name = \"folder\"\ndir = \"photos\""), &["photos", "train"]);
+    assert_contains(&data("name = \"folder\"\ndir = \"photos\""), &["photos", "train"]);
     fs::create_dir_all(folder.path().join("photos/train/cat")).unwrap();
     fs::create_dir_all(folder.path().join("photos/train/dog")).unwrap();
     fs::write(folder.path().join("photos/train/cat/1.png"), "no picture").unwrap();
-    tells(&data("name = \"folder\"\ndir = \"photos\""), &["photos/train"]);
-    tells(&data("name = \"cifar10\"\ndir = \"photos\""), &["photos", "cs.toronto.edu"]);
+    assert_contains(&data("name = \"folder\"\ndir = \"photos\""), &["photos/train"]);
+    assert_contains(&data("name = \"cifar10\"\ndir = \"photos\""), &["photos", "cs.toronto.edu"]);
     fs::write(folder.path().join("photos/data_batch_1.bin"), [0; 100]).unwrap();
-    tells(&data("name = \"cifar10\"\ndir = \"photos\""), &["data_batch_1.bin", "100"]);
-    tells(&data("name = \"digits\"\ndir = \"photos\""), &["bad.toml:", "dir"]);
-    // An image larger than the network's input is no reason to guess.
-    tells(&data("name = \"digits\"\n[training.augmentation]\ncrop_padding = 9"), &["crop_padding", "9"]);
+    assert_contains(&data("name = \"cifar10\"\ndir = \"photos\""), &["data_batch_1.bin", "100"]);
+    assert_contains(&data("name = \"digits\"\ndir = \"photos\""), &["bad.toml:", "dir"]);
+    // A padding as large as the image can hide all of it.
+    assert_contains(&data("name = \"digits\"\n[training.augmentation]\ncrop_padding = 9"), &["crop_padding", "9"]);
 }
 
 #[test]
-fn run_folders_that_are_none_or_taken_are_refused() {
+fn wrong_or_used_run_folders_are_errors() {
     let folder = place();
     let begin = ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "20", "--out", "run"];
     Program::new(folder.path()).args(begin).succeed();
-    tells(&refusal(folder.path(), &begin), &["run", "holds a run already", "--resume"]);
-    tells(&refusal(folder.path(), &["--resume", "nowhere"]), &["nowhere", "not a run folder"]);
+    assert_contains(&error_of(folder.path(), &begin), &["run", "holds a run already", "--resume"]);
+    assert_contains(&error_of(folder.path(), &["--resume", "nowhere"]), &["nowhere", "not a run folder"]);
     fs::create_dir(folder.path().join("empty")).unwrap();
-    tells(&refusal(folder.path(), &["--resume", "empty"]), &["empty", "not a run folder"]);
-    tells(&refusal(folder.path(), &["front", "empty"]), &["empty", "not a run folder"]);
+    assert_contains(&error_of(folder.path(), &["--resume", "empty"]), &["empty", "not a run folder"]);
+    assert_contains(&error_of(folder.path(), &["front", "empty"]), &["empty", "not a run folder"]);
     fs::write(folder.path().join("file"), "").unwrap();
-    tells(&refusal(folder.path(), &["search", "experiment.toml", "--out", "file"]), &["file"]);
+    assert_contains(&error_of(folder.path(), &["search", "experiment.toml", "--out", "file"]), &["file"]);
 }
 
 #[test]
-fn journals_that_were_edited_are_refused_at_their_place() {
+fn edited_journals_are_errors_with_their_place() {
     let folder = place();
     let begin = ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "20", "--out", "run"];
     Program::new(folder.path()).args(begin).succeed();
@@ -220,15 +227,15 @@ fn journals_that_were_edited_are_refused_at_their_place() {
         (wrong_number, &["measurements.csv:2", "accuracy", "most of them"]),
         (another_value, &["measurements.csv", "evaluation 2 (line 4) is not as it was written"]),
         (wrong_status, &["measurements.csv:2", "status", "fine"]),
-        ("a,b\n1,2\n".to_owned(), &["measurements.csv:1", "no measurement log"]),
+        ("a,b\n1,2\n".to_owned(), &["measurements.csv:1", "not a measurement log"]),
     ] {
         fs::write(&path, text).unwrap();
-        tells(&refusal(folder.path(), &["--resume", "run"]), wanted);
+        assert_contains(&error_of(folder.path(), &["--resume", "run"]), wanted);
     }
 }
 
 #[test]
-fn texts_that_are_no_architecture_are_refused_at_their_column() {
+fn wrong_architecture_texts_are_errors_with_their_column() {
     let folder = place();
     let wrong = CELL.replace("nor_conv_1x1", "nor_conv_1x2");
     let out = ["--to", "x.onnx"];
@@ -238,21 +245,21 @@ fn texts_that_are_no_architecture_are_refused_at_their_column() {
         ("", &["column 1"]),
     ] {
         for args in [&["measure", text][..], &["train", text], &["export", text, out[0], out[1]]] {
-            tells(&refusal(folder.path(), args), wanted);
+            assert_contains(&error_of(folder.path(), args), wanted);
         }
     }
 }
 
 #[test]
-fn models_and_devices_that_are_none_are_refused() {
+fn wrong_models_and_devices_are_errors() {
     let folder = place();
     fs::write(folder.path().join("junk.onnx"), "no model").unwrap();
-    tells(&refusal(folder.path(), &["measure", "junk.onnx"]), &["junk.onnx"]);
-    tells(&refusal(folder.path(), &["measure", "gone.onnx"]), &["gone.onnx"]);
-    tells(&refusal(folder.path(), &["measure", CELL, "--device", "board"]), &["board", "host"]);
-    tells(&refusal(folder.path(), &["export", CELL, "--to", "nowhere/x.onnx"]), &["nowhere/x.onnx"]);
-    tells(
-        &refusal(folder.path(), &["export", CELL, "--to", "x.onnx", "--set", "export.opset=10"]),
+    assert_contains(&error_of(folder.path(), &["measure", "junk.onnx"]), &["junk.onnx"]);
+    assert_contains(&error_of(folder.path(), &["measure", "gone.onnx"]), &["gone.onnx"]);
+    assert_contains(&error_of(folder.path(), &["measure", CELL, "--device", "board"]), &["board", "host"]);
+    assert_contains(&error_of(folder.path(), &["export", CELL, "--to", "nowhere/x.onnx"]), &["nowhere/x.onnx"]);
+    assert_contains(
+        &error_of(folder.path(), &["export", CELL, "--to", "x.onnx", "--set", "export.opset=10"]),
         &["opset 10", "11"],
     );
 }

@@ -197,7 +197,7 @@ fn logs_alone_are_compared_and_what_they_lack_is_counted() {
     // A log that is gone is done without.
     std::fs::rename(place.path().join("other.csv"), place.path().join("gone.csv")).unwrap();
     let ended = place.compare(&["a", "b"]);
-    assert!(ended.code == Some(0) && ended.err.contains("only its journal is looked into"), "{ended}");
+    assert!(ended.code == Some(0) && ended.err.contains("only its journal is used"), "{ended}");
     assert_eq!(place.json(&["a", "b"])["on"]["b"]["unknown"].as_array().unwrap().len(), unknown);
 }
 

@@ -21,9 +21,9 @@ fn begin(program: Program, strategy: &str, run: &Path) -> Program {
     program.args(args).args(["--evaluations", EVALUATIONS, "--quiet", "--out"]).args([run])
 }
 
-/// What is left after the disk was full, and what becomes of it when there is room again.
+/// Checks the run after the disk was full, and that it continues once there is room again.
 fn check_what_is_left(folder: &Path, run: &Path, message: &str, expected: &[u8], make_room: impl FnOnce()) {
-    assert!(message.contains("resume"), "what to do is told: {message}");
+    assert!(message.contains("resume"), "the message says what to do: {message}");
     let journal = run.join("measurements.csv");
     let left = Journal::read_whole_lines(&journal).rows.len();
     assert!((1..300).contains(&left), "{left} rows: the disk was not full in the middle of it");

@@ -1,4 +1,4 @@
-//! Faults of the machine: what a search makes of them, and that it goes on once they are gone.
+//! Faults of the machine: their messages, and that a search continues once they are mended.
 
 #[path = "faults/devices.rs"]
 mod devices;
@@ -57,7 +57,7 @@ impl Place {
         std::fs::read(self.journal("whole")).unwrap()
     }
 
-    /// What is said by the program that goes on to 60 evaluations.
+    /// Messages of the program that continues to 60 evaluations.
     fn goes_on_to(&self, run: &str, expected: &[u8]) -> String {
         let ended = self.program().args(["--resume", run, "--evaluations", "60", "--quiet"]).run();
         assert_eq!(ended.code, Some(0), "{ended}");
@@ -67,7 +67,7 @@ impl Place {
 }
 
 /// Asserts that a message holds all of these.
-fn tells(message: &str, wanted: &[&str]) {
+fn check_message(message: &str, wanted: &[&str]) {
     for part in wanted {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
@@ -80,10 +80,10 @@ fn a_folder_that_cannot_be_written() {
     let expected = place.half_done("disk/run");
     disk.forbid_writing();
     let message = place.program().args(["--resume", "disk/run", "--evaluations", "60", "--quiet"]).fail();
-    tells(&message, &["disk/run", "Read-only file system"]);
+    check_message(&message, &["disk/run", "Read-only file system"]);
     let message = Place::replay(place.program(), "disk/other", "30").fail();
-    tells(&message, &["disk/other", "Read-only file system"]);
-    // What is there can be read all the same.
+    check_message(&message, &["disk/other", "Read-only file system"]);
+    // The journal can be read all the same.
     let front: Value = serde_json::from_str(&place.program().args(["front", "disk/run", "--json"]).succeed()).unwrap();
     assert_eq!(front["evaluations"], 30);
     disk.allow_writing();
@@ -94,9 +94,9 @@ fn a_folder_that_cannot_be_written() {
 fn a_folder_below_a_file() {
     let place = Place::new();
     let message = Place::replay(place.program(), "table.csv/run", "30").fail();
-    tells(&message, &["cannot create the folder table.csv/run", "Not a directory"]);
+    check_message(&message, &["cannot create the folder table.csv/run", "Not a directory"]);
     let message = place.program().args(["--resume", "table.csv/run"]).fail();
-    tells(&message, &["table.csv/run is not a run folder"]);
+    check_message(&message, &["table.csv/run is not a run folder"]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn too_few_files_may_be_open() {
             Some(0) => succeeded += 1,
             _ => {
                 failed += 1;
-                tells(&ended.err, &["error: ", "Too many open files", "ulimit -n"]);
+                check_message(&ended.err, &["error: ", "Too many open files", "ulimit -n"]);
                 // Where there is a run already it goes on, otherwise it begins.
                 if !place.path(&run).join("config.toml").exists() {
                     Place::replay(place.program(), &run, "30").succeed();
@@ -134,10 +134,10 @@ fn a_checkpoint_of_another_version_is_not_called_damaged() {
     let mut header: Value = serde_json::from_slice(&bytes[..end]).unwrap();
     header["version"] = 7.into();
     header["layout"] = "of tomorrow".into();
-    std::fs::write(&path, format!("{header}\nnobody knows what")).unwrap();
-    let told = place.goes_on_to("run", &expected);
-    tells(&told, &["of another version of the program (format 7", "going on from the journal alone"]);
-    assert!(!told.contains("damaged"), "{told}");
+    std::fs::write(&path, format!("{header}\nanything else")).unwrap();
+    let printed = place.goes_on_to("run", &expected);
+    check_message(&printed, &["of another version of the program (format 7", "going on from the journal alone"]);
+    assert!(!printed.contains("damaged"), "{printed}");
 }
 
 #[test]
@@ -150,9 +150,9 @@ fn settings_of_another_version() {
     std::fs::write(&config, text.replace("[search]\n", "[search]\nforesight = 3\n")).unwrap();
     for verb in [&["--resume", "run"][..], &["--resume", "run", "--evaluations", "60"], &["front", "run"]] {
         let message = place.program().args(verb).fail();
-        tells(&message, &["run/config.toml:2:1", "foresight", "another version of the program"]);
+        check_message(&message, &["run/config.toml:2:1", "foresight", "another version of the program"]);
     }
-    // An older one lacks a key, so that its fingerprint is another one; nobody changed anything.
+    // An older version lacks a key, so that its fingerprint differs; the file was not edited.
     let older = text.replace("remeasure = 0\n", "");
     assert_ne!(older, text);
     for path in [&config, &place.path("run/checkpoint/config.toml")] {
@@ -167,10 +167,10 @@ fn settings_of_another_version() {
     std::fs::write(&strategy, &changed).unwrap();
     std::fs::write(&config, older.replace("seed = 3\n", "seed = 4\n")).unwrap();
     let message = place.program().args(["--resume", "run"]).fail();
-    tells(&message, &["config.toml was changed since the run began"]);
+    check_message(&message, &["config.toml was changed since the run began"]);
     std::fs::write(&config, &older).unwrap();
-    let told = place.goes_on_to("run", &expected);
-    tells(&told, &["begun by another version", "going on from the journal alone"]);
+    let printed = place.goes_on_to("run", &expected);
+    check_message(&printed, &["begun by another version", "going on from the journal alone"]);
 }
 
 #[test]
@@ -179,8 +179,8 @@ fn tensorboard_events_that_cannot_be_written() {
     let expected = place.half_done("run");
     std::fs::remove_dir_all(place.path("run/tensorboard")).unwrap();
     std::fs::write(place.path("run/tensorboard"), "in the way").unwrap();
-    let told = place.goes_on_to("run", &expected);
-    tells(&told, &["warning: TensorBoard events cannot be written", "the search goes on without them"]);
+    let printed = place.goes_on_to("run", &expected);
+    check_message(&printed, &["warning: TensorBoard events cannot be written", "the search goes on without them"]);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_folder_for_temporary_files_that_is_not_there() {
     Place::search(program(), "run").succeed();
     let cell = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_1x1~2|";
     let message = program().args(["measure", cell, "--experiment", "live.toml"]).fail();
-    tells(&message, &["/nowhere/at/all", "TMPDIR"]);
+    check_message(&message, &["/nowhere/at/all", "TMPDIR"]);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_full_disk_is_no_fault_of_the_networks() {
         size -= 4096;
     }
     let message = place.program().args(["--resume", "disk/run", "--evaluations", "6", "--quiet"]).fail();
-    tells(&message, &["No space left on device"]);
+    check_message(&message, &["No space left on device"]);
     let rows = Journal::read_whole_lines(&place.journal("disk/run")).rows;
     assert!(rows.iter().all(|row| row.text("status") == "ok") && rows.len() < 6, "{rows:?}");
     disk.grow();
@@ -247,13 +247,13 @@ fn children_too_large_for_the_memory_fail_and_the_search_does_not() {
     let memory = "ulimit -v 1500000";
     let search = Place::search(place.limited(memory), "large").args(&large).args(["--evaluations", "3"]);
     let message = search.fail();
-    tells(&message, &["none of the 3 evaluations succeeded", "B are free", "reduce training.batch_size"]);
+    check_message(&message, &["none of the 3 evaluations succeeded", "B are free", "reduce training.batch_size"]);
     let journal = Journal::read(&place.journal("large"));
     assert_eq!(journal.rows.len(), 3);
     for row in &journal.rows {
         assert_eq!((row.text("status"), row.text("accuracy")), ("failed", ""), "{row:?}");
         assert!(row.number("time_ms").is_some(), "it was measured before: {row:?}");
-        tells(row.text("message"), &["it needs about", "to train with a batch of", "the space's channels"]);
+        check_message(row.text("message"), &["it needs about", "to train with a batch of", "the space's channels"]);
     }
     // Many weights: they are too many to be measured.
     let wide = ["space.channels=512", "space.operations=[\"nor_conv_3x3\", \"nor_conv_1x1\"]"];
@@ -261,16 +261,19 @@ fn children_too_large_for_the_memory_fail_and_the_search_does_not() {
     Place::search(place.limited(memory), "wide").args(&wide).args(["--evaluations", "2"]).fail();
     for row in &Journal::read(&place.journal("wide")).rows {
         assert_eq!((row.text("status"), row.number("time_ms")), ("failed", None), "{row:?}");
-        tells(row.text("message"), &["it needs about", "to be written as a model and measured", "the images' size"]);
+        check_message(
+            row.text("message"),
+            &["it needs about", "to be written as a model and measured", "the images' size"],
+        );
     }
     // The same machine trains what fits.
     Place::search(place.limited(memory), "small").args(["--evaluations", "3"]).succeed();
     let cell = journal.rows[0].text("architecture");
     let train = ["train", cell, "--experiment", "live.toml"];
     let message = place.limited(memory).args(train).args(&large).fail();
-    tells(&message, &["it needs about", "reduce training.batch_size"]);
+    check_message(&message, &["it needs about", "reduce training.batch_size"]);
     let message = place.limited(memory).args(["measure", cell, "--experiment", "live.toml"]).args(&wide).fail();
-    tells(&message, &["it needs about", "to be written as a model and measured"]);
+    check_message(&message, &["it needs about", "to be written as a model and measured"]);
 }
 
 #[test]

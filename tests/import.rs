@@ -1,4 +1,4 @@
-//! A search is warm-started from other logs, and what they tell never stands for an evaluation of its own.
+//! A search is warm-started from other logs, and their rows never count as its evaluations.
 
 use std::path::{Path, PathBuf};
 
@@ -103,9 +103,9 @@ fn a_warm_start_is_ahead_from_the_first_evaluations_on() {
         place.search(&cold, 10, seed, &two);
         let begin =
             ["--experiment", "experiment.toml", "--set", "search.objectives=[\"error\", \"time_ms\"]", "--seed"];
-        let told = place.import(&[&["log", "--into", &warm][..], &begin, &[&seed.to_string()]].concat());
-        assert!(told.contains("60 of 60 rows taken"), "{told}");
-        assert!(told.contains(&format!("{warm} has 60 imported rows of 60 networks now")), "{told}");
+        let printed = place.import(&[&["log", "--into", &warm][..], &begin, &[&seed.to_string()]].concat());
+        assert!(printed.contains("60 of 60 rows taken"), "{printed}");
+        assert!(printed.contains(&format!("{warm} has 60 imported rows of 60 networks now")), "{printed}");
         place.resume(&warm, 10);
         let rows = Journal::read(&place.path(&warm).join("measurements.csv")).rows;
         assert_eq!(rows.len(), 10, "what is imported is not an evaluation");
@@ -116,14 +116,14 @@ fn a_warm_start_is_ahead_from_the_first_evaluations_on() {
 }
 
 #[test]
-fn what_is_imported_in_the_middle_leads_to_one_result_however_the_run_goes_on() {
+fn an_import_in_the_middle_leads_to_one_result_however_the_run_continues() {
     let place = Place::new();
     place.search("log", 40, 1, &["--strategy", "random"]);
     place.search("run", 20, 2, &[]);
     place.copy("run", "without");
     place.resume("without", 35);
-    let told = place.import(&["log", "--into", "run"]);
-    assert!(told.contains("controller --resume run --evaluations"), "it is finished, so more are wanted: {told}");
+    let printed = place.import(&["log", "--into", "run"]);
+    assert!(printed.contains("controller --resume run --evaluations"), "it is finished, so more are wanted: {printed}");
     for copy in ["cut", "bare", "ahead"] {
         place.copy("run", copy);
     }
@@ -173,29 +173,32 @@ fn the_same_log_again_adds_nothing_and_a_longer_one_what_is_new() {
     place.rewritten("log", "short.csv", first(20));
     place.rewritten("log", "copy.csv", first(20));
     let into = ["--into", "run", "--experiment", "experiment.toml"];
-    let told = place.import(&[&["short.csv", "copy.csv"][..], &into].concat());
-    assert!(told.contains("short.csv: 20 of 20 rows taken") && told.contains("copy.csv: 0 of 20 rows taken"), "{told}");
-    assert!(told.contains("20 rows are known here already: not taken"), "{told}");
+    let printed = place.import(&[&["short.csv", "copy.csv"][..], &into].concat());
+    assert!(
+        printed.contains("short.csv: 20 of 20 rows taken") && printed.contains("copy.csv: 0 of 20 rows taken"),
+        "{printed}"
+    );
+    assert!(printed.contains("20 rows are known here already: not taken"), "{printed}");
     let once = place.imported("run");
     place.import(&["short.csv", "--into", "run"]);
     assert_eq!(place.imported("run"), once);
     place.rewritten("log", "short.csv", first(30));
-    let told = place.import(&["short.csv", "--into", "run"]);
-    assert!(told.contains("short.csv: 10 of 30 rows taken"), "{told}");
+    let printed = place.import(&["short.csv", "--into", "run"]);
+    assert!(printed.contains("short.csv: 10 of 30 rows taken"), "{printed}");
     assert!(place.imported("run").starts_with(&once) && place.imported("run").lines().count() == 31);
-    // Where it is from stands in every row.
+    // Every row has its origin.
     let source = place.path("short.csv").display().to_string();
     let imported = place.imported("run");
     let last = imported.lines().last().unwrap();
     assert!(last.contains(&format!("{source},31,")) && last.contains(DEVICE), "{last}");
     // And what the run measured itself is nothing new to it.
     place.resume("run", 20);
-    let told = place.import(&["run", "--into", "run"]);
-    assert!(told.contains("measurements.csv: 0 of 20 rows taken"), "{told}");
+    let printed = place.import(&["run", "--into", "run"]);
+    assert!(printed.contains("measurements.csv: 0 of 20 rows taken"), "{printed}");
 }
 
 #[test]
-fn times_of_another_device_are_nowhere_to_be_found() {
+fn times_of_another_device_are_left_out_everywhere() {
     let place = Place::new();
     place.search("log", 40, 1, &["--strategy", "random"]);
     place.search("run", 15, 2, &[]);
@@ -210,14 +213,14 @@ fn times_of_another_device_are_nowhere_to_be_found() {
         lines[1..=2].iter_mut().for_each(|line| *line = line.replace("elsewhere", ""));
         lines.join("\n") + "\n"
     });
-    let told = place.import(&["other.csv", "--into", "run"]);
+    let printed = place.import(&["other.csv", "--into", "run"]);
     for wanted in [
         "other.csv: 40 of 40 rows taken",
         "time and energy of 38 rows are of another device (elsewhere, here a remark): left out",
         "time and energy of 2 rows are of a device that the log does not name: left out",
         "import again with --same-device",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(printed.contains(wanted), "{wanted}: {printed}");
     }
     place.resume("run", 30);
     let imported = place.imported("run");
@@ -233,8 +236,8 @@ fn times_of_another_device_are_nowhere_to_be_found() {
     let members = front["front"].as_array().unwrap().len();
     assert_eq!(members, Journal::read(&place.path("run/pareto.csv")).rows.len());
     // Somebody knows where the two are from, and only they get their times.
-    let told = place.import(&["other.csv", "--into", "run", "--same-device"]);
-    assert!(told.contains("other.csv: 2 of 40 rows taken"), "{told}");
+    let printed = place.import(&["other.csv", "--into", "run", "--same-device"]);
+    assert!(printed.contains("other.csv: 2 of 40 rows taken"), "{printed}");
 }
 
 #[test]
@@ -246,37 +249,40 @@ fn epochs_failures_and_foreign_columns() {
     let live = "[data]\nname = \"digits\"\nlimit = 60\n[training]\nepochs = 3\n[search]\nobjectives = [\"error\", \"time_ms\"]\n\
                 [space]\nname = \"nasbench201\"\nchannels = 4\ncells = 1\n";
     std::fs::write(place.path("live.toml"), live).unwrap();
-    let told = place.import(&["epochs.csv", "--into", "live", "--experiment", "live.toml"]);
+    let printed = place.import(&["epochs.csv", "--into", "live", "--experiment", "live.toml"]);
     for wanted in [
         "epochs.csv: 0 of 10 rows taken",
         "time and energy of 10 rows are of another device (a remark, here host ",
         "the accuracy of 10 rows is after 7 epochs, not 3 as here: left out",
         "10 rows are without anything that can be used here: not taken",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(printed.contains(wanted), "{wanted}: {printed}");
     }
     // A run that begins there is one that goes on, and its columns are its own log's.
-    let told = place.import(&["table.csv", "--into", "run", "--experiment", "experiment.toml"]);
-    assert!(told.contains("table.csv: 729 of 729 rows taken"), "{told}");
+    let printed = place.import(&["table.csv", "--into", "run", "--experiment", "experiment.toml"]);
+    assert!(printed.contains("table.csv: 729 of 729 rows taken"), "{printed}");
     let other = "net,right,status\n|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|,81,ok\n\
                  |nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_1x1~2|,,failed\n";
     std::fs::write(place.path("other.csv"), other).unwrap();
     let columns = ["--column", "architecture=net", "--column", "accuracy={ column = \"right\", unit = \"percent\" }"];
-    let told = place.import(&[&["other.csv", "--into", "run"][..], &columns].concat());
-    assert!(told.contains("1 of 2 rows taken") && told.contains("1 row is of an evaluation that failed"), "{told}");
+    let printed = place.import(&[&["other.csv", "--into", "run"][..], &columns].concat());
+    assert!(
+        printed.contains("1 of 2 rows taken") && printed.contains("1 row is of an evaluation that failed"),
+        "{printed}"
+    );
     assert!(place.imported("run").contains("|nor_conv_1x1~2|,0.81,,"));
     // Another strategy says that it has nothing of it, and its search is the same.
     place.search("evolved", 20, 3, &["--strategy", "evolution"]);
     let strategy = ["--set", "strategy={ name = \"evolution\" }", "--set", "search.evaluations=20", "--seed", "3"];
     let into = ["log", "--into", "informed", "--experiment", "experiment.toml"];
-    let told = place.import(&[&into[..], &strategy].concat());
-    assert!(told.contains("`evolution` does not learn from them"), "{told}");
+    let printed = place.import(&[&into[..], &strategy].concat());
+    assert!(printed.contains("`evolution` does not learn from them"), "{printed}");
     place.resume("informed", 20);
     assert!(place.journal("informed") == place.journal("evolved"));
 }
 
 #[test]
-fn proposals_know_what_was_imported() {
+fn proposals_use_imported_rows() {
     let place = Place::new();
     place.search("log", 60, 1, &["--strategy", "random"]);
     place.search("run", 15, 2, &[]);
@@ -287,7 +293,7 @@ fn proposals_know_what_was_imported() {
 }
 
 #[test]
-fn what_cannot_be_imported_is_refused_and_changes_nothing() {
+fn bad_imports_are_rejected_and_change_nothing() {
     let place = Place::new();
     place.search("log", 10, 1, &["--strategy", "random"]);
     place.search("run", 15, 2, &[]);

@@ -63,7 +63,7 @@ fn options(board: &Board) -> JetsonOptions {
 fn model(folder: &TempDir, bytes: usize) -> Model {
     let path: PathBuf = folder.path().join(format!("{bytes}.onnx"));
     std::fs::write(&path, vec![7_u8; bytes]).unwrap();
-    Model::load(format!("network of {bytes}"), path, [1, 3, 32, 32]).unwrap()
+    Model::load(format!("network of {bytes}"), path).unwrap()
 }
 
 fn plan() -> Plan {

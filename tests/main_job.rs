@@ -105,7 +105,7 @@ fn check_models(run: &Path, members: &[&end_to_end::Row]) {
     assert_eq!(names(&models), expected);
     for name in names(&models) {
         let mut inference = Inference::load(&models.join(&name)).unwrap();
-        assert_eq!(inference.input_shape(), [1, 1, 8, 8]);
+        assert_eq!(inference.input_shapes(), [[1, 1, 8, 8]]);
         let logits = inference.run(&[0.5; 64]).unwrap();
         assert!(logits.len() == 10 && logits.iter().all(|logit| logit.is_finite()), "{name}: {logits:?}");
     }

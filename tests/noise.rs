@@ -119,7 +119,7 @@ fn members_of_the_front_are_measured_again() {
 }
 
 #[test]
-fn a_lead_within_the_noise_is_said_to_be_so() {
+fn a_lead_within_the_noise_is_marked() {
     // The difference of two times has a deviation of 0.42 ms. Row 1 is faster than row 0 by half of that, and row 3 than
     // row 1 by 3 ms; row 2 is slower than row 0 by 0.1 ms and otherwise the same; row 4 is far behind everything.
     let cells: Vec<String> =

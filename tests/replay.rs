@@ -1,4 +1,4 @@
-//! A log answers in place of training and devices: somebody else's table, a journal of our own, real measurements.
+//! A log answers in place of training and devices: a foreign table, a journal, real measurements.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -106,7 +106,7 @@ fn searched(change: impl Fn(&mut Entry), more: &[&str]) -> (tempfile::TempDir, E
 }
 
 #[test]
-fn an_objective_that_is_constant_is_searched_all_the_same() {
+fn a_constant_objective_is_searched_all_the_same() {
     let (folder, _) = searched(|entry| entry.joules = 0.5, &[]);
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     assert_eq!(journal.rows.len(), 40);
@@ -114,7 +114,7 @@ fn an_objective_that_is_constant_is_searched_all_the_same() {
 }
 
 #[test]
-fn a_bound_that_nothing_keeps_is_searched_towards() {
+fn a_bound_that_no_network_keeps_is_searched_towards() {
     // Accuracy grows with time alone, up to some 96 %.
     let slow_is_accurate = |entry: &mut Entry| entry.percent = 60.0 + (entry.microseconds as f64 - 1000.0) / 150.0;
     let (folder, ended) = searched(slow_is_accurate, &["--bound", "error=0.01", "--seed", "3"]);

@@ -1,4 +1,4 @@
-//! A search that was ended goes on as if it had not been, also where something of its folder is damaged or gone.
+//! An interrupted search continues to the same result, also where a part of its folder is damaged or missing.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Place {
         Self { folder, begin: args.into_iter().chain(more).map(str::to_owned).collect() }
     }
 
-    /// Children that are really trained and timed. Random search alone proposes the same whatever is measured.
+    /// Children that are really trained and timed. Random search alone proposes the same for any measured values.
     fn live() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
@@ -54,7 +54,7 @@ impl Place {
     }
 }
 
-/// The journal of a run that nobody ended.
+/// The journal of an uninterrupted run.
 fn uninterrupted(place: &Place) -> Vec<u8> {
     place.go_on("whole").succeed();
     std::fs::read(place.journal("whole")).unwrap()
@@ -97,8 +97,8 @@ fn a_torn_last_line_is_cut_off() {
     let next = &expected[journal.len()..];
     journal.extend_from_slice(&next[..40]);
     std::fs::write(place.journal("run"), &journal).unwrap();
-    let told = goes_on_to(&place, "run", &expected);
-    assert!(told.contains("half a line"), "{told}");
+    let printed = goes_on_to(&place, "run", &expected);
+    assert!(printed.contains("half a line"), "{printed}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn without_a_checkpoint_the_journal_is_enough() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_not_believed() {
+fn a_damaged_checkpoint_is_reported_and_not_used() {
     let place = Place::replayed("policy-gradient");
     let expected = half_done(&place, "run");
     let entries = std::fs::read_dir(place.path("run/checkpoint")).unwrap().map(|entry| entry.unwrap().path());
@@ -124,12 +124,12 @@ fn a_damaged_checkpoint_is_told_and_not_believed() {
         bytes[middle] ^= 1;
         std::fs::write(&file, bytes).unwrap();
     }
-    let told = goes_on_to(&place, "run", &expected);
-    assert!(told.contains("checkpoint") && told.contains("damaged"), "{told}");
+    let printed = goes_on_to(&place, "run", &expected);
+    assert!(printed.contains("checkpoint") && printed.contains("damaged"), "{printed}");
 }
 
 #[test]
-fn a_checkpoint_that_is_ahead_of_the_journal_is_not_believed() {
+fn a_checkpoint_that_is_ahead_of_the_journal_is_not_used() {
     // As after a power cut: the checkpoint was on the disk, the end of the journal was not.
     let place = Place::replayed("evolution");
     let expected = uninterrupted(&place);
@@ -155,7 +155,7 @@ fn a_finished_run_goes_on_with_more_evaluations() {
 }
 
 #[test]
-fn a_run_of_another_experiment_is_refused_and_kept() {
+fn a_run_of_another_experiment_is_rejected_and_kept() {
     let place = Place::replayed("evolution");
     let expected = uninterrupted(&place);
     let other = experiment().replace("cells = 1", "cells = 2");
@@ -168,7 +168,7 @@ fn a_run_of_another_experiment_is_refused_and_kept() {
 }
 
 #[test]
-fn a_journal_of_another_run_is_refused_and_kept() {
+fn a_journal_of_another_run_is_rejected_and_kept() {
     let place = Place::replayed("evolution");
     uninterrupted(&place);
     let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", "evolution"];

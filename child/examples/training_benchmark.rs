@@ -18,6 +18,9 @@ use child::space::{NasBench201, NasBench201Settings, SearchSpace};
 use child::train::{Trainer, TrainingConfig, Validation, evaluate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 
 /// The cell that the benchmark's published costs are quoted for.
 const CELL: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|";
@@ -29,7 +32,10 @@ const IMAGES: usize = 384;
 const TIMED: usize = 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let backend: Backend = std::env::args().nth(1).map_or(Ok(Backend::default()), |name| name.parse())?;
+    let backend = match std::env::args().nth(1) {
+        Some(name) => Backend::deserialize(name.as_str().into_deserializer() as StrDeserializer<'_, ValueError>)?,
+        None => Backend::default(),
+    };
     let device = backend.device()?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let space = NasBench201::new(NasBench201Settings::default())?;

@@ -1,4 +1,4 @@
-//! Search spaces, graphs and child networks: what is searched, trained and exported.
+//! Search spaces, graphs and child networks, from the architecture to the trained and exported model.
 //!
 //! The way of an architecture through this crate:
 //!
@@ -9,6 +9,7 @@
 
 pub mod backend;
 #[cfg(test)]
+#[path = "../../tests/support/damage.rs"]
 mod damage;
 pub mod data;
 pub mod graph;

@@ -1,31 +1,157 @@
-//! Rows and cells of a CSV file, with their place in it.
+//! Text in rows and cells (CSV), as programs and spreadsheets write it: journals, tables, recordings of power meters.
+//!
+//! The separator and the decimal sign are decided for a file and not for a line: a number that contradicts the numbers
+//! before it is rejected.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use serde::{Deserialize, Serialize};
 
-use csv::{ByteRecord, ReaderBuilder};
+use crate::shown::ends_of;
 
-/// A place in a CSV file: `log.csv:12: column "time_ms"`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    /// The file.
-    pub path: PathBuf,
-    /// Line, the header being line 1. Of a row that spans lines the first one.
-    pub line: u64,
-    /// Name of the column.
-    pub column: String,
+/// Most cells of a line.
+const MOST_CELLS: usize = 256;
+
+/// What stands between the cells of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Separator {
+    /// A semicolon, else a tab, else a comma, else blanks, whichever the header or the first reading has.
+    #[default]
+    Auto,
+    /// `,`
+    Comma,
+    /// `;`; a comma may then be the decimal sign.
+    Semicolon,
+    /// A tab; a comma may then be the decimal sign.
+    Tab,
+    /// One or more blanks or tabs; a comma may then be the decimal sign.
+    Blanks,
 }
 
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, line, column) = (self.path.display(), self.line, &self.column);
-        write!(f, "{path}:{line}: column {column:?}")
+impl Separator {
+    /// The separator of a line, itself unless it is `Auto`. `has_one` says that the line is one cell, or that only the
+    /// first one matters.
+    pub(crate) fn of(self, line: &str, has_one: bool) -> Self {
+        let is_there = |sign: char| line.split('"').step_by(2).any(|unquoted| unquoted.contains(sign));
+        let found = [(';', Self::Semicolon), ('\t', Self::Tab), (',', Self::Comma)];
+        match found.into_iter().find(|(sign, _)| is_there(*sign)) {
+            _ if self != Self::Auto => self,
+            None => Self::Blanks,
+            Some((',', _)) if has_decimal_commas(line, has_one) => Self::Blanks,
+            Some((_, separator)) => separator,
+        }
+    }
+
+    fn sign(self) -> u8 {
+        match self {
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Auto | Self::Comma | Self::Blanks => b',',
+        }
+    }
+
+    /// The cells of a line, without quotes and without blanks around them.
+    pub(crate) fn cells(self, line: &str) -> Vec<String> {
+        if self == Self::Blanks {
+            return line.split_whitespace().take(MOST_CELLS).map(|cell| cell.trim_matches('"').to_owned()).collect();
+        }
+        if !line.contains('"') {
+            let cells = line.split(char::from(self.sign())).take(MOST_CELLS);
+            return cells.map(|cell| cell.trim().to_owned()).collect();
+        }
+        let mut reader = ReaderBuilder::new()
+            .delimiter(self.sign())
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(256)
+            .from_reader(line.as_bytes());
+        let mut record = StringRecord::new();
+        // A line of text in memory can always be read.
+        let _ = reader.read_record(&mut record);
+        record.iter().take(MOST_CELLS).map(|cell| cell.trim().to_owned()).collect()
     }
 }
 
-impl Location {
-    pub(crate) fn new(path: &Path, line: u64, column: &str) -> Self {
-        Self { path: path.to_owned(), line, column: column.to_owned() }
+/// Whether the commas of a line are decimal signs, with blanks between its numbers: `0,05 3,41`.
+fn has_decimal_commas(line: &str, has_one: bool) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |part: &str| {
+        let (whole, decimals) = part.split_once(',').unwrap_or((part, "0"));
+        is_digits(whole.trim_start_matches(['+', '-'])) && is_digits(decimals)
+    };
+    let parts: Vec<&str> = line.split_whitespace().collect();
+    (parts.len() > 1 || has_one) && parts.into_iter().all(is_number)
+}
+
+/// The decimal sign of a file, as far as its numbers show it: `0.5` and `2143,50` can only be decimals, `1,200` may be
+/// one or a thousand and more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    has_point: bool,
+    has_comma: bool,
+    /// The sign of numbers that were read as decimals although they may be thousands.
+    assumed: Option<char>,
+}
+
+impl Decimal {
+    /// A number with a point for its decimal sign. `has_commas` says that commas stand between the cells.
+    ///
+    /// # Errors
+    /// If the number has separators of thousands, or may have them by what is known of the file.
+    pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, String> {
+        let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
+        let shown = || shown(number.as_bytes());
+        let (sign, other) = match signs[..] {
+            [] => return Ok(number.to_owned()),
+            ['.'] => ('.', ','),
+            [_] => (',', '.'),
+            _ => return Err(format!("{} has more than one decimal sign", shown())),
+        };
+        let is_known = |sign| if sign == '.' { self.has_point } else { self.has_comma };
+        let may_be_thousands = may_be_thousands(number, sign);
+        if self.assumed == Some(other) || (may_be_thousands && is_known(other)) {
+            return Err(format!(
+                "{} has `{sign}` for its decimal sign, other numbers before it have `{other}`",
+                shown()
+            ));
+        }
+        if may_be_thousands && sign == ',' && has_commas && !self.has_comma {
+            return Err(format!(
+                "{} may be a decimal or have a separator of thousands: write it with a point",
+                shown()
+            ));
+        }
+        match sign {
+            _ if may_be_thousands => self.assumed = Some(sign),
+            '.' => self.has_point = true,
+            _ => self.has_comma = true,
+        }
+        Ok(number.replace(',', "."))
+    }
+}
+
+fn may_be_thousands(number: &str, sign: char) -> bool {
+    number.split_once(sign).is_some_and(|(whole, decimals)| {
+        let whole = whole.trim_start_matches(['+', '-']);
+        decimals.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
+    })
+}
+
+/// The kind of a file that is not CSV text, if its bytes show it, and the remedy.
+pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
+    let starts = |with: &[u8]| text.starts_with(with);
+    let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let has_nul = first.contains(&0) || text.windows(2).any(|two| two == [0, 0]);
+    if starts(b"PK\x03\x04") || starts(b"\xd0\xcf\x11\xe0") {
+        Some("it is a workbook or an archive: export the table as CSV")
+    } else if starts(b"\xff\xfe") || starts(b"\xfe\xff") {
+        Some("it is UTF-16 text: save it as UTF-8")
+    } else if has_nul {
+        Some("it holds NUL bytes: it is damaged, as by a power failure, or it is a binary file")
+    } else if text.contains(&b'\r') && !text.contains(&b'\n') {
+        Some("its lines end with carriage returns alone: save it with line feeds")
+    } else {
+        None
     }
 }
 
@@ -37,12 +163,18 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// With commas between the cells.
     pub(crate) fn new(text: &'a [u8]) -> Self {
-        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
+        Self::with(text, Separator::Comma)
+    }
+
+    pub(crate) fn with(text: &'a [u8], separator: Separator) -> Self {
+        let mut builder = ReaderBuilder::new();
+        let reader = builder.delimiter(separator.sign()).has_headers(false).flexible(true).from_reader(text);
         Self { text, reader, record: ByteRecord::new() }
     }
 
-    /// The next row and its line; `None` at the end.
+    /// The next row and its line; `None` at the end. Of a row that spans lines it is the first one.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>, csv::Error> {
         if !self.reader.read_byte_record(&mut self.record)? {
             return Ok(None);
@@ -60,42 +192,55 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// A cell as a message shows it.
+pub(crate) fn shown(cell: &[u8]) -> String {
+    format!("{:?}", ends_of(&String::from_utf8_lossy(cell)))
+}
+
 /// A cell as text; says so where it is not UTF-8.
 pub(crate) fn text(cell: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(cell).map_err(|_| format!("{:?} is not UTF-8 text", String::from_utf8_lossy(cell)))
+    std::str::from_utf8(cell).map_err(|_| format!("{} is not UTF-8 text", shown(cell)))
 }
 
 /// A cell as a finite number; an empty one is a missing value.
 pub(crate) fn number(cell: &[u8]) -> Result<Option<f64>, String> {
+    number_by(cell, |number| Ok(number.to_owned()))
+}
+
+/// The same in a file whose decimal sign its numbers decide.
+pub(crate) fn number_in(cell: &[u8], decimal: &mut Decimal, has_commas: bool) -> Result<Option<f64>, String> {
+    number_by(cell, |number| decimal.plain(number, has_commas))
+}
+
+fn number_by(cell: &[u8], plain: impl FnOnce(&str) -> Result<String, String>) -> Result<Option<f64>, String> {
     let cell = text(cell.trim_ascii())?;
     if cell.is_empty() {
         return Ok(None);
     }
-    let number: f64 =
-        cell.parse().map_err(|_| format!("{cell:?} is not a number (a missing value is an empty cell)"))?;
-    if !number.is_finite() {
-        return Err(format!("{cell:?} is not a finite number (a missing value is an empty cell)"));
-    }
-    Ok(Some(number))
+    let refused = |what: &str| format!("{} is not a {what} (a missing value is an empty cell)", shown(cell.as_bytes()));
+    let is_number = cell.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,eE".contains(&byte));
+    let plain = if is_number { plain(cell)? } else { cell.to_owned() };
+    let number: f64 = plain.parse().map_err(|_| refused("number"))?;
+    if number.is_finite() { Ok(Some(number)) } else { Err(refused("finite number")) }
 }
 
-/// A number of something that is zero or more.
-pub(crate) fn not_negative(cell: &[u8]) -> Result<Option<f64>, String> {
-    checked(cell, |number| number >= 0.0, "is negative")
+/// A number that is zero or more.
+pub(crate) fn not_negative(number: Option<f64>) -> Result<Option<f64>, String> {
+    checked(number, |number| number >= 0.0, "is negative")
 }
 
-/// A number of something that cannot be zero.
-pub(crate) fn positive(cell: &[u8]) -> Result<Option<f64>, String> {
-    checked(cell, |number| number > 0.0, "is not above zero")
+/// A number that is above zero.
+pub(crate) fn positive(number: Option<f64>) -> Result<Option<f64>, String> {
+    checked(number, |number| number > 0.0, "is not above zero")
 }
 
 /// A number between 0 and `limit`.
-pub(crate) fn between_zero_and(cell: &[u8], limit: f64) -> Result<Option<f64>, String> {
-    checked(cell, |number| (0.0..=limit).contains(&number), &format!("is not between 0 and {limit}"))
+pub(crate) fn between_zero_and(number: Option<f64>, limit: f64) -> Result<Option<f64>, String> {
+    checked(number, |number| (0.0..=limit).contains(&number), &format!("is not between 0 and {limit}"))
 }
 
-fn checked(cell: &[u8], holds: impl Fn(f64) -> bool, otherwise: &str) -> Result<Option<f64>, String> {
-    match number(cell)? {
+fn checked(number: Option<f64>, holds: impl Fn(f64) -> bool, otherwise: &str) -> Result<Option<f64>, String> {
+    match number {
         Some(number) if !holds(number) => Err(format!("{number} {otherwise}")),
         number => Ok(number),
     }
@@ -107,10 +252,10 @@ pub(crate) fn count(cell: &[u8]) -> Result<Option<u64>, String> {
     if cell.is_empty() {
         return Ok(None);
     }
-    let count = cell.parse();
-    count
-        .map(Some)
-        .map_err(|_| format!("{cell:?} is not a whole number, zero or above (a missing value is an empty cell)"))
+    let refused = || {
+        format!("{} is not a whole number, zero or above (a missing value is an empty cell)", shown(cell.as_bytes()))
+    };
+    cell.parse().map(Some).map_err(|_| refused())
 }
 
 #[cfg(test)]
@@ -145,13 +290,64 @@ mod tests {
 
     #[test]
     fn bounds_hold() {
-        assert!(positive(b"0").is_err());
-        assert_eq!(not_negative(b"0"), Ok(Some(0.0)));
-        assert!(not_negative(b"-0.1").is_err());
-        assert_eq!(between_zero_and(b"1", 1.0), Ok(Some(1.0)));
-        assert!(between_zero_and(b"1.0001", 1.0).is_err());
+        assert!(positive(Some(0.0)).is_err());
+        assert_eq!(not_negative(Some(0.0)), Ok(Some(0.0)));
+        assert!(not_negative(Some(-0.1)).is_err());
+        assert_eq!(between_zero_and(Some(1.0), 1.0), Ok(Some(1.0)));
+        assert!(between_zero_and(Some(1.0001), 1.0).is_err());
         assert_eq!(count(b"12"), Ok(Some(12)));
         assert!(count(b"12.0").is_err());
         assert!(count(b"-1").is_err());
+    }
+
+    #[test]
+    fn the_separator_is_that_of_the_line_outside_quotes() {
+        let of = |line: &str| Separator::Auto.of(line, false);
+        assert_eq!(of("t;P, W"), Separator::Semicolon);
+        assert_eq!(of("t\tP, W"), Separator::Tab);
+        assert_eq!(of("\"a;b\",c"), Separator::Comma);
+        assert_eq!(of("Zeit Watt"), Separator::Blanks);
+        assert_eq!(of("0,05 3,41"), Separator::Blanks);
+        assert_eq!((of("3,41"), Separator::Auto.of("3,41", true)), (Separator::Comma, Separator::Blanks));
+        assert_eq!(Separator::Tab.of("a;b", false), Separator::Tab);
+    }
+
+    #[test]
+    fn quotes_keep_separators_within_a_cell() {
+        assert_eq!(Separator::Comma.cells("1,\"a, \"\"b\"\"\", 0.5 ,"), ["1", "a, \"b\"", "0.5", ""]);
+        assert_eq!(Separator::Semicolon.cells("0;\"2,5\""), ["0", "2,5"]);
+        assert_eq!(Separator::Blanks.cells(" 1  \"2\"\t3"), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn numbers_that_contradict_each_other_are_rejected() {
+        let read = |numbers: &[&str], has_commas: bool| {
+            let mut decimal = Decimal::default();
+            numbers.iter().map(|number| decimal.plain(number, has_commas)).collect::<Result<Vec<_>, _>>()
+        };
+        for numbers in [&["7", "1,200", "1,5"][..], &["3,41", "1,200"], &["0.0", "2143,50", "0.5"]] {
+            let expected: Vec<String> = numbers.iter().map(|number| number.replace(',', ".")).collect();
+            assert_eq!(read(numbers, false), Ok(expected));
+        }
+        for numbers in [["1,200", "0.0"], ["0.0", "1,200"], ["5.807", "3,41"], ["3,41", "5.807"]] {
+            let error = read(&numbers, false).unwrap_err();
+            assert!(error.contains("for its decimal sign, other numbers before it have"), "{error}");
+        }
+        assert!(read(&["1.234,5"], false).unwrap_err().contains("more than one decimal sign"));
+        assert!(read(&["1,200"], true).unwrap_err().contains("separator of thousands"));
+        assert_eq!(read(&["0,200", "1,200"], true), Ok(vec!["0.200".to_owned(), "1.200".to_owned()]));
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_named() {
+        for (content, name) in [
+            (&b"PK\x03\x04abc"[..], "a workbook"),
+            (b"\xff\xfet\0i\0", "UTF-16"),
+            (b"t,P\n\0\0\0\n", "NUL bytes"),
+            (b"t,P\r1,2\r", "carriage returns"),
+        ] {
+            assert!(disguise(content).unwrap().contains(name), "{name}");
+        }
+        assert_eq!(disguise(b"t,P\r\n1,2\r\n"), None);
     }
 }

@@ -1,7 +1,6 @@
 //! What can measure a model.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -191,31 +190,6 @@ pub enum DeviceError {
         architecture: String,
         /// What happened.
         reason: String,
-    },
-    /// The replayed log has no row for the architecture.
-    #[error(
-        "the log {log} has no row for {architecture}: replay only a search space that the log \
-         covers",
-        log = log.display()
-    )]
-    NotInLog {
-        /// The log.
-        log: PathBuf,
-        /// The architecture looked for.
-        architecture: String,
-    },
-    /// The replayed log has a row for the architecture, but no time in it.
-    #[error(
-        "{log}:{line}: the row of {architecture} has no time: it was not measured there",
-        log = log.display()
-    )]
-    NotMeasured {
-        /// The log.
-        log: PathBuf,
-        /// The row's line, the header being line 1.
-        line: u64,
-        /// The architecture looked for.
-        architecture: String,
     },
     /// The device gave numbers that no measurement can have.
     #[error("the device gave an impossible measurement: {0}")]

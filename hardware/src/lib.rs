@@ -1,6 +1,6 @@
 //! Time and energy of one model on one device.
 //!
-//! A [`Model`] is an ONNX file and its input shape. A [`Device`] measures it as a [`Plan`] says
+//! A [`Model`] is an ONNX file with its inputs. A [`Device`] measures it as a [`Plan`] says
 //! and gives a [`Measurement`]: latency in milliseconds, energy per inference in millijoules, and
 //! warnings where the numbers deserve doubt. What was not measured is absent, never zero.
 //!
@@ -10,14 +10,14 @@
 //! | [`jetson::Jetson`] | an NVIDIA Jetson board over SSH, with its power |
 //! | [`openvino::OpenVino`] | whatever OpenVINO runs on, as a Neural Compute Stick, here or over SSH |
 //! | [`command::CommandDevice`] | any program that prints JSON, here or over SSH |
-//! | [`replay::Replay`] | a log of earlier measurements, one's own or a foreign one |
 //!
-//! [`log`] is the journal that measurements are written to, and which [`replay`] reads.
+//! [`log`] is the journal that measurements are written to; [`log::foreign`] reads it, or other people's tables, in
+//! place of a device.
 //!
 //! ```no_run
 //! use hardware::{Device, Model, Plan, host::{Host, HostOptions}};
 //!
-//! let model = Model::load("one convolution", "model.onnx", [1, 3, 32, 32])?;
+//! let model = Model::load("one convolution", "model.onnx")?;
 //! let mut device = Host::new(HostOptions::default())?;
 //! let measurement = device.measure(&model, &Plan::default())?;
 //! println!("{:.3} ms", measurement.latency.mean_ms);
@@ -41,11 +41,11 @@ pub mod meter;
 pub mod model;
 #[cfg(test)]
 mod mutation;
+mod onnx;
 pub mod openvino;
 pub mod options;
 mod probe;
 pub mod remote;
-pub mod replay;
 mod seconds;
 mod shown;
 mod statistics;
@@ -53,9 +53,8 @@ pub mod time;
 mod uncertain;
 pub mod warning;
 
-pub use cells::Location;
 pub use device::{Description, Device, DeviceError, Plan};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
-pub use model::{Model, ModelError};
+pub use model::{Input, Model, ModelError};
 pub use uncertain::Uncertain;
 pub use warning::Warning;

@@ -1,76 +1,80 @@
 //! The model file that is measured.
 
 use std::fmt::Write as _;
-use std::io;
 use std::path::PathBuf;
 
+use prost::Message as _;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// An ONNX file with what a device has to know about it.
+use crate::onnx::{self, ModelProto};
+
+/// An ONNX file with the facts that a device needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     /// Text of the architecture the file was made from; the key of a replayed log.
     pub architecture: String,
     /// The ONNX file.
     pub path: PathBuf,
-    /// Shape of the one input, `[batch, channels, height, width]`; the batch is 1.
-    pub input_shape: [usize; 4],
-    /// SHA-256 of the file's content, 64 lower-case hexadecimal digits: the key under which
-    /// whatever a device builds from the file can be kept.
+    /// The model's inputs; none where the file is not ONNX, which the device reports.
+    pub inputs: Vec<Input>,
+    /// SHA-256 of the file's content, 64 lower-case hexadecimal digits: the key under which a device
+    /// keeps the engine that it builds from the file.
     pub sha256: String,
 }
 
-/// Why a model could not be loaded.
-#[derive(Debug, Error)]
-pub enum ModelError {
-    /// The file could not be read.
-    #[error("cannot read the model {path}: {source}", path = path.display())]
-    Read {
-        /// The model file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The shape is none that a device could measure.
-    #[error(
-        "the model {path} has the input shape {shape:?}; it must be \
-         [1, channels, height, width] without a zero: latency is that of one inference",
-        path = path.display()
-    )]
-    Shape {
-        /// The model file.
-        path: PathBuf,
-        /// The refused shape.
-        shape: [usize; 4],
-    },
+/// One input of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Type of its elements, as NumPy calls it: `float32`, `uint8`, `int64`.
+    pub element: &'static str,
+    /// Size of each dimension, `[batch, channels, height, width]` for images; a size that the file leaves open is absent,
+    /// and so is a shape of unknown rank.
+    pub shape: Option<Vec<Option<usize>>>,
 }
 
-impl Model {
-    /// Reads and hashes the file at `path`. Whether it is an ONNX file is for the device to say.
+impl Input {
+    /// The sizes of an input that can be measured.
     ///
     /// # Errors
-    ///
-    /// When the file cannot be read, and when `input_shape` has a zero or a batch other than 1.
-    pub fn load(
-        architecture: impl Into<String>,
-        path: impl Into<PathBuf>,
-        input_shape: [usize; 4],
-    ) -> Result<Self, ModelError> {
-        let path = path.into();
-        if input_shape[0] != 1 || input_shape.contains(&0) {
-            return Err(ModelError::Shape { path, shape: input_shape });
+    /// If a size is open or zero, or the batch of an image is not 1: latency is that of one inference.
+    pub(crate) fn sizes(&self) -> Result<Vec<usize>, String> {
+        let Self { name, shape, .. } = self;
+        let sizes: Option<Vec<usize>> = shape.as_ref().and_then(|shape| shape.iter().copied().collect());
+        match sizes {
+            Some(sizes) if !sizes.contains(&0) && (sizes.len() != 4 || sizes[0] == 1) => Ok(sizes),
+            _ => {
+                let sizes =
+                    shape.iter().flatten().map(|size| size.map_or_else(|| "?".to_owned(), |size| size.to_string()));
+                let sizes = sizes.collect::<Vec<_>>().join(", ");
+                Err(format!("its input {name:?} has the shape [{sizes}]; export it with a fixed one, batch 1"))
+            }
         }
-        let content = match std::fs::read(&path) {
-            Ok(content) => content,
-            Err(source) => return Err(ModelError::Read { path, source }),
-        };
-        Ok(Self {
-            architecture: architecture.into(),
-            sha256: hexadecimal(&Sha256::digest(&content)),
-            path,
-            input_shape,
-        })
+    }
+}
+
+/// Reason why a model could not be loaded.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct ModelError(pub(crate) String);
+
+impl Model {
+    /// Reads and hashes the file at `path`. The device reports a file that is not ONNX.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or an input of the model has no fixed shape with batch 1.
+    pub fn load(architecture: impl Into<String>, path: impl Into<PathBuf>) -> Result<Self, ModelError> {
+        let path = path.into();
+        let content = std::fs::read(&path)
+            .map_err(|error| ModelError(format!("cannot read the model {}: {error}", path.display())))?;
+        let graph = ModelProto::decode(content.as_slice()).ok().and_then(|model| model.graph);
+        let inputs = graph.as_ref().map(onnx::inputs).unwrap_or_default();
+        if let Some(problem) = inputs.iter().find_map(|input| input.sizes().err()) {
+            return Err(ModelError(format!("the model {} cannot be measured: {problem}", path.display())));
+        }
+        Ok(Self { architecture: architecture.into(), sha256: hexadecimal(&Sha256::digest(&content)), path, inputs })
     }
 }
 
@@ -85,28 +89,58 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::{DimensionProto, GraphProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto};
 
     #[test]
     fn the_hash_is_that_of_the_published_test_vector() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         std::fs::write(&path, "abc").unwrap();
-        let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+        let model = Model::load("a", &path).unwrap();
         // FIPS 180-2, appendix B.1.
         assert_eq!(model.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(model.inputs, []);
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Model::load("a", "no/such/model.onnx", [1, 3, 8, 8]).unwrap_err();
+        let error = Model::load("a", "no/such/model.onnx").unwrap_err();
         assert!(error.to_string().contains("no/such/model.onnx"), "{error}");
     }
 
+    /// Loads a model with one input of bytes of this shape, and a weight that is listed among its inputs.
+    fn load(shape: &[Option<i64>]) -> Result<Model, ModelError> {
+        let dim = shape.iter().map(|size| DimensionProto { dim_value: *size, dim_param: None }).collect();
+        let tensor = TensorTypeProto { elem_type: Some(2), shape: Some(TensorShapeProto { dim }) };
+        let info = |name: &str, tensor| onnx::ValueInfoProto {
+            name: name.to_owned(),
+            r#type: Some(TypeProto { tensor_type: Some(tensor) }),
+        };
+        let weight = TensorProto { name: Some("weight".to_owned()), ..TensorProto::default() };
+        let graph = GraphProto {
+            input: vec![info("image", tensor), info("weight", TensorTypeProto::default())],
+            initializer: vec![weight],
+            ..GraphProto::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, ModelProto { graph: Some(graph), ..ModelProto::default() }.encode_to_vec()).unwrap();
+        Model::load("a", &path)
+    }
+
     #[test]
-    fn a_batch_other_than_one_and_a_zero_are_refused() {
-        for shape in [[2, 3, 8, 8], [1, 0, 8, 8]] {
-            let error = Model::load("a", "model.onnx", shape).unwrap_err();
-            assert!(matches!(error, ModelError::Shape { .. }), "{error}");
+    fn inputs_have_name_element_type_and_shape() {
+        let [input] = &load(&[Some(1), Some(3), Some(8), Some(8)]).unwrap().inputs[..] else { panic!("one input") };
+        assert_eq!((input.name.as_str(), input.element), ("image", "uint8"));
+        assert_eq!(input.sizes(), Ok(vec![1, 3, 8, 8]));
+        assert!(load(&[Some(7), Some(2)]).is_ok() && load(&[]).is_ok());
+    }
+
+    #[test]
+    fn a_batch_other_than_one_an_open_size_and_a_zero_are_rejected() {
+        for first in [Some(2), None, Some(0), Some(-1)] {
+            let error = load(&[first, Some(3), Some(8), Some(8)]).unwrap_err().to_string();
+            assert!(error.contains("batch 1") && error.contains("model.onnx") && error.contains("image"), "{error}");
         }
     }
 }

@@ -24,9 +24,10 @@ pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) 
 
 fn model(folder: &Path) -> Result<Model, ModelError> {
     let path = folder.join("probe.onnx");
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, onnx()));
-    written.map_err(|source| ModelError::Read { path: path.clone(), source })?;
-    Model::load("a network of one rectifier", path, SHAPE)
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&path, onnx()))
+        .map_err(|error| ModelError(format!("cannot write {}: {error}", path.display())))?;
+    Model::load("a network of one rectifier", path)
 }
 
 /// The file's content, in protobuf's wire format; the fields' numbers are those of `onnx.proto`, version 7 of it.
@@ -61,7 +62,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let model = model(folder.path()).unwrap();
         let mut inference = Inference::load(&model.path).unwrap();
-        assert_eq!(inference.input_shape(), SHAPE);
+        assert_eq!(inference.input_shapes(), [SHAPE]);
         let output = inference.run(&vec![-1.0; SHAPE.iter().product()]).unwrap();
         assert_eq!(output, vec![0.0; SHAPE.iter().product()]);
         assert!(onnx().len() < 128);

@@ -74,7 +74,7 @@ impl Scene {
         }
     }
 
-    /// With children that are really trained and timed. Random search alone proposes the same whatever is measured.
+    /// With children that are really trained and timed. Random search alone proposes the same for any measured values.
     pub fn live() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
@@ -117,7 +117,7 @@ impl Scene {
         self.path(run).join("checkpoint/scratch")
     }
 
-    /// A run that nobody kills.
+    /// An uninterrupted run.
     pub fn whole(&self) -> Whole {
         let begun = Instant::now();
         self.go_on("whole").succeed();

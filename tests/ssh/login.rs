@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Sshd, SshdOptions};
-use hardware::remote::ssh::{Authentication, Connection, Limits, Secret, SshError, SshOptions};
+use hardware::remote::ssh::{Authentication, Connection, Secret, SshError, SshOptions};
 
 use super::{options, soon};
 
@@ -54,8 +54,7 @@ fn an_unknown_server_is_refused_with_its_fingerprint() {
         let error = refused(&options);
         assert!(!error.is_transient());
         let text = error.to_string();
-        let SshError::UnknownHost { fingerprint, key_type, .. } = error else { panic!("{text}") };
-        assert_eq!((fingerprint.as_str(), key_type.as_str()), (expected.as_str(), "ssh-ed25519"));
+        assert!(text.contains("is not known") && text.contains(&format!("ssh-ed25519 {expected}.")), "{text}");
         for part in [text_of(&file), &format!("ssh-keyscan -t ed25519 -p {} 127.0.0.1 >>", sshd.port())] {
             assert!(text.contains(part), "{text}");
         }
@@ -72,12 +71,12 @@ fn a_server_with_another_key_is_refused() {
     Connection::open(&options(&sshd)).unwrap();
     sshd.new_host_key();
     let error = refused(&options(&sshd));
-    assert!(matches!(error, SshError::ChangedHostKey { line: 1, .. }) && !error.is_transient(), "{error}");
+    assert!(error.to_string().contains(":1 has another") && !error.is_transient(), "{error}");
     assert!(error.to_string().contains(&format!("ssh-keygen -R '[127.0.0.1]:{}'", sshd.port())), "{error}");
     // What the error says is what helps.
     let known = sshd.known_hosts().to_owned();
     keygen(&["-q", "-R", &format!("[127.0.0.1]:{}", sshd.port())], &known);
-    assert!(matches!(refused(&options(&sshd)), SshError::UnknownHost { .. }));
+    assert!(refused(&options(&sshd)).to_string().contains("is not known"));
     let mut scan = Command::new("ssh-keyscan");
     scan.args(["-t", "ed25519", "-p", &sshd.port().to_string(), "127.0.0.1"]);
     let scanned = scan.output().unwrap().stdout;
@@ -113,11 +112,11 @@ fn keys_that_are_not_accepted_or_not_usable_are_told_apart() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else { return };
     let wrong = new_key(sshd.folder(), "wrong", "ed25519", "");
     let error = refused(&with_key(&sshd, &wrong, None));
-    assert!(matches!(error, SshError::Refused { .. }) && !error.is_transient(), "{error}");
+    assert!(matches!(error, SshError::Rejected(_)) && !error.is_transient(), "{error}");
     assert!(error.to_string().contains(text_of(&wrong)) && error.to_string().contains("publickey"), "{error}");
 
     let stranger = SshOptions { user: "nobody-of-that-name".to_owned(), ..options(&sshd) };
-    assert!(matches!(refused(&stranger), SshError::Refused { .. }));
+    assert!(matches!(refused(&stranger), SshError::Rejected(_)));
 
     let garbage = sshd.folder().join("garbage");
     fs::write(&garbage, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU=\n").unwrap();
@@ -130,7 +129,7 @@ fn keys_that_are_not_accepted_or_not_usable_are_told_apart() {
         (&garbage, "private key"),
     ] {
         let error = refused(&with_key(&sshd, file, None));
-        assert!(matches!(error, SshError::KeyFile { .. }) && !error.is_transient(), "{error:?}");
+        assert!(error.to_string().contains("cannot be used") && !error.is_transient(), "{error:?}");
         assert!(error.to_string().contains(part) && error.to_string().contains(text_of(file)), "{error}");
     }
 }
@@ -150,7 +149,7 @@ fn keys_of_every_type_and_format_open_the_server() {
             for wrong in [None, Some("hunter2")] {
                 let error = refused(&with_key(&sshd, &key, wrong));
                 let text = format!("{error} {error:?}");
-                assert!(matches!(error, SshError::KeyEncrypted { given, .. } if given == wrong.is_some()), "{text}");
+                assert!(text.contains(if wrong.is_some() { "is not its" } else { "no passphrase" }), "{text}");
                 assert!(!text.contains("hunter2") && !error.is_transient(), "{text}");
             }
         }
@@ -159,9 +158,9 @@ fn keys_of_every_type_and_format_open_the_server() {
     keygen(&["-q", "-t", "rsa", "-m", "PEM", "-N", "correct horse"], &pem);
     authorize(&sshd, &pem);
     Connection::open(&with_key(&sshd, &pem, Some("correct horse"))).unwrap();
-    assert!(matches!(refused(&with_key(&sshd, &pem, None)), SshError::KeyEncrypted { given: false, .. }));
+    assert!(refused(&with_key(&sshd, &pem, None)).to_string().contains("no passphrase is given"));
     let error = refused(&with_key(&sshd, &pem, Some("wrong")));
-    assert!(matches!(error, SshError::KeyEncrypted { given: true, .. }), "{error:?}");
+    assert!(error.to_string().contains("the passphrase given is not its"), "{error:?}");
 }
 
 #[test]
@@ -170,7 +169,7 @@ fn a_password_where_none_is_taken_is_refused_and_not_shown() {
     let password = Authentication::Password(Secret::new("hunter2"));
     let error = refused(&SshOptions { authentication: password, ..options(&sshd) });
     let text = format!("{error} {error:?}");
-    assert!(matches!(error, SshError::Refused { .. }) && !error.is_transient(), "{text}");
+    assert!(matches!(error, SshError::Rejected(_)) && !error.is_transient(), "{text}");
     assert!(text.contains("publickey") && !text.contains("hunter2"), "{text}");
 }
 
@@ -190,21 +189,21 @@ fn an_agent_is_asked_for_its_keys() {
     let with_agent =
         || SshOptions { authentication: Authentication::Agent { socket: Some(socket.clone()) }, ..options(&sshd) };
     let error = refused(&with_agent());
-    assert!(matches!(error, SshError::NoAgent { .. }) && error.to_string().contains(text_of(&socket)), "{error}");
+    assert!(error.to_string().contains("no SSH agent") && error.to_string().contains(text_of(&socket)), "{error}");
 
     let agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
     let _agent = Agent(agent);
     assert!(soon(|| socket.exists()));
     let error = refused(&with_agent());
-    assert!(matches!(error, SshError::Refused { .. }) && error.to_string().contains("0 key"), "{error}");
+    assert!(matches!(error, SshError::Rejected(_)) && error.to_string().contains("0 key"), "{error}");
     // The right key is not the first one.
     let wrong = new_key(sshd.folder(), "wrong", "ed25519", "");
     for key in [wrong.as_path(), sshd.key()] {
         let add = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status().unwrap();
         assert!(add.success());
         match Connection::open(&with_agent()) {
-            Ok(mut connection) => assert!(connection.run(&["true"], &Limits::default()).unwrap().success()),
-            Err(error) => assert!(matches!(error, SshError::Refused { .. }) && key == wrong, "{error}"),
+            Ok(mut connection) => assert_eq!(connection.size("no such file").unwrap(), None),
+            Err(error) => assert!(matches!(error, SshError::Rejected(_)) && key == wrong, "{error}"),
         }
     }
 }
@@ -216,10 +215,10 @@ fn where_nothing_listens_that_is_said() {
     drop(listener);
     let options = SshOptions { port, ..SshOptions::new("127.0.0.1", "me") };
     let error = refused(&options);
-    assert!(matches!(error, SshError::Connect { .. }) && error.is_transient(), "{error}");
+    assert!(error.to_string().contains("cannot connect") && error.is_transient(), "{error}");
     assert!(error.to_string().contains(&format!("127.0.0.1:{port}")) && error.to_string().contains("sshd"), "{error}");
     let error = refused(&SshOptions { host: "no-such-board.invalid".to_owned(), ..options });
-    assert!(matches!(error, SshError::Resolve { .. }) && !error.is_transient(), "{error}");
+    assert!(error.to_string().contains("cannot be resolved") && !error.is_transient(), "{error}");
 }
 
 #[test]
@@ -227,14 +226,14 @@ fn a_server_without_a_common_algorithm_is_told_from_a_broken_one() {
     let config = vec!["KexAlgorithms sntrup761x25519-sha512@openssh.com".to_owned()];
     let Some(sshd) = Sshd::start(SshdOptions { config, ..SshdOptions::default() }) else { return };
     let error = refused(&options(&sshd));
-    assert!(matches!(error, SshError::NoCommonAlgorithm { .. }) && !error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("accepts none of the algorithms") && !error.is_transient(), "{error:?}");
     for part in ["KexAlgorithms sntrup761x25519-sha512@openssh.com;", "curve25519-sha256"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     let config = vec!["Ciphers 3des-cbc".to_owned()];
     let Some(sshd) = Sshd::start(SshdOptions { config, ..SshdOptions::default() }) else { return };
     let error = refused(&options(&sshd));
-    assert!(matches!(error, SshError::NoCommonAlgorithm { list: "Ciphers", .. }), "{error:?}");
+    assert!(error.to_string().contains("it has Ciphers 3des-cbc"), "{error:?}");
     // One that goes down at this point may be up again soon.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -244,7 +243,7 @@ fn a_server_without_a_common_algorithm_is_told_from_a_broken_one() {
         }
     });
     let error = refused(&SshOptions { port, ..options(&sshd) });
-    assert!(matches!(error, SshError::Lost { .. }), "{error:?}");
+    assert!(error.to_string().contains("is lost"), "{error:?}");
 }
 
 #[test]
@@ -255,7 +254,7 @@ fn a_server_that_says_nothing_is_not_waited_for_longer_than_asked() {
     options.timeout = Duration::from_secs(1);
     let start = Instant::now();
     let error = refused(&options);
-    assert!(matches!(error, SshError::TimedOut { .. }) && error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("has not answered within 1 s") && error.is_transient(), "{error:?}");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     // One that hangs up at once is another case.
     let hangs_up = thread::spawn(move || drop(listener.accept()));

@@ -1,6 +1,6 @@
 //! A simulated Jetson board behind a real OpenSSH server.
 //!
-//! `board/fake_board.py` is what it runs, and says at its top what a board can be told to be like.
+//! `board/fake_board.py` is its program, which documents the settings of a board at its top.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -22,29 +22,29 @@ const PROGRAM: &str = include_str!("board/fake_board.py");
 /// The names under which a session finds it.
 const NAMES: [&str; 6] = ["trtexec", "tegrastats", "nvpmodel", "jetson_clocks", "sudo", "dpkg-query"];
 
-/// Variable by which its programs, and what calls them, know their board.
+/// Variable with the board of a program and of its callers.
 const VARIABLE: &str = "FAKE_BOARD";
 
-/// A board. Everything goes on drop: what it runs, its server, and its folder.
+/// A board. Drop ends its programs and its server, and removes its folder.
 #[derive(Debug)]
 pub struct Board {
-    /// The server it is reached by.
+    /// Its SSH server.
     pub sshd: Sshd,
     folder: PathBuf,
     config: Mutex<Map<String, Value>>,
     simulator: Mutex<Option<Child>>,
 }
 
-/// How a board differs from the usual one.
+/// Differences from the default board.
 #[derive(Debug, Clone, Default)]
 pub struct BoardOptions {
-    /// Keys and values that `board/fake_board.py` explains, as an object; nothing for the usual board.
+    /// Keys and values that `board/fake_board.py` explains, as an object; null for the default board.
     pub physics: Value,
-    /// How its server differs.
+    /// Differences of its server.
     pub sshd: SshdOptions,
 }
 
-/// What an inference run by the board's `trtexec` was really like.
+/// The true values of an inference run by the board's `trtexec`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Truth {
     /// SHA-256 of the ONNX file, in hexadecimal.
@@ -59,19 +59,19 @@ pub struct Truth {
     pub latency_ms: f64,
     /// Energy of the whole board in the timed part, for each inference.
     pub energy_mj_total: f64,
-    /// The same without what the board would have drawn at rest at that temperature.
+    /// The same without the idle power of the board at that temperature.
     pub energy_mj_above_idle: f64,
 }
 
 impl Board {
-    /// Starts one. Where there is no OpenSSH server, or no Python, `None` after saying that the test is skipped.
+    /// Starts one. Without an OpenSSH server or Python, `None` after a line that the test is skipped.
     ///
     /// # Panics
-    /// If it does not come up; and where nothing may be skipped, with `CI=true`.
+    /// If it does not start; and with `CI=true` instead of a skipped test.
     pub fn start(options: BoardOptions) -> Option<Self> {
         let server_folder = Sshd::folder_for_one()?;
         if !python().arg("--version").output().is_ok_and(|output| output.status.success()) {
-            skip::unless_ci("there is no python3 for the simulated board");
+            skip::unless_ci("python3 is missing for the simulated board");
             return None;
         }
         let folder = server_folder.path().join("board");
@@ -87,7 +87,7 @@ impl Board {
         let config = match options.physics {
             Value::Null => Map::new(),
             Value::Object(physics) => physics,
-            other => panic!("the physics are no object: {other}"),
+            other => panic!("the physics are not an object: {other}"),
         };
         write_config(&folder, &config);
         let mut sshd = options.sshd;
@@ -102,7 +102,7 @@ impl Board {
         Some(Self { sshd, folder, config: Mutex::new(config), simulator: Mutex::new(None) })
     }
 
-    /// Changes one key of the board, from now on; with `Value::Null`, back to the usual. A fault counts its calls anew.
+    /// Changes one key of the board, from now on; `Value::Null` restores the default. A fault counts its calls anew.
     ///
     /// # Panics
     /// If the board's folder cannot be written.
@@ -113,13 +113,13 @@ impl Board {
             value => config.insert(key.to_owned(), value),
         };
         if let Some((program, _)) = key.split_once("_fault") {
-            // There is none as long as no call was faulty.
+            // It is missing until the first faulty call.
             let _ = fs::remove_file(self.folder.join(format!("{program}.faults")));
         }
         write_config(&self.folder, &config);
     }
 
-    /// What the inferences that have come to their end were really like, in their order.
+    /// The true values of the finished inferences, in their order.
     ///
     /// # Panics
     /// If the board wrote nonsense.
@@ -128,13 +128,13 @@ impl Board {
         text.lines().map(Truth::parse).collect()
     }
 
-    /// What has changed the board's state so far, and every trtexec: a line a call, with its arguments.
+    /// Calls that changed the board's state, and every call of trtexec: one line for each, with its arguments.
     pub fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.folder.join("calls.log")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    /// What it remembers in `state.json`: `mode` of nvpmodel (a string; absent: 0), and whether `clocks` are fixed.
+    /// Its `state.json`: `mode` of nvpmodel (a string; absent: 0), and whether `clocks` are fixed.
     ///
     /// # Panics
     /// If the board wrote nonsense.
@@ -143,17 +143,17 @@ impl Board {
         serde_json::from_str(&text).expect("the board writes JSON")
     }
 
-    /// Folder of its user's for the program under test, which is to make it.
+    /// Folder of its user for the program under test, which creates it.
     pub fn work_folder(&self) -> PathBuf {
         self.home().join("work")
     }
 
-    /// Home of its user's. Sessions do not begin there: their working directory is that of the real user.
+    /// Home of its user. Sessions begin in the working directory of the real user instead.
     pub fn home(&self) -> PathBuf {
         self.folder.join("home")
     }
 
-    /// Root of its sysfs, in which power monitors are kept up to date from the first call on.
+    /// Root of its sysfs, whose power monitors are updated from the first call on.
     ///
     /// # Panics
     /// If their simulator does not start.
@@ -163,7 +163,7 @@ impl Board {
         if simulator.is_none() {
             let mut command = python();
             command.arg(self.folder.join("fake_board.py")).arg("ina3221");
-            // It ends with its standard input, and so with these tests, however they end.
+            // It ends with its standard input, and so with these tests, even if they are killed.
             command.arg(self.folder.join("board.json")).arg(&root).stdin(Stdio::piped()).stdout(Stdio::piped());
             let mut child = command.stderr(Stdio::null()).spawn().expect("Python starts");
             let mut line = String::new();
@@ -175,13 +175,13 @@ impl Board {
         root
     }
 
-    /// Command lines of what runs on the board, the server and the simulator aside.
+    /// Command lines of the programs on the board, without the server and the simulator.
     pub fn leftovers(&self) -> Vec<String> {
         let mark = format!("{VARIABLE}={}", self.folder.join("board.json").display());
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").expect("a Linux system").flatten() {
             let process = entry.path();
-            // Other people's processes may not be looked at, and are not ours.
+            // Processes of other users are unreadable, and do not belong to the board.
             let Ok(environment) = fs::read(process.join("environ")) else { continue };
             let is_ours = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
             let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
@@ -194,7 +194,7 @@ impl Board {
         found
     }
 
-    /// The [`leftovers`](Self::leftovers) once there are none, or after some time: what ends needs a moment for it.
+    /// The [`leftovers`](Self::leftovers) when they are empty, or after some time: a program needs a moment to end.
     pub fn leftovers_after(&self, patience: Duration) -> Vec<String> {
         let start = Instant::now();
         loop {
@@ -226,9 +226,9 @@ impl Board {
         found
     }
 
-    /// What an experiment file says of it as a device: keys and their values in TOML.
+    /// Its settings as a device in an experiment file: keys and their values in TOML.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
-        // Folders for temporary files have names that Rust and TOML write alike.
+        // Rust and TOML quote the names of temporary folders in the same way.
         let text = |path: &Path| format!("{:?}", path.display().to_string());
         vec![
             ("kind", "\"jetson\"".to_owned()),
@@ -269,7 +269,7 @@ impl Truth {
     }
 }
 
-/// The Python that sessions find too.
+/// The Python of the sessions.
 fn python() -> Command {
     let mut command = Command::new("python3");
     command.env("PATH", PATH).env_remove(VARIABLE);

@@ -1,22 +1,22 @@
-//! A disk of its own, to be filled or made read-only.
+//! A small file system that a test can fill or make read-only.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::skip;
 
-/// A file system in memory, gone when this is dropped.
+/// A file system in memory, unmounted on drop.
 #[derive(Debug)]
 pub struct Disk {
-    /// Where it is mounted.
+    /// The mount point.
     pub path: PathBuf,
 }
 
 impl Disk {
-    /// Mounts one. Where that is not allowed, `None` after saying that the test is skipped.
+    /// Mounts one. Without the right to mount, `None` after a line that the test is skipped.
     ///
     /// # Panics
-    /// If the folder is there already.
+    /// If the folder exists.
     pub fn mount(path: &Path, kilobytes: usize) -> Option<Self> {
         std::fs::create_dir(path).expect("a new folder");
         let options = format!("size={kilobytes}k");
@@ -28,7 +28,7 @@ impl Disk {
         None
     }
 
-    /// Makes room.
+    /// Makes the disk larger.
     ///
     /// # Panics
     /// If that fails.
@@ -44,7 +44,7 @@ impl Disk {
         self.remount("ro");
     }
 
-    /// Allows it again.
+    /// Allows writing again.
     ///
     /// # Panics
     /// If that fails.
@@ -61,7 +61,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // What cannot be unmounted goes with the machine.
+        // A disk that cannot be unmounted stays until the machine ends.
         let _ = Command::new("umount").arg(&self.path).status();
     }
 }

@@ -1,9 +1,9 @@
-//! Reading a journal and judging it, without the program's own code.
+//! Reads and checks journals, without the code of the program.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The columns that DESIGN promises, in their order.
+/// The stable columns of a journal, in their order.
 const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,energy_mj,\
                        energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,measure_seconds,message";
 
@@ -21,7 +21,7 @@ pub struct Row {
 }
 
 impl Journal {
-    /// Reads a whole one.
+    /// Reads a complete journal.
     ///
     /// # Panics
     /// If it cannot be read, has other columns, or does not end with a line break.
@@ -31,10 +31,10 @@ impl Journal {
         Self::parse(&text)
     }
 
-    /// Reads one that may end in half a line.
+    /// Reads a journal that may end in half a line.
     ///
     /// # Panics
-    /// As [`read`](Self::read), half a line aside.
+    /// As [`read`](Self::read), but not for half a line.
     pub fn read_whole_lines(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self::parse(&text[..text.rfind('\n').map_or(0, |end| end + 1)])
@@ -69,7 +69,7 @@ impl Row {
     /// A cell's text.
     ///
     /// # Panics
-    /// If there is no such column.
+    /// If the column is missing.
     pub fn text(&self, column: &str) -> &str {
         self.cells.get(column).unwrap_or_else(|| panic!("no column {column}"))
     }
@@ -77,7 +77,7 @@ impl Row {
     /// A cell's number; none if the cell is empty.
     ///
     /// # Panics
-    /// If there is no such column, or the cell is neither empty nor a finite number.
+    /// If the column is missing, or the cell is neither empty nor a finite number.
     pub fn number(&self, column: &str) -> Option<f64> {
         let text = self.text(column);
         let parse = || text.parse().ok().filter(|number: &f64| number.is_finite());
@@ -93,8 +93,8 @@ impl Row {
     }
 }
 
-/// The rows that no other dominates under these objectives, of equal ones the first. Rows in which an objective is
-/// missing have no say.
+/// The rows that no other dominates under these objectives, of equal ones the first. Rows without one of the objectives
+/// do not count.
 pub fn front<'a>(journal: &'a Journal, objectives: &[&str]) -> Vec<&'a Row> {
     let of = |row: &Row| Journal { rows: vec![row.clone()] }.values(objectives).pop();
     let known: Vec<(&Row, Vec<f64>)> = journal.rows.iter().filter_map(|row| Some((row, of(row)?))).collect();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_is_what_nothing_beats() {
+    fn the_front_has_no_dominated_row() {
         let journal = journal(&[(0.5, 2.0), (0.5, 2.0), (0.75, 4.0), (0.5, 3.0), (0.25, 1.0)]);
         let numbers: Vec<u64> = front(&journal, &["error", "time_ms"]).iter().map(|row| row.evaluation()).collect();
         assert_eq!(numbers, [0, 2, 4]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_area_of_two_rectangles() {
+    fn the_dominated_area_is_that_of_two_rectangles() {
         let points = [vec![0.25, 6.0], vec![0.5, 2.0], vec![0.5, 3.0], vec![2.0, 1.0]];
         assert_eq!(dominated_area(&points, [1.0, 8.0]), 0.75 * 0.25 + 0.5 * 0.5);
     }

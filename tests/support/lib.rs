@@ -1,5 +1,4 @@
-//! What the end-to-end tests share: running the program, reading what it leaves, a table to search in, and a board to
-//! measure on.
+//! Support of the end-to-end tests: the program, its journals, a table to search in, and a board to measure on.
 
 mod board;
 mod disk;
@@ -17,7 +16,7 @@ pub use disk::Disk;
 pub use journal::{Journal, Row, dominated_area, front};
 pub use openvino::openvino;
 pub use program::{Ended, Program};
-pub use python::python;
+pub use python::{python, test_python};
 pub use shared::shared_data;
 pub use sshd::{Sshd, SshdOptions};
 pub use table::{Entry, Table, experiment, live_experiment};

@@ -1,4 +1,4 @@
-//! OpenVINO's own benchmark_app, in environments that `scripts/openvino.sh` makes.
+//! OpenVINO's benchmark_app, in environments that `scripts/openvino.sh` makes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,11 @@ use super::skip;
 
 const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The path of benchmark_app of a version, or of the newest; its environment is made where it is not there yet. Where
-/// it cannot be had, `None` after saying that the test is skipped.
+/// The path of benchmark_app of a version, or of the newest; its environment is made if it is missing. Where it cannot be
+/// made, `None` after a line that the test is skipped.
 ///
 /// # Panics
-/// With `CI=true`, unless it cannot be had at all: an old version wants a Python as old.
+/// With `CI=true`, except where an old version needs a Python that is not installed.
 pub fn openvino(version: Option<&str>) -> Option<PathBuf> {
     static MADE: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
     let key = version.unwrap_or("newest").to_owned();
@@ -41,9 +41,9 @@ fn make(version: Option<&str>) -> Result<PathBuf, String> {
         return Ok(PathBuf::from(text(&output.stdout)));
     }
     let reason = text(&output.stderr);
-    // Which one is the newest is not known without the package registry; that of last time does as well.
+    // Without the package registry the newest version is unknown; the newest installed one is good enough.
     let newest = if version.is_none() { newest_here() } else { None };
-    newest.ok_or_else(|| reason.lines().last().unwrap_or("scripts/openvino.sh fails without a word").to_owned())
+    newest.ok_or_else(|| reason.lines().last().unwrap_or("scripts/openvino.sh fails without a message").to_owned())
 }
 
 fn newest_here() -> Option<PathBuf> {

@@ -1,11 +1,11 @@
-//! Running the program.
+//! Runs the program.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fmt};
 
-/// Variable in which Cargo tells a running test where the program is.
+/// Cargo's variable with the path of the program.
 const VARIABLE: &str = "CARGO_BIN_EXE_controller-under-test";
 
 /// The program with some arguments, in a working directory.
@@ -14,7 +14,7 @@ pub struct Program {
     command: Command,
 }
 
-/// How a run of the program ended.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub struct Ended {
     /// Exit code; none if a signal ended it.
@@ -58,7 +58,7 @@ impl Program {
         self
     }
 
-    /// Starts it and comes back at once; what it prints is dropped.
+    /// Starts it and returns at once; its output is dropped.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -69,7 +69,7 @@ impl Program {
     /// Runs it to its end.
     ///
     /// # Panics
-    /// If it cannot be started, prints what is no text, or panics: no input may make it do that.
+    /// If it cannot be started, prints bytes that are not text, or panics: no input may cause these.
     pub fn run(mut self) -> Ended {
         let Output { status, stdout, stderr } = self.command.output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("the program prints text");
@@ -78,7 +78,7 @@ impl Program {
         ended
     }
 
-    /// Runs it to its end, and gives what it printed.
+    /// Runs it to its end, and gives its output.
     ///
     /// # Panics
     /// If it does not succeed.
@@ -109,5 +109,5 @@ impl fmt::Display for Ended {
 }
 
 fn path() -> PathBuf {
-    PathBuf::from(env::var_os(VARIABLE).expect("Cargo tells its tests where the program is"))
+    PathBuf::from(env::var_os(VARIABLE).expect("Cargo sets the path of the program"))
 }

@@ -1,4 +1,4 @@
-//! A real OpenSSH server on a port of this machine, with keys of its own, to be broken as a test likes.
+//! A real OpenSSH server on a port of this machine, with its own keys, which a test can kill, cut and freeze.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,10 +21,10 @@ const SERVER: &str = "/usr/sbin/sshd";
 /// Folder that a server run by root insists on.
 const PRIVILEGE_SEPARATION: &str = "/run/sshd";
 
-/// Variable by which what a session runs is found again; its value is the server's folder.
+/// Variable that identifies the processes of a session; its value is the folder of the server.
 const MARK: &str = "TEST_SSHD";
 
-/// What a session finds on its `PATH`, after the folders of [`SshdOptions::path`].
+/// The `PATH` of a session, after the folders of [`SshdOptions::path`].
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Ports to choose from: below those that systems give to outgoing connections, which could take a port between
@@ -34,8 +34,8 @@ const PORTS: std::ops::Range<u32> = 20_000..32_000;
 /// How long a server may take to accept connections. It takes milliseconds on a machine that is not overloaded.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Outlives the tests, and cleans up after them however they ended: ends once its standard input does. It is told the
-/// server's process, or an empty line once there is none.
+/// A shell that outlives the tests and cleans up after them, also after a kill: it ends when its standard input does. It
+/// reads the process id of the server, or an empty line when the server has ended.
 const WATCHER: &str = r#"
 server=
 while read -r line; do server=$line; done
@@ -49,7 +49,7 @@ done
 rm -rf "$2"
 "#;
 
-/// A running server, stopped on drop, with all that its sessions run.
+/// A running server, stopped on drop with all processes of its sessions.
 #[derive(Debug)]
 pub struct Sshd {
     port: u16,
@@ -63,32 +63,32 @@ pub struct Sshd {
     folder: TempDir,
 }
 
-/// How a server differs from a plain one.
+/// Differences from a plain server.
 #[derive(Debug, Clone, Default)]
 pub struct SshdOptions {
-    /// Folders in front of the `PATH` of what it runs.
+    /// Folders at the front of the `PATH` of its sessions.
     pub path: Vec<PathBuf>,
-    /// Variables of what it runs.
+    /// Variables of its sessions.
     pub environment: Vec<(String, String)>,
-    /// Further lines of its configuration. They come first, so that they win over the harness's; a `SetEnv` among
-    /// them would win over `path` and `environment` as a whole.
+    /// Further lines of its configuration. They come first, so that they override those of the harness; a `SetEnv` among
+    /// them overrides the whole of `path` and `environment`.
     pub config: Vec<String>,
 }
 
 impl Sshd {
-    /// Starts one. Where there is no OpenSSH server, `None` after saying that the test is skipped.
+    /// Starts one. Without an installed OpenSSH server, `None` after a line that the test is skipped.
     ///
     /// # Panics
-    /// If it does not come up; and where nothing may be skipped, with `CI=true`.
+    /// If it does not start; and with `CI=true` instead of a skipped test.
     pub fn start(options: SshdOptions) -> Option<Self> {
         Some(Self::start_in(Self::folder_for_one()?, options))
     }
 
-    /// A fresh folder for a server, in which a harness may keep more things: it goes when the server does. `None` as
+    /// A fresh folder for a server, in which a harness may keep more files, removed with the server. `None` as in
     /// [`start`](Self::start).
     pub(crate) fn folder_for_one() -> Option<TempDir> {
         if !Path::new(SERVER).is_file() {
-            skip::unless_ci(&format!("there is no {SERVER}: install openssh-server"));
+            skip::unless_ci(&format!("{SERVER} is missing: install openssh-server"));
             return None;
         }
         Some(tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder"))
@@ -97,7 +97,7 @@ impl Sshd {
     /// Starts one in a folder of [`folder_for_one`](Self::folder_for_one).
     pub(crate) fn start_in(folder: TempDir, options: SshdOptions) -> Self {
         if printed("id", &["-u"]) == "0" {
-            // It is empty, and any other server of this machine wants the same one: it may stay.
+            // It is empty, and every server of this machine needs it: it may stay.
             fs::create_dir_all(PRIVILEGE_SEPARATION).expect("root may make it");
         }
         for key in ["host_key", "client_key"] {
@@ -123,7 +123,7 @@ impl Sshd {
             sshd.configure(&options);
             match sshd.launch() {
                 Ok(()) => break,
-                // The port went to somebody else.
+                // Another process took the port.
                 Err(log) if log.contains("Cannot bind any address") && tries < 20 => tries += 1,
                 Err(log) => panic!("sshd does not start: {log}"),
             }
@@ -138,17 +138,17 @@ impl Sshd {
         self.port
     }
 
-    /// The only user who may log in: the one who runs the tests.
+    /// The only user who may log in: the user of the tests.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// File with the private key that opens it; `.pub` beside it is the public one.
+    /// File with the private key for the login; the public key has the suffix `.pub`.
     pub fn key(&self) -> &Path {
         &self.key
     }
 
-    /// File of known hosts that knows its first host key.
+    /// File of known hosts with its first host key.
     pub fn known_hosts(&self) -> &Path {
         &self.known_hosts
     }
@@ -163,7 +163,7 @@ impl Sshd {
         self.folder.path()
     }
 
-    /// A command for it, to be run by the system's own client. Neither asks for anything, nor reads settings.
+    /// A command on it, run by the system's ssh client, which neither prompts nor reads settings.
     pub fn client(&self, command: &str) -> Command {
         let mut client = Command::new("ssh");
         client.args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=20"]);
@@ -173,39 +173,39 @@ impl Sshd {
         client
     }
 
-    /// What it complained about.
+    /// Its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 
-    /// Kills it and every process of its sessions that is a server's, so that connections are cut as by a crash. What
-    /// the sessions run stays.
+    /// Kills it and the server processes of its sessions, so that connections are cut as by a crash. The programs of the
+    /// sessions stay.
     pub fn kill(&mut self) {
         let Some(mut server) = self.server.take() else { return };
-        // Stopped, it cannot accept a further connection while its sessions are looked for.
+        // A stopped server accepts no further connection during the search for its sessions.
         signal("STOP", &[server.id()]);
         let mut all = sessions(server.id());
         all.push(server.id());
         signal("KILL", &all);
         server.wait().expect("a child of this process");
-        self.tell_watcher();
+        self.inform_watcher();
     }
 
-    /// Cuts the connections there are. The server goes on listening, and what the sessions run stays.
+    /// Cuts all connections. The server still listens, and the programs of the sessions stay.
     pub fn cut(&self) {
         if let Some(server) = &self.server {
             signal("KILL", &sessions(server.id()));
         }
     }
 
-    /// Freezes the connections there are, as when a cable is pulled: they stay open, and nothing comes or goes any more.
+    /// Freezes all connections, as when a cable is unplugged: they stay open, without any traffic.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
             signal("STOP", &sessions(server.id()));
         }
     }
 
-    /// How many connections there are.
+    /// Number of connections.
     pub fn connections(&self) -> usize {
         self.server.as_ref().map_or(0, |server| children(server.id()).len())
     }
@@ -213,7 +213,7 @@ impl Sshd {
     /// Kills it if it runs, and starts it with the same port and host key.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If it does not start.
     pub fn restart(&mut self) {
         self.kill();
         let start = Instant::now();
@@ -223,7 +223,7 @@ impl Sshd {
         }
     }
 
-    /// Restarts it with another host key, of which [`known_hosts`](Self::known_hosts) knows nothing.
+    /// Restarts it with another host key, which is not in [`known_hosts`](Self::known_hosts).
     pub fn new_host_key(&mut self) {
         self.kill();
         let path = self.folder().join("host_key");
@@ -241,7 +241,7 @@ impl Sshd {
         }
         let path = options.path.iter().map(|folder| folder.display().to_string());
         let path: Vec<String> = path.chain([PATH.to_owned()]).collect();
-        // A home of its own: what the real one holds for a shell to read is none of the tests' business.
+        // Its own home: the shell settings of the real one must not influence the tests.
         let home = self.folder().join("home");
         fs::create_dir_all(&home).expect("the folder can be written");
         let mut variables = vec![
@@ -278,7 +278,7 @@ impl Sshd {
             user = self.user,
         );
         let path = self.folder().join("sshd_config");
-        // Since OpenSSH 9.8, a client that is refused a few times is not listened to for a while.
+        // Since OpenSSH 9.8, the server ignores a client for a while after a few rejected logins.
         fs::write(&path, format!("{config}PerSourcePenalties no\n")).expect("the folder can be written");
         let test = Command::new(SERVER).arg("-t").arg("-f").arg(&path).output().expect("sshd starts");
         if !test.status.success() {
@@ -292,7 +292,7 @@ impl Sshd {
         let before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
         let mut command = Command::new(SERVER);
         command.arg("-D").arg("-f").arg(self.folder().join("sshd_config")).arg("-E").arg(&log);
-        // In a group of its own: what interrupts the tests leaves it to the watcher.
+        // In its own process group: an interrupt of the tests leaves it to the watcher.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let server = self.server.insert(command.spawn().expect("sshd starts"));
         let start = Instant::now();
@@ -309,14 +309,14 @@ impl Sshd {
             assert!(start.elapsed() < PATIENCE, "sshd does not listen");
             thread::sleep(Duration::from_millis(5));
         }
-        self.tell_watcher();
+        self.inform_watcher();
         Ok(())
     }
 
-    fn tell_watcher(&mut self) {
+    fn inform_watcher(&mut self) {
         let server = self.server.as_ref().map_or_else(String::new, |server| server.id().to_string());
         let stdin = self.watcher.stdin.as_mut().expect("it was asked for");
-        // Without a watcher nobody cleans up after a killed test; that is no reason to fail.
+        // Without a watcher, the processes of a killed test stay; the test itself need not fail.
         let _ = writeln!(stdin, "{server}");
     }
 }
@@ -329,9 +329,9 @@ impl Drop for Sshd {
     }
 }
 
-/// Whether the process itself listens on the port: a stranger on the same port must not be taken for it.
+/// Whether this very process listens on the port, and not another one.
 fn listens(process: u32, port: u16) -> bool {
-    // A connection would do as well, but the server would count it, log it, and keep a process for it for a moment.
+    // A connection would show it too, but the server would count it, log it, and start a process for it.
     let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     let address = format!("0100007F:{port:04X}");
     let socket = table.lines().find_map(|line| {
@@ -345,7 +345,7 @@ fn listens(process: u32, port: u16) -> bool {
             let mut targets = files.flatten().filter_map(|file| fs::read_link(file.path()).ok());
             targets.any(|target| target.as_os_str() == socket.as_str())
         }
-        // Some systems hide that even from the process's own user.
+        // Some systems hide this even from the user of the process.
         Err(_) => TcpStream::connect(("127.0.0.1", port)).is_ok(),
     }
 }
@@ -353,7 +353,7 @@ fn listens(process: u32, port: u16) -> bool {
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        // Processes that run tests at the same time start apart from each other.
+        // Test processes that run at the same time begin at different ports.
         let offset = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = PORTS.start + offset % (PORTS.end - PORTS.start);
         let port = u16::try_from(port).expect("ports fit");
@@ -384,7 +384,7 @@ fn printed(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
 }
 
-/// The servers' processes below one: those of its sessions, and those that keep the rights apart.
+/// The processes below a server: those of its sessions, and those of privilege separation.
 fn sessions(server: u32) -> Vec<u32> {
     let mut found = Vec::new();
     let mut parents = vec![server];
@@ -408,7 +408,7 @@ fn children(parent: u32) -> Vec<u32> {
         // The name before it is in brackets, and may itself hold brackets and spaces.
         let (_, fields) = stat.rsplit_once(')')?;
         let mut fields = fields.split_whitespace();
-        // One that has ended and was not waited for is no longer there.
+        // A process that has ended, but was not waited for, does not count.
         if fields.next()? == "Z" { None } else { fields.next()?.parse::<u32>().ok() }
     };
     processes.filter(|process| parent_of(*process) == Some(parent)).collect()
@@ -420,6 +420,6 @@ fn signal(name: &str, processes: &[u32]) {
     }
     let mut command = Command::new("sh");
     command.args(["-c", "kill -s \"$@\"", "sh", name]).args(processes.iter().map(u32::to_string));
-    // One that has ended meanwhile is what was wanted.
+    // A process that has ended meanwhile is fine.
     let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
 }

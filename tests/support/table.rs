@@ -1,16 +1,16 @@
-//! A table of measurements to search in, as somebody else may have made it.
+//! A table of measurements to search in, with the columns of another program.
 
 use std::path::{Path, PathBuf};
 
-/// Operations of the cells: few, so that all 729 are soon looked up.
+/// Operations of the cells: few, so that the tests look up all 729 cells quickly.
 const OPERATIONS: [&str; 3] = ["skip_connect", "nor_conv_1x1", "nor_conv_3x3"];
 
-/// A CSV file with foreign names and units, and a row for every cell.
+/// A CSV file with other names and units than a journal, and a row for every cell.
 #[derive(Debug)]
 pub struct Table {
     /// The file.
     pub path: PathBuf,
-    /// What stands in it.
+    /// Its rows.
     pub entries: Vec<Entry>,
 }
 
@@ -57,7 +57,7 @@ impl Table {
     /// The entry of a cell.
     ///
     /// # Panics
-    /// If there is none.
+    /// If the table has no such cell.
     pub fn entry(&self, cell: &str) -> &Entry {
         self.entries.iter().find(|entry| entry.cell == cell).unwrap_or_else(|| panic!("no {cell}"))
     }
@@ -68,7 +68,7 @@ fn entry(number: usize) -> Entry {
         std::array::from_fn(|place| number / OPERATIONS.len().pow(place as u32) % OPERATIONS.len());
     let [a, b, c, d, e, f] = digits.map(|digit| OPERATIONS[digit]);
     let size: usize = digits.iter().sum();
-    // Something fixed that looks drawn.
+    // A fixed number that looks random.
     let noise = (number * 7919 + 104_729) % 1000;
     Entry {
         cell: format!("|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"),
@@ -78,7 +78,7 @@ fn entry(number: usize) -> Entry {
     }
 }
 
-/// An experiment that searches a [`Table`] beside it: error, time and energy, with a bound on the error.
+/// An experiment that searches a [`Table`] in the same folder: error, time and energy, with a bound on the error.
 pub fn experiment() -> String {
     format!(
         r#"[search]
@@ -102,8 +102,8 @@ energy = {{ column = "joules", unit = "j" }}
     )
 }
 
-/// An experiment whose few small children are really trained and timed here. Random search alone proposes the same
-/// whatever is measured.
+/// An experiment whose few small networks are really trained and timed here. Random search proposes the same networks for
+/// all measurements.
 pub fn live_experiment(epochs: u32, warm_up_ms: u32, time_limit_ms: u32) -> String {
     format!(
         r#"[search]

@@ -10,7 +10,7 @@ use super::DataError;
 use super::normalise::Affine;
 use crate::graph::Shape;
 
-/// Which random changes each training image goes through; by default none.
+/// Random changes of each training image; by default none.
 ///
 /// The usual recipe for CIFAR-10 is `flip = true`, `crop_padding = 4` (He et al. 2016, *Deep Residual Learning*,
 /// section 4.2) and `cutout = 16` (DeVries & Taylor 2017, *Improved Regularization of Convolutional Neural Networks
@@ -24,12 +24,12 @@ pub struct Augmentation {
     /// after normalisation, the mean of the channel. 0 switches it off.
     pub crop_padding: usize,
     /// Side of the square that is set to 0 after normalisation, in pixels. Its centre lies anywhere in the image, and
-    /// what sticks out is clipped. 0 switches it off.
+    /// parts outside of the image are clipped. 0 switches it off.
     pub cutout: usize,
 }
 
 impl Augmentation {
-    /// Refuses settings that can hide a whole image of the given shape.
+    /// Rejects settings that can hide a whole image of the given shape.
     ///
     /// # Errors
     /// If padding or square are as large as the image's smaller side.
@@ -38,7 +38,7 @@ impl Augmentation {
         for (key, pixels) in [("crop_padding", self.crop_padding), ("cutout", self.cutout)] {
             if pixels >= side {
                 let reason = format!("{pixels} pixels can hide a whole image of {side}; set it to less");
-                return Err(DataError::Setting { key, reason });
+                return Err(DataError::setting(key, reason));
             }
         }
         Ok(())
@@ -61,16 +61,16 @@ impl Augmentation {
     }
 }
 
-/// How one image is looked at: moved, then mirrored, then with a hole.
+/// The changes of one image: moved, then mirrored, then with a hole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct View {
-    /// Row of the image that is seen as row 0.
+    /// Row of the image that becomes row 0.
     pub(super) down: isize,
-    /// Column of the image that is seen as column 0 before mirroring.
+    /// Column of the image that becomes column 0 before mirroring.
     pub(super) right: isize,
     /// Whether left and right are mirrored.
     pub(super) flip: bool,
-    /// Rows and columns that are seen as 0.
+    /// Rows and columns that are set to 0.
     pub(super) hole: Option<(Range<usize>, Range<usize>)>,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     const SHAPE: Shape = Shape::new(2, 3, 4);
     const UNCHANGED: [Affine; 2] = [Affine { factor: 1.0, offset: 0.0 }; 2];
 
-    /// Values 1 to 24, so none of them is 0.
+    /// Values 1 to 24, without 0.
     fn image() -> Vec<u8> {
         (1..=SHAPE.elements() as u8).collect()
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_hide_an_image_are_refused() {
+    fn settings_that_can_hide_an_image_are_errors() {
         let shape = Shape::new(1, 8, 8);
         assert!(Augmentation { flip: true, crop_padding: 7, cutout: 7 }.check(shape).is_ok());
         let error = Augmentation { cutout: 8, ..Augmentation::default() }.check(shape).unwrap_err().to_string();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_optional_and_unknown_ones_refused() {
+    fn keys_are_optional_and_unknown_ones_are_errors() {
         let read: Augmentation = toml::from_str("flip = true\ncutout = 4").unwrap();
         assert_eq!(read, Augmentation { flip: true, crop_padding: 0, cutout: 4 });
         let error = toml::from_str::<Augmentation>("flip = true\ncutuot = 4").unwrap_err().to_string();

@@ -22,7 +22,7 @@ pub struct Batch {
 
 impl Batch {
     /// Number of images; at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "a batch holds an image at least")]
+    #[expect(clippy::len_without_is_empty, reason = "a batch holds at least one image")]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -34,35 +34,43 @@ pub struct Batches<'a> {
     split: &'a Split,
     batch_size: usize,
     affine: Vec<Affine>,
-    /// Order of the epoch; `None` is the split's own.
+    /// Order of the epoch; `None` for the order of the split.
     shuffled: Option<Vec<u32>>,
     augment: Option<(Augmentation, ChaCha8Rng)>,
     /// Number of images already given.
     given: usize,
 }
 
-impl<'a> Batches<'a> {
-    /// The images as they are, in the split's order.
-    pub(super) fn in_order(split: &'a Split, batch_size: usize, normalisation: &Normalisation) -> Self {
-        assert!(batch_size > 0, "a batch holds an image at least");
-        let affine = normalisation.affine(split.images().scale());
-        assert_eq!(affine.len(), split.shape().channels, "the normalisation is of another number of channels");
-        Self { split, batch_size, affine, shuffled: None, augment: None, given: 0 }
+impl Split {
+    /// The images in their order, unchanged, for an evaluation. The last batch may be smaller.
+    ///
+    /// # Panics
+    /// If the batch size is 0, or the normalisation has another number of channels.
+    pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
+        assert!(batch_size > 0, "a batch holds at least one image");
+        let affine = normalisation.affine(self.images().scale());
+        assert_eq!(affine.len(), self.shape().channels, "the normalisation has another number of channels");
+        Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0 }
     }
 
-    /// The images shuffled and augmented by a generator of the epoch's own.
-    pub(super) fn shuffled(
-        split: &'a Split,
+    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
+    ///
+    /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
+    /// however many of its batches are read.
+    ///
+    /// # Panics
+    /// As [`batches`](Self::batches).
+    pub(crate) fn shuffled_batches(
+        &self,
         batch_size: usize,
         normalisation: &Normalisation,
         augmentation: Augmentation,
         rng: &mut ChaCha8Rng,
-    ) -> Self {
+    ) -> Batches<'_> {
         let mut rng = ChaCha8Rng::from_rng(rng);
-        let mut order = split.indices().to_vec();
+        let mut order = self.indices().to_vec();
         order.shuffle(&mut rng);
-        let batches = Self::in_order(split, batch_size, normalisation);
-        Self { shuffled: Some(order), augment: Some((augmentation, rng)), ..batches }
+        Batches { shuffled: Some(order), augment: Some((augmentation, rng)), ..self.batches(batch_size, normalisation) }
     }
 }
 
@@ -89,14 +97,7 @@ impl Iterator for Batches<'_> {
         self.given += chunk.len();
         Some(Batch { images, labels, shape })
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.split.len() - self.given).div_ceil(self.batch_size);
-        (left, Some(left))
-    }
 }
-
-impl ExactSizeIterator for Batches<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -124,13 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_of_one_size_but_for_the_last() {
+    fn all_batches_but_the_last_have_the_same_size() {
         let (dataset, normalisation) = digits();
-        let mut batches = dataset.train.batches(500, &normalisation);
-        assert_eq!(batches.len(), 4);
-        let sizes: Vec<_> = batches.by_ref().map(|batch| batch.len()).collect();
+        let sizes: Vec<_> = dataset.train.batches(500, &normalisation).map(|batch| batch.len()).collect();
         assert_eq!(sizes, [500, 500, 500, 297]);
-        assert_eq!(batches.len(), 0);
         assert_eq!(dataset.train.batches(5000, &normalisation).count(), 1);
     }
 
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_hangs_on_the_seed_and_not_on_how_much_is_taken() {
+    fn an_epoch_depends_on_the_seed_and_not_on_the_number_of_batches_read() {
         let (dataset, normalisation) = digits();
         let second_epoch = |seed: u64, take: usize| -> Vec<Batch> {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -25,7 +25,7 @@ const FILES: [&str; 6] = [
     "data_batch_5.bin",
     "test_batch.bin",
 ];
-/// Most bytes that are unpacked of the archive, which has 184 million.
+/// Limit on the unpacked bytes of the archive, which has 184 million.
 const MOST_UNPACKED: u64 = 256 << 20;
 const TRAIN_FILES: usize = 5;
 const RECORDS_PER_FILE: usize = 10_000;
@@ -38,18 +38,18 @@ const CLASS_NAMES: [&str; 10] =
 /// (`cifar-10-batches-bin`), or holds the archive (`cifar-10-binary.tar.gz`, which is read as it is).
 ///
 /// # Errors
-/// If it is not there, or a file is missing, of another size, or has a label that stands for no class.
-pub fn load(dir: &Path) -> Result<Dataset, DataError> {
+/// If it is missing, or a file is missing, of another size, or has a label without a class.
+pub(super) fn load(dir: &Path) -> Result<Dataset, DataError> {
     load_files(dir, RECORDS_PER_FILE)
 }
 
-/// Downloads the archive into `dir`, which is made if need be, and checks it against its published MD5. Gives the
-/// archive's path, for which [`load`] of `dir` then looks. An archive that is already there and whole is kept.
+/// Downloads the archive into `dir`, which is created if necessary, and checks it against its published MD5. Gives the
+/// path of the archive, which a data set of `dir` then finds. An archive that is already there and whole is kept.
 ///
-/// `progress` is told the bytes that have come, and their number in the end if the server tells.
+/// `progress` receives the bytes so far, and their total if the server sends it.
 ///
 /// # Errors
-/// If the transfer fails or brings something else; then no file is left behind.
+/// If the transfer fails or the checksum differs; then no file is left behind.
 pub fn download(dir: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<PathBuf, DataError> {
     std::fs::create_dir_all(dir).map_err(DataError::io("create", dir))?;
     let archive = dir.join(ARCHIVE);
@@ -62,23 +62,23 @@ fn load_files(dir: &Path, records: usize) -> Result<Dataset, DataError> {
     let mut contents = Contents::new(records);
     let nested = dir.join(FOLDER);
     let archive = dir.join(ARCHIVE);
-    // Any of the files tells the folder, so that a missing one among them is named as such.
+    // One of the files is enough to find the folder, so that the error names the missing ones.
     let holds_files = |dir: &Path| FILES.iter().any(|file| dir.join(file).is_file());
     if let Some(folder) = [dir, &nested].into_iter().find(|dir| holds_files(dir)) {
         for (number, file) in FILES.iter().enumerate() {
             let path = folder.join(file);
-            let unreadable = || DataError::io("read", &path);
-            let mut reader = File::open(&path).map_err(unreadable())?;
-            let size = reader.metadata().map_err(unreadable())?.len();
+            let mut reader = File::open(&path).map_err(DataError::io("read", &path))?;
+            let size = reader.metadata().map_err(DataError::io("read", &path))?.len();
             let name = path.display().to_string();
             let mut bytes = contents.room_for(&name, size)?;
-            reader.read_exact(&mut bytes).map_err(unreadable())?;
+            reader.read_exact(&mut bytes).map_err(DataError::io("read", &path))?;
             contents.put(number, &name, &bytes)?;
         }
     } else if archive.is_file() {
         read_archive(&archive, &mut contents)?;
     } else {
-        return Err(DataError::NoCifar10 { dir: dir.to_owned(), url: URL });
+        let reason = format!("expected the folder {FOLDER} or the archive {ARCHIVE} there; the archive is at {URL}");
+        return Err(DataError::new(format_args!("no CIFAR-10 in {}", dir.display()), reason));
     }
     let (train, test) = contents.images()?;
     Dataset::new("cifar10", CLASS_NAMES.map(str::to_owned).to_vec(), train, None, Some(test))
@@ -86,7 +86,9 @@ fn load_files(dir: &Path, records: usize) -> Result<Dataset, DataError> {
 
 /// Reads the files as they lie in the archive, in any order.
 fn read_archive(path: &Path, contents: &mut Contents) -> Result<(), DataError> {
-    let broken = |reason: String| DataError::Archive { path: path.to_owned(), reason };
+    let broken = |reason: String| {
+        DataError::new(format_args!("the archive {}", path.display()), reason + "; delete it and download it again")
+    };
     let file = File::open(path).map_err(DataError::io("read", path))?;
     let unpacked = Bounded { source: GzDecoder::new(BufReader::new(file)), left: MOST_UNPACKED };
     let mut archive = tar::Archive::new(unpacked);
@@ -110,8 +112,8 @@ fn read_archive(path: &Path, contents: &mut Contents) -> Result<(), DataError> {
     }
 }
 
-/// A few kilobytes can unpack to any number, and a tar header can want all of it in memory: beyond so many bytes reading
-/// fails.
+/// A reader that fails after a number of bytes: a few kilobytes can unpack to any number, and a tar header can demand all
+/// of it in memory.
 struct Bounded<R> {
     source: R,
     left: u64,
@@ -141,24 +143,31 @@ impl Contents {
         Self { records_per_file, data: vec![0; images * SHAPE.elements()], labels: vec![0; images] }
     }
 
-    /// A buffer for a file, if that is of the right size.
+    /// A buffer for a file, if it has the right size.
     fn room_for(&self, name: &str, size: u64) -> Result<Vec<u8>, DataError> {
         let bytes = self.records_per_file * RECORD_BYTES;
         if size != bytes as u64 {
-            return Err(DataError::Size { file: name.to_owned(), expected: bytes as u64, found: size });
+            let reason =
+                format!("expected {bytes} bytes, found {size}; it is incomplete or not CIFAR-10's binary version");
+            return Err(DataError::new(name, reason));
         }
         Ok(vec![0; bytes])
     }
 
-    /// Puts a file's records to their place.
+    /// Stores the records of a file in their place.
     fn put(&mut self, number: usize, name: &str, bytes: &[u8]) -> Result<(), DataError> {
         let first = number * self.records_per_file;
         let images = self.data.chunks_exact_mut(SHAPE.elements()).zip(&mut self.labels).skip(first);
         for ((nth, record), (image, label)) in bytes.chunks_exact(RECORD_BYTES).enumerate().zip(images) {
             let classes = CLASS_NAMES.len();
             if usize::from(record[0]) >= classes {
-                let (file, offset) = (name.to_owned(), nth * RECORD_BYTES);
-                return Err(DataError::Label { file, record: nth + 1, offset, label: record[0], classes });
+                let reason = format!(
+                    "record {} (byte {}) has the label {}, but there are {classes} classes from 0",
+                    nth + 1,
+                    nth * RECORD_BYTES,
+                    record[0]
+                );
+                return Err(DataError::new(name, reason));
             }
             *label = u16::from(record[0]);
             image.copy_from_slice(&record[1..]);
@@ -171,8 +180,8 @@ impl Contents {
         let train = TRAIN_FILES * self.records_per_file;
         let test_data = self.data.split_off(train * SHAPE.elements());
         let test_labels = self.labels.split_off(train);
-        let images = |data, labels| Images::new(SHAPE, u8::MAX, data, labels);
-        Ok((images(self.data, self.labels)?, images(test_data, test_labels)?))
+        let test = Images::new(SHAPE, u8::MAX, test_data, test_labels)?;
+        Ok((Images::new(SHAPE, u8::MAX, self.data, self.labels)?, test))
     }
 }
 

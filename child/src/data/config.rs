@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::check_fraction;
+use super::decode::Channels;
 use super::{DataError, Dataset, cifar10, digits, folder};
 
 /// Which data set is used, and how much of it.
@@ -36,17 +37,17 @@ pub enum Source {
     Digits,
     /// CIFAR-10 in its binary version.
     Cifar10 {
-        /// Folder that holds it, as [`cifar10::load`] takes it.
+        /// The folder of its files or archive, or the folder in which that is.
         dir: PathBuf,
     },
-    /// A folder of images, as [`folder::load`] takes it.
+    /// A folder of images.
     Folder {
         /// The folder.
         dir: PathBuf,
         /// Side in pixels to which images are brought.
         size: Option<u32>,
         /// Channels to which images are brought.
-        channels: Option<folder::Channels>,
+        channels: Option<Channels>,
     },
 }
 
@@ -80,8 +81,8 @@ impl DataConfig {
     /// Loads the data set, with its training part limited as configured. Nothing is downloaded.
     ///
     /// # Errors
-    /// If the files are not there or not what they should be, or if a fraction is to be held out of a data set that
-    /// brings its own validation images.
+    /// If the files are missing or wrong, or if a fraction is to be held out of a data set with its own validation
+    /// images.
     pub fn load(&self) -> Result<Dataset, DataError> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,
@@ -89,8 +90,8 @@ impl DataConfig {
             Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels)?,
         };
         if dataset.validation.is_some() && self.validation.is_some() {
-            let reason = "the folder has validation images of its own; remove this key, or that part".to_owned();
-            return Err(DataError::Setting { key: "validation", reason });
+            let reason = "the folder has validation images of its own; remove this key, or that part";
+            return Err(DataError::setting("validation", reason));
         }
         if let Some(limit) = self.limit {
             dataset.limit_train(limit)?;
@@ -105,8 +106,8 @@ impl Default for DataConfig {
     }
 }
 
-/// The table as it is written: flat, so that the place of a wrong key is known. (An enum that serde tags by `name` is
-/// buffered first, which loses the place, and its variants without keys take any.)
+/// The table as it is in the file: flat, so that the place of a wrong key is known. (serde buffers an enum that is tagged
+/// by `name`, which loses the place, and its variants without keys accept any.)
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
@@ -117,7 +118,7 @@ struct Table {
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    channels: Option<folder::Channels>,
+    channels: Option<Channels>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validation: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,7 +138,7 @@ impl TryFrom<Table> for DataConfig {
     type Error = DataError;
 
     fn try_from(table: Table) -> Result<Self, DataError> {
-        let wrong = |key, reason: &str| Err(DataError::Setting { key, reason: reason.to_owned() });
+        let wrong = |key, reason: &str| Err(DataError::setting(key, reason));
         if table.name != Name::Folder {
             if table.size.is_some() {
                 return wrong("size", "only the data set \"folder\" has it; remove it");
@@ -147,7 +148,7 @@ impl TryFrom<Table> for DataConfig {
             }
         }
         if table.size == Some(0) {
-            return wrong("size", "an image has a pixel at least");
+            return wrong("size", "an image has at least one pixel");
         }
         if table.limit == Some(0) {
             return wrong("limit", "no image would be left to train on");
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_settings_read_back() {
         for text in [
             "name = \"digits\"\nvalidation = 0.5\nlimit = 200\n",
             "name = \"cifar10\"\ndir = \"elsewhere\"\nvalidation = 0.1\n",
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused_with_their_place() {
+    fn unknown_keys_are_errors_with_their_place() {
         for name in ["digits", "cifar10", "folder"] {
             let error = read(&format!("name = \"{name}\"\ndir = \"x\"\nszie = 3")).unwrap_err();
             assert!(error.contains("line 3, column 1") && error.contains("unknown field `szie`"), "{error}");
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_refused() {
+    fn wrong_settings_are_errors_with_their_key() {
         for (text, key) in [
             ("dir = \"x\"", "dir"),
             ("size = 8", "size"),

@@ -11,17 +11,14 @@ use crate::graph::Shape;
 
 /// A labelled set of images with its training part and, where it has them, its validation and test parts.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Dataset {
-    /// Name, for logs.
-    pub name: String,
     /// Names of the classes; a label is an index into them.
     pub class_names: Vec<String>,
     /// Images to train on, and to hold validation images out of.
     pub train: Split,
-    /// Validation images, if the data set itself says which they are.
+    /// Validation images, if the data set has a part of its own for them.
     pub validation: Option<Split>,
-    /// Test images, if there are any: for the final judgement only.
+    /// Test images, if there are any: for the final evaluation only.
     pub test: Option<Split>,
 }
 
@@ -30,49 +27,49 @@ pub struct Dataset {
 pub struct Splits {
     /// Images to train on.
     pub train: Split,
-    /// Images to judge by.
+    /// Images to validate with.
     pub validation: Split,
 }
 
 impl Dataset {
-    /// A data set from its parts.
+    /// A data set from its parts; `name` is for errors.
     ///
     /// # Errors
-    /// If there are fewer than 2 classes, a label stands for no class, a class has no training image, or the parts
-    /// differ in shape or scale.
+    /// If there are fewer than 2 classes, a label has no class, a class has no training image, or the parts differ in
+    /// shape or scale.
     pub fn new(
-        name: impl Into<String>,
+        name: &str,
         class_names: Vec<String>,
         train: Images,
         validation: Option<Images>,
         test: Option<Images>,
     ) -> Result<Self, DataError> {
-        let name = name.into();
-        let misfit = |reason: String| DataError::Dataset { name: name.clone(), reason };
+        let misfit = |reason: String| DataError::new(format_args!("the data set {name}"), reason);
         let classes = class_names.len();
         if classes < 2 {
-            return Err(misfit(format!("it has {classes} classes, and 2 at least are needed to tell apart")));
+            return Err(misfit(format!("it has {classes} classes, but at least 2 are needed")));
         }
         let parts = [Some(&train), validation.as_ref(), test.as_ref()];
         for part in parts.into_iter().flatten() {
             if let Some(label) = part.labels().iter().find(|label| usize::from(**label) >= classes) {
                 return Err(misfit(format!("there is an image with the label {label}, but only {classes} classes")));
             }
-            let (shape, scale) = (part.shape(), part.scale());
-            if (shape, scale) != (train.shape(), train.scale()) {
-                let expected = (train.shape(), train.scale());
+            if (part.shape(), part.scale()) != (train.shape(), train.scale()) {
                 return Err(misfit(format!(
-                    "images have the shape {shape} and values up to {scale}, those to train on {} and {}",
-                    expected.0, expected.1
+                    "images have the shape {} and values up to {}, those to train on {} and {}",
+                    part.shape(),
+                    part.scale(),
+                    train.shape(),
+                    train.scale()
                 )));
             }
         }
-        let split = |images| Split::all(Arc::new(images));
-        let train = split(train);
+        let train = Split::all(Arc::new(train));
         if let Some(class) = train.class_counts(classes).iter().position(|count| *count == 0) {
             return Err(misfit(format!("the class {} has no training image", class_names[class])));
         }
-        Ok(Self { name, class_names, train, validation: validation.map(split), test: test.map(split) })
+        let [validation, test] = [validation, test].map(|part| part.map(|images| Split::all(Arc::new(images))));
+        Ok(Self { class_names, train, validation, test })
     }
 
     /// Shape of one image.
@@ -90,11 +87,11 @@ impl Dataset {
     ///
     /// # Errors
     /// If there are more classes than images to keep.
-    pub fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
+    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
         let by_class = self.train.by_class(self.classes());
         if images < by_class.len() {
-            let reason = format!("{images} images cannot stand for {} classes; raise it", by_class.len());
-            return Err(DataError::Setting { key: "limit", reason });
+            let reason = format!("{images} images are too few for {} classes; raise it", by_class.len());
+            return Err(DataError::setting("limit", reason));
         }
         if images >= self.train.len() {
             return Ok(());
@@ -109,9 +106,9 @@ impl Dataset {
         Ok(())
     }
 
-    /// Training and validation images. A data set that says itself which images are for validation gives those; of
-    /// any other the given fraction of the training images is held out, drawn by `rng`, of each class its share and
-    /// at least one image. The images are shared with the data set, not copied.
+    /// Training and validation images. A data set with a validation part of its own gives that one. Otherwise `rng`
+    /// draws the given fraction of the training images, of each class its share and at least one image. The images are
+    /// shared with the data set, not copied.
     ///
     /// # Errors
     /// Where images have to be held out: if the fraction is not between 0 and 1, or a class has a single image.
@@ -124,7 +121,7 @@ impl Dataset {
         if let Some(class) = by_class.iter().position(|class| class.len() < 2) {
             let class = &self.class_names[class];
             let reason = format!("the class {class} has a single training image, so none can be held out");
-            return Err(DataError::Setting { key: "validation", reason });
+            return Err(DataError::setting("validation", reason));
         }
         let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
         let total = (self.train.len() as f64 * validation_fraction).round() as usize;
@@ -141,13 +138,13 @@ impl Dataset {
     }
 }
 
-/// Refuses a validation fraction that leaves one side without images.
+/// Rejects a validation fraction that leaves one side without images.
 pub(super) fn check_fraction(fraction: f64) -> Result<(), DataError> {
     if fraction > 0.0 && fraction < 1.0 {
         return Ok(());
     }
     let reason = format!("{fraction} is not a fraction of the training images: it must lie between 0 and 1");
-    Err(DataError::Setting { key: "validation", reason })
+    Err(DataError::setting("validation", reason))
 }
 
 #[cfg(test)]
@@ -183,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_hangs_on_the_seed_alone() {
+    fn a_split_depends_on_the_seed_alone() {
         let held = |seed| {
             let splits = uneven().split(0.3, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
             splits.validation.indices().to_vec()
@@ -193,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_that_leaves_a_side_empty_is_refused() {
+    fn a_split_that_leaves_a_side_empty_is_an_error() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for fraction in [0.0, 1.0, -0.1, f64::NAN, f64::INFINITY] {
             let error = uneven().split(fraction, &mut rng).unwrap_err().to_string();
@@ -207,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_validation_part_of_its_own_is_used() {
+    fn the_validation_part_of_a_data_set_is_used() {
         let own = Dataset::new("own", names(2), images(&[0, 1]), Some(images(&[1, 0, 0])), None).unwrap();
         let splits = own.split(0.5, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         assert_eq!((splits.train.len(), splits.validation.len()), (2, 3));
@@ -225,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_do_not_fit_together_are_refused() {
-        let refused =
+    fn parts_that_do_not_fit_together_are_errors() {
+        let error =
             |classes, train, test| Dataset::new("parts", names(classes), train, None, test).unwrap_err().to_string();
-        assert!(refused(1, images(&[0]), None).contains("1 classes"));
-        assert!(refused(2, images(&[0, 1]), Some(images(&[2]))).contains("label 2"));
-        assert!(refused(3, images(&[0, 2]), None).contains("class 1 has no training image"));
+        assert!(error(1, images(&[0]), None).contains("1 classes"));
+        assert!(error(2, images(&[0, 1]), Some(images(&[2]))).contains("label 2"));
+        assert!(error(3, images(&[0, 2]), None).contains("class 1 has no training image"));
         let other = Images::new(Shape::new(3, 1, 1), 255, vec![0; 3], vec![0]).unwrap();
-        assert!(refused(2, images(&[0, 1]), Some(other)).contains("[3, 1, 1]"));
+        assert!(error(2, images(&[0, 1]), Some(other)).contains("[3, 1, 1]"));
     }
 }

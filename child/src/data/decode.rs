@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, Images};
@@ -46,17 +46,16 @@ impl From<Channels> for u8 {
 pub(super) fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, DataError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
     if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
-        let reason = "its content is neither PNG nor JPEG".to_owned();
-        return Err(DataError::Image { path: path.to_owned(), reason });
+        return Err(unreadable(path, "its content is neither PNG nor JPEG"));
     }
-    reader.into_decoder().map_err(|error| unreadable(path, &error))
+    reader.into_decoder().map_err(|error| unreadable(path, error))
 }
 
-fn unreadable(path: &Path, error: &ImageError) -> DataError {
-    DataError::Image { path: path.to_owned(), reason: error.to_string() }
+pub(super) fn unreadable(path: &Path, reason: impl std::fmt::Display) -> DataError {
+    DataError::new(format_args!("the image {}", path.display()), reason)
 }
 
-/// Whether a JPEG file goes on to its end-of-image marker. The decoder fills what is missing with grey.
+/// Whether a JPEG file has its end-of-image marker. The decoder fills missing places with grey.
 ///
 /// ITU-T T.81, annex B: segments of known length lead to the first scan; in a scan the byte FF is followed by 0 or a
 /// restart number, so that FF D9 can only be the marker.
@@ -96,7 +95,15 @@ impl Reader {
             shape = Shape::new(self.channels as usize, image.height() as usize, image.width() as usize);
             let expected = *self.shape.get_or_insert(shape);
             if shape != expected {
-                return Err(DataError::ImageSize { path: path.clone(), expected, found: shape });
+                return Err(DataError(format!(
+                    "the image {} is {}x{} pixels (width x height), those before it {}x{}; \
+                     set `size` to bring all to one size",
+                    path.display(),
+                    shape.width,
+                    shape.height,
+                    expected.width,
+                    expected.height
+                )));
             }
             match self.channels {
                 Channels::Grey => data.extend_from_slice(image.into_luma8().as_raw()),
@@ -116,12 +123,12 @@ impl Reader {
         let bytes = fs::read(path).map_err(DataError::io("read", path))?;
         let mut decoder = decoder(path, &bytes)?;
         if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
-            return Err(DataError::Image { path: path.to_owned(), reason: "the file is truncated".to_owned() });
+            return Err(unreadable(path, "the file is truncated"));
         }
-        // A header may claim any size: what exceeds the decoder's usual limit (512 MiB) is not allocated for.
-        Limits::default().reserve(decoder.total_bytes()).map_err(|error| unreadable(path, &error))?;
-        let orientation = decoder.orientation().map_err(|error| unreadable(path, &error))?;
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, &error))?;
+        // A header may claim any size: memory above the usual limit of the decoder (512 MiB) is not allocated.
+        Limits::default().reserve(decoder.total_bytes()).map_err(|error| unreadable(path, error))?;
+        let orientation = decoder.orientation().map_err(|error| unreadable(path, error))?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|error| unreadable(path, error))?;
         image.apply_orientation(orientation);
         Ok(match self.size {
             Some(size) if (image.width(), image.height()) != (size, size) => {
@@ -134,8 +141,8 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
     use image::codecs::jpeg::JpegEncoder;
-    use image::{ImageEncoder, RgbImage};
     use proptest::prelude::*;
 
     use super::*;
@@ -146,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_jpeg_file_is_refused() {
+    fn a_truncated_jpeg_file_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.JPEG");
         let solid = RgbImage::from_pixel(32, 32, [200, 100, 50].into());
@@ -171,9 +178,12 @@ mod tests {
         let mut encoder = JpegEncoder::new(&mut bytes);
         // A TIFF header and one entry: the orientation (tag 0112) is 6, to be turned to the right.
         let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
-        encoder.set_exif_metadata(exif.to_vec()).unwrap();
         let half_white = RgbImage::from_fn(32, 16, |x, _| [if x < 16 { 255 } else { 0 }; 3].into());
         encoder.encode_image(&half_white).unwrap();
+        // The first segment of the file (APP1) holds it.
+        let segment = [b"\xff\xe1\0\x22Exif\0\0", &exif[..]].concat();
+        assert_eq!((segment.len() - 2, &bytes[..2]), (0x22, &[0xff, 0xd8][..]));
+        bytes.splice(2..2, segment);
         let path = dir.path().join("x.jpg");
         fs::write(&path, &bytes).unwrap();
         let images = read(&path, Channels::Grey).unwrap();
@@ -183,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_claims_to_be_huge_is_refused() {
+    fn an_image_that_claims_to_be_huge_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.png");
         RgbImage::new(4, 4).save(&path).unwrap();
         let mut bytes = fs::read(&path).unwrap();
-        // Width and height stand at byte 16 of a PNG file, the checksum of the header at 29.
+        // A PNG file has width and height at byte 16, the checksum of the header at 29.
         bytes[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         let mut checksum = flate2::Crc::new();
         checksum.update(&bytes[12..29]);
@@ -233,18 +243,18 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn damaged_images_are_read_in_the_asked_shape_or_refused_by_name(bytes in damaged(files())) {
+        fn damaged_images_have_the_requested_shape_or_are_named_in_an_error(bytes in damaged(files())) {
             check(&bytes)?;
         }
 
-        /// A PNG file's checksums hide what a damaged chunk would do.
+        /// Otherwise the checksums of a PNG file reject damaged chunks before they are decoded.
         #[test]
-        fn damaged_chunks_with_right_checksums_are_read_or_refused_by_name(bytes in damaged(files()[..3].to_vec())) {
+        fn damaged_chunks_with_right_checksums_are_read_or_named_in_an_error(bytes in damaged(files()[..3].to_vec())) {
             check(&with_right_checksums(bytes))?;
         }
 
         #[test]
-        fn what_begins_as_an_image_and_is_none_is_refused_by_name(
+        fn files_that_only_begin_as_images_are_named_in_an_error(
             start in prop::sample::select(vec![b"\x89PNG\r\n\x1a\n".to_vec(), b"\xff\xd8\xff\xe0".to_vec(), b"\xff\xd8".to_vec(), Vec::new()]),
             rest in prop::collection::vec(any::<u8>(), 0..200),
         ) {

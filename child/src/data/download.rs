@@ -1,4 +1,4 @@
-//! Fetching one file whose checksum is published.
+//! Downloads a file with a published checksum.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 use ureq::Agent;
+use ureq::tls::{TlsConfig, TlsProvider};
 
 use super::DataError;
 
@@ -16,14 +17,15 @@ pub(super) fn agent() -> Agent {
         .timeout_connect(Some(Duration::from_secs(30)))
         .timeout_recv_response(Some(Duration::from_secs(60)))
         .timeout_per_read(Some(Duration::from_secs(60)))
+        .tls_config(TlsConfig::builder().provider(TlsProvider::NativeTls).build())
         .build()
         .into()
 }
 
-/// Fetches `url` to `target` unless the file is already there with the right checksum. What comes is written to a
-/// temporary name beside it, which is renamed when the MD5 (hexadecimal, lower case) is right and removed otherwise.
+/// Fetches `url` to `target` unless the file is already there with the right checksum. The download has a temporary name
+/// beside it, is renamed when the MD5 (hexadecimal, lower case) is right and removed otherwise.
 ///
-/// MD5 guards against damage, not against forgery; it is what the data sets' authors have published.
+/// MD5 guards against damage, not against forgery; the authors of the data sets publish no other checksum.
 pub(super) fn fetch(
     agent: &Agent,
     url: &str,
@@ -34,7 +36,7 @@ pub(super) fn fetch(
     if target.is_file() && checksum_of(target)? == md5 {
         return Ok(());
     }
-    let failed = |reason: String| DataError::Download { url: url.to_owned(), reason };
+    let failed = |reason: String| DataError::new(format_args!("cannot download {url}"), reason);
     let mut response = agent.get(url).call().map_err(|error| failed(error.to_string()))?;
     let total = response.body().content_length();
     let mut body = response.body_mut().as_reader();
@@ -61,7 +63,8 @@ pub(super) fn fetch(
     }
     let found = hexadecimal(&hasher.finalize());
     if found != md5 {
-        return Err(DataError::Checksum { url: url.to_owned(), expected: md5.to_owned(), found });
+        let text = format!("{url} has the MD5 {found}, not {md5} as published: nothing was kept; try again later");
+        return Err(DataError(text));
     }
     part.rename(target)
 }
@@ -89,7 +92,7 @@ struct PartFile {
 }
 
 impl PartFile {
-    /// A file beside `target`; the process in its name keeps two downloads at once apart.
+    /// A file beside `target`, with the process id in its name because two downloads may run at once.
     fn create(target: &Path) -> Result<Self, DataError> {
         let mut name = target.as_os_str().to_owned();
         name.push(format!(".{}.part", std::process::id()));
@@ -140,15 +143,15 @@ mod tests {
         [head.as_bytes(), body].concat()
     }
 
-    /// What was told while a file came.
+    /// The progress reports of one download.
     type Steps = Vec<(u64, Option<u64>)>;
 
-    /// Downloads into an empty folder: what came, the progress, and how many files lie there afterwards.
+    /// Downloads into an empty folder: the content, the progress, and the number of files afterwards.
     fn fetch_from(url: &str, md5: &str) -> (Result<Vec<u8>, String>, Steps, usize) {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("file");
         let mut steps = Vec::new();
-        // The machine's proxy must not stand between the test and its own server.
+        // The proxy of the machine must not come between the test and its own server.
         let agent: Agent = Agent::config_builder().proxy(None).build().into();
         let fetched = fetch(&agent, url, md5, &target, &mut |done, total| steps.push((done, total)));
         let result = fetched.map(|()| fs::read(&target).unwrap()).map_err(|error| error.to_string());
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packed_file_stays_packed_whatever_the_server_calls_it() {
+    fn a_packed_file_stays_packed_under_any_content_encoding() {
         let mut answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 11\r\n\r\n".to_vec();
         answer.extend_from_slice(BODY);
         assert_eq!(fetch_from(&serve(answer), BODY_MD5).0.as_deref(), Ok(BODY));
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_and_whole_is_kept_and_a_damaged_one_replaced() {
+    fn a_whole_file_is_kept_and_a_damaged_one_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("file");
         let agent: Agent = Agent::config_builder().proxy(None).build().into();

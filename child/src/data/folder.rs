@@ -1,17 +1,15 @@
 //! A folder of images: `train/<class>/*.png`, and the same under `validation/` and `test/` if they are there.
 //!
 //! Classes are the names of the folders under `train`, sorted; images are `.png`, `.jpg` or `.jpeg` files, sorted by
-//! name. Files whose names begin with a dot are passed over, any other file is refused: a picture in a format that
-//! is not read must not go missing in silence. Transparency is dropped, and the orientation that a camera noted is
-//! applied.
+//! name. Files whose names begin with a dot are skipped, any other file is an error: a picture in an unknown format must
+//! not go missing in silence. Transparency is dropped, and the orientation that a camera recorded is applied.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::ImageDecoder;
 
-pub use super::decode::Channels;
-use super::decode::{LabelledFile, Reader, decoder};
+use super::decode::{Channels, LabelledFile, Reader, decoder, unreadable};
 use super::{DataError, Dataset};
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -23,17 +21,16 @@ const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// # Errors
 /// If a folder is missing or empty, the parts have different classes, or a file is not an image, is truncated, or is
 /// of another size than the first.
-pub fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
-    let refused = |path: &Path, reason: String| DataError::Folder { path: path.to_owned(), reason };
+pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
     let train = dir.join("train");
     if !train.is_dir() {
         let reason = "it is not there; images are expected in train/<class>/, one folder a class";
-        return Err(refused(&train, reason.to_owned()));
+        return Err(folder_error(&train, reason));
     }
     let class_names = class_names(&train)?;
     if class_names.len() < 2 || class_names.len() > usize::from(u16::MAX) {
         let reason = format!("it has {} folders of classes; 2 to 65,535 are possible", class_names.len());
-        return Err(refused(&train, reason));
+        return Err(folder_error(&train, reason));
     }
     let train = files(&train, &class_names)?;
     let validation = optional_files(&dir.join("validation"), &class_names)?;
@@ -47,10 +44,14 @@ pub fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result
     let validation = validation.map(|files| reader.read_all(&files)).transpose()?;
     let test = test.map(|files| reader.read_all(&files)).transpose()?;
     let name = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-    Dataset::new(name, class_names, train, validation, test)
+    Dataset::new(&name, class_names, train, validation, test)
 }
 
-/// What lies in a folder, sorted, without hidden files.
+fn folder_error(path: &Path, reason: impl std::fmt::Display) -> DataError {
+    DataError::new(format_args!("the image folder {}", path.display()), reason)
+}
+
+/// Files and folders in a folder, sorted, without hidden ones.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
@@ -67,12 +68,11 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn class_names(part: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     for path in entries(part)? {
-        let refused = |reason: &str| DataError::Folder { path: path.clone(), reason: reason.to_owned() };
         if !path.is_dir() {
-            return Err(refused("it is a file; only folders of classes are expected here"));
+            return Err(folder_error(&path, "it is a file; only folders of classes are expected here"));
         }
         let name = path.file_name().and_then(|name| name.to_str());
-        names.push(name.ok_or_else(|| refused("the name of a class must be UTF-8"))?.to_owned());
+        names.push(name.ok_or_else(|| folder_error(&path, "the name of a class must be UTF-8"))?.to_owned());
     }
     Ok(names)
 }
@@ -84,14 +84,13 @@ fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, DataE
         let folder = part.join(class);
         let paths = entries(&folder)?;
         if paths.is_empty() {
-            let reason = "it holds no image; add .png, .jpg or .jpeg files or remove the class".to_owned();
-            return Err(DataError::Folder { path: folder, reason });
+            let reason = "it holds no image; add .png, .jpg or .jpeg files or remove the class";
+            return Err(folder_error(&folder, reason));
         }
         for path in paths {
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) {
-                let reason = "only .png, .jpg and .jpeg files are read; convert or remove it".to_owned();
-                return Err(DataError::Image { path, reason });
+                return Err(unreadable(&path, "only .png, .jpg and .jpeg files are read; convert or remove it"));
             }
             files.push((path, label));
         }
@@ -104,13 +103,12 @@ fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<Labe
     if !part.exists() {
         return Ok(None);
     }
-    let refused = |reason: String| DataError::Folder { path: part.to_owned(), reason };
     let found = self::class_names(part)?;
     if let Some(class) = found.iter().find(|class| !class_names.contains(class)) {
-        return Err(refused(format!("the class {class} is not among those of train")));
+        return Err(folder_error(part, format!("the class {class} is not among those of train")));
     }
     if let Some(class) = class_names.iter().find(|class| !found.contains(class)) {
-        return Err(refused(format!("the class {class} of train is missing")));
+        return Err(folder_error(part, format!("the class {class} of train is missing")));
     }
     files(part, class_names).map(Some)
 }
@@ -158,7 +156,7 @@ mod tests {
         dir
     }
 
-    fn refused(dir: &TempDir) -> String {
+    fn error(dir: &TempDir) -> String {
         load(dir.path(), None, None).unwrap_err().to_string()
     }
 
@@ -189,10 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn images_are_brought_to_one_size_or_refused() {
+    fn images_of_several_sizes_need_a_size() {
         let dir = greys();
         save(&dir, "train/dog/c.png", &grey(9, 200));
-        let error = refused(&dir);
+        let error = error(&dir);
         assert!(error.contains("c.png is 9x9") && error.contains("4x4; set `size`"), "{error}");
         let dataset = load(dir.path(), Some(6), None).unwrap();
         assert_eq!(dataset.shape(), Shape::new(1, 6, 6));
@@ -200,18 +198,18 @@ mod tests {
     }
 
     #[test]
-    fn a_validation_part_is_its_own() {
+    fn a_validation_part_needs_the_classes_of_train() {
         let dir = greys();
         save(&dir, "validation/cat/x.png", &grey(4, 1));
-        assert!(refused(&dir).contains("the class dog of train is missing"));
+        assert!(error(&dir).contains("the class dog of train is missing"));
         save(&dir, "validation/dog/x.png", &grey(4, 2));
         assert_eq!(load(dir.path(), None, None).unwrap().validation.unwrap().len(), 2);
         save(&dir, "validation/cow/x.png", &grey(4, 2));
-        assert!(refused(&dir).contains("the class cow is not among those of train"));
+        assert!(error(&dir).contains("the class cow is not among those of train"));
     }
 
     #[test]
-    fn files_that_are_no_images_are_named() {
+    fn files_that_are_not_images_are_named() {
         let dir = greys();
         let path = dir.path().join("train/cat/c.png");
         let whole = fs::read(dir.path().join("train/cat/a.png")).unwrap();
@@ -219,26 +217,26 @@ mod tests {
             [(&b"text"[..], "neither PNG nor JPEG"), (b"", "neither"), (&whole[..whole.len() / 2], "")]
         {
             fs::write(&path, bytes).unwrap();
-            let error = refused(&dir);
+            let error = error(&dir);
             assert!(error.contains("train/cat/c.png: ") && error.contains(reason), "{error}");
         }
         fs::rename(&path, dir.path().join("train/cat/c.bmp")).unwrap();
-        assert!(refused(&dir).contains("c.bmp: only .png, .jpg and .jpeg"));
+        assert!(error(&dir).contains("c.bmp: only .png, .jpg and .jpeg"));
     }
 
     #[test]
-    fn a_folder_that_is_laid_out_otherwise_is_refused() {
+    fn a_folder_of_another_layout_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(refused(&dir).contains("train: it is not there"));
+        assert!(error(&dir).contains("train: it is not there"));
         let train = dir.path().join("train");
         fs::write(&train, "a file").unwrap();
-        assert!(refused(&dir).contains("train: it is not there"));
+        assert!(error(&dir).contains("train: it is not there"));
         fs::remove_file(&train).unwrap();
         fs::create_dir_all(train.join("cat")).unwrap();
-        assert!(refused(&dir).contains("it has 1 folders of classes"));
+        assert!(error(&dir).contains("it has 1 folders of classes"));
         fs::create_dir(train.join("dog")).unwrap();
-        assert!(refused(&dir).contains("cat: it holds no image"));
+        assert!(error(&dir).contains("cat: it holds no image"));
         fs::write(train.join("notes.txt"), "a file").unwrap();
-        assert!(refused(&dir).contains("notes.txt: it is a file"));
+        assert!(error(&dir).contains("notes.txt: it is a file"));
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
-
-use super::{Augmentation, Batches, DataError, Normalisation};
+use super::DataError;
 use crate::graph::Shape;
 
 /// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
@@ -17,14 +15,13 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images from their bytes and labels. `scale` is the value that stands for full intensity: 255 for most, 16 for
-    /// the digits.
+    /// Images from their bytes and labels. `scale` is the value of full intensity: 255 for most, 16 for the digits.
     ///
     /// # Errors
-    /// If the shape or the scale is 0, there is no image or more than 2³² of them, bytes and labels differ in
+    /// If the shape or the scale is 0, there are 0 images or more than 2³² of them, bytes and labels differ in
     /// number, or a byte lies above the scale.
     pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::Dataset { name: "of images".to_owned(), reason };
+        let misfit = |reason: String| DataError::new("the data set of images", reason);
         if shape.elements() == 0 || scale == 0 {
             return Err(misfit(format!("images of shape {shape} with values up to {scale} hold nothing")));
         }
@@ -43,32 +40,31 @@ impl Images {
     }
 
     /// Shape of one image.
-    pub fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         self.shape
     }
 
     /// Value of full intensity.
-    pub fn scale(&self) -> u8 {
+    pub(super) fn scale(&self) -> u8 {
         self.scale
     }
 
     /// Number of images; at least 1.
-    #[expect(clippy::len_without_is_empty, reason = "there is no empty set of images")]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// Bytes of an image, `[channels, height, width]`.
     ///
     /// # Panics
-    /// If there is no such image.
-    pub fn image(&self, index: usize) -> &[u8] {
+    /// If the index is beyond the images.
+    pub(super) fn image(&self, index: usize) -> &[u8] {
         let elements = self.shape.elements();
         &self.data[index * elements..][..elements]
     }
 
     /// Classes of the images, in their order.
-    pub fn labels(&self) -> &[u16] {
+    pub(super) fn labels(&self) -> &[u16] {
         &self.labels
     }
 }
@@ -95,22 +91,18 @@ impl Split {
     }
 
     /// Number of images in the selection.
+    #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether no image is selected.
-    pub fn is_empty(&self) -> bool {
-        self.indices.is_empty()
-    }
-
     /// All images among which the selection is made.
-    pub fn images(&self) -> &Images {
+    pub(super) fn images(&self) -> &Images {
         &self.images
     }
 
     /// Which of the images are selected, in the order of the selection.
-    pub fn indices(&self) -> &[u32] {
+    pub(super) fn indices(&self) -> &[u32] {
         &self.indices
     }
 
@@ -120,12 +112,12 @@ impl Split {
     }
 
     /// Classes of the selected images, in their order.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
+    pub(super) fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
         self.indices.iter().map(|index| self.images.labels[*index as usize])
     }
 
     /// Selected images of each class, for the given number of classes.
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+    pub(super) fn class_counts(&self, classes: usize) -> Vec<usize> {
         self.by_class(classes).iter().map(Vec::len).collect()
     }
 
@@ -139,31 +131,6 @@ impl Split {
         }
         by_class
     }
-
-    /// The images in their order, as they are: for an evaluation. The last batch may be smaller.
-    ///
-    /// # Panics
-    /// If the batch size is 0, or the normalisation is of another number of channels.
-    pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
-        Batches::in_order(self, batch_size, normalisation)
-    }
-
-    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
-    ///
-    /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
-    /// whether or not its batches are taken.
-    ///
-    /// # Panics
-    /// As [`batches`](Self::batches).
-    pub fn shuffled_batches(
-        &self,
-        batch_size: usize,
-        normalisation: &Normalisation,
-        augmentation: Augmentation,
-        rng: &mut ChaCha8Rng,
-    ) -> Batches<'_> {
-        Batches::shuffled(self, batch_size, normalisation, augmentation, rng)
-    }
 }
 
 #[cfg(test)]
@@ -173,14 +140,14 @@ mod tests {
     const SHAPE: Shape = Shape::new(1, 1, 2);
 
     #[test]
-    fn images_that_do_not_fit_together_are_refused() {
+    fn images_that_do_not_fit_together_are_errors() {
         assert!(Images::new(SHAPE, 9, vec![1, 2, 3, 9], vec![0, 1]).is_ok());
-        let refused = |shape, scale, data, labels| Images::new(shape, scale, data, labels).unwrap_err().to_string();
-        assert!(refused(SHAPE, 9, vec![1, 2, 3], vec![0, 1]).contains("3 bytes are not 2 images of shape [1, 1, 2]"));
-        assert!(refused(SHAPE, 9, vec![1, 2, 10, 1], vec![0, 1]).contains("image 1 has the value 10"));
-        assert!(refused(SHAPE, 9, vec![], vec![]).contains("0 images"));
-        assert!(refused(Shape::new(0, 1, 1), 9, vec![], vec![0]).contains("hold nothing"));
-        assert!(refused(SHAPE, 0, vec![0, 0], vec![0]).contains("hold nothing"));
+        let error = |shape, scale, data, labels| Images::new(shape, scale, data, labels).unwrap_err().to_string();
+        assert!(error(SHAPE, 9, vec![1, 2, 3], vec![0, 1]).contains("3 bytes are not 2 images of shape [1, 1, 2]"));
+        assert!(error(SHAPE, 9, vec![1, 2, 10, 1], vec![0, 1]).contains("image 1 has the value 10"));
+        assert!(error(SHAPE, 9, vec![], vec![]).contains("0 images"));
+        assert!(error(Shape::new(0, 1, 1), 9, vec![], vec![0]).contains("hold nothing"));
+        assert!(error(SHAPE, 0, vec![0, 0], vec![0]).contains("hold nothing"));
     }
 
     #[test]

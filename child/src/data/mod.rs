@@ -1,11 +1,11 @@
 //! Labelled images: loading, holding out, normalising, augmenting and batching.
 //!
 //! The way of an image: a [`DataConfig`] loads a [`Dataset`], which is held as bytes; [`Dataset::split`] holds out the
-//! validation part; [`Normalisation::of`] the training part gives the statistics; [`Split::shuffled_batches`] gives an
-//! epoch of training and [`Split::batches`] an evaluation. Nothing here knows what the batches are fed to.
+//! validation part; [`Normalisation::of`] the training part gives the statistics; [`Split::batches`] gives the images
+//! of an evaluation, and `Split::shuffled_batches` those of an epoch of training.
 //!
 //! ```
-//! use child::data::{Augmentation, DataConfig, Normalisation};
+//! use child::data::{DataConfig, Normalisation};
 //! use rand::SeedableRng;
 //! use rand_chacha::ChaCha8Rng;
 //!
@@ -14,7 +14,7 @@
 //! let dataset = config.load()?;
 //! let splits = dataset.split(config.validation_fraction(), &mut rng)?;
 //! let normalisation = Normalisation::of(&splits.train);
-//! for batch in splits.train.shuffled_batches(64, &normalisation, Augmentation::default(), &mut rng) {
+//! for batch in splits.train.batches(64, &normalisation) {
 //!     assert_eq!(batch.images.len(), batch.len() * dataset.shape().elements());
 //! }
 //! # Ok::<(), child::data::DataError>(())
@@ -26,10 +26,10 @@ pub mod cifar10;
 mod config;
 mod dataset;
 mod decode;
-pub mod digits;
+mod digits;
 mod download;
 mod error;
-pub mod folder;
+mod folder;
 mod images;
 mod normalise;
 mod stratify;

@@ -11,11 +11,11 @@ use super::Split;
 pub struct Normalisation {
     /// Mean of each channel.
     pub mean: Vec<f32>,
-    /// Population standard deviation of each channel; 1 for a channel that never varies, which so becomes 0.
+    /// Population standard deviation of each channel; 1 for a channel that never varies, which thereby becomes 0.
     pub std: Vec<f32>,
 }
 
-/// What normalises one channel: stored value × `factor` + `offset`.
+/// The normalisation of one channel: stored value × `factor` + `offset`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Affine {
     pub(super) factor: f32,
@@ -27,7 +27,7 @@ impl Normalisation {
     pub fn of(split: &Split) -> Self {
         let shape = split.shape();
         let pixels = shape.height * shape.width;
-        // Sums of integers are exact, so the result does not hang on their order.
+        // Sums of integers are exact, so the result does not depend on their order.
         let mut sums = vec![(0_u64, 0_u64); shape.channels];
         for index in split.indices() {
             let image = split.images().image(*index as usize);
@@ -66,7 +66,7 @@ mod tests {
     use crate::graph::Shape;
 
     #[test]
-    fn statistics_are_those_of_the_selected_images() {
+    fn statistics_cover_the_selected_images_only() {
         let data = vec![0, 0, 5, 5, 10, 10, 5, 5, 9, 9, 9, 9];
         let images = Images::new(Shape::new(2, 1, 2), 10, data, vec![0, 1, 0]).unwrap();
         let split = Split::all(Arc::new(images)).with_indices(vec![0, 1]);

@@ -1,4 +1,4 @@
-//! One key for all the ways to write the same network.
+//! One key for all encodings of the same network.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::{Activation, Graph, Op, PoolKind, Shape};
 #[serde(into = "String", try_from = "String")]
 pub struct CanonicalKey([u8; 16]);
 
-/// A text that is no [`CanonicalKey`].
+/// A text that is not a [`CanonicalKey`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a canonical key, which has 32 hexadecimal digits")]
 pub struct CanonicalKeyError(String);
@@ -29,16 +29,14 @@ impl FromStr for CanonicalKey {
     type Err = CanonicalKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || CanonicalKeyError(text.to_owned());
-        // `from_str_radix` alone would also take a sign.
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(error());
-        }
-        u128::from_str_radix(text, 16).map(|key| Self(key.to_be_bytes())).map_err(|_| error())
+        // `from_str_radix` alone would also accept a sign.
+        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bits = u128::from_str_radix(text, 16).ok().filter(|_| is_hexadecimal);
+        bits.map(|bits| Self(bits.to_be_bytes())).ok_or_else(|| CanonicalKeyError(text.to_owned()))
     }
 }
 
-/// Bits that somebody else found for what a network is.
+/// A key of other bits that identify a network, such as a hash of its text.
 impl From<[u8; 16]> for CanonicalKey {
     fn from(bits: [u8; 16]) -> Self {
         Self(bits)
@@ -64,47 +62,45 @@ impl Graph {
     ///
     /// Computed on the [`pruned`](Self::pruned) graph, in which a sum that only one other sum reads becomes part of
     /// that sum, and in which zeros are zeros wherever they come from. Colours are refined along and against the edges
-    /// until no further layers are told apart (Weisfeiler and Leman 1968, on a directed acyclic graph); the key is a
+    /// until they distinguish no further layers (Weisfeiler and Leman 1968, on a directed acyclic graph); the key is a
     /// SHA-256 of all colours, cut to 128 bits, so it is the same on every machine and in every version of Rust.
-    ///
-    /// What holds:
     ///
     /// - Graphs that differ in the order of their layers or of their summands only have the same key.
     /// - Operations and their settings, shapes, the order of concatenation and sharing count: a convolution read twice
     ///   is another network than two convolutions of the same input. Drop-path's marks do not count.
-    /// - The other way round nearly: refinement does not tell apart some graphs of many equal layers that are wired in
-    ///   different rings. In NAS-Bench-201 there are none, which a test proves by matching layer by layer.
+    /// - Different networks nearly always have different keys: refinement does not distinguish some graphs of many equal
+    ///   layers that are wired in different rings. NAS-Bench-201 has none, which a test proves by matching layer by layer.
     pub fn canonical(&self) -> CanonicalKey {
         let nodes = nodes(&self.pruned());
         let mut colours: Vec<_> = nodes.iter().map(|node| digest([&node.kind[..]])).collect();
-        let mut told_apart = 0;
+        let mut distinguished = 0;
         loop {
             refine(&nodes, &mut colours);
             let distinct = colours.iter().collect::<BTreeSet<_>>().len();
-            if distinct == told_apart {
+            if distinct == distinguished {
                 break;
             }
-            told_apart = distinct;
+            distinguished = distinct;
         }
         colours.sort_unstable();
         CanonicalKey(digest(&colours))
     }
 }
 
-/// 128 bits that stand for a layer and what has been seen of its surroundings.
+/// 128 bits that represent a layer and the surroundings seen so far.
 type Colour = [u8; 16];
 
-/// A layer as far as the meaning of the network goes.
+/// A layer, reduced to what matters for the network.
 #[derive(Debug, Clone)]
 struct Node {
     /// Operation, settings and shape.
     kind: Vec<u8>,
-    /// Whether the order of the inputs means nothing.
+    /// Whether the order of the inputs does not matter.
     is_sum: bool,
     inputs: Vec<usize>,
 }
 
-/// The layers of a pruned graph with equal zeros made one and nested sums made one.
+/// The layers of a pruned graph, with equal zeros merged and nested sums flattened.
 fn nodes(graph: &Graph) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     let mut places: Vec<usize> = Vec::new();
@@ -122,7 +118,7 @@ fn nodes(graph: &Graph) -> Vec<Node> {
     flatten_sums(nodes)
 }
 
-/// Moves the summands of every sum that one other sum alone reads into that sum.
+/// Moves the summands of every sum whose only reader is another sum into that sum.
 fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
     let mut readers: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
@@ -131,13 +127,9 @@ fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
         }
     }
     let mut stays = vec![true; nodes.len()];
-    // From the logits backwards: what has been moved into a sum is then looked at as part of that sum.
+    // From the logits backwards: summands moved into a sum are then examined as part of that sum.
     for outer in (0..nodes.len()).rev().filter(|index| nodes[*index].is_sum).collect::<Vec<_>>() {
-        let nested = |nodes: &[Node], readers: &[BTreeSet<usize>]| {
-            let summands = nodes[outer].inputs.iter().copied();
-            summands.into_iter().find(|inner| nodes[*inner].is_sum && readers[*inner].len() == 1)
-        };
-        while let (true, Some(inner)) = (stays[outer], nested(&nodes, &readers)) {
+        while let (true, Some(inner)) = (stays[outer], nested_sum(&nodes, &readers, outer)) {
             let moved = std::mem::take(&mut nodes[inner].inputs);
             for summand in &moved {
                 readers[*summand].remove(&inner);
@@ -159,7 +151,13 @@ fn flatten_sums(mut nodes: Vec<Node>) -> Vec<Node> {
     remaining.map(|(node, _)| Node { inputs: node.inputs.iter().map(|id| places[*id]).collect(), ..node }).collect()
 }
 
-/// One refinement: what a layer reads, then who reads it and as which of its inputs.
+/// A summand of the sum `outer` that is a sum itself and has no other reader.
+fn nested_sum(nodes: &[Node], readers: &[BTreeSet<usize>], outer: usize) -> Option<usize> {
+    let mut summands = nodes[outer].inputs.iter().copied();
+    summands.find(|inner| nodes[*inner].is_sum && readers[*inner].len() == 1)
+}
+
+/// One refinement: by the inputs of a layer, then by its readers and their places for it.
 fn refine(nodes: &[Node], colours: &mut [Colour]) {
     for (index, node) in nodes.iter().enumerate() {
         let mut seen: Vec<Colour> = node.inputs.iter().map(|id| colours[*id]).collect();
@@ -211,7 +209,7 @@ fn kind(op: Op, shape: Shape) -> Vec<u8> {
         Op::Add => vec![6],
         Op::Concat => vec![7],
         Op::Scale => vec![8],
-        // Zeros are zeros, whatever stride made them.
+        // Zeros are zeros at any stride.
         Op::Zero { .. } => vec![9],
         Op::Linear { outputs } => vec![10, outputs],
     };

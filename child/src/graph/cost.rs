@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{Graph, Layer, Op};
 
-/// Bytes of one element of an activation: `f32`.
-const ELEMENT_BYTES: u64 = 4;
+/// Bytes of one number: `f32`.
+pub(super) const ELEMENT_BYTES: u64 = 4;
 
 /// Costs of a graph that follow from its layers alone, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,19 +16,21 @@ pub struct Cost {
     /// Learnt numbers: weights and biases, and two for each channel of a batch norm.
     pub parameters: u64,
     /// Largest number of bytes of activations held at one time, for a batch of one in `f32`, when layers run in the
-    /// graph's order, each output stands in memory of its own, and an activation is freed after its last reader.
+    /// graph's order, each output has its own memory, and an activation is freed after its last reader.
     pub peak_activation_bytes: u64,
     /// Most layers with weights (convolutions, linear layers) on one path from the image to the logits.
     pub depth: usize,
 }
 
 impl Graph {
-    /// Costs of the graph as it is, dead branches included; those of [`pruned`](Self::pruned) are what is executed.
+    /// Costs of the graph, dead branches included. A runtime executes those of the [`pruned`](Self::pruned) graph.
     pub fn cost(&self) -> Cost {
-        let counts = self.layers.iter().map(|layer| self.counts(layer));
-        // Of an absurd network they are beyond what can be counted, and as good as infinite.
-        let sum = |(macs, parameters): (u64, u64), (m, p)| (macs.saturating_add(m), parameters.saturating_add(p));
-        let (macs, parameters) = counts.fold((0, 0), sum);
+        let (mut macs, mut parameters) = (0_u64, 0_u64);
+        for (layer_macs, layer_parameters) in self.layers.iter().map(|layer| self.counts(layer)) {
+            // The counts of an absurd network exceed the type, and are as good as infinite.
+            macs = macs.saturating_add(layer_macs);
+            parameters = parameters.saturating_add(layer_parameters);
+        }
         Cost { macs, parameters, peak_activation_bytes: self.peak_activation_bytes(), depth: self.depth() }
     }
 
@@ -49,15 +51,8 @@ impl Graph {
     }
 
     fn peak_activation_bytes(&self) -> u64 {
-        // A layer that nobody reads is freed at once.
-        let mut last_read: Vec<usize> = (0..self.layers.len()).collect();
-        for (index, layer) in self.layers.iter().enumerate() {
-            for id in &layer.inputs {
-                last_read[id.index()] = index;
-            }
-        }
         let mut freed_after = vec![0; self.layers.len()];
-        for (layer, last) in self.layers.iter().zip(last_read) {
+        for (layer, last) in self.layers.iter().zip(self.last_readers()) {
             freed_after[last] += layer.shape.elements() as u64;
         }
         let (mut held, mut peak) = (0, 0);
@@ -84,7 +79,7 @@ mod tests {
     use crate::graph::{Conv, GraphBuilder, GraphError, Shape};
 
     #[test]
-    fn counted_by_hand() -> Result<(), GraphError> {
+    fn costs_equal_those_counted_by_hand() -> Result<(), GraphError> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
         let full = graph.conv(image, Conv::same(4, 3, 2))?;
         let norm = graph.batch_norm(full)?;
@@ -102,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn peak_counts_what_waits_for_its_reader() -> Result<(), GraphError> {
+    fn the_peak_includes_activations_that_wait_for_a_reader() -> Result<(), GraphError> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(1, 8, 8))?;
         let wide = graph.conv(image, Conv::same(10, 1, 1))?;
         let narrow = graph.conv(wide, Conv::same(1, 1, 1))?;

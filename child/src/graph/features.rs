@@ -5,9 +5,9 @@ use super::{Conv, Graph, Layer, Op, PoolKind};
 /// Structural features of one network, in a fixed order: see [`Graph::features`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
-    /// Of the network without dead branches: what it computes. It tells the error.
+    /// Of the network without dead branches, which determines the error.
     pub live: Vec<f64>,
-    /// Of what a runtime executes that does not know that zeros are zeros. It tells time and energy.
+    /// Of the layers that a runtime executes which does not know that zeros are zeros. They determine time and energy.
     pub executed: Vec<f64>,
 }
 
@@ -51,10 +51,10 @@ impl Graph {
     /// beyond the first and the parts of concatenations, ln(1 + MACs), ln(1 + parameters), ln(1 + elements of all
     /// outputs, a sum's once for each addition), and the longest path in convolutions and in operations.
     ///
-    /// The live part goes on with the paths from the image to the logits: ln of their number, their mean length, for
+    /// The live part continues with the paths from the image to the logits: ln of their number, their mean length, for
     /// each class of layer and for all convolutions the mean, the largest and the smallest number on a path, the
     /// standard deviation of the convolutions on a path, and 1 for a network whose logits do not see the image. A
-    /// gate ([`Op::Scale`]) is no path of its own.
+    /// gate ([`Op::Scale`]) does not count as a path.
     ///
     /// A convolution of zeros is executed by a runtime that does not know zeros: on NAS-Bench-201, linear models of
     /// the logarithm of measured Jetson TX2 times (HW-NAS-Bench) explain 65 % of the variance by the live part's
@@ -68,7 +68,7 @@ impl Graph {
         Features { live, executed: self.totals(&self.executed()) }
     }
 
-    /// For every layer, whether a runtime executes it that follows what the logits read, up to a constant zero.
+    /// For every layer, whether a runtime executes it: the inputs of the logits, and theirs, up to a constant zero.
     fn executed(&self) -> Vec<bool> {
         let mut executed = vec![false; self.layers.len()];
         executed[self.output().index()] = true;
@@ -96,7 +96,7 @@ impl Graph {
                 macs += layer_macs as f64;
                 parameters += layer_parameters as f64;
                 let live_inputs = layer.inputs.iter().filter(|id| !self.is_zero(id.index())).count() as f64;
-                // Nested sums are one sum: only so is one network's number the same however it is written.
+                // Nested sums count as one sum, so that all encodings of a network have the same number.
                 let added = (live_inputs - 1.0).max(0.0);
                 match layer.op {
                     Op::Add => summands += added,
@@ -149,7 +149,7 @@ fn work_of(layer: &Layer, macs: u64) -> f64 {
     }
 }
 
-/// What is counted along a path: each class of layer, and last all convolutions.
+/// Counts along a path: one for each class of layer, and last one for all convolutions.
 const COUNTED: usize = Class::COUNT + 1;
 const CONVOLUTIONS: usize = Class::COUNT;
 
@@ -166,7 +166,7 @@ struct Paths {
 }
 
 impl Paths {
-    /// One path of nothing.
+    /// One empty path.
     const START: Self = Self {
         ln_number: 0.0,
         length: 0.0,
@@ -176,7 +176,7 @@ impl Paths {
         square: 0.0,
     };
 
-    /// The paths of several inputs together; of none, the start.
+    /// The paths of several inputs together; without inputs, the start.
     fn joined<'a>(inputs: impl Iterator<Item = &'a Self>) -> Self {
         inputs.cloned().reduce(Self::with).unwrap_or(Self::START)
     }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn are_finite_and_of_one_length_in_every_space() {
+    fn features_are_finite_and_of_one_length_in_every_space() {
         for name in ["nasbench201", "nasnet", "mobile"] {
             let space = space(name);
             let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_has_one_live_part() {
+    fn encodings_of_one_network_have_the_same_live_part() {
         let space = space("nasbench201");
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let mut known: HashMap<CanonicalKey, Vec<f64>> = HashMap::new();

@@ -12,22 +12,22 @@ impl LayerId {
     }
 
     /// Index into [`Graph::layers`](super::Graph::layers).
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 }
 
 /// One layer: an operation, where its inputs come from, and the shape it gives.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// What it computes.
-    pub op: Op,
+pub(crate) struct Layer {
+    /// The operation.
+    pub(crate) op: Op,
     /// The layers it reads, each before this one.
-    pub inputs: Vec<LayerId>,
+    pub(crate) inputs: Vec<LayerId>,
     /// Shape of its output.
-    pub shape: Shape,
+    pub(crate) shape: Shape,
     /// Whether it ends a path that drop-path may leave out while training.
-    pub droppable: bool,
+    pub(crate) droppable: bool,
 }
 
 /// A two-dimensional convolution with a square kernel, padded on all four sides alike.
@@ -74,7 +74,7 @@ pub struct Pool {
     pub padding: usize,
 }
 
-/// What a pooling takes of its window.
+/// The statistic that a pooling takes of its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// The mean over the places inside the image.
@@ -96,7 +96,7 @@ pub enum Activation {
     HardSigmoid,
 }
 
-/// What a layer computes.
+/// The operation of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     /// The image itself.
@@ -131,7 +131,7 @@ pub enum Op {
 
 impl Op {
     /// Name of the operation in messages and features.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Input => "input",
             Self::Conv(conv) if conv.groups > 1 => "grouped convolution",

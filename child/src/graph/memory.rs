@@ -1,9 +1,8 @@
-//! What training and measuring a network take of memory.
+//! Memory that training and measuring a network need.
 
+use super::cost::ELEMENT_BYTES;
 use super::{Activation, Graph, Layer, Op, Pool, PoolKind};
 
-/// Bytes of a number: `f32`.
-const ELEMENT_BYTES: u64 = 4;
 /// Copies of every weight: itself, its gradient, the optimiser's momentum, and its next value while it is computed.
 const WEIGHT_COPIES: u64 = 4;
 
@@ -11,7 +10,7 @@ const WEIGHT_COPIES: u64 = 4;
 /// that reads it and lays it out anew, which are not all there at one time. Measured with models of 98 to 1,560 MB on
 /// the project's `host` device: 3.2 to 3.6.
 const MODEL_COPIES: f64 = 3.4;
-/// What the engine holds of activations, as a multiple of those that have to be held: for images of 512 and 1024 pixels
+/// Activations that the engine holds, as a multiple of those that have to be held: for images of 512 and 1024 pixels
 /// a side 1.2 to 1.6.
 const ACTIVATION_COPIES: f64 = 1.4;
 
@@ -25,17 +24,17 @@ impl Graph {
         (weights * MODEL_COPIES + cost.peak_activation_bytes as f64 * ACTIVATION_COPIES) as u64
     }
 
-    /// An estimate of the most bytes that a step of training holds at one time, with so many images: what the forward
-    /// pass keeps for the backward pass, the gradients and scratch memory of the backward pass, and the weights.
+    /// An estimate of the most bytes that a step of training holds at one time, for a batch of this size: the outputs of
+    /// the forward pass that the backward pass needs, the gradients and scratch memory of the backward pass, and the weights.
     ///
-    /// The backward pass is gone through layer by layer, from the logits to the image. At each layer there are
+    /// The backward pass goes layer by layer, from the logits to the image. At each layer there are
     /// - the outputs kept for the layers that are still to come: the inputs of convolutions, batch norms,
     ///   non-linearities, max poolings and scalings, each once, however many layers read it;
-    /// - the gradients of outputs whose readers have been passed and which themselves have not;
+    /// - the gradients of outputs whose readers have been passed, but not the outputs themselves;
     /// - for a convolution, a copy of its input and of its output's gradient in the order of its matrix product.
     ///
-    /// It is an estimate: memory that an allocator holds back, and how a backend computes, are not known here. The data
-    /// set and the program itself are not in it; they are there before.
+    /// The estimate does not know what an allocator holds back, or how a backend computes. It does not include the data
+    /// set and the program, which are in memory before.
     pub fn training_bytes(&self, batch: usize) -> u64 {
         let elements = self.peak_of_backward_pass().saturating_mul(batch as u64);
         let weights: u64 = self.layers.iter().map(|layer| self.counts(layer).1).sum();
@@ -47,10 +46,9 @@ impl Graph {
         let size = |index: usize| self.layers[index].shape.elements() as u64;
         // For each output, the first layer that needs its values in the backward pass, which comes there last.
         let mut needed_by: Vec<Option<usize>> = vec![None; self.layers.len()];
-        let mut last_reader: Vec<Option<usize>> = vec![None; self.layers.len()];
+        let last_readers = self.last_readers();
         for (index, layer) in self.layers.iter().enumerate() {
             for input in layer.inputs.iter().map(|id| id.index()) {
-                last_reader[input] = Some(index);
                 if keeps_inputs(&layer.op) {
                     needed_by[input].get_or_insert(index);
                 }
@@ -62,8 +60,7 @@ impl Graph {
         let mut most = 0;
         for current in (1..self.layers.len()).rev() {
             let kept = (0..self.layers.len()).filter(|other| needed_by[*other].is_some_and(|first| first <= current));
-            let gradients = (1..=current)
-                .filter(|other| *other == current || last_reader[*other].is_some_and(|last| last >= current));
+            let gradients = (1..=current).filter(|other| last_readers[*other] >= current);
             let held = kept.map(size).sum::<u64>() + gradients.map(size).sum::<u64>();
             most = most.max(held + self.scratch(&self.layers[current]));
         }
@@ -103,7 +100,7 @@ mod tests {
     use crate::graph::{Activation, Conv, GraphBuilder, GraphError, Shape};
 
     #[test]
-    fn counted_by_hand() -> Result<(), GraphError> {
+    fn bytes_equal_those_counted_by_hand() -> Result<(), GraphError> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(1, 8, 8))?;
         let wide = graph.conv(image, Conv::same(10, 3, 1))?;
         let norm = graph.batch_norm(wide)?;

@@ -1,7 +1,7 @@
 //! The graph of a child network: layers in topological order, with inferred shapes.
 //!
-//! Everything that is said of a network is derived from this one description: the burn network, the ONNX file, the
-//! costs ([`Cost`]), the canonical form and whatever a surrogate is told.
+//! The burn network, the ONNX file, the costs ([`Cost`]), the canonical form ([`CanonicalKey`]) and the features of a
+//! surrogate ([`Features`]) are all derived from this one description.
 
 mod builder;
 mod canonical;
@@ -17,7 +17,8 @@ pub use builder::GraphBuilder;
 pub use canonical::{CanonicalKey, CanonicalKeyError};
 pub use cost::Cost;
 pub use features::Features;
-pub use layer::{Activation, Conv, Layer, LayerId, Op, Pool, PoolKind};
+pub(crate) use layer::Layer;
+pub use layer::{Activation, Conv, LayerId, Op, Pool, PoolKind};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,31 +53,21 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// A layer that cannot follow the ones before it.
+/// A layer that cannot follow those before it: the text names the layer, the mistake, and the shape that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GraphError {
-    /// A layer's input has a shape that it cannot take.
-    #[error("layer {layer} ({op}) cannot take an input of shape {shape}: {reason}")]
-    Shape {
-        /// Number of the layer in the graph.
-        layer: usize,
-        /// Name of its operation.
-        op: &'static str,
-        /// Shape of the offending input.
-        shape: Shape,
-        /// What does not fit.
-        reason: String,
-    },
-    /// A setting of a layer makes no sense on its own.
-    #[error("layer {layer} ({op}): {reason}")]
-    Setting {
-        /// Number of the layer in the graph.
-        layer: usize,
-        /// Name of its operation.
-        op: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
+#[error("{0}")]
+pub struct GraphError(String);
+
+impl GraphError {
+    /// A layer with a wrong setting.
+    fn setting(layer: usize, op: Op, reason: impl std::fmt::Display) -> Self {
+        Self(format!("layer {layer} ({}): {reason}", op.name()))
+    }
+
+    /// A layer with an input of a wrong shape.
+    fn shape(layer: usize, op: Op, shape: Shape, reason: impl std::fmt::Display) -> Self {
+        Self(format!("layer {layer} ({}) cannot take an input of shape {shape}: {reason}", op.name()))
+    }
 }
 
 /// A network: layers in topological order, the first of which is the input and the last the logits.
@@ -87,12 +78,12 @@ pub struct Graph {
 
 impl Graph {
     /// The layers, every one after its inputs. The first is [`Op::Input`], the last gives the logits.
-    pub fn layers(&self) -> &[Layer] {
+    pub(crate) fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
     /// One layer.
-    pub fn layer(&self, id: LayerId) -> &Layer {
+    pub(crate) fn layer(&self, id: LayerId) -> &Layer {
         &self.layers[id.index()]
     }
 
@@ -107,7 +98,18 @@ impl Graph {
     }
 
     /// The layer that gives the logits.
-    pub fn output(&self) -> LayerId {
+    pub(crate) fn output(&self) -> LayerId {
         LayerId::new(self.layers.len() - 1)
+    }
+
+    /// For every layer, the index of its last reader, or its own where no layer reads it.
+    pub(crate) fn last_readers(&self) -> Vec<usize> {
+        let mut last: Vec<usize> = (0..self.layers.len()).collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            for id in &layer.inputs {
+                last[id.index()] = index;
+            }
+        }
+        last
     }
 }

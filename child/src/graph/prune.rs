@@ -1,45 +1,44 @@
-//! Removing what cannot change the logits.
+//! Removal of layers that cannot change the logits.
 
 use super::{Graph, Layer, LayerId, Op, Shape};
 
 impl Graph {
     /// Whether the logits depend on the image at all.
     ///
-    /// A sum depends on it if one of its summands does; a convolution, a normalisation or a pooling of zeros counts as
-    /// zeros, because without the image it can only add a learnt constant.
+    /// A sum depends on it if one of its summands does. A convolution, a normalisation or a pooling of zeros counts as
+    /// zeros: it can only add a learnt constant.
     pub fn is_connected(&self) -> bool {
         self.sees_image()[self.output().index()]
     }
 
     /// The same network without dead branches.
     ///
-    /// What goes: layers that are not read on the way to the logits, and everything that works on zeros only (see
-    /// [`is_connected`](Self::is_connected)). A sum left with one summand becomes that summand, which then ends no
-    /// droppable path any more. A concatenation keeps its width: in place of a part that is zero stands one
-    /// [`Op::Zero`].
+    /// Pruning removes layers that are not read on the way to the logits, and layers that work on zeros only (see
+    /// [`is_connected`](Self::is_connected)). A sum with one summand left becomes that summand, which then no longer
+    /// ends a droppable path. A concatenation keeps its width: one [`Op::Zero`] replaces a part that is zero.
     ///
-    /// If the logits do not depend on the image, what is left is a classifier of zeros, which learns one constant: the
+    /// If the logits do not depend on the image, the result is a classifier of zeros, which learns one constant: the
     /// same graph for every disconnected network of this input and these classes.
     ///
     /// Pruning twice is pruning once. The costs of a pruned graph of this crate's search spaces are never above those
-    /// of the graph as it is written.
+    /// of the graph itself.
     pub fn pruned(&self) -> Graph {
         let sees_image = self.sees_image();
         if !sees_image[self.output().index()] {
             return constant(self.input_shape(), self.classes());
         }
-        let stands_for = self.stand_ins(&sees_image);
-        let needed = self.needed(&sees_image, &stands_for);
-        let mut stands_for_sum = vec![false; self.layers.len()];
-        for (sum, kept) in stands_for.iter().enumerate() {
-            stands_for_sum[*kept] |= sum != *kept;
+        let replaced_by = self.replacements(&sees_image);
+        let needed = self.needed(&sees_image, &replaced_by);
+        let mut replaces_sum = vec![false; self.layers.len()];
+        for (sum, kept) in replaced_by.iter().enumerate() {
+            replaces_sum[*kept] |= sum != *kept;
         }
         let mut moved = vec![None; self.layers.len()];
         let mut layers: Vec<Layer> = Vec::new();
         for (index, layer) in self.layers.iter().enumerate().filter(|(index, _)| needed[*index]) {
             let mut inputs = Vec::new();
             let mut zeros: Vec<(usize, LayerId)> = Vec::new();
-            for read in self.reads(index, &sees_image, &stands_for) {
+            for read in self.reads(index, &sees_image, &replaced_by) {
                 match read {
                     Read::Layer(from) => inputs.extend(moved[from]),
                     Read::ZerosLike(from) => {
@@ -56,7 +55,7 @@ impl Graph {
                 }
             }
             moved[index] = Some(LayerId::new(layers.len()));
-            let droppable = layer.droppable && !stands_for_sum[index];
+            let droppable = layer.droppable && !replaces_sum[index];
             layers.push(Layer { op: layer.op, inputs, shape: layer.shape, droppable });
         }
         Graph { layers }
@@ -78,30 +77,30 @@ impl Graph {
         sees
     }
 
-    /// For every layer, the one that stands for it: of a sum with one summand left that summand, else itself.
-    fn stand_ins(&self, sees_image: &[bool]) -> Vec<usize> {
-        let mut stands_for: Vec<usize> = Vec::with_capacity(self.layers.len());
+    /// For every layer, the one that replaces it: the summand of a sum with one summand left, else the layer itself.
+    fn replacements(&self, sees_image: &[bool]) -> Vec<usize> {
+        let mut replaced_by: Vec<usize> = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let mut summands =
                 layer.inputs.iter().map(|id| id.index()).filter(|id| sees_image[*id] == sees_image[index]);
             let this = match (layer.op, summands.next(), summands.next()) {
-                // Of a sum of zeros any summand does.
-                (Op::Add, Some(first), _) if !sees_image[index] => stands_for[first],
-                (Op::Add, Some(only), None) => stands_for[only],
+                // Any summand can replace a sum of zeros.
+                (Op::Add, Some(first), _) if !sees_image[index] => replaced_by[first],
+                (Op::Add, Some(only), None) => replaced_by[only],
                 _ => index,
             };
-            stands_for.push(this);
+            replaced_by.push(this);
         }
-        stands_for
+        replaced_by
     }
 
-    /// What a layer that stays reads.
-    fn reads(&self, index: usize, sees_image: &[bool], stands_for: &[usize]) -> Vec<Read> {
+    /// The inputs of a layer that stays.
+    fn reads(&self, index: usize, sees_image: &[bool], replaced_by: &[usize]) -> Vec<Read> {
         let layer = &self.layers[index];
         let inputs = layer.inputs.iter().map(|id| id.index());
         match layer.op {
             Op::Add if sees_image[index] => {
-                inputs.filter(|from| sees_image[*from]).map(|from| Read::Layer(stands_for[from])).collect()
+                inputs.filter(|from| sees_image[*from]).map(|from| Read::Layer(replaced_by[from])).collect()
             }
             Op::Concat => inputs
                 .clone()
@@ -109,22 +108,22 @@ impl Graph {
                     let alike =
                         |other: &usize| sees_image[*other] && self.layers[*other].shape == self.layers[from].shape;
                     match inputs.clone().find(alike) {
-                        Some(alike) if !sees_image[from] => Read::ZerosLike(stands_for[alike]),
-                        _ => Read::Layer(stands_for[from]),
+                        Some(alike) if !sees_image[from] => Read::ZerosLike(replaced_by[alike]),
+                        _ => Read::Layer(replaced_by[from]),
                     }
                 })
                 .collect(),
-            _ => inputs.map(|from| Read::Layer(stands_for[from])).collect(),
+            _ => inputs.map(|from| Read::Layer(replaced_by[from])).collect(),
         }
     }
 
     /// For every layer, whether the logits read it, directly or not.
-    fn needed(&self, sees_image: &[bool], stands_for: &[usize]) -> Vec<bool> {
+    fn needed(&self, sees_image: &[bool], replaced_by: &[usize]) -> Vec<bool> {
         let mut needed = vec![false; self.layers.len()];
-        needed[stands_for[self.output().index()]] = true;
+        needed[replaced_by[self.output().index()]] = true;
         for index in (0..self.layers.len()).rev() {
             if needed[index] {
-                for read in self.reads(index, sees_image, stands_for) {
+                for read in self.reads(index, sees_image, replaced_by) {
                     let (Read::Layer(from) | Read::ZerosLike(from)) = read;
                     needed[from] = true;
                 }
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_summands_go_with_all_that_works_on_them() -> Result<(), GraphError> {
+    fn zero_summands_are_removed_with_their_layers() -> Result<(), GraphError> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;
@@ -202,7 +201,7 @@ mod tests {
             ["input", "convolution", "activation", "add", "global average pooling", "linear"]
         );
         assert_eq!(pruned.layers()[3].inputs, [LayerId::new(2), LayerId::new(1)]);
-        // It stands alone for the sum it was a droppable path of.
+        // It replaces the sum that it was a droppable path of.
         assert!(!pruned.layers()[2].droppable);
         assert!(written.is_connected() && pruned.is_connected());
         assert_eq!(pruned.pruned(), pruned);
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_a_shape_found_nowhere_else_keep_their_layers() -> Result<(), GraphError> {
+    fn zeros_of_a_unique_shape_keep_their_layers() -> Result<(), GraphError> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let sum = graph.add(&[zero, zero])?;
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_image_a_constant_is_left() -> Result<(), GraphError> {
+    fn a_disconnected_network_becomes_a_constant() -> Result<(), GraphError> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 2 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;

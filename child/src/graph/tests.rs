@@ -1,4 +1,4 @@
-//! What holds for the graphs of every space.
+//! Properties of the graphs of every space.
 
 use proptest::prelude::*;
 use rand::seq::SliceRandom;
@@ -8,8 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::space::tests::{IMAGES, spaces};
 
-/// The same network written differently: layers in another topological order, summands in another order.
-fn rewritten(graph: &Graph, rng: &mut dyn Rng) -> Graph {
+/// Another encoding of the same network: layers in another topological order, summands in another order.
+fn reordered(graph: &Graph, rng: &mut dyn Rng) -> Graph {
     let mut moved: Vec<Option<LayerId>> = vec![None; graph.layers.len()];
     let mut layers: Vec<Layer> = Vec::new();
     while layers.len() < graph.layers.len() {
@@ -85,8 +85,8 @@ proptest! {
             let written = space.graph(&space.random(&mut rng), IMAGES[0], 10).unwrap();
             let key = written.canonical();
             prop_assert_eq!(written.pruned().canonical(), key);
-            prop_assert_eq!(rewritten(&written, &mut rng).canonical(), key);
-            prop_assert_eq!(rewritten(&written.pruned(), &mut rng).canonical(), key);
+            prop_assert_eq!(reordered(&written, &mut rng).canonical(), key);
+            prop_assert_eq!(reordered(&written.pruned(), &mut rng).canonical(), key);
         }
     }
 }

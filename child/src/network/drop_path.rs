@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Leaves a path out for an image with a given probability, and scales what is kept so that its expectation stays
+/// Leaves a path out for an image with a given probability, and scales the rest so that its expectation stays
 /// the same (Larsson et al. 2016, "FractalNet", §3; as used for cells by Zoph et al. 2018, §3.1).
 #[derive(Debug)]
 pub struct DropPath {
@@ -14,12 +14,12 @@ pub struct DropPath {
 
 impl DropPath {
     /// Drop-path with a probability in `[0, 1)`; larger ones are cut to just below 1.
-    pub fn new(probability: f64, rng: ChaCha8Rng) -> Self {
+    pub(crate) fn new(probability: f64, rng: ChaCha8Rng) -> Self {
         Self { probability: probability.clamp(0.0, 0.99), rng }
     }
 
     /// Changes the probability, as a schedule over the epochs does.
-    pub fn set_probability(&mut self, probability: f64) {
+    pub(crate) fn set_probability(&mut self, probability: f64) {
         self.probability = probability.clamp(0.0, 0.99);
     }
 
@@ -45,7 +45,7 @@ mod tests {
     use rand::SeedableRng;
 
     #[test]
-    fn keeps_the_expectation_and_drops_whole_images() {
+    fn drop_path_keeps_the_expectation_and_drops_whole_images() {
         let mut drop_path = DropPath::new(0.3, ChaCha8Rng::seed_from_u64(1));
         let out = drop_path.apply(Tensor::ones([4000, 2, 1, 1], &Device::flex()));
         let values: Vec<f32> = out.into_data().try_to_vec().unwrap();

@@ -1,4 +1,4 @@
-//! What burn computes and derives of every operation of every space, against the [`reference`](super::reference).
+//! Values and derivatives by burn of every operation of every space, compared with the [`reference`](super::reference).
 //!
 //! Random images and weights keep clear of the kinks of ReLU and of maxima: the differences are taken in 64 bits over a
 //! step of 10⁻⁶, within which one turns with a chance of about 10⁻⁶.
@@ -23,7 +23,7 @@ const SMOOTHING: f64 = 0.1;
 /// Numbers of each list whose derivative is compared, besides the largest.
 const SAMPLED: usize = 1;
 
-/// Moves every weight: fresh biases are all 0 and scales all 1, which would hide what is done with them.
+/// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
 struct Moved(ChaCha8Rng);
 
 impl ModuleMapper for Moved {
@@ -41,7 +41,7 @@ fn random<const D: usize>(shape: [usize; D], device: &Device, rng: &mut ChaCha8R
 }
 
 /// Compares logits, and derivatives of the loss by some of all numbers: those of the weights and of the images.
-fn agrees(what: &str, graph: Graph, seed: u64) {
+fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let device = Device::flex().autodiff();
     let graph = Arc::new(graph);
@@ -54,13 +54,13 @@ fn agrees(what: &str, graph: Graph, seed: u64) {
     let expected = logits(&graph, &numbers, BATCH);
     let values: Vec<f32> = found.clone().into_data().try_to_vec().unwrap();
     for (found, expected) in values.iter().zip(&expected) {
-        assert!((f64::from(*found) - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{what}: {found} {expected}");
+        assert!((f64::from(*found) - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{name}: {found} {expected}");
     }
     let gradients = gradients_of(&network, &images, &cross_entropy(found, &LABELS, SMOOTHING).backward());
     for (layer, lists) in gradients.iter().enumerate() {
         for (list, found) in lists.iter().enumerate().filter(|(_, found)| !found.is_empty()) {
             let mut indices: Vec<usize> = (0..SAMPLED).map(|_| rng.random_range(0..found.len())).collect();
-            // It is what the others are measured by.
+            // The bound on the others is relative to it.
             indices.extend((0..found.len()).max_by(|a, b| found[*a].abs().total_cmp(&found[*b].abs())));
             let largest = found.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
             for index in indices {
@@ -69,13 +69,13 @@ fn agrees(what: &str, graph: Graph, seed: u64) {
                 // In 32 bits sums of some hundred terms are right to about four digits, and batch norms subtract.
                 let off = (found[index] - expected).abs();
                 let op = graph.layers()[layer].op;
-                assert!(off < 1e-3 * largest + 2e-6, "{what}, {op:?} {at:?}: {} {expected}", found[index]);
+                assert!(off < 1e-3 * largest + 2e-6, "{name}, {op:?} {at:?}: {} {expected}", found[index]);
             }
         }
     }
 }
 
-/// An image of odd and unequal sides, what `body` makes of a convolution of it, and the classifier.
+/// An image of odd and unequal sides, a convolution of it, `body`, and the classifier.
 fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>) -> Graph {
     let (mut graph, image) = GraphBuilder::new(Shape::new(2, 7, 6)).unwrap();
     let x = graph.conv(image, Conv::same(4, 3, 1)).unwrap();
@@ -84,7 +84,7 @@ fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError
 }
 
 #[test]
-fn convolutions() {
+fn convolutions_agree() {
     let grouped = Conv { groups: 2, ..Conv::same(6, 3, 1) };
     let convolutions = [
         Conv::same(5, 1, 1),
@@ -107,7 +107,7 @@ fn convolutions() {
 }
 
 #[test]
-fn pools_with_their_padding() {
+fn pools_with_padding_agree() {
     for kind in [PoolKind::Average, PoolKind::Max] {
         for (seed, (kernel, stride, padding)) in
             [(3, 1, 1), (3, 2, 1), (2, 2, 0), (2, 2, 1), (5, 2, 2)].into_iter().enumerate()
@@ -119,7 +119,7 @@ fn pools_with_their_padding() {
 }
 
 #[test]
-fn activations_norms_sums_and_scales() {
+fn activations_norms_sums_and_scales_agree() {
     for activation in [Activation::Relu, Activation::Relu6, Activation::Sigmoid, Activation::HardSigmoid] {
         let body = |graph: &mut GraphBuilder, x: LayerId| {
             // Wide enough to reach the upper kinks as well.
@@ -142,7 +142,7 @@ fn activations_norms_sums_and_scales() {
 }
 
 #[test]
-fn all_operations_of_nasbench201() {
+fn all_operations_of_nasbench201_agree() {
     let space = NasBench201::new(NasBench201Settings { channels: 2, cells: 1, ..Default::default() }).unwrap();
     for (seed, text) in [
         "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
@@ -157,7 +157,7 @@ fn all_operations_of_nasbench201() {
 }
 
 #[test]
-fn all_operations_of_nasnet_at_both_strides() {
+fn all_operations_of_nasnet_agree_at_both_strides() {
     let operations = [
         "none",
         "skip_connect",
@@ -183,7 +183,7 @@ fn all_operations_of_nasnet_at_both_strides() {
 }
 
 #[test]
-fn inverted_bottlenecks_with_squeeze_and_excitation() {
+fn inverted_bottlenecks_with_squeeze_and_excitation_agree() {
     let settings = MobileSettings {
         stems: vec![4],
         strides: vec![1, 2],

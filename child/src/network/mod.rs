@@ -11,7 +11,7 @@ pub(crate) mod reference;
 mod weights;
 
 pub use drop_path::DropPath;
-pub use weights::Weights;
+use weights::Weights;
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::graph::{Activation, Conv, Graph, LayerId, Op, Shape};
 
-/// A network that computes what its graph says: the graph, and a weight for every layer that has some.
+/// A network: its graph, and the weights of every layer that has some.
 #[derive(Debug, Clone)]
 pub struct Network {
     graph: Arc<Graph>,
@@ -32,24 +32,24 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with fresh weights, drawn from `rng`; see [`Weights::init`].
+    /// A network with fresh weights, drawn from `rng` in the order of the layers.
     pub fn init(graph: Arc<Graph>, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let weights = Weights::init(&graph, device, rng);
         Self { graph, weights }
     }
 
-    /// What it computes.
+    /// The graph that it computes.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// Its weights.
-    pub fn weights(&self) -> &Weights {
+    pub(crate) fn weights(&self) -> &Weights {
         &self.weights
     }
 
     /// The same network with its weights changed, as an optimiser does.
-    pub fn map_weights(self, change: impl FnOnce(Weights) -> Weights) -> Self {
+    pub(crate) fn map_weights(self, change: impl FnOnce(Weights) -> Weights) -> Self {
         Self { weights: change(self.weights), graph: self.graph }
     }
 
@@ -73,10 +73,10 @@ impl Network {
         assert_eq!(Shape::new(channels, height, width), self.graph.input_shape(), "shape of the images");
         let mut outputs: Vec<Option<Tensor<4>>> = vec![None; self.graph.layers().len()];
         outputs[0] = Some(images);
-        let last_reader = last_readers(&self.graph);
+        let last_readers = self.graph.last_readers();
         for (index, layer) in self.graph.layers().iter().enumerate().skip(1) {
             let inputs: Vec<_> = layer.inputs.iter().map(|id| read(&outputs, *id)).collect();
-            for id in layer.inputs.iter().filter(|id| last_reader[id.index()] == index) {
+            for id in layer.inputs.iter().filter(|id| last_readers[id.index()] == index) {
                 outputs[id.index()] = None;
             }
             let mut output = self.layer(index, layer.op, inputs);
@@ -128,17 +128,6 @@ impl Network {
 fn options(conv: &Conv) -> ConvOptions<2> {
     let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(|n| [n, n]);
     ConvOptions::new(stride, padding, dilation, conv.groups)
-}
-
-/// For every layer, the last one that reads it.
-fn last_readers(graph: &Graph) -> Vec<usize> {
-    let mut last = vec![0; graph.layers().len()];
-    for (index, layer) in graph.layers().iter().enumerate() {
-        for input in &layer.inputs {
-            last[input.index()] = index;
-        }
-    }
-    last
 }
 
 /// A layer's output. Its memory is freed by its last reader, which clears it.

@@ -22,8 +22,8 @@ pub(super) fn pool(x: Tensor<4>, pool: &Pool) -> Tensor<4> {
 /// Longest side of an image for which a dense product is still less work than visiting every window.
 const LONGEST_SIDE: usize = 64;
 
-/// Whether the device's own pooling is slower than two matrix products: so it is on burn's CPU backend, whose pooling
-/// visits windows place by place, while its products run at the processor's full width.
+/// Whether the pooling of the device is slower than two matrix products. On burn's CPU backend it is: pooling visits
+/// windows place by place, while products use the full width of the processor.
 fn products_are_faster(x: &Tensor<4>) -> bool {
     let [.., height, width] = x.dims();
     height.max(width) <= LONGEST_SIDE && is_flex(&x.device())

@@ -1,13 +1,13 @@
-//! A network computed a second time, for tests: plain loops in 64 bits after the operations' definitions, slow and
-//! without burn. Its central differences are right to about nine digits, which no difference in 32 bits is.
+//! A second computation of a network, for tests: plain loops in 64 bits after the operations' definitions, slow and
+//! without burn. Its central differences are right to about nine digits, unlike differences in 32 bits.
 
 use burn::tensor::{Gradients, Tensor};
 
 use super::Network;
 use crate::graph::{Activation, Conv, Graph, Op, Pool, PoolKind, Shape};
 
-/// What the numbers of each layer are: of the input the images; of a convolution and of the classifier kernel and bias;
-/// of a batch norm scale and shift. Two lists a layer, empty where there is nothing.
+/// The numbers of each layer, two lists a layer: the images of the input; kernel and bias of a convolution and of the
+/// classifier; scale and shift of a batch norm. Unused lists are empty.
 pub(crate) type Numbers = Vec<[Vec<f64>; 2]>;
 
 /// Added to a variance, as in PyTorch and burn.

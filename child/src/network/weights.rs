@@ -9,9 +9,9 @@ use rand_distr::{Distribution, Normal};
 
 use crate::graph::{Graph, Op};
 
-/// One entry for each layer of the graph, empty where a layer of that kind is not.
+/// One entry for each layer of the graph, empty for layers of another kind.
 #[derive(Module, Debug)]
-pub struct Weights {
+pub(crate) struct Weights {
     /// `[channels out, channels in / groups, kernel, kernel]` each.
     kernels: Vec<Option<Param<Tensor<4>>>>,
     /// `[channels out]` each, for convolutions with bias.
@@ -27,9 +27,9 @@ impl Weights {
     /// Fresh weights, every one drawn from `rng` in the order of the layers: kernels normal with variance
     /// 2 / fan-in (He et al. 2015, §2.2), the classifier uniform within ±1/√features, biases 0, scales 1.
     ///
-    /// burn's own initialisers draw from a generator that all threads share, and at first use; these do not, so that
-    /// the same seed gives the same network whatever else is being trained.
-    pub fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
+    /// burn's own initialisers draw from a generator that all threads share, and at first use. These do not, so that the
+    /// same seed gives the same network, also while other networks are trained.
+    pub(crate) fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let layers = graph.layers();
         let mut kernels = vec![None; layers.len()];
         let mut biases = vec![None; layers.len()];
@@ -62,8 +62,8 @@ impl Weights {
         }
     }
 
-    /// Where the weights are, and so where the images have to be.
-    pub fn device(&self) -> Device {
+    /// The device of the weights, where the images have to be too.
+    pub(crate) fn device(&self) -> Device {
         self.classifier.val().device()
     }
 
@@ -93,7 +93,7 @@ fn he_normal(count: usize, fan_in: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
     (0..count).map(|_| normal.sample(rng)).collect()
 }
 
-/// A batch norm whose scale and shift exist at once: burn makes them at first use.
+/// A batch norm with its scale and shift; burn alone would make them at first use.
 fn unit_batch_norm(channels: usize, device: &Device) -> BatchNorm {
     let mut norm = BatchNormConfig::new(channels).init(device);
     norm.gamma = param(vec![1.0; channels], [channels], device);

@@ -1,8 +1,8 @@
-//! Which batch norms become part of the convolution before them.
+//! Batch norms that become part of the convolution before them.
 
 use crate::graph::{Graph, LayerId, Op};
 
-/// For every layer, the batch norm that is folded into it: a convolution's only reader.
+/// For every layer, the batch norm that is folded into it: the only reader of a convolution.
 pub(super) fn folded_norms(graph: &Graph) -> Vec<Option<LayerId>> {
     let mut readers = vec![0; graph.layers().len()];
     for input in graph.layers().iter().flat_map(|layer| &layer.inputs) {
@@ -30,7 +30,7 @@ pub(super) struct Affine {
 impl Affine {
     /// From learnt scale and shift, running mean and variance, all `[channels]`.
     pub fn new(gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32], epsilon: f64) -> Self {
-        // In double precision: the folded weights should not lose what the separate ones had.
+        // In double precision: the folded weights should be as precise as the separate ones.
         let scale: Vec<f64> =
             gamma.iter().zip(variance).map(|(g, v)| f64::from(*g) / (f64::from(*v) + epsilon).sqrt()).collect();
         let shift = scale.iter().zip(mean).zip(beta).map(|((s, m), b)| (f64::from(*b) - s * f64::from(*m)) as f32);

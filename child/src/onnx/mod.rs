@@ -1,11 +1,12 @@
 //! ONNX export: the file that devices measure and that users deploy.
 //!
-//! Batch 1, opset 11 to 13, and only operators that TensorRT 8.2 and OpenVINO 2021.4 take: `Conv`,
+//! Batch 1, opset 11 to 13, and only operators that TensorRT 8.2 and OpenVINO 2021.4 accept: `Conv`,
 //! `BatchNormalization`, `Relu`, `Clip`, `Sigmoid`, `HardSigmoid`, `AveragePool`, `MaxPool`, `GlobalAveragePool`, `Add`,
 //! `Mul`, `Concat`, `Flatten`, `Gemm`.
 
 mod fold;
 mod nodes;
+mod proto;
 mod writer;
 
 use std::io::Write as _;
@@ -15,28 +16,23 @@ use prost::Message as _;
 
 use crate::network::Network;
 
-#[allow(missing_docs, clippy::all, reason = "generated; the ONNX specification documents them")]
-mod proto {
-    include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
-}
-
 /// Name of the model's input, `[1, channels, height, width]`, normalised as in training.
 pub const INPUT: &str = "images";
 
 /// Name of the model's output, `[1, classes]`.
 pub const OUTPUT: &str = "logits";
 
-/// How a network is written.
+/// Options of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Version of the operator set, 11 to 13.
     pub opset: i64,
-    /// Whether a batch norm that follows a convolution becomes part of it, as it does on a device anyway.
+    /// Whether a batch norm that follows a convolution becomes part of it; devices do the same when they load it.
     pub fold_batch_norm: bool,
 }
 
 impl Options {
-    /// Whether the opset is one that can be written.
+    /// Checks that the exporter knows the opset.
     ///
     /// # Errors
     /// If it is not 11, 12 or 13.
@@ -51,10 +47,10 @@ impl Default for Options {
     }
 }
 
-/// A network that cannot be written.
+/// Reason why a network cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
-    /// The operator set is not one that the boards' tools and this exporter share.
+    /// The boards' tools and this exporter do not share the operator set.
     #[error("opset {0} is not supported: choose 11, 12 or 13")]
     Opset(i64),
     /// The file cannot be written.
@@ -76,7 +72,7 @@ pub fn to_bytes(network: &Network, architecture: &str, options: Options) -> Resu
     Ok(writer::model(network, architecture, options).encode_to_vec())
 }
 
-/// Writes a network's ONNX file: to a temporary name beside it, then renamed, so that nobody reads half a model.
+/// Writes a network's ONNX file: to a temporary name beside it, then renamed, so that no reader sees half a model.
 ///
 /// # Errors
 /// If the opset is not supported, or the file cannot be written.

@@ -1,9 +1,9 @@
 //! ONNX nodes and tensors, made from plain values.
 
-use super::proto::attribute_proto::AttributeType;
-use super::proto::tensor_proto::DataType;
-use super::proto::tensor_shape_proto::{Dimension, dimension};
-use super::proto::{AttributeProto, NodeProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
+use super::proto::{
+    AttributeProto, AttributeType, DimensionProto, FLOAT, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
+};
 
 /// A node with one output, named after it.
 pub(super) fn node(op_type: &str, inputs: Vec<String>, output: &str, attributes: Vec<AttributeProto>) -> NodeProto {
@@ -17,11 +17,16 @@ pub(super) fn node(op_type: &str, inputs: Vec<String>, output: &str, attributes:
 }
 
 pub(super) fn int(name: &str, value: usize) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), i: value as i64, r#type: AttributeType::Int.into(), ..Default::default() }
+    AttributeProto {
+        name: name.to_owned(),
+        i: Some(value as i64),
+        r#type: AttributeType::Int.into(),
+        ..Default::default()
+    }
 }
 
 pub(super) fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), f: value, r#type: AttributeType::Float.into(), ..Default::default() }
+    AttributeProto { name: name.to_owned(), f: Some(value), r#type: AttributeType::Float.into(), ..Default::default() }
 }
 
 pub(super) fn ints(name: &str, values: &[usize]) -> AttributeProto {
@@ -38,7 +43,7 @@ pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> Vec<Attrib
 pub(super) fn tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto {
     TensorProto {
         dims: dims.iter().map(|dim| *dim as i64).collect(),
-        data_type: DataType::Float.into(),
+        data_type: FLOAT,
         name: name.to_owned(),
         raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
     }
@@ -46,10 +51,28 @@ pub(super) fn tensor(name: &str, dims: &[usize], values: &[f32]) -> TensorProto 
 
 /// Name and shape of the model's input or output.
 pub(super) fn value(name: &str, dims: &[usize]) -> ValueInfoProto {
-    let dim = dims.iter().map(|dim| Dimension { value: Some(dimension::Value::DimValue(*dim as i64)) }).collect();
-    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)) }),
+    let dim = dims.iter().map(|dim| DimensionProto { dim_value: Some(*dim as i64) }).collect();
+    let tensor_type = TensorTypeProto { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// As proto2 does; some readers accept no other form.
+    #[test]
+    fn repeated_integers_are_written_unpacked() {
+        let attribute = ints("pads", &[1, 300]).encode_to_vec();
+        assert!(attribute.windows(5).any(|bytes| bytes == [0x40, 1, 0x40, 0xac, 0x02]), "{attribute:x?}");
+        let tensor = tensor("weight", &[3, 4], &[0.0; 12]).encode_to_vec();
+        assert!(tensor.starts_with(&[0x08, 3, 0x08, 4]), "{tensor:x?}");
+    }
+
+    #[test]
+    fn zeros_are_written() {
+        assert!(int("count_include_pad", 0).encode_to_vec().windows(2).any(|bytes| bytes == [0x18, 0]));
     }
 }

@@ -9,7 +9,7 @@ use super::{INPUT, OUTPUT, Options};
 use crate::graph::{Activation, Conv, Graph, LayerId, Op, PoolKind};
 use crate::network::Network;
 
-/// Version of the file format: what the tools of the time of opset 11 read.
+/// Version of the file format that the tools of the time of opset 11 read.
 const IR_VERSION: i64 = 6;
 
 pub(super) fn model(network: &Network, architecture: &str, options: Options) -> ModelProto {
@@ -30,7 +30,7 @@ pub(super) fn model(network: &Network, architecture: &str, options: Options) -> 
         producer_name: env!("CARGO_PKG_NAME").to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(proto),
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: options.opset }],
+        opset_import: vec![OperatorSetIdProto { domain: None, version: options.opset }],
         metadata_props: vec![StringStringEntryProto { key: "architecture".to_owned(), value: architecture.to_owned() }],
     }
 }
@@ -40,13 +40,13 @@ struct Writer<'a> {
     graph: &'a Graph,
     /// For every layer, the batch norm folded into it.
     folded: Vec<Option<LayerId>>,
-    /// Name of the value that each layer so far gives.
+    /// Name of the output of each layer so far.
     names: Vec<String>,
     proto: GraphProto,
 }
 
 impl Writer<'_> {
-    /// Writes a layer, and tells the name of the value that it gives.
+    /// Writes a layer and returns the name of its output.
     fn layer(&mut self, id: LayerId) -> String {
         let layer = self.graph.layer(id);
         let inputs: Vec<_> = layer.inputs.iter().map(|input| self.names[input.index()].clone()).collect();
@@ -78,7 +78,7 @@ impl Writer<'_> {
         output
     }
 
-    /// Adds a constant and gives its name back.
+    /// Adds a constant and returns its name.
     fn constant(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
         self.proto.initializer.push(tensor(&name, dims, values));
         name
@@ -138,7 +138,7 @@ impl Writer<'_> {
         self.proto.node.push(node(op, inputs, output, attributes));
     }
 
-    /// A chain of binary sums: every runtime takes `Add`, not every one `Sum`.
+    /// A chain of binary sums: every runtime accepts `Add`, and some lack `Sum`.
     fn sum(&mut self, inputs: Vec<String>, output: &str) {
         let last = inputs.len() - 1;
         let mut sum = inputs[0].clone();
@@ -149,7 +149,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Zeros that still read their input: a network may not have an input that nothing reads.
+    /// Zeros that still read their input: a network may not have an unused input.
     fn zero(&mut self, stride: usize, mut inputs: Vec<String>, output: &str) {
         if stride > 1 {
             let strided = format!("{output}.strided");
@@ -172,5 +172,5 @@ impl Writer<'_> {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to this very type just before")
+    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to this type just before")
 }

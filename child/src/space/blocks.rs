@@ -1,4 +1,4 @@
-//! Runs of layers that more than one space is made of.
+//! Sequences of layers that several spaces share.
 
 use crate::graph::{Activation, Conv, GraphBuilder, GraphError, LayerId};
 

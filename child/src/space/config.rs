@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::SpaceError;
 use super::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
 
-/// A space's name and settings; every setting has a default, and keys that the space does not have are refused.
+/// A space's name and settings; every setting has a default, and keys that the space does not have are errors.
 ///
 /// ```toml
 /// [space]
@@ -33,17 +33,20 @@ impl SpaceConfig {
     /// The space.
     ///
     /// # Errors
-    /// If its settings make no space, or one in which nothing is left to decide.
+    /// If a setting is wrong, or every decision has a single choice.
     pub fn build(&self) -> Result<Box<dyn SearchSpace>, SpaceError> {
         let space: Box<dyn SearchSpace> = match self {
             Self::NasBench201(settings) => Box::new(NasBench201::new(settings.clone())?),
             Self::Nasnet(settings) => Box::new(Nasnet::new(settings.clone())?),
             Self::Mobile(settings) => Box::new(Mobile::new(settings.clone())?),
         };
-        match space.size() {
-            0 | 1 => Err(SpaceError::NothingToSearch { space: space.name() }),
-            _ => Ok(space),
+        if space.size() < 2 {
+            let name = space.name();
+            return Err(SpaceError(format!(
+                "there is nothing to search in this {name}: every decision has a single choice, so give one of them more"
+            )));
         }
+        Ok(space)
     }
 }
 
@@ -55,7 +58,7 @@ mod tests {
         toml::from_str(text)
     }
 
-    fn refusal(text: &str) -> String {
+    fn build_error(text: &str) -> String {
         match config(text).unwrap().build() {
             Ok(space) => panic!("{text}: built {}", space.name()),
             Err(error) => error.to_string(),
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_resolved_reads_back() {
+    fn written_settings_read_back() {
         for name in ["nasbench201", "nasnet", "mobile"] {
             let resolved = config(&format!("name = '{name}'")).unwrap();
             assert_eq!(config(&toml::to_string(&resolved).unwrap()), Ok(resolved));
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_and_names_are_refused() {
+    fn unknown_keys_and_names_are_errors() {
         for (text, message) in [
             ("name = 'nasbench201'\nchanels = 8", "unknown field `chanels`"),
             ("chanels = 8\nname = 'nasbench201'", "unknown field `chanels`"),
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_space_are_refused() {
+    fn wrong_settings_are_named_in_errors() {
         for (text, message) in [
             (
                 "name = 'nasbench201'\noperations = ['none', 'nor_conv_3x4']",
@@ -134,15 +137,15 @@ mod tests {
             ("name = 'mobile'\nstrides = []\nwidths = []", "`strides` is empty"),
             ("name = 'mobile'\nsqueeze_excitation = [true, true]", "names true twice"),
         ] {
-            let found = refusal(text);
+            let found = build_error(text);
             assert!(found.contains(message), "{text}: {found}");
         }
     }
 
     #[test]
-    fn one_choice_everywhere_is_nothing_to_search() {
+    fn a_single_architecture_is_nothing_to_search() {
         let text = "name = 'mobile'\nstrides = [1]\nwidths = [[8]]\nsqueeze_excitation = [true]\nstems = [8]\n\
                     kernels = [3]\nexpansions = [1]\ndepths = [1]";
-        assert!(refusal(text).contains("nothing to search in this mobile"));
+        assert!(build_error(text).contains("nothing to search in this mobile"));
     }
 }

@@ -1,28 +1,29 @@
-//! The text form that all spaces share: fixed words with one choice's name between them for every decision.
+//! The text form that all spaces share: fixed text with the name of one choice in it for every decision.
 
 use super::settings::nearest;
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, Decision, TextError};
 
-/// Decisions and the fixed text around them.
+/// The decisions of a space, and the fixed text around the names of their choices.
 ///
-/// A choice's name is letters, digits and `_`, and does not contain the character that follows it in the text.
+/// A grammar is built from left to right by [`text`](Self::text) and [`decision`](Self::decision). The name of a choice
+/// consists of letters, digits and `_`, and does not contain the character that follows it in the text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Grammar {
+pub struct Grammar {
     decisions: Vec<Decision>,
     /// Fixed text before each decision's choice.
     before: Vec<String>,
-    /// Fixed text after what has been given so far.
+    /// Fixed text after the last decision.
     closing: String,
 }
 
 impl Grammar {
     /// Appends fixed text.
-    pub(super) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         self.closing.push_str(text);
     }
 
-    /// Appends the place of a decision's choice.
-    pub(super) fn decision(&mut self, name: impl Into<String>, choices: impl IntoIterator<Item = impl Into<String>>) {
+    /// Appends a decision: here the text has the name of its choice.
+    pub fn decision(&mut self, name: impl Into<String>, choices: impl IntoIterator<Item = impl Into<String>>) {
         self.before.push(std::mem::take(&mut self.closing));
         self.decisions.push(Decision::new(name, choices));
     }
@@ -31,20 +32,31 @@ impl Grammar {
         &self.decisions
     }
 
-    /// The text of an architecture of `space`, whose decisions these are.
-    pub(super) fn format(
-        &self,
-        space: &dyn SearchSpace,
-        architecture: &Architecture,
-    ) -> Result<String, ArchitectureError> {
-        space.check(architecture)?;
-        let chosen = self.decisions.iter().zip(architecture.choices());
-        let parts = self
-            .before
-            .iter()
-            .zip(chosen)
-            .map(|(before, (decision, choice))| format!("{before}{}", decision.choices[*choice]));
-        Ok(parts.collect::<String>() + &self.closing)
+    pub(super) fn check(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
+        let (expected, found) = (self.decisions.len(), architecture.choices().len());
+        if expected != found {
+            let text = format!("the architecture has {found} choices, but the space has {expected} decisions");
+            return Err(ArchitectureError(text));
+        }
+        for (decision, choice) in self.decisions.iter().zip(architecture.choices()) {
+            let (name, choices) = (&decision.name, decision.choices.len());
+            if *choice >= choices {
+                let text =
+                    format!("decision `{name}` has {choices} choices, so a choice number {choice} does not exist");
+                return Err(ArchitectureError(text));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+        self.check(architecture)?;
+        let mut text = String::new();
+        for ((decision, before), choice) in self.decisions.iter().zip(&self.before).zip(architecture.choices()) {
+            text.push_str(before);
+            text.push_str(&decision.choices[*choice]);
+        }
+        Ok(text + &self.closing)
     }
 
     pub(super) fn parse(&self, text: &str) -> Result<Architecture, TextError> {
@@ -90,15 +102,15 @@ fn read_choice(text: &str, at: usize, decision: &Decision, follows: Option<char>
     if let Some(choice) = decision.choices.iter().position(|known| known == name) {
         return Ok((at + name.len(), choice));
     }
-    let (what, known) = (&decision.name, decision.choices.join(", "));
+    let (decision_name, known) = (&decision.name, decision.choices.join(", "));
     let message = if rest.is_empty() {
-        format!("the text ends where {what} should follow (one of: {known})")
+        format!("the text ends where {decision_name} should follow (one of: {known})")
     } else if let Some(nearest) = nearest(name, &decision.choices) {
-        format!("`{name}` is not a choice of {what}; did you mean `{nearest}`? (one of: {known})")
+        format!("`{name}` is not a choice of {decision_name}; did you mean `{nearest}`? (one of: {known})")
     } else if name.is_empty() {
-        format!("expected {what} (one of: {known})")
+        format!("expected {decision_name} (one of: {known})")
     } else {
-        format!("`{name}` is not a choice of {what} (one of: {known})")
+        format!("`{name}` is not a choice of {decision_name} (one of: {known})")
     };
     Err(TextError::new(text, at, message))
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
 use super::settings::{CHANNELS, SpaceError, list, unique, within};
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, SearchSpace};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Shape};
 
 /// Name in experiment files.
@@ -73,20 +73,6 @@ impl Default for MobileSettings {
 }
 
 impl MobileSettings {
-    /// Settings for images of about 8 × 8, which are halved twice.
-    pub fn small_images() -> Self {
-        Self {
-            stems: vec![8, 16],
-            strides: vec![1, 2, 2],
-            widths: vec![vec![8, 16], vec![16, 24], vec![24, 32]],
-            kernels: vec![3, 5],
-            expansions: vec![1, 3, 6],
-            depths: vec![1, 2, 3],
-            squeeze_excitation: vec![false, true],
-            head: 64,
-        }
-    }
-
     fn check(&self) -> Result<(), SpaceError> {
         list("stems", &self.stems, CHANNELS)?;
         list("kernels", &self.kernels, 1..=31)?;
@@ -95,17 +81,17 @@ impl MobileSettings {
         unique("squeeze_excitation", &self.squeeze_excitation)?;
         within("head", self.head, CHANNELS)?;
         if let Some(even) = self.kernels.iter().find(|kernel| **kernel % 2 == 0) {
-            let reason = format!("a kernel of side {even} has no middle: give odd sides");
-            return Err(SpaceError::Setting { key: "kernels", reason });
+            return Err(SpaceError(format!("`kernels`: a kernel of side {even} has no middle: give odd sides")));
         }
         if self.strides.is_empty() {
-            return Err(SpaceError::Empty { key: "strides" });
+            return Err(SpaceError("`strides` is empty: give at least one choice".to_owned()));
         }
         self.strides.iter().try_for_each(|stride| within("strides", *stride, 1..=4))?;
         if self.strides.len() != self.widths.len() {
             let (strides, widths) = (self.strides.len(), self.widths.len());
-            let reason = format!("there are lists for {widths} stages, but `strides` has {strides}: give one a stage");
-            return Err(SpaceError::Setting { key: "widths", reason });
+            return Err(SpaceError(format!(
+                "`widths`: there are lists for {widths} stages, but `strides` has {strides}: give one for each stage"
+            )));
         }
         self.widths.iter().try_for_each(|widths| list("widths", widths, CHANNELS))
     }
@@ -118,7 +104,7 @@ pub struct Mobile {
     grammar: Grammar,
 }
 
-/// What one architecture says of a stage.
+/// The choices of one architecture for a stage.
 struct Stage {
     kernel: usize,
     expansion: usize,
@@ -142,7 +128,7 @@ impl Mobile {
         grammar.decision("stem", names(&settings.stems));
         for (before, widths) in settings.widths.iter().enumerate() {
             grammar.text(" ");
-            for (letter, what, choices) in [
+            for (letter, name, choices) in [
                 ("k", "kernel", &settings.kernels),
                 ("e", "expansion", &settings.expansions),
                 ("d", "depth", &settings.depths),
@@ -150,7 +136,7 @@ impl Mobile {
                 ("s", "squeeze-excitation", &squeeze),
             ] {
                 grammar.text(letter);
-                grammar.decision(format!("stage {} {what}", before + 1), names(choices));
+                grammar.decision(format!("stage {} {name}", before + 1), names(choices));
             }
         }
         Ok(Self { settings, grammar })
@@ -216,16 +202,8 @@ impl SearchSpace for Mobile {
         NAME
     }
 
-    fn decisions(&self) -> &[Decision] {
-        self.grammar.decisions()
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.grammar.format(self, architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        self.grammar.parse(text)
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
     }
 
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
@@ -328,14 +306,5 @@ mod tests {
         assert_eq!(graph.layer(scale.inputs[1]).op, Op::Activation(Activation::HardSigmoid));
         let narrow = graph.layers().iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
         assert_eq!(narrow.shape, Shape::new(24, 1, 1));
-    }
-
-    #[test]
-    fn small_images_keep_some_places() {
-        let space = Mobile::new(MobileSettings::small_images()).unwrap();
-        let architecture = Architecture::new(vec![0; space.decisions().len()]);
-        let graph = space.graph(&architecture, Shape::new(1, 8, 8), 10).unwrap();
-        let pooled = graph.layers()[graph.output().index() - 1].inputs[0];
-        assert_eq!(graph.layer(pooled).shape, Shape::new(64, 2, 2));
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod tests;
 mod text;
 
 pub use config::SpaceConfig;
+pub use grammar::Grammar;
 pub use mobile::{Mobile, MobileSettings};
 pub use nasbench201::{NasBench201, NasBench201Settings};
 pub use nasnet::{Nasnet, NasnetSettings};
@@ -26,7 +27,7 @@ use crate::graph::{Graph, GraphError, Shape};
 /// One decision of a search space: a name, and the names of its choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What is decided, unique within the space, such as `edge 0→1`.
+    /// Unique within the space, such as `edge 0→1`.
     pub name: String,
     /// The choices, in the order of their indices. Never empty.
     pub choices: Vec<String>,
@@ -46,9 +47,7 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// An architecture from the choice taken at each decision.
-    ///
-    /// Whether it belongs to a space is asked with [`SearchSpace::check`].
+    /// An architecture from the choice taken at each decision; [`SearchSpace::check`] tests it against a space.
     pub fn new(choices: impl Into<Vec<usize>>) -> Self {
         Self { choices: choices.into() }
     }
@@ -59,89 +58,108 @@ impl Architecture {
     }
 }
 
-/// An architecture that does not belong to the space it was given to.
+/// An architecture outside of its space, or one whose layers do not fit together for an input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArchitectureError {
-    /// It has another number of choices than the space has decisions.
-    #[error("the architecture has {found} choices, but the space has {expected} decisions")]
-    Length {
-        /// Decisions of the space.
-        expected: usize,
-        /// Choices of the architecture.
-        found: usize,
-    },
-    /// One of its choices does not exist.
-    #[error("decision `{decision}` has {choices} choices, so there is no choice number {found}")]
-    Choice {
-        /// Name of the decision.
-        decision: String,
-        /// Number of its choices.
-        choices: usize,
-        /// The index given.
-        found: usize,
-    },
-    /// Its layers do not fit together for this input.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
+#[error("{0}")]
+pub struct ArchitectureError(String);
+
+impl From<GraphError> for ArchitectureError {
+    fn from(error: GraphError) -> Self {
+        Self(error.to_string())
+    }
 }
 
-/// What is searched: decisions, and what an architecture means.
+/// A search space: its decisions, and the network that an architecture means.
 ///
 /// A search sees only [`decisions`](Self::decisions); files and logs see only the text form; training, timing and
-/// surrogates see only the graph.
+/// surrogates see only the graph. A space gives its name, its [`Grammar`] and its graphs; the rest follows from them:
+///
+/// ```
+/// use child::graph::{Conv, Graph, GraphBuilder, Shape};
+/// use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
+///
+/// /// One convolution with 8 or 16 channels.
+/// struct OneLayer(Grammar);
+///
+/// impl SearchSpace for OneLayer {
+///     fn name(&self) -> &'static str {
+///         "one-layer"
+///     }
+///
+///     fn grammar(&self) -> &Grammar {
+///         &self.0
+///     }
+///
+///     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+///         self.check(architecture)?;
+///         let (mut graph, image) = GraphBuilder::new(input)?;
+///         let features = graph.conv(image, Conv::same([8, 16][architecture.choices()[0]], 3, 1))?;
+///         Ok(graph.classifier(features, classes)?)
+///     }
+/// }
+///
+/// let mut grammar = Grammar::default();
+/// grammar.text("width=");
+/// grammar.decision("width", ["8", "16"]);
+/// let space = OneLayer(grammar);
+/// let architecture = space.parse("width=16")?;
+/// assert_eq!(architecture.choices(), [1]);
+/// let graph = space.graph(&architecture, Shape::new(3, 32, 32), 10)?;
+/// assert_eq!(graph.cost().parameters, 16 * 27 + 17 * 10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait SearchSpace: Send + Sync {
     /// Name of the space in experiment files, such as `nasbench201`.
     fn name(&self) -> &'static str;
 
-    /// The decisions, in the order in which a controller takes them. At least one, each with at least one choice.
-    fn decisions(&self) -> &[Decision];
+    /// The decisions and the text form. At least one decision, each with at least one choice.
+    fn grammar(&self) -> &Grammar;
 
-    /// The text of an architecture, which [`parse`](Self::parse) reads back.
-    ///
-    /// # Errors
-    /// If the architecture is not one of this space.
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError>;
-
-    /// Reads the text form.
-    ///
-    /// # Errors
-    /// A [`TextError`] that points at the place in the text.
-    fn parse(&self, text: &str) -> Result<Architecture, TextError>;
-
-    /// The network as it is written: every operation that the architecture names, dead branches included.
+    /// The network with every operation that the architecture names, dead branches included;
     /// [`Graph::pruned`] removes those.
     ///
     /// # Errors
     /// If the architecture is not one of this space, or its layers do not fit the input shape.
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError>;
 
-    /// Whether the architecture has one existing choice for every decision.
+    /// The decisions, in the order in which a controller takes them.
+    fn decisions(&self) -> &[Decision] {
+        self.grammar().decisions()
+    }
+
+    /// Checks that the architecture has one existing choice for every decision.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first mistake.
     fn check(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
-        let (decisions, choices) = (self.decisions(), architecture.choices());
-        if decisions.len() != choices.len() {
-            return Err(ArchitectureError::Length { expected: decisions.len(), found: choices.len() });
-        }
-        match decisions.iter().zip(choices).find(|(decision, choice)| **choice >= decision.choices.len()) {
-            None => Ok(()),
-            Some((decision, &found)) => Err(ArchitectureError::Choice {
-                decision: decision.name.clone(),
-                choices: decision.choices.len(),
-                found,
-            }),
-        }
+        self.grammar().check(architecture)
+    }
+
+    /// The text of an architecture, which [`parse`](Self::parse) reads back.
+    ///
+    /// # Errors
+    /// If the architecture is not one of this space.
+    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+        self.grammar().format(architecture)
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// A [`TextError`] that points at the place in the text.
+    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
+        self.grammar().parse(text)
     }
 
     /// Number of texts of the space, saturating.
     fn size(&self) -> u128 {
         self.decisions().iter().fold(1, |size, decision| size.saturating_mul(decision.choices.len() as u128))
     }
+
     /// An architecture with every choice drawn uniformly.
     fn random(&self, rng: &mut dyn Rng) -> Architecture {
-        let draw = |decision: &Decision| rng.random_range(0..decision.choices.len());
-        Architecture::new(self.decisions().iter().map(draw).collect::<Vec<_>>())
+        let counts = self.decisions().iter().map(|decision| decision.choices.len());
+        Architecture::new(counts.map(|count| rng.random_range(0..count)).collect::<Vec<_>>())
     }
 
     /// A neighbour of an architecture of this space: one decision, drawn uniformly among those with another choice,

@@ -12,23 +12,22 @@
 //! node that it reads. The network is the benchmark's too: a stem, three stages of cells with a residual block of
 //! stride 2 before the second and the third, batch norm, ReLU, global pooling and the classifier.
 //!
-//! Of the 15,625 texts, 341 have no path from input to output. The benchmark tells 6,466 classes apart
-//! ([`NasBench201::benchmark_class`]), [`Graph::canonical`] 5,425 networks. Neither is finer than the other: zeros and
-//! the order of sums make several classes of one network, and 644 classes hold more than one network, because the
-//! benchmark expands shared nodes.
+//! Of the 15,625 texts, 341 have no path from input to output. The benchmark distinguishes 6,466 classes of cells,
+//! [`Graph::canonical`] 5,425 networks. Neither is finer than the other: zeros and the order of sums make several
+//! classes of one network, and 644 classes hold more than one network, because the benchmark expands shared nodes.
 
 use serde::{Deserialize, Serialize};
 
 use super::blocks::{conv_bn, relu_conv_bn};
 use super::grammar::Grammar;
 use super::settings::{CHANNELS, SpaceError, operations, within};
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, SearchSpace};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind, Shape};
 
 /// Name in experiment files.
 const NAME: &str = "nasbench201";
 
-/// What an edge computes.
+/// The operation of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     None,
@@ -97,32 +96,6 @@ impl NasBench201 {
         Ok(Self { channels, cells, operations, grammar })
     }
 
-    /// The benchmark's own name for all cells that it takes for the same: `to_unique_str(consider_zero=True)` of its
-    /// published code. It follows `none` and `skip_connect`, but keeps zeros as summands (`#+#` is not `#`), expands
-    /// shared nodes, and does not order what a skipped node brings along.
-    ///
-    /// # Errors
-    /// If the architecture is not one of this space.
-    pub fn benchmark_class(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.check(architecture)?;
-        let mut chosen = architecture.choices().iter().map(|choice| self.operations[*choice]);
-        let mut nodes = vec!["0".to_owned()];
-        for sources in NODES {
-            let mut edges: Vec<String> = sources
-                .iter()
-                .zip(&mut chosen)
-                .map(|(source, operation)| match (operation, nodes[*source].as_str()) {
-                    (Operation::None, _) | (_, "#") => "#".to_owned(),
-                    (Operation::SkipConnect, from) => from.to_owned(),
-                    (operation, from) => format!("({from})@{}", name(operation)),
-                })
-                .collect();
-            edges.sort_unstable();
-            nodes.push(edges.join("+"));
-        }
-        Ok(nodes.swap_remove(NODES.len()))
-    }
-
     /// One cell.
     fn cell(&self, graph: &mut GraphBuilder, chosen: &[Operation], input: LayerId) -> Result<LayerId, GraphError> {
         let channels = graph.shape(input).channels;
@@ -147,11 +120,6 @@ impl NasBench201 {
     }
 }
 
-/// Name of an operation in the text.
-fn name(operation: Operation) -> &'static str {
-    OPERATIONS.iter().find(|(_, known)| *known == operation).map_or("", |(name, _)| name)
-}
-
 /// The block that halves the size and brings the channels to `channels`: the benchmark's `ResNetBasicblock`.
 fn residual_block(graph: &mut GraphBuilder, input: LayerId, channels: usize) -> Result<LayerId, GraphError> {
     let x = relu_conv_bn(graph, input, Conv::same(channels, 3, 2))?;
@@ -166,16 +134,8 @@ impl SearchSpace for NasBench201 {
         NAME
     }
 
-    fn decisions(&self) -> &[Decision] {
-        self.grammar.decisions()
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.grammar.format(self, architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        self.grammar.parse(text)
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
     }
 
     /// The image's sides must be divisible by 4, as the shortcuts of the residual blocks pool 2 × 2.
@@ -211,6 +171,28 @@ mod tests {
         NasBench201::new(NasBench201Settings::default()).unwrap()
     }
 
+    /// The benchmark's own name for all cells that it takes for the same: `to_unique_str(consider_zero=True)` of its
+    /// published code. It follows `none` and `skip_connect`, but keeps zeros as summands (`#+#` is not `#`), expands
+    /// shared nodes, and does not order the summands that a skip connection brings along.
+    fn benchmark_class(architecture: &Architecture) -> String {
+        let mut chosen = architecture.choices().iter().map(|choice| OPERATIONS[*choice]);
+        let mut nodes = vec!["0".to_owned()];
+        for sources in NODES {
+            let mut edges: Vec<String> = sources
+                .iter()
+                .zip(&mut chosen)
+                .map(|(source, (name, operation))| match (operation, nodes[*source].as_str()) {
+                    (Operation::None, _) | (_, "#") => "#".to_owned(),
+                    (Operation::SkipConnect, from) => from.to_owned(),
+                    (_, from) => format!("({from})@{name}"),
+                })
+                .collect();
+            edges.sort_unstable();
+            nodes.push(edges.join("+"));
+        }
+        nodes.swap_remove(NODES.len())
+    }
+
     fn all() -> impl Iterator<Item = Architecture> {
         (0..15_625_usize)
             .map(|number| Architecture::new((0..6).map(|place| number / 5_usize.pow(place) % 5).collect::<Vec<_>>()))
@@ -227,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_the_benchmarks() {
+    fn the_text_is_that_of_the_benchmark() {
         let text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|";
         let architecture = benchmark().parse(text).unwrap();
         assert_eq!(architecture.choices(), [3, 3, 4, 1, 3, 0]);
@@ -261,7 +243,7 @@ mod tests {
     /// `tests/test_nb201_search_space.py`, the least and the most on each of the three data sets in mo_hyperband's
     /// README ("Get Bounds for Nasbench benchmarks").
     #[test]
-    fn costs_are_the_published() {
+    fn costs_equal_the_published_ones() {
         let space = benchmark();
         let none = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|";
         let most = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
@@ -301,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_of_the_longest_path() {
+    fn depth_counts_the_longest_path() {
         let space = benchmark();
         let depth = |text: &str| space.graph(&space.parse(text).unwrap(), CIFAR, 10).unwrap().cost().depth;
         // Stem, two convolutions in each of two residual blocks, classifier; three a cell at most.
@@ -310,20 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_the_benchmarks() {
+    fn classes_equal_those_of_the_benchmark() {
         let space = benchmark();
-        let class = |text: &str| space.benchmark_class(&space.parse(text).unwrap()).unwrap();
+        let class = |text: &str| benchmark_class(&space.parse(text).unwrap());
         assert_eq!(class("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), "#+#+#");
         assert_eq!(
             class("|nor_conv_1x1~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"),
             "#+(#+(0)@nor_conv_1x1)@avg_pool_3x3+0"
         );
-        let classes: HashSet<_> = all().map(|architecture| space.benchmark_class(&architecture).unwrap()).collect();
+        let classes: HashSet<_> = all().map(|architecture| benchmark_class(&architecture)).collect();
         assert_eq!(classes.len(), 6_466);
     }
 
     #[test]
-    fn networks_told_apart() {
+    fn equal_keys_have_equal_costs_and_connection() {
         let space = NasBench201::new(NasBench201Settings { channels: 1, cells: 1, ..Default::default() }).unwrap();
         let mut disconnected = HashSet::new();
         let mut number_disconnected = 0;
@@ -332,8 +314,8 @@ mod tests {
         for architecture in all() {
             let graph = space.graph(&architecture, Shape::new(1, 4, 4), 2).unwrap();
             let key = graph.canonical();
-            keys_of_class.entry(space.benchmark_class(&architecture).unwrap()).or_default().insert(key);
-            // The order of summands may change what waits in memory, never what is computed.
+            keys_of_class.entry(benchmark_class(&architecture)).or_default().insert(key);
+            // The order of summands may change the peak of memory, but not the work.
             let cost = graph.pruned().cost();
             let work = (cost.macs, cost.parameters, cost.depth, graph.is_connected());
             assert_eq!(*costs.entry(key).or_insert(work), work);
@@ -349,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn some_operations_only() {
+    fn the_operations_can_be_restricted() {
         let operations = ["nor_conv_3x3", "skip_connect"].map(str::to_owned).to_vec();
         let space = NasBench201::new(NasBench201Settings { operations, ..Default::default() }).unwrap();
         assert_eq!(space.size(), 64);
@@ -359,8 +341,8 @@ mod tests {
     }
 
     #[test]
-    fn odd_sizes_are_refused() {
-        let error = benchmark().graph(&Architecture::new([1; 6]), Shape::new(3, 30, 30), 10).unwrap_err();
-        assert!(matches!(error, ArchitectureError::Graph(GraphError::Shape { .. })), "{error}");
+    fn image_sides_that_4_does_not_divide_are_errors() {
+        let error = benchmark().graph(&Architecture::new([1; 6]), Shape::new(3, 30, 30), 10).unwrap_err().to_string();
+        assert!(error.contains("cannot take an input of shape"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
 //! Cells of blocks (Zoph et al., "Learning Transferable Architectures for Scalable Image Recognition", CVPR 2018),
-//! with the depth and the width of the network as decisions, because time and energy hang on them.
+//! with the depth and the width of the network as decisions, because time and energy depend on them.
 //!
 //! A block takes two inputs, applies one operation to each, and adds. Its inputs are numbered: 0 is the output of the
 //! cell before the last, 1 that of the last cell, 2 that of the cell's first block, and so on. A cell's output is the
@@ -31,7 +31,7 @@ use self::cell::{Block, Cell, OPERATIONS, Operation};
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
 use super::settings::{CHANNELS, SpaceError, list, operations, within};
-use super::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use super::{Architecture, ArchitectureError, SearchSpace};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, Shape};
 
 /// Name in experiment files.
@@ -136,16 +136,8 @@ impl SearchSpace for Nasnet {
         NAME
     }
 
-    fn decisions(&self) -> &[Decision] {
-        self.grammar.decisions()
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.grammar.format(self, architecture)
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        self.grammar.parse(text)
+    fn grammar(&self) -> &Grammar {
+        &self.grammar
     }
 
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {

@@ -1,4 +1,4 @@
-//! What holds for every space.
+//! Properties of every space.
 
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -22,19 +22,33 @@ pub(crate) fn spaces() -> Vec<Box<dyn SearchSpace>> {
         SpaceConfig::Nasnet(zeros),
         SpaceConfig::Nasnet(nasnet),
         SpaceConfig::Mobile(MobileSettings::default()),
-        SpaceConfig::Mobile(MobileSettings::small_images()),
+        SpaceConfig::Mobile(small_images()),
     ];
     configs.iter().map(|config| config.build().unwrap()).collect()
 }
 
-/// The images that every space must be able to take.
+/// Settings for images of about 8 × 8, which are halved twice.
+fn small_images() -> MobileSettings {
+    MobileSettings {
+        stems: vec![8, 16],
+        strides: vec![1, 2, 2],
+        widths: vec![vec![8, 16], vec![16, 24], vec![24, 32]],
+        kernels: vec![3, 5],
+        expansions: vec![1, 3, 6],
+        depths: vec![1, 2, 3],
+        squeeze_excitation: vec![false, true],
+        head: 64,
+    }
+}
+
+/// Images that every space must accept.
 pub(crate) const IMAGES: [Shape; 2] = [Shape::new(1, 8, 8), Shape::new(3, 32, 32)];
 
 fn differences(left: &Architecture, right: &Architecture) -> usize {
     left.choices().iter().zip(right.choices()).filter(|(left, right)| left != right).count()
 }
 
-/// A number that a setting may well be, or one that none is.
+/// A plausible number for a setting, or an absurd one.
 fn number() -> impl Strategy<Value = usize> {
     prop_oneof![20 => 1..=4_usize, 1 => prop::sample::select(&[0, 4096, 4097, 1 << 33, usize::MAX][..])]
 }
@@ -56,12 +70,12 @@ proptest! {
     }
 
     #[test]
-    fn truncated_texts_are_refused_at_their_end(seed: u64) {
+    fn errors_of_truncated_texts_point_at_their_end(seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for space in spaces() {
             let text = space.format(&space.random(&mut rng)).unwrap();
             for end in 0..text.len() {
-                // A number cut short may be another choice, and a name cut short is refused from its beginning.
+                // A number cut short may be another choice, and a name cut short is an error at its beginning.
                 if let Err(error) = space.parse(&text[..end]) {
                     let rest = &text[error.column - 1..end];
                     prop_assert!(rest.chars().all(|c| c.is_alphanumeric() || c == '_'), "{}", error);
@@ -88,15 +102,15 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_texts_are_refused(text in "\\PC{0,60}") {
+    fn arbitrary_texts_are_errors(text in "\\PC{0,60}") {
         for space in spaces() {
             prop_assert!(space.parse(&text).is_err());
         }
     }
 
-    /// Settings of any numbers make a space whose texts read back and whose networks can be counted, or are refused.
+    /// Settings of any numbers make a space whose texts read back and whose networks can be counted, or give an error.
     #[test]
-    fn settings_of_any_numbers_make_a_space_or_are_refused(
+    fn settings_of_any_numbers_give_a_space_or_an_error(
         (first, second) in (number(), number()),
         names in (prop::sample::subsequence(&["none", "skip_connect"][..], 1..=2), prop::option::weighted(0.1, "(none|x|)")),
         lists in prop::collection::vec(prop::collection::btree_set(number(), 1..4), 5),
@@ -165,7 +179,16 @@ fn draws_reach_every_choice_and_repeat_with_the_seed() {
 }
 
 #[test]
-fn decisions_have_names_of_their_own() {
+fn small_images_keep_some_places() {
+    let space = Mobile::new(small_images()).unwrap();
+    let architecture = Architecture::new(vec![0; space.decisions().len()]);
+    let graph = space.graph(&architecture, Shape::new(1, 8, 8), 10).unwrap();
+    let pooled = graph.layers()[graph.output().index() - 1].inputs[0];
+    assert_eq!(graph.layer(pooled).shape, Shape::new(64, 2, 2));
+}
+
+#[test]
+fn names_of_decisions_are_unique() {
     for space in spaces() {
         let mut names: Vec<_> = space.decisions().iter().map(|decision| &decision.name).collect();
         names.sort();
@@ -175,18 +198,18 @@ fn decisions_have_names_of_their_own() {
 }
 
 #[test]
-fn foreign_architectures_are_refused() {
+fn architectures_of_other_spaces_are_errors() {
     for space in spaces() {
         let decisions = space.decisions().len();
         let short = Architecture::new(vec![0; decisions - 1]);
-        let length = ArchitectureError::Length { expected: decisions, found: decisions - 1 };
+        let length = format!("has {} choices, but the space has {decisions} decisions", decisions - 1);
         let mut beyond = vec![0; decisions];
         beyond[1] = 99;
         let beyond = Architecture::new(beyond);
-        assert_eq!(space.format(&short), Err(length.clone()));
-        assert_eq!(space.graph(&short, IMAGES[0], 10), Err(length));
-        for error in [space.format(&beyond).unwrap_err(), space.graph(&beyond, IMAGES[0], 10).unwrap_err()] {
-            assert!(matches!(error, ArchitectureError::Choice { found: 99, .. }), "{error}");
+        for (architecture, message) in [(&short, length.as_str()), (&beyond, "a choice number 99 does not exist")] {
+            let errors =
+                [space.format(architecture).unwrap_err(), space.graph(architecture, IMAGES[0], 10).unwrap_err()];
+            assert!(errors.iter().all(|error| error.to_string().contains(message)), "{errors:?}");
         }
     }
 }

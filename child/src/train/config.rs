@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::data::Augmentation;
 
-/// Settings of a training run; every one has a default, which suits a quick look at a child.
+/// Settings of a training run; every one has a default, which suits a quick estimate of a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// What computes it.
+    /// The library that computes it.
     pub backend: Backend,
     /// Passes over the training images.
     pub epochs: usize,
@@ -25,7 +25,7 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Probability with which a path is left out, reached linearly at the last epoch. For final training.
     pub drop_path: f64,
-    /// What is done to training images.
+    /// Random changes of training images.
     pub augmentation: Augmentation,
 }
 
@@ -47,43 +47,34 @@ impl Default for TrainingConfig {
 
 /// A setting outside its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("training.{key} = {value} is out of range: it must be {range}")]
-pub struct TrainingConfigError {
-    key: &'static str,
-    value: f64,
-    range: &'static str,
-}
+#[error("{0}")]
+pub struct TrainingConfigError(String);
 
 impl TrainingConfig {
-    /// Whether every number is in its range.
+    /// Checks that every number is in its range.
     ///
     /// # Errors
-    /// The first one that is not.
+    /// The first one outside.
     pub fn check(&self) -> Result<(), TrainingConfigError> {
-        let share = |value: f64| (0.0..1.0).contains(&value);
+        const SHARE: &str = "at least 0 and below 1";
+        let is_share = |value: f64| (0.0..1.0).contains(&value);
+        let is_positive = |value: f64| value > 0.0 && value.is_finite();
         let rules = [
             ("epochs", self.epochs as f64, self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size >= 2, "at least 2, for batch norm"),
-            (
-                "learning_rate",
-                self.learning_rate,
-                self.learning_rate > 0.0 && self.learning_rate.is_finite(),
-                "above 0",
-            ),
-            ("momentum", self.momentum, share(self.momentum), "at least 0 and below 1"),
-            (
-                "weight_decay",
-                self.weight_decay,
-                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
-                "at least 0",
-            ),
-            ("label_smoothing", self.label_smoothing, share(self.label_smoothing), "at least 0 and below 1"),
-            ("drop_path", self.drop_path, share(self.drop_path), "at least 0 and below 1"),
+            ("learning_rate", self.learning_rate, is_positive(self.learning_rate), "above 0"),
+            ("momentum", self.momentum, is_share(self.momentum), SHARE),
+            ("weight_decay", self.weight_decay, (0.0..f64::INFINITY).contains(&self.weight_decay), "at least 0"),
+            ("label_smoothing", self.label_smoothing, is_share(self.label_smoothing), SHARE),
+            ("drop_path", self.drop_path, is_share(self.drop_path), SHARE),
         ];
-        match rules.into_iter().find(|(_, _, holds, _)| !holds) {
-            None => Ok(()),
-            Some((key, value, _, range)) => Err(TrainingConfigError { key, value, range }),
+        for (key, value, is_right, range) in rules {
+            if !is_right {
+                let text = format!("training.{key} = {value} is out of range: it must be {range}");
+                return Err(TrainingConfigError(text));
+            }
         }
+        Ok(())
     }
 }
 
@@ -92,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_checked() {
+    fn numbers_outside_their_range_are_errors() {
         assert_eq!(TrainingConfig::default().check(), Ok(()));
         let wrong = TrainingConfig { momentum: 1.0, ..TrainingConfig::default() };
         let message = wrong.check().unwrap_err().to_string();

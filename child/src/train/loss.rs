@@ -1,4 +1,4 @@
-//! The loss, and what is right.
+//! The loss, and the number of right answers.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 /// - `logits`: `[batch, classes]`
 /// - `labels`: one for each image
 /// - result: `[1]`
-pub fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tensor<1> {
+pub(crate) fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tensor<1> {
     let [batch, classes] = logits.dims();
     let rest = (smoothing / classes as f64) as f32;
     let mut targets = vec![rest; batch * classes];
@@ -21,14 +21,16 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[i64], smoothing: f64) -> Tenso
     (log_softmax(logits, 1) * targets).sum() / -(batch as f64)
 }
 
-/// How many images have their largest logit at their label. A row with a NaN is never right.
-pub fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
+/// Number of images whose largest logit is at their label. A row with a NaN is never right.
+pub(super) fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
     let classes = logits.len() / labels.len().max(1);
-    let right = |(row, label): (&[f32], &i64)| {
+    let mut correct = 0;
+    for (row, label) in logits.chunks(classes.max(1)).zip(labels) {
         let label = *label as usize;
-        row.iter().enumerate().all(|(class, logit)| class == label || *logit < row[label])
-    };
-    logits.chunks(classes.max(1)).zip(labels).filter(|pair| right(*pair)).count()
+        let is_largest = row.iter().enumerate().all(|(class, logit)| class == label || *logit < row[label]);
+        correct += usize::from(is_largest);
+    }
+    correct
 }
 
 #[cfg(test)]
@@ -42,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_the_textbook() {
+    fn the_loss_equals_the_textbook() {
         let logits = [[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]];
         let row: f64 = 1f64.exp() + 2f64.exp() + 0.5f64.exp();
         let plain = ((row.ln() - 2.0) + 3f64.ln()) / 2.0;
@@ -53,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_only_clear_winners() {
+    fn only_a_single_largest_logit_counts_as_right() {
         assert_eq!(count_correct(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], &[0, 0, 1]), 1);
         assert_eq!(count_correct(&[f32::NAN, 1.0], &[1]), 0);
     }

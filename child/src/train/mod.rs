@@ -5,8 +5,7 @@ mod loss;
 mod schedule;
 
 pub use config::{TrainingConfig, TrainingConfigError};
-pub use loss::{count_correct, cross_entropy};
-pub use schedule::CosineSchedule;
+pub(crate) use loss::cross_entropy;
 
 use std::ops::ControlFlow;
 
@@ -20,8 +19,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::data::{Batch, Normalisation, Split, Splits};
 use crate::network::{DropPath, Network};
+use loss::count_correct;
+use schedule::CosineSchedule;
 
-/// What one epoch came to.
+/// The result of one epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
@@ -34,7 +35,7 @@ pub struct EpochReport {
     pub accuracy: Option<f64>,
 }
 
-/// When a training run looks at the validation images.
+/// When a training run validates the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validation {
     /// After the last epoch alone.
@@ -52,10 +53,10 @@ pub struct Trained {
     pub accuracy: f64,
 }
 
-/// A training run that gave no accuracy.
+/// A training run without an accuracy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainError {
-    /// The loss is no number any more.
+    /// The loss is not finite.
     #[error("the loss is not finite in epoch {epoch}; a lower learning rate may help")]
     Diverged {
         /// The epoch, from 1.
@@ -69,30 +70,30 @@ pub enum TrainError {
     },
 }
 
-/// What children are trained on, how, and where: the same for all of a search.
+/// Data, recipe and device of a training run: the same for all children of a search.
 #[derive(Debug, Clone, Copy)]
 pub struct Trainer<'a> {
     /// Training and validation images.
     pub data: &'a Splits,
-    /// What brings them to mean 0 and deviation 1.
+    /// Statistics that bring the images to mean 0 and deviation 1.
     pub normalisation: &'a Normalisation,
     /// The recipe.
     pub config: &'a TrainingConfig,
-    /// Where it is computed.
+    /// The device that computes it.
     pub device: &'a Device,
-    /// When the validation images are looked at.
+    /// When the network is validated.
     pub validation: Validation,
 }
 
 impl Trainer<'_> {
     /// Trains a network on the training images and validates it on those held out: stochastic gradient descent with
-    /// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and whatever else the recipe names.
+    /// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and the other parts of the recipe.
     ///
     /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
-    /// `observe` is told of every epoch, and may stop the training.
+    /// `observe` receives a report of every epoch, and may stop the training.
     ///
     /// # Errors
-    /// If the loss is not finite, or `observe` breaks off.
+    /// If the loss is not finite, or `observe` stops the training.
     pub fn train(
         &self,
         network: Network,

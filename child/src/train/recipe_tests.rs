@@ -9,11 +9,11 @@ use crate::data::{DataConfig, Source};
 use crate::graph::{Activation, Conv, GraphBuilder};
 use crate::network::reference::{Numbers, difference, loss, numbers_of};
 
-/// Every epoch is one batch of all images, so that their order means nothing. After a few epochs every weight must be
+/// Every epoch is one batch of all images, so that their order does not matter. After a few epochs every weight must be
 /// where stochastic gradient descent with Nesterov momentum and without dampening (Sutskever et al. 2013; PyTorch's
 /// form of it), an L2 penalty on all weights, smoothed labels and a cosine schedule bring it along numerical derivatives.
 #[test]
-fn weights_go_where_the_recipe_sends_them() {
+fn weights_equal_those_of_the_recipe() {
     let config = TrainingConfig {
         epochs: 4,
         batch_size: 1000,

@@ -2,19 +2,19 @@
 
 /// Cosine annealing without restarts (Loshchilov & Hutter 2017, eq. 5), from the given rate down to 0, step by step.
 #[derive(Debug, Clone, Copy)]
-pub struct CosineSchedule {
+pub(super) struct CosineSchedule {
     learning_rate: f64,
     steps: usize,
 }
 
 impl CosineSchedule {
     /// A schedule over `steps` optimiser steps.
-    pub fn new(learning_rate: f64, steps: usize) -> Self {
+    pub(super) fn new(learning_rate: f64, steps: usize) -> Self {
         Self { learning_rate, steps: steps.max(1) }
     }
 
     /// Learning rate of a step, counted from 0.
-    pub fn at(&self, step: usize) -> f64 {
+    pub(super) fn at(&self, step: usize) -> f64 {
         let progress = step.min(self.steps) as f64 / self.steps as f64;
         0.5 * self.learning_rate * (1.0 + (std::f64::consts::PI * progress).cos())
     }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn falls_from_the_rate_over_its_half_to_zero() {
+    fn the_rate_falls_over_its_half_to_zero() {
         let schedule = CosineSchedule::new(0.2, 100);
         assert_eq!(schedule.at(0), 0.2);
         assert!((schedule.at(50) - 0.1).abs() < 1e-12);

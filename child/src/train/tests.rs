@@ -14,7 +14,7 @@ fn digits(seed: u64) -> (Splits, Normalisation) {
     (splits, normalisation)
 }
 
-/// Convolutions, pooling, a residual sum and a droppable path: what children are made of.
+/// Convolutions, pooling, a residual sum and a droppable path: the parts of children.
 fn small_network(splits: &Splits) -> Graph {
     let (mut graph, image) = GraphBuilder::new(splits.train.shape()).unwrap();
     let stem = graph.conv(image, Conv::same(16, 3, 1)).unwrap();
@@ -47,7 +47,7 @@ fn run(config: &TrainingConfig, seed: u64) -> Result<(Trained, Vec<EpochReport>)
 }
 
 #[test]
-fn learns_the_digits() {
+fn a_small_network_learns_the_digits() {
     let config = TrainingConfig { epochs: 6, batch_size: 32, ..TrainingConfig::default() };
     let (trained, reports) = run(&config, 1).unwrap();
     assert!(trained.accuracy > 0.93, "{reports:#?}");
@@ -78,13 +78,13 @@ fn same_seed_gives_the_same_child_even_beside_another() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_the_child() {
+fn a_loss_that_is_not_finite_ends_the_training() {
     let config = TrainingConfig { epochs: 3, learning_rate: 1e30, ..TrainingConfig::default() };
     assert!(matches!(run(&config, 1), Err(TrainError::Diverged { .. })));
 }
 
 #[test]
-fn the_observer_can_stop() {
+fn the_observer_can_stop_the_training() {
     let (splits, normalisation) = digits(7);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let device = Device::flex();

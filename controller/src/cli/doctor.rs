@@ -80,7 +80,7 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
     let space = experiment.space.build()?;
     let Some(replay) = &experiment.replay else { return Ok("none".to_owned()) };
     let log = Replayed::open(replay, space.as_ref())?;
-    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().len()))
+    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().rows().len()))
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {

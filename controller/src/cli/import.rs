@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use hardware::log::{COLUMNS, read_whole_lines};
-use hardware::replay::{Columns, LogRow, ReplayError, read_rows};
+use hardware::log::foreign::{Columns, LogRow, read_rows};
+use hardware::log::{COLUMNS, LogError, Row, read_whole_lines};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
@@ -15,16 +15,16 @@ use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::fingerprint::sha256;
 use crate::history::History;
-use crate::run::{Comparable, Imported, Recorded, RunError, RunFolder, Source, Tally, differences};
+use crate::run::{Comparable, Imported, Origin, Recorded, RunFolder, Tally, differences, not_a_run};
 use crate::search::Stop;
 use crate::strategy::Problem;
 use crate::terminal::{note, say};
 
-/// Warm-start a search from other logs: what they tell informs its surrogate, and never its front.
+/// Warm-start a search from other logs: their rows inform its surrogate, and never its front.
 ///
 /// Of each row, time and energy are taken where they are of the run's device by its label, and the accuracy where the
-/// log states no other number of epochs than the run's. What the run knows already is left out, so a log may be imported
-/// again when it has grown.
+/// log states no other number of epochs than the run's. Rows that the run knows already are left out, so a log may be
+/// imported again when it has grown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller import runs/seed1 runs/seed2/measurements.csv --into runs/seed3
@@ -45,7 +45,7 @@ pub(super) struct Import {
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
-    /// What a column of the logs is called, as in [replay.columns]; may be repeated. Without any, the journal's names,
+    /// Name of a column of the logs, as in [replay.columns]; may be repeated. Without any, the journal's names,
     /// or those of the run's own [replay.columns].
     #[arg(long = "column", value_name = "WHAT=NAME")]
     columns: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) struct Import {
     same_device: bool,
 }
 
-/// A log as it was read.
+/// A log that was read.
 struct Log {
     path: PathBuf,
     sha256: String,
@@ -67,7 +67,7 @@ struct Target {
     problem: std::sync::Arc<Problem>,
     /// None until a new run has its folder.
     folder: Option<RunFolder>,
-    rows: Vec<hardware::log::Row>,
+    rows: Vec<Row>,
 }
 
 impl Import {
@@ -88,17 +88,16 @@ impl Import {
         let imported_at = Timestamp::now().to_string();
         let before = imported.len();
         for Log { path, sha256, rows } in logs {
-            let absolute = std::path::absolute(&path).context("there is no working directory")?;
-            let source =
-                Source { path: absolute.display().to_string(), sha256, imported_at: imported_at.clone(), after };
-            let (taken, tally) = here.take(rows, &source);
+            let absolute = std::path::absolute(&path).context("the working directory is gone")?;
+            let (source, imported_at) = (absolute.display().to_string(), imported_at.clone());
+            let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
-            tell(&path, &tally, &here)?;
+            report(&path, &tally, &here)?;
             if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
                 say(format_args!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"))?;
             }
         }
-        // Last, so that a log that is refused leaves nothing behind.
+        // Last, so that a rejected log leaves no folder behind.
         let folder = match target.folder {
             Some(folder) => folder,
             None => RunFolder::create(&self.into, &target.experiment)?,
@@ -106,7 +105,7 @@ impl Import {
         if imported.len() > before {
             Imported::write(folder.path(), &imported)?;
         }
-        tell_run(&folder, &target.experiment, &target.problem, &target.rows, imported.len())?;
+        report_run(&folder, &target.experiment, &target.problem, &target.rows, imported.len())?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -119,7 +118,7 @@ impl Import {
                 "--set and --seed are for a run that begins here, with --experiment: {path} has its experiment already"
             );
             if !exists {
-                let error = RunError::NotARun(self.into.clone());
+                let error = not_a_run(&self.into);
                 bail!("{error}; to begin a run there, name its experiment too: --experiment FILE");
             }
             let (folder, _) = RunFolder::open(&self.into)?;
@@ -128,16 +127,16 @@ impl Import {
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
-        let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("there is no working directory")?;
+        let scratch = std::path::absolute(RunFolder::scratch(&self.into)).context("the working directory is gone")?;
         let prepared = prepare(experiment, scratch, &Stop::default())?;
         prepared.notices.iter().for_each(note);
         let device = prepared.experiment.training.backend.device()?;
-        // As a search does: settings that make no sense leave no folder behind.
+        // As a search does: contradictory settings leave no folder behind.
         prepared.experiment.strategy.build(prepared.experiment.search.seed, &prepared.problem, &device)?;
         Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
     }
 
-    /// The columns of logs that are no journals.
+    /// The columns of logs other than journals.
     fn columns(&self, experiment: &Experiment) -> anyhow::Result<Columns> {
         if self.columns.is_empty() {
             return Ok(experiment.replay.as_ref().map(|replay| replay.columns.clone()).unwrap_or_default());
@@ -182,21 +181,19 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
     let columns = if is_journal { &Columns::default() } else { columns };
     let rows = read_rows(&path, whole, columns, &normalise).map_err(|error| {
         let hint = match error {
-            ReplayError::MissingColumn { .. } | ReplayError::NoObjective { .. } => {
-                "name the log's columns with --column".to_owned()
-            }
-            _ => format!("the run's space is `{}`", space.name()),
+            LogError::Columns(_) => "name the log's columns with --column".to_owned(),
+            LogError::Other(_) => format!("the run's space is `{}`", space.name()),
         };
         anyhow::Error::new(error).context(format!("nothing was imported; {hint}"))
     })?;
     Ok(Log { path, sha256, rows })
 }
 
-/// How the run that a journal lies in was trained otherwise than this one, epochs aside, for which every row speaks by
-/// itself. None where nothing says so.
+/// The settings of training in which the run of a journal differs from this one, without epochs, which every row states.
+/// None where no difference is known.
 fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Option<String>> {
     let config = log.with_file_name("config.toml");
-    // It need not be a run's: whatever else it is says nothing.
+    // A file of another kind says nothing about training.
     let Ok(there) = Experiment::read(&config, &[]) else { return Ok(None) };
     if there.replay.is_some() || experiment.replay.is_some() {
         return Ok(None);
@@ -210,26 +207,26 @@ fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Opti
     Ok((!found.is_empty()).then(|| found.join(", ")))
 }
 
-/// Labels of what the run measures on and the epochs that its children are trained, as far as it says them. Of a
-/// replay, both are the replayed log's.
+/// Labels of the run's devices and the epochs that its children are trained, as far as they are known. In a replay, both
+/// are the replayed log's.
 fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet<String>, BTreeSet<u64>)> {
     let Target { experiment, rows, .. } = target;
-    let own: BTreeSet<String> = rows.iter().filter_map(|row| row.device.clone()).collect();
+    let measured: BTreeSet<String> = rows.iter().filter_map(|row| row.device.clone()).collect();
     if let Some(replay) = &experiment.replay {
         let content = std::fs::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
         let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
-        let epochs = replayed.iter().filter_map(|row| row.epochs).collect();
-        let labels = || replayed.iter().filter_map(|row| row.record.device.clone()).collect();
-        return Ok((if own.is_empty() { labels() } else { own }, epochs));
+        let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
+        let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
+        return Ok((if measured.is_empty() { labels() } else { measured }, epochs));
     }
     let epochs = BTreeSet::from([experiment.training.epochs as u64]);
     let is_labelled =
-        |row: &LogRow| row.record.device.is_some() && (row.record.time_ms.is_some() || row.record.energy_mj.is_some());
+        |LogRow { row, .. }: &LogRow| row.device.is_some() && (row.time_ms.is_some() || row.energy_mj.is_some());
     let is_asked = logs.iter().flat_map(|log| &log.rows).any(is_labelled);
-    if !own.is_empty() || !is_asked {
-        return Ok((own, epochs));
+    if !measured.is_empty() || !is_asked {
+        return Ok((measured, epochs));
     }
     let label = |(name, config): (&String, &hardware::options::DeviceOptions)| {
         let context = || {
@@ -242,14 +239,14 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
 }
 
 /// How many evaluations a run has, those counted that wait for an earlier one to end.
-fn evaluations(folder: &RunFolder, rows: &[hardware::log::Row]) -> anyhow::Result<u64> {
+fn evaluations(folder: &RunFolder, rows: &[Row]) -> anyhow::Result<u64> {
     let waiting = folder.waiting();
     let waiting = if waiting.exists() { read_whole_lines(&waiting)?.0 } else { Vec::new() };
     Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
 }
 
-/// What was taken of a log, and why the rest was not.
-fn tell(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
+/// Prints how many rows of a log were taken, and the reasons for the others.
+fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
     let Tally { rows, taken, unsuccessful, known, useless, other_devices, unlabelled, other_epochs } = tally;
     say(format_args!("{}: {taken} of {rows} rows taken", path.display()))?;
     let devices = here.devices().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -297,12 +294,12 @@ fn are(count: usize) -> String {
     if count == 1 { "1 row is".to_owned() } else { format!("{count} rows are") }
 }
 
-/// What the run has now, and how it goes on.
-fn tell_run(
+/// Prints what the run has now, and how to continue.
+fn report_run(
     folder: &RunFolder,
     experiment: &Experiment,
     problem: &Problem,
-    rows: &[hardware::log::Row],
+    rows: &[Row],
     imported: usize,
 ) -> anyhow::Result<()> {
     let path = folder.path().display();

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use child::onnx;
 use clap::Args;
-use hardware::host::Inference;
 use hardware::options::DeviceOptions;
 use hardware::{Energy, Measurement, Model};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -51,8 +50,7 @@ impl Measure {
             let network = fresh_network(&experiment, &self.model, input)?;
             let path = scratch.path().join("model.onnx");
             onnx::write(&path, &network, &self.model, experiment.export.into())?;
-            let [channels, height, width] = input.shape;
-            Model::load(self.model.as_str(), &path, [1, channels, height, width])?
+            Model::load(self.model.as_str(), &path)?
         };
         let mut device = config.open()?;
         // On a terminal only, and gone when it is done.
@@ -85,11 +83,11 @@ impl Measure {
 }
 
 fn model_of_file(path: &Path) -> anyhow::Result<Model> {
-    let inference = Inference::load(path)?;
-    let &[batch, channels, height, width] = inference.input_shape() else {
-        bail!("{}: its input has the shape {:?}, not [1, C, H, W]", path.display(), inference.input_shape());
-    };
-    Ok(Model::load(path.display().to_string(), path, [batch, channels, height, width])?)
+    let model = Model::load(path.display().to_string(), path)?;
+    if model.inputs.is_empty() {
+        bail!("{} is not a model that can be measured: it is not ONNX, or has no input", path.display());
+    }
+    Ok(model)
 }
 
 fn print(model: &Model, label: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> std::io::Result<()> {

@@ -7,7 +7,6 @@ use anyhow::{Context as _, ensure};
 use child::data::Source;
 use child::space::{Architecture, SearchSpace};
 use hardware::options::DeviceOptions;
-use hardware::replay::Record;
 
 use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
@@ -47,18 +46,12 @@ fn replayed(
     if let Some(replay) = &mut experiment.replay {
         replay.log = std::path::absolute(&replay.log).context("there is no working directory")?;
     }
-    let has = |value: fn(&Record) -> Option<f64>| log.table().iter().any(|record| value(record).is_some());
-    let there = [
-        (Objective::Error, has(|record| record.accuracy)),
-        (Objective::Time, has(|record| record.time_ms)),
-        (Objective::Energy, has(|record| record.energy_mj)),
-    ];
-    let found: Vec<Objective> = there.iter().filter(|(_, there)| *there).map(|(objective, _)| *objective).collect();
+    let found = log.measured();
     let path = replay.log.display();
     if let Some(objectives) = &experiment.search.objectives {
-        for (objective, there) in there {
+        for objective in [Objective::Error, Objective::Time, Objective::Energy] {
             ensure!(
-                there || objectives.position(objective).is_none(),
+                found.contains(&objective) || objectives.position(objective).is_none(),
                 "{path} has no values for the objective `{objective}`: remove it from search.objectives, or name its \
                  column in [replay.columns]"
             );
@@ -71,7 +64,7 @@ fn replayed(
     let input = *experiment.input.get_or_insert_default();
     let mut notices = Vec::new();
     if log.available().is_some() {
-        notices.push(format!("{path} has {} of the space's {} architectures", log.table().len(), space.size()));
+        notices.push(format!("{path} has {} of the space's {} architectures", log.table().rows().len(), space.size()));
     }
     if log.table().skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table().skipped()));

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::INTERRUPTED;
 use super::finish::finish;
 use super::prepare::prepare;
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
-use crate::run::{Checkpoint, Imported, Journal, RunError, RunFolder, differences};
+use crate::run::{Checkpoint, Imported, Journal, RunFolder, differences};
 use crate::search::{Outcome, Search, Stop};
 use crate::terminal::note;
 
@@ -119,12 +119,15 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
 }
 
 /// Checks that a folder's run is this experiment's. It may have been given more evaluations or re-measurements.
-fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> Result<RunFolder, RunError> {
+fn go_on(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyhow::Result<RunFolder> {
     let differing = differences(kept, experiment)?;
-    if !differing.is_empty() {
-        let path = folder.path().to_owned();
-        return Err(RunError::OtherExperiment { path, differences: differing.join(", ") });
-    }
+    ensure!(
+        differing.is_empty(),
+        "{} is a run of another experiment; these differ: {}\n  leave the experiment out to go on with the one in the \
+         folder, or choose another folder with --out",
+        folder.path().display(),
+        differing.join(", ")
+    );
     if kept.search != experiment.search {
         folder.write_config(experiment)?;
     }
@@ -138,14 +141,16 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
         note(format_args!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text));
     }
     let checkpoint = Checkpoint::load(&folder.checkpoints()).unwrap_or_else(|error| {
-        note(format_args!("warning: {error}; going on from the journal alone"));
+        note(format_args!("warning: {error:#}; going on from the journal alone"));
         None
     });
     let Some(checkpoint) = checkpoint else { return Ok((journal, None)) };
     if checkpoint.experiment != experiment.fingerprint()? {
-        if !folder.config_is_as_written()? {
-            return Err(RunError::ChangedConfig(folder.config()).into());
-        }
+        ensure!(
+            folder.config_is_as_written()?,
+            "{} was changed since the run began: change it back, or begin another run with --out",
+            folder.config().display()
+        );
         note("warning: the run was begun by another version of the program; going on from the journal alone");
         return Ok((journal, None));
     }

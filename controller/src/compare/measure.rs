@@ -110,13 +110,12 @@ fn model(measuring: &Measuring, network: &Found, scratch: &Path) -> anyhow::Resu
     let Measuring { side, problem, .. } = measuring;
     let experiment = &side.experiment;
     let graph = problem.space().graph(&network.architecture, problem.input(), problem.classes())?.pruned();
-    let shape = graph.input_shape();
     // The backend that the run was trained with may not be there, and is not needed.
     let device = experiment.training.backend.device().or_else(|_| TrainingConfig::default().backend.device())?;
     let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
     let path = scratch.join(format!("{}.onnx", network.evaluation));
     onnx::write(&path, &Network::init(Arc::new(graph), &device, &mut rng), &network.text, experiment.export.into())?;
-    Ok(Model::load(network.text.as_str(), &path, [1, shape.channels, shape.height, shape.width])?)
+    Ok(Model::load(network.text.as_str(), &path)?)
 }
 
 async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {

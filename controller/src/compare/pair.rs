@@ -12,7 +12,7 @@ use hardware::log::{Row, Status};
 use super::judge::{Member, OnDevice, Origin, is_of_device, judge};
 use super::side::Side;
 use crate::config::{Experiment, InputConfig};
-use crate::evaluate::{candidate_of, evaluation_of, row_of};
+use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::{Evaluation, History};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::reward::RewardConfig;
@@ -217,10 +217,7 @@ impl Pair {
             merge(&self.objectives.iter().map(value).collect::<Vec<_>>())
         };
         let journal = self.histories[side].known(&key).and_then(|known| merge(&known.values));
-        let log = || {
-            let record = self.sides[side].replayed.as_ref()?.table().get(&foreign.text)?;
-            of_row(&row_of(record, 0))
-        };
+        let log = || of_row(self.sides[side].replayed.as_ref()?.table().get(&foreign.text)?);
         let measured = || self.measured[side].get(&key).and_then(of_row);
         Ok(journal
             .map(|values| (values, Origin::Journal))

@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use child::space::SearchSpace;
 use hardware::log::Row;
-use hardware::replay::{Record, Table};
 
 use crate::config::{Experiment, ReplayConfig};
-use crate::evaluate::{Replayed, row_of};
-use crate::objective::{Objective, Objectives};
+use crate::evaluate::Replayed;
+use crate::objective::Objectives;
 use crate::run::Recorded;
 
-/// What was searched on one device: a run, or a log of measurements alone.
+/// A search on one device: a run, or a log of measurements alone.
 pub struct Side {
     /// The run's folder, or the log.
     pub path: PathBuf,
     /// The experiment, objectives and input filled in.
     pub experiment: Experiment,
-    /// What is minimised.
+    /// The objectives.
     pub objectives: Objectives,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,
@@ -30,17 +29,18 @@ pub struct Side {
 }
 
 impl Side {
-    /// Reads a run folder, also one that is being searched in. Tells of a replayed log that is not to be had any more.
+    /// Reads a run folder, also one that is being searched in. The notice is about a replayed log that cannot be read any
+    /// more.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If it is not a run folder, or its journal is damaged.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let Recorded { experiment, problem, rows } = Recorded::read(path)?;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
         let (replayed, notice) = match opened.transpose() {
             Ok(replayed) => (replayed, None),
             Err(error) => {
-                let notice = format!("{}: only its journal is looked into, for {error}", path.display());
+                let notice = format!("{}: only its journal is used, because {error}", path.display());
                 (None, Some(notice))
             }
         };
@@ -49,11 +49,11 @@ impl Side {
         Ok((Self { path: path.to_owned(), experiment, objectives, rows, budget, replayed }, notice))
     }
 
-    /// Reads a log that stands alone: every row of it is taken for an evaluation. Space, columns and bounds are the
+    /// Reads a log without a run: every row of it counts as an evaluation. Space, columns and bounds are the
     /// experiment's.
     ///
     /// # Errors
-    /// With file, line and column, if it is no such log.
+    /// With file, line and column, if it is not a log of the space.
     pub fn of_log(path: &Path, mut experiment: Experiment) -> anyhow::Result<Self> {
         let columns = experiment.replay.take().map(|replay| replay.columns).unwrap_or_default();
         let replay = ReplayConfig { log: path.to_owned(), columns };
@@ -61,24 +61,24 @@ impl Side {
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {
             Some(objectives) => objectives,
-            None => measured(log.table()).with_context(|| {
+            None => Objectives::new(log.measured()).with_context(|| {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = log.table().iter().zip(0..).map(|(record, number)| row_of(record, number)).collect();
+        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);
-        // Everything that the log knows is among the rows already.
+        // All values of the log are among the rows already.
         Ok(Self { path: path.to_owned(), experiment, objectives, rows, budget: None, replayed: None })
     }
 
-    /// What its evaluations were measured on, as the journal names it.
+    /// Labels of the devices that measured its evaluations, as the journal names them.
     pub fn devices(&self) -> BTreeSet<&str> {
         self.rows.iter().filter_map(|row| row.device.as_deref()).filter(|device| !device.is_empty()).collect()
     }
 
-    /// Whether something can be measured where it was measured: not where a log stood for the device.
+    /// Whether its device can measure more networks: not where a log answered in place of the device.
     pub fn has_device(&self) -> bool {
         self.experiment.replay.is_none()
     }
@@ -87,16 +87,4 @@ impl Side {
     pub(super) fn space(&self) -> anyhow::Result<Box<dyn SearchSpace>> {
         Ok(self.experiment.space.build()?)
     }
-}
-
-/// What a log has values for.
-fn measured(table: &Table) -> anyhow::Result<Objectives> {
-    let has = |value: fn(&Record) -> Option<f64>| table.iter().any(|record| value(record).is_some());
-    let there = [
-        (Objective::Error, has(|record| record.accuracy)),
-        (Objective::Time, has(|record| record.time_ms)),
-        (Objective::Energy, has(|record| record.energy_mj)),
-    ];
-    let found: Vec<Objective> = there.into_iter().filter(|(_, there)| *there).map(|(objective, _)| objective).collect();
-    Ok(Objectives::new(found)?)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use child::graph::Shape;
 use child::onnx;
 use hardware::Plan;
-use hardware::replay::Columns;
+use hardware::log::foreign::Columns;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;

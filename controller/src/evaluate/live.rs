@@ -157,7 +157,6 @@ impl Live {
     /// The model to measure. Time and energy do not depend on the weights, so it need not be trained.
     fn untrained_model(&self, job: &Job, graph: Arc<Graph>) -> Result<Model, End> {
         Need::of_measuring(&graph).check(free_memory()).map_err(failed)?;
-        let shape = graph.input_shape();
         let network = Network::init(graph, &self.settings.tensor_device, &mut self.generator(job));
         let path = self.settings.scratch.join(format!("{}.onnx", job.number));
         onnx::write(&path, &network, &job.text, self.settings.export).map_err(|error| match error {
@@ -165,8 +164,7 @@ impl Live {
             OnnxError::Write { .. } => self.cannot_go_on(error),
             OnnxError::Opset(_) => failed(error),
         })?;
-        let shape = [1, shape.channels, shape.height, shape.width];
-        Model::load(job.text.as_str(), &path, shape).map_err(|error| self.cannot_go_on(error))
+        Model::load(job.text.as_str(), &path).map_err(|error| self.cannot_go_on(error))
     }
 
     /// Stops the search for a reason that is no network's own.

@@ -9,7 +9,7 @@ mod training_set;
 pub use live::{Live, LiveSettings};
 pub use memory::{Need, NoRoom, Work, free_memory};
 pub use pool::{DevicePool, PoolError};
-pub use replay::{Replayed, row_of};
+pub use replay::Replayed;
 pub use training_set::TrainingSet;
 
 use std::any::Any;

@@ -64,7 +64,7 @@ fn measured(pool: &Arc<DevicePool>, models: usize) -> Vec<Result<String, PoolErr
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path, [1, 1, 8, 8]).unwrap();
+    let model = Model::load("a", &path).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let one = || runtime.block_on(pool.measure(model.clone(), || true)).map(|(_, label)| label);
     (0..models).map(|_| one()).collect()

@@ -1,16 +1,17 @@
-//! Evaluations out of a log.
+//! Evaluations from a log.
 
 use std::sync::Arc;
 
 use child::space::{Architecture, SearchSpace};
-use hardware::log::{Row, Status};
-use hardware::replay::{Record, ReplayError, Table};
+use hardware::log::foreign::Table;
+use hardware::log::{LogError, Row, Status};
 
 use super::{Evaluating, Evaluator, Finished, Job};
 use crate::config::ReplayConfig;
+use crate::objective::Objective;
 
-/// A log that answers in place of training and devices. What it tells stands in the journal as it stands there, and
-/// nothing that changes from run to run: equal seeds give equal journals.
+/// A log that answers in place of training and devices. Its values are copied to the journal, without anything that
+/// changes from run to run: equal seeds give equal journals.
 #[derive(Debug)]
 pub struct Replayed {
     table: Table,
@@ -22,16 +23,16 @@ impl Replayed {
     /// Reads the log of a search space.
     ///
     /// # Errors
-    /// With file, line and column, if it is no such log.
-    pub fn open(config: &ReplayConfig, space: &dyn SearchSpace) -> Result<Self, ReplayError> {
+    /// With file, line and column, if it is not a log of the space.
+    pub fn open(config: &ReplayConfig, space: &dyn SearchSpace) -> Result<Self, LogError> {
         let normalise = |text: &str| {
             let architecture = space.parse(text).map_err(|error| error.to_string())?;
             space.format(&architecture).map_err(|error| error.to_string())
         };
         let table = Table::load(&config.log, &config.columns, &normalise)?;
-        let covered = table.len() as u128 >= space.size();
+        let covered = table.rows().len() as u128 >= space.size();
         // Every text was parsed while loading, so none is lost here.
-        let parse = || table.iter().filter_map(|record| space.parse(&record.architecture).ok()).collect();
+        let parse = || table.rows().iter().filter_map(|row| space.parse(&row.architecture).ok()).collect();
         let available = (!covered).then(parse);
         Ok(Self { available, table })
     }
@@ -41,29 +42,27 @@ impl Replayed {
         &self.table
     }
 
+    /// The measured objectives that the log has values for.
+    pub fn measured(&self) -> Vec<Objective> {
+        let has = |value: fn(&Row) -> Option<f64>| self.table.rows().iter().any(|row| value(row).is_some());
+        let there = [
+            (Objective::Error, has(|row| row.accuracy)),
+            (Objective::Time, has(|row| row.time_ms)),
+            (Objective::Energy, has(|row| row.energy_mj)),
+        ];
+        there.into_iter().filter_map(|(objective, there)| there.then_some(objective)).collect()
+    }
+
     fn row(&self, number: u64, text: &str) -> Row {
-        // A network that failed once and was evaluated another time is one that works.
-        let Some(record) = self.table.get(text) else {
+        // A network that failed once and succeeded another time works.
+        let Some(row) = self.table.get(text) else {
             if let Some(status) = self.table.unsuccessful(text) {
                 return Row::new(number, text, status);
             }
             let message = format!("{} has no row for it", self.table.path().display());
             return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
         };
-        row_of(record, number)
-    }
-}
-
-/// A row of a log as one of a journal.
-pub fn row_of(record: &Record, number: u64) -> Row {
-    Row {
-        accuracy: record.accuracy,
-        time_ms: record.time_ms,
-        time_ms_std: record.time_ms_std,
-        energy_mj: record.energy_mj,
-        energy_mj_std: record.energy_mj_std,
-        device: record.device.clone(),
-        ..Row::new(number, &record.architecture, Status::Ok)
+        Row { evaluation: number, ..row.clone() }
     }
 }
 

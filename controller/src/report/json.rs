@@ -1,4 +1,4 @@
-//! The front for other programs.
+//! The front as JSON, for other programs.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ impl Summary {
     /// Evaluations count repeated measurements too; `remeasurements` says how many of them those are.
     ///
     /// # Errors
-    /// If a value cannot be written as JSON; none of ours is such.
+    /// If a value cannot be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(&Json {
             objectives: self.objectives.as_slice(),

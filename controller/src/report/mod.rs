@@ -19,7 +19,7 @@ pub use table::{in_words, table};
 use std::path::Path;
 
 use anyhow::Context as _;
-use hardware::log::Writer;
+use hardware::log::{COLUMNS, line};
 
 use crate::run::{RunFolder, write_atomically};
 
@@ -36,17 +36,11 @@ pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// The front's rows of the journal, one a network, the best in the first objective first; see [`Member::row`].
+/// The front's rows of the journal, one for each network, the best in the first objective first; see [`Member::row`].
 fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
-    let temporary = path.with_extension("csv.tmp");
-    let context = || format!("cannot write {}", path.display());
-    // One that a kill left behind.
-    if temporary.exists() {
-        std::fs::remove_file(&temporary).with_context(context)?;
-    }
-    let mut writer = Writer::create(&temporary)?;
+    let mut content = format!("{}\n", COLUMNS.join(",")).into_bytes();
     for member in &summary.members {
-        writer.write(&member.row)?;
+        content.extend(line(&member.row)?);
     }
-    std::fs::rename(&temporary, path).with_context(context)
+    write_atomically(path, &content).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,63 +1,33 @@
-//! The checkpoint: where the strategy stood after a round.
+//! The checkpoint: the state of the strategy after a round.
 
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use super::write_atomically;
+use super::{failed, write_atomically};
 use crate::fingerprint::sha256;
 
 /// State of a search after a whole round.
 ///
 /// One file: a line of JSON, then the strategy's own bytes. It only saves time: the journal and the seed alone lead
-/// to the same state, by asking the strategy everything again.
+/// to the same state, by replaying every round of the strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Fingerprint of the experiment.
     pub experiment: String,
     /// Whole rounds so far.
     pub round: u64,
-    /// Evaluations that the strategy was told of.
+    /// Evaluations that the strategy has received.
     pub told: u64,
     /// The strategy's state.
     pub strategy: Vec<u8>,
 }
 
-/// A checkpoint that cannot be used or written.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// It cannot be read or written.
-    #[error("cannot {action} the checkpoint {path}: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// Its format is not the one of this version.
-    #[error("the checkpoint {path} is of another version of the program (format {found}, not {VERSION})")]
-    OtherVersion {
-        /// The file.
-        path: PathBuf,
-        /// Number of its format.
-        found: u64,
-    },
-    /// Its content is not what was written.
-    #[error("the checkpoint {path} is damaged: {reason}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// How that shows.
-        reason: String,
-    },
-}
-
 /// Raised when the format changes, so that an old checkpoint is not misread.
 const VERSION: u64 = 1;
 
-/// What every version's header tells, whatever else it holds.
+/// The part of a header that every version has.
 #[derive(Deserialize)]
 struct Format {
     version: u64,
@@ -83,42 +53,45 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If it cannot be written; the one before is kept then.
-    pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
-        let path = Self::path(folder);
-        let io = |source| CheckpointError::Io { action: "write", path: path.clone(), source };
-        let sha256 = sha256(&self.strategy);
-        let experiment = self.experiment.clone();
-        let header = Header { version: VERSION, experiment, round: self.round, told: self.told, sha256 };
-        let mut content = serde_json::to_vec(&header).map_err(|error| io(error.into()))?;
+    pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
+        let header = Header {
+            version: VERSION,
+            experiment: self.experiment.clone(),
+            round: self.round,
+            told: self.told,
+            sha256: sha256(&self.strategy),
+        };
+        let mut content = serde_json::to_vec(&header)?;
         content.push(b'\n');
         content.extend_from_slice(&self.strategy);
-        write_atomically(&path, &content).map_err(io)
+        let path = Self::path(folder);
+        write_atomically(&path, &content).map_err(failed("write the checkpoint", &path))
     }
 
     /// The checkpoint of a run, if it has one.
     ///
     /// # Errors
-    /// If it is there but cannot be read, is of another version, or is not what was written.
-    pub fn load(folder: &Path) -> Result<Option<Self>, CheckpointError> {
+    /// If it is there but cannot be read, is of a version with another format, or is damaged.
+    pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = Self::path(folder);
-        let content = match std::fs::read(&path) {
-            Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(CheckpointError::Io { action: "read", path, source }),
-        };
-        let damaged = |reason: String| CheckpointError::Damaged { path: path.clone(), reason };
-        let end = content.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("it has no header".into()))?;
-        let wrong = |error: serde_json::Error| damaged(format!("its header: {error}"));
-        let Format { version } = serde_json::from_slice(&content[..end]).map_err(wrong)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let content = std::fs::read(&path).map_err(failed("read the checkpoint", &path))?;
+        let damaged = || format!("the checkpoint {} is damaged", path.display());
+        let end = content.iter().position(|byte| *byte == b'\n').context("it has no header").with_context(damaged)?;
+        let (header, strategy) = (&content[..end], &content[end + 1..]);
+        let Format { version } = serde_json::from_slice(header).context("its header").with_context(damaged)?;
         if version != VERSION {
-            return Err(CheckpointError::OtherVersion { path, found: version });
+            let path = path.display();
+            bail!("the checkpoint {path} is of another version of the program (format {version}, not {VERSION})");
         }
-        let header: Header = serde_json::from_slice(&content[..end]).map_err(wrong)?;
-        let strategy = content[end + 1..].to_vec();
-        if sha256(&strategy) != header.sha256 {
-            return Err(damaged("its content does not match its checksum".into()));
+        let header: Header = serde_json::from_slice(header).context("its header").with_context(damaged)?;
+        if sha256(strategy) != header.sha256 {
+            bail!("{}: its content does not match its checksum", damaged());
         }
-        Ok(Some(Self { experiment: header.experiment, round: header.round, told: header.told, strategy }))
+        let Header { experiment, round, told, .. } = header;
+        Ok(Some(Self { experiment, round, told, strategy: strategy.to_vec() }))
     }
 }
 
@@ -129,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_back_and_refuses_damage() {
+    fn reads_back_and_rejects_damage() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Checkpoint::load(folder.path()).unwrap(), None);
         let checkpoint = Checkpoint { experiment: "e".to_owned(), round: 3, told: 28, strategy: vec![1, b'\n', 255] };
@@ -139,7 +112,8 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            assert!(matches!(Checkpoint::load(folder.path()), Err(CheckpointError::Damaged { .. })), "{cut}");
+            let error = Checkpoint::load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("is damaged"), "{cut}: {error}");
         }
         // Of a version that writes other things into its header.
         std::fs::write(&path, b"{\"version\":2,\"layout\":\"columns\"}\n...").unwrap();
@@ -148,22 +122,22 @@ mod tests {
     }
 
     proptest! {
-        // Fewer cases, for each waits for the disk.
+        // Fewer cases: each waits for the disk.
         #![proptest_config(ProptestConfig {
             failure_persistence: None, cases: ProptestConfig::default().cases.div_ceil(8), ..ProptestConfig::default()
         })]
 
         #[test]
-        fn what_is_saved_reads_back(experiment: String, round: u64, told: u64, strategy: Vec<u8>) {
+        fn checkpoints_read_back(experiment: String, round: u64, told: u64, strategy: Vec<u8>) {
             let folder = tempfile::tempdir().unwrap();
             let checkpoint = Checkpoint { experiment, round, told, strategy };
             checkpoint.save(folder.path()).unwrap();
             prop_assert_eq!(Checkpoint::load(folder.path()).unwrap(), Some(checkpoint));
         }
 
-        /// A damaged one is refused by its name, or says what it said: damage can be to a name's case only by luck.
+        /// A damaged checkpoint is rejected with its path, or has the same state: the damage is in a part without meaning.
         #[test]
-        fn damage_is_told_or_changes_no_state(at in any::<prop::sample::Index>(), byte: u8, piece in "[\"{}:, 0-9a-z\n]{0,4}", kind in 0..3_u8) {
+        fn damage_is_reported_or_changes_no_state(at in any::<prop::sample::Index>(), byte: u8, piece in "[\"{}:, 0-9a-z\n]{0,4}", kind in 0..3_u8) {
             let folder = tempfile::tempdir().unwrap();
             let checkpoint = Checkpoint { experiment: "e".to_owned(), round: 3, told: 28, strategy: vec![1, b'\n', 255, 7] };
             checkpoint.save(folder.path()).unwrap();

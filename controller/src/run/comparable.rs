@@ -1,14 +1,14 @@
-//! What of another log can be compared with what a run measures itself.
+//! The rows of another log that can be compared with those of a run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use hardware::log::foreign::LogRow;
 use hardware::log::{Row, Status};
-use hardware::replay::{LogRow, Record};
 
-use super::Imported;
+use super::{Imported, Origin};
 use crate::objective::{Objective, Objectives};
 
-/// What a run measures on and trains for, and what it knows already.
+/// A run's devices, epochs and objectives, and the rows that it knows already.
 #[derive(Debug, Default)]
 pub struct Comparable {
     objectives: Vec<Objective>,
@@ -18,25 +18,12 @@ pub struct Comparable {
     epochs: BTreeSet<u64>,
     same_device: bool,
     known: HashSet<(String, Measured)>,
-    /// By log (its path or its hash) and line, what was imported from there: accuracy, time, energy.
+    /// By log (its path or its hash) and line, whether accuracy, time and energy were imported from there.
     taken: HashMap<(String, u64), [bool; 3]>,
 }
 
 /// The measured values to the last bit.
 type Measured = [Option<u64>; 5];
-
-/// A log that is imported from.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// Path, absolute.
-    pub path: String,
-    /// Hash of its content, in hexadecimal.
-    pub sha256: String,
-    /// When it is imported, RFC 3339.
-    pub imported_at: String,
-    /// Evaluations that the run has.
-    pub after: u64,
-}
 
 /// How many rows of a log were taken, and why others were not, or not whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,41 +66,42 @@ impl Comparable {
 
     /// Remembers an evaluation of the run.
     pub fn know_evaluated(&mut self, row: &Row) {
-        let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
-        self.known.insert((row.architecture.clone(), bits(values)));
+        self.known.insert((row.architecture.clone(), measured(row)));
     }
 
-    /// Remembers what was imported.
-    pub fn know_imported(&mut self, row: &Imported) {
-        self.known.insert((row.architecture.clone(), measured(row)));
-        let told = [row.accuracy.is_some(), row.time_ms.is_some(), row.energy_mj.is_some()];
-        for log in [&row.source, &row.sha256] {
-            let before = self.taken.entry((log.clone(), row.line)).or_default();
-            before.iter_mut().zip(told).for_each(|(before, told)| *before |= told);
+    /// Remembers an imported row.
+    pub fn know_imported(&mut self, Imported { row, origin }: &Imported) {
+        self.know_evaluated(row);
+        let present = [row.accuracy.is_some(), row.time_ms.is_some(), row.energy_mj.is_some()];
+        for log in [&origin.source, &origin.sha256] {
+            let before = self.taken.entry((log.clone(), origin.line)).or_default();
+            before.iter_mut().zip(present).for_each(|(before, present)| *before |= present);
         }
     }
 
-    /// What is taken of a log's rows, with an account of it. What is taken is remembered.
-    pub fn take(&mut self, rows: Vec<LogRow>, source: &Source) -> (Vec<Imported>, Tally) {
+    /// The rows of a log that can be compared, and an account of the others. `origin` is the log's, without a line. The
+    /// rows are remembered.
+    pub fn take(&mut self, rows: Vec<LogRow>, origin: &Origin) -> (Vec<Imported>, Tally) {
         let mut tally = Tally { rows: rows.len(), ..Tally::default() };
         let mut taken = Vec::new();
-        for row in rows {
-            if let Some(row) = self.take_row(row, source, &mut tally) {
-                self.know_imported(&row);
-                taken.push(row);
+        for LogRow { line, row } in rows {
+            let origin = Origin { line, ..origin.clone() };
+            if let Some(row) = self.take_row(row, &origin, &mut tally) {
+                let imported = Imported { row, origin };
+                self.know_imported(&imported);
+                taken.push(imported);
             }
         }
         tally.taken = taken.len();
         (taken, tally)
     }
 
-    fn take_row(&self, row: LogRow, source: &Source, tally: &mut Tally) -> Option<Imported> {
-        let LogRow { record, status, epochs } = row;
-        if matches!(status, Status::Failed | Status::Diverged) {
+    fn take_row(&self, row: Row, origin: &Origin, tally: &mut Tally) -> Option<Row> {
+        if matches!(row.status, Status::Failed | Status::Diverged) {
             tally.unsuccessful += 1;
             return None;
         }
-        let mut found = imported(record, epochs, source);
+        let mut found = Row { status: Status::Ok, ..row };
         if (found.time_ms.is_some() || found.energy_mj.is_some()) && !self.is_device(found.device.as_deref()) {
             match &found.device {
                 Some(device) if !self.devices.is_empty() => {
@@ -134,8 +122,8 @@ impl Comparable {
             return None;
         }
         // A row that was imported in part before is completed, and says nothing twice.
-        let origin = |log: &String| self.taken.get(&(log.clone(), found.line));
-        if let Some([accuracy, time, energy]) = origin(&found.source).or_else(|| origin(&found.sha256)).copied() {
+        let before = |log: &String| self.taken.get(&(log.clone(), origin.line));
+        if let Some([accuracy, time, energy]) = before(&origin.source).or_else(|| before(&origin.sha256)).copied() {
             found.accuracy = found.accuracy.filter(|_| !accuracy);
             if time {
                 clear_time(&mut found);
@@ -158,60 +146,39 @@ impl Comparable {
         }
     }
 
-    /// Whether it tells of something measured that the run minimises.
-    fn wants(&self, row: &Imported) -> bool {
-        let told = |objective: &Objective| match objective {
+    /// Whether it has a measured value that the run minimises.
+    fn wants(&self, row: &Row) -> bool {
+        let has = |objective: &Objective| match objective {
             Objective::Error => row.accuracy.is_some(),
             Objective::Time => row.time_ms.is_some(),
             Objective::Energy => row.energy_mj.is_some(),
             Objective::Parameters | Objective::Macs | Objective::ActivationBytes => false,
         };
-        self.objectives.iter().any(told)
+        self.objectives.iter().any(has)
     }
 }
 
-fn measured(row: &Imported) -> Measured {
-    bits([row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std])
-}
-
-fn bits(values: [Option<f64>; 5]) -> Measured {
+fn measured(row: &Row) -> Measured {
+    let values = [row.accuracy, row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std];
     values.map(|value| value.map(f64::to_bits))
 }
 
-fn clear_time(row: &mut Imported) {
+fn clear_time(row: &mut Row) {
     (row.time_ms, row.time_ms_std) = (None, None);
 }
 
-fn clear_energy(row: &mut Imported) {
+fn clear_energy(row: &mut Row) {
     (row.energy_mj, row.energy_mj_std) = (None, None);
-}
-
-fn imported(record: Record, epochs: Option<u64>, source: &Source) -> Imported {
-    Imported {
-        architecture: record.architecture,
-        accuracy: record.accuracy,
-        time_ms: record.time_ms,
-        time_ms_std: record.time_ms_std,
-        energy_mj: record.energy_mj,
-        energy_mj_std: record.energy_mj_std,
-        device: record.device,
-        epochs,
-        after: source.after,
-        imported_at: source.imported_at.clone(),
-        source: source.path.clone(),
-        line: record.line,
-        sha256: source.sha256.clone(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hardware::replay::{Columns, read_rows};
+    use hardware::log::foreign::{Columns, read_rows};
 
-    fn source(path: &str) -> Source {
-        let [path, imported_at] = [path, "2026-01-31T23:59:59Z"].map(str::to_owned);
-        Source { sha256: format!("hash of {path}"), path, imported_at, after: 3 }
+    fn source(path: &str) -> Origin {
+        let [source, imported_at] = [path, "2026-01-31T23:59:59Z"].map(str::to_owned);
+        Origin { sha256: format!("hash of {path}"), source, imported_at, after: 3, line: 0 }
     }
 
     fn rows(lines: &str) -> Vec<LogRow> {
@@ -227,10 +194,11 @@ mod tests {
     }
 
     /// Architecture, accuracy, time and energy.
-    type Told<'a> = (&'a str, Option<f64>, Option<f64>, Option<f64>);
+    type Values<'a> = (&'a str, Option<f64>, Option<f64>, Option<f64>);
 
-    fn told(taken: &[Imported]) -> Vec<Told<'_>> {
-        taken.iter().map(|row| (row.architecture.as_str(), row.accuracy, row.time_ms, row.energy_mj)).collect()
+    fn values(taken: &[Imported]) -> Vec<Values<'_>> {
+        let rows = taken.iter().map(|imported| &imported.row);
+        rows.map(|row| (row.architecture.as_str(), row.accuracy, row.time_ms, row.energy_mj)).collect()
     }
 
     const ROWS: &str = "a,ok,0.5,1,0.1,2,x,3\nb,ok,0.5,1,,,y,3\nc,ok,0.5,1,,,,3\nd,ok,0.5,1,,,x,4\n\
@@ -240,7 +208,7 @@ mod tests {
     fn times_are_taken_of_the_same_device_and_accuracies_of_the_same_training() {
         let (taken, tally) = here(&["x"], &[3], false).take(rows(ROWS), &source("log"));
         assert_eq!(
-            told(&taken),
+            values(&taken),
             [
                 ("a", Some(0.5), Some(1.0), Some(2.0)),
                 ("b", Some(0.5), None, None),
@@ -261,20 +229,20 @@ mod tests {
             other_epochs: [(4, 1)].into(),
         };
         assert_eq!(tally, expected);
-        assert!(taken.iter().all(|row| row.after == 3 && row.source == "log"));
-        assert_eq!(taken.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 4, 5, 7, 9]);
+        assert!(taken.iter().all(|row| row.origin.after == 3 && row.origin.source == "log"));
+        assert_eq!(taken.iter().map(|row| row.origin.line).collect::<Vec<_>>(), [2, 3, 4, 5, 7, 9]);
     }
 
     #[test]
     fn a_declaration_counts_where_a_label_is_missing() {
         let (taken, tally) = here(&["x"], &[], true).take(rows(ROWS), &source("log"));
-        assert_eq!(taken.iter().filter(|row| row.time_ms.is_some()).count(), 4, "{taken:?}");
+        assert_eq!(taken.iter().filter(|taken| taken.row.time_ms.is_some()).count(), 4, "{taken:?}");
         assert_eq!((tally.unlabelled, &tally.other_devices), (0, &[("y".to_owned(), 2)].into()));
         // Where the run itself names no device, no label can be compared.
         let (_, tally) = here(&[], &[], false).take(rows(ROWS), &source("log"));
         assert_eq!((tally.unlabelled, tally.other_devices.len()), (6, 0));
         let (taken, _) = here(&[], &[], true).take(rows(ROWS), &source("log"));
-        assert_eq!(taken.iter().filter(|row| row.time_ms.is_some()).count(), 6);
+        assert_eq!(taken.iter().filter(|taken| taken.row.time_ms.is_some()).count(), 6);
     }
 
     #[test]
@@ -290,10 +258,10 @@ mod tests {
         assert_eq!(run.take(rows(ROWS), &source("log")).1.known, 1, "what the run measured itself");
         for other in ["log", "a copy of it"] {
             let (taken, tally) = run.take(rows(ROWS), &source(other));
-            assert_eq!((told(&taken), tally.known), (Vec::new(), 6), "{other}");
+            assert_eq!((values(&taken), tally.known), (Vec::new(), 6), "{other}");
         }
         let (taken, tally) = run.take(rows("a,ok,0.5,2,,,x,3\na,ok,0.5,2,,,x,3\n"), &source("another"));
-        assert_eq!((told(&taken), tally.known), (vec![("a", Some(0.5), Some(2.0), None)], 1), "another measurement");
+        assert_eq!((values(&taken), tally.known), (vec![("a", Some(0.5), Some(2.0), None)], 1), "another measurement");
     }
 
     #[test]
@@ -302,6 +270,6 @@ mod tests {
         run.take(rows(ROWS), &source("log"));
         run.same_device = true;
         let (taken, tally) = run.take(rows(ROWS), &source("log"));
-        assert_eq!((told(&taken), tally.known), (vec![("c", None, Some(1.0), None)], 5));
+        assert_eq!((values(&taken), tally.known), (vec![("c", None, Some(1.0), None)], 5));
     }
 }

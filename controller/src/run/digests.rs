@@ -1,21 +1,22 @@
-//! Digests of the journal's rows, by which one that was edited since it was written is noticed.
+//! Digests of the journal's rows, which show whether a row was edited since it was written.
 //!
 //! A file beside the checkpoint, a line a row. A row is written first and its digest after it, so that a kill may leave
-//! rows without one, but no digest without its row; a power cut may. What both hold is compared, the rest is made anew:
-//! the journal alone is enough to go on.
+//! rows without one, but no digest without its row; a power failure may. Rows that have a digest are compared with it,
+//! the other digests are made anew: the journal alone is enough to continue.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use hardware::log::Row;
 
-use super::{RunError, write_atomically};
+use super::{failed, write_atomically};
 use crate::fingerprint::sha256;
 
 /// First line of the file. Raised when rows come to other digests, so that those of another version are not compared.
 const FORMAT: &str = "sha256 of a row, format 1";
-/// Hexadecimal digits of a digest that are kept, an edit being an accident and nobody's attack; and of the check that
+/// Hexadecimal digits of a digest that are kept, because an edit is an accident and not an attack; and of the check that
 /// they are whole themselves.
 const DIGITS: usize = 16;
 const CHECK: usize = 4;
@@ -34,25 +35,27 @@ impl Digests {
     ///
     /// # Errors
     /// If a row is not as it was written, or the file cannot be read or written.
-    pub fn open(path: &Path, journal: &Path, rows: &[Row]) -> Result<Self, RunError> {
-        let io = |action| move |source| RunError::Io { action, path: path.to_owned(), source };
-        let known = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            // Missing, or damaged beyond reading.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => String::new(),
-            Err(source) => return Err(io("read")(source)),
-        };
-        let known = known.strip_prefix(FORMAT).and_then(|text| text.strip_prefix('\n')).unwrap_or_default();
-        let found = rows.iter().map(line).collect::<Result<Vec<_>, _>>()?;
-        for ((known, found), row) in known.as_bytes().chunks_exact(LINE).zip(&found).zip(rows) {
+    pub fn open(path: &Path, journal: &Path, rows: &[Row]) -> anyhow::Result<Self> {
+        let known = if path.exists() { std::fs::read(path).map_err(failed("read", path))? } else { Vec::new() };
+        // Digests of another format, or damaged beyond reading, say nothing.
+        let known =
+            known.strip_prefix(FORMAT.as_bytes()).and_then(|lines| lines.strip_prefix(b"\n")).unwrap_or_default();
+        let found = rows.iter().map(line).collect::<anyhow::Result<Vec<_>>>()?;
+        for ((known, found), row) in known.chunks_exact(LINE).zip(&found).zip(rows) {
             // A digest that is damaged itself says nothing of the row.
             if known[..DIGITS] != found.as_bytes()[..DIGITS] && is_whole(known) {
-                return Err(RunError::Edited { path: journal.to_owned(), evaluation: row.evaluation });
+                let (journal, evaluation) = (journal.display(), row.evaluation);
+                bail!(
+                    "{journal}: evaluation {evaluation} (line {}) is not as it was written: the journal was edited. Put \
+                     the row back as it was: the search has learnt from it, which cannot be changed, but another run \
+                     can take the log over by `controller import`",
+                    evaluation + 2
+                );
             }
         }
         let whole = format!("{FORMAT}\n{}", found.concat());
-        write_atomically(path, whole.as_bytes()).map_err(io("write"))?;
-        let file = OpenOptions::new().append(true).open(path).map_err(io("open"))?;
+        write_atomically(path, whole.as_bytes()).map_err(failed("write", path))?;
+        let file = OpenOptions::new().append(true).open(path).map_err(failed("open", path))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -60,15 +63,13 @@ impl Digests {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn push(&mut self, row: &Row) -> Result<(), RunError> {
-        let line = line(row)?;
-        let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| RunError::Io { action: "write", path: self.path.clone(), source })
+    pub fn push(&mut self, row: &Row) -> anyhow::Result<()> {
+        self.file.write_all(line(row)?.as_bytes()).map_err(failed("write", &self.path))
     }
 }
 
-/// The line of a row: of its values, so that a program which writes the same ones otherwise changes nothing.
-fn line(row: &Row) -> Result<String, RunError> {
+/// The line of a row. It depends on the values alone: another program that saves the journal may quote them in its way.
+fn line(row: &Row) -> anyhow::Result<String> {
     let digest = &sha256(hardware::log::line(row)?)[..DIGITS];
     Ok(format!("{digest}{}\n", &sha256(digest)[..CHECK]))
 }
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_row_is_named_and_what_a_kill_leaves_is_no_edit() {
+    fn an_edited_row_is_named_and_a_torn_file_is_not_an_edit() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("rows");
         let open = |rows: &[Row]| Digests::open(&path, Path::new("m.csv"), rows);
@@ -113,9 +114,10 @@ mod tests {
             let mut rows = rows(4);
             rows[edited].accuracy = Some(0.51);
             let error = open(&rows).unwrap_err();
-            assert!(matches!(error, RunError::Edited { evaluation, .. } if evaluation == edited as u64), "{error}");
+            let expected = format!("m.csv: evaluation {edited} (line {}) is not as it was written", edited + 2);
+            assert!(error.to_string().contains(&expected), "{error}");
         }
-        // One that is damaged accuses nobody.
+        // Damaged digests do not reject a row.
         for at in FORMAT.len() + 1..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_back_has_the_digest_of_what_was_written() {
+    fn a_row_that_is_read_back_has_the_same_digest() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("m.csv");
         let mut row = rows(1).remove(0);

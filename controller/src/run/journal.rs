@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::{bail, ensure};
 use hardware::log::{Row, TornLine, Writer};
 
-use super::RunError;
 use super::digests::Digests;
+use super::failed;
 
-/// The journal, written in the order of the evaluations, although they end in any.
+/// The journal, written in the order of the evaluations, in whatever order they end.
 ///
-/// A row that is ahead of its turn waits in a file of its own, flushed like the journal: nothing that was evaluated
-/// is lost by a kill, and the journal of a resumed run is the one that it would have been.
+/// A row that is ahead of its turn waits in a file of its own, on the disk like the journal: a kill loses no evaluation,
+/// and the journal of a resumed run is that of an uninterrupted one.
 ///
-/// A network that is measured again has a row for each measurement, under its own number each. The later ones have
-/// neither accuracy nor epochs: only the devices were asked again, and an accuracy that was copied would look like a
-/// second training that came to the same.
+/// A network that is measured again has a row for each measurement, each with a number of its own. The later ones have
+/// neither accuracy nor epochs: only the devices measured again, and a copied accuracy would look like a second training
+/// with the same result.
 #[derive(Debug)]
 pub struct Journal {
     writer: Writer,
@@ -29,19 +30,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of a run, or begins it; rows that are there are kept for [`recover`](Self::recover). Tells of
-    /// a torn last line that was cut off. `waiting_path` is where rows are that wait for their turn, `digests_path`
-    /// where the digests are that tell whether a row was edited.
+    /// Opens the journal of a run, or begins it; rows that are there are kept for [`recover`](Self::recover). Returns a
+    /// torn last line that was cut off. `waiting_path` is the file of rows that wait for their turn, `digests_path` the
+    /// file of the digests that show whether a row was edited.
     ///
     /// # Errors
     /// If it cannot be read or written, its evaluations are not numbered one after the other, or one was edited.
-    pub fn open(path: &Path, waiting_path: &Path, digests_path: &Path) -> Result<(Self, Option<TornLine>), RunError> {
+    pub fn open(path: &Path, waiting_path: &Path, digests_path: &Path) -> anyhow::Result<(Self, Option<TornLine>)> {
         let (writer, rows, torn) = open_log(path)?;
-        for (expected, row) in rows.iter().enumerate() {
-            if row.evaluation != expected as u64 {
-                let (expected, found) = (expected as u64, row.evaluation);
-                return Err(RunError::Order { path: path.to_owned(), expected, found });
-            }
+        for (expected, row) in (0..).zip(&rows) {
+            let (path, found) = (path.display(), row.evaluation);
+            ensure!(found == expected, "{path}: expected evaluation {expected}, found {found}: the journal was edited");
         }
         let digests = Digests::open(digests_path, path, &rows)?;
         let mut journal = Self {
@@ -73,15 +72,15 @@ impl Journal {
     /// The row of an evaluation, if it was evaluated before the kill. Each is given once.
     ///
     /// # Errors
-    /// If the row is of another architecture than the run proposes under this number.
-    pub fn recover(&mut self, evaluation: u64, architecture: &str) -> Result<Option<Row>, RunError> {
+    /// If the row is of an architecture that the run does not propose under this number.
+    pub fn recover(&mut self, evaluation: u64, architecture: &str) -> anyhow::Result<Option<Row>> {
         match self.recovered.remove(&evaluation) {
-            Some(row) if row.architecture != architecture => Err(RunError::OtherJournal {
-                path: self.writer.path().to_owned(),
-                evaluation,
-                found: row.architecture,
-                expected: architecture.to_owned(),
-            }),
+            Some(row) if row.architecture != architecture => bail!(
+                "{}: evaluation {evaluation} is of {}, but this run proposes {architecture}: the journal is of another \
+                 run, or was edited",
+                self.writer.path().display(),
+                row.architecture
+            ),
             row => Ok(row),
         }
     }
@@ -91,7 +90,7 @@ impl Journal {
         self.recovered.get(&evaluation)
     }
 
-    /// The row of an evaluation that a checkpoint covers, or that no strategy proposed. Each is given once.
+    /// The row of an evaluation that a checkpoint covers, or that the strategy had no part in. Each is given once.
     pub fn take(&mut self, evaluation: u64) -> Option<Row> {
         self.recovered.remove(&evaluation)
     }
@@ -100,7 +99,7 @@ impl Journal {
     ///
     /// # Errors
     /// If it cannot be written; everything before it is kept.
-    pub fn record(&mut self, row: &Row) -> Result<(), RunError> {
+    pub fn record(&mut self, row: &Row) -> anyhow::Result<()> {
         if row.evaluation == self.next && self.waiting.is_empty() {
             self.writer.write(row)?;
             self.digests.push(row)?;
@@ -118,7 +117,7 @@ impl Journal {
     }
 
     /// Moves the rows whose turn it is from where they wait to the journal.
-    fn drain(&mut self) -> Result<(), RunError> {
+    fn drain(&mut self) -> anyhow::Result<()> {
         while let Some(row) = self.waiting.get(&self.next) {
             self.writer.write(row)?;
             self.digests.push(row)?;
@@ -126,18 +125,13 @@ impl Journal {
             self.next += 1;
         }
         if self.waiting.is_empty() && self.waiting_writer.take().is_some() {
-            let path = &self.waiting_path;
-            std::fs::remove_file(path).map_err(|source| RunError::Io {
-                action: "remove",
-                path: path.clone(),
-                source,
-            })?;
+            std::fs::remove_file(&self.waiting_path).map_err(failed("remove", &self.waiting_path))?;
         }
         Ok(())
     }
 }
 
-fn open_log(path: &Path) -> Result<(Writer, Vec<Row>, Option<TornLine>), RunError> {
+fn open_log(path: &Path) -> anyhow::Result<(Writer, Vec<Row>, Option<TornLine>)> {
     if path.exists() { Ok(Writer::append(path)?) } else { Ok((Writer::create(path)?, Vec::new(), None)) }
 }
 
@@ -156,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn is_in_order_and_keeps_what_is_ahead_through_a_kill() {
+    fn journal_order_is_independent_of_completion_order_and_of_kills() {
         let place = tempfile::tempdir().unwrap();
         let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
         let (mut journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
@@ -169,20 +163,22 @@ mod tests {
         assert_eq!((torn, journal.recovered.len()), (None, 3));
         assert_eq!(journal.recover(3, "a3").unwrap(), Some(row(3)));
         assert_eq!(journal.recover(1, "a1").unwrap(), None);
-        assert!(matches!(journal.recover(2, "b"), Err(RunError::OtherJournal { .. })));
+        let error = journal.recover(2, "b").unwrap_err().to_string();
+        assert!(error.contains("evaluation 2 is of a2, but this run proposes b"), "{error}");
         journal.record(&row(1)).unwrap();
         assert_eq!(numbers(&path), [0, 1, 2, 3]);
         assert!(!waiting.exists());
     }
 
     #[test]
-    fn gaps_are_refused() {
+    fn gaps_are_rejected() {
         let place = tempfile::tempdir().unwrap();
         let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
         let mut writer = Writer::create(&path).unwrap();
         writer.write(&row(0)).unwrap();
         writer.write(&row(2)).unwrap();
-        assert!(matches!(Journal::open(&path, &waiting, &digests), Err(RunError::Order { expected: 1, found: 2, .. })));
+        let error = Journal::open(&path, &waiting, &digests).unwrap_err().to_string();
+        assert!(error.contains("expected evaluation 1, found 2"), "{error}");
     }
 
     proptest! {
@@ -191,10 +187,10 @@ mod tests {
             failure_persistence: None, cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default()
         })]
 
-        /// However evaluations end, whatever of both files a kill has cut off, and whatever stands there twice: what is
-        /// opened is numbered one after the other, holds what was whole, and opens again to the same.
+        /// In whatever order evaluations end, wherever a kill has cut both files, and with rows that stand there twice: the
+        /// opened journal is numbered one after the other, holds the whole rows, and opens again to the same.
         #[test]
-        fn what_a_kill_leaves_is_gone_on_with(
+        fn a_killed_journal_keeps_its_whole_rows_and_opens_again(
             ahead in prop::collection::vec(0_u64..9, 0..6), begun in 0_u64..4, cuts in any::<[prop::sample::Index; 2]>(),
         ) {
             let place = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A run and its folder: what is kept of a search, and how it goes on after a kill.
+//! A run and its folder: the files of a search, and how it continues after a kill.
 
 mod checkpoint;
 mod comparable;
@@ -8,11 +8,11 @@ mod imported;
 mod journal;
 mod recorded;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
-pub use comparable::{Comparable, Source, Tally};
-pub use folder::{RunError, RunFolder};
-pub(crate) use folder::{differences, kept_experiment};
-pub use imported::{Imported, ImportedError};
+pub use checkpoint::Checkpoint;
+pub use comparable::{Comparable, Tally};
+pub use folder::RunFolder;
+pub(crate) use folder::{differences, kept_experiment, not_a_run};
+pub use imported::{Imported, Origin};
 pub use journal::Journal;
 pub use recorded::Recorded;
 
@@ -21,7 +21,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// Writes a file to a temporary name beside it and renames it, so that nobody ever reads half of it.
+/// Writes a file to a temporary name beside it and renames it: every reader finds the old content or the new one, also
+/// after a power failure.
 ///
 /// # Errors
 /// If it cannot be written; the file keeps its old content then.
@@ -31,15 +32,21 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_file_name(name);
     let written = std::fs::File::create(&temporary)
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_data()))
-        .and_then(|()| std::fs::rename(&temporary, path));
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .and_then(|()| hardware::log::sync_folder_of(path));
     if written.is_err() {
-        // What is left of it would only take room on a disk that may be full.
+        // Half a file would only take room on a disk that may be full.
         let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
-/// A folder for what is needed for a moment, outside any run.
+/// An error of the file system with its action and path before it.
+fn failed<'a>(action: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> anyhow::Error + Copy + 'a {
+    move |error| anyhow::Error::new(error).context(format!("cannot {action} {}", path.display()))
+}
+
+/// A folder for temporary files, outside any run.
 ///
 /// # Errors
 /// If it cannot be made.

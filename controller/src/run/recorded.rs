@@ -1,23 +1,23 @@
-//! What a run's folder tells of it.
+//! A run, read from its folder.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use hardware::log::Row;
 
-use super::{RunError, kept_experiment};
+use super::{kept_experiment, not_a_run};
 use crate::config::Experiment;
 use crate::evaluate::{candidate_of, evaluation_of};
 use crate::history::History;
 use crate::objective::Bounds;
 use crate::strategy::Problem;
 
-/// A run as its folder tells it, also one that is being searched in.
+/// A run, also one that is being searched in.
 pub struct Recorded {
     /// The experiment, everything resolved.
     pub experiment: Experiment,
-    /// What is searched for, without its data.
+    /// The problem, without its data.
     pub problem: Problem,
     /// Every evaluation, in order.
     pub rows: Vec<Row>,
@@ -27,12 +27,10 @@ impl Recorded {
     /// Reads a run folder; nothing in it is changed.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let config = folder.join("config.toml");
-        if !config.is_file() {
-            return Err(RunError::NotARun(folder.to_owned()).into());
-        }
+        ensure!(config.is_file(), not_a_run(folder));
         let experiment = kept_experiment(folder, &[])?;
         let problem = problem_of(&experiment).with_context(|| format!("{} is not resolved", config.display()))?;
         let journal = folder.join("measurements.csv");
@@ -40,7 +38,7 @@ impl Recorded {
         Ok(Self { experiment, problem, rows })
     }
 
-    /// The evaluations as a search under these bounds would see them, nothing that was imported among them.
+    /// The evaluations as a search under these bounds would see them, without imported rows.
     ///
     /// # Errors
     /// If a row is not of the problem.

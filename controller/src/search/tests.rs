@@ -12,7 +12,6 @@ use super::*;
 use crate::evaluate::{Evaluating, Finished, Job};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::reward::RewardConfig;
-use crate::run::RunError;
 use crate::strategy::StrategyConfig;
 
 /// A fake evaluator: its figures are made up of the architecture's text.
@@ -162,7 +161,7 @@ fn a_journal_of_another_run_is_refused() {
     other.journal.record(&Row::new(0, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", Status::Failed)).unwrap();
     drop(other);
     let error = run(&mut search(place.path(), OPERATIONS, 5, Fake::default()), place.path()).unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(RunError::OtherJournal { evaluation: 0, .. })), "{error}");
+    assert!(error.to_string().contains("evaluation 0 is of |none~0|"), "{error}");
 }
 
 /// A run of so many evaluations and re-measurements, begun or gone on with, and its journal.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
-use child::space::{Architecture, ArchitectureError, Decision, SearchSpace, TextError};
+use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
 
 use super::{Problem, Proposal};
 use crate::history::{Evaluation, History, Status};
@@ -23,24 +23,15 @@ pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) 
 }
 
 /// A chain of convolutions whose widths are the choices: every architecture is another network.
-struct Chain(Vec<Decision>);
+struct Chain(Grammar);
 
 impl SearchSpace for Chain {
     fn name(&self) -> &'static str {
         "chain"
     }
 
-    fn decisions(&self) -> &[Decision] {
+    fn grammar(&self) -> &Grammar {
         &self.0
-    }
-
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
-        self.check(architecture)?;
-        Ok(format!("{:?}", architecture.choices()))
-    }
-
-    fn parse(&self, text: &str) -> Result<Architecture, TextError> {
-        Err(TextError::new(text, 0, "the toy space reads no text"))
     }
 
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
@@ -56,11 +47,15 @@ impl SearchSpace for Chain {
 /// A problem of error, time and energy over decisions with these numbers of choices. Everything keeps its bounds,
 /// which fix the reference of the hypervolume.
 pub(crate) fn problem(counts: &[usize]) -> Problem {
-    let choices = |count: &usize| (0..*count).map(|choice| choice.to_string()).collect::<Vec<_>>();
-    let decisions = counts.iter().enumerate().map(|(index, count)| Decision::new(format!("d{index}"), choices(count)));
+    let mut grammar = Grammar::default();
+    for (index, count) in counts.iter().enumerate() {
+        grammar.text(if index == 0 { "[" } else { ", " });
+        grammar.decision(format!("d{index}"), (0..*count).map(|choice| choice.to_string()));
+    }
+    grammar.text("]");
     let objectives = Objectives::new([Objective::Error, Objective::Time, Objective::Energy]).unwrap();
     let bounds = Bounds::new([(Objective::Time, 20.0), (Objective::Energy, 30.0)]).unwrap();
-    let space = Arc::new(Chain(decisions.collect()));
+    let space = Arc::new(Chain(grammar));
     Problem::new(space, Shape::new(1, 1, 1), 2, objectives, bounds, RewardConfig::default()).unwrap()
 }
 

@@ -21,8 +21,8 @@ use crate::model::Model;
 use crate::options::Settings as _;
 use crate::probe;
 use crate::remote::{
-    Agent, ClockMap, End, Place, RemoteError, last_words, measure_patiently, on_our_clock, patiently, print,
-    provide,
+    Agent, ClockMap, End, KeptConnection, Place, RemoteError, last_words, measure_patiently, on_our_clock,
+    print, provide,
 };
 use crate::time::{Clock, Window};
 use answer::Answer;
@@ -32,7 +32,7 @@ const KIND: &str = "command";
 /// Folder of files that may be removed where the disk is full.
 const OLDER: &str = "models";
 /// Most bytes that a program may print.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 64 << 20;
 /// Runs the words that follow, and ends as they do. Output beyond the limit ends the program; of its messages the last
 /// ones are kept.
 const SCRIPT: &str = r#"rm -f answer status; { { "$@"; echo $? >status; } | head -c "$0" >answer; } 2>&1 | tail -c 4096; exit "$(cat status)""#;
@@ -42,10 +42,8 @@ pub struct CommandDevice {
     options: CommandOptions,
     place: Place,
     clock: Clock,
-    agent: Option<Agent>,
+    agent: KeptConnection<Agent>,
     meter: Option<Box<dyn PowerMeter>>,
-    /// Whether it has ever been connected to.
-    was_there: bool,
     /// What the program printed for the smallest network.
     probed: Option<Answer>,
 }
@@ -65,7 +63,7 @@ impl CommandDevice {
         let place = options.machine.place().map_err(settings)?;
         let clock = Clock::start();
         let meter = options.meter.open(clock, &place, &folder(&options));
-        let mut new = Self { options, place, clock, agent: None, meter: None, was_there: false, probed: None };
+        let mut new = Self { options, place, clock, agent: KeptConnection::closed(), meter: None, probed: None };
         new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
         Ok(new)
     }
@@ -74,42 +72,35 @@ impl CommandDevice {
         format!("{KIND} {} {}", self.options.command.join(" "), self.place.label())
     }
 
-    /// The connection, made if there is none.
-    fn agent(&mut self) -> Result<Agent, RemoteError> {
-        let agent = match self.agent.take() {
-            Some(agent) => agent,
-            None => patiently(self.options.patience, self.was_there, || connect(&self.options, &self.place))?,
-        };
-        self.was_there = true;
-        Ok(agent)
-    }
-
-    /// Does something with the connection, which is kept unless an error shows it to be of no more use.
-    fn with_agent<T>(
+    /// Does something with the program for a model, whose file is where the program runs.
+    fn with_program<T>(
         &mut self,
-        act: impl FnOnce(&mut Self, &mut Agent) -> Result<T, RemoteError>,
+        model: &Model,
+        plan: &Plan,
+        act: impl FnOnce(&mut Work, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
-        let mut agent = self.agent()?;
-        agent.forget();
-        let result = act(self, &mut agent);
-        if result.as_ref().err().is_none_or(RemoteError::spares_connection) {
-            self.agent = Some(agent);
-        }
-        result
+        let Self { options, place, clock, agent, meter, .. } = self;
+        agent.with(
+            options.patience,
+            || connect(options, place),
+            |agent| {
+                agent.forget();
+                let model = provide(agent, place, model, OLDER)?;
+                let mut work = Work { agent, options, clock: *clock, model, plan, answers: Vec::new() };
+                act(&mut work, meter.as_deref_mut())
+            },
+        )
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
-        self.with_agent(|device, agent| {
-            let model = provide(agent, &device.place, model, OLDER)?;
-            let mut work =
-                Work { agent, options: &device.options, clock: device.clock, model, plan, answers: Vec::new() };
-            let Some(meter) = device.meter.as_deref_mut() else {
+        self.with_program(model, plan, |work, meter| {
+            let Some(meter) = meter else {
                 return work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))?.measurement(plan);
             };
-            let energy = device.options.energy.resolved(&device.options.meter);
-            let measured = energy::measure(meter, &device.clock, &mut work, &energy, plan.confidence_interval)?;
-            let Measured { energy, warnings, .. } = measured;
-            let longest = work.answers.into_iter().max_by_key(Answer::runs);
+            let (plan_of_energy, clock) = (work.options.energy.resolved(&work.options.meter), work.clock);
+            let Measured { energy, warnings, .. } =
+                energy::measure(meter, &clock, work, &plan_of_energy, plan.confidence_interval)?;
+            let longest = work.answers.drain(..).max_by_key(Answer::runs);
             let nothing = || RemoteError::Failed { problem: "the program was not run".to_owned() };
             let mut measurement = longest.ok_or_else(nothing)?.measurement(plan)?;
             measurement.energy = Some(energy);
@@ -120,23 +111,10 @@ impl CommandDevice {
 
     /// Runs the program on the smallest network, to see whether it works and what it prints.
     fn probe(&mut self) -> Result<(), RemoteError> {
-        let plan =
-            Plan { warm_up: Duration::ZERO, time_limit: Duration::from_millis(100), min_runs: 1, ..Plan::default() };
-        let probed = probe::with_model(|model| {
-            self.with_agent(|device, agent| {
-                let model = provide(agent, &device.place, model, OLDER)?;
-                let mut work = Work {
-                    agent,
-                    options: &device.options,
-                    clock: device.clock,
-                    model,
-                    plan: &plan,
-                    answers: Vec::new(),
-                };
-                work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))
-            })
-        })?;
-        self.probed = Some(probed);
+        let (warm_up, time_limit) = (Duration::ZERO, Duration::from_millis(100));
+        let plan = Plan { warm_up, time_limit, min_runs: 1, ..Plan::default() };
+        let run = |work: &mut Work, _: Option<&mut _>| work.start(time_limit, Duration::ZERO, &|| Ok(()));
+        self.probed = Some(probe::with_model(|model| self.with_program(model, &plan, run))?);
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::inference::{Inference, InferenceError};
-use super::stopwatch::pseudo_random;
 use crate::device::Plan;
 use crate::energy::{self, EnergyError, EnergyPlan, Load, LoadRun, Measured, Watch};
 use crate::meter::{MeterError, PowerMeter};
@@ -31,7 +30,7 @@ pub(super) enum HostEnergyError {
 /// # Errors
 /// If the model or the meter fails.
 pub(super) fn measure(
-    inference: &mut Inference,
+    inference: &Inference,
     meter: &mut dyn PowerMeter,
     clock: &Clock,
     options: &EnergyPlan,
@@ -42,7 +41,7 @@ pub(super) fn measure(
 }
 
 struct Work<'a> {
-    inference: &'a mut Inference,
+    inference: &'a Inference,
     clock: &'a Clock,
     warm_up: Duration,
 }
@@ -50,11 +49,10 @@ struct Work<'a> {
 impl Work<'_> {
     /// Inferences for so long; how many there were.
     fn infer(&mut self, duration: Duration, watch: &Watch) -> Result<u64, HostEnergyError> {
-        let values = pseudo_random(self.inference.input_shape().iter().product());
-        let input = self.inference.tensor(&values)?;
+        let feed = self.inference.pseudo_random_feed()?;
         let (begun, mut looked, mut inferences) = (Instant::now(), Instant::now(), 0);
         loop {
-            black_box(self.inference.run_tensor(&input)?);
+            black_box(self.inference.run_feed(&feed)?);
             inferences += 1;
             if looked.elapsed() >= LOOK {
                 watch()?;

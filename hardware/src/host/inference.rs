@@ -2,176 +2,184 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::io::{Cursor, Read as _};
+use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use prost::Message as _;
+use rten::{DataType, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueType};
+use rten_tensor::AsView as _;
 use thiserror::Error;
-use tract_onnx::pb::GraphProto;
-use tract_onnx::prelude::multithread::Executor;
-use tract_onnx::prelude::{
-    DatumType, Framework, InferenceModelExt, RunOptions, TValue, Tensor, TractError, TractResult, TypedRunnableModel,
-    TypedSimpleState, tvec,
-};
 
-use super::limits;
+use super::{limits, stopwatch};
+use crate::onnx::{self, GraphProto, ModelProto};
 
 /// Largest file that is read, in bytes: no protobuf message may have more.
 const LARGEST_FILE: u64 = 1 << 31;
 
-/// A loaded and optimised ONNX model with one input and one output of 32-bit floats.
+/// A loaded and optimised ONNX model.
 #[derive(Debug)]
 pub struct Inference {
     path: PathBuf,
-    input_shape: Vec<usize>,
-    state: TypedSimpleState,
+    model: rten::Model,
+    /// Each input with its shape and the type that the engine computes with.
+    inputs: Vec<(NodeId, Vec<usize>, DataType)>,
+    pool: Arc<ThreadPool>,
 }
 
-/// Why a model could not be loaded or run.
+/// Values for all inputs of a model.
+pub(super) type Feed = Vec<(NodeId, Value)>;
+
+/// Reason why a model could not be loaded or run, with its path.
 #[derive(Debug, Error)]
-pub enum InferenceError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// The model file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The content is no model this engine can run.
-    #[error("{path} is not a model that can be run here: {reason}", path = path.display())]
-    Model {
-        /// The model file.
-        path: PathBuf,
-        /// What the engine said.
-        reason: String,
-    },
-    /// The input has another size or shape than the model takes.
-    #[error("{path} takes an input of {expected}, not {found}", path = path.display())]
-    Input {
-        /// The model file.
-        path: PathBuf,
-        /// What the model takes.
-        expected: String,
-        /// What it was given.
-        found: String,
-    },
-    /// The engine failed in the middle of an inference.
-    #[error("{path} failed to run: {reason}", path = path.display())]
-    Run {
-        /// The model file.
-        path: PathBuf,
-        /// What the engine said.
-        reason: String,
-    },
-}
+#[error("{0}")]
+pub struct InferenceError(String);
 
 impl Inference {
-    /// Loads an ONNX model to run on the calling thread.
+    /// Loads an ONNX model to run on one thread.
     ///
     /// # Errors
-    ///
-    /// When the file cannot be read, is no ONNX model, uses an operator the engine does not know,
-    /// or has other than one input and one output of 32-bit floats in fixed shapes.
+    /// If the file cannot be read or is not ONNX, the engine lacks an operator of it, an input has no fixed shape, or the
+    /// model needs more memory than any machine should give it.
     pub fn load(path: &Path) -> Result<Self, InferenceError> {
-        Self::load_on(path, Executor::SingleThread)
+        Self::load_on(path, &Arc::new(ThreadPool::with_num_threads(1)))
     }
 
-    /// The same, to run on `executor`.
-    pub(super) fn load_on(path: &Path, executor: Executor) -> Result<Self, InferenceError> {
-        let content = read(path).map_err(|source| InferenceError::Read { path: path.to_owned(), source })?;
-        let refused = |reason: String| InferenceError::Model { path: path.to_owned(), reason };
+    /// The same, to run on the threads of `pool`.
+    pub(super) fn load_on(path: &Path, pool: &Arc<ThreadPool>) -> Result<Self, InferenceError> {
+        let content = read(path).map_err(|error| InferenceError(format!("cannot read {}: {error}", path.display())))?;
+        let rejected = |reason: String| {
+            InferenceError(format!("{} is not a model that can be run here: {reason}", path.display()))
+        };
         if content.len() as u64 > LARGEST_FILE {
-            return Err(refused(format!("it has more than {} GiB", LARGEST_FILE >> 30)));
+            return Err(rejected(format!("it has more than {} GiB", LARGEST_FILE >> 30)));
         }
-        // What the engine takes for granted of a file need not hold for a damaged one.
-        let loaded = catch_unwind(AssertUnwindSafe(|| {
-            let plan = optimise(&content, executor).map_err(|error| format!("{error:#}"))?;
-            let input_shape = only_input(&plan).map_err(|problem| format!("its input {problem}"))?;
-            let state = plan.spawn().map_err(|error| format!("{error:#}"))?;
-            Ok((input_shape, state))
-        }));
-        let panicked = |panic: Box<dyn Any + Send>| Err(format!("the engine panicked: {}", panic_message(&*panic)));
-        let (input_shape, state) = loaded.unwrap_or_else(panicked).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), input_shape, state })
+        // The engine may take for granted what does not hold for a damaged file.
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(content)));
+        let (model, inputs) = loaded
+            .unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))))
+            .map_err(rejected)?;
+        Ok(Self { path: path.to_owned(), model, inputs, pool: Arc::clone(pool) })
     }
 
-    /// Shape of the input, `[batch, channels, height, width]` for an image model.
-    pub fn input_shape(&self) -> &[usize] {
-        &self.input_shape
+    /// Shape of each input, `[batch, channels, height, width]` for an image.
+    pub fn input_shapes(&self) -> Vec<&[usize]> {
+        self.inputs.iter().map(|(_, shape, _)| shape.as_slice()).collect()
     }
 
     /// One inference.
     ///
-    /// `input` is in row-major order of [`input_shape`](Self::input_shape); the result is the
-    /// output in row-major order, `[batch, classes]` for a classifier.
+    /// `values` are those of all inputs, one after the other and each in row-major order; they are converted to the
+    /// input's type. The result holds all outputs in the same way, `[batch, classes]` for a classifier.
     ///
     /// # Errors
-    ///
-    /// When `input` has another length than the shape asks, and when the engine fails.
-    pub fn run(&mut self, input: &[f32]) -> Result<Vec<f32>, InferenceError> {
-        let input = self.tensor(input)?;
-        let output = self.run_tensor(&input)?;
-        let values = output.to_plain_array_view::<f32>().map_err(|error| self.run_error(&error))?;
-        Ok(values.iter().copied().collect())
+    /// If the number of values does not fit the inputs' shapes, or the engine fails.
+    pub fn run(&mut self, values: &[f32]) -> Result<Vec<f32>, InferenceError> {
+        let expected: usize = self.inputs.iter().map(|(_, shape, _)| shape.iter().product::<usize>()).sum();
+        if values.len() != expected {
+            let (path, shapes, found) = (self.path.display(), self.input_shapes(), values.len());
+            return Err(InferenceError(format!("{path} takes {expected} values (shapes {shapes:?}), not {found}")));
+        }
+        let mut rest = values.iter();
+        let feed = self.feed(|length, _| rest.by_ref().take(length).copied().collect())?;
+        let outputs = self.run_feed(&feed)?;
+        let floats = outputs.iter().map(floats).collect::<Option<Vec<_>>>();
+        Ok(floats.ok_or_else(|| self.failed("an output is a sequence of tensors"))?.concat())
     }
 
-    /// Refuses a shape other than the model's own.
-    pub(super) fn expect_input_shape(&self, shape: &[usize]) -> Result<(), InferenceError> {
-        if self.input_shape == shape {
-            return Ok(());
-        }
-        Err(InferenceError::Input {
-            path: self.path.clone(),
-            expected: format!("shape {:?}", self.input_shape),
-            found: format!("shape {shape:?}"),
+    /// The same values every time: bytes over their whole range, as in an image, and zeros and ones for other whole
+    /// numbers, which are valid positions in almost every table.
+    pub(super) fn pseudo_random_feed(&self) -> Result<Feed, InferenceError> {
+        self.feed(|length, element| {
+            let mut values = stopwatch::pseudo_random(length);
+            match element {
+                DataType::Float => (),
+                DataType::UInt8 => values.iter_mut().for_each(|value| *value = 128.0 + 73.0 * *value),
+                _ => values.iter_mut().for_each(|value| *value = value.abs()),
+            }
+            values
         })
     }
 
-    /// The values as a tensor of the input's shape.
-    pub(super) fn tensor(&self, values: &[f32]) -> Result<TValue, InferenceError> {
-        let expected: usize = self.input_shape.iter().product();
-        if values.len() != expected {
-            return Err(InferenceError::Input {
-                path: self.path.clone(),
-                expected: format!("{expected} values (shape {:?})", self.input_shape),
-                found: values.len().to_string(),
-            });
+    /// Values for all inputs: `draw` gives as many as it is asked for.
+    fn feed(&self, mut draw: impl FnMut(usize, DataType) -> Vec<f32>) -> Result<Feed, InferenceError> {
+        let value = |(id, shape, element): &(NodeId, Vec<usize>, DataType)| {
+            let values = draw(shape.iter().product(), *element);
+            let value = match element {
+                DataType::Float => Value::from_shape(shape, values).map_err(|error| error.to_string()),
+                DataType::Int32 => whole(shape, &values, |value| value as i32),
+                DataType::Int8 => whole(shape, &values, |value| value as i8),
+                DataType::UInt8 => whole(shape, &values, |value| value as u8),
+                _ => Err(format!("an input is of {element}, which is not known here")),
+            };
+            Ok((*id, value.map_err(|error| self.failed(&error))?))
+        };
+        self.inputs.iter().map(value).collect()
+    }
+
+    /// One inference on values that are prepared: this is timed.
+    pub(super) fn run_feed(&self, feed: &Feed) -> Result<Vec<Value>, InferenceError> {
+        let inputs = feed.iter().map(|(id, value)| (*id, value.into())).collect();
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let outputs = self.model.run(inputs, self.model.output_ids(), Some(options));
+        outputs.map_err(|error| self.failed(&error.to_string()))
+    }
+
+    fn failed(&self, reason: &str) -> InferenceError {
+        InferenceError(format!("{} failed to run: {reason}", self.path.display()))
+    }
+}
+
+fn whole<T>(shape: &[usize], values: &[f32], convert: impl Fn(f32) -> T) -> Result<Value, String>
+where
+    Value: From<rten_tensor::Tensor<T>>,
+{
+    let values = values.iter().map(|value| convert(*value)).collect();
+    Value::from_shape(shape, values).map_err(|error| error.to_string())
+}
+
+/// The values of a tensor in row-major order; absent for a sequence of tensors.
+fn floats(value: &Value) -> Option<Vec<f32>> {
+    Some(match value {
+        Value::FloatTensor(tensor) => tensor.to_vec(),
+        Value::Int32Tensor(tensor) => tensor.iter().map(|value| *value as f32).collect(),
+        Value::Int8Tensor(tensor) => tensor.iter().map(|value| f32::from(*value)).collect(),
+        Value::UInt8Tensor(tensor) => tensor.iter().map(|value| f32::from(*value)).collect(),
+        _ => return None,
+    })
+}
+
+type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>);
+
+/// The engine gets the messages as they are understood here and not the file: their lengths are then right, and repeated
+/// integers unpacked, which it insists on. It never gets weights in other files, which the model's hash would not cover.
+fn load(content: Vec<u8>) -> Result<Loaded, String> {
+    let proto = ModelProto::decode(content.as_slice()).map_err(|error| format!("it is not ONNX: {error}"))?;
+    drop(content);
+    let graph = proto.graph.as_ref().ok_or("it is not ONNX: it has no graph")?;
+    check_outputs(graph)?;
+    let inputs = onnx::inputs(graph);
+    let shapes = inputs.iter().map(|input| input.sizes()).collect::<Result<Vec<_>, _>>()?;
+    limits::check_before_loading(graph, &shapes)?;
+    let model = ModelOptions::with_all_ops().load(proto.encode_to_vec()).map_err(|error| error.to_string())?;
+    limits::check_sizes(graph, &shapes, &model)?;
+    let inputs = inputs.iter().zip(shapes).map(|(input, shape)| {
+        let id = model.find_node(&input.name).ok_or_else(|| format!("its input {:?} is lost", input.name))?;
+        match model.node_info(id).and_then(|info| info.dtype()) {
+            Some(ValueType::Tensor(element)) => Ok((id, shape, element)),
+            _ => Err(format!("its input {:?} is of {}, which the engine does not know", input.name, input.element)),
         }
-        Tensor::from_shape(&self.input_shape, values).map(TValue::from).map_err(|error| self.run_error(&error))
-    }
-
-    /// One inference without copies at its ends: what is timed.
-    pub(super) fn run_tensor(&mut self, input: &TValue) -> Result<TValue, InferenceError> {
-        let outputs = self.state.run(tvec!(input.clone()));
-        outputs.map(|mut outputs| outputs.remove(0)).map_err(|error| self.run_error(&error))
-    }
-
-    fn run_error(&self, error: &impl std::fmt::Display) -> InferenceError {
-        InferenceError::Run { path: self.path.clone(), reason: format!("{error:#}") }
-    }
+    });
+    let inputs = inputs.collect::<Result<_, String>>()?;
+    Ok((model, inputs))
 }
 
-/// Parses the content here rather than by path, so that tract maps no file into memory that may
-/// change meanwhile, and a model with weights in other files (which its hash would not cover) is
-/// refused.
-fn optimise(content: &[u8], executor: Executor) -> TractResult<std::sync::Arc<TypedRunnableModel>> {
-    let options = RunOptions { executor: Some(executor), ..RunOptions::default() };
-    let onnx = tract_onnx::onnx();
-    let proto = onnx.proto_model_for_read(&mut Cursor::new(content))?;
-    if let Some(graph) = &proto.graph {
-        check_outputs(graph).and_then(|()| limits::check_constants(graph)).map_err(TractError::msg)?;
-    }
-    let model = onnx.model_for_proto_model(&proto)?.into_typed()?;
-    limits::check_sizes(&model).map_err(TractError::msg)?;
-    model.into_optimized()?.into_runnable_with_options(&options)
-}
-
-/// Refuses an output that nothing gives, which the engine takes for granted.
+/// Rejects an output that no node gives, which the engine takes for granted.
 fn check_outputs(graph: &GraphProto) -> Result<(), String> {
     let is_given = |name: &str| {
         graph.input.iter().any(|input| input.name == name)
-            || graph.initializer.iter().any(|tensor| tensor.name == name)
+            || graph.initializer.iter().any(|tensor| tensor.name.as_deref() == Some(name))
             || graph.node.iter().any(|node| node.output.iter().any(|output| output == name))
     };
     match graph.output.iter().find(|output| !is_given(&output.name)) {
@@ -189,24 +197,4 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
-}
-
-/// Shape of the only input; otherwise what is wrong with the inputs or outputs.
-fn only_input(plan: &TypedRunnableModel) -> Result<Vec<usize>, String> {
-    let model = plan.model();
-    let (inputs, outputs) = (model.inputs.len(), model.outputs.len());
-    if (inputs, outputs) != (1, 1) {
-        return Err(format!("count is {inputs} and its output count {outputs}; both must be 1"));
-    }
-    for (what, fact) in [("type", model.input_fact(0)), ("output's type", model.output_fact(0))] {
-        let found = fact.map_err(|error| format!("has no {what}: {error:#}"))?;
-        if found.datum_type != DatumType::F32 {
-            return Err(format!("or output is of {:?} ({what}), not of 32-bit floats", found.datum_type));
-        }
-    }
-    let fact = model.input_fact(0).map_err(|error| format!("is unknown: {error:#}"))?;
-    match fact.shape.as_concrete() {
-        Some(shape) if !shape.contains(&0) => Ok(shape.to_vec()),
-        _ => Err(format!("has the shape {:?}; export it with a fixed one, batch 1", fact.shape)),
-    }
 }

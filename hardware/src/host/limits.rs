@@ -1,16 +1,22 @@
-//! What a model may ask of this machine.
+//! The memory that a model may ask for on this machine.
 //!
-//! The engine allocates whatever a file's numbers say, and an allocation that fails ends the program. A network of a few
-//! hundred bytes can ask for any amount: the sizes that would be allocated are therefore looked at before they are.
+//! The engine allocates as much as the numbers of a file say, and a failed allocation ends the program. A network of a
+//! few hundred bytes can ask for any amount, so its sizes are checked first.
 
 use std::collections::{BTreeSet, HashMap};
 
-use tract_onnx::pb::{GraphProto, NodeProto, TensorProto, tensor_proto};
-use tract_onnx::prelude::TypedModel;
-use tract_onnx::tract_core::ops::konst::Const;
+use rten::Dimension;
+
+use crate::onnx::{GraphProto, NodeProto, TensorProto};
 
 /// Most elements that a model may hold at one time: 8 GiB of 32-bit floats. A ResNet-50 has 26 million weights.
 const MOST_ELEMENTS: usize = 1 << 31;
+
+/// Largest attribute of a window: the sides of its output then fit the integers of the engine.
+const LARGEST_STEP: u64 = 1 << 24;
+
+/// Number of 64-bit integers among the element types of the format.
+const INT64: i32 = 7;
 
 /// Operators that make a tensor as large as one of their inputs says, and the number of that input.
 const MAKERS: [(&str, &[usize]); 7] = [
@@ -23,13 +29,19 @@ const MAKERS: [(&str, &[usize]); 7] = [
     ("OneHot", &[1]),
 ];
 
-/// Refuses constants that say an immense size. The engine computes with constants while it loads a model.
+/// Attributes that say how large the output of a window is.
+const WINDOW: [&str; 6] = ["pads", "strides", "dilations", "kernel_shape", "output_padding", "output_shape"];
+
+/// Rejects inputs, constants and attributes of an immense size. The engine computes with constants while it loads a model.
 ///
 /// # Errors
-/// The node that says it.
-pub(super) fn check_constants(graph: &GraphProto) -> Result<(), String> {
+/// The input or node that asks for too much.
+pub(super) fn check_before_loading(graph: &GraphProto, inputs: &[Vec<usize>]) -> Result<(), String> {
+    if inputs.iter().any(|shape| product(shape) > MOST_ELEMENTS) {
+        return Err(format!("an input {}", beyond()));
+    }
     let constant = |name: &String| {
-        let initial = graph.initializer.iter().find(|tensor| tensor.name == *name);
+        let initial = graph.initializer.iter().find(|tensor| tensor.name.as_ref() == Some(name));
         let node = || graph.node.iter().find(|node| node.op_type == "Constant" && node.output.contains(name));
         initial.or_else(|| node()?.attribute.iter().find_map(|attribute| attribute.t.as_ref()))
     };
@@ -37,64 +49,76 @@ pub(super) fn check_constants(graph: &GraphProto) -> Result<(), String> {
         let inputs =
             MAKERS.iter().find(|(operator, _)| *operator == node.op_type).map_or(&[][..], |(_, inputs)| inputs);
         let sizes = inputs.iter().filter_map(|input| size(constant(node.input.get(*input)?)?));
-        let pads = || node.attribute.iter().filter(|attribute| attribute.name == "pads").flat_map(|pads| &pads.ints);
-        sizes.fold(1, usize::saturating_mul) > MOST_ELEMENTS || pads().any(|pad| pad.unsigned_abs() > 1 << 31)
+        let mut steps = node.attribute.iter().filter(|attribute| WINDOW.contains(&attribute.name.as_str()));
+        sizes.fold(1, usize::saturating_mul) > MOST_ELEMENTS
+            || steps.any(|attribute| attribute.ints.iter().any(|step| step.unsigned_abs() > LARGEST_STEP))
     };
     match graph.node.iter().find(|node| is_immense(node)) {
-        Some(node) => Err(format!("its node {:?} ({}) {}", node.name, node.op_type, beyond())),
+        Some(node) => Err(too_much(node)),
         None => Ok(()),
     }
 }
 
-/// Refuses a model that holds more at one time than this machine should: weights throughout, and what other nodes give
-/// until the last of their readers has been computed.
+/// Rejects a model that holds more at one time than this machine should: weights throughout, and the output of each node
+/// until the last of its readers has been computed. A tensor whose size the engine learns only when it runs counts
+/// nothing, and so does one that the engine has fused away.
 ///
 /// # Errors
 /// The node at which it is too much.
-pub(super) fn check_sizes(model: &TypedModel) -> Result<(), String> {
-    let too_much = |node: usize| Err(format!("its node {:?} {}", model.nodes[node].name, beyond()));
-    // What has no fixed size is refused for that.
-    let size = |node: usize| {
-        let shapes = model.nodes[node].outputs.iter().filter_map(|output| output.fact.shape.as_concrete());
-        let product = |shape: &[usize]| shape.iter().fold(1, |size: usize, side| size.saturating_mul(*side));
-        shapes.map(product).fold(0_usize, usize::saturating_add)
+pub(super) fn check_sizes(graph: &GraphProto, inputs: &[Vec<usize>], model: &rten::Model) -> Result<(), String> {
+    let size = |name: &str| {
+        let shape = model.find_node(name).and_then(|id| model.node_info(id)?.shape());
+        let sizes = shape.into_iter().flatten().map(|dimension| match dimension {
+            Dimension::Fixed(size) => size,
+            Dimension::Symbolic(_) => 0,
+        });
+        product(&sizes.collect::<Vec<_>>())
     };
-    let is_weight = |node: usize| model.nodes[node].op_is::<Const>();
-    let mut held = 0_usize;
-    for node in 0..model.nodes.len() {
-        held = if is_weight(node) { held.saturating_add(size(node)) } else { held };
-        // A node by itself, too: one that leads nowhere is not in the order below.
-        if held > MOST_ELEMENTS || size(node) > MOST_ELEMENTS {
-            return too_much(node);
-        }
-    }
-    let order = model.eval_order().map_err(|error| format!("its nodes have no order: {error:#}"))?;
+    let weights = graph
+        .initializer
+        .iter()
+        .map(|tensor| product(&tensor.dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).collect::<Vec<_>>()));
+    let mut held = weights.chain(inputs.iter().map(|shape| product(shape))).fold(0, usize::saturating_add);
+    // The format wants nodes in an order in which they can be computed.
     let mut last_reader = HashMap::new();
-    for node in &order {
-        last_reader.extend(model.nodes[*node].inputs.iter().map(|input| (input.node, *node)));
+    for (position, node) in graph.node.iter().enumerate() {
+        last_reader.extend(node.input.iter().map(|input| (input.as_str(), position)));
     }
-    for node in order.into_iter().filter(|node| !is_weight(*node)) {
-        held = held.saturating_add(size(node));
-        if held > MOST_ELEMENTS {
-            return too_much(node);
+    let mut made = HashMap::new();
+    for (position, node) in graph.node.iter().enumerate() {
+        for output in &node.output {
+            let size = size(output);
+            made.insert(output.as_str(), size);
+            held = held.saturating_add(size);
         }
-        let inputs: BTreeSet<usize> = model.nodes[node].inputs.iter().map(|input| input.node).collect();
-        let is_done = |input: &usize| last_reader.get(input) == Some(&node) && !is_weight(*input);
-        held -= inputs.into_iter().filter(is_done).map(size).sum::<usize>();
+        if held > MOST_ELEMENTS {
+            return Err(too_much(node));
+        }
+        let inputs: BTreeSet<&str> = node.input.iter().map(String::as_str).collect();
+        let is_done = |input: &&str| last_reader.get(input) == Some(&position);
+        held -= inputs.into_iter().filter(is_done).filter_map(|input| made.remove(input)).sum::<usize>();
     }
     Ok(())
 }
 
-fn beyond() -> String {
-    format!("takes what is held at one time beyond {} GiB", (MOST_ELEMENTS * size_of::<f32>()) >> 30)
+fn too_much(node: &NodeProto) -> String {
+    format!("its node {:?} ({}) {}", node.name, node.op_type, beyond())
 }
 
-/// The product of a tensor of whole numbers; none of another tensor.
+fn beyond() -> String {
+    format!("takes the memory that is held at one time beyond {} GiB", (MOST_ELEMENTS * size_of::<f32>()) >> 30)
+}
+
+fn product(sizes: &[usize]) -> usize {
+    sizes.iter().fold(1, |product: usize, size| product.saturating_mul(*size))
+}
+
+/// The product of a tensor of whole numbers; absent for another tensor.
 fn size(tensor: &TensorProto) -> Option<usize> {
-    let is_whole = tensor.data_type == tensor_proto::DataType::Int64 as i32;
-    let raw = tensor.raw_data.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+    let raw = tensor.raw_data.iter().flat_map(|raw| raw.chunks_exact(8));
+    let raw = raw.filter_map(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
     let product = raw.chain(tensor.int64_data.iter().copied()).fold(1_usize, |product, number| {
         product.saturating_mul(usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX).max(1))
     });
-    is_whole.then_some(product)
+    (tensor.data_type == Some(INT64)).then_some(product)
 }

@@ -1,4 +1,4 @@
-//! What the operating system tells about this machine. Linux only; elsewhere it is absent.
+//! The operating system's facts about this machine. Linux only; absent elsewhere.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! This machine as a device: inference in-process with tract.
+//! This machine as a device: inference in-process with rten.
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
@@ -12,13 +12,13 @@ mod limits;
 mod machine;
 mod stopwatch;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use core_affinity::CoreId;
+use rten::ThreadPool;
 use serde::{Deserialize, Serialize};
-use tract_onnx::prelude::multithread::Executor;
 
 use inference::panic_message;
 pub use inference::{Inference, InferenceError};
@@ -38,7 +38,7 @@ use crate::warning::Warning;
 const KIND: &str = "host";
 
 /// Version of the inference engine: times of two versions are not comparable.
-const RUNTIME: &str = "tract 0.23.9";
+const RUNTIME: &str = "rten 0.27.0";
 
 /// Settings of [`Host`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ const RUNTIME: &str = "tract 0.23.9";
 pub struct HostOptions {
     /// Number of threads one inference runs on; 1 gives the steadiest times.
     pub threads: usize,
-    /// What power is read by.
+    /// The power meter.
     pub meter: MeterOptions,
     /// How energy is measured.
     pub energy: EnergyOptions,
@@ -90,10 +90,14 @@ pub struct Host {
 struct Machine {
     name: String,
     threads: usize,
-    /// The cores this program may use, as many as the machine has at most.
+    /// Number of cores this program may use, at most those of the machine.
     cores: usize,
-    /// One core a thread; empty where the operating system names none.
-    pinned_to: Vec<CoreId>,
+    /// The threads that models run on.
+    pool: Arc<ThreadPool>,
+    /// Number of the first thread's core; absent where the operating system names no cores.
+    core: Option<usize>,
+    /// Whether each thread is bound to a core.
+    is_pinned: bool,
     clock: Clock,
     energy: EnergyPlan,
 }
@@ -103,8 +107,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// When the number of threads is zero or above the number of cores this program may use: more
-    /// threads than cores would time the scheduler. And when there is no such meter as is asked for.
+    /// When the number of threads is zero or above the number of cores this program may use, since more
+    /// threads than cores would time the scheduler, or when the meter cannot be opened.
     pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
         let problem = options.problem();
         let HostOptions { threads, meter, energy } = options;
@@ -124,13 +128,18 @@ impl Host {
         let clock = Clock::start();
         let meter = meter.open(clock, &Place::Here, ".").map_err(|error| settings(error.to_string()))?;
         // Operating systems prefer the first cores for interrupts and for their own work.
-        let pinned_to = ids.split_off(ids.len().saturating_sub(threads));
-        Ok(Self { machine: Machine { name, threads, cores, pinned_to, clock, energy }, meter })
+        let bound_to = ids.split_off(ids.len().saturating_sub(threads));
+        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        let Some(is_pinned) = pool.run(|| pin(threads, &bound_to)) else {
+            return Err(settings(format!("{threads} threads cannot be started")));
+        };
+        let core = bound_to.first().map(|core| core.id);
+        Ok(Self { machine: Machine { name, threads, cores, pool, core, is_pinned, clock, energy }, meter })
     }
 }
 
 impl Machine {
-    /// Measures on the calling thread, which is the one that gets pinned.
+    /// Measures on the calling thread, which is one of the pool: so no run has to wait for another thread to wake up.
     fn measure_here(
         &self,
         meter: Option<&mut (dyn PowerMeter + 'static)>,
@@ -147,26 +156,21 @@ impl Machine {
             architecture: model.architecture.clone(),
             reason: error.to_string(),
         };
-        let pinned = Arc::new(AtomicBool::new(true));
-        pin(self.pinned_to.first(), &pinned);
-        let executor = self.executor(&pinned)?;
-        let mut inference = Inference::load_on(&model.path, executor).map_err(refused)?;
-        inference.expect_input_shape(&model.input_shape).map_err(refused)?;
+        let inference = Inference::load_on(&model.path, &self.pool).map_err(refused)?;
 
-        let core = self.pinned_to.first().map(|core| core.id);
         let temperature_before_c = machine::temperature_c();
-        let clock_before_mhz = core.and_then(machine::clock_mhz);
-        let samples_ms = stopwatch::time(&mut inference, plan).map_err(failed)?;
+        let clock_before_mhz = self.core.and_then(machine::clock_mhz);
+        let samples_ms = stopwatch::time(&inference, plan).map_err(failed)?;
         let conditions = Conditions {
             temperature_before_c,
             clock_before_mhz,
             temperature_after_c: machine::temperature_c(),
-            clock_after_mhz: core.and_then(machine::clock_mhz),
+            clock_after_mhz: self.core.and_then(machine::clock_mhz),
         };
         let mut warnings = doubts::of_runs(&samples_ms, plan);
         let energy = match meter {
             Some(meter) => {
-                let measured = energy::measure(&mut inference, meter, &self.clock, &self.energy, plan);
+                let measured = energy::measure(&inference, meter, &self.clock, &self.energy, plan);
                 let measured = measured.map_err(|error| DeviceError::Failed {
                     device: self.label(),
                     architecture: model.architecture.clone(),
@@ -177,7 +181,7 @@ impl Machine {
             }
             None => None,
         };
-        if !pinned.load(Ordering::Relaxed) {
+        if !self.is_pinned {
             warnings.push(Warning::NotPinned);
         }
         let measurement = Measurement {
@@ -189,27 +193,6 @@ impl Machine {
             warnings,
         };
         Ok(measurement.validated()?)
-    }
-
-    /// What tract computes on: the calling thread alone, or a pool of pinned threads.
-    fn executor(&self, pinned: &Arc<AtomicBool>) -> Result<Executor, DeviceError> {
-        if self.threads == 1 {
-            return Ok(Executor::SingleThread);
-        }
-        let cores = self.pinned_to.clone();
-        let pinned = Arc::clone(pinned);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .thread_name(|index| format!("inference {index}"))
-            .start_handler(move |index| pin(cores.get(index), &pinned))
-            .build();
-        match pool {
-            Ok(pool) => Ok(Executor::MultiThread(Arc::new(pool))),
-            Err(error) => Err(DeviceError::Settings {
-                device: self.label(),
-                problem: format!("{} threads cannot be started: {error}", self.threads),
-            }),
-        }
     }
 
     fn label(&self) -> String {
@@ -228,28 +211,18 @@ impl Device for Host {
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let mut meter = self.meter.take();
-        let (machine, beside) = (&self.machine, meter.as_deref_mut());
-        // A thread that ends takes its affinity with it; the caller's stays as it was.
-        let measured = thread::scope(|scope| {
-            thread::Builder::new()
-                .name("inference".to_owned())
-                .spawn_scoped(scope, || machine.measure_here(beside, model, plan))
-                .map(|thread| thread.join())
-        });
-        let failed = |reason: String| DeviceError::Failed {
-            device: machine.label(),
-            architecture: model.architecture.clone(),
-            reason,
-        };
-        let result = match measured {
-            Ok(Ok(result)) => result,
-            // A model that trips an assertion in the engine costs itself, not the search.
-            Ok(Err(panic)) => Err(failed(format!("the inference engine panicked: {}", panic_message(panic.as_ref())))),
-            Err(error) => Err(failed(format!("no thread could be started: {error}"))),
-        };
-        self.meter = meter;
-        result
+        let Self { machine, meter } = self;
+        let measured = catch_unwind(AssertUnwindSafe(|| {
+            machine.pool.run(|| machine.measure_here(meter.as_deref_mut(), model, plan))
+        }));
+        // A model that trips an assertion in the engine costs itself, not the search.
+        measured.unwrap_or_else(|panic| {
+            Err(DeviceError::Failed {
+                device: machine.label(),
+                architecture: model.architecture.clone(),
+                reason: format!("the inference engine panicked: {}", panic_message(&*panic)),
+            })
+        })
     }
 
     fn shares_machine(&self) -> bool {
@@ -261,11 +234,15 @@ impl Device for Host {
     }
 }
 
-/// Binds the calling thread to `core`, and notes where that did not work.
-fn pin(core: Option<&CoreId>, pinned: &AtomicBool) {
-    if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
-        pinned.store(false, Ordering::Relaxed);
+/// Binds each thread of the calling pool to its core. The result is whether that worked for all, and absent where the
+/// calling thread is not one of so many.
+fn pin(threads: usize, cores: &[CoreId]) -> Option<bool> {
+    if rayon::current_thread_index().is_none() || rayon::current_num_threads() != threads {
+        return None;
     }
+    let bound =
+        rayon::broadcast(|thread| cores.get(thread.index()).is_some_and(|id| core_affinity::set_for_current(*id)));
+    Some(bound.into_iter().all(|is_bound| is_bound))
 }
 
 #[cfg(test)]

@@ -3,36 +3,27 @@ mod damage;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use prost::Message as _;
 use tempfile::TempDir;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto, tensor_proto, tensor_shape_proto, type_proto,
-};
 
 use super::*;
+use crate::onnx::{
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
 
-const FLOAT: i32 = tensor_proto::DataType::Float as i32;
+/// Numbers of element types in the format.
+const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
+const INT32: i32 = 6;
+const INT64: i32 = 7;
 
 fn value_info(name: &str, element: i32, shape: &[Option<i64>]) -> ValueInfoProto {
-    use tensor_shape_proto::dimension::Value;
-    let dim = shape
-        .iter()
-        .map(|size| tensor_shape_proto::Dimension {
-            value: Some(size.map_or_else(|| Value::DimParam("N".to_owned()), Value::DimValue)),
-            ..Default::default()
-        })
-        .collect();
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
-                elem_type: element,
-                shape: Some(TensorShapeProto { dim }),
-            })),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
+    let dimension =
+        |size: &Option<i64>| DimensionProto { dim_value: *size, dim_param: size.is_none().then(|| "N".to_owned()) };
+    let shape = TensorShapeProto { dim: shape.iter().map(dimension).collect() };
+    let tensor_type = TensorTypeProto { elem_type: Some(element), shape: Some(shape) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
 fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
@@ -46,6 +37,19 @@ fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributePro
     }
 }
 
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: Some(2), i: Some(value), ..Default::default() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), r#type: Some(7), ints: values.to_vec(), ..Default::default() }
+}
+
+fn model_of(graph: GraphProto) -> ModelProto {
+    let opset = OperatorSetIdProto { domain: None, version: Some(13) };
+    ModelProto { ir_version: Some(7), opset_import: vec![opset], graph: Some(graph) }
+}
+
 /// A 1×1 convolution from two channels to one (`2a − b`) and a ReLU on 2×2 pixels.
 fn convolution(batch: Option<i64>, op: &str) -> ModelProto {
     convolution_on(batch, op, 2)
@@ -54,38 +58,26 @@ fn convolution(batch: Option<i64>, op: &str) -> ModelProto {
 /// The same on `side` × `side` pixels.
 fn convolution_on(batch: Option<i64>, op: &str, side: i64) -> ModelProto {
     let weight = TensorProto {
-        name: "weight".to_owned(),
+        name: Some("weight".to_owned()),
         dims: vec![1, 2, 1, 1],
-        data_type: FLOAT,
+        data_type: Some(FLOAT),
         float_data: vec![2.0, -1.0],
         ..Default::default()
     };
-    let kernel = AttributeProto {
-        name: "kernel_shape".to_owned(),
-        r#type: attribute_proto::AttributeType::Ints as i32,
-        ints: vec![1, 1],
+    model_of(GraphProto {
+        name: "convolution".to_owned(),
+        node: vec![
+            node("Conv", &["image", "weight"], "convolved", vec![ints("kernel_shape", &[1, 1])]),
+            node(op, &["convolved"], "rectified", vec![]),
+        ],
+        initializer: vec![weight],
+        input: vec![value_info("image", FLOAT, &[batch, Some(2), Some(side), Some(side)])],
+        output: vec![value_info("rectified", FLOAT, &[batch, Some(1), Some(side), Some(side)])],
         ..Default::default()
-    };
-    ModelProto {
-        ir_version: 7,
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: 13 }],
-        graph: Some(GraphProto {
-            name: "convolution".to_owned(),
-            node: vec![
-                node("Conv", &["image", "weight"], "convolved", vec![kernel]),
-                node(op, &["convolved"], "rectified", vec![]),
-            ],
-            initializer: vec![weight],
-            input: vec![value_info("image", FLOAT, &[batch, Some(2), Some(side), Some(side)])],
-            output: vec![value_info("rectified", FLOAT, &[batch, Some(1), Some(side), Some(side)])],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
+    })
 }
 
 fn write(folder: &TempDir, model: &ModelProto) -> PathBuf {
-    use prost::Message as _;
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, model.encode_to_vec()).unwrap();
     path
@@ -95,8 +87,8 @@ fn quick() -> Plan {
     Plan { warm_up: Duration::from_millis(5), time_limit: Duration::from_millis(200), ..Plan::default() }
 }
 
-fn model(path: &Path, input_shape: [usize; 4]) -> Model {
-    Model::load("convolution", path, input_shape).unwrap()
+fn model(path: &Path) -> Model {
+    Model::load("convolution", path).unwrap()
 }
 
 fn without_meter() -> HostOptions {
@@ -108,7 +100,7 @@ fn an_inference_computes_what_the_model_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
     let mut inference = Inference::load(&path).unwrap();
-    assert_eq!(inference.input_shape(), [1, 2, 2, 2]);
+    assert_eq!(inference.input_shapes(), [[1, 2, 2, 2]]);
     let output = inference.run(&[1.0, 2.0, 3.0, 4.0, 10.0, 1.0, 1.0, 1.0]).unwrap();
     assert_eq!(output, [0.0, 3.0, 5.0, 7.0]);
     let error = inference.run(&[1.0; 7]).unwrap_err().to_string();
@@ -120,7 +112,7 @@ fn a_model_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
     let mut host = Host::new(without_meter()).unwrap();
-    let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &quick()).unwrap();
+    let measurement = host.measure(&model(&path), &quick()).unwrap();
     let latency = &measurement.latency;
     assert!(latency.runs.unwrap() >= 20, "{latency:?}");
     assert!(latency.min_ms.unwrap() <= latency.p50_ms.unwrap());
@@ -130,12 +122,12 @@ fn a_model_is_measured() {
 }
 
 #[test]
-fn the_time_limit_ends_a_measurement_and_is_told() {
+fn the_time_limit_ends_a_measurement_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
     let mut host = Host::new(without_meter()).unwrap();
     let plan = Plan { warm_up: Duration::ZERO, time_limit: Duration::ZERO, ..Plan::default() };
-    let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &plan).unwrap();
+    let measurement = host.measure(&model(&path), &plan).unwrap();
     assert_eq!(measurement.latency.runs, Some(1));
     assert!(
         matches!(measurement.warnings[..], [Warning::WideInterval { reached: None, runs: 1, .. }]),
@@ -154,21 +146,20 @@ fn two_threads_give_the_same_result_as_one() {
         }
     };
     let folder = tempfile::tempdir().unwrap();
-    // Large enough for the engine to share out.
+    // Large enough for the engine to divide among threads.
     let path = write(&folder, &convolution_on(Some(1), "Relu", 128));
-    let executor = host.machine.executor(&Arc::new(AtomicBool::new(true))).unwrap();
-    let mut on_two = Inference::load_on(&path, executor).unwrap();
+    let mut on_two = Inference::load_on(&path, &host.machine.pool).unwrap();
     let mut on_one = Inference::load(&path).unwrap();
     let input: Vec<f32> = (0..2 * 128 * 128).map(|i| (i % 17) as f32 - 8.0).collect();
     let output = on_two.run(&input).unwrap();
     assert_eq!(output.len(), 128 * 128);
     assert_eq!(output, on_one.run(&input).unwrap());
-    let measurement = host.measure(&model(&path, [1, 2, 128, 128]), &quick());
+    let measurement = host.measure(&model(&path), &quick());
     assert!(measurement.unwrap().latency.mean_ms > 0.0);
 }
 
 #[test]
-fn thread_counts_that_cannot_be_honoured_are_refused() {
+fn thread_counts_outside_the_cores_are_rejected() {
     for threads in [0, 100_000] {
         let error = Host::new(HostOptions { threads, ..without_meter() }).err().unwrap();
         assert!(error.is_fatal());
@@ -177,32 +168,108 @@ fn thread_counts_that_cannot_be_honoured_are_refused() {
 }
 
 #[test]
-fn what_is_no_model_is_refused_with_its_name() {
+fn a_file_that_is_not_a_model_is_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let junk = folder.path().join("junk.onnx");
-    std::fs::write(&junk, "this is no model").unwrap();
+    std::fs::write(&junk, "not a model").unwrap();
     let mut host = Host::new(without_meter()).unwrap();
-    let error = host.measure(&model(&junk, [1, 2, 2, 2]), &quick());
+    let error = host.measure(&model(&junk), &quick());
     let error = error.unwrap_err();
     assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
     assert!(error.to_string().contains("junk.onnx"), "{error}");
 }
 
 #[test]
-fn an_unknown_operator_a_loose_batch_and_a_wrong_shape_are_refused() {
+fn an_unknown_operator_is_rejected_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let cases = [
-        (convolution(Some(1), "Teleport"), [1, 2, 2, 2], "Teleport"),
-        (convolution(None, "Relu"), [1, 2, 2, 2], "batch 1"),
-        (convolution(Some(1), "Relu"), [1, 3, 8, 8], "[1, 3, 8, 8]"),
-    ];
     let mut host = Host::new(without_meter()).unwrap();
-    for (proto, shape, told) in cases {
-        let path = write(&folder, &proto);
-        let error = host.measure(&model(&path, shape), &quick()).unwrap_err();
-        assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+    let path = write(&folder, &convolution(Some(1), "Teleport"));
+    let error = host.measure(&model(&path), &quick()).unwrap_err();
+    assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("Teleport"), "{error}");
+}
+
+#[test]
+fn an_open_batch_is_rejected_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, &convolution(None, "Relu"));
+    let messages = [Inference::load(&path).unwrap_err().to_string(), Model::load("a", &path).unwrap_err().to_string()];
+    for message in messages {
+        assert!(message.contains("\"image\"") && message.contains("batch 1"), "{message}");
     }
+}
+
+/// Several inputs of all element types and ranks, and two outputs of which one is an `ArgMax`.
+#[test]
+fn a_network_from_elsewhere_is_computed_and_measured() {
+    let cast = |input: &str, output: &str| node("Cast", &[input], output, vec![int("to", i64::from(FLOAT))]);
+    let graph = GraphProto {
+        name: "elsewhere".to_owned(),
+        node: vec![
+            cast("bytes", "a"),
+            cast("words", "b"),
+            cast("places", "c"),
+            node("Add", &["a", "b"], "ab", vec![]),
+            node("Add", &["ab", "scores"], "abs", vec![]),
+            node("Add", &["abs", "c"], "sum", vec![]),
+            node("ArgMax", &["sum"], "best", vec![int("axis", 1), int("keepdims", 0)]),
+        ],
+        input: vec![
+            value_info("bytes", UINT8, &[Some(2), Some(3)]),
+            value_info("words", INT64, &[Some(3)]),
+            value_info("places", INT32, &[]),
+            value_info("scores", FLOAT, &[Some(1), Some(2), Some(3)]),
+        ],
+        output: vec![
+            value_info("sum", FLOAT, &[Some(1), Some(2), Some(3)]),
+            value_info("best", INT64, &[Some(1), Some(3)]),
+        ],
+        ..Default::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(&folder, &model_of(graph));
+    let mut inference = Inference::load(&path).unwrap();
+    assert_eq!(inference.input_shapes(), [&[2, 3][..], &[3], &[], &[1, 2, 3]]);
+    let values = [&[1.0, 200.0, 3.0, 4.0, 5.0, 6.0][..], &[-10.0, 0.0, 10.0], &[100.0], &[0.5; 6]].concat();
+    let sums = [91.5, 300.5, 113.5, 94.5, 105.5, 116.5];
+    assert_eq!(inference.run(&values).unwrap(), [&sums[..], &[1.0, 0.0, 1.0]].concat());
+
+    let model = model(&path);
+    let elements: Vec<_> = model.inputs.iter().map(|input| input.element).collect();
+    assert_eq!(elements, ["uint8", "int64", "int32", "float32"]);
+    let mut host = Host::new(without_meter()).unwrap();
+    assert!(host.measure(&model, &quick()).unwrap().latency.mean_ms > 0.0);
+}
+
+/// Weights in another file would not be part of the model's hash.
+#[test]
+fn weights_in_another_file_are_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = convolution(Some(1), "Relu");
+    let weight = &mut model.graph.as_mut().unwrap().initializer[0];
+    (weight.data_location, weight.float_data) = (Some(1), Vec::new());
+    let error = Inference::load(&write(&folder, &model)).unwrap_err().to_string();
+    assert!(error.contains("weight") && error.contains("external"), "{error}");
+}
+
+#[test]
+fn packed_integers_are_read() {
+    use prost::encoding::{WireType, encode_key, encode_varint, int64};
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = convolution(Some(1), "Relu").encode_to_vec();
+    // The field `ints` of the only attribute, 1 and 1.
+    let (mut from, mut to) = (Vec::new(), Vec::new());
+    int64::encode_repeated(8, &[1, 1], &mut from);
+    encode_key(8, WireType::LengthDelimited, &mut to);
+    encode_varint(2, &mut to);
+    to.extend([1, 1]);
+    let place = unpacked.windows(from.len()).position(|bytes| bytes == from).unwrap();
+    let packed = [&unpacked[..place], &to, &unpacked[place + from.len()..]].concat();
+    assert_ne!(packed, unpacked);
+    let path = folder.path().join("packed.onnx");
+    std::fs::write(&path, packed).unwrap();
+    let output = Inference::load(&path).unwrap().run(&[1.0, 2.0, 3.0, 4.0, 10.0, 1.0, 1.0, 1.0]).unwrap();
+    assert_eq!(output, [0.0, 3.0, 5.0, 7.0]);
 }
 
 #[test]
@@ -213,14 +280,14 @@ fn the_description_names_the_engine_that_is_built_in() {
 
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     let lock = std::fs::read_to_string(lock).unwrap();
-    let version = RUNTIME.strip_prefix("tract ").unwrap();
-    let built_in = format!("name = \"tract-onnx\"\nversion = \"{version}\"");
+    let version = RUNTIME.strip_prefix("rten ").unwrap();
+    let built_in = format!("name = \"rten\"\nversion = \"{version}\"");
     assert!(lock.contains(&built_in), "RUNTIME is not the version in Cargo.lock");
 }
 
-/// This machine has no meter that would be there everywhere: a program stands in for one that prints 7 W.
+/// Not every machine has a meter: a program that prints 7 W stands in for one.
 #[test]
-fn energy_is_measured_where_there_is_a_meter() {
+fn energy_is_measured_with_a_meter() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(&folder, &convolution(Some(1), "Relu"));
     let program = "import time\nwhile True:\n    print('7.0', flush=True)\n    time.sleep(0.005)";
@@ -238,11 +305,11 @@ fn energy_is_measured_where_there_is_a_meter() {
     let options = HostOptions { meter, energy, ..without_meter() };
     let mut host = Host::new(options).unwrap();
     assert!(host.measures_energy() && host.describe().unwrap().label().contains("power by"));
-    let measurement = host.measure(&model(&path, [1, 2, 2, 2]), &quick()).unwrap();
+    let measurement = host.measure(&model(&path), &quick()).unwrap();
     let energy = measurement.energy.unwrap();
     assert!((energy.mean_power_mw.unwrap() - 7000.0).abs() < 1e-6, "{energy:?}");
     assert!(energy.above_idle_mj.unwrap().abs() < 1e-9 && energy.power_samples.unwrap() >= 30, "{energy:?}");
-    // Energy of an inference is power by its time; this one takes a microsecond, on a machine that does other things.
+    // The energy of an inference is its power times its time, which is a microsecond here, on a machine that is busy.
     let share = energy.per_inference_mj / (7.0 * measurement.latency.mean_ms);
     assert!((0.1..10.0).contains(&share), "{share}");
 }

@@ -113,12 +113,8 @@ mod tests {
 
     #[test]
     fn an_engine_is_kept_under_all_that_it_depends_on() {
-        let model = Model {
-            architecture: "a".to_owned(),
-            path: "a.onnx".into(),
-            input_shape: [1, 3, 8, 8],
-            sha256: "ab".repeat(32),
-        };
+        let model =
+            Model { architecture: "a".to_owned(), path: "a.onnx".into(), inputs: Vec::new(), sha256: "ab".repeat(32) };
         let path = builder("8.2.1").engine(&model);
         assert_eq!(path, format!("engines/{}-trt8.2.1-fp16-mode_0-14_2.plan", "ab".repeat(32)));
         assert_ne!(path, builder("8.2.2").engine(&model));

@@ -48,7 +48,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         std::fs::write(&path, "a model").unwrap();
-        let model = Model::load("a", &path, [1, 3, 8, 8]).unwrap();
+        let model = Model::load("a", &path).unwrap();
         Self { link, session: Session::over(place, agent), observed, model, _folder: folder }
     }
 

@@ -1,22 +1,24 @@
-//! The measurement log: the journal of a run, one row an evaluation.
+//! Logs of measurements: the journal of a run, and the tables of other people.
 //!
-//! A CSV file that is only ever appended to. Its first line is the header [`COLUMNS`]; a row is
-//! one line, whatever its texts hold; an empty cell is a missing value. Numbers are written in
-//! the shortest form that reads back as the same number, so that equal runs have equal bytes.
+//! The journal is a CSV file that only ever grows. Its first line is the header [`COLUMNS`]; a row is one line, whatever
+//! its texts hold; an empty cell is a missing value. Numbers are written in the shortest form that reads back as the
+//! same number, so that equal runs have equal bytes.
 //!
-//! [`Writer`] appends; [`read`] refuses what is not such a file, with file, line, and column.
-//! [`replay`](crate::replay) reads this format without being told its columns.
+//! [`Writer`] appends; [`read`] rejects any other file, with file, line and column. [`foreign`] reads a
+//! journal or any other CSV file whose columns are named.
 
-mod error;
+pub mod foreign;
 mod read;
 mod write;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use error::LogError;
-pub use read::{TornLine, read, read_whole_lines};
-pub use write::{Writer, line};
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+pub use read::{TornLine, read, read_row, read_whole_lines};
+pub use write::{Writer, cells, line, sync_folder_of};
 
 use crate::measurement::{Energy, Measurement};
 
@@ -41,10 +43,23 @@ pub const COLUMNS: [&str; 17] = [
     "message",
 ];
 
+/// Why a log could not be read or written: what is wrong, in which file, line and column, and what to do.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The header lacks a column that is needed: columns may be named.
+    #[error("{0}")]
+    Columns(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
 /// How an evaluation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Measured and trained.
+    #[default]
     Ok,
     /// Measured, found to break a bound on time or energy, and not trained.
     Bounded,
@@ -82,12 +97,14 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is no status: ok, bounded, failed, or diverged"))
+            .ok_or_else(|| format!("{text:?} is not a status: ok, bounded, failed, or diverged"))
     }
 }
 
-/// One evaluation. A missing value is `None`; an empty text reads back as `None`.
-#[derive(Debug, Clone, PartialEq)]
+/// One evaluation; the fields are the columns in their order. A missing value is `None`; an empty text reads back as
+/// `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Row {
     /// Number of the evaluation within the run.
     pub evaluation: u64,
@@ -99,55 +116,47 @@ pub struct Row {
     /// How it ended.
     pub status: Status,
     /// Validation accuracy as a fraction, 0 to 1.
+    #[serde(serialize_with = "shortest")]
     pub accuracy: Option<f64>,
     /// Mean time of one inference, in ms.
+    #[serde(serialize_with = "shortest")]
     pub time_ms: Option<f64>,
     /// Standard deviation of the time, in ms.
+    #[serde(serialize_with = "shortest")]
     pub time_ms_std: Option<f64>,
     /// Number of timed inferences.
     pub time_runs: Option<u64>,
     /// Energy of one inference, in mJ.
+    #[serde(serialize_with = "shortest")]
     pub energy_mj: Option<f64>,
     /// Standard deviation of the energy, in mJ.
+    #[serde(serialize_with = "shortest")]
     pub energy_mj_std: Option<f64>,
     /// Number of power samples the energy was integrated from.
     pub power_samples: Option<u64>,
     /// Power of the idle device, in mW.
+    #[serde(serialize_with = "shortest")]
     pub idle_power_mw: Option<f64>,
-    /// What it was measured on: [`Description::label`](crate::Description::label).
+    /// The device that measured it: [`Description::label`](crate::Description::label).
+    #[serde(serialize_with = "one_line")]
     pub device: Option<String>,
     /// Epochs of training.
     pub epochs: Option<u64>,
     /// Time that training took, in seconds.
+    #[serde(serialize_with = "shortest")]
     pub train_seconds: Option<f64>,
     /// Time that measuring took, in seconds.
+    #[serde(serialize_with = "shortest")]
     pub measure_seconds: Option<f64>,
     /// Warnings and reasons. Line breaks are written as `; `.
+    #[serde(serialize_with = "one_line")]
     pub message: Option<String>,
 }
 
 impl Row {
-    /// A row of which nothing is known yet but how it ended.
+    /// A row without any value but how the evaluation ended.
     pub fn new(evaluation: u64, architecture: impl Into<String>, status: Status) -> Self {
-        Self {
-            evaluation,
-            started_at: None,
-            architecture: architecture.into(),
-            status,
-            accuracy: None,
-            time_ms: None,
-            time_ms_std: None,
-            time_runs: None,
-            energy_mj: None,
-            energy_mj_std: None,
-            power_samples: None,
-            idle_power_mw: None,
-            device: None,
-            epochs: None,
-            train_seconds: None,
-            measure_seconds: None,
-            message: None,
-        }
+        Self { evaluation, architecture: architecture.into(), status, ..Self::default() }
     }
 
     /// Takes over the numbers of `measurement`; what it does not have becomes missing.
@@ -161,6 +170,19 @@ impl Row {
         self.power_samples = energy.and_then(|energy| energy.power_samples);
         self.idle_power_mw = energy.and_then(|energy| energy.idle_power_mw);
     }
+}
+
+/// As `Display` writes a number; the csv crate would write `3.0` and `1e-7`.
+fn shortest<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn one_line<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = text.as_deref().unwrap_or_default().replace("\r\n", "\n");
+    serializer.serialize_str(&text.trim_end_matches(['\n', '\r']).replace(['\n', '\r'], "; "))
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ proptest! {
         prop_assert_eq!(&found, &rows);
         let (_again, second) = written(&found);
         prop_assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(second).unwrap(), "the same bytes");
-        // A journal that is gone on with is one that was written at once.
+        // A continued journal equals one that was written at once.
         let (_parts, parts) = written(&rows[..rows.len() / 2]);
         let (mut writer, kept, torn) = Writer::append(&parts).unwrap();
         prop_assert!(torn.is_none() && kept == rows[..rows.len() / 2]);
@@ -123,10 +123,10 @@ proptest! {
         let (_folder, path) = written(&[row]);
         prop_assert_eq!(std::fs::read_to_string(&path).unwrap().split_inclusive('\n').count(), 2);
         let found = read(&path).unwrap();
-        let told = found[0].message.clone().unwrap_or_default();
-        prop_assert!(!told.contains(['\n', '\r']));
+        let message_read = found[0].message.clone().unwrap_or_default();
+        prop_assert!(!message_read.contains(['\n', '\r']));
         let without = |text: &str| text.replace("; ", "").replace(['\n', '\r'], "");
-        prop_assert_eq!(without(&told), without(&message), "nothing else is lost");
+        prop_assert_eq!(without(&message_read), without(&message), "nothing else is lost");
         let (_again, second) = written(&found);
         prop_assert_eq!(read(&second).unwrap(), found);
     }

@@ -119,7 +119,7 @@ fn line_breaks_in_messages_keep_a_row_on_a_line() {
 }
 
 #[test]
-fn every_bad_cell_is_refused_with_its_place() {
+fn every_bad_cell_is_rejected_with_its_place() {
     let cases = [
         ("evaluation", "-1"),
         ("evaluation", ""),
@@ -144,7 +144,7 @@ fn every_bad_cell_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_could_not_be_read_back_is_not_written() {
+fn a_row_that_could_not_be_read_back_is_not_written() {
     type Break = fn(&mut Row);
     let broken: [(&str, Break); 7] = [
         ("accuracy", |row| row.accuracy = Some(1.5)),
@@ -162,8 +162,8 @@ fn what_could_not_be_read_back_is_not_written() {
         let mut row = full_row();
         break_it(&mut row);
         let error = writer.write(&row).unwrap_err();
-        assert!(matches!(error, LogError::Row { .. }), "{error}");
-        assert!(error.to_string().contains(column), "{error}");
+        let expected = format!("evaluation 7 cannot be logged: column {column:?}");
+        assert!(error.to_string().contains(&expected), "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
@@ -200,12 +200,12 @@ fn a_log_torn_at_any_byte_is_repaired_and_goes_on() {
 }
 
 #[test]
-fn a_torn_line_is_told_when_only_reading() {
+fn a_torn_line_is_reported_when_only_reading() {
     let (_folder, path) = new_log(&[full_row(), Row::new(8, "b", Status::Ok)]);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() - 5]).unwrap();
     let error = read(&path).unwrap_err();
-    assert!(matches!(error, LogError::TornLine { line: 3, .. }), "{error}");
+    assert!(error.to_string().contains("measurements.csv:3: the last line is torn"), "{error}");
     let (rows, torn) = read_whole_lines(&path).unwrap();
     assert_eq!(rows, [full_row()]);
     assert!(torn.unwrap().text.starts_with("8,,b,ok"));
@@ -213,37 +213,37 @@ fn a_torn_line_is_told_when_only_reading() {
 }
 
 #[test]
-fn somebody_elses_file_is_left_alone() {
+fn other_files_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.csv");
     for content in ["\n", "shopping list", "name,price\nmilk,1", "evaluation,time\n1,2\n"] {
         std::fs::write(&path, content).unwrap();
         let error = Writer::append(&path).unwrap_err();
-        assert!(matches!(error, LogError::Header { .. }), "{error}");
+        assert!(error.to_string().contains("notes.csv:1: this is not a measurement log"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     }
 }
 
 #[test]
-fn a_damaged_row_is_refused_before_a_torn_one_is_cut() {
+fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
     let (_folder, path) = new_log(&[full_row()]);
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.push_str("8,,b\n9,,c,o");
     std::fs::write(&path, &text).unwrap();
     let error = Writer::append(&path).unwrap_err();
-    assert!(matches!(error, LogError::Width { line: 3, found: 3, .. }), "{error}");
+    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 17: it is torn"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_told_with_the_file() {
+fn a_full_disk_is_reported_with_the_file() {
     let path = Path::new("/dev/full");
     let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     let mut writer = Writer::over(path, file, 0);
     let error = writer.write(&full_row()).unwrap_err();
     // A device cannot be cut back to a length, so the writer must not go on.
-    assert!(matches!(error, LogError::Torn { .. }), "{error}");
+    assert!(error.to_string().contains("its last line may be torn"), "{error}");
     assert!(error.to_string().contains("evaluation 7"), "{error}");
     assert!(error.to_string().contains("/dev/full"), "{error}");
     assert!(writer.write(&full_row()).is_err());
@@ -263,7 +263,7 @@ fn half_a_row_on_a_full_disk_is_taken_back() {
             row.evaluation += 1;
         }
         let error = writer.write(&row).unwrap_err();
-        assert!(matches!(error, LogError::Write { .. }), "{error}");
+        assert!(error.to_string().contains("which ends whole"), "{error}");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -288,12 +288,9 @@ fn half_a_row_on_a_full_disk_is_taken_back() {
 fn many_rows_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("measurements.csv");
-    let mut writer = Writer::create(&path).unwrap();
-    assert_eq!(writer.path(), path);
     let rows: Vec<Row> = (0..20_000).map(|evaluation| Row { evaluation, ..full_row() }).collect();
-    for row in &rows {
-        writer.write(row).unwrap();
-    }
+    let lines = rows.iter().flat_map(|row| line(row).unwrap());
+    std::fs::write(&path, format!("{}\n", COLUMNS.join(",")).bytes().chain(lines).collect::<Vec<_>>()).unwrap();
     let started = Instant::now();
     let found = read(&path).unwrap();
     println!("20,000 rows were read in {:?}", started.elapsed());

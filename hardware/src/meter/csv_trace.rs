@@ -1,7 +1,10 @@
 //! A power trace that another program recorded, as a file of lines with columns.
 //!
 //! Its clock is brought to ours by absolute time stamps, if both machines' clocks are right (or are one), or by the
-//! edges of a load that we produced on purpose ([`super::align`]), which asks nothing of the recorder's clock.
+//! edges of a load that we produced on purpose ([`super::align`]), which works with any clock of the recorder.
+//!
+//! The file has one separator and one decimal sign ([`crate::cells`]); a row with more or fewer cells than the header is
+//! torn, and rejected.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -14,6 +17,7 @@ use super::fields::{Fields, Layout, MAX_LINE};
 use super::error::MOST_READINGS;
 use super::power_meter;
 use super::{MeterError, Point, Series, Trace};
+use crate::cells;
 use crate::shown::start_of;
 use crate::warning::MeterNote;
 
@@ -26,7 +30,7 @@ const MOST_BEFORE_HEADER: u64 = 50;
 /// A recorded trace on its own clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvTrace {
-    /// Time in ns since whenever, and power in mW; times ascend.
+    /// Time in ns since any instant, and power in mW; times ascend.
     readings: Vec<(i128, f64)>,
     notes: Vec<MeterNote>,
     resolution_mw: Option<f64>,
@@ -48,7 +52,7 @@ pub(super) struct Parser {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum CsvTraceError {
-    /// The file is no trace.
+    /// The file is not a trace.
     #[error(transparent)]
     Meter(#[from] MeterError),
     /// No reading falls in the time since our clock began.
@@ -68,7 +72,7 @@ impl CsvTrace {
     /// Reads a file. It needs a column of time.
     ///
     /// # Errors
-    /// If it cannot be read, lacks a column, holds a line that is no reading, its time goes back, or most of its power
+    /// If it cannot be read, lacks a column, holds a line that is not a reading, its time goes back, or most of its power
     /// is negative.
     pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
         let shown = path.display().to_string();
@@ -84,7 +88,7 @@ impl CsvTrace {
         parser.finish()
     }
 
-    /// Takes up a reading; `false` for one of the same instant as the last.
+    /// Adds a reading; `false` for one of the same instant as the last.
     fn push(&mut self, row: super::fields::Row, line: u64, path: &str) -> Result<bool, MeterError> {
         let at_ns = row.own_ns.unwrap_or_default() as i128;
         if let Some((last, _)) = self.readings.last() {
@@ -109,7 +113,7 @@ impl CsvTrace {
         if readings < 2 {
             return Err(MeterError::too_few(path, readings));
         }
-        // Signs are looked at without the time, whose type is another.
+        // Signs are checked without the time, whose type differs.
         let numbered = self.readings.iter().enumerate();
         let mut points =
             numbered.map(|(index, (_, power_mw))| Point { at_ns: index as u64, power_mw: *power_mw }).collect();
@@ -122,8 +126,8 @@ impl CsvTrace {
         Ok(self)
     }
 
-    /// The trace on our clock, which read `clock_ns` at `start`, by its stamps: seconds (or whatever its unit is) since
-    /// 1970, or dates.
+    /// The trace on our clock, which read `clock_ns` at `start`, by its stamps: seconds (or their unit) since 1970, or
+    /// dates.
     ///
     /// # Errors
     /// If no reading falls in the time since our clock began, or all lie after `until_ns`.
@@ -143,7 +147,7 @@ impl CsvTrace {
         Ok(Trace::of_rail(RAIL, self.readings.iter().filter_map(ours)))
     }
 
-    /// The trace on our clock, by the edges of a load that we produced, and how they belong together.
+    /// The trace on our clock, by the edges of a load that we produced, and the alignment of the clocks.
     ///
     /// # Errors
     /// If the pattern is not found.
@@ -160,12 +164,12 @@ impl CsvTrace {
         Ok((trace, alignment))
     }
 
-    /// What a reader of it should know.
+    /// Doubts about it.
     pub fn notes(&self) -> &[MeterNote] {
         &self.notes
     }
 
-    /// What the last printed digit is worth, in mW.
+    /// The value of the last printed digit, in mW.
     pub fn resolution_mw(&self) -> Option<f64> {
         self.resolution_mw
     }
@@ -175,12 +179,11 @@ impl Parser {
     /// Nothing read so far.
     ///
     /// # Errors
-    /// If the columns make no sense, or none is the time.
+    /// If the columns contradict each other, or no column is the time.
     pub fn new(path: &str, fields: &Fields) -> Result<Self, MeterError> {
         fields.check()?;
         if fields.time.is_none() {
-            let problem =
-                "a recorded trace needs a column `time`: without it nobody knows when its readings were taken";
+            let problem = "a recorded trace needs a column `time`: its readings have no place without one";
             return Err(MeterError::Settings(problem.to_owned()));
         }
         let trace = CsvTrace { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
@@ -208,26 +211,27 @@ impl Parser {
     /// # Errors
     /// If there have been too many without a header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes);
+        // Damage before the start does not matter.
+        let line = self.begin(bytes, self.layout.is_none())?;
         if self.layout.is_none() && !line.is_empty() {
-            self.look_for_header(&line)?;
+            self.find_header(&line)?;
         }
         Ok(())
     }
 
-    /// Takes up a line.
+    /// Adds a line.
     ///
     /// # Errors
-    /// If it is no reading, or its time goes back.
+    /// If it is not a reading, or its time goes back.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes);
+        let line = self.begin(bytes, true)?;
         if line.is_empty() {
             return Ok(());
         }
-        let Some(layout) = &self.layout else {
+        let Some(layout) = &mut self.layout else {
             // Without names, the first line may be a header all the same.
-            if self.look_for_header(&line)?
-                && let Some(Ok(row)) = self.layout.as_ref().map(|layout| layout.read(&line))
+            if self.find_header(&line)?
+                && let Some(Ok(row)) = self.layout.as_mut().map(|layout| layout.read(&line))
             {
                 self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
             }
@@ -237,7 +241,7 @@ impl Parser {
             return Ok(());
         }
         let row = layout.read(&line);
-        let row = row.map_err(|problem| self.refused(format!("{problem} in {:?}", start_of(&line, 80))))?;
+        let row = row.map_err(|problem| self.rejected(format!("{problem} in {:?}", start_of(&line, 80))))?;
         self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
         Ok(())
     }
@@ -247,41 +251,45 @@ impl Parser {
         self.trace.readings.len()
     }
 
-    /// Time of the last reading, in ns since whenever.
+    /// Time of the last reading, in ns since any instant.
     pub fn last_ns(&self) -> Option<i128> {
         self.trace.readings.last().map(|(at_ns, _)| *at_ns)
     }
 
-    /// What was read.
+    /// The trace of all lines.
     ///
     /// # Errors
-    /// If that is no trace.
+    /// If they are not a trace.
     pub fn finish(self) -> Result<CsvTrace, MeterError> {
         if self.layout.is_none() {
-            return Err(self.refused("its header has not all of the named columns".to_owned()));
+            return Err(self.rejected("its header has not all of the named columns".to_owned()));
         }
         self.trace.finish(&self.path, self.repeated)
     }
 
-    /// A line without blanks around it; an empty one says nothing.
-    fn begin(&mut self, bytes: &[u8]) -> String {
+    /// A line without its end; empty for a blank one.
+    fn begin(&mut self, bytes: &[u8], is_checked: bool) -> Result<String, MeterError> {
         self.line += 1;
         let line = String::from_utf8_lossy(bytes);
         let line = line.trim_end_matches(['\r', '\n']);
-        if line.trim().is_empty() { String::new() } else { line.to_owned() }
+        let disguise = cells::disguise(line.as_bytes()).or_else(|| cells::disguise(bytes));
+        if let Some(disguise) = disguise.filter(|_| is_checked) {
+            return Err(self.rejected(disguise.to_owned()));
+        }
+        Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
     }
 
     /// Whether a line that may be the header may be a reading too.
-    fn look_for_header(&mut self, line: &str) -> Result<bool, MeterError> {
+    fn find_header(&mut self, line: &str) -> Result<bool, MeterError> {
         match self.fields.layout(line) {
             Ok(found) => self.layout = Some(found),
             Err(_) if self.line < MOST_BEFORE_HEADER => return Ok(false),
-            Err(missing) => return Err(self.refused(format!("{missing} in it or the lines before it"))),
+            Err(missing) => return Err(self.rejected(format!("{missing} in it or the lines before it"))),
         }
         Ok(!self.fields.has_names())
     }
 
-    fn refused(&self, problem: String) -> MeterError {
+    fn rejected(&self, problem: String) -> MeterError {
         MeterError::Failed(format!("line {} of {}: {problem}", self.line, self.path))
     }
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::MeterError;
 use super::power_meter::MOST_MW;
+use crate::cells::Decimal;
+pub use crate::cells::Separator;
 use crate::shown::start_of;
 
 /// Longest line that is read, in bytes.
@@ -110,23 +112,6 @@ pub enum StampUnit {
     Rfc3339,
 }
 
-/// What stands between columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Separator {
-    /// A semicolon, else a tab, else a comma, else blanks, whichever the line has.
-    #[default]
-    Auto,
-    /// `,`
-    Comma,
-    /// `;`; a comma may then be the decimal sign.
-    Semicolon,
-    /// A tab; a comma may then be the decimal sign.
-    Tab,
-    /// One or more blanks or tabs; a comma may then be the decimal sign.
-    Blanks,
-}
-
 /// A reading, as a line has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Row {
@@ -144,7 +129,11 @@ pub(super) struct Layout {
     volts: Option<Column>,
     amperes: Option<Column>,
     time: Option<(usize, StampUnit)>,
+    /// `Auto` until the header or a reading shows it.
     separator: Separator,
+    decimal: Decimal,
+    /// Cells of the header or the first reading.
+    width: Option<usize>,
 }
 
 /// A column's number, what one of its unit is worth in mW, V or A, and the unit's sign in lower case.
@@ -176,23 +165,6 @@ impl CurrentUnit {
             Self::Ma => (1e-3, "ma"),
             Self::Ua => (1e-6, "ua"),
         }
-    }
-}
-
-impl Separator {
-    fn split(self, line: &str) -> Vec<&str> {
-        let parts: Vec<&str> = match self {
-            Self::Auto => {
-                let found = [(';', Self::Semicolon), ('\t', Self::Tab), (',', Self::Comma)];
-                let found = found.into_iter().find(|(sign, _)| line.contains(*sign));
-                return found.map_or(Self::Blanks, |(_, separator)| separator).split(line);
-            }
-            Self::Comma => line.split(',').take(MAX_COLUMNS).collect(),
-            Self::Semicolon => line.split(';').take(MAX_COLUMNS).collect(),
-            Self::Tab => line.split('\t').take(MAX_COLUMNS).collect(),
-            Self::Blanks => line.split_whitespace().take(MAX_COLUMNS).collect(),
-        };
-        parts.into_iter().map(|part| part.trim().trim_matches('"')).collect()
     }
 }
 
@@ -237,12 +209,22 @@ impl Fields {
     /// # Errors
     /// The first name that the line lacks.
     pub(super) fn layout(&self, header: &str) -> Result<Layout, String> {
-        let names = self.separator.split(header.trim().trim_start_matches(['#', '\u{feff}']));
+        let header = header.trim().trim_start_matches(['#', '\u{feff}']);
+        let separator = self.separator.of(header, false);
+        let mut names = separator.cells(header);
+        while names.last().is_some_and(String::is_empty) {
+            names.pop();
+        }
         let find = |place: &Place| match place {
             Place::Number(number) => Ok(number.saturating_sub(1)),
             Place::Name(name) => {
-                let found = names.iter().position(|column| column.eq_ignore_ascii_case(name.trim()));
-                found.ok_or_else(|| format!("there is no column {name:?}"))
+                let is_named = |column: &usize| names[*column].eq_ignore_ascii_case(name.trim());
+                let found: Vec<usize> = (0..names.len()).filter(is_named).collect();
+                match found[..] {
+                    [] => Err(format!("there is no column {name:?}")),
+                    [at] => Ok(at),
+                    _ => Err(format!("{} columns are called {name:?}: name it by its number", found.len())),
+                }
             }
         };
         let column = |place: &Place, (factor, sign): (f64, &'static str)| Ok::<_, String>((find(place)?, factor, sign));
@@ -255,35 +237,45 @@ impl Fields {
             volts: volts.transpose()?,
             amperes: amperes.transpose()?,
             time: time.transpose()?,
-            separator: self.separator,
+            separator: if self.has_names() { separator } else { self.separator },
+            decimal: Decimal::default(),
+            width: self.has_names().then_some(names.len()),
         })
     }
 }
 
 impl Layout {
-    /// Reads a line.
+    /// Reads a line. The first one that is a reading decides what the header left open, for all that follow.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn read(&self, line: &str) -> Result<Row, String> {
+    pub(super) fn read(&mut self, line: &str) -> Result<Row, String> {
         if line.len() > MAX_LINE {
             return Err(format!("it has {} bytes, more than any reading", line.len()));
         }
-        let parts = self.separator.split(line.trim());
-        let part = |column: usize| match parts.get(column) {
-            Some(part) if !part.is_empty() => Ok(*part),
-            _ => Err(format!("column {} is missing", column + 1)),
-        };
-        let value = |(column, factor, sign): Column| {
-            let text = part(column)?;
-            let refused = || format!("{:?} is no number in {sign}", start_of(text, 80));
-            let (value, step) = number(text, sign).ok_or_else(refused)?;
-            Ok::<_, String>((value * factor, step * factor))
-        };
+        let line = line.trim();
+        let columns = [self.power, self.volts, self.amperes].into_iter().flatten().map(|(column, ..)| column);
+        let has_one = columns.chain(self.time.map(|(column, _)| column)).all(|column| column == 0);
+        let separator = self.separator.of(line, has_one);
+        let cells = separator.cells(line);
+        let width = self.width.unwrap_or(cells.len());
+        // Units and dates may have blanks within them.
+        let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
+        let mut decimal = self.decimal;
+        let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, has_commas: separator == Separator::Comma };
+        let row = self.row(&mut numbers)?;
+        if is_torn && separator != Separator::Blanks {
+            return Err(format!("it has {} cells instead of {width}", cells.len()));
+        }
+        (self.separator, self.decimal, self.width) = (separator, decimal, Some(width));
+        Ok(row)
+    }
+
+    fn row(&self, numbers: &mut Numbers) -> Result<Row, String> {
         let (power_mw, step_mw) = match (self.power, self.volts, self.amperes) {
-            (Some(power), ..) => value(power)?,
+            (Some(power), ..) => numbers.value(power)?,
             (None, Some(volts), Some(amperes)) => {
-                let ((volts, volts_step), (amperes, amperes_step)) = (value(volts)?, value(amperes)?);
+                let ((volts, volts_step), (amperes, amperes_step)) = (numbers.value(volts)?, numbers.value(amperes)?);
                 (volts * amperes * 1e3, (volts.abs() * amperes_step + amperes.abs() * volts_step) * 1e3)
             }
             _ => return Err("no column of power is named".to_owned()),
@@ -291,43 +283,70 @@ impl Layout {
         if power_mw.abs() > MOST_MW {
             return Err(format!("{:.0} W is more than any meter here reads", power_mw / 1e3));
         }
-        let own_ns = self.time.map(|(column, unit)| stamp(part(column)?, unit)).transpose()?;
+        let own_ns = self.time.map(|(column, unit)| numbers.stamp(column, unit)).transpose()?;
         Ok(Row { own_ns, power_mw, step_mw })
     }
 }
 
-/// A time stamp in ns.
-fn stamp(text: &str, unit: StampUnit) -> Result<f64, String> {
-    let refused = || format!("{:?} is no time stamp", start_of(text, 80));
-    let factor = match unit {
-        StampUnit::S => 1e9,
-        StampUnit::Ms => 1e6,
-        StampUnit::Us => 1e3,
-        StampUnit::Ns => 1.0,
-        StampUnit::Rfc3339 => {
-            let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
-            return Ok(at.as_nanosecond() as f64);
-        }
-    };
-    let (value, _) = number(text, "").ok_or_else(refused)?;
-    Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(refused)
+/// The cells of a line and the decimal sign of their file.
+struct Numbers<'a> {
+    cells: &'a [String],
+    decimal: &'a mut Decimal,
+    has_commas: bool,
 }
 
-/// A decimal number, with a comma for its point if it has no point, perhaps with this sign of its unit behind it; and
-/// what its last digit is worth.
-fn number(text: &str, sign: &str) -> Option<(f64, f64)> {
-    let digits = text.trim_end_matches(|c: char| c.is_alphabetic()).trim_end();
-    let unit = text[digits.len()..].trim().to_lowercase().replace(['µ', 'μ'], "u");
-    if digits.is_empty() || digits.len() > 40 || !(unit.is_empty() || unit == sign) {
-        return None;
+impl<'a> Numbers<'a> {
+    fn cell(&self, column: usize) -> Result<&'a str, String> {
+        let cell = self.cells.get(column).map(String::as_str).filter(|cell| !cell.is_empty());
+        cell.ok_or_else(|| format!("column {} is missing", column + 1))
     }
-    let plain = if digits.contains('.') { digits.to_owned() } else { digits.replacen(',', ".", 1) };
-    let is_part = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
-    if !plain.chars().all(is_part) {
+
+    /// A column's number and the worth of its last digit, in mW, V or A.
+    fn value(&mut self, (column, factor, sign): Column) -> Result<(f64, f64), String> {
+        let text = self.cell(column)?;
+        let (digits, unit) = split_unit(text);
+        let refused = || format!("{:?} is no number in {sign}", start_of(text, 80));
+        if !unit.is_empty() && unit != sign {
+            return Err(refused());
+        }
+        let plain = self.decimal.plain(digits, self.has_commas)?;
+        let (value, step) = number(&plain).ok_or_else(refused)?;
+        Ok((value * factor, step * factor))
+    }
+
+    /// A time stamp in ns.
+    fn stamp(&mut self, column: usize, unit: StampUnit) -> Result<f64, String> {
+        let text = self.cell(column)?;
+        let refused = || format!("{:?} is no time stamp", start_of(text, 80));
+        let factor = match unit {
+            StampUnit::S => 1e9,
+            StampUnit::Ms => 1e6,
+            StampUnit::Us => 1e3,
+            StampUnit::Ns => 1.0,
+            StampUnit::Rfc3339 => {
+                let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
+                return Ok(at.as_nanosecond() as f64);
+            }
+        };
+        let plain = self.decimal.plain(text, self.has_commas)?;
+        let (value, _) = number(&plain).ok_or_else(refused)?;
+        Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(refused)
+    }
+}
+
+/// A number and the sign of its unit behind it, in lower case.
+fn split_unit(text: &str) -> (&str, String) {
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic()).trim_end();
+    (digits, text[digits.len()..].trim().to_lowercase().replace(['µ', 'μ'], "u"))
+}
+
+/// A decimal number, and the worth of its last digit.
+fn number(plain: &str) -> Option<(f64, f64)> {
+    if plain.is_empty() || plain.len() > 40 || !plain.bytes().all(|c| c.is_ascii_digit() || b"+-.eE".contains(&c)) {
         return None;
     }
     let value: f64 = plain.parse().ok().filter(|value: &f64| value.is_finite())?;
-    let (mantissa, exponent) = plain.split_once(['e', 'E']).unwrap_or((&plain, "0"));
+    let (mantissa, exponent) = plain.split_once(['e', 'E']).unwrap_or((plain, "0"));
     let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let exponent: i32 = exponent.parse().ok()?;
     let step = 10f64.powi(exponent.saturating_sub(i32::try_from(decimals).ok()?));

@@ -1,4 +1,4 @@
-//! What benchmark_app is told, so that it measures latency and nothing else.
+//! The arguments of benchmark_app for a measurement of latency and nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +9,19 @@ use super::version::{Version, version};
 const FIRST_HINT: Version = Version::new(2022, 1);
 /// The first release with `-infer_precision`, which took the place of `-enforcebf16`.
 const FIRST_PRECISION: Version = Version::new(2022, 2);
-/// The oldest release whose options were looked at; those before are told what all have in common.
+/// The oldest release whose options are known; older ones get those that all have in common.
 const FIRST_KNOWN: Version = Version::new(2021, 4);
 
 /// One run of benchmark_app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run<'a> {
-    /// Version of OpenVINO: `2021.4.2`. What is none is taken for a new one.
+pub(super) struct Run<'a> {
+    /// Version of OpenVINO: `2021.4.2`. Another text is taken for a new one.
     pub version: &'a str,
     /// Device: `MYRIAD`, `CPU`, `GPU`, `NPU`, `HETERO:…`.
     pub device: &'a str,
     /// Path of the model. ONNX does for all devices and versions.
     pub model: &'a str,
-    /// What it is to tell.
+    /// What it is to measure.
     pub goal: Goal,
     /// How long it measures, in seconds; at least 1.
     pub seconds: u32,
@@ -29,14 +29,11 @@ pub struct Run<'a> {
     pub precision: Precision,
     /// Threads on `CPU`; as many as it likes where absent.
     pub threads: Option<u32>,
-    /// An existing folder to write a report to. Not needed: the report has fewer digits than the output. Where the
-    /// folder is missing, the tool fails after it has measured.
-    pub report_folder: Option<&'a str>,
 }
 
-/// What a run is to tell.
+/// What a run is to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Goal {
+pub(super) enum Goal {
     /// How long one inference takes when nothing else is asked of the device.
     #[default]
     Latency,
@@ -81,7 +78,7 @@ impl Precision {
 /// it loads it (`ConvertPrecision` in its front end, 2021), and knows no `-infer_precision`. The input is given as FP16,
 /// so that half as much goes over the bus, and nothing is converted there.
 #[must_use]
-pub fn arguments(run: &Run) -> Vec<String> {
+pub(super) fn arguments(run: &Run) -> Vec<String> {
     let found = version(run.version);
     // An unknown version is more likely a new one.
     let since = |first: Version| found.is_none_or(|found| found >= first);
@@ -133,9 +130,6 @@ pub fn arguments(run: &Run) -> Vec<String> {
             Precision::Native | Precision::Fp16 => (),
         }
     }
-    if let Some(folder) = run.report_folder {
-        add(&["-report_type", "no_counters", "-report_folder", folder]);
-    }
     arguments
 }
 
@@ -145,8 +139,7 @@ mod tests {
 
     fn line(version: &str, device: &str, precision: Precision) -> String {
         let goal = Goal::Latency;
-        let run =
-            Run { version, device, model: "m.onnx", goal, seconds: 3, precision, threads: None, report_folder: None };
+        let run = Run { version, device, model: "m.onnx", goal, seconds: 3, precision, threads: None };
         arguments(&run).join(" ")
     }
 
@@ -180,13 +173,12 @@ mod tests {
             seconds: 0,
             precision: Precision::Bf16,
             threads: Some(2),
-            report_folder: Some("a folder"),
         };
         let arguments = arguments(&run);
         let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
         assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]), "{arguments:?}");
         assert!(!arguments.contains(&"-nthreads".to_owned()), "{arguments:?}");
         assert!(has(["-api", "async"]) && has(["-hint", "throughput"]), "{arguments:?}");
-        assert!(has(["-infer_precision", "bf16"]) && has(["-report_folder", "a folder"]), "{arguments:?}");
+        assert!(has(["-infer_precision", "bf16"]), "{arguments:?}");
     }
 }

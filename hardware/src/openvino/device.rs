@@ -14,7 +14,9 @@ use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::options::Settings as _;
 use crate::probe;
-use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, patiently, provide, wait_while};
+use crate::remote::{
+    ClockMap, KeptConnection, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while,
+};
 use crate::time::Clock;
 
 /// Kind of this device in experiment files and logs.
@@ -29,11 +31,9 @@ pub struct OpenVino {
     options: OpenVinoOptions,
     place: Place,
     clock: Clock,
-    link: Option<Link>,
+    link: KeptConnection<Link>,
     meter: Option<Box<dyn PowerMeter>>,
-    /// Whether it has ever been connected to.
-    was_there: bool,
-    /// What the probe told, once it has run.
+    /// The report of the smallest network, once it has run.
     probed: Option<Report>,
 }
 
@@ -50,7 +50,7 @@ impl OpenVino {
         }
         let place = options.machine.place().map_err(settings)?;
         let meter = options.meter.open(clock, &place, &options.folder());
-        let mut new = Self { options, place, clock, link: None, meter: None, was_there: false, probed: None };
+        let mut new = Self { options, place, clock, link: KeptConnection::closed(), meter: None, probed: None };
         new.meter = meter.map_err(|error| RemoteError::from(error).of_device(new.label(), None))?;
         Ok(new)
     }
@@ -59,78 +59,59 @@ impl OpenVino {
         format!("{KIND} {} {}", self.options.device, self.place.label())
     }
 
-    /// The connection, made if there is none.
-    fn link(&mut self) -> Result<&mut Link, RemoteError> {
-        let link = match self.link.take() {
-            Some(link) => link,
-            None => patiently(self.options.patience, self.was_there, || Link::open(&self.options, &self.place))?,
-        };
-        self.was_there = true;
-        Ok(self.link.insert(link))
+    /// Does something with the connection, which is opened where there is none.
+    fn with_link<T>(
+        &mut self,
+        act: impl FnOnce(&mut Link, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let Self { options, place, link, meter, .. } = self;
+        link.with(options.patience, || Link::open(options, place), |link| act(link, meter.as_deref_mut()))
     }
 
-    /// Does something with the connection, which is given up if that shows it to be of no more use.
-    fn with_link<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
-        let result = act(self);
-        if result.as_ref().is_err_and(|error| !error.spares_connection()) {
-            self.link = None;
-        }
-        result
-    }
-
-    /// Runs the smallest network: only that tells whether the device is there.
+    /// Runs the smallest network, which only works if the device is there.
     fn probe(&mut self) -> Result<(), RemoteError> {
-        let probed = probe::with_model(|model| {
-            let (options, place) = (self.options.clone(), self.place.clone());
-            let link = self.link()?;
+        let (options, place) = (self.options.clone(), self.place.clone());
+        let run = |link: &mut Link, model: &Model| {
             let path = provide(&mut link.agent, &place, model, OLDER)?;
-            trial::look(link, &options, &path, PROBING)
-        })?;
-        self.probed = Some(probed);
+            trial::check(link, &options, &path, PROBING)
+        };
+        self.probed = Some(probe::with_model(|model| self.with_link(|link, _| run(link, model)))?);
         Ok(())
     }
 
     fn ask(&mut self) -> Result<Description, RemoteError> {
-        let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
-        wait_while(self.options.patience, is_away, || self.with_link(Self::probe))?;
-        let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone()).unwrap_or_else(|| {
-            if support::is_stick(&self.options.device) {
-                "FP16".to_owned()
-            } else {
-                self.options.precision.as_str().to_owned()
-            }
-        });
         let (options, host) = (self.options.clone(), self.place.address());
-        let link = self.link()?;
-        let mut description = Description::new(KIND, &options.device);
-        if let Some(host) = host {
-            description = description.with("host", host);
-        }
-        description = description
-            .with("machine", &link.agent.hello().machine)
-            .with("OpenVINO", link.release())
-            .with("precision", precision);
-        if let Some(threads) = options.threads {
-            description = description.with("threads", threads);
-        }
-        Ok(options
-            .energy
-            .resolved(&options.meter)
-            .describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
+        let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
+        wait_while(options.patience, is_away, || self.probe())?;
+        let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone());
+        let precision = precision.unwrap_or_else(|| match support::is_stick(&options.device) {
+            true => "FP16".to_owned(),
+            false => options.precision.as_str().to_owned(),
+        });
+        self.with_link(|link, meter| {
+            let mut description = Description::new(KIND, &options.device);
+            if let Some(host) = host {
+                description = description.with("host", host);
+            }
+            description = description
+                .with("machine", &link.agent.hello().machine)
+                .with("OpenVINO", link.release())
+                .with("precision", precision);
+            if let Some(threads) = options.threads {
+                description = description.with("threads", threads);
+            }
+            let energy = options.energy.resolved(&options.meter);
+            Ok(energy.describe(description, meter.map(|meter| meter as &dyn PowerMeter)))
+        })
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
-        let (options, place) = (self.options.clone(), self.place.clone());
-        let mut meter = self.meter.take();
-        let result = self.with_link(|device| {
-            let clock = device.clock;
-            let link = device.link()?;
+        let (options, place, clock) = (self.options.clone(), self.place.clone(), self.clock);
+        self.with_link(|link, meter| {
             let path = provide(&mut link.agent, &place, model, OLDER)?;
             link.agent.forget();
-            measure(link, meter.as_deref_mut(), &clock, &options, &path, plan)
-        });
-        self.meter = meter;
-        result
+            measure(link, meter, &clock, &options, &path, plan)
+        })
     }
 }
 
@@ -207,17 +188,18 @@ impl Device for OpenVino {
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
-        // Whoever has asked what it is has waited for the probe already.
+        // A description has waited for the probe already.
         let probed = if self.probed.is_some() { Ok(()) } else { self.ask().map(|_| ()) };
         let asked = probed.and_then(|()| {
-            let link = self.link()?;
-            let free = link.agent.make_room(0, OLDER)?;
-            let hello = link.agent.hello();
-            Ok(vec![
-                ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
-                ("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)),
-                ("python3".to_owned(), hello.python.clone()),
-            ])
+            self.with_link(|link, _| {
+                let free = link.agent.make_room(0, OLDER)?;
+                let hello = link.agent.hello();
+                Ok(vec![
+                    ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
+                    ("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)),
+                    ("python3".to_owned(), hello.python.clone()),
+                ])
+            })
         });
         let mut health = asked.map_err(|error| error.of_device(self.label(), None))?;
         let meter = self.meter.as_ref().map(|meter| meter.describe());

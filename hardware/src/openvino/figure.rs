@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use thiserror::Error;
-
-use super::report::{Mode, Report};
+use super::report::Report;
+use super::values::Mode;
 
 /// Two statements about the same time may differ by so much of it.
 const TOLERANCE: f64 = 0.1;
@@ -16,7 +15,7 @@ const WELL_ROUNDED: f64 = 0.01;
 
 /// The most precise figure for the latency of one inference.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Figure {
+pub(super) struct Figure {
     /// Time of one inference, in ms.
     pub ms: f64,
     /// What it is of all inferences.
@@ -30,7 +29,7 @@ pub struct Figure {
 
 /// What a figure is of all inferences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Statistic {
+pub(super) enum Statistic {
     /// Their mean.
     Mean,
     /// Their median.
@@ -39,7 +38,7 @@ pub enum Statistic {
 
 /// Where a figure was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum Origin {
     /// It is printed as a latency.
     Printed,
     /// It is `Duration` / `Count`.
@@ -61,72 +60,6 @@ impl fmt::Display for Figure {
         };
         write!(f, "{statistic} {} ms {origin}", Digits(self.ms))
     }
-}
-
-/// Why an output gives no latency.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum FigureError {
-    /// It ends too early, or failed.
-    #[error("the output of benchmark_app has no {missing}: it failed, or was ended before it had measured")]
-    Incomplete {
-        /// What is not there.
-        missing: &'static str,
-    },
-    /// Several images went through at once.
-    #[error(
-        "benchmark_app measured a batch of {batch}; latency is that of one inference: export the model with batch 1"
-    )]
-    Batch {
-        /// How many.
-        batch: u64,
-    },
-    /// Several requests were under way at once.
-    #[error(
-        "benchmark_app had {} requests under way at once, which wait for one another; \
-         latency wants `-api sync -nireq 1`", .requests.map_or("several".to_owned(), |requests| requests.to_string())
-    )]
-    Parallel {
-        /// How many, where that is told.
-        requests: Option<u64>,
-    },
-    /// The figures contradict one another.
-    #[error(
-        "benchmark_app contradicts itself: {figure}, but {count} inferences in {duration_ms} ms are {} ms each, \
-         {:+.0} %. Something else may have been at work: measure again", Digits(*each_ms), (each_ms / figure.ms - 1.0) * 100.0
-    )]
-    Disagreement {
-        /// The latency.
-        figure: Figure,
-        /// Number of inferences.
-        count: u64,
-        /// Duration of all of them, in ms.
-        duration_ms: f64,
-        /// Duration of one, in ms.
-        each_ms: f64,
-    },
-    /// The throughput fits nothing else.
-    #[error(
-        "benchmark_app contradicts itself: {fps} FPS is neither {} FPS, as duration and count have it, nor what the \
-         latency makes", Digits(*expected_fps)
-    )]
-    Throughput {
-        /// What is printed.
-        fps: f64,
-        /// What count and duration make.
-        expected_fps: f64,
-    },
-    /// It is rounded beyond use, and nothing tells it better.
-    #[error(
-        "{figure} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms each): \
-         take a version of 2026 or newer, which prints microseconds", figure.rounding_ms / figure.ms * 100.0, Digits(*each_ms)
-    )]
-    Coarse {
-        /// The best figure there is.
-        figure: Figure,
-        /// Duration of one inference with everything around it, in ms.
-        each_ms: f64,
-    },
 }
 
 /// A number with four digits that count.
@@ -155,14 +88,20 @@ impl Report {
     /// When the output is not whole, has a batch or several requests at once, when the figure differs from duration /
     /// count by more than 10 % (and by more than what the tool's loop may take, if that is more), or when it is rounded
     /// by more than 10 %.
-    pub fn figure(&self) -> Result<Figure, FigureError> {
-        let incomplete = |missing| FigureError::Incomplete { missing };
-        let count = self.count.ok_or(incomplete("number of inferences"))?;
-        let duration_ms = self.duration_ms.filter(|&ms| ms > 0.0).ok_or(incomplete("duration"))?;
+    pub(super) fn figure(&self) -> Result<Figure, String> {
+        let incomplete = |missing: &str| {
+            format!("the output of benchmark_app has no {missing}: it failed, or was ended before it had measured")
+        };
+        let count = self.count.ok_or_else(|| incomplete("number of inferences"))?;
+        let duration_ms = self.duration_ms.filter(|&ms| ms > 0.0).ok_or_else(|| incomplete("duration"))?;
         if let Some(Mode::Asynchronous { requests }) = self.mode
             && requests != Some(1)
         {
-            return Err(FigureError::Parallel { requests });
+            let requests = requests.map_or("several".to_owned(), |requests| requests.to_string());
+            return Err(format!(
+                "benchmark_app had {requests} requests under way at once, which wait for one another; latency wants \
+                 `-api sync -nireq 1`"
+            ));
         }
         let each_ms = duration_ms / count as f64;
         self.check_batch(each_ms)?;
@@ -179,30 +118,42 @@ impl Report {
         let mut figures = figures.into_iter().flatten().map(|figure| {
             // Also where 0.00 ms is printed.
             if figure.ms == 0.0 || relative(&figure) > TOLERANCE {
-                return Err(FigureError::Coarse { figure, each_ms });
+                return Err(format!(
+                    "{figure} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms \
+                     each): take a version of 2026 or newer, which prints microseconds",
+                    figure.rounding_ms / figure.ms * 100.0,
+                    Digits(each_ms)
+                ));
             }
             let (least, most) = (figure.ms - figure.rounding_ms, figure.ms + figure.rounding_ms);
             if each_ms < least * (1.0 - TOLERANCE) || each_ms > (most * (1.0 + TOLERANCE)).max(most + LOOP_MS) {
-                return Err(FigureError::Disagreement { figure, count, duration_ms, each_ms });
+                return Err(format!(
+                    "benchmark_app contradicts itself: {figure}, but {count} inferences in {duration_ms} ms are {} ms \
+                     each, {:+.0} %. Something else may have been at work: measure again",
+                    Digits(each_ms),
+                    (each_ms / figure.ms - 1.0) * 100.0
+                ));
             }
             Ok(figure)
         });
-        let first = figures.next().ok_or(incomplete("latency"))?;
+        let first = figures.next().ok_or_else(|| incomplete("latency"))?;
         first.or_else(|error| figures.next().and_then(Result::ok).ok_or(error))
     }
 
-    fn check_batch(&self, each_ms: f64) -> Result<(), FigureError> {
+    fn check_batch(&self, each_ms: f64) -> Result<(), String> {
         // Where it is not printed it shows in the throughput, which counts every image.
         let implied = self.throughput_fps.map_or(1.0, |fps| fps * each_ms / 1000.0);
-        match self.batch {
-            Some(batch) if batch != 1 => Err(FigureError::Batch { batch }),
-            None if implied > 1.9 => Err(FigureError::Batch { batch: implied.round() as u64 }),
-            _ => Ok(()),
+        let batch = self.batch.unwrap_or(if implied > 1.9 { implied.round() as u64 } else { 1 });
+        if batch == 1 {
+            return Ok(());
         }
+        Err(format!(
+            "benchmark_app measured a batch of {batch}; latency is that of one inference: export the model with batch 1"
+        ))
     }
 
     /// The median, with the digits of the throughput if that was computed from it.
-    fn median(&self, each_ms: f64) -> Result<Option<Figure>, FigureError> {
+    fn median(&self, each_ms: f64) -> Result<Option<Figure>, String> {
         let half = self.latency.rounding_ms.unwrap_or(0.0);
         let statistic = Statistic::Median;
         let printed =
@@ -220,7 +171,11 @@ impl Report {
                 Ok(Some(Figure { ms, origin: Origin::Throughput, rounding_ms: (ms * rounding).min(half), ..printed }))
             }
             _ if (fps / expected_fps - 1.0).abs() <= TOLERANCE => Ok(printed),
-            _ => Err(FigureError::Throughput { fps, expected_fps }),
+            _ => Err(format!(
+                "benchmark_app contradicts itself: {fps} FPS is neither {} FPS, as duration and count have it, nor what \
+                 the latency makes",
+                Digits(expected_fps)
+            )),
         }
     }
 

@@ -35,7 +35,7 @@ impl Link {
         let version = version(&mut agent, &tool)?;
         let is_wheel = is_wheel(&mut agent, &tool)?;
         let checked = if is_wheel { check_wheel(&options.device, &version) } else { check(&options.device, &version) };
-        checked.map_err(|unsupported| RemoteError::Settings { problem: unsupported.to_string() })?;
+        checked.map_err(|problem| RemoteError::Settings { problem })?;
         Ok(Self { agent, tool, version })
     }
 
@@ -87,7 +87,7 @@ fn version(agent: &mut Agent, tool: &str) -> Result<String, RemoteError> {
     let report = parse(&output).map_err(|error| settings(format!("{tool}: {error}")))?;
     let Report { version, problem, .. } = report;
     version.ok_or_else(|| {
-        let why = problem.map_or_else(|| "it prints none".to_owned(), |problem| problem.to_string());
+        let why = problem.map_or_else(|| "it prints none".to_owned(), |problem| problem.text);
         settings(format!("{tool} does not tell its version: {why}"))
     })
 }

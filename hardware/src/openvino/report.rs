@@ -1,9 +1,7 @@
 //! The output of benchmark_app, Python's and C++'s, from 2018 to 2026.
 
-use thiserror::Error;
-
 use super::problem::{Problem, Problems};
-use super::values::{Line, count, devices, looks_like_a_result, mode, plain, rate, shown, start_of, time};
+use super::values::{Line, Mode, count, looks_like_a_result, mode, plain, rate, shown, start_of, time};
 
 /// Longest output that is read, in bytes. It has some hundred lines.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
@@ -12,11 +10,9 @@ const MAX_LINE: usize = 16 * 1024;
 
 /// What the output says. What it does not say is `None`; what latency it amounts to tells [`Report::figure`].
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Report {
+pub(super) struct Report {
     /// Build of OpenVINO: `2026.4.1-22982-e213a147257-releases/2026/4`.
     pub version: Option<String>,
-    /// Devices it ran on; empty where that is not told.
-    pub devices: Vec<String>,
     /// Precision that was computed in, where the device tells: `bfloat16`, `f32`.
     pub precision: Option<String>,
     /// Images per inference.
@@ -39,7 +35,7 @@ pub struct Report {
 
 /// Times of one inference, as they are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Latency {
+pub(super) struct Latency {
     /// Mean, in ms. Not printed before 2022, but in 2018.
     pub mean_ms: Option<f64>,
     /// Median, in ms. The only one from 2019 to 2021 is one: `getMedianValue` in `benchmark_app/main.cpp`, `median` in
@@ -53,70 +49,16 @@ pub struct Latency {
     pub rounding_ms: Option<f64>,
 }
 
-/// How inferences were started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One after the other.
-    Synchronous,
-    /// Several requests at a time.
-    Asynchronous {
-        /// How many, where that is told.
-        requests: Option<u64>,
-    },
-}
-
-/// Why an output cannot be believed.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum BenchmarkError {
-    /// The output is longer than any.
-    #[error("{bytes} bytes are more than benchmark_app prints (at most {MAX_OUTPUT} are read)")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A value is no number, has a unit that is not known, or cannot be.
-    #[error("line {line} of benchmark_app's output: {field} is {value:?}, which is not {expected}")]
-    Value {
-        /// Line of the output, from 1.
-        line: usize,
-        /// What the value is of.
-        field: &'static str,
-        /// The value as it is printed.
-        value: String,
-        /// What it should have been.
-        expected: &'static str,
-    },
-    /// Among the results stands what no known version prints.
-    #[error(
-        "line {line} of benchmark_app's output is not understood: {text:?}. Is this a new version? \
-             Nothing is taken from it"
-    )]
-    Unknown {
-        /// Line of the output, from 1.
-        line: usize,
-        /// The line.
-        text: String,
-    },
-    /// Two statements exclude one another.
-    #[error("line {line} of benchmark_app's output: {what}")]
-    Contradiction {
-        /// Line of the output, from 1, where it shows.
-        line: usize,
-        /// Which statements.
-        what: String,
-    },
-}
-
 /// Reads the output of one run, standard output and standard error together.
 ///
 /// # Errors
 ///
 /// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when there is a result of a kind that
 /// is not known, or when results contradict one another. A run that failed is no error, but a [`Report`].
-pub fn parse(output: &str) -> Result<Report, BenchmarkError> {
+pub(super) fn parse(output: &str) -> Result<Report, String> {
     if output.len() > MAX_OUTPUT {
-        return Err(BenchmarkError::TooLong { bytes: output.len() });
+        let bytes = output.len();
+        return Err(format!("{bytes} bytes are more than benchmark_app prints (at most {MAX_OUTPUT} are read)"));
     }
     let mut reader = Reader::default();
     let lines = output.lines().count();
@@ -138,8 +80,6 @@ pub fn parse(output: &str) -> Result<Report, BenchmarkError> {
 struct Reader {
     report: Report,
     problems: Problems,
-    /// The device is in the next line.
-    device_follows: bool,
     /// Results have begun.
     has_results: bool,
     /// Results are announced.
@@ -178,7 +118,7 @@ const KEYS: [(&str, Key); 9] = [
 
 impl Reader {
     /// Takes a line if it is a result.
-    fn result(&mut self, message: &str, line: Line) -> Result<bool, BenchmarkError> {
+    fn result(&mut self, message: &str, line: Line) -> Result<bool, String> {
         let lower = message.to_ascii_lowercase();
         let found = KEYS.iter().find_map(|&(name, key)| {
             let rest = lower.strip_prefix(name).filter(|rest| rest.starts_with([':', ' ', '\t']))?;
@@ -199,7 +139,7 @@ impl Reader {
             // Of a percentile that was asked for instead of the median.
             None if lower.contains(" percentile:") || lower.starts_with("execution devices:") => return Ok(false),
             None if self.is_among_results() && line.whole && looks_like_a_result(message) => {
-                return Err(BenchmarkError::Unknown { line: line.number, text: shown(message) });
+                return Err(not_understood(line.number, &shown(message)));
             }
             None => return Ok(false),
         }
@@ -211,7 +151,7 @@ impl Reader {
         self.has_results && self.report.throughput_fps.is_none()
     }
 
-    fn value(&mut self, key: Key, text: &str, line: Line) -> Result<(), BenchmarkError> {
+    fn value(&mut self, key: Key, text: &str, line: Line) -> Result<(), String> {
         let latency = &mut self.report.latency;
         let (field, slot) = match key {
             Key::Duration => ("duration", &mut self.report.duration_ms),
@@ -243,15 +183,6 @@ impl Reader {
             if report.version.is_none() && !build.is_empty() {
                 report.version = Some(shown(build));
             }
-        } else if let Some(list) = message.strip_prefix("Execution Devices:") {
-            report.devices = devices(list);
-        } else if message.starts_with("Device info") {
-            self.device_follows = true;
-        } else if self.device_follows {
-            self.device_follows = false;
-            if !message.is_empty() && !message.starts_with('[') && !message.contains(' ') {
-                report.devices = devices(message);
-            }
         } else if let Some(precision) = message.strip_prefix("INFERENCE_PRECISION_HINT:") {
             let name = precision.split('\'').nth(1).unwrap_or(precision).trim();
             report.precision = (!name.is_empty()).then(|| shown(name));
@@ -271,7 +202,7 @@ impl Reader {
         }
     }
 
-    fn finish(mut self) -> Result<Report, BenchmarkError> {
+    fn finish(mut self) -> Result<Report, String> {
         let Latency { mean_ms, median_ms, min_ms, max_ms, rounding_ms } = self.report.latency;
         let half = rounding_ms.unwrap_or(0.0);
         for middle in [mean_ms, median_ms].into_iter().flatten() {
@@ -282,13 +213,13 @@ impl Reader {
                     min_ms.unwrap_or(0.0),
                     max_ms.unwrap_or(f64::INFINITY)
                 );
-                return Err(BenchmarkError::Contradiction { line: self.latency_line, what });
+                return Err(contradiction(self.latency_line, &what));
             }
         }
         self.report.problem = self.problems.finish();
         match self.stranger {
             Some((line, text)) if !self.has_results && self.report.problem.is_none() => {
-                Err(BenchmarkError::Unknown { line, text })
+                Err(not_understood(line, &text))
             }
             _ => Ok(self.report),
         }
@@ -300,15 +231,25 @@ fn set<T: PartialEq + std::fmt::Display>(
     value: T,
     field: &str,
     line: Line,
-) -> Result<(), BenchmarkError> {
+) -> Result<(), String> {
     match slot {
-        Some(before) if *before != value => Err(BenchmarkError::Contradiction {
-            line: line.number,
-            what: format!("{field} is {value}, and was {before} before; give the output of one run"),
-        }),
+        Some(before) if *before != value => {
+            let what = format!("{field} is {value}, and was {before} before; give the output of one run");
+            Err(contradiction(line.number, &what))
+        }
         _ => {
             *slot = Some(value);
             Ok(())
         }
     }
+}
+
+fn not_understood(line: usize, text: &str) -> String {
+    format!(
+        "line {line} of benchmark_app's output is not understood: {text:?}. Is this a new version? Nothing is taken from it"
+    )
+}
+
+fn contradiction(line: usize, what: &str) -> String {
+    format!("line {line} of benchmark_app's output: {what}")
 }

@@ -4,8 +4,6 @@
 //! (openvinotoolkit/openvino, pull request 18736). The first (Myriad 2) works up to 2020.3. The Python packages are
 //! behind: 2021.4.2 is the last with the plugin and its firmware; those of 2022 lack it.
 
-use thiserror::Error;
-
 use super::version::{Version, version};
 
 /// The last release for the second stick.
@@ -15,47 +13,7 @@ const LAST_WHEEL: Version = Version::new(2021, 4);
 /// The last release for the first stick.
 const LAST_FIRST: Version = Version::new(2020, 3);
 
-/// Why a version does not drive a stick, and which does.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Unsupported {
-    /// The version is too new for any stick.
-    #[error(
-        "OpenVINO {version} does not drive a Neural Compute Stick ({device}) any more: 2022.3 was the last for the \
-         second stick, 2020.3 for the first. {INSTALL_WHEEL}"
-    )]
-    TooNew {
-        /// The device that was asked for.
-        device: String,
-        /// The version that was asked for.
-        version: String,
-    },
-    /// The version has it, but not its Python packages.
-    #[error(
-        "the Python packages of OpenVINO {version} have no plugin for {device}: those of 2021.4.2 were the last. \
-         {INSTALL_WHEEL}; or install {version} from Intel's archive, and name its benchmark_app"
-    )]
-    NotInWheel {
-        /// The device that was asked for.
-        device: String,
-        /// The version that was asked for.
-        version: String,
-    },
-    /// The version is too new for the first stick.
-    #[error(
-        "OpenVINO {version} does not drive the first Neural Compute Stick ({device}, Myriad 2): 2020.3 was the last. \
-         Install 2020.3 from Intel's archive (it never was a Python package), and name its benchmark_app; \
-         or use a second stick (Myriad X)"
-    )]
-    FirstStick {
-        /// The device that was asked for.
-        device: String,
-        /// The version that was asked for.
-        version: String,
-    },
-}
-
-/// How the version with the plugin is had.
+/// How to install the version with the plugin.
 const INSTALL_WHEEL: &str = "Install 2021.4.2 with `scripts/openvino.sh 2021.4.2`, which needs Python 3.6 to 3.9 and, \
                              on Debian, the package libusb-1.0-0";
 
@@ -68,14 +26,23 @@ const INSTALL_WHEEL: &str = "Install 2021.4.2 with `scripts/openvino.sh 2021.4.2
 /// # Errors
 ///
 /// When the version is too new for the stick; the error names the version to install, and how.
-pub fn check(device: &str, version_text: &str) -> Result<(), Unsupported> {
+pub(super) fn check(device: &str, version_text: &str) -> Result<(), String> {
     let Some(stick) = stick(device) else { return Ok(()) };
     let Some(found) = version(version_text) else { return Ok(()) };
-    let (device, version) = (device.to_owned(), version_text.to_owned());
     if stick.is_first && !found.is_up_to(LAST_FIRST) {
-        return Err(Unsupported::FirstStick { device, version });
+        return Err(format!(
+            "OpenVINO {version_text} does not drive the first Neural Compute Stick ({device}, Myriad 2): 2020.3 was the \
+             last. Install 2020.3 from Intel's archive (it never was a Python package), and name its benchmark_app; or \
+             use a second stick (Myriad X)"
+        ));
     }
-    if found.is_up_to(LAST_SECOND) { Ok(()) } else { Err(Unsupported::TooNew { device, version }) }
+    if found.is_up_to(LAST_SECOND) {
+        return Ok(());
+    }
+    Err(format!(
+        "OpenVINO {version_text} does not drive a Neural Compute Stick ({device}) any more: 2022.3 was the last for the \
+         second stick, 2020.3 for the first. {INSTALL_WHEEL}"
+    ))
 }
 
 /// Whether a version of OpenVINO that was installed as Python packages drives a device: [`check`], and whether its
@@ -84,12 +51,13 @@ pub fn check(device: &str, version_text: &str) -> Result<(), Unsupported> {
 /// # Errors
 ///
 /// As [`check`], and for the versions of 2022.
-pub fn check_wheel(device: &str, version_text: &str) -> Result<(), Unsupported> {
+pub(super) fn check_wheel(device: &str, version_text: &str) -> Result<(), String> {
     check(device, version_text)?;
     match version(version_text) {
-        Some(found) if is_stick(device) && !found.is_up_to(LAST_WHEEL) => {
-            Err(Unsupported::NotInWheel { device: device.to_owned(), version: version_text.to_owned() })
-        }
+        Some(found) if is_stick(device) && !found.is_up_to(LAST_WHEEL) => Err(format!(
+            "the Python packages of OpenVINO {version_text} have no plugin for {device}: those of 2021.4.2 were the \
+                 last. {INSTALL_WHEEL}; or install {version_text} from Intel's archive, and name its benchmark_app"
+        )),
         _ => Ok(()),
     }
 }
@@ -149,7 +117,7 @@ mod tests {
             (check_wheel("MYRIAD", "2022.3.2"), ["2022.3.2", "scripts/openvino.sh 2021.4.2", "archive", "libusb"]),
             (check("MYRIAD.1-ma2450", "2021.4.2"), ["2021.4.2", "2020.3", "archive", "Myriad 2"]),
         ] {
-            let error = error.unwrap_err().to_string();
+            let error = error.unwrap_err();
             assert!(words.iter().all(|word| error.contains(word)), "{error}");
         }
     }

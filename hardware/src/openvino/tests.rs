@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use crate::mutation::mutated;
 
-use super::*;
+use super::figure::{Figure, Origin, Statistic};
+use super::problem::Kind;
+use super::report::parse;
+use super::values::Mode;
 
 /// A run of 2026.4.1 on a small network; its loop takes a quarter of the time.
 const V2026_SMALL: &str = "\
@@ -94,7 +97,7 @@ RuntimeError: Failed to create plugin /v/libs/libmyriadPlugin.so for device MYRI
 ";
 const ALL: [&str; 5] = [V2026_SMALL, V2022, V2021, V2018, NO_LIBUSB];
 
-fn figure(output: &str) -> Result<Figure, FigureError> {
+fn figure(output: &str) -> Result<Figure, String> {
     parse(output).unwrap().figure()
 }
 
@@ -106,7 +109,7 @@ fn close(found: f64, expected: f64) -> bool {
 fn the_newest_prints_microseconds() {
     let report = parse(V2026_SMALL).unwrap();
     assert_eq!(report.version.as_deref(), Some("2026.4.1-22982-e213a147257-releases/2026/4"));
-    assert_eq!((report.devices.join(","), report.precision.as_deref()), ("CPU".to_owned(), Some("bfloat16")));
+    assert_eq!(report.precision.as_deref(), Some("bfloat16"));
     assert_eq!((report.batch, report.mode, report.count), (Some(1), Some(Mode::Synchronous), Some(32491)));
     assert_eq!((report.duration_ms, report.first_inference_ms), (Some(2000.03), Some(1.88)));
     assert_eq!((report.throughput_fps, &report.problem), (Some(16245.24), &None));
@@ -124,7 +127,7 @@ fn the_median_of_2021_and_2022_has_the_digits_of_the_throughput() {
 
     let report = parse(V2021).unwrap();
     assert_eq!(report.version.as_deref(), Some("2021.4.2-3976-0943ed67223-refs/pull/539/head"));
-    assert_eq!((report.devices.join(","), report.batch), ("CPU".to_owned(), Some(1)));
+    assert_eq!(report.batch, Some(1));
     assert_eq!((report.latency.mean_ms, report.latency.median_ms), (None, Some(0.06)));
     let mean = report.figure().unwrap();
     assert_eq!((mean.statistic, mean.origin), (Statistic::Mean, Origin::Duration));
@@ -134,7 +137,7 @@ fn the_median_of_2021_and_2022_has_the_digits_of_the_throughput() {
     let loaded = V2022.replace("Average:       0.06", "Average:       0.20").replace("27972", "9500");
     let mean = figure(&loaded).unwrap();
     assert_eq!((mean.statistic, mean.origin, mean.ms), (Statistic::Mean, Origin::Printed, 0.2));
-    assert!(matches!(figure(&V2021.replace("30501", "15000")), Err(FigureError::Disagreement { .. })));
+    assert!(figure(&V2021.replace("30501", "15000")).unwrap_err().contains("Something else may have been at work"));
 
     // 24.6 µs with the loop, 21.7 µs without: too far apart to be a mean.
     let smaller = V2021.replace("30501", "81258").replace("0.06 ms", "0.02 ms").replace("16115.52", "46057.48");
@@ -176,41 +179,41 @@ fn figures_that_disagree_are_refused_and_both_named() {
         let output = V2026_SMALL.replace(from, to).replace("16245.24", "3610.10");
         let output = if from == "46.79 us" { output.replace("3610.10", "16245.24") } else { output };
         let error = figure(&output).unwrap_err();
-        assert!(matches!(error, FigureError::Disagreement { .. }), "{to}: {error}");
+        assert!(error.contains("Something else may have been at work"), "{to}: {error}");
     }
     let slow = V2018.replace("32.22", "38.00").replace("34.41", "38.00");
     let error = figure(&slow).unwrap_err().to_string();
     assert!(error.contains("mean 38.00 ms as printed") && error.contains("32.22 ms each"), "{error}");
     assert!(figure(&V2018.replace("32.22", "34.00")).is_ok());
     let error = figure(&V2026_SMALL.replace("16245.24", "999.00")).unwrap_err();
-    assert!(matches!(error, FigureError::Throughput { .. }), "{error}");
+    assert!(error.contains("999 FPS is neither"), "{error}");
     let nothing =
         V2026_SMALL.replace("46.79 us", "0.00 ms").replace("47.40 us", "0.00 ms").replace("23.89 us", "0.00 ms");
-    assert!(matches!(figure(&nothing), Err(FigureError::Coarse { .. })));
+    assert!(figure(&nothing).unwrap_err().contains("is rounded to"));
     let coarse = V2022.replace("0.06 ms", "0.03 ms").replace("0.05 ms", "0.02 ms").replace("17028.23", "13985.58");
     let error = figure(&coarse).unwrap_err();
-    assert!(matches!(error, FigureError::Coarse { .. }) && error.to_string().contains("2026"), "{error}");
+    assert!(error.contains("is rounded to") && error.contains("2026"), "{error}");
 }
 
 #[test]
 fn batches_and_several_requests_are_refused() {
     let batch = figure(&V2021.replace("batch size: 1", "batch size: 128")).unwrap_err();
-    assert_eq!(batch, FigureError::Batch { batch: 128 });
+    assert!(batch.contains("a batch of 128;"), "{batch}");
     // Intel's article 000089522 does not print it.
     let implied = "Count: 2596 iterations\nDuration: 60141.63 ms\nLatency: 92.60 ms\nThroughput: 5525.09 FPS\n";
-    assert_eq!(figure(implied).unwrap_err(), FigureError::Batch { batch: 128 });
+    assert!(figure(implied).unwrap_err().contains("a batch of 128;"));
     let parallel = V2021.replace("synchronously", "asynchronously, 4 inference requests");
-    assert_eq!(figure(&parallel).unwrap_err(), FigureError::Parallel { requests: Some(4) });
+    assert!(figure(&parallel).unwrap_err().contains("4 requests under way"));
 }
 
 #[test]
 fn a_cut_or_failed_output_has_no_figure() {
     for end in ["Count:", "Duration:", "Latency:"] {
         let cut = &V2021[..V2021.find(end).unwrap()];
-        assert!(matches!(figure(cut), Err(FigureError::Incomplete { .. })), "{end}");
+        assert!(figure(cut).unwrap_err().contains("has no"), "{end}");
     }
-    assert!(matches!(figure(NO_LIBUSB), Err(FigureError::Incomplete { .. })));
-    assert!(matches!(figure(""), Err(FigureError::Incomplete { .. })));
+    assert!(figure(NO_LIBUSB).unwrap_err().contains("has no number of inferences"));
+    assert!(figure("").unwrap_err().contains("has no number of inferences"));
 }
 
 #[test]
@@ -235,77 +238,68 @@ fn what_is_not_known_is_shown_and_nothing_guessed() {
 
 #[test]
 fn causes_of_failures() {
-    type Kind = fn(String) -> Problem;
     let cases: [(&str, Kind, &str); 14] = [
         (
             "[ ERROR ] Exception from src/inference/src/cpp/core.cpp:84:\nonnx: Could not open the file: \"/a.onnx\"",
-            Problem::MissingFile,
+            Kind::Model,
             "path",
         ),
-        ("[ ERROR ] Path to the model /a.onnx doesn't exist or it's a directory", Problem::MissingFile, "path"),
-        ("FrontEnd API failed with GeneralFailure:\nModel can't be parsed", Problem::BadModel, "whole"),
+        ("[ ERROR ] Path to the model /a.onnx doesn't exist or it's a directory", Kind::Model, "path"),
+        ("FrontEnd API failed with GeneralFailure:\nModel can't be parsed", Kind::Model, "whole"),
         (
             "Unable to read the model: \"junk.onnx\" Please check that model format: \".onnx\" is supported",
-            Problem::BadModel,
+            Kind::Model,
             "ONNX",
         ),
-        ("[ ERROR ] Unknown model format! Cannot find reader for model format: onnx", Problem::BadModel, "ONNX"),
-        (
-            "nGraph does not support the following ONNX operations: Nonsense",
-            Problem::UnsupportedOperation,
-            "search space",
-        ),
-        ("[ ERROR ] Input images is dynamic. Provide data shapes!", Problem::DynamicInput, "batch 1"),
-        (
-            "[ ERROR ] Device with \"MYRIAD\" name is not registered in the OpenVINO Runtime",
-            Problem::MissingDevice,
-            "2021.4.2",
-        ),
+        ("[ ERROR ] Unknown model format! Cannot find reader for model format: onnx", Kind::Model, "ONNX"),
+        ("nGraph does not support the following ONNX operations: Nonsense", Kind::Model, "search space"),
+        ("[ ERROR ] Input images is dynamic. Provide data shapes!", Kind::Model, "batch 1"),
+        ("[ ERROR ] Device with \"MYRIAD\" name is not registered in the OpenVINO Runtime", Kind::Settings, "2021.4.2"),
         (
             "\x1b[36mW: [ncAPI] device_not_found\x1b[0m\n\x1b[0mE: [ncAPI] ncDeviceOpen:1009\tFailed to find booted device after boot\n[ ERROR ] Can not init Myriad device: NC_ERROR",
-            Problem::UnavailableStick,
+            Kind::Away,
             "03e7",
         ),
         (
             "E: [ncAPI] ncDeviceOpen:672\tFailed to find suitable device, rc: X_LINK_DEVICE_NOT_FOUND\n[ ERROR ] Can not init USB device: NC_ERROR",
-            Problem::MissingStick,
+            Kind::Away,
             "Plug it in",
         ),
         (
             "[ ERROR ] Can not init Myriad device: NC_ERROR\nE: [xLink] X_LINK_DEVICE_ALREADY_IN_USE",
-            Problem::BusyStick,
+            Kind::Away,
             "one at a time",
         ),
-        ("[ ERROR ] Failed to read output from FIFO: NC_ERROR", Problem::LostStick, "unplugged"),
-        ("[ ERROR ] [Errno 2] No such file or directory: '/nope/benchmark_report.csv'", Problem::Report, "folder"),
+        ("[ ERROR ] Failed to read output from FIFO: NC_ERROR", Kind::Away, "unplugged"),
+        ("[ ERROR ] [Errno 2] No such file or directory: '/nope/benchmark_report.csv'", Kind::Other, "disk full"),
         (
             "usage: benchmark_app [-h]\nbenchmark_app: error: unrecognized arguments: -hint none",
-            Problem::Arguments,
+            Kind::Settings,
             "version",
         ),
     ];
     for (output, kind, advice) in cases {
         let problem = parse(output).unwrap().problem.unwrap();
-        assert_eq!(std::mem::discriminant(&problem), std::mem::discriminant(&kind(String::new())), "{problem:?}");
-        assert!(problem.to_string().contains(advice), "{problem}");
+        assert_eq!(problem.kind, kind, "{problem:?}");
+        assert!(problem.text.contains(advice), "{problem:?}");
     }
-    let Some(Problem::MissingLibrary { library, message }) = parse(NO_LIBUSB).unwrap().problem else { panic!() };
-    assert_eq!(library, "libusb-1.0.so.0");
-    assert!(message.contains("libmyriadPlugin.so"));
+    let missing = parse(NO_LIBUSB).unwrap().problem.unwrap();
+    assert!(missing.kind == Kind::Settings && missing.text.contains("libmyriadPlugin.so"), "{missing:?}");
+    assert!(missing.text.contains("Install libusb-1.0-0"), "{missing:?}");
     // Before 2022, `-hint` is `-h`, and the exit code 0.
     let usage = parse("usage: benchmark_app [-h [HELP]] [-i PATHS]\n  -t TIME  Time in seconds\n").unwrap();
-    assert!(matches!(usage.problem, Some(Problem::Arguments(_))), "{usage:?}");
+    assert!(usage.problem.as_ref().unwrap().text.contains("its arguments"), "{usage:?}");
     let other = "[ ERROR ] Exception from src/x.cpp:1:\nCheck 'a' failed at b.cpp:3:\nSomething new\nTraceback:\n";
-    assert_eq!(parse(other).unwrap().problem, Some(Problem::Other("Something new".to_owned())));
+    assert_eq!(parse(other).unwrap().problem.unwrap().text, "benchmark_app failed: Something new");
     let traceback = "Traceback (most recent call last):\n  File \"a\", line 3\nKeyError: 'b'";
-    assert_eq!(parse(traceback).unwrap().problem, Some(Problem::Other("KeyError: 'b'".to_owned())));
+    assert_eq!(parse(traceback).unwrap().problem.unwrap().text, "benchmark_app failed: KeyError: 'b'");
 }
 
 #[test]
 fn a_failure_after_the_measurement_keeps_its_results() {
     let report =
         parse(&(V2026_SMALL.to_owned() + "[ ERROR ] [Errno 2] No such file: '/n/benchmark_report.csv'\n")).unwrap();
-    assert!(matches!(report.problem, Some(Problem::Report(_))) && report.figure().is_ok());
+    assert!(report.figure().is_ok() && report.problem.unwrap().text.contains("the report could not be written"));
 }
 
 #[test]
@@ -329,7 +323,7 @@ fn every_collected_output_is_read() {
             sequential += 1;
             assert!(report.figure().is_ok(), "{sample}");
         } else if sample.contains("2 inference requests") || sample.contains("4 inference requests") {
-            assert!(matches!(report.figure(), Err(FigureError::Parallel { .. })), "{sample}");
+            assert!(report.figure().unwrap_err().contains("under way at once"), "{sample}");
         }
     }
     assert!(outputs >= 13 && sequential >= 2, "{outputs} {sequential}");

@@ -6,7 +6,7 @@ use super::command::{Goal, Run, arguments};
 use super::figure::{Figure, Statistic};
 use super::link::Link;
 use super::options::OpenVinoOptions;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::report::{Report, parse};
 use crate::measurement::Latency;
 use crate::energy::Watch;
@@ -36,17 +36,17 @@ pub(super) fn run(
 ) -> Result<Trial, RemoteError> {
     let printed = start(link, options, model, Goal::Latency, duration, watch)?;
     let report = report(&printed, options.grace)?;
-    let figure = report.figure().map_err(|error| RemoteError::Failed { problem: error.to_string() })?;
+    let figure = report.figure().map_err(|problem| RemoteError::Failed { problem })?;
     let window = window(&printed.lines, &report)?;
     let inferences = report.count.unwrap_or_default();
     Ok(Trial { report, figure, window, inferences })
 }
 
-/// Runs a model to see whether that works at all; how long it took is of no interest.
+/// Runs a model to see whether that works; its time is ignored.
 ///
 /// # Errors
 /// If it does not.
-pub(super) fn look(
+pub(super) fn check(
     link: &mut Link,
     options: &OpenVinoOptions,
     model: &str,
@@ -86,7 +86,6 @@ fn start(
         seconds: duration.as_secs_f64().ceil() as u32,
         precision: options.precision,
         threads: options.threads,
-        report_folder: None,
     };
     // Python holds lines back when nobody watches, and when they came is what tells when inferences ran.
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
@@ -98,7 +97,7 @@ fn start(
 /// The report of a run, if it succeeded.
 fn report(printed: &Printed, grace: Duration) -> Result<Report, RemoteError> {
     let failed = |problem: String| RemoteError::Failed { problem: format!("benchmark_app failed: {problem}") };
-    let report = parse(&format!("{}\n", printed.text())).map_err(|error| failed(error.to_string()))?;
+    let report = parse(&format!("{}\n", printed.text())).map_err(failed)?;
     match (&report.problem, &printed.end) {
         (_, End::Exit(0)) if report.count.is_some() => Ok(report),
         (_, End::TimedOut) => Err(failed(format!(
@@ -115,22 +114,13 @@ fn report(printed: &Printed, grace: Duration) -> Result<Report, RemoteError> {
     }
 }
 
-/// What a problem of the tool's is to us: the model's, the settings', of a stick that is away, or one that may pass.
-fn error(problem: &Problem) -> RemoteError {
-    let text = problem.to_string();
-    match problem {
-        Problem::MissingFile(_)
-        | Problem::BadModel(_)
-        | Problem::UnsupportedOperation(_)
-        | Problem::DynamicInput(_) => RemoteError::Refused { reason: text },
-        Problem::MissingDevice(_)
-        | Problem::MissingLibrary { .. }
-        | Problem::Arguments(_)
-        | Problem::Installation(_) => RemoteError::Settings { problem: text },
-        Problem::MissingStick(_) | Problem::BusyStick(_) | Problem::UnavailableStick(_) | Problem::LostStick(_) => {
-            RemoteError::Away { problem: text }
-        }
-        _ => RemoteError::Failed { problem: text },
+fn error(Problem { kind, text }: &Problem) -> RemoteError {
+    let problem = text.clone();
+    match kind {
+        Kind::Model => RemoteError::Refused { reason: problem },
+        Kind::Settings => RemoteError::Settings { problem },
+        Kind::Away => RemoteError::Away { problem },
+        Kind::Other => RemoteError::Failed { problem },
     }
 }
 

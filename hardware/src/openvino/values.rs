@@ -1,13 +1,21 @@
 //! Values as benchmark_app prints them.
 
-use super::report::{BenchmarkError, Mode};
-
 /// What is shown of a line, in bytes.
 const MAX_SHOWN: usize = 200;
 /// No time is beyond that, in ms.
 const LARGEST_MS: f64 = 1e12;
-/// Most devices that are read.
-const MAX_DEVICES: usize = 64;
+
+/// How inferences were started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// One after the other.
+    Synchronous,
+    /// Several requests at a time.
+    Asynchronous {
+        /// How many, where that is told.
+        requests: Option<u64>,
+    },
+}
 
 /// Where a text stands.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +53,7 @@ pub(super) fn mode(step: &str) -> Option<Mode> {
     }
 }
 
-/// `['CPU']`, `[ CPU ]`, `CPU`.
-pub(super) fn devices(list: &str) -> Vec<String> {
-    let names = list.split(['[', ']', '\'', '"', ',', ' ']).filter(|name| !name.is_empty());
-    names.take(MAX_DEVICES).map(shown).collect()
-}
-
-pub(super) fn count(text: &str, line: Line) -> Result<Option<u64>, BenchmarkError> {
+pub(super) fn count(text: &str, line: Line) -> Result<Option<u64>, String> {
     let Some(number) = without_unit(text, "iterations") else {
         return unfinished("count", text, "a number of iterations", line);
     };
@@ -62,7 +64,7 @@ pub(super) fn count(text: &str, line: Line) -> Result<Option<u64>, BenchmarkErro
     }
 }
 
-pub(super) fn rate(text: &str, line: Line) -> Result<Option<f64>, BenchmarkError> {
+pub(super) fn rate(text: &str, line: Line) -> Result<Option<f64>, String> {
     let expected = "a number of FPS";
     let Some(digits) = without_unit(text, "fps") else { return unfinished("throughput", text, expected, line) };
     match number(digits) {
@@ -72,7 +74,7 @@ pub(super) fn rate(text: &str, line: Line) -> Result<Option<f64>, BenchmarkError
 }
 
 /// A time in lower case, in ms, and half of its last digit. `None` where the output ends within it.
-pub(super) fn time(text: &str, field: &'static str, line: Line) -> Result<Option<(f64, f64)>, BenchmarkError> {
+pub(super) fn time(text: &str, field: &str, line: Line) -> Result<Option<(f64, f64)>, String> {
     let expected = "a time from 0 to 1e12 ms with a unit that is known";
     let Some((digits, unit)) = text.trim().rsplit_once(' ') else { return unfinished(field, text, expected, line) };
     let ms = match unit.to_ascii_lowercase().as_str() {
@@ -110,17 +112,13 @@ pub(super) fn looks_like_a_result(message: &str) -> bool {
     units.contains(&unit.to_ascii_lowercase().as_str()) && value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-fn unfinished<T>(
-    field: &'static str,
-    text: &str,
-    expected: &'static str,
-    line: Line,
-) -> Result<Option<T>, BenchmarkError> {
+fn unfinished<T>(field: &str, text: &str, expected: &str, line: Line) -> Result<Option<T>, String> {
     if line.whole { Err(wrong(field, text, expected, line)) } else { Ok(None) }
 }
 
-fn wrong(field: &'static str, text: &str, expected: &'static str, line: Line) -> BenchmarkError {
-    BenchmarkError::Value { line: line.number, field, value: start_of(text, 40).to_owned(), expected }
+fn wrong(field: &str, text: &str, expected: &str, line: Line) -> String {
+    let (line, value) = (line.number, start_of(text, 40));
+    format!("line {line} of benchmark_app's output: {field} is {value:?}, which is not {expected}")
 }
 
 pub(super) fn shown(text: &str) -> String {

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::device::DeviceError;
 use crate::model::Model;
-use crate::remote::ssh::{SshError, Status};
+use crate::remote::ssh::SshError;
 use crate::shown::ends_of;
 
 /// Why a board did not do what it was asked to.
@@ -77,7 +77,7 @@ impl RemoteError {
     pub fn is_transient(&self) -> bool {
         match self {
             // The agent ends when its board is shut down, or short of memory.
-            Self::Ssh(SshError::Ended { status, .. }) => *status != Status::Exit(127),
+            Self::Ssh(SshError::Ended { status, .. }) => *status != Some(127),
             Self::Ssh(error) => error.is_transient(),
             Self::Refused { .. } | Self::Settings { .. } => false,
             _ => true,
@@ -86,7 +86,7 @@ impl RemoteError {
 
     /// Whether a board that could be logged in to before may say so while it starts anew.
     pub fn may_be_starting(&self) -> bool {
-        matches!(self, Self::Ssh(SshError::Refused { .. } | SshError::Failed { .. }))
+        matches!(self, Self::Ssh(SshError::Rejected(_)))
     }
 
     /// Whether the agent and the connection are still good for another try.

@@ -7,6 +7,7 @@
 mod agent;
 mod channel;
 mod clock;
+mod connection;
 mod error;
 mod local;
 mod machine;
@@ -21,6 +22,7 @@ pub(crate) use agent::{Agent, End, Job, JobEvent};
 #[cfg(test)]
 pub(crate) use channel::Channel;
 pub(crate) use clock::{ClockMap, Offset, on_our_clock};
+pub(crate) use connection::KeptConnection;
 pub(crate) use error::RemoteError;
 pub use machine::MachineOptions;
 pub(crate) use patience::{measure_patiently, patiently, pause_after, wait_while};

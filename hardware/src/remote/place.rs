@@ -59,7 +59,7 @@ impl Place {
                 let path = format!("{work_folder}/{}", agent_name());
                 // Its name tells its content, and it is never there by half.
                 if connection.size(&path)? != Some(PROGRAM.len() as u64) {
-                    connection.upload(PROGRAM.as_bytes(), &path, true, &mut |_| {})?;
+                    connection.upload(PROGRAM.as_bytes(), &path, true)?;
                 }
                 let words = ["env", "LC_ALL=C.UTF-8", "python3", "-u", &path, work_folder];
                 let options = RemoteOptions { silence: Some(SILENCE), ..RemoteOptions::default() };

@@ -1,46 +1,47 @@
 #!/usr/bin/env python3
-"""A fake: stands in for an NVIDIA Jetson board, which nobody has at hand. It only serves tests.
+"""A simulated NVIDIA Jetson board, for tests only.
 
-One program that behaves by the name it is called under: trtexec, tegrastats, nvpmodel, jetson_clocks, sudo, dpkg-query
-(the version of libnvinfer), and ina3221, the simulator of the power monitors' files (`ina3221 CONFIG FOLDER`, until its standard input ends). All of
-them share one board, whose physics are given in closed form over CLOCK_MONOTONIC, so that the truth is known.
+One program that acts by the name of its call: trtexec, tegrastats, nvpmodel, jetson_clocks, sudo, dpkg-query (the version
+of libnvinfer), and ina3221, the simulator of the power monitors' files (`ina3221 CONFIG FOLDER`, until its standard input
+ends). All of them share one board, whose physics are given in closed form over CLOCK_MONOTONIC, so that the true values
+are known.
 
-The variable FAKE_BOARD names the board's JSON file, which may be replaced at any time, also while something runs. What
-the board remembers lies beside it: `truth.jsonl` (a line an inference), `calls.log` (what changed the board's state,
-and every trtexec), and more. The keys:
+The variable FAKE_BOARD names the board's JSON file, which may be replaced at any time, also while a program runs. The state
+of the board is in files of the same folder: `truth.jsonl` (one line for each inference), `calls.log` (the calls that
+changed the board's state, and every trtexec), and others. The keys:
 
     tensorrt           "8.2" | "5" | "7" | "10"
     layout             of tegrastats and the monitors: "tx2" | "nano" | "orin" (VDD_IN, date in front) | "agx-orin" (no
                        rail of the whole)
     sysfs              "iio" (JetPack 4) | "hwmon" (later kernels)
-    serial             of the board: engines of another one are refused
-    rights, needs_sudo whether tegrastats may read the rails at all; whether only by sudo. The latter holds for changes
-                       by nvpmodel and jetson_clocks too
+    serial             of the board, which rejects engines of other boards
+    rights, needs_sudo whether tegrastats may read the rails at all; whether only by sudo. The latter also applies to
+                       changes by nvpmodel and jetson_clocks
     sudo               "ok" | "password" (asks for one)
-    idle_mw            power of the whole board at rest
+    idle_mw            idle power of the whole board
     clocks_idle_mw     added to it while jetson_clocks has fixed the clocks
     load_mw            added while an inference computes: its mean
     load_mw_per_byte   the same, for each byte of the model
     waveform_share, waveform_high
                        share of an inference at the beginning at high power, and that in multiples of load_mw
-    build_mw, build_s  power added while an engine is built, and how long that takes
-    drift_mw_per_s     of the idle power, since the board's first program
+    build_mw, build_s  power added while an engine is built, and the duration of a build
+    drift_mw_per_s     drift of the idle power, since the board's first program
     ambient_c, heat_c_per_w, heat_tau_s
-                       temperature that it tends to without power; with power; and its time constant
+                       temperature without power; its rise with power; and its time constant
     leak_mw_per_c      power added for each degree above the temperature of the idle board
     noise_percent      of each value of a power monitor, Gaussian
-    conversion_s       over which a power monitor takes the mean
+    conversion_s       time over which a power monitor takes the mean
     base_ms, ns_per_byte
                        an inference's time: for any model, and for each byte of the model
     fp16_factor, int8_factor
-                       what it is multiplied by in those precisions
+                       factors of that time in those precisions
     gap_ms             between two inferences
     jitter_percent     of each inference's time, Gaussian; half as much again without --useSpinWait
     outlier_share, outlier_factor
                        share of the inferences that take a multiple of their time
     throttle_at_c, throttle_factor, throttle_power
-                       temperature above which clocks fall: what times are divided by, and load is multiplied by
-    intruder           whether a second user computes as well, on and off
+                       temperature above which clocks fall; divisor of times; factor of the load
+    intruder           whether a second user computes too, on and off
     intruder_mw, intruder_latency_factor, intruder_period_s
                        power while on; times while on; and half the period
     modes              of nvpmodel: number -> [name, factor of times, factor of load]
@@ -54,7 +55,7 @@ Faults, for the first PROGRAM_fault_times calls that they apply to, or for all:
                        "build": "hang", "killed" (by SIGKILL), "crash" (by SIGABRT); in inference: "no_summary" (ends
                        without), "nan_summary", "no_times" (does not write --exportTimes), "half_times" (half of it)
     tegrastats_fault   "hang" (prints nothing), "ends_early" (after five lines), "stalls" (after five lines),
-                       "half_lines" (every other line is cut), "garbage" (bytes that are no text), "nonsense"
+                       "half_lines" (every other line is cut), "garbage" (bytes that are not text), "nonsense"
                        (impossible power), "no_rights" (as rights = false)
     nvpmodel_fault, jetson_clocks_fault
                        "fail", "hang"
@@ -117,25 +118,25 @@ def sleep_until(at_ns):
 
 
 def start_ticks(process):
-    """When a process began: its number alone may be somebody else's by now."""
+    """The start time of a process: the number alone may belong to another process by now."""
     try:
         with open("/proc/%d/stat" % process) as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    # One that was killed may stay listed until its parent looks after it.
+    # A killed process stays listed until its parent waits for it.
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
 def write_whole(path, text):
-    """Nobody sees half of it."""
+    """Writes a file so that no reader sees half of it."""
     with open("%s.%d.part" % (path, os.getpid()), "w") as file:
         file.write(text)
     os.rename(file.name, path)
 
 
 class Board:
-    """The board that every program shares."""
+    """The board, shared by all programs."""
 
     def __init__(self, path):
         self.path = path
@@ -146,7 +147,7 @@ class Board:
         self.history, self.history_at = [], 0
         self.temperature, self.temperature_ns = None, 0
         os.makedirs(self.file("loads"), exist_ok=True)
-        # The board's time begins with its first program.
+        # The time of the board begins with its first program.
         try:
             file = os.open(self.file("started"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             os.write(file, b"%d\n" % now_ns())
@@ -163,7 +164,7 @@ class Board:
         return os.path.join(self.folder, name)
 
     def refresh(self):
-        """Takes up what changed."""
+        """Applies changes of the JSON file."""
         stat = os.stat(self.path)
         stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         if stamp != self.stamp:
@@ -204,13 +205,13 @@ class Board:
         return self.state.get("mode", "0")
 
     def fault(self, program, *applicable):
-        """The program's fault, if it is one of these and its calls are not used up."""
+        """The program's fault, if it is one of these and has calls left."""
         fault = self.config.get(program + "_fault")
         if fault not in applicable:
             return None
         times = self.config.get(program + "_fault_times")
         if times is not None:
-            # A byte a faulty call.
+            # One byte for each faulty call.
             path = self.file(program + ".faults")
             self.append(program + ".faults", "")
             if os.path.getsize(path) > times:
@@ -220,13 +221,13 @@ class Board:
     # Loads.
 
     def publish(self, load):
-        """Says what this process loads the board with from now on; None: nothing any more."""
+        """Sets the load of this process on the board from now on; None ends it."""
         old = "%d-%d" % (os.getpid(), self.sequence)
         self.sequence += 1
         if load is not None:
             name = "%d-%d" % (os.getpid(), self.sequence)
             load = dict(load, ticks=start_ticks(os.getpid()))
-            # Not within the folder, where half of it would be read.
+            # Outside of the folder, whose files are read at any time.
             part = self.file("load.%d.part" % os.getpid())
             with open(part, "w") as file:
                 json.dump(load, file)
@@ -240,7 +241,7 @@ class Board:
         names = os.listdir(self.file("loads"))
         check = now_ns() - self.loads_checked > 50000000
         if check:
-            # Some may have been killed.
+            # Processes may have been killed.
             self.loads_checked = now_ns()
         known, newest = {}, {}
         for name in names:
@@ -251,7 +252,7 @@ class Board:
                     with open(os.path.join(self.file("loads"), name)) as file:
                         load = json.load(file)
                 except OSError:
-                    continue  # Gone again.
+                    continue  # It has ended.
                 load["alive"] = start_ticks(process) == load["ticks"]
             elif check:
                 load["alive"] = start_ticks(process) == load["ticks"]
@@ -272,7 +273,7 @@ class Board:
         return idle + (self["clocks_idle_mw"] if self.state.get("clocks") else 0.0)
 
     def temperature_c(self, at_ns, loads):
-        # It changes slowly: not anew for every reading.
+        # It changes slowly, so it is not computed for every reading.
         if self.temperature is not None and abs(at_ns - self.temperature_ns) < 20000000:
             return self.temperature
         try:
@@ -316,7 +317,7 @@ class Board:
         return (on_until(to_ns) - on_until(from_ns)) / max(1, to_ns - from_ns)
 
     def power(self, at_ns):
-        """Mean over a power monitor's last conversion: at rest, and of the load, in mW."""
+        """Mean over a power monitor's last conversion: idle, and of the load, in mW."""
         loads = self.current_loads()
         from_ns = at_ns - self["conversion_s"] * 1e9
         load_mw = self["intruder_mw"] * self.intruder_share(from_ns, at_ns)
@@ -326,7 +327,7 @@ class Board:
         return rest_mw, load_mw, loads
 
     def rails(self, at_ns):
-        """What the monitors show, in whole mW."""
+        """The values of the monitors, in whole mW."""
         rest_mw, load_mw, loads = self.power(at_ns)
         values = {}
         for name, of_rest, of_load in RAILS[self["layout"]]:
@@ -361,12 +362,12 @@ def mean_load(load, from_ns, to_ns):
 
 
 class Failed(Exception):
-    """It ends as trtexec does when something failed."""
+    """A failure with the ending of trtexec."""
 
 
 class Trtexec:
     FLAGS = {
-        # For all versions; then those that came and went, by version.
+        # Options of all versions; then those of some versions.
         "": "--fp16 --int8 --verbose --help --useSpinWait",
         "5": "",
         "7": "--best --buildOnly --explicitBatch --noDataTransfers --exposeDMA --useCudaGraph --noBuilderCache "
@@ -448,7 +449,7 @@ class Trtexec:
             name = "--help" if name == "-h" else name
             if name in flags or (equals and name in values):
                 self.options[name] = value
-                # Some take a value or none: `--explicitBatch=1`.
+                # Some have an optional value: `--explicitBatch=1`.
             elif self.version == "5":
                 self.line("Unknown argument: " + word)
                 self.help()
@@ -515,7 +516,7 @@ class Trtexec:
         return self.board.fault("trtexec", *here)
 
     def disaster(self, fault):
-        """Ends, or does not."""
+        """Ends or hangs, as the fault demands."""
         if fault == "hang":
             while True:
                 time.sleep(3600.0)
@@ -593,7 +594,7 @@ class Trtexec:
             data = json.dumps(engine).encode()
             try:
                 with open(self.options["--saveEngine"], "wb") as file:
-                    # Some of it has been written when the disk is full.
+                    # A full disk leaves a part of the file.
                     file.write(data[:len(data) // 2] if fault == "disk_full" else data)
             except OSError:
                 fault = "disk_full"
@@ -637,7 +638,7 @@ class Trtexec:
     # Inference.
 
     def inference_ms(self, engine, throttled, others):
-        """An inference's time, and its power, while that many others compute at the same time."""
+        """Time and power of an inference, while that many others compute at the same time."""
         board = self.board
         factor = {"fp32": 1.0, "fp16": board["fp16_factor"], "int8": board["int8_factor"]}[engine["precision"]]
         _, slower, power = board["modes"][board.mode()]
@@ -649,7 +650,7 @@ class Trtexec:
         return mean * (1 + others), load
 
     def load_board(self, origin_ns, at_ns, mean_ms, busy_mw):
-        """Says how the board is loaded from now on, if that is news."""
+        """Sets the load of the board from now on, if it has changed."""
         board = self.board
         period_ns = (mean_ms + board["gap_ms"]) * 1e6
         load = {"origin_ns": origin_ns, "mean_mw": busy_mw * mean_ms * 1e6 / period_ns, "period_ns": period_ns,
@@ -675,17 +676,17 @@ class Trtexec:
             self.line("Starting inference threads" if self.version == "7" else "Starting inference")
         jitter_factor = 1.0 if "--useSpinWait" in self.options else 1.5
         transfers = "--noDataTransfers" not in self.options
-        # Timed runs and those before them: start in ms since the beginning, and how long it computed.
+        # Timed runs and those before them: start in ms since the beginning, and the time of computing.
         runs, warm = [], 0
         energy, above = 0.0, 0.0
         begin = pointer = now_ns()
         timed_ns = begin + int(warm_up_ns)
         cut, printed = begin, 0
-        # In steps, so that what changes on the board meanwhile counts from then on.
+        # In steps, so that changes of the board count from their time on.
         is_timed = False
         while True:
             if cut >= timed_ns and not is_timed:
-                # Once the last run before it is over.
+                # After the end of the run before it.
                 timed_ns = cut = pointer
                 is_timed = True
             board.refresh()
@@ -706,7 +707,7 @@ class Trtexec:
             while pointer < step_end:
                 time_ms = mean_ms * max(0.2, 1.0 + random.gauss(0.0, jitter))
                 if shared > 0.0 and random.random() < shared:
-                    # How much depends on what the other one is at.
+                    # The factor depends on the activity of the other one.
                     time_ms *= 1.0 + (board["intruder_latency_factor"] - 1.0) * random.uniform(0.2, 1.8)
                 if random.random() < board["outlier_share"]:
                     time_ms *= board["outlier_factor"]
@@ -776,14 +777,14 @@ class Trtexec:
         text += "]\n"
         try:
             with open(self.options["--exportTimes"], "w") as file:
-                # It does not look whether its writing succeeds.
+                # It ignores whether writing succeeds.
                 file.write(text[:len(text) // 2] if fault in ("half_times", "disk_full") else text)
         except OSError:
             pass
 
     def report(self, traces, warm, warm_up_ms, walltime_s, avg_runs, nan):
         old = self.version == "7"
-        # Version 7 counts batches in a way that gives nothing for models with an explicit batch.
+        # Version 7 counts batches, which gives 0 for models with an explicit batch.
         counted = 0 if old else len(traces)
         self.line("Warmup completed %d queries over %g ms" % (0 if old else warm, warm_up_ms))
         self.line("Timing trace has %d queries over %g s" % (counted, walltime_s))
@@ -989,7 +990,7 @@ def tegrastats_line(board, values, means, loads, rights):
         others = {"PMIC": 100.0, "Tboard": celsius - 4.0}
         shown = " ".join("%s@%gC" % (name, others.get(name, celsius)) for name in sensors.split())
         if not rights and layout == "tx2":
-            # Nothing that needs root; and cores in small letters, as older releases print them.
+            # Only values that need no root; and cores in small letters, as older releases print them.
             return "%s %s EMC_FREQ 0%% GR3D_FREQ 0%% %s" % (head, processor.replace("CPU", "cpu"), shown)
         rails = " ".join("%s %d/%d" % (name, value, means[name]) for name, value in values.items())
         if not rights:
@@ -1030,7 +1031,7 @@ def nvpmodel(board, arguments):
         if arguments[1] not in board["modes"]:
             sys.stderr.write("NVPM ERROR: power mode ID %s is not defined\n" % arguments[1])
             return 255
-        # It sets clocks of its own.
+        # It sets its own clocks.
         board.set_state(mode=arguments[1], clocks=False)
         return 0
     sys.stderr.write("NVPM ERROR: unknown or incomplete options: %s\n" % " ".join(arguments))
@@ -1080,7 +1081,7 @@ def jetson_clocks(board, arguments):
 
 
 def run_fault(board, program):
-    """Whether it can do its work."""
+    """Whether it may do its work."""
     fault = board.fault(program, "fail", "hang")
     while fault == "hang":
         time.sleep(3600.0)
@@ -1117,7 +1118,7 @@ def ina3221(board, root):
         with open(path, "w") as file:
             file.write(text + "\n")
 
-    # Each file that changes, the rail that it belongs to, and what of it is in there.
+    # Each file that changes, its rail, and its quantity.
     files = []
 
     def changing(path, rail, convert):
@@ -1154,7 +1155,7 @@ def ina3221(board, root):
             constant(os.path.join(device, "in7_label"), "sum of shunt voltages")
             constant(os.path.join(device, "in7_input"), "12")
     if board["sysfs"] != "iio":
-        # Not every device there is a power monitor.
+        # Another device that is not a power monitor.
         constant(os.path.join(root, "class/hwmon/hwmon0/name"), "tmp451")
         constant(os.path.join(root, "class/hwmon/hwmon0/temp1_input"), "38000")
     is_told = False
@@ -1162,7 +1163,7 @@ def ina3221(board, root):
         board.refresh()
         values, _ = board.rails(now_ns())
         for file, rail, convert in files:
-            # All of it at once, and always as long, so that nobody ever reads half of it.
+            # One write of constant length, so that no reader gets half of it.
             os.pwrite(file, b"%-8d\n" % convert(values.get(rail, 0)), 0)
         if not is_told:
             sys.stdout.write("ready\n")
@@ -1179,7 +1180,7 @@ def dpkg_query(board, _arguments):
 
 
 def main():
-    # As a program that is not Python ends when nobody reads it.
+    # As a program that is not Python ends when its reader has ended.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
     if name == "fake_board.py" and arguments:

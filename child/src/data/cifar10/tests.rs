@@ -63,7 +63,7 @@ fn the_folder_its_parent_and_the_archive_hold_the_same() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let error = load(dir.path()).unwrap_err().to_string();
     assert!(error.contains(&dir.path().display().to_string()) && error.contains(URL), "{error}");
@@ -74,7 +74,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn a_file_of_another_size_or_with_a_wrong_label_is_refused() {
+fn a_file_of_another_size_or_with_a_wrong_label_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     write_files(dir.path());
     let error = load(dir.path()).unwrap_err().to_string();
@@ -87,22 +87,22 @@ fn a_file_of_another_size_or_with_a_wrong_label_is_refused() {
 }
 
 #[test]
-fn a_broken_archive_is_refused() {
+fn a_broken_archive_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(ARCHIVE);
-    let refused = || load_files(dir.path(), RECORDS).unwrap_err().to_string();
+    let error = || load_files(dir.path(), RECORDS).unwrap_err().to_string();
     write_archive(dir.path(), Some("data_batch_3.bin"));
-    assert!(refused().contains("it holds no data_batch_3.bin"), "{}", refused());
+    assert!(error().contains("it holds no data_batch_3.bin"), "{}", error());
     write_archive(dir.path(), None);
     let whole = fs::read(&path).unwrap();
     for bytes in [&whole[..whole.len() / 2], b"<html>not here</html>", b""] {
         fs::write(&path, bytes).unwrap();
-        assert!(refused().contains("download it again"), "{}", refused());
+        assert!(error().contains("download it again"), "{}", error());
     }
 }
 
 #[test]
-fn the_real_files_hold_what_is_published() {
+fn the_real_files_equal_the_published_ones() {
     let archive = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/cifar-10-binary.tar.xz");
     if !Path::new(archive).is_file() {
         println!("skipped: {archive} is not there");

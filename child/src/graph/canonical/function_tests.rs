@@ -1,10 +1,10 @@
-//! The canonical keys of all of NAS-Bench-201 against what the cells compute, worked out from their choices alone:
-//! no graph, no pruning, no refinement of colours.
+//! The canonical keys of all of NAS-Bench-201, compared with the functions that the cells compute. Those are derived
+//! from the choices alone, without graph, pruning or refinement of colours.
 //!
-//! A cell is evaluated with random functions for its operations, each edge with one of its own, as each has its own
+//! A cell is evaluated with random functions for its operations, each edge with its own, as each has its own
 //! weights and its own place on a device. Two cells are the same network if and only if the edges' functions can be
-//! handed out so that both give the same value. What is not taken for the same, by this definition as by the keys, is
-//! what only algebra shows: that pooling is linear, or that two poolings of one input are equal.
+//! assigned so that both give the same value. This definition, like the keys, ignores equalities that only algebra
+//! shows: that pooling is linear, or that two poolings of one input are equal.
 
 use std::collections::HashMap;
 
@@ -24,7 +24,7 @@ fn mixed(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// What an operation makes of a value, as the one with this label among its kind. Zeros stay zeros.
+/// The result of an operation on a value, as the one with this label among its kind. Zeros stay zeros.
 fn applied(operation: usize, label: usize, value: u64) -> u64 {
     if value == 0 { 0 } else { mixed(value.wrapping_add(mixed((operation * 100 + label) as u64))) }
 }
@@ -95,6 +95,6 @@ fn equal_keys_in_nasbench201_are_equal_functions_and_the_other_way_round() {
         assert_eq!(*signature_of.entry(key).or_insert(signature), signature, "one key, two functions: {text}");
         assert_eq!(*key_of.entry(signature).or_insert(key), key, "one function, two keys: {text}");
     }
-    // 6,466 by the benchmark's own definition, which keeps zeros as summands and expands what is shared.
+    // 6,466 by the benchmark's own definition, which keeps zeros as summands and expands shared nodes.
     assert_eq!(key_of.len(), 5_425);
 }

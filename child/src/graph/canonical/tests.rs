@@ -14,7 +14,7 @@ fn key(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>)
 }
 
 #[test]
-fn order_of_layers_and_summands_means_nothing() {
+fn order_of_layers_and_summands_does_not_change_the_key() {
     let one = key(|g, x| {
         let a = g.conv(x, Conv::same(4, 3, 1))?;
         let b = g.conv(x, Conv::same(4, 1, 1))?;
@@ -29,7 +29,7 @@ fn order_of_layers_and_summands_means_nothing() {
 }
 
 #[test]
-fn sharing_counts() {
+fn sharing_changes_the_key() {
     let shared = key(|g, x| {
         let a = g.conv(x, Conv::same(4, 3, 1))?;
         g.add(&[a, a])
@@ -44,8 +44,8 @@ fn sharing_counts() {
 }
 
 #[test]
-fn whose_path_is_shared_counts() {
-    // Both have the layers 1×1, 1×1, 3×3 and 5×5; what differs is whether 3×3 and 5×5 read one 1×1 or one each.
+fn the_place_of_sharing_changes_the_key() {
+    // Both have the layers 1×1, 1×1, 3×3 and 5×5; in one, 3×3 and 5×5 share a 1×1, in the other each reads its own.
     let body = |first: usize, second: usize| {
         key(move |g, x| {
             let ones = [g.conv(x, Conv::same(4, 1, 1))?, g.conv(x, Conv::same(4, 1, 1))?];
@@ -60,7 +60,7 @@ fn whose_path_is_shared_counts() {
 }
 
 #[test]
-fn order_of_concatenation_counts() {
+fn order_of_concatenation_changes_the_key() {
     let body = |swap: bool| {
         key(move |g, x| {
             let (a, b) = (g.conv(x, Conv::same(4, 3, 1))?, g.conv(x, Conv::same(4, 1, 1))?);
@@ -100,7 +100,7 @@ fn zeros_are_equal_wherever_they_come_from() {
 }
 
 #[test]
-fn settings_shapes_and_classes_count() {
+fn settings_shapes_and_classes_change_the_key() {
     let build = |input: Shape, channels: usize, stride: usize, classes: usize| {
         let (mut graph, image) = GraphBuilder::new(input).unwrap();
         let x = graph.conv(image, Conv::same(channels, 3, stride)).unwrap();
@@ -119,13 +119,13 @@ fn settings_shapes_and_classes_count() {
 }
 
 #[test]
-fn key_is_stable_and_reads_back() {
+fn the_key_is_stable_and_reads_back() {
     #[derive(Serialize, Deserialize)]
     struct Row {
         key: CanonicalKey,
     }
     let key = key(|g, x| g.conv(x, Conv::same(4, 3, 1)));
-    // Keys stand in logs: a change of this one makes every old log's keys worthless.
+    // Logs contain keys: a change of this one makes the keys of every old log worthless.
     assert_eq!(key.to_string(), "18313a7eee8cffae64d70d5dea5d90de");
     let text = toml::to_string(&Row { key }).unwrap();
     assert_eq!(text, format!("key = \"{key}\"\n"));

@@ -3,7 +3,7 @@
 use crate::graph::{Activation, Conv, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind};
 use crate::space::blocks::{conv_bn, relu_conv_bn};
 
-/// What a block computes of an input.
+/// The operation of a block on one of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     None,
@@ -29,10 +29,10 @@ pub(super) const OPERATIONS: [(&str, Operation); 11] = [
     ("max_pool_3x3", Operation::Pool(PoolKind::Max)),
 ];
 
-/// Two paths that are added, each the number of an input and what is done to it.
+/// Two paths that are added, each the number of an input and its operation.
 pub(super) type Block = [(usize, Operation); 2];
 
-/// A cell and where it stands.
+/// A cell and its place in the network.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell<'a> {
     pub(super) blocks: &'a [Block],
@@ -65,9 +65,13 @@ impl Cell<'_> {
             }
             inputs.push(graph.add(&paths)?);
         }
-        let is_read = |number: usize| self.blocks.iter().flatten().any(|(input, _)| *input == number);
-        let unread = (cell_inputs..inputs.len()).filter(|number| !is_read(*number)).map(|number| inputs[number]);
-        graph.concat(&unread.collect::<Vec<_>>())
+        let mut unread = Vec::new();
+        for (number, block) in inputs.iter().enumerate().skip(cell_inputs) {
+            if !self.blocks.iter().flatten().any(|(input, _)| *input == number) {
+                unread.push(*block);
+            }
+        }
+        graph.concat(&unread)
     }
 }
 

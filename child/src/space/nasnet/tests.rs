@@ -61,7 +61,7 @@ fn reductions_halve_the_size_and_double_the_channels() {
 }
 
 #[test]
-fn output_is_what_no_block_reads() {
+fn the_output_concatenates_the_blocks_that_no_block_reads() {
     let unread = "normal[0.conv_1x1+1.conv_1x1, 0.conv_3x3+1.conv_3x3] \
                   reduce[0.conv_1x1+1.conv_1x1, 2.conv_3x3+1.conv_3x3] depth=1 width=4";
     let graph = graph(unread, Shape::new(3, 8, 8));
@@ -71,7 +71,7 @@ fn output_is_what_no_block_reads() {
 }
 
 #[test]
-fn drop_path_spares_identities() {
+fn drop_path_never_drops_identities() {
     let graph = graph(PLAIN, Shape::new(3, 8, 8));
     let droppable: Vec<_> = graph.layers().iter().filter(|layer| layer.droppable).map(|layer| layer.op).collect();
     // Three paths of each of six normal cells; of each of two reduction cells the skip that is a convolution there,
@@ -82,7 +82,7 @@ fn drop_path_spares_identities() {
 }
 
 #[test]
-fn which_block_comes_first_means_nothing() {
+fn the_order_of_blocks_does_not_change_the_key() {
     let one = "normal[0.conv_1x1+1.conv_3x3, 1.sep_conv_3x3+1.skip_connect] \
                reduce[0.conv_1x1+0.conv_1x1, 2.skip_connect+1.conv_3x3] depth=1 width=4";
     let swapped = "normal[1.conv_3x3+0.conv_1x1, 1.skip_connect+1.sep_conv_3x3] \

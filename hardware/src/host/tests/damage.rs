@@ -1,7 +1,6 @@
-//! ONNX files that a full disk, a broken transfer or somebody with a hex editor has left behind.
+//! ONNX files damaged by a full disk, a broken transfer or a hex editor.
 
 use proptest::prelude::*;
-use prost::Message as _;
 
 use super::*;
 use crate::mutation::mutated_bytes;
@@ -17,7 +16,7 @@ fn attempt(content: &[u8]) -> Result<Vec<f32>, String> {
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, content).unwrap();
     let mut inference = Inference::load(&path).map_err(|error| error.to_string())?;
-    let input = vec![0.5; inference.input_shape().iter().product()];
+    let input = vec![0.5; inference.input_shapes().iter().map(|shape| shape.iter().product::<usize>()).sum()];
     inference.run(&input).map_err(|error| error.to_string())
 }
 
@@ -26,9 +25,9 @@ fn maker(operator: &str, size: &[i64]) -> ModelProto {
     let mut model = convolution(Some(1), "Relu");
     let graph = model.graph.as_mut().unwrap();
     let size = TensorProto {
-        name: "size".to_owned(),
+        name: Some("size".to_owned()),
         dims: vec![size.len() as i64],
-        data_type: tensor_proto::DataType::Int64 as i32,
+        data_type: Some(INT64),
         int64_data: size.to_vec(),
         ..Default::default()
     };
@@ -40,9 +39,9 @@ fn maker(operator: &str, size: &[i64]) -> ModelProto {
 }
 
 #[test]
-fn a_model_that_asks_for_more_than_any_machine_has_is_refused() {
+fn a_model_that_needs_immense_memory_is_rejected() {
     let far = 1 << 40;
-    for (model, told) in [
+    for (model, named) in [
         (maker("ConstantOfShape", &[1, 2, far, 1]), "made"),
         (maker("ConstantOfShape", &[1 << 20, 1 << 20]), "made"),
         (maker("Expand", &[far, 2, 1, 1]), "made"),
@@ -51,22 +50,22 @@ fn a_model_that_asks_for_more_than_any_machine_has_is_refused() {
         (convolution_on(Some(1), "Relu", i64::MAX), "GiB"),
     ] {
         let error = attempt(&model.encode_to_vec()).unwrap_err();
-        assert!(error.contains("model.onnx") && error.contains(told) && error.contains("GiB"), "{error}");
+        assert!(error.contains("model.onnx") && error.contains(named) && error.contains("GiB"), "{error}");
     }
-    // The same of a size that can be meant.
+    // A reasonable size is accepted.
     assert!(attempt(&maker("Expand", &[1, 2, 1, 1]).encode_to_vec()).is_ok());
 }
 
 #[test]
-fn what_counts_is_what_a_model_holds_at_one_time() {
-    // Of 150 tensors of 64 MiB each is read by the next one only, or by a sum at the end as well.
+fn the_limit_counts_the_tensors_held_at_one_time() {
+    // 150 tensors of 64 MiB: each is read by the next one only, or also by a sum at the end.
     let chain = |summed: bool| {
         let mut model = convolution_on(Some(1), "Relu", 1 << 12);
         let graph = model.graph.as_mut().unwrap();
         let names: Vec<String> = (0..150).map(|number| format!("link{number}")).collect();
         graph.node.push(node("Sigmoid", &["rectified"], &names[0], vec![]));
         graph.node.extend(names.windows(2).map(|pair| node("Sigmoid", &[&pair[0]], &pair[1], vec![])));
-        // The last one first, so that the first ones are held until the end.
+        // In reverse order: the first ones are held until the end.
         let all: Vec<&str> = names.iter().rev().map(String::as_str).collect();
         graph.node.push(node("Sum", if summed { &all } else { &all[..1] }, "end", vec![]));
         graph.output[0].name = "end".to_owned();
@@ -78,7 +77,7 @@ fn what_counts_is_what_a_model_holds_at_one_time() {
 }
 
 #[test]
-fn an_output_that_no_node_gives_is_refused_in_words() {
+fn an_output_without_a_node_is_rejected_by_name() {
     let mut model = convolution(Some(1), "Relu");
     model.graph.as_mut().unwrap().output[0].name = "lost".to_owned();
     let error = attempt(&model.encode_to_vec()).unwrap_err();
@@ -89,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn damaged_models_run_or_are_refused_by_name(content in mutated_bytes(models())) {
+    fn damaged_models_run_or_are_rejected_by_name(content in mutated_bytes(models())) {
         match attempt(&content) {
             Ok(output) => prop_assert!(!output.is_empty()),
             Err(error) => prop_assert!(error.contains("model.onnx"), "{}", error),
@@ -97,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_model_is_refused_whatever_it_is(content in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_are_rejected_by_name(content in prop::collection::vec(any::<u8>(), 0..200)) {
         let error = attempt(&content).unwrap_err();
         prop_assert!(error.contains("model.onnx"), "{}", error);
     }

@@ -57,13 +57,19 @@ fn a_recorder_with_another_clock_is_placed_by_the_loads_edges() {
 }
 
 #[test]
-fn files_that_are_no_trace_are_told_by_line() {
+fn files_that_are_not_a_trace_are_rejected_by_line() {
     for (text, told) in [
         ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is no number in ma"),
         ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3 of trace.csv: its time goes back by 3.0"),
         ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
         ("time,U,I\n5,5,100\n", "named columns"),
         ("", "named columns"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5\n", "line 3 of trace.csv: column 3 is missing"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5,1,0\n", "line 3 of trace.csv: it has 4 cells instead of 3"),
+        ("time,U (V),I (mA),I (mA)\n1,5,100,7\n", "named columns"),
+        ("time,U (V),I (mA)\r1,5,100\r2,5,100\r", "carriage returns alone"),
+        ("time,U (V),I (mA)\n1,5,100\n\0\0\0\n2,5,100\n", "line 3 of trace.csv: it holds NUL bytes"),
+        ("time;U (V);I (mA)\n0.0;5;1,200\n", "line 2 of trace.csv: \"0.0\" has `.` for its decimal sign"),
         ("time,U (V),I (mA)\n1,5,-100\n2,5,-100\n", "wrong way round"),
     ] {
         let error = read(text, "s").unwrap_err().to_string();
@@ -87,7 +93,7 @@ const RECORDED: &str = "Supply 3000\n\ntime,U (V),I (mA)\n# begun\n1700000000.25
 proptest! {
     /// A damaged file is refused by its line, or its readings are sound, in order, and the same however it arrives.
     #[test]
-    fn damaged_traces_are_sound_or_refused_by_line(text in mutated(&[RECORDED]), cut in any::<prop::sample::Index>()) {
+    fn damaged_traces_are_sound_or_rejected_by_line(text in mutated(&[RECORDED]), cut in any::<prop::sample::Index>()) {
         let lines = text.split('\n').count() as u64;
         match read(&text, "s") {
             Ok(trace) => {

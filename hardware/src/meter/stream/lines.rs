@@ -162,7 +162,7 @@ impl Lines {
                 Err(missing) => return self.reject(line, missing, program),
             }
         }
-        let Some(layout) = &self.layout else { return true };
+        let Some(layout) = &mut self.layout else { return true };
         match layout.read(line) {
             Ok(row) => {
                 self.rejected_in_a_row = 0;

@@ -52,25 +52,25 @@ impl Login<'_> {
                 format!("the key {}", file.display()),
                 "Add the key's .pub file to the user's ~/.ssh/authorized_keys there: ssh-copy-id -i FILE USER@HOST",
             ),
-            ErrorCode::Session(code::KEYFILE_AUTH_FAILED) => {
-                SshError::KeyEncrypted { file: file.to_owned(), given: passphrase.is_some() }
-            }
-            ErrorCode::Session(code::FILE) if passphrase.is_some() => {
-                SshError::KeyEncrypted { file: file.to_owned(), given: true }
-            }
-            ErrorCode::Session(code::FILE) => SshError::KeyFile {
-                file: file.to_owned(),
-                problem: format!(
+            ErrorCode::Session(code::KEYFILE_AUTH_FAILED) => encrypted(file, passphrase.is_some()),
+            ErrorCode::Session(code::FILE) if passphrase.is_some() => encrypted(file, true),
+            ErrorCode::Session(code::FILE) => unusable(
+                file,
+                format!(
                     "{}; it has to be a private key in OpenSSH's or PEM format, as ssh-keygen makes it",
                     Plain(&error)
                 ),
-            },
+            ),
             _ => self.link.error("logging in by key", &error),
         })
     }
 
     fn by_agent(&self, socket: Option<&Path>) -> Result<(), SshError> {
-        let no_agent = |problem: String| SshError::NoAgent { problem };
+        let no_agent = |problem: String| {
+            SshError::Settings(format!(
+                "no SSH agent can be asked for keys: {problem}. Start one (eval $(ssh-agent); ssh-add), or name a key file"
+            ))
+        };
         let Some(socket) = socket.map(PathBuf::from).or_else(|| std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from))
         else {
             return Err(no_agent("SSH_AUTH_SOCK is not set".to_owned()));
@@ -116,22 +116,30 @@ impl Login<'_> {
         )
     }
 
-    fn refused(&self, with: String, hint: &'static str) -> SshError {
+    fn refused(&self, with: String, hint: &str) -> SshError {
         let methods = if self.methods.is_empty() { "nothing" } else { self.methods };
-        SshError::Refused {
-            address: self.link.address.clone(),
-            user: self.user.to_owned(),
-            with,
-            methods: methods.replace(',', ", "),
-            hint,
-        }
+        let (address, user, methods) = (&self.link.address, self.user, methods.replace(',', ", "));
+        SshError::Rejected(format!("{address} does not let {user} in with {with}. The server takes: {methods}. {hint}"))
     }
+}
+
+fn unusable(file: &Path, problem: String) -> SshError {
+    SshError::Settings(format!("the key file {} cannot be used: {problem}", file.display()))
+}
+
+/// The error of a key that needs a passphrase, where none or a wrong one is `given`.
+fn encrypted(file: &Path, given: bool) -> SshError {
+    let problem = if given { "the passphrase given is not its" } else { "no passphrase is given" };
+    let file = file.display();
+    SshError::Settings(format!(
+        "the key file {file} is encrypted, and {problem}. Give its passphrase, or use an agent: ssh-add {file}"
+    ))
 }
 
 /// Whether the file can be a private key, and has the passphrase that it needs: without one, OpenSSL would ask for it
 /// at the terminal.
 fn check_key_file(file: &Path, has_passphrase: bool) -> Result<(), SshError> {
-    let unusable = |problem: String| SshError::KeyFile { file: file.to_owned(), problem };
+    let unusable = |problem: String| unusable(file, problem);
     let unreadable = |error: std::io::Error| unusable(error.to_string());
     let metadata = std::fs::metadata(file).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > LARGEST_KEY_FILE {
@@ -142,7 +150,7 @@ fn check_key_file(file: &Path, has_passphrase: bool) -> Result<(), SshError> {
     match kind(text.reveal()) {
         Kind::Plain => Ok(()),
         Kind::Encrypted if has_passphrase => Ok(()),
-        Kind::Encrypted => Err(SshError::KeyEncrypted { file: file.to_owned(), given: false }),
+        Kind::Encrypted => Err(encrypted(file, false)),
         Kind::Public => Err(unusable("it is a public key; name the private one, without .pub".to_owned())),
         Kind::Other => Err(unusable(
             "it is no private key in OpenSSH's or PEM format; PuTTY's are converted by puttygen FILE -O private-openssh"

@@ -48,7 +48,9 @@ impl KnownKeys {
         let content = match std::fs::read(file) {
             Ok(content) => content,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(SshError::KnownHosts { file: file.to_owned(), source }),
+            Err(error) => {
+                return Err(SshError::Settings(format!("cannot read the known hosts in {}: {error}", file.display())));
+            }
         };
         let content = String::from_utf8_lossy(&content);
         let name = address.known_name();
@@ -73,12 +75,15 @@ impl KnownKeys {
 
     /// Whether a server with this key is the one that is known.
     pub fn verify(&self, key: &[u8]) -> Result<(), SshError> {
-        let address = self.address.clone();
-        let file = self.file.clone();
+        let (address, file) = (&self.address, self.file.display());
         let fingerprint = fingerprint(key);
         let encoded = BASE64.encode(key);
         if let Some(known) = self.keys.iter().find(|known| known.revoked && known.key == encoded) {
-            return Err(SshError::RevokedHostKey { address, fingerprint, file, line: known.line });
+            return Err(SshError::Settings(format!(
+                "the key of {address} is revoked: {file}:{} says so of {fingerprint}. Somebody who has stolen it may be \
+                 listening: give the board a new key",
+                known.line
+            )));
         }
         let mut good = self.keys.iter().filter(|known| !known.revoked).peekable();
         let first = good.peek().map(|known| known.line);
@@ -86,10 +91,21 @@ impl KnownKeys {
             return Ok(());
         }
         let key_type = key_type(key);
-        Err(match first {
-            Some(line) => SshError::ChangedHostKey { address, fingerprint, key_type, file, line },
-            None => SshError::UnknownHost { address, fingerprint, key_type, file },
-        })
+        let short = short_type(&key_type);
+        let compare = format!("ssh-keygen -lf /etc/ssh/ssh_host_{short}_key.pub");
+        let add = format!("ssh-keyscan -t {short} -p {} {} >> {file}", address.port, address.host);
+        Err(SshError::Settings(match first {
+            Some(line) => format!(
+                "the key of {address} has changed: it shows {key_type} {fingerprint}, but {file}:{line} has another. \
+                 Somebody may be listening, or the board was flashed anew. If you know that it was: ssh-keygen -R \
+                 '{}' -f {file}; then compare the fingerprint with `{compare}` on the board; if it is the same: {add}",
+                address.known_name()
+            ),
+            None => format!(
+                "the key of {address} is not known: {file} has none for it. The server shows {key_type} {fingerprint}. \
+                 Compare that with `{compare}` on the board; if it is the same: {add}"
+            ),
+        }))
     }
 }
 
@@ -108,6 +124,17 @@ impl KnownKey {
         let (key_type, key) = (fields.next()?, fields.next()?);
         let matches = if hosts.starts_with('|') { matches_hash(hosts, name) } else { matches_list(hosts, name) };
         matches.then(|| Self { line, revoked, key_type: key_type.to_owned(), key: key.to_owned() })
+    }
+}
+
+/// As in the names of host key files, and as `ssh-keyscan -t` takes it.
+fn short_type(key_type: &str) -> &str {
+    match key_type {
+        "ssh-ed25519" => "ed25519",
+        "ssh-rsa" => "rsa",
+        "ssh-dss" => "dsa",
+        other if other.starts_with("ecdsa-") => "ecdsa",
+        other => other,
     }
 }
 

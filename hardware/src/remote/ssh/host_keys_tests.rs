@@ -57,7 +57,7 @@ fn a_key_is_accepted_only_under_its_own_name() {
     ];
     for (hosts, host, port) in unknown {
         let error = known(&line(hosts), host, port).verify(&key_bytes()).unwrap_err();
-        assert!(matches!(error, SshError::UnknownHost { .. }), "{hosts} {host} {port}: {error}");
+        assert!(error.to_string().contains("is not known"), "{hosts} {host} {port}: {error}");
     }
 }
 
@@ -68,7 +68,7 @@ fn a_hashed_name_is_found() {
     assert!(known(&line, "Board", 2222).verify(&key_bytes()).is_ok());
     for (host, port) in [("board", 22), ("boar", 2222), ("board", 222)] {
         let error = known(&line, host, port).verify(&key_bytes()).unwrap_err();
-        assert!(matches!(error, SshError::UnknownHost { .. }), "{host} {port}: {error}");
+        assert!(error.to_string().contains("is not known"), "{host} {port}: {error}");
     }
 }
 
@@ -81,7 +81,7 @@ fn another_key_is_a_change_and_names_the_line() {
     let mut other = key_bytes();
     *other.last_mut().unwrap() = 99;
     let error = known(&content, "board", 22).verify(&other).unwrap_err();
-    assert!(matches!(error, SshError::ChangedHostKey { line: 3, .. }), "{error}");
+    assert!(error.to_string().contains("known_hosts:3 has another"), "{error}");
     let text = error.to_string();
     assert!(text.contains("ssh-keygen -R 'board' -f") && text.contains("ssh-keyscan -t ed25519 -p 22 board"), "{text}");
 }
@@ -90,7 +90,7 @@ fn another_key_is_a_change_and_names_the_line() {
 fn a_revoked_key_is_refused_even_if_another_line_accepts_it() {
     let content = format!("board ssh-ed25519 {KEY}\n@revoked * ssh-ed25519 {KEY}\n");
     let error = known(&content, "board", 22).verify(&key_bytes()).unwrap_err();
-    assert!(matches!(error, SshError::RevokedHostKey { line: 2, .. }), "{error}");
+    assert!(error.to_string().contains("is revoked") && error.to_string().contains("known_hosts:2 says"), "{error}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_missing_file_knows_nobody_and_the_error_says_how_to_change_that() {
     let known = KnownKeys::read(Path::new("no/such/file"), &address("board", 2222)).unwrap();
     let error = known.verify(&key_bytes()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, SshError::UnknownHost { .. }), "{text}");
+    assert!(error.to_string().contains("is not known"), "{text}");
     assert!(text.contains("ssh-keyscan -t ed25519 -p 2222 board >> no/such/file"), "{text}");
     // By `ssh-keygen -lf`.
     assert!(text.contains("SHA256:ZkAslGjFiUHdGf/WUL8rQvkib4PTvQatUV0OUQSncCA"), "{text}");
@@ -164,8 +164,14 @@ proptest! {
         let lines = content.lines().count();
         match known(&content, "board", port).verify(&key_bytes()) {
             Ok(()) => prop_assert!(content.split_ascii_whitespace().any(|word| word == KEY), "{}", content),
-            Err(SshError::ChangedHostKey { line, .. } | SshError::RevokedHostKey { line, .. }) => prop_assert!((1..=lines).contains(&line)),
-            Err(error) => prop_assert!(error.to_string().contains("known_hosts"), "{}", error),
+            Err(error) => {
+                let text = error.to_string();
+                prop_assert!(text.contains("known_hosts"), "{}", text);
+                if let Some((_, place)) = text.split_once("known_hosts:") {
+                    let line: usize = place.split(' ').next().unwrap().parse().unwrap();
+                    prop_assert!((1..=lines).contains(&line), "{}", text);
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! A connection up to the point where the server is known to be the right one.
 
+use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,12 @@ impl Link {
         let address = options.address();
         let known = KnownKeys::read(&options.known_hosts, &address)?;
         let stream = connect(&address, options.timeout)?;
-        let failed = |doing| move |reason: String| SshError::Failed { address: options.address(), doing, reason };
+        let failed = |doing: &str, reason: String| SshError::failed(&options.address(), doing, reason);
         // What is sent are short lines, whose answers are waited for.
-        stream.set_nodelay(true).map_err(|error| failed("setting up the connection")(error.to_string()))?;
-        let socket = stream.try_clone().map_err(|error| failed("setting up the connection")(error.to_string()))?;
+        stream.set_nodelay(true).map_err(|error| failed("setting up the connection", error.to_string()))?;
+        let socket = stream.try_clone().map_err(|error| failed("setting up the connection", error.to_string()))?;
 
-        let internal = |error: ssh2::Error| failed("setting up the session")(Plain(&error).to_string());
+        let internal = |error: ssh2::Error| failed("setting up the session", Plain(&error).to_string());
         let mut session = Session::new().map_err(internal)?;
         session.set_timeout(milliseconds(options.timeout));
         let supported = session.supported_algs(MethodType::HostKey).map_err(internal)?;
@@ -42,7 +43,7 @@ impl Link {
         let mut link = Self { session, socket, address, timeout: options.timeout };
         link.session.handshake().map_err(|error| link.handshake_error(&error))?;
 
-        let no_key = || failed("the key exchange")("the server has shown no key".to_owned());
+        let no_key = || failed("the key exchange", "the server has shown no key".to_owned());
         let (key, _) = link.session.host_key().ok_or_else(no_key)?;
         known.verify(key)?;
         Ok(link)
@@ -60,14 +61,16 @@ impl Link {
             disagreement(stream, &self.session).ok()?
         });
         match found {
-            Some(Disagreement { list, theirs, ours }) => {
-                SshError::NoCommonAlgorithm { address: self.address.clone(), list, theirs, ours }
-            }
+            Some(Disagreement { list, theirs, ours }) => SshError::Settings(format!(
+                "{} accepts none of the algorithms of this program: it has {list} {theirs}; this program has {ours}. Add \
+                 one of these to {list} in its /etc/ssh/sshd_config",
+                self.address
+            )),
             None => what_happened,
         }
     }
 
-    pub fn error(&self, doing: &'static str, error: &ssh2::Error) -> SshError {
+    pub fn error(&self, doing: &str, error: &ssh2::Error) -> SshError {
         translate(&self.address, doing, self.timeout, error)
     }
 
@@ -76,7 +79,7 @@ impl Link {
         // libssh2 keeps its sockets from blocking, so that nothing is waited for here.
         match self.socket.peek(&mut [0]) {
             Ok(count) => count == 0,
-            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
         }
     }
 
@@ -101,14 +104,17 @@ impl Drop for Link {
 /// Tries the addresses of a name one after the other.
 fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, SshError> {
     let deadline = Instant::now() + timeout;
-    let resolve = |source| SshError::Resolve { address: address.clone(), source };
+    let resolve = |error: std::io::Error| {
+        let hint = "Is it written correctly, and is the network up?";
+        SshError::Settings(format!("the name of {address} cannot be resolved: {error}. {hint}"))
+    };
     let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve)?;
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    let mut last = std::io::Error::new(ErrorKind::NotFound, "the name has no address");
     let mut tried = false;
     for candidate in candidates {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            last = std::io::ErrorKind::TimedOut.into();
+            last = ErrorKind::TimedOut.into();
             break;
         }
         match TcpStream::connect_timeout(&candidate, left) {
@@ -117,12 +123,19 @@ fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, SshError> 
         }
         tried = true;
     }
-    let address = address.clone();
-    Err(match last.kind() {
-        std::io::ErrorKind::TimedOut => SshError::TimedOut { address, doing: "connecting", after: timeout },
-        _ if tried => SshError::Connect { address, source: last },
-        _ => SshError::Resolve { address, source: last },
-    })
+    let hint = match last.kind() {
+        ErrorKind::TimedOut => return Err(SshError::timed_out(address, "connecting", timeout)),
+        _ if !tried => return Err(resolve(last)),
+        ErrorKind::ConnectionRefused => {
+            ". The machine is there, but nothing listens: is sshd running, and is this its port?"
+        }
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => ". Is it switched on and in the same network?",
+        _ => "",
+    };
+    let text = format!("cannot connect to {address}: {last}{hint}");
+    // Causes on this side do not pass by themselves.
+    let is_ours = matches!(last.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported);
+    Err(if is_ours { SshError::Settings(text) } else { SshError::Away(text) })
 }
 
 /// As libssh2 takes it, where 0 would mean for ever.

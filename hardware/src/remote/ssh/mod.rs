@@ -1,26 +1,25 @@
 //! Programs and files on another machine, over SSH.
 //!
-//! A [`Connection`] is one authenticated session: it [runs](Connection::run) programs, moves files, and can be given
-//! up for a [`Remote`], a program that is spoken to line by line. A server is trusted only if its key stands in the
-//! file of known hosts, as with OpenSSH and `StrictHostKeyChecking yes`; nothing is ever added to that file.
+//! A [`Connection`] is one authenticated session: it uploads files, and becomes a [`Remote`], a program that exchanges
+//! lines with this one. A server is trusted only if its key is in the file of known hosts, as with OpenSSH and
+//! `StrictHostKeyChecking yes`; this program never writes to that file.
 //!
-//! Every call ends: connecting and each single answer within [`SshOptions::timeout`], programs within their
-//! [`Limits`]. After an error that [`SshError::is_transient`] calls worth another try, open a new connection.
+//! Every call ends: connecting and each single answer within [`SshOptions::timeout`]. After an error for which
+//! [`SshError::is_transient`] is true, a new connection may work.
 //!
 //! ```no_run
-//! use hardware::remote::ssh::{Connection, Limits, SshOptions};
+//! use hardware::remote::ssh::{Connection, RemoteOptions, SshOptions};
 //!
 //! let mut connection = Connection::open(&SshOptions::new("board.local", "nvidia"))?;
 //! connection.make_folders("~/models")?;
-//! connection.upload(b"a model", "~/models/model.onnx", false, &mut |_sent| ())?;
-//! let output = connection.run(&["uname", "-a"], &Limits::default())?;
-//! println!("{}", output.stdout_text());
+//! connection.upload(b"a model", "~/models/model.onnx", false)?;
+//! let program = connection.into_remote(&["uname", "-a"], &RemoteOptions::default())?;
+//! println!("{:?}", program.receive(std::time::Duration::from_secs(1))?);
 //! # Ok::<(), hardware::remote::ssh::SshError>(())
 //! ```
 
 mod algorithms;
 mod authentication;
-mod command;
 mod error;
 mod files;
 mod host_keys;
@@ -30,11 +29,9 @@ mod pump;
 mod remote;
 mod upload;
 
-pub use command::{Limits, Output, Status};
 pub use error::SshError;
-pub use options::{Address, Authentication, Secret, SshOptions};
+pub use options::{Authentication, Secret, SshOptions};
 pub use remote::{Remote, RemoteOptions};
-pub use upload::UploadStats;
 
 use ssh2::Sftp;
 
@@ -55,19 +52,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Every stage has its own: see [`SshError`].
+    /// With the stage that failed, and what to do.
     pub fn open(options: &SshOptions) -> Result<Self, SshError> {
         let link = Link::open(options)?;
         authentication::log_in(&link, options)?;
         Ok(Self { link, sftp: None, home: None })
     }
 
-    /// The server.
-    pub fn address(&self) -> &Address {
-        &self.link.address
-    }
-
-    /// Starts a program that is spoken to line by line, and gives the session to it. Every word is quoted for the
+    /// Starts a program that exchanges lines with this one, and gives the session to it. Every word is quoted for the
     /// shell of the other machine.
     ///
     /// # Errors
@@ -84,4 +76,15 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("address", &self.link.address).finish_non_exhaustive()
     }
+}
+
+/// The words as one line for a POSIX shell.
+fn quoted(words: &[&str]) -> Result<String, SshError> {
+    let quoted = shlex::try_join(words.iter().copied()).ok().filter(|_| !words.is_empty());
+    quoted.ok_or_else(|| {
+        let program = words.first().copied().unwrap_or_default();
+        SshError::Settings(format!(
+            "the command {program:?} cannot be run: a word of it holds a NUL character, or it has no words"
+        ))
+    })
 }

@@ -5,12 +5,20 @@ use std::time::{Duration, Instant};
 
 use ssh2::{Channel, ErrorCode};
 
-use super::command::Status;
 use super::error::code;
 
-/// What the last look at a channel brought.
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Status {
+    /// By itself, with this status.
+    Exit(i32),
+    /// By the signal of this name: `KILL`.
+    Signal(String),
+}
+
+/// What a poll of a channel brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Polled {
     /// Something was printed.
     Bytes,
     /// Nothing new.
@@ -27,7 +35,11 @@ pub(super) enum Stream {
 }
 
 /// Gives what has arrived to `take`, at most a buffer of each stream. The session must not be blocking.
-pub(super) fn read(channel: &mut Channel, buffer: &mut [u8], mut take: impl FnMut(Stream, &[u8])) -> io::Result<Heard> {
+pub(super) fn read(
+    channel: &mut Channel,
+    buffer: &mut [u8],
+    mut take: impl FnMut(Stream, &[u8]),
+) -> io::Result<Polled> {
     let (mut bytes, mut ends) = (false, 0);
     for stream in [Stream::Stdout, Stream::Stderr] {
         let result = match stream {
@@ -45,11 +57,11 @@ pub(super) fn read(channel: &mut Channel, buffer: &mut [u8], mut take: impl FnMu
         }
     }
     match (bytes, ends) {
-        (true, _) => Ok(Heard::Bytes),
-        (false, 2) if channel.eof() => Ok(Heard::Closed),
+        (true, _) => Ok(Polled::Bytes),
+        (false, 2) if channel.eof() => Ok(Polled::Closed),
         // libssh2 also reads nothing from a socket that is gone.
         (false, 2) => Err(io::ErrorKind::ConnectionAborted.into()),
-        (false, _) => Ok(Heard::Nothing),
+        (false, _) => Ok(Polled::Nothing),
     }
 }
 

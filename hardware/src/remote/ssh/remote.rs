@@ -1,4 +1,4 @@
-//! A program on the other machine that is spoken to line by line.
+//! A program on the other machine that exchanges lines with this one.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::command::quoted;
 use super::error::SshError;
 use super::link::Link;
 use super::options::Address;
+use super::pump::Status;
+use super::quoted;
 
 mod session;
 
-use session::{End, Order, Spoken};
+use session::{End, Exchange, Order};
 
 /// How long a line may be, in bytes.
 const LONGEST_LINE: usize = 1 << 20;
@@ -22,10 +23,10 @@ const LONGEST_LINE: usize = 1 << 20;
 /// How long dropping waits for the thread to say goodbye.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How a program is spoken to.
+/// How lines are exchanged with a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteOptions {
-    /// How often an empty line is sent, so that the program notices when nobody is there any more.
+    /// How often an empty line is sent, so that the program notices when this one has ended.
     pub heartbeat: Duration,
     /// How long the program may print nothing at all before the connection counts as lost. Only a program that answers
     /// the empty lines may be given a limit.
@@ -39,8 +40,8 @@ impl Default for RemoteOptions {
     }
 }
 
-/// A program that runs on the other machine and is spoken to line by line. Its session lives on a thread of its own, so
-/// that heartbeats go on and nobody is blocked. When this is dropped, the program's standard input ends, and with it
+/// A program that runs on the other machine and exchanges lines with this one. Its session lives on a thread of its own,
+/// so that heartbeats continue and no call blocks. When this is dropped, the program's standard input ends, and with it
 /// the connection.
 #[derive(Debug)]
 pub struct Remote {
@@ -68,23 +69,15 @@ impl Remote {
         let channel = link.start(&format!("exec {}", quoted(words)?))?;
         let address = link.address.clone();
         let program = words.first().copied().unwrap_or_default().to_owned();
-        let failed = |error: std::io::Error| SshError::Failed {
-            address: link.address.clone(),
-            doing: "starting a thread for the connection",
-            reason: error.to_string(),
-        };
+        let failed = |error: std::io::Error| SshError::failed(&address, "starting a thread for the connection", error);
         let socket = link.socket.try_clone().map_err(failed)?;
         let (orders, received_orders) = mpsc::channel();
         let (sent_lines, lines) = mpsc::channel();
         let shared = Arc::new(Shared::default());
-        let spoken = Spoken::new(link, channel, options.clone(), sent_lines, Arc::clone(&shared));
+        let exchange = Exchange::new(link, channel, options.clone(), sent_lines, Arc::clone(&shared));
         let thread =
-            thread::Builder::new().name(format!("ssh {address}")).spawn(move || spoken.serve(&received_orders));
-        let thread = thread.map_err(|error| SshError::Failed {
-            address: address.clone(),
-            doing: "starting a thread for the connection",
-            reason: error.to_string(),
-        })?;
+            thread::Builder::new().name(format!("ssh {address}")).spawn(move || exchange.serve(&received_orders));
+        let thread = thread.map_err(failed)?;
         Ok(Self {
             address,
             program,
@@ -119,7 +112,7 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// After the last line: [`SshError::Ended`] if the program has ended, [`SshError::Lost`] if the connection is lost,
+    /// After the last line: [`SshError::Ended`] if the program has ended, [`SshError::Away`] if the connection is lost,
     /// and the same again in any further call.
     pub fn receive(&self, wait: Duration) -> Result<Option<String>, SshError> {
         match lock(&self.lines).recv_timeout(wait) {
@@ -140,14 +133,23 @@ impl Remote {
     }
 
     fn end(&self) -> SshError {
-        let address = self.address.clone();
-        let program = self.program.clone();
+        let (address, program) = (&self.address, &self.program);
         match lock(&self.shared.end).clone() {
-            Some(End::Ended { status, stderr }) => SshError::Ended { address, program, status, stderr },
-            Some(End::LineTooLong) => SshError::LineTooLong { address, program, limit: LONGEST_LINE },
-            Some(End::Lost(reason)) => SshError::Lost { address, reason },
+            Some(End::Ended { status, stderr }) => {
+                let (how, status) = match status {
+                    Status::Exit(code) => (format!("exit status {code}"), Some(code)),
+                    Status::Signal(name) => (format!("signal {name}"), None),
+                };
+                let between = if stderr.trim().is_empty() { "" } else { ": " };
+                let text = format!("{program} on {address} has ended with {how}{between}{}", stderr.trim());
+                SshError::Ended { text, status }
+            }
+            Some(End::LineTooLong) => {
+                SshError::Settings(format!("{program} on {address} prints a line of more than {LONGEST_LINE} bytes"))
+            }
+            Some(End::Lost(reason)) => SshError::lost(address, reason),
             // Only if the thread has panicked.
-            None => SshError::Lost { address, reason: "its thread has ended".to_owned() },
+            None => SshError::lost(address, "its thread has ended"),
         }
     }
 }
@@ -171,7 +173,7 @@ impl Drop for Remote {
     }
 }
 
-/// What it guards stays valid also if somebody panicked.
+/// The guarded value stays valid also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Uploads that can be broken off.
+//! Uploads that continue after a broken connection.
 
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -6,7 +6,6 @@ use std::path::Path;
 use ssh2::{OpenFlags, OpenType};
 
 use super::Connection;
-use super::command::Limits;
 use super::error::SshError;
 
 /// What is given to libssh2 at first, in bytes. It does not look at answers until all of it is sent, which has to
@@ -16,33 +15,17 @@ const FIRST_PIECE: usize = 128 * 1024;
 /// What is under way at most, in bytes.
 const LARGEST_PIECE: usize = 4 << 20;
 
-/// What an upload has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UploadStats {
-    /// Bytes that an earlier upload had already brought there.
-    pub resumed_at: u64,
-    /// Bytes that were sent.
-    pub sent: u64,
-}
-
 impl Connection {
     /// Writes `content` to `to`, by way of `to` with `.part` appended: there is never half a file of the name itself.
-    /// A file of that name is replaced in one step.
+    /// A file of that name is replaced.
     ///
-    /// An earlier upload that broke off is gone on with, at the size of its `.part`; whether that was of the same
-    /// content is not looked at, so check a hash of the whole. With `fresh` it starts anew. `progress` is told now and
-    /// then how many bytes of `content` have arrived.
+    /// An earlier upload that broke off is continued at the size of its `.part`, which may be of other content: check a
+    /// hash of the whole. With `fresh` the upload starts at the beginning.
     ///
     /// # Errors
     ///
     /// If the file cannot be written, or the connection breaks: then the same call on a new connection goes on.
-    pub fn upload(
-        &mut self,
-        content: &[u8],
-        to: &str,
-        fresh: bool,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<UploadStats, SshError> {
+    pub fn upload(&mut self, content: &[u8], to: &str, fresh: bool) -> Result<(), SshError> {
         let to = self.absolute(to)?;
         let part = format!("{to}.part");
         if self.stat(&to)?.is_some_and(|found| found.is_dir()) {
@@ -52,18 +35,11 @@ impl Connection {
         let there = if fresh { 0 } else { self.stat(&part)?.and_then(|found| found.size).unwrap_or(0) };
         // A longer one is of something else.
         let resumed_at = if there <= length { there } else { 0 };
-        self.write(content, resumed_at, &part, progress)?;
-        self.replace(&part, &to)?;
-        Ok(UploadStats { resumed_at, sent: length - resumed_at })
+        self.write(content, resumed_at, &part)?;
+        self.replace(&part, &to)
     }
 
-    fn write(
-        &mut self,
-        content: &[u8],
-        resumed_at: u64,
-        part: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), SshError> {
+    fn write(&mut self, content: &[u8], resumed_at: u64, part: &str) -> Result<(), SshError> {
         let (link, sftp) = self.sftp()?;
         let failed = |error: &ssh2::Error| link.file_error("write", part, error);
         let mut flags = OpenFlags::WRITE | OpenFlags::CREATE;
@@ -72,12 +48,8 @@ impl Connection {
         }
         let mut file = sftp.open_mode(Path::new(part), flags, 0o644, OpenType::File).map_err(|error| failed(&error))?;
         let unwritten = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::TimedOut => {
-                SshError::TimedOut { address: link.address.clone(), doing: "the file transfer", after: link.timeout }
-            }
-            _ if link.is_broken() => {
-                SshError::Lost { address: link.address.clone(), reason: format!("the file transfer failed: {error}") }
-            }
+            std::io::ErrorKind::TimedOut => SshError::timed_out(&link.address, "the file transfer", link.timeout),
+            _ if link.is_broken() => SshError::lost(&link.address, format!("the file transfer failed: {error}")),
             _ => link.file_problem("write", part, &format!("{error} (is the disk full?)")),
         };
         // The lengths of slices fit.
@@ -86,14 +58,11 @@ impl Connection {
             file.seek(SeekFrom::Start(resumed_at)).map_err(unwritten)?;
         }
         let mut done = start;
-        progress(done as u64);
         while done < content.len() {
             // What a call gives is under way until it is acknowledged, so the piece has to overlap the one before.
             let piece = (FIRST_PIECE + (done - start) * 2).min(LARGEST_PIECE);
             let end = content.len().min(done + piece);
-            let count = file.write(&content[done..end]).map_err(unwritten)?;
-            done += count;
-            progress(done as u64);
+            done += file.write(&content[done..end]).map_err(unwritten)?;
         }
         file.close().map_err(|error| failed(&error))?;
         drop(file);
@@ -105,20 +74,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Renames, also where there is a file already.
+    /// Renames, also where there is a file already: the third version of the protocol, which OpenSSH speaks, renames
+    /// only to a name that is free.
     fn replace(&mut self, from: &str, to: &str) -> Result<(), SshError> {
+        let exists = self.stat(to)?.is_some();
         let (link, sftp) = self.sftp()?;
-        let Err(error) = sftp.rename(Path::new(from), Path::new(to), None) else { return Ok(()) };
-        let error = link.file_error("rename to", to, &error);
-        if error.is_transient() {
-            return Err(error);
+        if exists {
+            sftp.unlink(Path::new(to)).map_err(|error| link.file_error("replace", to, &error))?;
         }
-        // The third version of the protocol, which OpenSSH speaks, renames only to what is not there yet.
-        let moved = self.run(&["mv", "-f", "--", from, to], &Limits::default())?;
-        if moved.success() {
-            return Ok(());
-        }
-        let problem = moved.stderr_text().trim().to_owned();
-        Err(self.link.file_problem("rename to", to, &problem))
+        sftp.rename(Path::new(from), Path::new(to), None).map_err(|error| link.file_error("rename to", to, &error))
     }
 }

@@ -1,4 +1,4 @@
-//! Files and archives that a broken transfer or a full disk has left behind.
+//! Files and archives that a broken transfer or a full disk leaves behind.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ fn whole_tar() -> Vec<u8> {
     tar_of(&FILES.map(|name| (name, &content[..])))
 }
 
-/// What is read is whole, or the error names the folder that it is of.
+/// Checks that the data set is whole, or that the error names its folder.
 fn check(dir: &Path) -> Result<(), TestCaseError> {
     match load_files(dir, FEW) {
         Ok(dataset) => {
@@ -46,16 +46,20 @@ fn check(dir: &Path) -> Result<(), TestCaseError> {
             );
             prop_assert!(dataset.train.labels().all(|label| usize::from(label) < CLASS_NAMES.len()));
         }
-        // With so few records a class is missing: the files themselves were read.
-        Err(DataError::Dataset { reason, .. }) => prop_assert!(reason.contains("has no training image"), "{}", reason),
-        Err(error) => prop_assert!(error.to_string().contains(&dir.display().to_string()), "{}", error),
+        Err(error) => {
+            // With so few records a class is missing: the files themselves were read.
+            let error = error.to_string();
+            let is_read =
+                error.starts_with("the data set cifar10: the class ") && error.contains("has no training image");
+            prop_assert!(is_read || error.contains(&dir.display().to_string()), "{}", error);
+        }
     }
     Ok(())
 }
 
-/// A few kilobytes that unpack to gigabytes: nothing of that is held, or waited for.
+/// A few kilobytes that unpack to gigabytes: the reader neither holds nor awaits them.
 #[test]
-fn an_archive_that_unpacks_without_end_is_refused() {
+fn an_archive_that_unpacks_without_end_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(ARCHIVE);
     // A long name is one entry's content for the next one's header, and is read into memory as a whole.
@@ -83,7 +87,7 @@ proptest! {
     })]
 
     #[test]
-    fn damaged_archives_are_read_whole_or_refused_by_name(bytes in damaged(vec![packed(&whole_tar())])) {
+    fn damaged_archives_are_read_whole_or_named_in_an_error(bytes in damaged(vec![packed(&whole_tar())])) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(ARCHIVE), bytes).unwrap();
         check(dir.path())?;
@@ -91,14 +95,14 @@ proptest! {
 
     /// Damage that the packing's checksum does not see, because it was there before.
     #[test]
-    fn damage_before_packing_is_read_whole_or_refused_by_name(bytes in damaged(vec![whole_tar()])) {
+    fn damage_before_packing_is_read_whole_or_named_in_an_error(bytes in damaged(vec![whole_tar()])) {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(ARCHIVE), packed(&bytes)).unwrap();
         check(dir.path())?;
     }
 
     #[test]
-    fn damaged_files_are_read_whole_or_refused_by_name(bytes in damaged(vec![record_file()]), label: u8) {
+    fn damaged_files_are_read_whole_or_named_in_an_error(bytes in damaged(vec![record_file()]), label: u8) {
         let dir = tempfile::tempdir().unwrap();
         for name in FILES {
             fs::write(dir.path().join(name), record_file()).unwrap();

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use ssh2::Channel;
 
 use super::{LONGEST_LINE, RemoteOptions, Shared, lock};
-use crate::remote::ssh::command::Status;
 use crate::remote::ssh::link::{Link, milliseconds};
-use crate::remote::ssh::pump::{self, Backoff, Heard, Stream};
+use crate::remote::ssh::pump::{self, Backoff, Polled, Status, Stream};
 
 /// How much of standard error is kept, in bytes.
 const STDERR: usize = 4 * 1024;
@@ -43,8 +42,8 @@ pub(super) enum End {
     Lost(String),
 }
 
-/// The session, and what has been heard of the program.
-pub(super) struct Spoken {
+/// The session, and what the program has printed.
+pub(super) struct Exchange {
     // Dropped first, as in a connection: the channel is not waited for.
     link: Link,
     channel: Channel,
@@ -61,7 +60,7 @@ pub(super) struct Spoken {
     input_closed: bool,
 }
 
-impl Spoken {
+impl Exchange {
     pub fn new(
         link: Link,
         channel: Channel,
@@ -84,23 +83,23 @@ impl Spoken {
         }
     }
 
-    /// Until the program ends, the connection breaks, or nobody gives orders any more.
+    /// Until the program ends, the connection breaks, or the owner is dropped.
     pub fn serve(mut self, orders: &Receiver<Order>) {
-        let end = self.talk(orders).unwrap_or_else(Some);
+        let end = self.exchange(orders).unwrap_or_else(Some);
         match end {
             Some(end) => *lock(&self.shared.end) = Some(end),
-            None => self.say_goodbye(),
+            None => self.end_input(),
         }
     }
 
-    /// None if nobody gives orders any more.
-    fn talk(&mut self, orders: &Receiver<Order>) -> Result<Option<End>, End> {
+    /// None once the owner is dropped.
+    fn exchange(&mut self, orders: &Receiver<Order>) -> Result<Option<End>, End> {
         let mut buffer = vec![0; 64 * 1024];
-        let mut naps = Backoff::new();
+        let mut backoff = Backoff::new();
         self.link.session.set_blocking(false);
         loop {
-            let heard = self.listen(&mut buffer)?;
-            if heard == Heard::Closed
+            let polled = self.poll(&mut buffer)?;
+            if polled == Polled::Closed
                 && let Some(status) = pump::ended(&mut self.channel).map_err(|error| lost(&error))?
             {
                 self.pass_on_rest();
@@ -112,15 +111,15 @@ impl Spoken {
             {
                 return Err(End::Lost(format!("nothing has come for {} s", limit.as_secs_f64())));
             }
-            if heard == Heard::Bytes {
-                naps.reset();
+            if polled == Polled::Bytes {
+                backoff.reset();
             }
-            let nap = if heard == Heard::Bytes { Duration::ZERO } else { naps.length() };
-            match orders.recv_timeout(nap) {
+            let pause = if polled == Polled::Bytes { Duration::ZERO } else { backoff.length() };
+            match orders.recv_timeout(pause) {
                 Ok(Order::Line(line)) => {
                     self.write(&format!("{line}\n"))?;
                     // The answer will come soon.
-                    naps.reset();
+                    backoff.reset();
                 }
                 Ok(Order::CloseInput) => self.close_input()?,
                 Err(RecvTimeoutError::Timeout) if self.sent.elapsed() >= self.options.heartbeat => self.write("\n")?,
@@ -130,26 +129,26 @@ impl Spoken {
         }
     }
 
-    fn listen(&mut self, buffer: &mut [u8]) -> Result<Heard, End> {
+    fn poll(&mut self, buffer: &mut [u8]) -> Result<Polled, End> {
         if self.shared.waiting.load(Ordering::Relaxed) > MOST_WAITING {
-            // The program has to wait, so its silence says nothing.
+            // The program has to wait, so that its silence means nothing.
             self.heard = Instant::now();
-            return Ok(Heard::Nothing);
+            return Ok(Polled::Nothing);
         }
         let (partial, stderr) = (&mut self.partial, &mut self.stderr);
-        let heard = pump::read(&mut self.channel, buffer, |stream, bytes| match stream {
+        let polled = pump::read(&mut self.channel, buffer, |stream, bytes| match stream {
             Stream::Stdout => partial.extend_from_slice(bytes),
             Stream::Stderr => {
                 stderr.extend(bytes);
                 stderr.drain(..stderr.len().saturating_sub(STDERR));
             }
         });
-        let heard = heard.map_err(|error| lost(&error))?;
-        if heard == Heard::Bytes {
+        let polled = polled.map_err(|error| lost(&error))?;
+        if polled == Polled::Bytes {
             self.heard = Instant::now();
             self.pass_on_lines()?;
         }
-        Ok(heard)
+        Ok(polled)
     }
 
     fn pass_on_lines(&mut self) -> Result<(), End> {
@@ -177,7 +176,7 @@ impl Spoken {
     fn pass_on(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line).into_owned();
         self.shared.waiting.fetch_add(line.len(), Ordering::Relaxed);
-        // Nobody is there any more: the orders end as well.
+        // Fails only once the owner is dropped: then the orders end as well.
         let _ = self.lines.send(line);
     }
 
@@ -213,7 +212,7 @@ impl Spoken {
     }
 
     /// Ends standard input, and gives the server a moment to take notice.
-    fn say_goodbye(&mut self) {
+    fn end_input(&mut self) {
         self.link.session.set_timeout(milliseconds(FAREWELL));
         if self.close_input().is_ok() {
             self.link.session.set_blocking(true);

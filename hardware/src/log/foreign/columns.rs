@@ -1,6 +1,5 @@
 //! Names and units of a log's columns.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -10,47 +9,42 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Which column of a log holds what.
 ///
-/// What is not named is looked for under the name and unit it has in the project's own
-/// [journal](crate::log), and is missing where the log has no such column. What is named must be
+/// A column without a name here is looked for under the name and unit it has in a
+/// [journal](crate::log), and is missing where the log has no such column. A named column must be
 /// there. In an experiment file an entry is a column's name, or a table with its unit:
 ///
 /// ```toml
 /// architecture = "arch"
 /// accuracy = { column = "valid_accuracy_percent", unit = "percent" }
 /// time = { column = "latency_us", unit = "us" }
-/// objectives = { parameters = "n_params" }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// Text of the architecture; `architecture` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// Accuracy; by default `accuracy`, else `accuracy_percent`, `valid_accuracy` or `valid_accuracy_percent`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Column<FractionUnit>>,
     /// Error, 1 − accuracy, for a log that has that instead. Not looked for by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Column<FractionUnit>>,
     /// Mean time of one inference; `time_ms` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Column<TimeUnit>>,
     /// Standard deviation of the time; `time_ms_std` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_std: Option<Column<TimeUnit>>,
     /// Energy of one inference; `energy_mj` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy: Option<Column<EnergyUnit>>,
     /// Standard deviation of the energy; `energy_mj_std` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_std: Option<Column<EnergyUnit>>,
-    /// What the row was measured on; `device` by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The device that measured the row; `device` by default.
     pub device: Option<String>,
-    /// Further objectives by their name in the experiment, each a column of numbers that are zero
-    /// or above, in whatever unit: `parameters = "n_params"`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub objectives: BTreeMap<String, String>,
+    /// A key of earlier versions, kept for its message.
+    #[serde(skip_serializing, deserialize_with = "no_objectives")]
+    objectives: Option<()>,
+}
+
+fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<Option<()>, D::Error> {
+    let message = "`objectives` is no longer read, because no search ever used it: remove it";
+    Err(de::Error::custom(message))
 }
 
 /// A column and the unit its numbers are in. `U` is the kind of quantity.
@@ -112,8 +106,8 @@ impl FractionUnit {
 }
 
 impl TimeUnit {
-    // Divided by powers of ten, never multiplied by 0.001, which is no binary fraction: 5807 µs
-    // are then the very number that 5.807 ms reads as.
+    // Divided by powers of ten, never multiplied by 0.001, which has no exact binary form: 5807 µs
+    // give the same number as 5.807 ms.
     pub(super) fn to_ms(self, value: f64) -> f64 {
         match self {
             Self::Ns => value / 1e6,
@@ -186,7 +180,6 @@ mod tests {
             accuracy = { column = "valid_accuracy_percent", unit = "percent" }
             time = "latency"
             energy = { column = "joules", unit = "j" }
-            objectives = { parameters = "n_params" }
             "#,
         )
         .unwrap();
@@ -196,7 +189,6 @@ mod tests {
                 accuracy: Some(Column { column: "valid_accuracy_percent".to_owned(), unit: FractionUnit::Percent }),
                 time: Some(Column::named("latency")),
                 energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J }),
-                objectives: [("parameters".to_owned(), "n_params".to_owned())].into(),
                 ..Columns::default()
             }
         );
@@ -205,17 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_what_would_be_right() {
+    fn mistakes_are_reported_with_the_right_way() {
         let cases = [
             ("times = \"a\"", "unknown field `times`"),
             ("time = { column = \"a\", unit = \"mj\" }", "`ms`"),
             ("time = { columm = \"a\" }", "unknown field `columm`"),
             ("time = 3", "a column's name, or"),
             ("time = { unit = \"ms\" }", "missing field `column`"),
+            ("objectives = { n = \"size\" }", "`objectives` is no longer read"),
         ];
-        for (text, told) in cases {
+        for (text, expected) in cases {
             let error = toml::from_str::<Columns>(text).unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 

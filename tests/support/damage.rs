@@ -1,8 +1,8 @@
-//! Damaged files, for the tests of what reads them.
+//! Damaged files, for the unit tests of readers in several crates.
 
 use proptest::prelude::*;
 
-/// Bytes of one of these with a piece cut out, put in, or changed. None may be empty.
+/// Bytes of one of these files with a piece cut out, put in, or changed. Every file has at least one byte.
 pub(crate) fn damaged(files: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let file = prop::sample::select(files);
     let places = any::<(prop::sample::Index, prop::sample::Index, prop::sample::Index, u8)>();

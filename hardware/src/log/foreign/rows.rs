@@ -1,0 +1,245 @@
+//! The rows of a log, one by one.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::str::FromStr as _;
+
+use csv::ByteRecord;
+
+use super::columns::Columns;
+use super::header::{AccuracyAs, Found, Layout};
+use crate::cells::{self, Decimal, Rows, Separator};
+use crate::log::{LogError, Row, Status};
+use crate::shown::ends_of;
+
+/// A row of a log and its place. It has no number; `ok` is its status where the log has no such column, and of an
+/// evaluation that failed or diverged only architecture and status count.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogRow {
+    /// Line in the file, the header being line 1.
+    pub line: u64,
+    /// The values, in the journal's units.
+    pub row: Row,
+}
+
+/// Every row of a log in its order, none merged with another: a [`Table`](super::Table) is made of them. `content` is
+/// the content of the file at `path`; `columns` and `normalise` are as [`Table::load`](super::Table::load) takes them.
+///
+/// # Errors
+///
+/// As [`Table::load`](super::Table::load), but that a log may have a header alone, or rows that all failed.
+pub fn read_rows(
+    path: &Path,
+    content: &[u8],
+    columns: &Columns,
+    normalise: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Vec<LogRow>, LogError> {
+    if let Some(disguise) = cells::disguise(content) {
+        return Err(LogError::Other(format!("cannot read the log {}: {disguise}", path.display())));
+    }
+    let unreadable = |error: csv::Error| LogError::Other(format!("cannot read the log {}: {error}", path.display()));
+    let first = content.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let separator = Separator::Auto.of(&String::from_utf8_lossy(first), false);
+    let mut rows = Rows::with(content, separator);
+    let Some((line, header)) = rows.next().map_err(unreadable)? else {
+        return Err(nothing_to_replay(path, "the file is empty"));
+    };
+    let headers = header.iter().map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned));
+    let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|problem| bad_cell(path, line, "header", &problem))?;
+    let layout = Layout::new(path, headers, columns)?;
+    let (mut found, decimal) = (Vec::new(), Cell::default());
+    let has_commas = matches!(separator, Separator::Comma | Separator::Blanks);
+    while let Some((line, cells)) = rows.next().map_err(unreadable)? {
+        let reading = Reading { path, line, cells, layout: &layout, decimal: &decimal, has_commas };
+        found.push(LogRow { line, row: reading.row(normalise)? });
+    }
+    Ok(found)
+}
+
+/// A row that is being read, and what is needed to understand it.
+struct Reading<'a> {
+    path: &'a Path,
+    line: u64,
+    cells: &'a ByteRecord,
+    layout: &'a Layout,
+    decimal: &'a Cell<Decimal>,
+    has_commas: bool,
+}
+
+impl Reading<'_> {
+    fn row(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Row, LogError> {
+        let layout = self.layout;
+        if self.cells.len() != layout.width {
+            return Err(LogError::Other(format!(
+                "{}:{}: the row has {} cells, the header {}: it is torn; delete or mend that line",
+                self.path.display(),
+                self.line,
+                self.cells.len(),
+                layout.width
+            )));
+        }
+        let architecture = self.cell(&layout.architecture, |cell| match cells::text(cell.trim_ascii())? {
+            "" => Err("the cell is empty; every row has an architecture".to_owned()),
+            text => normalise(text),
+        })?;
+        let status = match &layout.status {
+            Some(status) => self.cell(status, |cell| rename(Status::from_str(cells::text(cell.trim_ascii())?)))?,
+            None => Status::Ok,
+        };
+        let row = Row::new(0, architecture, status);
+        if matches!(status, Status::Failed | Status::Diverged) {
+            return Ok(row);
+        }
+        let epochs = layout.epochs.as_ref().map(|epochs| self.cell(epochs, |cell| rename(cells::count(cell))));
+        let device = layout
+            .device
+            .as_ref()
+            .map(|device| self.cell(device, |cell| cells::text(cell.trim_ascii()).map(str::to_owned)));
+        let accuracy = self.quantity(&layout.accuracy, |number, accuracy| {
+            let (AccuracyAs::Accuracy(unit) | AccuracyAs::Error(unit)) = accuracy;
+            let value = cells::between_zero_and(number, unit.whole())?;
+            Ok(value.map(|value| match accuracy {
+                AccuracyAs::Accuracy(_) => value / unit.whole(),
+                AccuracyAs::Error(_) => (unit.whole() - value) / unit.whole(),
+            }))
+        })?;
+        let time_ms =
+            self.quantity(&layout.time, |number, unit| in_range(cells::positive(number)?, |time| unit.to_ms(time)));
+        let time_ms_std = self
+            .quantity(&layout.time_std, |number, unit| in_range(cells::not_negative(number)?, |time| unit.to_ms(time)));
+        let energy_mj = |column| {
+            self.quantity(column, |number, unit: super::EnergyUnit| {
+                in_range(cells::not_negative(number)?, |energy| unit.to_mj(energy))
+            })
+        };
+        Ok(Row {
+            epochs: epochs.transpose()?.flatten(),
+            device: device.transpose()?.filter(|device| !device.is_empty()),
+            accuracy,
+            time_ms: time_ms?,
+            time_ms_std: time_ms_std?,
+            energy_mj: energy_mj(&layout.energy)?,
+            energy_mj_std: energy_mj(&layout.energy_std)?,
+            ..row
+        })
+    }
+
+    fn cell<T>(&self, found: &Found, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, LogError> {
+        parse(&self.cells[found.at]).map_err(|problem| bad_cell(self.path, self.line, &found.name, &problem))
+    }
+
+    fn quantity<U: Copy>(
+        &self,
+        found: &Option<(Found, U)>,
+        convert: impl FnOnce(Option<f64>, U) -> Result<Option<f64>, String>,
+    ) -> Result<Option<f64>, LogError> {
+        let Some((found, unit)) = found else { return Ok(None) };
+        self.cell(found, |cell| {
+            let mut decimal = self.decimal.get();
+            let number = cells::number_in(cell, &mut decimal, self.has_commas)?;
+            self.decimal.set(decimal);
+            convert(number, *unit)
+        })
+    }
+}
+
+/// Converts to the project's unit; rejects what overflows there, or vanishes.
+fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f64>, String> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let converted = convert(value);
+    if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
+        return Err(format!("{value} is not a value that a device could have"));
+    }
+    Ok(Some(converted))
+}
+
+fn rename<T>(parsed: Result<T, String>) -> Result<T, String> {
+    parsed.map_err(|problem| format!("{problem} (rename the column where it means something else)"))
+}
+
+fn bad_cell(path: &Path, line: u64, column: &str, problem: &str) -> LogError {
+    LogError::Other(format!("{}:{line}: column {column:?}: {}", path.display(), ends_of(problem)))
+}
+
+pub(super) fn nothing_to_replay(path: &Path, reason: &str) -> LogError {
+    LogError::Other(format!("{}: nothing to replay: {reason}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<LogRow>, LogError> {
+        let upper = |text: &str| Ok(text.to_uppercase());
+        read_rows(Path::new("log.csv"), text.as_bytes(), &Columns::default(), &upper)
+    }
+
+    fn refusal(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rows_stay_apart_with_their_lines_status_and_epochs() {
+        let rows = read(
+            "architecture,status,accuracy,time_ms,device,epochs\n\
+             a,ok,0.5,1,x,3\na,ok,0.5,1,y,\n\nb,bounded,,2,x,\nc,diverged,junk,,,\n",
+        )
+        .unwrap();
+        let found =
+            |LogRow { line, row }: &LogRow| (*line, row.architecture.clone(), row.status, row.time_ms, row.epochs);
+        assert_eq!(
+            rows.iter().map(found).collect::<Vec<_>>(),
+            [
+                (2, "A".to_owned(), Status::Ok, Some(1.0), Some(3)),
+                (3, "A".to_owned(), Status::Ok, Some(1.0), None),
+                (5, "B".to_owned(), Status::Bounded, Some(2.0), None),
+                (6, "C".to_owned(), Status::Diverged, None, None),
+            ]
+        );
+        assert_eq!(rows[1].row.device.as_deref(), Some("y"));
+        assert_eq!(read("architecture,time_ms\n").unwrap(), []);
+    }
+
+    #[test]
+    fn epochs_that_are_no_count_are_rejected_with_their_place() {
+        let error = refusal("architecture,time_ms,epochs\na,1,many\n");
+        assert!(error.contains("log.csv:2: column \"epochs\"") && error.contains("rename"), "{error}");
+    }
+
+    #[test]
+    fn spreadsheets_of_any_country_are_read() {
+        let expected = [Some(4.455851), Some(86.891)];
+        for text in [
+            "architecture;time_ms\na,b;4,455851\nc;86,891\n",
+            "architecture\ttime_ms\na,b\t4.455851\nc\t86.891\n",
+            "architecture,time_ms\n\"a,b\",4.455851\nc,86.891\n",
+            "\u{feff}architecture,time_ms\r\n\"a,b\",\"4,455851\"\r\nc,\"86,891\"\r\n",
+        ] {
+            let rows = read(text).unwrap();
+            assert_eq!(rows.iter().map(|row| row.row.time_ms).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(rows[0].row.architecture, "A,B");
+        }
+    }
+
+    #[test]
+    fn two_decimal_signs_in_one_log_are_rejected() {
+        let error = refusal("architecture;time_ms;energy_mj\na;0.5;1\nb;1,200;2\n");
+        assert!(error.contains("log.csv:3: column \"time_ms\"") && error.contains("decimal sign"), "{error}");
+    }
+
+    #[test]
+    fn no_message_shows_a_long_text_in_full() {
+        let long = "x".repeat(100_000);
+        for text in [
+            format!("{{{long},{long}}}"),
+            format!("architecture,time_ms\na,{long}\n"),
+            format!("architecture,{long}\na,1\n"),
+        ] {
+            let error = refusal(&text);
+            assert!(error.len() < 1500, "{} bytes", error.len());
+        }
+        assert!(refusal("a\0r\n").contains("NUL"), "binary files are named");
+    }
+}
