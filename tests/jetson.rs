@@ -10,10 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
-use hardware::jetson::{Jetson, JetsonOptions, PowerKind};
+use hardware::energy::EnergyOptions;
+use hardware::jetson::{Jetson, JetsonOptions};
 use hardware::meter::MeterOptions;
 use hardware::meter::options::At;
-use hardware::metered::EnergyOptions;
+use hardware::options::DeviceOptions;
 use hardware::remote::MachineOptions;
 use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ fn options(board: &Board) -> JetsonOptions {
     };
     JetsonOptions {
         machine,
-        power_interval_ms: Some(20),
+        meter: MeterOptions::Tegrastats { period_ms: 20, sudo: false },
         window: Duration::from_secs(2),
         window_limit: Duration::from_secs(4),
         idle: Duration::from_millis(700),
@@ -132,8 +133,7 @@ fn the_monitors_files_are_read_every_few_milliseconds() {
             std::fs::write(path, content).unwrap();
         }
         let options = JetsonOptions {
-            power: PowerKind::Ina3221,
-            power_interval_ms: Some(5),
+            meter: MeterOptions::Ina3221 { period_ms: 5, sysfs: None },
             sysfs: board.sysfs().display().to_string(),
             ..options(&board)
         };
@@ -164,7 +164,7 @@ fn a_meter_that_is_not_the_boards_own_is_read_instead() {
         window: Some(Duration::from_secs(2)),
         window_limit: Some(Duration::from_secs(4)),
         idle: Some(Duration::from_millis(700)),
-        subtract_idle: false,
+        ..EnergyOptions::default()
     };
     let mut device = Jetson::new(options.clone()).unwrap();
     let label = device.describe().unwrap().label();
@@ -196,6 +196,50 @@ fn other_boards_and_versions_speak_differently() {
     let Some(board) = board(json!({"tensorrt": "5"})) else { return };
     let error = Jetson::new(options(&board)).unwrap().describe().unwrap_err().to_string();
     assert!(error.contains("JetPack 4.4"), "{error}");
+}
+
+#[test]
+fn a_board_has_one_session_for_as_long_as_it_is_used() {
+    let Some(board) = board(Value::Null) else { return };
+    let mut device = Jetson::new(options(&board)).unwrap();
+    device.describe().unwrap();
+    let accepted = || board.sshd.log().matches("Accepted publickey").count();
+    assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    for bytes in [1000, 2000, 3 << 20] {
+        measure(&mut device, bytes).unwrap();
+        assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    }
+    // Idle for longer than the agent would wait for a connection that has broken.
+    thread::sleep(Duration::from_secs(25));
+    device.describe().unwrap();
+    assert_eq!((board.sshd.connections(), accepted()), (1, 1));
+    drop(device);
+    assert_clean(&board);
+}
+
+#[test]
+fn older_keys_name_the_same_meters() {
+    let Some(board) = board(json!({ "sysfs": "hwmon" })) else { return };
+    let machine = options(&board).machine;
+    let read = |keys: &str| {
+        let text = format!("kind = \"jetson\"\nhost = \"h\"\nuser = \"u\"\n{keys}");
+        toml::from_str::<DeviceOptions>(&text).unwrap()
+    };
+    assert_eq!(read("").notices(), [""; 0]);
+    assert_eq!(read("meter = { kind = \"ina3221\" }").notices(), [""; 0]);
+    let notices = read("power = \"ina3221\"\npower_interval_ms = 7").notices();
+    assert!(
+        notices.len() == 2 && notices.iter().all(|notice| notice.contains("kind = \"ina3221\", period_ms = 7")),
+        "{notices:?}"
+    );
+    let DeviceOptions::Jetson(older) = read("power = \"ina3221\"\nwindow_s = 2\nwindow_limit_s = 2\nidle_s = 0.7")
+    else {
+        panic!()
+    };
+    let older = JetsonOptions { machine, sysfs: board.sysfs().display().to_string(), ..*older };
+    let measurement = measure(&mut Jetson::new(older).unwrap(), 1000).unwrap();
+    let energy = measurement.energy.unwrap();
+    assert!(energy.source.contains("INA3221 VDD_IN") && energy.power_samples.unwrap() > 200, "{energy:?}");
 }
 
 #[test]

@@ -100,6 +100,11 @@ pub(crate) trait Settings {
     /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
     fn why_no_energy(&self) -> Option<String>;
 
+    /// Messages for the user: keys that still work, and what to write instead.
+    fn notices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Makes paths of this machine valid in any working directory.
     fn make_absolute(&mut self) -> std::io::Result<()>;
 

@@ -1,7 +1,6 @@
-//! Whether what was measured can be trusted: the times of single runs, and the power of the idle device.
+//! Whether the times of single runs can be trusted.
 
 use crate::device::Plan;
-use crate::energy::MeanPower;
 use crate::statistics;
 use crate::warning::Warning;
 
@@ -30,8 +29,8 @@ pub(crate) fn of_runs(samples_ms: &[f64], plan: &Plan) -> Vec<Warning> {
     warnings
 }
 
-/// Outliers, where they matter: interrupts alone make some in any long series of short runs, and a
-/// warning that always comes is not read.
+/// Outliers, where they matter: interrupts alone make some in any long series of short runs, and
+/// users do not read a warning that always appears.
 fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> {
     let others: Vec<f64> = samples_ms
         .iter()
@@ -53,15 +52,6 @@ fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> 
     })
 }
 
-/// A doubt about an idle device that drew another power after a measurement than before.
-pub(crate) fn of_rests(before: &MeanPower, after: &MeanPower) -> Option<Warning> {
-    /// Relative change that something else must have made: warmth alone makes less.
-    const DISTURBED: f64 = 0.15;
-    let noise: f64 = [before, after].iter().filter_map(|rest| rest.relative_half_width).sum();
-    let is_disturbed = (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw.abs();
-    is_disturbed.then_some(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw })
-}
-
 /// Whether the mean of runs is known as well as the plan wants.
 pub(crate) fn is_precise(samples_ms: &[f64], plan: &Plan) -> bool {
     statistics::relative_half_width(samples_ms).is_some_and(|half_width| half_width <= plan.confidence_interval)
@@ -81,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_first_run_is_told() {
+    fn a_slow_first_run_gives_a_warning() {
         let mut samples = steady(60);
         samples[0] = 3.0;
         let warnings = of_runs(&samples, &Plan::default());
@@ -89,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_are_told_where_they_move_the_mean() {
+    fn outliers_give_a_warning_where_they_move_the_mean() {
         let mut samples = steady(60);
         samples[30] = 9.0;
         samples[31] = 0.01;
@@ -108,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn drifting_runs_are_not_known_well() {
+    fn drifting_runs_have_a_wide_interval() {
         let samples: Vec<f64> = (0..60).map(|run| 2.0 + 0.05 * f64::from(run)).collect();
         let warnings = of_runs(&samples, &Plan::default());
         assert!(
@@ -121,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn three_runs_are_too_few_to_tell() {
+    fn three_runs_have_no_interval() {
         let warnings = of_runs(&[2.0, 2.0, 2.0], &Plan::default());
         assert!(matches!(warnings[..], [Warning::WideInterval { reached: None, .. }]), "{warnings:?}");
     }

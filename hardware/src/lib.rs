@@ -34,10 +34,10 @@ mod doubts;
 pub mod energy;
 pub mod host;
 pub mod jetson;
+mod lock;
 pub mod log;
 pub mod measurement;
 pub mod meter;
-pub mod metered;
 pub mod model;
 #[cfg(test)]
 mod mutation;

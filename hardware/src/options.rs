@@ -65,6 +65,11 @@ impl DeviceOptions {
         self.clone().settings().why_no_energy()
     }
 
+    /// Messages for the user: keys that still work, and what to write instead.
+    pub fn notices(&self) -> Vec<String> {
+        self.clone().settings().notices()
+    }
+
     /// The same with paths of this machine that are valid in any working directory.
     ///
     /// # Errors

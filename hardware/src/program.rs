@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceError;
+use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::meter::MeterOptions;
-use crate::meter::power_meter::PowerMeter;
-use crate::metered::{EnergyOptions, EnergyPlan};
+use crate::meter::PowerMeter;
 use crate::remote::{MachineOptions, Place, RemoteError};
 use crate::seconds;
 use crate::time::Clock;

@@ -13,6 +13,11 @@ pub(crate) fn ends_of(text: &str) -> String {
     format!("{} … {}", clean(&text[..start]), clean(&text[end..]))
 }
 
+/// The first characters of a text, without control characters but tabs.
+pub(crate) fn start_of(text: &str, most_chars: usize) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\t').take(most_chars).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

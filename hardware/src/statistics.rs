@@ -48,6 +48,12 @@ pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
 }
 
+/// Median; `None` without a sample.
+pub(crate) fn median(mut samples: Vec<f64>) -> Option<f64> {
+    samples.sort_unstable_by(f64::total_cmp);
+    (!samples.is_empty()).then(|| quantile(&samples, 0.5))
+}
+
 /// Modified z-scores `(x − median) / MAD` of at least one sample, in its order.
 pub(crate) fn modified_z_scores(samples: &[f64]) -> Vec<f64> {
     let median = quantile(&sorted(samples), 0.5);

@@ -1,15 +1,20 @@
 //! The clock of measurements, and windows of time on it.
 
-use std::time::Instant;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The clock that a meter and the load beside it share: nanoseconds since it was made, of the monotonic clock of the
 /// machine that runs this program (`CLOCK_MONOTONIC` on Linux).
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
+    /// Time of tests that takes no time.
+    #[cfg(test)]
+    simulated_ns: Option<&'static AtomicU64>,
 }
 
-/// A stretch of time in which inferences ran without a break.
+/// A window of time in which inferences ran without a break, or in which the device was idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Its beginning, in nanoseconds of the trace's clock.
@@ -21,12 +26,36 @@ pub struct Window {
 impl Clock {
     /// A clock that begins now.
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+            #[cfg(test)]
+            simulated_ns: None,
+        }
     }
 
     /// Nanoseconds since it began.
     pub fn now_ns(&self) -> u64 {
+        #[cfg(test)]
+        if let Some(now_ns) = self.simulated_ns {
+            return now_ns.load(Ordering::Relaxed);
+        }
         self.at_ns(Instant::now())
+    }
+
+    /// Lets time pass.
+    pub(crate) fn sleep(&self, duration: Duration) {
+        #[cfg(test)]
+        if let Some(now_ns) = self.simulated_ns {
+            now_ns.fetch_add(duration.as_nanos() as u64, Ordering::Relaxed);
+            return;
+        }
+        std::thread::sleep(duration);
+    }
+
+    /// A clock that shows what `now_ns` holds, and whose sleep adds to it.
+    #[cfg(test)]
+    pub(crate) fn simulated(now_ns: &'static AtomicU64) -> Self {
+        Self { simulated_ns: Some(now_ns), ..Self::start() }
     }
 
     /// Nanoseconds from its beginning to an instant; 0 for one before it.
@@ -41,7 +70,7 @@ impl Window {
         self.to_ns.saturating_sub(self.from_ns) as f64 / 1e9
     }
 
-    /// The window without its first and last bit: a reading near an edge may have seen what lies beyond it.
+    /// The window without its edges: a reading near an edge may cover time beyond it.
     #[must_use]
     pub fn without_edges(&self, edge_ns: u64) -> Self {
         let edge_ns = edge_ns.min(self.to_ns.saturating_sub(self.from_ns) / 4);

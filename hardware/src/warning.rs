@@ -1,9 +1,7 @@
-//! What a reader of a measurement should know before trusting it.
+//! Reasons to doubt a measurement.
 
 use std::fmt;
 use std::time::Duration;
-
-use crate::meter::power_meter::MeterNote;
 
 /// A doubt about a measurement. Its text says what to do next; nothing is corrected silently.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +28,8 @@ pub enum Warning {
     },
     /// The time limit came before the mean was known as precisely as the plan wanted.
     WideInterval {
-        /// Half-width of the 95 % confidence interval relative to the mean; `None` where there
-        /// were too few runs to tell.
+        /// Half-width of the 95 % confidence interval relative to the mean; `None` with too few
+        /// runs.
         reached: Option<f64>,
         /// What the plan wanted.
         wanted: f64,
@@ -40,11 +38,11 @@ pub enum Warning {
         /// The plan's time limit.
         time_limit: Duration,
     },
-    /// The board had not come to rest when it had been waited for as long as allowed.
+    /// Power or temperature of the idle device was not steady at the end of the longest wait allowed.
     Unsettled {
-        /// How long it was waited for.
+        /// How long the wait was.
         waited: Duration,
-        /// Change of its idle power over the time that was looked at, relative to it.
+        /// Change of its idle power over the last of that time, relative to it.
         power_change: f64,
         /// Change of its temperature over that time, in °C.
         temperature_change_c: Option<f64>,
@@ -93,6 +91,61 @@ pub enum Warning {
     NotPinned,
 }
 
+/// A doubt about a meter's trace that is used all the same.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum MeterNote {
+    /// Some readings were left out.
+    Skipped {
+        /// How many.
+        skipped: usize,
+        /// Of how many.
+        readings: usize,
+        /// Why the last one was.
+        reason: String,
+    },
+    /// Some readings are slightly negative, as from a sensor with an offset. They are kept as they are.
+    SlightlyNegative {
+        /// How many.
+        negative: usize,
+        /// The lowest, in mW.
+        lowest_mw: f64,
+    },
+    /// The sensor renews its value seldom.
+    Slow {
+        /// Median time between two values, in s.
+        spacing_s: f64,
+    },
+    /// The meter's clock runs faster or slower than this machine's. The time stamps are corrected for it.
+    ClockDrift {
+        /// How much slower it is, in parts per million; negative if it is faster.
+        ppm: f64,
+    },
+}
+
+impl fmt::Display for MeterNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped { skipped, readings, reason } => {
+                write!(f, "{skipped} of {readings} readings of the meter were left out; the last because {reason}")
+            }
+            Self::SlightlyNegative { negative, lowest_mw } => write!(
+                f,
+                "{negative} readings are negative (down to {lowest_mw:.1} mW) and kept: the sensor has an offset, which \
+                 energy above idle does not contain"
+            ),
+            Self::Slow { spacing_s } => write!(
+                f,
+                "the meter renews its value every {spacing_s:.1} s only: measure for many times as long, or use a faster \
+                 meter"
+            ),
+            Self::ClockDrift { ppm } => {
+                write!(f, "the meter's clock is slower than this machine's by {ppm:.0} ppm, which is corrected for")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,8 +175,8 @@ impl fmt::Display for Warning {
             ),
             Self::WideInterval { reached: None, wanted, runs, time_limit } => write!(
                 f,
-                "there was time for {runs} runs only in the limit of {} s: too few to tell how \
-                 well the mean is known (wanted: ±{:.1} %). Make the limit longer",
+                "there was time for {runs} runs only in the limit of {} s: too few for a \
+                 confidence interval of the mean (wanted: ±{:.1} %). Make the limit longer",
                 time_limit.as_secs_f64(),
                 wanted * 100.0
             ),
@@ -132,8 +185,8 @@ impl fmt::Display for Warning {
                     .map_or_else(String::new, |change| format!(", its temperature by {change:.1} °C"));
                 write!(
                     f,
-                    "the board had not come to rest after {:.0} s: its idle power still changed by {:.1} %{warmth}. End \
-                     other programs on it, cool it better, or let it rest longer (settle_limit_s)",
+                    "the idle device was not steady after {:.0} s: its power still changed by {:.1} %{warmth}. End other \
+                     programs on it, cool it better, or wait longer (settle_limit_s)",
                     waited.as_secs_f64(),
                     power_change * 100.0
                 )
@@ -142,7 +195,8 @@ impl fmt::Display for Warning {
                 f,
                 "the mean power is known to {} instead of ±{:.1} % (95 % confidence) from {samples} readings in {:.1} s. \
                  Read power more often, or measure longer (window_limit_s)",
-                reached.map_or_else(|| "nobody knows what".to_owned(), |reached| format!("±{:.1} %", reached * 100.0)),
+                reached
+                    .map_or_else(|| "an unknown precision".to_owned(), |reached| format!("±{:.1} %", reached * 100.0)),
                 wanted * 100.0,
                 window.as_secs_f64()
             ),
@@ -156,10 +210,10 @@ impl fmt::Display for Warning {
             Self::Throttled { before_mhz, after_mhz } => write!(
                 f,
                 "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \
-                 its power mode allows no more. Cool it, choose a lower power mode, or let it rest longer"
+                 its power mode allows no more. Cool it, choose a lower power mode, or leave it idle for longer (idle_s)"
             ),
             Self::Repeated { reasons } => {
-                // A device that is away gives the same reason again and again.
+                // A device that is away gives the same reason repeatedly.
                 let counted = reasons.chunk_by(|a, b| a == b).map(|alike| match alike {
                     [reason] => reason.clone(),
                     alike => format!("{} ({} times)", alike[0], alike.len()),
@@ -185,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wide_interval_is_told_in_per_cent() {
+    fn a_wide_interval_is_shown_in_per_cent() {
         let warning =
             Warning::WideInterval { reached: Some(0.0534), wanted: 0.02, runs: 17, time_limit: Duration::from_secs(3) };
         let text = warning.to_string();
@@ -194,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_are_counted_and_their_weight_is_told() {
+    fn outliers_are_counted_and_their_weight_is_shown() {
         let text = Warning::Outliers { outliers: 2, runs: 40, mean_ms: 0.25, mean_of_others_ms: 0.0625 }.to_string();
         assert!(text.starts_with("2 of 40 runs"), "{text}");
         assert!(text.contains("the mean, 0.250 ms; without them it is 62.500 µs"), "{text}");

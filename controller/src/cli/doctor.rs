@@ -104,5 +104,6 @@ fn device(config: &DeviceOptions) -> anyhow::Result<String> {
     };
     let health = device.health()?;
     let lines = health.iter().map(|(name, found)| format!("\n        {name}: {found}"));
-    Ok(format!("{label}; {energy}{}", lines.collect::<String>()))
+    let notices = config.notices().into_iter().map(|notice| format!("\n        {notice}"));
+    Ok(format!("{label}; {energy}{}", lines.chain(notices).collect::<String>()))
 }

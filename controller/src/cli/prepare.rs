@@ -97,7 +97,10 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
     }
     experiment.training.augmentation.check(data.shape)?;
     let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
-    let mut notices = Vec::new();
+    let of_device = |(name, device): (&String, &DeviceOptions)| {
+        device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
+    };
+    let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy() || objectives.position(Objective::Energy).is_none(),

@@ -14,14 +14,14 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
+use crate::energy::{self, Load, LoadRun, Measured, Watch};
 use crate::measurement::Measurement;
-use crate::meter::power_meter::PowerMeter;
-use crate::metered::{self, Load, Metered, Stretch, Watch};
+use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::probe;
 use crate::remote::{
-    Agent, ClockMap, End, KeptConnection, Place, RemoteError, Watched, last_words, measure_patiently, on_our_clock,
-    print, provide,
+    Agent, ClockMap, End, KeptConnection, Place, RemoteError, last_words, measure_patiently, on_our_clock, print,
+    provide,
 };
 use crate::time::{Clock, Window};
 use answer::Answer;
@@ -93,8 +93,8 @@ impl CommandDevice {
                 return work.start(plan.time_limit, Duration::ZERO, &|| Ok(()))?.measurement(plan);
             };
             let (energy, clock) = (work.options.program.energy(), work.clock);
-            let Metered { energy, warnings } =
-                metered::measure(meter, &clock, work, &energy, plan.confidence_interval)?;
+            let Measured { energy, warnings, .. } =
+                energy::measure(meter, &clock, work, &energy, plan.confidence_interval)?;
             let longest = work.answers.drain(..).max_by_key(Answer::runs);
             let nothing = || RemoteError::Failed { problem: "the program was not run".to_owned() };
             let mut measurement = longest.ok_or_else(nothing)?.measurement(plan)?;
@@ -157,8 +157,8 @@ impl Work<'_> {
         argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.min_runs));
         argv.push(format!("CONTROLLER_CONFIDENCE_INTERVAL={}", plan.confidence_interval));
         argv.extend(self.options.command.iter().chain([&self.model]).cloned());
-        let printed =
-            print(self.agent, &argv, plan.warm_up + limit + self.options.program.grace, Some(&mut Watched(watch)))?;
+        let limit = plan.warm_up + limit + self.options.program.grace;
+        let printed = print(self.agent, &argv, limit, &|| Ok(watch()?))?;
         let failed = |problem: String| Err(RemoteError::Failed { problem });
         if printed.end == End::TimedOut {
             let grace_s = self.options.program.grace.as_secs();
@@ -210,7 +210,7 @@ impl Work<'_> {
 impl Load for Work<'_> {
     type Error = RemoteError;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, RemoteError> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(self.agent, &self.clock)?;
         let answer = self.start(duration, duration, watch)?;
         let no_runs = || RemoteError::Failed { problem: "the program printed no time_runs or times_ms".to_owned() };
@@ -222,7 +222,7 @@ impl Load for Work<'_> {
         }
         let window = on_our_clock(self.agent, &self.clock, before, window)?;
         self.answers.push(answer);
-        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences as f64 })
+        Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences as f64 })
     }
 }
 

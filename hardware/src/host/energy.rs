@@ -7,9 +7,8 @@ use thiserror::Error;
 
 use super::inference::{Inference, InferenceError};
 use crate::device::Plan;
-use crate::energy::EnergyError;
-use crate::meter::power_meter::{MeterError, PowerMeter};
-use crate::metered::{self, EnergyPlan, Load, Metered, Stretch, Watch};
+use crate::energy::{self, EnergyError, EnergyPlan, Load, LoadRun, Measured, Watch};
+use crate::meter::{MeterError, PowerMeter};
 use crate::time::{Clock, Window};
 
 /// Time between two looks at the meter.
@@ -36,9 +35,9 @@ pub(super) fn measure(
     clock: &Clock,
     options: &EnergyPlan,
     plan: &Plan,
-) -> Result<Metered, HostEnergyError> {
+) -> Result<Measured, HostEnergyError> {
     let mut work = Work { inference, clock, warm_up: plan.warm_up };
-    metered::measure(meter, clock, &mut work, options, plan.confidence_interval)
+    energy::measure(meter, clock, &mut work, options, plan.confidence_interval)
 }
 
 struct Work<'a> {
@@ -69,11 +68,11 @@ impl Work<'_> {
 impl Load for Work<'_> {
     type Error = HostEnergyError;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, HostEnergyError> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, HostEnergyError> {
         self.infer(self.warm_up, watch)?;
         let from_ns = self.clock.now_ns();
         let inferences = self.infer(duration, watch)?;
         let window = Window { from_ns, to_ns: self.clock.now_ns() };
-        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences as f64 })
+        Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences as f64 })
     }
 }

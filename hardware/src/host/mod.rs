@@ -25,10 +25,9 @@ pub use inference::{Inference, InferenceError};
 
 use crate::device::{Description, Device, DeviceError, Plan, Settings};
 use crate::doubts;
+use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::measurement::{Conditions, Latency, Measurement};
-use crate::meter::MeterOptions;
-use crate::meter::power_meter::PowerMeter;
-use crate::metered::{EnergyOptions, EnergyPlan};
+use crate::meter::{MeterOptions, PowerMeter};
 use crate::model::Model;
 use crate::remote::Place;
 use crate::time::Clock;

@@ -299,6 +299,7 @@ fn energy_is_measured_with_a_meter() {
         window: Some(Duration::from_millis(600)),
         window_limit: Some(Duration::from_secs(3)),
         idle: Some(Duration::from_millis(200)),
+        settle_limit: None,
         subtract_idle: false,
     };
     let options = HostOptions { meter, energy, ..without_meter() };

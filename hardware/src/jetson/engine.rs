@@ -22,7 +22,7 @@ pub(super) struct Builder {
     pub version: String,
     /// Precision as it is named.
     pub precision: &'static str,
-    /// Precision as trtexec is told.
+    /// Precision as flags of trtexec.
     pub flags: &'static [&'static str],
     /// What else tells one board from another: power mode and serial number.
     pub board: String,
@@ -38,18 +38,17 @@ impl Builder {
     }
 
     /// Flags that tell trtexec only to build, which were renamed in 8.6.
-    fn only_build(&self) -> Option<&'static str> {
+    fn only_build(&self) -> &'static str {
         let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         match (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) {
-            (0..=6, _) => None,
-            (7, _) | (8, 0..=5) => Some("--buildOnly"),
-            _ => Some("--skipInference"),
+            (7, _) | (8, 0..=5) => "--buildOnly",
+            _ => "--skipInference",
         }
     }
 
-    /// Before version 8 networks from ONNX files had to be asked for by this.
+    /// Version 7 reads networks from ONNX files with this flag only.
     fn explicit_batch(&self) -> Option<&'static str> {
-        (self.version.starts_with("6.") || self.version.starts_with("7.")).then_some("--explicitBatch")
+        self.version.starts_with("7.").then_some("--explicitBatch")
     }
 }
 
@@ -73,8 +72,8 @@ pub(super) fn provide(
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
     let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];
     argv.extend(builder.flags.iter().map(|flag| (*flag).to_owned()));
-    argv.extend(builder.only_build().into_iter().chain(builder.explicit_batch()).map(str::to_owned));
-    let printed = remote::print(agent, &argv, BUILD_LIMIT, None)?;
+    argv.extend([builder.only_build()].into_iter().chain(builder.explicit_batch()).map(str::to_owned));
+    let printed = remote::print(agent, &argv, BUILD_LIMIT, &|| Ok(()))?;
     let report = trial::report(&printed, "build an engine", BUILD_LIMIT);
     if report.is_err() {
         agent.ask(json!({"do": "remove", "path": part}))?;
@@ -90,7 +89,7 @@ pub(super) fn provide(
     Ok(engine)
 }
 
-/// Forgets a model's engine, which turned out to be of no use.
+/// Removes a model's engine, which turned out to be unusable.
 ///
 /// # Errors
 /// If the board cannot be reached.
@@ -123,9 +122,9 @@ mod tests {
 
     #[test]
     fn flags_follow_the_version() {
-        let only_build = ["6.0.1", "7.1.3", "8.2.1", "8.6.1", "10.3.0"].map(|v| builder(v).only_build());
-        let (old, new) = (Some("--buildOnly"), Some("--skipInference"));
-        assert_eq!(only_build, [None, old, old, new, new]);
+        let only_build = ["7.1.3", "8.2.1", "8.6.1", "10.3.0"].map(|v| builder(v).only_build());
+        let (old, new) = ("--buildOnly", "--skipInference");
+        assert_eq!(only_build, [old, old, new, new]);
         assert_eq!(builder("7.1.3").explicit_batch(), Some("--explicitBatch"));
         assert_eq!(builder("8.2.1").explicit_batch(), None);
     }

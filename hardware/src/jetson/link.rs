@@ -1,47 +1,44 @@
-//! A board that is connected to, known, and set as wanted.
+//! A connected board whose tools are found and whose settings are made.
 
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::engine::Builder;
-use super::options::{JetsonOptions, PowerSource};
-use super::{meter::Meter, trtexec};
-use crate::remote::{Agent, End, Place, RemoteError, patiently, take};
+use super::options::JetsonOptions;
+use super::trtexec;
+use crate::meter::PASSWORD_ADVICE;
+use crate::remote::{Agent, End, Place, RemoteError, Session, patiently, take};
 
 /// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
 pub(super) struct Link {
     pub agent: Agent,
     pub place: Place,
     pub builder: Builder,
-    /// `tegrastats` as it is called, `sudo` included.
-    pub tegrastats: Vec<String>,
-    /// Power mode as `nvpmodel -q` names it, where it tells.
+    /// Power mode as `nvpmodel -q` names it, where it does.
     pub power_mode: Option<String>,
 }
 
-/// Longest run of a program that only sets or tells something.
+/// Longest run of a program that only sets or prints something.
 const SETTING: Duration = Duration::from_secs(60);
 
 impl Link {
-    /// Connects, waiting for a board that is away or taken as long as the settings allow. One that `was_there` may be
-    /// starting anew, when it refuses everybody for a while.
+    /// Connects, and waits for a board that is away or in use as long as the settings allow. One that `was_there` may be
+    /// rebooting, and rejects everybody for a while.
     ///
     /// # Errors
     /// If it cannot be reached until then, or cannot be used.
-    pub fn open_patiently(options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
-        patiently(options.patience, was_there, || Self::open(options))
-    }
-
-    fn open(options: &JetsonOptions) -> Result<Self, RemoteError> {
-        let place = options.machine.place().map_err(|problem| RemoteError::Settings { problem })?;
-        Self::set_up(place.connect(&options.machine.folder())?, place, options)
+    pub fn open_patiently(session: &Session, options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
+        patiently(options.patience, was_there, || {
+            let place = session.place().clone();
+            session.agent().and_then(|agent| Self::set_up(agent, place, options)).inspect_err(|_| session.close())
+        })
     }
 
     /// Takes the board for itself, finds its tools and sets it as wanted.
     ///
     /// # Errors
-    /// If somebody else has it, a tool is missing, or a setting is refused.
+    /// If another program has it, a tool is missing, or a setting is rejected.
     pub fn set_up(mut agent: Agent, place: Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
@@ -52,17 +49,12 @@ impl Link {
             let prefix: &[&str] = if options.sudo { &["sudo", "-n"] } else { &[] };
             prefix.iter().chain(words).map(|word| (*word).to_owned()).collect()
         };
-        let tegrastats = match options.power_source() {
-            _ if options.is_metered_outside() => Vec::new(),
-            PowerSource::Tegrastats { .. } => sudo(&[&find(&mut agent, "tegrastats", &["/usr/bin"])?]),
-            PowerSource::Ina3221 { .. } => Vec::new(),
-        };
         let version = version(&mut agent, &trtexec)?;
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < 7) {
             return Err(RemoteError::Settings {
                 problem: format!(
-                    "the board has TensorRT {version}, whose trtexec does not tell for how long inferences ran: update \
+                    "the board has TensorRT {version}, whose trtexec does not print for how long inferences ran: update \
                      to JetPack 4.4 or later"
                 ),
             });
@@ -74,8 +66,8 @@ impl Link {
             if power_mode.as_ref().is_none_or(|(_, number)| *number != wanted) {
                 return Err(RemoteError::Settings {
                     problem: format!(
-                        "the power mode {wanted} was set, but nvpmodel -q tells another: the board may have to be \
-                         started anew for it. Set it by hand, and leave power_mode out"
+                        "the power mode {wanted} was set, but nvpmodel -q prints another: the board may need a restart \
+                         for it. Set it by hand, and leave power_mode out"
                     ),
                 });
             }
@@ -93,38 +85,7 @@ impl Link {
             board: format!("mode{mode}{}-{serial}", if options.fix_clocks { "-fixed" } else { "" }),
         };
         let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
-        Ok(Self { agent, place, builder, tegrastats, power_mode })
-    }
-
-    /// Starts reading power.
-    ///
-    /// # Errors
-    /// If there is nothing to read it with.
-    pub fn start_meter(&mut self, options: &JetsonOptions) -> Result<Meter, RemoteError> {
-        Meter::start(&mut self.agent, options.power_source(), &self.tegrastats, &options.sysfs)
-    }
-
-    /// What the rails of the board are, by reading them once.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub fn look_at_rails(&mut self, options: &JetsonOptions) -> Result<String, RemoteError> {
-        self.agent.forget();
-        let mut meter = self.start_meter(options)?;
-        let result = loop {
-            let taken = match self.agent.next(Duration::from_millis(200)) {
-                Ok(Some((job, event))) => meter.take(job, &event).map(|_| ()),
-                Ok(None) => Ok(()),
-                Err(error) => break Err(error),
-            };
-            match (taken.and_then(|()| meter.check()), meter.total()) {
-                (Err(error), _) => break Err(error),
-                (Ok(()), Some(total)) => break Ok(total.label()),
-                (Ok(()), None) => {}
-            }
-        };
-        let stopped = meter.stop(&mut self.agent);
-        result.and_then(|label| stopped.map(|()| label))
+        Ok(Self { agent, place, builder, power_mode })
     }
 }
 
@@ -154,11 +115,11 @@ fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
     // As in `8.2.1-1+cuda10.2`.
     let version = packages.lines().find_map(|line| line.split(['-', '+']).next().filter(|text| text.contains('.')));
     version.map(str::to_owned).ok_or_else(|| RemoteError::Settings {
-        problem: format!("neither {trtexec} nor the board's packages tell which TensorRT this is"),
+        problem: format!("neither {trtexec} nor the board's packages show which TensorRT this is"),
     })
 }
 
-/// Name and number of the power mode; none where the board has no such tool, or does not let us ask.
+/// Name and number of the power mode; none where the board has no such tool, or the user may not run it.
 fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, RemoteError> {
     let asked = match agent.run(&sudo(&["nvpmodel", "-q"]), SETTING) {
         Err(RemoteError::Agent { .. }) => return Ok(None),
@@ -177,7 +138,7 @@ fn set_power_mode(
 ) -> Result<(), RemoteError> {
     let Some((_, current)) = current else {
         return Err(RemoteError::Settings {
-            problem: format!("power_mode = {wanted} cannot be set: nvpmodel -q does not tell the mode to put back"),
+            problem: format!("power_mode = {wanted} cannot be set: nvpmodel -q does not print the mode to put back"),
         });
     };
     if *current == wanted {
@@ -190,7 +151,7 @@ fn set_power_mode(
 
 fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<(), RemoteError> {
     let file = format!("{}/clocks.conf", agent.hello().folder);
-    // jetson_clocks refuses to store over an older file.
+    // jetson_clocks does not store over an older file.
     agent.ask(json!({"do": "remove", "path": "clocks.conf"}))?;
     expect_success(agent, &sudo(&["jetson_clocks", "--store", &file]), "store the clocks")?;
     let restore = sudo(&["jetson_clocks", "--restore", &file]);
@@ -221,7 +182,3 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
     };
     Err(RemoteError::Settings { problem: format!("cannot {what}: `{}` says: {said}{advice}", argv.join(" ")) })
 }
-
-/// What to do where sudo asks for a password.
-pub(super) const PASSWORD_ADVICE: &str = ". Give the user a rule without a password for tegrastats, nvpmodel, \
-     jetson_clocks and kill (`sudo visudo -f /etc/sudoers.d/controller`)";

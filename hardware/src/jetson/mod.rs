@@ -1,37 +1,36 @@
 //! NVIDIA Jetson boards, over SSH.
 //!
 //! A model is uploaded, built into a TensorRT engine on the board (both are kept there for the next time), and run by
-//! `trtexec` on a board that has come to rest, while its power monitors are read. All time stamps are the board's own.
-//! See [`energy`](crate::energy) for what becomes of the readings.
+//! `trtexec` while a power meter reads, by default the board's own `tegrastats`. See [`energy`](crate::energy) for how
+//! energy is measured.
 //!
-//! Whatever runs there is started by a small agent, which ends all of it, and puts power mode and clocks back, as soon
-//! as it is not spoken to any more: a connection that breaks leaves nothing behind.
+//! A small agent starts everything that runs there. As soon as its connection ends, it ends all of that and puts power
+//! mode and clocks back. A board has one connection for as long as it is used; its meter reads over the same one.
 
 mod engine;
 mod latency;
 mod link;
-mod measure;
-mod meter;
 mod options;
-mod outside;
-mod settle;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 mod trial;
-pub mod trtexec;
+mod trtexec;
 
 pub use options::{JetsonOptions, PowerKind, Precision};
 
 use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
-use crate::measurement::Measurement;
-use crate::meter::power_meter::PowerMeter;
+use crate::energy::{self, Load, Measured};
+use crate::measurement::{Conditions, InvalidMeasurement, Measurement};
+use crate::meter::PowerMeter;
 use crate::model::Model;
-use crate::remote::{Place, RemoteError, pause_after};
+use crate::remote::{RemoteError, Session, pause_after};
 use crate::time::Clock;
 use crate::warning::Warning;
+use latency::{Latencies, latencies};
 use link::Link;
+use trial::Trials;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "jetson";
@@ -39,10 +38,10 @@ const KIND: &str = "jetson";
 /// A Jetson board.
 pub struct Jetson {
     options: JetsonOptions,
-    place: Place,
     clock: Clock,
+    session: Session,
     link: Option<Link>,
-    /// The meter outside the board, if there is one.
+    /// The meter; none where energy is not measured.
     meter: Option<Box<dyn PowerMeter>>,
     /// Whether it has ever been connected to.
     was_there: bool,
@@ -64,22 +63,22 @@ impl Jetson {
         if let Some(problem) = options.problem() {
             return Err(settings(problem));
         }
-        let place = options.machine.place().map_err(settings)?;
-        let meter = options.meter.open(clock, &place, &options.machine.folder());
-        let mut new = Self { options, place, clock, link: None, meter: None, was_there: false, is_away: false };
+        let session = Session::new(options.machine.place().map_err(settings)?, options.machine.folder());
+        let meter = options.meter().open_over(clock, &session);
+        let mut new = Self { options, clock, session, link: None, meter: None, was_there: false, is_away: false };
         new.meter = meter.map_err(|error| new.error(error.into(), None))?;
         Ok(new)
     }
 
     fn label(&self) -> String {
-        format!("{KIND} {}", self.place.label())
+        format!("{KIND} {}", self.session.place().label())
     }
 
     /// The connection, made if there is none.
     fn link(&mut self) -> Result<&mut Link, RemoteError> {
         let link = match self.link.take() {
             Some(link) => link,
-            None => Link::open_patiently(&self.options, self.was_there)?,
+            None => Link::open_patiently(&self.session, &self.options, self.was_there)?,
         };
         self.was_there = true;
         self.is_away = false;
@@ -91,16 +90,13 @@ impl Jetson {
         self.is_away = true;
         let clock = self.clock;
         let mut meter = self.meter.take();
-        let result = self.link().and_then(|link| match &mut meter {
-            Some(meter) => outside::measure(link, meter.as_mut(), &clock, &options, model, plan),
-            None => measure::measure(link, &options, model, plan),
-        });
+        let result = self.link().and_then(|link| measure(link, meter.as_deref_mut(), &clock, &options, model, plan));
         self.meter = meter;
         if let Err(error) = &result {
             if let Some(link) = &mut self.link
                 && error.to_string().contains(trial::BAD_ENGINE)
             {
-                // Where this fails too, the next try tells.
+                // Where this fails too, the next try shows it.
                 let _ = engine::discard(&mut link.agent, &link.builder, model);
             }
             self.drop_link_after(error);
@@ -111,6 +107,7 @@ impl Jetson {
     fn drop_link_after(&mut self, error: &RemoteError) {
         if !error.spares_connection() {
             self.link = None;
+            self.session.close();
         }
     }
 
@@ -118,8 +115,8 @@ impl Jetson {
         error.of_device(self.label(), model)
     }
 
-    /// What it is, and what its power is read from.
-    fn ask(&mut self) -> Result<(Description, (&'static str, String)), RemoteError> {
+    /// Its description, and what reads its power.
+    fn ask(&mut self) -> Result<(Description, String), RemoteError> {
         let asked = self.ask_once();
         if let Err(error) = &asked {
             self.drop_link_after(error);
@@ -127,7 +124,7 @@ impl Jetson {
         asked
     }
 
-    fn ask_once(&mut self) -> Result<(Description, (&'static str, String)), RemoteError> {
+    fn ask_once(&mut self) -> Result<(Description, String), RemoteError> {
         let options = self.options.clone();
         let link = self.link()?;
         let hello = link.agent.hello();
@@ -142,13 +139,71 @@ impl Jetson {
             .with("precision", options.precision.as_str())
             .with("power mode", link.power_mode.as_deref().unwrap_or("unknown"))
             .with("clocks", if options.fix_clocks { "fixed" } else { "free" });
-        if let Some(meter) = &self.meter {
-            let read = ("power meter", meter.describe());
-            return Ok((options.energy.resolved(&options.meter).describe(description, Some(meter.as_ref())), read));
+        let Some(meter) = &mut self.meter else { return Ok((description, "none".to_owned())) };
+        let energy = options.energy();
+        if !options.meter().is_on_board() {
+            return Ok((energy.describe(description, Some(meter.as_ref())), meter.describe()));
         }
-        let rails = self.link()?.look_at_rails(&options)?;
-        Ok((description.with("power by", options.power_source().as_str()), ("power rails", rails)))
+        // Only the board itself shows which rails it has, and whether they may be read.
+        let started = meter.start();
+        let power = meter.source();
+        // One reading is enough; as a trace it is too short.
+        let _ = meter.stop();
+        started?;
+        if energy.subtract_idle {
+            description = description.with("energy", "above idle");
+        }
+        Ok((description.with("power by", meter.describe()), power))
     }
+}
+
+/// Measures a model.
+///
+/// # Errors
+/// If the board, its meter or the model fails.
+fn measure(
+    link: &mut Link,
+    meter: Option<&mut (dyn PowerMeter + 'static)>,
+    clock: &Clock,
+    options: &JetsonOptions,
+    model: &Model,
+    plan: &Plan,
+) -> Result<Measurement, RemoteError> {
+    let engine = engine::provide(&mut link.agent, &link.place, &link.builder, model)?;
+    link.agent.forget();
+    let command = trial::command(&link.builder.trtexec, options, plan, &engine);
+    let (warm_up, grace) = (plan.warm_up, options.grace);
+    let mut trials = Trials { agent: &mut link.agent, clock, command, warm_up, grace, runs: Vec::new() };
+    let (energy, conditions, mut warnings) = match meter {
+        Some(meter) => {
+            let measured = energy::measure(meter, clock, &mut trials, &options.energy(), plan.confidence_interval)?;
+            let Measured { energy, conditions, warnings } = measured;
+            (Some(energy), conditions, warnings)
+        }
+        None => {
+            trials.run(plan.time_limit, &|| Ok(()))?;
+            (None, Conditions::default(), Vec::new())
+        }
+    };
+    let limit = if energy.is_some() { options.energy().window_limit } else { plan.time_limit };
+    let Latencies { whole, without_transfer, doubts } = latencies(&trials.runs, plan, limit)?;
+    warnings.extend(doubts);
+    let measurement = Measurement {
+        latency: whole,
+        latency_without_transfer: without_transfer,
+        throughput_per_s: None,
+        energy,
+        conditions,
+        warnings,
+    };
+    measurement.validated().map_err(|error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() })
+}
+
+/// Whether a measurement is worth repeating because another program seems to have used the board.
+fn is_disturbed(measurement: &Measurement) -> bool {
+    measurement.warnings.iter().any(|warning| {
+        matches!(warning, Warning::IdleChanged { .. } | Warning::Outliers { .. } | Warning::WideInterval { .. })
+    })
 }
 
 impl Device for Jetson {
@@ -157,7 +212,7 @@ impl Device for Jetson {
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
-        let asked = self.ask().and_then(|(_, (name, power))| {
+        let asked = self.ask().and_then(|(_, power)| {
             let link = self.link()?;
             let free = link.agent.ask(serde_json::json!({"do": "make room", "wanted": 0, "folder": "."}))?.bytes;
             let hello = link.agent.hello();
@@ -165,7 +220,7 @@ impl Device for Jetson {
                 ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
                 ("trtexec".to_owned(), format!("{}, TensorRT {}", link.builder.trtexec, link.builder.version)),
                 ("python3".to_owned(), hello.python.clone()),
-                (name.to_owned(), power),
+                ("power meter".to_owned(), power),
                 ("power mode".to_owned(), link.power_mode.clone().unwrap_or_else(|| "unknown".to_owned())),
             ])
         });
@@ -178,9 +233,9 @@ impl Device for Jetson {
         for attempt in 1..=self.options.tries {
             match self.attempt(model, plan) {
                 Ok(mut measurement) => {
-                    // Once is enough: what is always so is no disturbance.
-                    if measure::is_disturbed(&measurement) && disturbed.is_none() && attempt < self.options.tries {
-                        problems.push("something else seemed to use the board".to_owned());
+                    // Once is enough: what is always there is not a disturbance.
+                    if is_disturbed(&measurement) && disturbed.is_none() && attempt < self.options.tries {
+                        problems.push("another program seemed to use the board".to_owned());
                         disturbed = Some(measurement);
                         continue;
                     }
@@ -214,6 +269,6 @@ impl Device for Jetson {
     }
 
     fn measures_energy(&self) -> bool {
-        true
+        self.meter.is_some()
     }
 }

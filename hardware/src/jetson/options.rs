@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Jetson;
 use crate::device::{Device, DeviceError, Settings};
+use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::meter::MeterOptions;
-use crate::metered::EnergyOptions;
 use crate::remote::MachineOptions;
 use crate::seconds;
 
@@ -21,9 +21,11 @@ pub struct JetsonOptions {
     pub machine: MachineOptions,
     /// Precision of inference.
     pub precision: Precision,
-    /// How the board reads its own power.
-    pub power: PowerKind,
-    /// Milliseconds between two readings of power [default: 100 by tegrastats, 5 by ina3221].
+    /// Older key for `meter`: which of its own meters the board has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerKind>,
+    /// Older key for `meter.period_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub power_interval_ms: Option<u64>,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
@@ -38,7 +40,8 @@ pub struct JetsonOptions {
     pub trtexec: Option<String>,
     /// Root of sysfs on the board.
     pub sysfs: String,
-    /// How long power is integrated at least. Longer where the mean power is not known well enough by then.
+    /// How long power is integrated at least, by the board's own meters. Longer where the mean power is not known well
+    /// enough by then.
     #[serde(rename = "window_s", with = "seconds")]
     pub window: Duration,
     /// When that ends in any case.
@@ -58,9 +61,9 @@ pub struct JetsonOptions {
     pub patience: Duration,
     /// Most tries of one model.
     pub tries: u32,
-    /// A meter outside the board that is read instead; none by default.
+    /// The power meter; the board's own `tegrastats` by default.
     pub meter: MeterOptions,
-    /// How energy is measured by that meter. With the board's own, the settings above say so.
+    /// How energy is measured. What is left out is as above for the board's own meters, and suits the kind of any other.
     pub energy: EnergyOptions,
 }
 
@@ -77,30 +80,14 @@ pub enum Precision {
     Int8,
 }
 
-/// How a board's power is read, as an experiment file names it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A board's own meters, as the older key `power` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PowerKind {
-    /// By `tegrastats`, which every Jetson has.
-    #[default]
+    /// [`MeterOptions::Tegrastats`].
     Tegrastats,
-    /// From the power monitors' files.
+    /// [`MeterOptions::Ina3221`].
     Ina3221,
-}
-
-/// How a board's power is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PowerSource {
-    /// By `tegrastats`, which every Jetson has.
-    Tegrastats {
-        /// Time between two lines; 100 ms is fine.
-        interval: Duration,
-    },
-    /// From the power monitors' files, at a few milliseconds.
-    Ina3221 {
-        /// Mean time between two readings.
-        period: Duration,
-    },
 }
 
 impl Default for JetsonOptions {
@@ -108,7 +95,7 @@ impl Default for JetsonOptions {
         Self {
             machine: MachineOptions::default(),
             precision: Precision::default(),
-            power: PowerKind::default(),
+            power: None,
             power_interval_ms: None,
             sudo: false,
             power_mode: None,
@@ -123,7 +110,7 @@ impl Default for JetsonOptions {
             grace: Duration::from_secs(90),
             patience: Duration::from_secs(120),
             tries: 3,
-            meter: MeterOptions::None {},
+            meter: MeterOptions::TEGRASTATS,
             energy: EnergyOptions::default(),
         }
     }
@@ -142,33 +129,33 @@ impl Settings for JetsonOptions {
                     .to_owned(),
             );
         }
-        let period = self.power_source().period();
         if self.machine.host.is_none() {
             return Some("`host` is missing: name the board".to_owned());
         }
         if let Some(problem) = self.machine.problem() {
             return Some(problem);
         }
-        if !(Duration::from_millis(1)..=Duration::from_secs(5)).contains(&period) {
-            return Some(format!("power is read every {period:?}: choose 1 ms to 5 s"));
-        }
-        if self.idle < 5 * period || self.settle_limit < self.idle {
-            return Some(format!(
-                "idle_s must be at least {} s, five readings, and settle_limit_s not below it",
-                (5 * period).as_secs_f64()
-            ));
-        }
-        if self.window.is_zero() || self.window > self.window_limit {
-            return Some("window_s must be above 0 and not above window_limit_s".to_owned());
-        }
-        if let Some(problem) = self.energy.resolved(&self.meter).problem() {
-            return Some(format!("energy: {problem}"));
+        if let Some(problem) = self.energy().problem() {
+            return Some(problem);
         }
         (self.tries == 0).then(|| "tries must be at least 1".to_owned())
     }
 
     fn why_no_energy(&self) -> Option<String> {
-        None
+        matches!(self.meter(), MeterOptions::None {}).then(|| "its meter is set to \"none\"".to_owned())
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let meter = match self.meter() {
+            MeterOptions::Tegrastats { period_ms, .. } => {
+                format!("{{ kind = \"tegrastats\", period_ms = {period_ms} }}")
+            }
+            MeterOptions::Ina3221 { period_ms, .. } => format!("{{ kind = \"ina3221\", period_ms = {period_ms} }}"),
+            _ => return Vec::new(),
+        };
+        let keys = [("power", self.power.is_some()), ("power_interval_ms", self.power_interval_ms.is_some())];
+        let notice = |key| format!("`{key}` of a Jetson is an older key: write `meter = {meter}` instead");
+        keys.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| notice(key)).collect()
     }
 
     fn make_absolute(&mut self) -> io::Result<()> {
@@ -181,18 +168,40 @@ impl Settings for JetsonOptions {
 }
 
 impl JetsonOptions {
-    /// How the board reads its own power, and how often.
-    pub(super) fn power_source(&self) -> PowerSource {
-        let interval = |usual_ms: u64| Duration::from_millis(self.power_interval_ms.unwrap_or(usual_ms));
-        match self.power {
-            PowerKind::Tegrastats => PowerSource::Tegrastats { interval: interval(100) },
-            PowerKind::Ina3221 => PowerSource::Ina3221 { period: interval(5) },
+    /// The meter, from `meter` or the older keys. Its `sudo` and `sysfs` are those of the board where it has none.
+    pub(super) fn meter(&self) -> MeterOptions {
+        let is_left_out = matches!(self.meter, MeterOptions::None {}) || self.meter == MeterOptions::TEGRASTATS;
+        let mut meter = match (self.power, self.power_interval_ms) {
+            (Some(PowerKind::Ina3221), _) if is_left_out => MeterOptions::INA3221,
+            (Some(PowerKind::Tegrastats), _) | (None, Some(_)) if is_left_out => MeterOptions::TEGRASTATS,
+            _ => self.meter.clone(),
+        };
+        let given_ms = self.power_interval_ms.filter(|_| is_left_out);
+        match &mut meter {
+            MeterOptions::Tegrastats { period_ms, sudo } => {
+                *period_ms = given_ms.unwrap_or(*period_ms);
+                *sudo |= self.sudo;
+            }
+            MeterOptions::Ina3221 { period_ms, sysfs } => {
+                *period_ms = given_ms.unwrap_or(*period_ms);
+                sysfs.get_or_insert_with(|| self.sysfs.clone());
+            }
+            _ => {}
         }
+        meter
     }
 
-    /// Whether a meter outside the board reads its power.
-    pub(super) fn is_metered_outside(&self) -> bool {
-        !matches!(self.meter, MeterOptions::None {})
+    /// How energy is measured by that meter.
+    pub(super) fn energy(&self) -> EnergyPlan {
+        let meter = self.meter();
+        let mut energy = self.energy;
+        if meter.is_on_board() {
+            energy.window.get_or_insert(self.window);
+            energy.window_limit.get_or_insert(self.window_limit);
+            energy.idle.get_or_insert(self.idle);
+            energy.settle_limit.get_or_insert(self.settle_limit);
+        }
+        energy.resolved(&meter)
     }
 }
 
@@ -206,39 +215,12 @@ impl Precision {
         }
     }
 
-    /// As trtexec is told.
+    /// The flags of trtexec.
     pub(super) fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Fp32 => &[],
             Self::Fp16 => &["--fp16"],
             Self::Int8 => &["--int8", "--fp16"],
-        }
-    }
-}
-
-impl PowerSource {
-    /// Mean time between two readings.
-    pub fn period(self) -> Duration {
-        match self {
-            Self::Tegrastats { interval } => interval,
-            Self::Ina3221 { period } => period,
-        }
-    }
-
-    /// Half-width of the 95 % confidence interval, relative to the mean power, that is measured for as long as the window
-    /// may last, also where less is asked for: what the meter reaches in the customary window on most boards.
-    pub(super) fn precision(self) -> f64 {
-        match self {
-            Self::Tegrastats { .. } => 0.007,
-            Self::Ina3221 { .. } => 0.003,
-        }
-    }
-
-    /// What it is called where energy is said to come from.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Tegrastats { .. } => "tegrastats",
-            Self::Ina3221 { .. } => "INA3221",
         }
     }
 }

@@ -1,10 +1,13 @@
-//! A simulated board, for tests alone: it stands in for one that is not at hand.
+//! A simulated board, for tests alone.
 //!
-//! It speaks the agent's protocol, and what it prints has the formats of trtexec and tegrastats, but time is simulated:
+//! It has the agent's protocol and the formats of trtexec and tegrastats, but time is simulated:
 //! a minute of it takes milliseconds. Its power is a formula, so that the true energy of an inference is known.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +16,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
 use crate::remote::{Channel, RemoteError};
+use crate::time::Clock;
 
 /// How a simulated board behaves.
 #[derive(Debug, Clone)]
@@ -52,23 +56,34 @@ pub(super) struct Truth {
 }
 
 /// What a test sees of a board while it is measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Observed {
     pub truths: Vec<Truth>,
-    /// Simulated time that has passed.
-    pub now_ns: u64,
-    pub programs: Vec<Vec<String>>,
+    /// The simulated time.
+    pub clock: Clock,
+}
+
+/// What reads the board's power.
+#[derive(Clone, Copy)]
+enum Meter {
+    Tegrastats,
+    /// The monitors' files, by the agent.
+    Files,
+    /// A program that prints watts.
+    Stream,
 }
 
 pub(super) struct Simulation {
     physics: Physics,
     rng: TestRng,
     observed: Arc<Mutex<Observed>>,
-    now_ns: u64,
-    /// Lines to say, by when.
+    now_ns: &'static AtomicU64,
+    /// A supply that writes to a file all the time, every 20 ms, on a clock of its own.
+    recorder: Option<(File, u64)>,
+    /// Lines to send, by when.
     agenda: BTreeMap<(u64, u64), Value>,
     last: u64,
-    meter: Option<(u64, Duration)>,
+    meter: Option<(u64, Meter, Duration)>,
     /// When it reads next.
     due_ns: u64,
     turn: u64,
@@ -86,13 +101,16 @@ const NS: f64 = 1e9;
 
 impl Simulation {
     pub fn new(physics: Physics, seed: u8) -> (Self, Arc<Mutex<Observed>>) {
-        let observed = Arc::new(Mutex::new(Observed::default()));
+        let now_ns: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(5_000_000_000)));
+        let observed = Observed { truths: Vec::new(), clock: Clock::simulated(now_ns) };
+        let observed = Arc::new(Mutex::new(observed));
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut this = Self {
             physics,
             rng,
             observed: Arc::clone(&observed),
-            now_ns: 5_000_000_000,
+            now_ns,
+            recorder: None,
             agenda: BTreeMap::new(),
             last: 0,
             meter: None,
@@ -107,7 +125,31 @@ impl Simulation {
 
     fn say(&mut self, after_ns: u64, event: Value) {
         self.last += 1;
-        self.agenda.insert((self.now_ns + after_ns, self.last), event);
+        self.agenda.insert((self.now_ns() + after_ns, self.last), event);
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns.load(Ordering::Relaxed)
+    }
+
+    /// The file that a supply writes its power to.
+    pub fn record_to(&mut self, mut file: File) {
+        writeln!(file, "t,P").unwrap();
+        self.recorder = Some((file, self.now_ns()));
+    }
+
+    /// Lets the supply write all that it reads until now.
+    fn record(&mut self) {
+        const PERIOD_NS: u64 = 20_000_000;
+        let Some((mut file, mut due_ns)) = self.recorder.take() else { return };
+        while due_ns <= self.now_ns() {
+            let watts = self.reading(due_ns) / 1e3;
+            // Its clock is a day behind, and fast by 50 ppm.
+            let at_s = due_ns as f64 / NS * (1.0 + 50e-6) - 86_400.0;
+            writeln!(file, "{at_s:.6},{watts:.3}").unwrap();
+            due_ns += PERIOD_NS;
+        }
+        self.recorder = Some((file, due_ns));
     }
 
     fn uniform(&mut self) -> f64 {
@@ -151,34 +193,37 @@ impl Simulation {
         (mean * (1.0 + self.physics.noise * self.normal())).round()
     }
 
-    /// When the meter reads next: tegrastats sleeps, and is up to 2 ms late each time; the agent reads once in each
-    /// period, anywhere in it.
-    fn schedule_reading(&mut self, period: Duration) {
+    /// When the meter reads next, after an instant: programs sleep, and are up to 2 ms late each time; the agent reads
+    /// once in each period, anywhere in it.
+    fn schedule_reading(&mut self, at_ns: u64, meter: Meter, period: Duration) {
         let uniform = self.uniform();
         let period_ns = period.as_nanos() as u64;
-        if period >= Duration::from_millis(50) {
-            self.due_ns = self.now_ns + period_ns + (2e6 * uniform) as u64;
-        } else {
-            self.turn = (self.turn + 1).max(self.now_ns / period_ns);
+        if let Meter::Files = meter {
+            self.turn = (self.turn + 1).max(at_ns / period_ns);
             let within = (self.turn as f64 * 0.618_033_988_749_894_9) % 1.0;
             self.due_ns = self.turn * period_ns + (period_ns as f64 * within) as u64;
+        } else {
+            self.due_ns = at_ns + period_ns + (2e6 * uniform) as u64;
         }
     }
 
-    /// The next reading of the meter.
-    fn read_power(&mut self, id: u64, period: Duration) {
-        let power = self.reading(self.now_ns);
-        let event = if period >= Duration::from_millis(50) {
-            let line = format!(
-                "RAM 1004/7852MB (lfb 7x2MB) CPU [0%@350,4%@345,2%@499,1%@341,1%@349,0%@345] EMC_FREQ 17%@40 GR3D_FREQ \
-                 0%@1300 APE 150 PLL@34C GPU@32C thermal@33.2C VDD_SYS_GPU 153/153 VDD_IN {power}/{power} VDD_SYS_CPU \
-                 229/229"
-            );
-            json!({"id": id, "t": self.now_ns, "line": line})
-        } else {
-            json!({"id": id, "t": self.now_ns, "values": [power.to_string()]})
+    /// The reading of the meter at an instant.
+    fn read_power(&mut self, at_ns: u64, id: u64, meter: Meter) {
+        let power = self.reading(at_ns);
+        let event = match meter {
+            Meter::Tegrastats => {
+                let line = format!(
+                    "RAM 1004/7852MB (lfb 7x2MB) CPU [0%@350,4%@345,2%@499,1%@341,1%@349,0%@345] EMC_FREQ 17%@40 \
+                     GR3D_FREQ 0%@1300 APE 150 PLL@34C GPU@32C thermal@33.2C VDD_SYS_GPU 153/153 VDD_IN {power}/{power} \
+                     VDD_SYS_CPU 229/229"
+                );
+                json!({"id": id, "t": at_ns, "line": line})
+            }
+            Meter::Files => json!({"id": id, "t": at_ns, "values": [power.to_string()]}),
+            Meter::Stream => json!({"id": id, "t": at_ns, "line": format!("{:.3}", power / 1e3)}),
         };
-        self.say(0, event);
+        self.last += 1;
+        self.agenda.insert((at_ns, self.last), event);
     }
 
     fn run_engine(&mut self, id: u64, argv: &[String]) {
@@ -191,7 +236,7 @@ impl Simulation {
         let line = |text: String| json!({"id": id, "line": format!("[12/06/2022-15:00:20] [I] {text}")});
         let mut events = vec![(0.4, line("Starting inference".to_owned()))];
         let (warm, count) = ((warm_up_s * 1e3 / p.latency_ms).ceil(), (duration_s * 1e3 / p.latency_ms).ceil() as u64);
-        let mut borders = vec![self.now_ns as f64 / NS + 0.4];
+        let mut borders = vec![self.now_ns() as f64 / NS + 0.4];
         for run in 0..count as usize + warm as usize {
             borders.push(borders[run] + p.latency_ms / 1e3 * (1.0 + p.jitter * self.normal()).max(0.5));
         }
@@ -236,7 +281,7 @@ impl Simulation {
         times.push_str("]\n");
         self.files.insert("times.json".to_owned(), times);
         // Statistics take trtexec a moment.
-        let end = (to - self.now_ns) as f64 / NS + 0.012 + p.late_s;
+        let end = (to - self.now_ns()) as f64 / NS + 0.012 + p.late_s;
         for text in [
             format!("Warmup completed {warm} queries over {} ms", warm_up_s * 1e3),
             format!("Timing trace has {count} queries over {} s", walltime_s + overlap_s),
@@ -252,28 +297,33 @@ impl Simulation {
         events.push((end + 0.3, json!({"id": id, "exit": 0})));
         for (after_s, mut event) in events {
             let after_ns = (after_s * NS) as u64;
-            event["t"] = json!(self.now_ns + after_ns);
+            event["t"] = json!(self.now_ns() + after_ns);
             self.say(after_ns, event);
         }
         let mut observed = self.observed.lock().unwrap();
         observed.truths.push(Truth { energy_mj, energy_by_fifty_runs_mj });
     }
 
+    fn begin_meter(&mut self, id: u64, meter: Meter, period: Duration) {
+        self.meter = Some((id, meter, period));
+        self.due_ns = self.now_ns();
+    }
+
     fn start(&mut self, id: u64, argv: &[String]) {
-        self.observed.lock().unwrap().programs.push(argv.to_vec());
         let print = |this: &mut Self, after_ns: u64, lines: &[&str], code: i32| {
             for line in lines {
-                let t = this.now_ns + after_ns;
+                let t = this.now_ns() + after_ns;
                 this.say(after_ns, json!({"id": id, "t": t, "line": line}));
             }
-            this.say(after_ns + 1, json!({"id": id, "t": this.now_ns + after_ns, "exit": code}));
+            this.say(after_ns + 1, json!({"id": id, "t": this.now_ns() + after_ns, "exit": code}));
         };
         let has = |word: &str| argv.iter().any(|other| other.starts_with(word));
         match argv.first().map(String::as_str) {
             Some("/bin/tegrastats") => {
                 let interval = argv.last().and_then(|word| word.parse().ok()).unwrap();
-                self.meter = Some((id, Duration::from_millis(interval)));
+                self.begin_meter(id, Meter::Tegrastats, Duration::from_millis(interval));
             }
+            Some("/bin/meter") => self.begin_meter(id, Meter::Stream, Duration::from_millis(20)),
             Some("/bin/trtexec") if has("--help") => {
                 print(self, 1_000_000, &["&&&& RUNNING TensorRT.trtexec [TensorRT v8201] # trtexec --help"], 0);
             }
@@ -293,7 +343,7 @@ impl Channel for Simulation {
         let order: Value = serde_json::from_str(line).unwrap();
         let id = order["id"].as_u64().unwrap();
         let text = |name: &str| order[name].as_str().unwrap_or_default().to_owned();
-        let mut answer = json!({"id": id, "t": self.now_ns, "done": true});
+        let mut answer = json!({"id": id, "t": self.now_ns(), "done": true});
         match text("do").as_str() {
             "lock" => answer["locked"] = json!(true),
             "which" => answer["path"] = json!(format!("/bin/{}", text("name"))),
@@ -312,11 +362,17 @@ impl Channel for Simulation {
             "remove" => drop(self.files.remove(&text("path"))),
             "read" => {
                 let content = self.files[&text("path")].clone();
-                self.say(0, json!({"id": id, "t": self.now_ns, "chunk": content}));
+                self.say(0, json!({"id": id, "t": self.now_ns(), "chunk": content}));
             }
             "make room" => answer["bytes"] = json!(self.physics.free_bytes),
-            "poll" => self.meter = Some((id, Duration::from_secs_f64(order["period_s"].as_f64().unwrap()))),
-            "stop" => self.meter = None,
+            "poll" => {
+                self.begin_meter(id, Meter::Files, Duration::from_secs_f64(order["period_s"].as_f64().unwrap()));
+            }
+            "stop" => {
+                let job = order["job"].as_u64().unwrap();
+                self.meter = self.meter.filter(|(meter, ..)| *meter != job);
+                self.say(1, json!({"id": job, "t": self.now_ns(), "exit": 0}));
+            }
             "start" => {
                 let argv: Vec<String> = serde_json::from_value(order["argv"].clone()).unwrap();
                 self.start(id, &argv);
@@ -328,29 +384,30 @@ impl Channel for Simulation {
     }
 
     fn receive(&mut self, wait: Duration) -> Result<Option<String>, RemoteError> {
-        let until = self.now_ns + wait.as_nanos() as u64;
+        let until = self.now_ns() + wait.as_nanos() as u64;
         loop {
+            self.record();
             let event = self.agenda.first_key_value().map(|((at, _), _)| *at);
-            let reading = self.meter.map(|_| self.due_ns.max(self.now_ns));
-            match (event, reading) {
-                (Some(at), _) if at <= self.now_ns => {
+            match (event, self.meter) {
+                (event, Some((id, meter, period)))
+                    if self.due_ns <= until && event.is_none_or(|event| self.due_ns < event) =>
+                {
+                    let at_ns = self.due_ns;
+                    self.now_ns.fetch_max(at_ns, Ordering::Relaxed);
+                    self.read_power(at_ns, id, meter);
+                    self.schedule_reading(at_ns, meter, period);
+                }
+                (Some(at), _) if at <= until => {
+                    self.now_ns.fetch_max(at, Ordering::Relaxed);
                     let (_, mut event) = self.agenda.pop_first().unwrap();
                     let stepped = self.loads.first().is_some_and(|load| at as f64 / NS > load.borders[0] + 2.0);
                     if let (true, Some(t)) = (stepped, event["t"].as_u64()) {
                         event["t"] = json!(t.saturating_add_signed((self.physics.step_s * NS) as i64));
                     }
-                    self.observed.lock().unwrap().now_ns = self.now_ns;
                     return Ok(Some(event.to_string()));
                 }
-                (Some(at), reading) if reading.is_none_or(|reading| at < reading) && at <= until => self.now_ns = at,
-                (_, Some(at)) if at <= until || event.is_none() => {
-                    self.now_ns = at;
-                    let (id, period) = self.meter.unwrap();
-                    self.read_power(id, period);
-                    self.schedule_reading(period);
-                }
                 _ => {
-                    self.now_ns = until;
+                    self.now_ns.fetch_max(until, Ordering::Relaxed);
                     return Ok(None);
                 }
             }

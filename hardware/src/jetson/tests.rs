@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
+use std::sync::{Arc, Mutex};
+
 use super::link::Link;
-use super::measure::measure;
-use super::options::PowerSource;
-use super::simulation::{Physics, Simulation, boards};
-use super::{JetsonOptions, PowerKind};
+use super::simulation::{Observed, Physics, Simulation, boards};
+use super::{JetsonOptions, measure};
 use crate::device::Plan;
 use crate::measurement::Measurement;
+use crate::meter::options::At;
+use crate::meter::{Condition, MeterError, MeterOptions, Pattern, Point, PowerMeter, Trace};
 use crate::model::Model;
-use crate::remote::{Agent, Place};
-use crate::warning::Warning;
+use crate::remote::ssh::SshOptions;
+use crate::remote::{Agent, Place, RemoteError, Session};
+use crate::warning::{MeterNote, Warning};
 
-fn options(power: PowerSource) -> JetsonOptions {
-    let kind = match power {
-        PowerSource::Tegrastats { .. } => PowerKind::Tegrastats,
-        PowerSource::Ina3221 { .. } => PowerKind::Ina3221,
-    };
-    let power_interval_ms = Some(power.period().as_millis() as u64);
-    JetsonOptions { power: kind, power_interval_ms, ..JetsonOptions::default() }
+const SLOW: MeterOptions = MeterOptions::TEGRASTATS;
+
+const FAST: MeterOptions = MeterOptions::INA3221;
+
+fn options(meter: MeterOptions) -> JetsonOptions {
+    JetsonOptions { meter, ..JetsonOptions::default() }
 }
 
 struct Result {
@@ -29,40 +31,72 @@ struct Result {
     seconds: f64,
 }
 
-fn measured(physics: &Physics, power: PowerSource, seed: u8) -> Result {
-    measured_with(physics, &options(power), seed)
+/// A simulated board that is connected to.
+struct Bench {
+    link: Link,
+    session: Session,
+    observed: Arc<Mutex<Observed>>,
+    model: Model,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(simulation: Simulation, observed: Arc<Mutex<Observed>>, options: &JetsonOptions) -> Self {
+        let agent = Agent::greet(Box::new(simulation)).unwrap();
+        let place = Place::Over(SshOptions::new("nowhere", "nobody"));
+        let link = Link::set_up(agent.clone(), place.clone(), options).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::write(&path, "a model").unwrap();
+        let model = Model::load("a", &path).unwrap();
+        Self { link, session: Session::over(place, agent), observed, model, _folder: folder }
+    }
+
+    fn attempt(
+        &mut self,
+        meter: Option<&mut (dyn PowerMeter + 'static)>,
+        options: &JetsonOptions,
+        plan: &Plan,
+    ) -> std::result::Result<Measurement, RemoteError> {
+        let clock = self.observed.lock().unwrap().clock;
+        measure(&mut self.link, meter, &clock, options, &self.model, plan)
+    }
+
+    fn measured(&mut self, meter: &mut (dyn PowerMeter + 'static), options: &JetsonOptions, plan: &Plan) -> Result {
+        let now_s = |bench: &Self| bench.observed.lock().unwrap().clock.now_ns() as f64 / 1e9;
+        // The first time builds the engine, which is not part of measuring.
+        self.attempt(Some(meter), options, plan).unwrap();
+        let (begun_s, runs) = (now_s(self), self.observed.lock().unwrap().truths.len());
+        let measurement = self.attempt(Some(meter), options, plan).unwrap();
+        let seconds = now_s(self) - begun_s;
+        let observed = self.observed.lock().unwrap();
+        let truths = &observed.truths[runs..];
+        let mean = |of: fn(&super::simulation::Truth) -> f64| truths.iter().map(of).sum::<f64>() / truths.len() as f64;
+        let truth_mj = mean(|truth| truth.energy_mj);
+        Result { measurement, truth_mj, fifty_runs_mj: truths[0].energy_by_fifty_runs_mj, seconds }
+    }
+
+    fn meter(&self, options: &JetsonOptions) -> Box<dyn PowerMeter> {
+        let clock = self.observed.lock().unwrap().clock;
+        options.meter().open_over(clock, &self.session).unwrap().unwrap()
+    }
+}
+
+fn measured(physics: &Physics, meter: &MeterOptions, seed: u8) -> Result {
+    measured_with(physics, &options(meter.clone()), seed)
 }
 
 fn measured_with(physics: &Physics, options: &JetsonOptions, seed: u8) -> Result {
     let (simulation, observed) = Simulation::new(physics.clone(), seed);
-    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), Place::Here, options).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.onnx");
-    std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path).unwrap();
-    // The first time builds the engine, which is not part of measuring.
-    measure(&mut link, options, &model, &Plan::default()).unwrap();
-    let begun_ns = observed.lock().unwrap().now_ns;
-    let runs = observed.lock().unwrap().truths.len();
-    let measurement = measure(&mut link, options, &model, &Plan::default()).unwrap();
-    let observed = observed.lock().unwrap();
-    let truths = &observed.truths[runs..];
-    let mean = |of: fn(&super::simulation::Truth) -> f64| truths.iter().map(of).sum::<f64>() / truths.len() as f64;
-    Result {
-        measurement,
-        truth_mj: mean(|truth| truth.energy_mj),
-        fifty_runs_mj: truths[0].energy_by_fifty_runs_mj,
-        seconds: (observed.now_ns - begun_ns) as f64 / 1e9,
-    }
+    let mut bench = Bench::new(simulation, observed, options);
+    let mut meter = bench.meter(options);
+    bench.measured(meter.as_mut(), options, &Plan::default())
 }
 
 /// The table of errors: `cargo test -p hardware --lib energy_is_right -- --nocapture`.
 #[test]
 fn energy_is_right_on_fifty_boards() {
-    let meters = [
-        (PowerSource::Tegrastats { interval: Duration::from_millis(100) }, 0.01),
-        (PowerSource::Ina3221 { period: Duration::from_millis(5) }, 0.003),
-    ];
+    let meters = [(SLOW, 0.01), (FAST, 0.003)];
     println!(
         "board  idle mW  load mW  noise %  drift mW/s | true mJ | 100 ms: error %   time s | 5 ms: error %   time s | fifty runs: error %"
     );
@@ -76,7 +110,7 @@ fn energy_is_right_on_fifty_boards() {
             physics.drift_mw_per_s
         );
         for (index, (power, most)) in meters.iter().enumerate() {
-            let result = measured(physics, *power, board as u8);
+            let result = measured(physics, power, board as u8);
             let energy = result.measurement.energy.as_ref().unwrap();
             let error = energy.per_inference_mj / result.truth_mj - 1.0;
             worst[index] = worst[index].max(error.abs());
@@ -109,17 +143,16 @@ fn energy_is_right_on_fifty_boards() {
 fn noisy_power_is_measured_for_longer() {
     let calm = Physics { noise: 0.002, jitter: 0.0, ..boards(1, 5.0)[0].clone() };
     let noisy = Physics { noise: 0.25, ..calm.clone() };
-    let power = PowerSource::Tegrastats { interval: Duration::from_millis(100) };
-    let (calm, noisy) = (measured(&calm, power, 1), measured(&noisy, power, 1));
+    let (calm, noisy) = (measured(&calm, &SLOW, 1), measured(&noisy, &SLOW, 1));
     assert!(noisy.seconds > calm.seconds + 10.0, "{} {}", noisy.seconds, calm.seconds);
     let samples = |result: &Result| result.measurement.energy.as_ref().unwrap().power_samples.unwrap();
     assert!(samples(&noisy) > 2 * samples(&calm));
 }
 
 #[test]
-fn latency_leaves_the_warm_up_out_and_tells_transfers_apart() {
+fn latency_excludes_the_warm_up_and_separates_transfers() {
     let physics = Physics { jitter: 0.0, ..boards(1, 5.0)[0].clone() };
-    let measurement = measured(&physics, PowerSource::Ina3221 { period: Duration::from_millis(5) }, 3).measurement;
+    let measurement = measured(&physics, &FAST, 3).measurement;
     assert_eq!(measurement.latency.runs, Some((10_000.0 / physics.latency_ms).ceil() as u64));
     let compute = measurement.latency_without_transfer.unwrap().mean_ms;
     assert!((measurement.latency.mean_ms - compute - 0.02).abs() < 1e-9, "{compute}");
@@ -127,57 +160,161 @@ fn latency_leaves_the_warm_up_out_and_tells_transfers_apart() {
 }
 
 #[test]
-fn a_board_that_does_not_come_to_rest_is_told() {
+fn a_board_that_does_not_settle_gives_a_warning() {
     let restless = Physics { drift_mw_per_s: 300.0, idle_mw: 1500.0, noise: 0.002, ..boards(1, 5.0)[0].clone() };
-    let power = PowerSource::Tegrastats { interval: Duration::from_millis(100) };
     let limit = Duration::from_secs(10);
-    let hasty = JetsonOptions { settle_limit: limit / 2, window_limit: limit, ..options(power) };
+    let hasty = JetsonOptions { settle_limit: limit / 2, window_limit: limit, ..options(SLOW) };
     let warnings = measured_with(&restless, &hasty, 1).measurement.warnings;
     assert!(warnings.iter().any(|warning| matches!(warning, Warning::Unsettled { .. })), "{warnings:?}");
     let calm = Physics { drift_mw_per_s: 0.0, leak_mw: 0.0, ..restless };
-    let warnings = measured(&calm, power, 1).measurement.warnings;
+    let warnings = measured(&calm, &SLOW, 1).measurement.warnings;
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
-/// Why a measurement on a board is given up.
-fn refused(physics: Physics) -> String {
-    let (simulation, _) = Simulation::new(physics, 1);
-    let options = options(PowerSource::Tegrastats { interval: Duration::from_millis(100) });
-    let mut link = Link::set_up(Agent::greet(Box::new(simulation)).unwrap(), Place::Here, &options).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.onnx");
-    std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path).unwrap();
-    let error = measure(&mut link, &options, &model, &Plan::default()).unwrap_err();
+/// Why a measurement on a board fails.
+fn failure(physics: Physics) -> String {
+    let (simulation, observed) = Simulation::new(physics, 1);
+    let options = options(SLOW);
+    let mut bench = Bench::new(simulation, observed, &options);
+    let mut meter = bench.meter(&options);
+    let error = bench.attempt(Some(meter.as_mut()), &options, &Plan::default()).unwrap_err();
     assert!(error.is_transient(), "{error}");
     error.to_string()
 }
 
 #[test]
-fn a_report_that_is_noticed_late_is_not_believed() {
-    let reason = refused(Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() });
+fn a_late_report_is_an_error() {
+    let reason = failure(Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() });
     assert!(reason.contains("too busy"), "{reason}");
 }
 
 #[test]
 fn a_clock_that_steps_gives_no_wrong_energy() {
-    let forward = refused(Physics { step_s: 4.0, ..boards(1, 5.0)[0].clone() });
+    let forward = failure(Physics { step_s: 4.0, ..boards(1, 5.0)[0].clone() });
     assert!(forward.contains("lie between"), "{forward}");
-    let back = refused(Physics { step_s: -4.0, ..boards(1, 5.0)[0].clone() });
+    let back = failure(Physics { step_s: -4.0, ..boards(1, 5.0)[0].clone() });
     assert!(back.contains("time stamp is not later"), "{back}");
 }
 
 #[test]
-fn inferences_that_overlap_are_not_counted_for_too_long() {
+fn overlapping_inferences_are_counted_by_their_period() {
     // Ten inferences of 200 ms a window: the input of the first is transferred one inference before it is computed.
     let physics = Physics { latency_ms: 200.0, jitter: 0.0, noise: 0.001, ..boards(1, 5.0)[0].clone() };
-    let result = measured(&physics, PowerSource::Ina3221 { period: Duration::from_millis(5) }, 2);
+    let result = measured(&physics, &FAST, 2);
     let energy = result.measurement.energy.unwrap().per_inference_mj;
     assert!((energy / result.truth_mj - 1.0).abs() < 0.003, "{energy} {}", result.truth_mj);
 }
 
 #[test]
-fn a_full_disk_is_told_before_anything_is_built() {
-    let reason = refused(Physics { free_bytes: 3 << 20, ..boards(1, 5.0)[0].clone() });
+fn a_full_disk_is_an_error_before_anything_is_built() {
+    let reason = failure(Physics { free_bytes: 3 << 20, ..boards(1, 5.0)[0].clone() });
     assert!(reason.contains("disk is full: 3 MB are free where /work lies"), "{reason}");
+}
+
+/// A meter beside the board: the board goes on while the meter is checked.
+struct Beside {
+    meter: Box<dyn PowerMeter>,
+    agent: Agent,
+}
+
+impl PowerMeter for Beside {
+    fn name(&self) -> &'static str {
+        self.meter.name()
+    }
+
+    fn describe(&self) -> String {
+        self.meter.describe()
+    }
+
+    fn start(&mut self) -> std::result::Result<(), MeterError> {
+        self.meter.start()
+    }
+
+    fn check(&self) -> std::result::Result<usize, MeterError> {
+        self.agent.clone().wait(Duration::ZERO).unwrap();
+        self.meter.check()
+    }
+
+    fn stop(&mut self) -> std::result::Result<Trace, MeterError> {
+        self.meter.stop()
+    }
+
+    fn resolution_mw(&self) -> Option<f64> {
+        self.meter.resolution_mw()
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
+        self.meter.notes()
+    }
+
+    fn recent(&self, from_ns: u64) -> Vec<Point> {
+        self.meter.recent(from_ns)
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        self.meter.conditions()
+    }
+
+    fn pattern_unit(&self) -> Option<Duration> {
+        self.meter.pattern_unit()
+    }
+
+    fn set_pattern(&mut self, pattern: Pattern) {
+        self.meter.set_pattern(pattern);
+    }
+
+    fn stamp_uncertainty_s(&self) -> f64 {
+        self.meter.stamp_uncertainty_s()
+    }
+}
+
+/// The table: `cargo test -p hardware --lib the_same_board -- --nocapture`.
+#[test]
+fn the_same_board_has_the_same_energy_by_every_meter() {
+    let folder = tempfile::tempdir().unwrap();
+    println!("board | meter      | true mJ | energy mJ | interval % | error % | above idle mJ | readings");
+    for (board, physics) in boards(3, 5.0).iter().enumerate() {
+        let path = folder.path().join(format!("{board}.csv"));
+        let columns = "[columns]\ntime = { column = \"t\", unit = \"s\" }\npower = { column = \"P\", unit = \"w\" }";
+        let csv = toml::from_str(&format!("kind = \"csv\"\nfile = {path:?}\nalign = \"edges\"\n{columns}")).unwrap();
+        let stream = MeterOptions::Stream {
+            command: vec!["/bin/meter".to_owned()],
+            columns: toml::from_str("power = { column = 1, unit = \"w\" }").unwrap(),
+            start_limit_s: 30.0,
+            at: At::Device,
+        };
+        let mut energies = Vec::new();
+        for meter in [SLOW, FAST, stream, csv] {
+            let (mut simulation, observed) = Simulation::new(physics.clone(), board as u8);
+            simulation.record_to(std::fs::File::create(&path).unwrap());
+            let options = options(meter);
+            let is_here = matches!(options.meter, MeterOptions::Csv(_));
+            let mut bench = Bench::new(simulation, observed, &options);
+            let mut meter = bench.meter(&options);
+            if is_here {
+                meter = Box::new(Beside { meter, agent: bench.link.agent.clone() });
+            }
+            // What warms up is a load too, which the pattern of edges does not know of.
+            let plan = Plan { warm_up: Duration::ZERO, ..Plan::default() };
+            let Result { measurement, truth_mj, .. } = bench.measured(meter.as_mut(), &options, &plan);
+            let energy = measurement.energy.unwrap();
+            let (mj, interval) = (energy.per_inference_mj, energy.power_interval.unwrap());
+            let error = mj / truth_mj - 1.0;
+            println!(
+                "{board:5} | {:10} | {truth_mj:7.3} | {mj:9.3} | {:10.3} | {:7.3} | {:13.3} | {:8}",
+                meter.name(),
+                interval * 100.0,
+                error * 100.0,
+                energy.above_idle_mj.unwrap(),
+                energy.power_samples.unwrap()
+            );
+            assert!(error.abs() <= interval.max(0.003), "{} {error} {energy:?}", meter.name());
+            energies.push((mj / truth_mj, interval));
+        }
+        for (one, one_interval) in &energies {
+            for (other, other_interval) in &energies {
+                assert!((one - other).abs() <= one_interval.hypot(*other_interval).max(0.003), "{energies:?}");
+            }
+        }
+    }
 }

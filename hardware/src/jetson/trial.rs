@@ -1,4 +1,4 @@
-//! One run of trtexec while power is read.
+//! Runs of trtexec.
 
 use std::time::Duration;
 
@@ -8,20 +8,45 @@ use super::options::JetsonOptions;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
 use crate::device::Plan;
-use crate::remote::{Agent, BackgroundSampler, End, Printed, RemoteError, last_words, print};
-use crate::time::Window;
+use crate::energy::{Load, LoadRun, Watch};
+use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, last_words, on_our_clock, print};
+use crate::time::{Clock, Window};
 
 /// File, in the work folder, that trtexec writes the times of all runs to.
 const TIMES: &str = "times.json";
 /// Largest such file that is read: some 300 bytes a run.
 const MOST_TIMES: usize = Agent::LARGEST_FILE;
 
-/// What a run of trtexec gave.
+/// Runs of trtexec, as a load.
+pub(super) struct Trials<'a> {
+    pub agent: &'a mut Agent,
+    pub clock: &'a Clock,
+    /// See [`command`].
+    pub command: Vec<String>,
+    pub warm_up: Duration,
+    pub grace: Duration,
+    /// Those so far.
+    pub runs: Vec<Trial>,
+}
+
+impl Load for Trials<'_> {
+    type Error = RemoteError;
+
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
+        let before = ClockMap::sample(self.agent, self.clock)?;
+        let trial = run(self.agent, watch, &self.command, self.warm_up, duration, self.grace)?;
+        let window = on_our_clock(self.agent, self.clock, before, trial.window)?;
+        let run = LoadRun { window, inferences: trial.inferences, period_s: trial.period_s };
+        self.runs.push(trial);
+        Ok(run)
+    }
+}
+
+/// One run of trtexec.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
-    pub report: Report,
-    /// Every timed run, where this version tells.
-    pub runs: Option<Runs>,
+    /// Every timed run.
+    pub runs: Runs,
     /// When inferences ran, warm-up left out.
     pub window: Window,
     /// Timed inferences.
@@ -45,7 +70,7 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
             if *signal == 9 { ", as by a board that is out of memory" } else { "" }
         ))),
         (Some(Problem::Unsupported(text)), _) => {
-            Err(RemoteError::Refused { reason: format!("TensorRT does not take it: {text}") })
+            Err(RemoteError::Refused { reason: format!("TensorRT does not accept it: {text}") })
         }
         (Some(Problem::OutOfMemory(text)), _) => {
             Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
@@ -72,14 +97,14 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
     command
 }
 
-/// Runs an engine for `duration`, after `warm_up`, while the meter reads. It is given up when it has not ended within
-/// `grace` after that.
+/// Runs an engine for `duration`, after `warm_up`. It is ended when it has not ended by itself within `grace` after that,
+/// or when `watch` has an error.
 ///
 /// # Errors
 /// If trtexec fails or does not say how long it ran.
-pub(super) fn run(
+fn run(
     agent: &mut Agent,
-    meter: &mut dyn BackgroundSampler,
+    watch: &Watch,
     command: &[String],
     warm_up: Duration,
     duration: Duration,
@@ -93,34 +118,27 @@ pub(super) fn run(
     ]);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let limit = warm_up + duration + grace;
-    let printed = print(agent, &argv, limit, Some(meter))?;
+    let printed = print(agent, &argv, limit, &|| Ok(watch()?))?;
     let report = report(&printed, "run the engine", limit)?;
     let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
     agent.ask(json!({"do": "remove", "path": TIMES}))?;
     let unreadable =
         |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
-    let runs = match times {
-        Ok(answer) => Some(trtexec::times::parse(&answer.content).map_err(|error| unreadable(error.to_string()))?),
-        // Older versions may not write it; their report has to do.
-        Err(RemoteError::Agent { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let runs = runs.map(|runs| runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3));
+    let times = times.map_err(|error| match error {
+        RemoteError::Agent { problem } => unreadable(problem),
+        error => error,
+    })?;
+    let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
+    let runs = runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3);
     let (window, walltime_s) = window(&printed.lines, &report, warm_up)?;
-    let mean_ms = report.host.as_ref().or(report.compute.as_ref()).map(|summary| summary.mean_ms);
-    let counted = runs.as_ref().map(|runs| runs.compute_ms.len() as u64).or(report.queries);
-    // Version 7 prints 0 queries; without the times, the mean tells how many they were.
-    let inferences = counted.or_else(|| mean_ms.map(|mean_ms| (walltime_s * 1e3 / mean_ms).round() as u64));
-    match inferences {
-        Some(inferences) if inferences > 0 => {
-            // All of the time by their number would be too long: the input of the first one is transferred a whole
-            // inference before it is computed.
-            let period_ms = runs.as_ref().and_then(Runs::period_ms);
-            let period_s = period_ms.map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
-            Ok(Trial { report, runs, window, inferences, period_s })
-        }
-        _ => Err(unreadable("it does not say how many inferences ran".to_owned())),
+    let inferences = runs.compute_ms.len() as u64;
+    if inferences == 0 {
+        return Err(unreadable("all runs are warm-up".to_owned()));
     }
+    // All of the time by their number would be too long: the input of the first one is transferred a whole inference
+    // before it is computed.
+    let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
+    Ok(Trial { runs, window, inferences, period_s })
 }
 
 /// When timed inferences ran, on the board's clock: they ended when trtexec began to report, and it says how long they
@@ -150,7 +168,7 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
         if (between_s - walltime_s).abs() > LATE_S + LATE_SHARE * walltime_s {
             let problem = format!(
                 "trtexec says that inferences ran for {walltime_s:.2} s, but {between_s:.2} s lie between the end of its \
-                 warm-up and its report: the board was too busy to tell when inferences ran. End other programs on it"
+                 warm-up and its report: the board was too busy to show when inferences ran. End other programs on it"
             );
             return Err(RemoteError::Failed { problem });
         }

@@ -16,10 +16,8 @@ mod fit;
 
 use std::time::Duration;
 
-use thiserror::Error;
-
 use self::fit::Fit;
-use super::Series;
+use super::{MeterError, Series};
 use crate::time::Window;
 
 /// Largest error of a clock that is looked for: no quartz is off by a hundredth of this, a microcontroller's own
@@ -60,61 +58,6 @@ pub struct Alignment {
     pub spacing_s: f64,
 }
 
-/// Why a pattern is not found.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum AlignError {
-    /// The pattern itself makes no sense.
-    #[error("a pattern of load has {problem}")]
-    Pattern {
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The trace is too short.
-    #[error("the trace lasts {trace_s:.1} s, the pattern in it {pattern_s:.1} s: record from before it until after it")]
-    TooShort {
-        /// Length of the trace, in s.
-        trace_s: f64,
-        /// Length of the pattern, in s.
-        pattern_s: f64,
-    },
-    /// There are too few readings for the pattern's pulses.
-    #[error(
-        "readings are {spacing_s:.3} s apart, the shortest part of the pattern lasts {shortest_s:.3} s: it must last for \
-         two readings at least"
-    )]
-    TooCoarse {
-        /// Median time between readings, in s.
-        spacing_s: f64,
-        /// The pattern's shortest part, in s.
-        shortest_s: f64,
-    },
-    /// Load does not stand out.
-    #[error(
-        "the load does not stand out in the trace: {contrast_mw:.1} mW above idle where readings scatter by {noise_mw:.1} \
-         mW. It is another trace, another device, or another column; else make the pattern longer"
-    )]
-    Faint {
-        /// Load less idle at the best offset, in mW.
-        contrast_mw: f64,
-        /// Standard deviation of readings around them, in mW.
-        noise_mw: f64,
-    },
-    /// The pattern fits at two places.
-    #[error(
-        "the pattern fits about as well at two places of the trace, {apart_s:.2} s apart (it explains {best:.4} and \
-         {rival:.4} of the variance there): cut the trace to one measurement, or use a pattern of unequal pulses"
-    )]
-    Ambiguous {
-        /// How far they are apart, in s.
-        apart_s: f64,
-        /// Share of the variance explained at the better.
-        best: f64,
-        /// And at the other.
-        rival: f64,
-    },
-}
-
 /// Lengths of a pattern that is hard to mistake, load and idle in turn, beginning and ending with load: Barker's code of
 /// 13. A unit of two and a half of the meter's samples, or of any number that is not whole, lets edges fall on different
 /// phases of its sampling.
@@ -128,8 +71,8 @@ impl Pattern {
     ///
     /// # Errors
     /// If the windows are none, out of order, empty, or not within the whole with some idle at both ends.
-    pub fn new(whole: Window, loads: &[Window]) -> Result<Self, AlignError> {
-        let pattern = |problem| Err(AlignError::Pattern { problem });
+    pub fn new(whole: Window, loads: &[Window]) -> Result<Self, MeterError> {
+        let pattern = |problem| Err(MeterError::Failed(format!("a pattern of load has {problem}")));
         let (Some(first), Some(last)) = (loads.first(), loads.last()) else { return pattern("no load in it") };
         if loads.iter().any(|load| load.to_ns <= load.from_ns) {
             return pattern("a load that lasts for no time");
@@ -188,7 +131,7 @@ impl Alignment {
 ///
 /// # Errors
 /// If the trace does not hold the whole pattern, its load does not stand out, or it fits in two places.
-pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, AlignError> {
+pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
     /// Contrast by noise, and contrast by its own uncertainty, below which nothing was found. Among the best of many
     /// offsets in noise alone the latter reaches 4 to 5.
     const FAINTEST: f64 = 0.5;
@@ -199,18 +142,32 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     let edges = pattern.edges_s();
     let fit = Fit::new(series.points(), edges, pattern.whole.seconds(), clock_error);
     let trace_s = fit.trace_s();
-    let too_short = AlignError::TooShort { trace_s, pattern_s: pattern.whole.seconds() };
+    let too_short = || {
+        MeterError::Failed(format!(
+            "the trace lasts {trace_s:.1} s, the pattern in it {:.1} s: record from before it until after it",
+            pattern.whole.seconds()
+        ))
+    };
     if trace_s <= 0.0 || trace_s + fit.spacing < pattern.whole.seconds() * (1.0 - clock_error) {
-        return Err(too_short);
+        return Err(too_short());
     }
     let shortest_s = pattern.shortest_s();
     if shortest_s < 1.9 * fit.spacing {
-        return Err(AlignError::TooCoarse { spacing_s: fit.spacing, shortest_s });
+        return Err(MeterError::Failed(format!(
+            "readings are {:.3} s apart, the shortest part of the pattern lasts {shortest_s:.3} s: it must last for two \
+             readings at least",
+            fit.spacing
+        )));
     }
-    let faint = AlignError::Faint { contrast_mw: 0.0, noise_mw: fit.deviation() };
+    let faint = |contrast_mw: f64, noise_mw: f64| {
+        MeterError::Failed(format!(
+            "the load does not stand out in the trace: {contrast_mw:.1} mW above idle where readings scatter by \
+             {noise_mw:.1} mW. It is another trace, another device, or another column; else make the pattern longer"
+        ))
+    };
     let coarse = fit.coarse(shortest_s);
-    let (best, rival) = coarse.two_best().ok_or(too_short)?;
-    let rough = fit.refine(best, coarse.steps, 1.0).ok_or(faint)?;
+    let (best, rival) = coarse.two_best().ok_or_else(too_short)?;
+    let rough = fit.refine(best, coarse.steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
     let independent = fit.independent_share(&rough);
     let found = fit.refine((rough.offset, rough.rate), coarse.steps, independent).unwrap_or(rough);
     let levels = found.levels;
@@ -218,13 +175,17 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     let contrast_to_noise = contrast_mw / noise_mw.max(contrast_mw * 1e-6);
     let significance = contrast_to_noise * (levels.samples * independent * levels.share * (1.0 - levels.share)).sqrt();
     if contrast_to_noise < FAINTEST || significance < LEAST_SIGNIFICANT {
-        return Err(AlignError::Faint { contrast_mw, noise_mw });
+        return Err(faint(contrast_mw, noise_mw));
     }
     if let Some(rival) = rival.and_then(|rival| fit.refine(rival, coarse.steps, 1.0)) {
         let odds = rival.levels.misfit().ln() - levels.misfit().ln();
         if odds * levels.samples * independent / 2.0 < CLEAR {
             let apart_s = (rival.offset - found.offset).abs();
-            return Err(AlignError::Ambiguous { apart_s, best: levels.explained, rival: rival.levels.explained });
+            return Err(MeterError::Failed(format!(
+                "the pattern fits about as well at two places of the trace, {apart_s:.2} s apart (it explains {:.4} and \
+                 {:.4} of the variance there): cut the trace to one measurement, or use a pattern of unequal pulses",
+                levels.explained, rival.levels.explained
+            )));
         }
     }
     let pivot_ns = pattern.whole.from_ns + (fit.pivot * 1e9) as u64;

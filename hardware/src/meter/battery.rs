@@ -1,21 +1,24 @@
-//! A laptop's battery, which tells what the whole machine draws while nothing else feeds it.
+//! A laptop's battery, which shows the power of the whole machine while nothing else feeds it.
 //!
 //! Batteries renew their value seldom, every second at best, every half minute at worst, and as a mean over some of
-//! that time. A look that shows what the last one did is therefore no reading of its own: a value is taken when it
+//! that time. A poll that shows the value of the last one is therefore not a reading of its own: a value counts when it
 //! changes, and an unchanged one only after as long as changes have taken so far.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, Look, Polled};
-use super::power_meter::{self, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::{Point, Trace};
+use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::power_meter::MOST_MW;
+use super::{MeterError, Point};
+use crate::shown::start_of;
+use crate::statistics::median;
 use crate::time::Clock;
+use crate::warning::MeterNote;
 
 /// Where batteries lie on Linux.
-pub const ROOT: &str = "/sys/class/power_supply";
-/// Time between two looks.
-pub const PERIOD: Duration = Duration::from_millis(250);
+pub(super) const ROOT: &str = "/sys/class/power_supply";
+/// Time between two polls.
+pub(super) const PERIOD: Duration = Duration::from_millis(250);
 
 const NAME: &str = "battery";
 const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
@@ -26,10 +29,10 @@ const LONGEST_NS: u64 = 30_000_000_000;
 const SLOW_S: f64 = 0.5;
 
 /// The batteries of this machine.
-pub struct BatteryMeter {
-    polled: Polled,
-    batteries: Vec<Battery>,
-}
+pub(super) type BatteryMeter = PolledMeter<Batteries>;
+
+/// What such a meter polls.
+pub(super) struct Batteries(Vec<Battery>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Battery {
@@ -38,7 +41,7 @@ struct Battery {
     has_power: bool,
 }
 
-/// What a look at the batteries is compared with.
+/// The last poll, which the next is compared with.
 struct Watch {
     clock: Clock,
     batteries: Vec<Battery>,
@@ -51,7 +54,7 @@ impl BatteryMeter {
     /// Finds the batteries below [`ROOT`], or another folder.
     ///
     /// # Errors
-    /// If there are none, none that tells its power, or the time between two looks is 0.
+    /// If there are none, none reports its power, or the time between two polls is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let battery = |folder: PathBuf| {
@@ -64,88 +67,71 @@ impl BatteryMeter {
         let mut batteries: Vec<Battery> = entries.filter_map(battery).collect();
         batteries.sort_by(|a, b| a.name.cmp(&b.name));
         if batteries.is_empty() {
-            return Err(MeterError::Absent {
-                what: format!("a battery that tells its power below {}", root.display()),
-                advice: "only laptops have one".to_owned(),
-            });
+            let what = format!("a battery that reports its power below {}", root.display());
+            return Err(MeterError::absent(&what, "only laptops have one"));
         }
-        Ok(Self { polled: Polled::new(NAME, period, clock)?, batteries })
+        Self::new(Batteries(batteries), period, clock)
     }
 
     /// Whether it can be used now.
     ///
     /// # Errors
-    /// If a battery is charged, none is discharged, or its power is not to be had.
+    /// If a battery is charged, none is discharged, or its power cannot be read.
     pub fn usable(&self) -> Result<(), MeterError> {
-        power_mw(&self.batteries).map(|_| ())
+        power_mw(&self.sensor.0).map(|_| ())
     }
 }
 
-impl PowerMeter for BatteryMeter {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+impl Sensor for Batteries {
+    const NAME: &'static str = NAME;
 
-    fn describe(&self) -> String {
-        let names: Vec<&str> = self.batteries.iter().map(|battery| battery.name.as_str()).collect();
+    fn describe(&self, _period: Duration) -> String {
+        let names: Vec<&str> = self.0.iter().map(|battery| battery.name.as_str()).collect();
         format!("battery {} (the whole machine, screen included)", names.join(" + "))
     }
 
-    fn start(&mut self) -> Result<(), MeterError> {
-        let batteries = self.batteries.clone();
-        let mut watch = Watch { clock: self.polled.clock(), batteries, last: None, longest_ns: SHORTEST_NS };
-        let usable = self.usable();
-        self.polled.start(|| usable.map(|()| move || watch.look()))
+    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
+        power_mw(&self.0)?;
+        let mut watch = Watch { clock, batteries: self.0.clone(), last: None, longest_ns: SHORTEST_NS };
+        Ok(Box::new(move || watch.poll()))
     }
 
-    fn check(&self) -> Result<usize, MeterError> {
-        self.polled.check()
-    }
-
-    fn stop(&mut self) -> Result<Trace, MeterError> {
-        let points = self.polled.stop()?;
-        let spacing = points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
-        if let Some(spacing_s) = power_meter::median(spacing.collect()).filter(|spacing_s| *spacing_s > SLOW_S) {
-            self.polled.note(MeterNote::Slow { spacing_s });
-        }
-        Ok(power_meter::trace_of(NAME, points))
-    }
-
-    /// Not told by the system.
-    fn resolution_mw(&self) -> Option<f64> {
+    /// The system does not report it.
+    fn resolution_mw(&self, _points: &[Point], _period: Duration) -> Option<f64> {
         None
     }
 
-    fn notes(&self) -> Vec<MeterNote> {
-        self.polled.notes()
+    fn note(&self, points: &[Point]) -> Option<MeterNote> {
+        let spacing = points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
+        let spacing_s = median(spacing.collect()).filter(|spacing_s| *spacing_s > SLOW_S)?;
+        Some(MeterNote::Slow { spacing_s })
     }
 }
 
 impl Watch {
-    fn look(&mut self) -> Result<Look, MeterError> {
+    fn poll(&mut self) -> Result<Poll, MeterError> {
         let (at_ns, power_mw) = match poll::timed(&self.clock, || power_mw(&self.batteries)) {
             Ok(seen) => seen,
             // Firmware is at times too busy to answer.
-            Err(MeterError::Read { path, problem }) => return Ok(Look::Refused(format!("{path}: {problem}"))),
-            Err(error) => return Err(error),
+            Err(error) => return poll::or_rejected(error),
         };
         if let Some(last) = self.last {
             let passed_ns = at_ns.saturating_sub(last.at_ns);
             if last.power_mw == power_mw && passed_ns < self.longest_ns {
-                return Ok(Look::Points(Vec::new()));
+                return Ok(Poll::Points(Vec::new()));
             }
             self.longest_ns = self.longest_ns.max(passed_ns).min(LONGEST_NS);
         }
         let point = Point { at_ns, power_mw };
         self.last = Some(point);
-        Ok(Look::Points(vec![point]))
+        Ok(Poll::Points(vec![point]))
     }
 }
 
-/// What the batteries that are discharged give together.
+/// Power of the batteries that are discharged, together.
 ///
 /// # Errors
-/// If one is charged, none is discharged, or a value is not to be had.
+/// If one is charged, none is discharged, or a value cannot be read.
 fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
     let (mut sum, mut discharging) = (0.0, false);
     let mut other = None;
@@ -155,7 +141,7 @@ fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
             discharging = true;
             sum += battery.power_mw()?;
         } else {
-            // The second battery of a laptop rests while the first is emptied; one that is charged does not.
+            // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
             other = Some((battery.name.clone(), status.clone()));
             if status == "Charging" {
                 break;
@@ -164,7 +150,10 @@ fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
     }
     match other {
         Some((battery, status)) if !discharging || status == "Charging" => {
-            Err(MeterError::NotDischarging { battery, status: power_meter::clip(&status) })
+            let status = start_of(&status, 80);
+            Err(MeterError::Settings(format!(
+                "battery {battery} is {status:?}: unplug the charger, else its power is not that of the machine"
+            )))
         }
         _ => Ok(sum),
     }
@@ -181,18 +170,19 @@ impl Battery {
             value("current_now")? * value("voltage_now")? / 1e9
         };
         let power_mw = power_mw.abs();
-        // A machine that runs draws something: 0 is what drivers say that do not know.
+        // A running machine draws power: drivers that do not know it report 0.
         if power_mw > 0.0 && power_mw <= MOST_MW {
             return Ok(power_mw);
         }
-        let path = self.folder.display().to_string();
-        Err(MeterError::Read { path, problem: format!("{power_mw} mW cannot be what a machine draws") })
+        let problem = format!("{power_mw} mW cannot be what a machine draws");
+        Err(MeterError::unread(&self.folder.display().to_string(), problem))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::PowerMeter;
 
     fn tree(batteries: &[(&str, &[(&str, &str)])]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
@@ -210,17 +200,17 @@ mod tests {
     }
 
     #[test]
-    fn power_is_told_or_current_times_voltage() {
+    fn power_is_read_or_computed_from_current_and_voltage() {
         let discharging = ("status", "Discharging");
         let power = tree(&[("BAT0", &[discharging, ("power_now", "9540000")]), ("AC", &[("online", "0")])]);
-        assert_eq!(power_mw(&found(&power).batteries), Ok(9540.0));
+        assert_eq!(power_mw(&found(&power).sensor.0), Ok(9540.0));
         let product = [discharging, ("current_now", "-800000"), ("voltage_now", "11500000")];
         let product = tree(&[("BAT1", &product), ("BAT0", &[("status", "Not charging"), ("power_now", "0")])]);
-        assert_eq!(power_mw(&found(&product).batteries), Ok(9200.0));
+        assert_eq!(power_mw(&found(&product).sensor.0), Ok(9200.0));
     }
 
     #[test]
-    fn a_charger_is_refused_and_so_is_a_machine_without_a_battery() {
+    fn a_charger_is_rejected_and_so_is_a_machine_without_a_battery() {
         for status in ["Charging", "Full", "Not charging", "Unknown"] {
             let root = tree(&[("BAT0", &[("status", status), ("power_now", "9540000")])]);
             let error = found(&root).start().unwrap_err().to_string();
@@ -230,7 +220,7 @@ mod tests {
             ("BAT0", &[("status", "Discharging"), ("power_now", "9540000")]),
             ("BAT1", &[("status", "Charging"), ("power_now", "9540000")]),
         ]);
-        assert!(matches!(power_mw(&found(&two).batteries), Err(MeterError::NotDischarging { .. })));
+        assert!(power_mw(&found(&two).sensor.0).unwrap_err().to_string().contains("unplug the charger"));
         let none = tree(&[("AC", &[("online", "1")])]);
         let error = BatteryMeter::find(none.path(), PERIOD, Clock::start()).err().unwrap().to_string();
         assert!(error.contains("only laptops"), "{error}");
@@ -239,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_value_is_no_new_reading_and_the_charger_ends_it() {
+    fn an_unchanged_value_is_not_a_reading_and_the_charger_ends_the_meter() {
         let root = tree(&[("BAT0", &[("status", "Discharging"), ("power_now", "9000000")])]);
         let mut meter = found(&root);
         meter.start().unwrap();
@@ -259,18 +249,18 @@ mod tests {
         meter.start().unwrap();
         file("status", "Charging");
         std::thread::sleep(Duration::from_millis(200));
-        assert!(matches!(meter.check(), Err(MeterError::NotDischarging { .. })));
+        assert!(meter.check().unwrap_err().to_string().contains("unplug the charger"));
         assert!(meter.stop().is_err());
     }
 
     #[test]
-    fn a_slow_gauge_is_told() {
+    fn a_slow_gauge_gives_a_note() {
         let mut watch = Watch { clock: Clock::start(), batteries: Vec::new(), last: None, longest_ns: SHORTEST_NS };
-        // Without a battery the power is 0 for ever.
-        let first = watch.look();
-        let second = watch.look();
-        assert!(matches!(first, Ok(Look::Points(points)) if points.len() == 1));
-        assert!(matches!(second, Ok(Look::Points(points)) if points.is_empty()));
+        // Without a battery the power is always 0.
+        let first = watch.poll();
+        let second = watch.poll();
+        assert!(matches!(first, Ok(Poll::Points(points)) if points.len() == 1));
+        assert!(matches!(second, Ok(Poll::Points(points)) if points.is_empty()));
         let note = MeterNote::Slow { spacing_s: 12.0 }.to_string();
         assert!(note.contains("every 12.0 s"), "{note}");
     }

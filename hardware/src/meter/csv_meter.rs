@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Trace;
 use super::align::{LARGEST_CLOCK_ERROR, Pattern};
 use super::csv_trace::{CsvTraceError, Parser, RAIL};
 use super::fields::Fields;
-use super::power_meter::{MeterError, MeterNote, PowerMeter};
+use super::{MeterError, PowerMeter, Trace};
 use crate::time::Clock;
+use crate::warning::MeterNote;
 
 /// Time between two looks at a file that is waited for.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -76,7 +76,7 @@ pub enum Align {
 }
 
 /// Such a file.
-pub struct CsvMeter {
+pub(super) struct CsvMeter {
     options: CsvOptions,
     clock: Clock,
     running: Option<RefCell<Tail>>,
@@ -138,7 +138,7 @@ impl CsvOptions {
         let within = |name: &str, value: f64, least: f64, most: f64| {
             let problem = || format!("`{name}` of a meter is from {least} to {most}, not {value}");
             let is_within = (least..=most).contains(&value);
-            if is_within { Ok(()) } else { Err(MeterError::Settings { problem: problem() }) }
+            if is_within { Ok(()) } else { Err(MeterError::Settings(problem())) }
         };
         within("unit_s", self.unit_s, 0.01, 60.0)?;
         within("clock_error", self.clock_error, 0.0, LARGEST_CLOCK_ERROR)?;
@@ -251,7 +251,7 @@ impl PowerMeter for CsvMeter {
 
     /// Reads what has been added to the file since the last look, no more.
     fn check(&self) -> Result<usize, MeterError> {
-        let tail = self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: RAIL.to_owned() })?;
+        let tail = self.running.as_ref().ok_or_else(|| MeterError::not_running(RAIL))?;
         let mut tail = tail.borrow_mut();
         tail.read()?;
         if tail.grown.elapsed() > self.options.flush_limit() {
@@ -262,14 +262,14 @@ impl PowerMeter for CsvMeter {
 
     /// Waits until the file goes beyond now, for `flush_limit_s` at most.
     fn stop(&mut self) -> Result<Trace, MeterError> {
-        let tail = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: RAIL.to_owned() })?;
+        let tail = self.running.take().ok_or_else(|| MeterError::not_running(RAIL))?;
         let tail = tail.into_inner();
         let Placed { trace, notes, resolution_mw, uncertainty_s } = match (self.options.align, self.pattern.take()) {
             (Align::Stamps, _) => self.by_stamps(tail)?,
             (Align::Edges, Some(pattern)) => self.by_edges(tail, &pattern)?,
             (Align::Edges, None) => {
                 let problem = "a trace can be placed by the edges of a load only where such a load is made".to_owned();
-                return Err(MeterError::Settings { problem });
+                return Err(MeterError::Settings(problem));
             }
         };
         (self.notes, self.resolution_mw, self.uncertainty_s) = (notes, resolution_mw, uncertainty_s);
@@ -289,7 +289,7 @@ impl PowerMeter for CsvMeter {
         (self.options.align == Align::Edges).then(|| Duration::from_secs_f64(self.options.unit_s))
     }
 
-    fn tell(&mut self, pattern: Pattern) {
+    fn set_pattern(&mut self, pattern: Pattern) {
         self.pattern = Some(pattern);
     }
 
@@ -338,13 +338,12 @@ impl Tail {
     }
 
     fn lines(&mut self, skip: bool) -> Result<bool, MeterError> {
-        let failed =
-            |error: std::io::Error| MeterError::Read { path: self.options.shown(), problem: error.to_string() };
+        let failed = |error: std::io::Error| MeterError::unread(&self.options.shown(), error);
         let mut file = File::open(&self.options.file).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         if length < self.offset {
             let problem = "it has become shorter: it was begun anew".to_owned();
-            return Err(MeterError::Read { path: self.options.shown(), problem });
+            return Err(MeterError::unread(&self.options.shown(), problem));
         }
         if length == self.offset {
             return Ok(false);
@@ -366,19 +365,25 @@ impl Tail {
     }
 
     fn stamps(&self, problem: String) -> MeterError {
-        MeterError::Stamps { path: self.options.shown(), problem }
+        MeterError::Failed(format!("the time stamps of {} cannot be used: {problem}", self.options.shown()))
     }
 
     fn not_growing(&self) -> MeterError {
-        MeterError::NotGrowing { path: self.options.shown(), seconds: self.grown.elapsed().as_secs_f64() }
+        MeterError::Failed(format!(
+            "{} has not grown for {:.1} s: its recorder does not run, holds its lines back for longer than \
+             `flush_limit_s`, or writes to another file. A trace that was recorded before is of another measurement",
+            self.options.shown(),
+            self.grown.elapsed().as_secs_f64()
+        ))
     }
 }
 
 fn plain(path: &str, error: CsvTraceError) -> MeterError {
     match error {
         CsvTraceError::Meter(error) => error,
-        CsvTraceError::Align(error) => error.into(),
-        CsvTraceError::Elsewhere { .. } => MeterError::Stamps { path: path.to_owned(), problem: error.to_string() },
+        CsvTraceError::Elsewhere { .. } => {
+            MeterError::Failed(format!("the time stamps of {path} cannot be used: {error}"))
+        }
     }
 }
 

@@ -12,11 +12,14 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::align::{self, AlignError, Alignment, Pattern};
+use super::align::{self, Alignment, Pattern};
+use super::error::MOST_READINGS;
 use super::fields::{Fields, Layout, MAX_LINE};
-use super::power_meter::{self, MOST_READINGS, MeterError, MeterNote};
-use super::{Point, Series, Trace};
+use super::power_meter;
+use super::{MeterError, Point, Series, Trace};
 use crate::cells;
+use crate::shown::start_of;
+use crate::warning::MeterNote;
 
 /// Name of the rail of such a trace.
 pub const RAIL: &str = "csv";
@@ -52,9 +55,6 @@ pub enum CsvTraceError {
     /// The file is not a trace.
     #[error(transparent)]
     Meter(#[from] MeterError),
-    /// The load's pattern is not found in it.
-    #[error(transparent)]
-    Align(#[from] AlignError),
     /// No reading falls in the time since our clock began.
     #[error(
         "all readings lie {side} the measurement, the nearest by {away_s:.1} s: the time stamps are not those of this \
@@ -76,7 +76,7 @@ impl CsvTrace {
     /// is negative.
     pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
         let shown = path.display().to_string();
-        let failed = |error: std::io::Error| MeterError::Read { path: shown.clone(), problem: error.to_string() };
+        let failed = |error: std::io::Error| MeterError::unread(&shown, error);
         Self::read(BufReader::new(File::open(path).map_err(failed)?), &shown, fields)
     }
 
@@ -97,11 +97,11 @@ impl CsvTrace {
             }
             if at_ns < *last {
                 let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
-                return Err(MeterError::Line { path: path.to_owned(), line, problem });
+                return Err(MeterError::Failed(format!("line {line} of {path}: {problem}")));
             }
         }
         if self.readings.len() >= MOST_READINGS {
-            return Err(MeterError::Flood { meter: path.to_owned() });
+            return Err(MeterError::flood(path));
         }
         self.readings.push((at_ns, row.power_mw));
         self.resolution_mw = Some(self.resolution_mw.map_or(row.step_mw, |step| step.min(row.step_mw)));
@@ -111,7 +111,7 @@ impl CsvTrace {
     fn finish(mut self, path: &str, repeated: usize) -> Result<Self, MeterError> {
         let readings = self.readings.len();
         if readings < 2 {
-            return Err(MeterError::TooFew { meter: path.to_owned(), readings });
+            return Err(MeterError::too_few(path, readings));
         }
         // Signs are checked without the time, whose type differs.
         let numbered = self.readings.iter().enumerate();
@@ -144,7 +144,7 @@ impl CsvTrace {
         let ours = |(at_ns, power_mw): &(i128, f64)| {
             Some(Point { at_ns: u64::try_from(at_ns + shift).ok()?, power_mw: *power_mw })
         };
-        Ok(power_meter::trace_of(RAIL, self.readings.iter().filter_map(ours)))
+        Ok(Trace::of_rail(RAIL, self.readings.iter().filter_map(ours)))
     }
 
     /// The trace on our clock, by the edges of a load that we produced, and the alignment of the clocks.
@@ -158,8 +158,8 @@ impl CsvTrace {
         };
         let series: Series = self.readings.iter().filter_map(own).collect();
         let mut alignment = align::find(&series, pattern, clock_error)?;
-        let trace = power_meter::trace_of(RAIL, alignment.apply(&series).points().iter().copied());
-        // Reported in the file's time.
+        let trace = Trace::of_rail(RAIL, alignment.apply(&series).points().iter().copied());
+        // Told for the file's own time.
         alignment.offset_s += first as f64 / 1e9;
         Ok((trace, alignment))
     }
@@ -184,7 +184,7 @@ impl Parser {
         fields.check()?;
         if fields.time.is_none() {
             let problem = "a recorded trace needs a column `time`: its readings have no place without one";
-            return Err(MeterError::Settings { problem: problem.to_owned() });
+            return Err(MeterError::Settings(problem.to_owned()));
         }
         let trace = CsvTrace { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
         Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
@@ -197,10 +197,10 @@ impl Parser {
     pub fn next_line(&self, file: &mut impl BufRead) -> Result<Option<(Vec<u8>, bool)>, MeterError> {
         let mut bytes = Vec::new();
         let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
-        let length = read.map_err(|error| MeterError::Read { path: self.path.clone(), problem: error.to_string() })?;
+        let length = read.map_err(|error| MeterError::unread(&self.path, error))?;
         if length > MAX_LINE {
             let problem = format!("it has more than {MAX_LINE} bytes");
-            return Err(MeterError::Line { path: self.path.clone(), line: self.line + 1, problem });
+            return Err(MeterError::Failed(format!("line {} of {}: {problem}", self.line + 1, self.path)));
         }
         let is_whole = bytes.ends_with(b"\n");
         Ok((length > 0).then_some((bytes, is_whole)))
@@ -241,7 +241,7 @@ impl Parser {
             return Ok(());
         }
         let row = layout.read(&line);
-        let row = row.map_err(|problem| self.rejected(format!("{problem} in {:?}", power_meter::clip(&line))))?;
+        let row = row.map_err(|problem| self.rejected(format!("{problem} in {:?}", start_of(&line, 80))))?;
         self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
         Ok(())
     }
@@ -290,7 +290,7 @@ impl Parser {
     }
 
     fn rejected(&self, problem: String) -> MeterError {
-        MeterError::Line { path: self.path.clone(), line: self.line, problem }
+        MeterError::Failed(format!("line {} of {}: {problem}", self.line, self.path))
     }
 }
 

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::power_meter::{MOST_MW, MeterError, clip};
+use super::MeterError;
+use super::power_meter::MOST_MW;
 use crate::cells::Decimal;
 pub use crate::cells::Separator;
+use crate::shown::start_of;
 
 /// Longest line that is read, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
@@ -172,7 +174,7 @@ impl Fields {
     /// # Errors
     /// If there is not exactly one way to power, or a column's number is 0 or absurd.
     pub fn check(&self) -> Result<(), MeterError> {
-        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         match (&self.power, &self.volts, &self.amperes) {
             (Some(_), None, None) | (None, Some(_), Some(_)) => {}
             _ => return settings("a meter's columns are either `power`, or both `volts` and `amperes`"),
@@ -303,7 +305,7 @@ impl<'a> Numbers<'a> {
     fn value(&mut self, (column, factor, sign): Column) -> Result<(f64, f64), String> {
         let text = self.cell(column)?;
         let (digits, unit) = split_unit(text);
-        let refused = || format!("{:?} is no number in {sign}", clip(text));
+        let refused = || format!("{:?} is no number in {sign}", start_of(text, 80));
         if !unit.is_empty() && unit != sign {
             return Err(refused());
         }
@@ -315,7 +317,7 @@ impl<'a> Numbers<'a> {
     /// A time stamp in ns.
     fn stamp(&mut self, column: usize, unit: StampUnit) -> Result<f64, String> {
         let text = self.cell(column)?;
-        let refused = || format!("{:?} is no time stamp", clip(text));
+        let refused = || format!("{:?} is no time stamp", start_of(text, 80));
         let factor = match unit {
             StampUnit::S => 1e9,
             StampUnit::Ms => 1e6,

@@ -1,37 +1,60 @@
 //! Power over time, as a meter reads it.
+//!
+//! A [`PowerMeter`] gives a [`Trace`]; [`crate::energy`] makes energy of it. [`MeterOptions`] names and opens one.
 
 pub mod align;
-pub mod battery;
+mod battery;
 pub mod csv_meter;
 pub mod csv_trace;
 mod error;
 pub mod fields;
-pub mod ina3221;
-pub mod nvml;
+mod ina3221;
+mod nvml;
 pub mod options;
 mod poll;
-pub mod power_meter;
-pub mod rails;
-pub mod rapl;
-pub mod remote_meter;
+mod power_meter;
+mod rails;
+mod rapl;
+mod remote_meter;
 mod stamps;
-pub mod stream;
-pub mod sysfs;
-pub mod tegrastats;
+mod stream;
+mod sysfs;
+mod tegrastats;
 
 pub use align::Pattern;
+pub use error::MeterError;
 pub use options::MeterOptions;
-pub use power_meter::{MeterError, MeterNote, PowerMeter};
+pub use power_meter::PowerMeter;
+pub use rails::Total;
+pub(crate) use remote_meter::PASSWORD_ADVICE;
 
-use self::tegrastats::RailPower;
+/// Power of one rail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RailPower {
+    /// The rail's name on this board.
+    pub name: String,
+    /// Its power, in mW. A rail without load can read slightly negative.
+    pub power_mw: f64,
+}
 
-/// What one look at a board's power monitors gave.
+/// Power of all rails of a meter at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// When, in nanoseconds of the clock of the machine that ran the inference.
+    /// When, in nanoseconds of the trace's clock.
     pub at_ns: u64,
     /// Power of each rail.
     pub rails: Vec<RailPower>,
+}
+
+/// Temperature and clock of a device at one instant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Condition {
+    /// When, in nanoseconds of the trace's clock.
+    pub at_ns: u64,
+    /// Temperature of the GPU, or of the hottest junction where the GPU has no sensor, in °C.
+    pub temperature_c: Option<f64>,
+    /// Clock of the GPU, in MHz.
+    pub clock_mhz: Option<f64>,
 }
 
 /// The readings of one meter, in the order of their time stamps.
@@ -56,9 +79,18 @@ pub struct Point {
 }
 
 impl Trace {
-    /// Takes up a reading; one that is not later than the last is dropped, and `false` says so: of two readings of one
-    /// instant there is nothing to integrate between.
-    pub fn push(&mut self, reading: Reading) -> bool {
+    /// A trace of one rail.
+    pub fn of_rail(name: &str, points: impl IntoIterator<Item = Point>) -> Self {
+        let mut trace = Self::default();
+        for Point { at_ns, power_mw } in points {
+            trace.push(Reading { at_ns, rails: vec![RailPower { name: name.to_owned(), power_mw }] });
+        }
+        trace
+    }
+
+    /// Adds a reading, and says whether it did: one that is not later than the last is dropped, since there is no time
+    /// between the two to integrate over.
+    pub(crate) fn push(&mut self, reading: Reading) -> bool {
         let is_later = self.readings.last().is_none_or(|last| last.at_ns < reading.at_ns);
         if is_later {
             self.readings.push(reading);
@@ -69,6 +101,10 @@ impl Trace {
     /// All readings.
     pub fn readings(&self) -> &[Reading] {
         &self.readings
+    }
+
+    pub(crate) fn into_readings(self) -> Vec<Reading> {
+        self.readings
     }
 
     /// Names of the rails of the first reading: a meter does not change what it reads.
@@ -82,8 +118,8 @@ impl Trace {
         self.series(|rails| rails.iter().find(|rail| rail.name == name).map(|rail| rail.power_mw))
     }
 
-    /// The whole board over time. Readings that lack one of its rails are left out.
-    pub fn total(&self, total: &rails::Total) -> Series {
+    /// The sum of the rails of a total over time. Readings that lack one of them are left out.
+    pub fn total(&self, total: &Total) -> Series {
         self.series(|rails| total.power_mw(rails))
     }
 

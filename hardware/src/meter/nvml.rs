@@ -19,13 +19,14 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use serde::{Deserialize, Serialize};
 
-use super::poll::{self, Look, Polled};
-use super::power_meter::{self, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::{Point, Trace, sysfs};
+use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::power_meter::MOST_MW;
+use super::{MeterError, Point, sysfs};
+use crate::shown::start_of;
 use crate::time::Clock;
 
 /// Time between two looks.
-pub const PERIOD: Duration = Duration::from_millis(20);
+pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
 const NAME: &str = "nvml";
 /// Where the driver's package puts the library; the name without a version comes with development packages only.
@@ -45,12 +46,13 @@ pub enum GpuName {
     Uuid(String),
 }
 
-/// One NVIDIA GPU of this machine.
-pub struct NvmlMeter {
-    polled: Polled,
+/// A meter of one NVIDIA GPU of this machine.
+pub(super) type NvmlMeter = PolledMeter<Nvidia>;
+
+/// What such a meter polls.
+pub(super) struct Nvidia {
     card: Card,
     source: Source,
-    resolution_mw: Option<f64>,
 }
 
 /// What tells of power.
@@ -128,52 +130,36 @@ impl NvmlMeter {
         }
         let card = choose(&cards, gpu)?.clone();
         let source = source_of(&Open { library, index: card.index }, &card)?;
-        Ok(Self { polled: Polled::new(NAME, period, clock)?, card, source, resolution_mw: None })
+        Self::new(Nvidia { card, source }, period, clock)
     }
 }
 
-impl PowerMeter for NvmlMeter {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+impl Sensor for Nvidia {
+    const NAME: &'static str = NAME;
 
-    fn describe(&self) -> String {
+    fn describe(&self, period: Duration) -> String {
         let how = match self.source {
             Source::Counter => "energy counter",
             Source::Power => "power reading",
         };
-        let period = self.polled.period().as_millis();
-        format!("{how} of {} (the whole card), read every {period} ms", self.card.label())
+        format!("{how} of {} (the whole card), read every {} ms", self.card.label(), period.as_millis())
     }
 
-    fn start(&mut self) -> Result<(), MeterError> {
+    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
         let gpu = Open { library: library()?, index: self.card.index };
-        let mut watch = Watch { gpu, source: self.source, clock: self.polled.clock(), last: None };
-        self.polled.start(|| watch.look().map(|_| move || watch.look()))
+        let mut watch = Watch { gpu, source: self.source, clock, last: None };
+        watch.poll()?;
+        Ok(Box::new(move || watch.poll()))
     }
 
-    fn check(&self) -> Result<usize, MeterError> {
-        self.polled.check()
-    }
-
-    fn stop(&mut self) -> Result<Trace, MeterError> {
-        let points = self.polled.stop()?;
-        self.resolution_mw = match self.source {
-            // mJ by s are mW.
-            Source::Counter => Some(1.0 / self.polled.period().as_secs_f64()).filter(|mw| mw.is_finite()),
-            Source::Power => sysfs::smallest_step(&points),
-        };
-        Ok(power_meter::trace_of(NAME, points))
-    }
-
-    /// A step of the counter over the time between two looks, which matters less over a longer window; or the smallest
+    /// A step of the counter over the time between two polls, which matters less over a longer window; or the smallest
     /// difference between two values of the last trace.
-    fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.polled.notes()
+    fn resolution_mw(&self, points: &[Point], period: Duration) -> Option<f64> {
+        match self.source {
+            // mJ by s are mW.
+            Source::Counter => Some(1.0 / period.as_secs_f64()).filter(|mw| mw.is_finite()),
+            Source::Power => sysfs::smallest_step(points),
+        }
     }
 }
 
@@ -207,7 +193,7 @@ impl From<NvmlError> for Refusal {
 }
 
 impl<G: Gpu> Watch<G> {
-    fn look(&mut self) -> Result<Look, MeterError> {
+    fn poll(&mut self) -> Result<Poll, MeterError> {
         let value = poll::timed(&self.clock, || {
             Ok(match self.source {
                 Source::Counter => self.gpu.energy_mj(),
@@ -218,42 +204,39 @@ impl<G: Gpu> Watch<G> {
         match (value, self.source) {
             (Ok(energy_mj), Source::Counter) => Ok(self.counted(at_ns, energy_mj)),
             (Ok(power), Source::Power) if power as f64 <= MOST_MW => {
-                Ok(Look::Points(vec![Point { at_ns, power_mw: power as f64 }]))
+                Ok(Poll::Points(vec![Point { at_ns, power_mw: power as f64 }]))
             }
-            (Ok(power), Source::Power) => Ok(Look::Refused(format!("{power} mW is absurd"))),
-            (Err(Refusal::Passing(problem)), _) => Ok(Look::Refused(problem)),
-            (Err(Refusal::Gone(problem)), _) => Err(MeterError::Lost { meter: NAME.to_owned(), problem }),
-            (Err(Refusal::Unsupported), _) => {
-                let problem = "it does not tell its power any more".to_owned();
-                Err(MeterError::Lost { meter: NAME.to_owned(), problem })
-            }
+            (Ok(power), Source::Power) => Ok(Poll::Rejected(format!("{power} mW is absurd"))),
+            (Err(Refusal::Passing(problem)), _) => Ok(Poll::Rejected(problem)),
+            (Err(Refusal::Gone(problem)), _) => Err(MeterError::Failed(format!("the GPU is lost: {problem}"))),
+            (Err(Refusal::Unsupported), _) => Err(MeterError::Failed("the GPU no longer reports its power".to_owned())),
         }
     }
 
     /// What a value of the counter adds to what was seen before.
-    fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Look {
+    fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Poll {
         let seen = |moved| Some(Seen { at_ns, energy_mj, moved });
         let Some(last) = self.last else {
             self.last = seen(false);
-            return Look::Points(Vec::new());
+            return Poll::Points(Vec::new());
         };
         if energy_mj == last.energy_mj {
             let still_ns = at_ns.saturating_sub(last.at_ns);
             return if still_ns > LONGEST_STANDSTILL_NS {
-                Look::Refused(format!("the energy counter has stood still for {:.1} s", still_ns as f64 / 1e9))
+                Poll::Rejected(format!("the energy counter has stood still for {:.1} s", still_ns as f64 / 1e9))
             } else {
-                Look::Points(Vec::new())
+                Poll::Points(Vec::new())
             };
         }
         self.last = seen(energy_mj > last.energy_mj);
         let Some(used_mj) = energy_mj.checked_sub(last.energy_mj) else {
-            return Look::Refused("the energy counter was set back".to_owned());
+            return Poll::Rejected("the energy counter was set back".to_owned());
         };
         // Before the first change seen, nobody knows since when the counter had stood.
         if !last.moved {
-            return Look::Points(Vec::new());
+            return Poll::Points(Vec::new());
         }
-        poll::stretch(last.at_ns, at_ns, used_mj.saturating_mul(1000))
+        poll::between_polls(last.at_ns, at_ns, used_mj.saturating_mul(1000))
     }
 }
 
@@ -274,27 +257,21 @@ fn library() -> Result<&'static Nvml, MeterError> {
     Err(refused("NVIDIA's management library (libnvidia-ml)", &error))
 }
 
-/// Why NVML gives nothing, as a meter's error.
+/// An error of NVML as that of a meter.
 fn refused(what: &str, error: &NvmlError) -> MeterError {
-    let problem = error.to_string();
     match error {
         NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::FailedToLoadSymbol(_) => {
-            MeterError::Absent {
-                what: what.to_owned(),
-                advice: format!(
-                    "it comes with the driver of an NVIDIA GPU (in a container, with NVIDIA's runtime). {JETSON} \
-                     ({problem})"
-                ),
-            }
+            let advice = format!(
+                "it comes with the driver of an NVIDIA GPU (in a container, with NVIDIA's runtime). {JETSON} ({error})"
+            );
+            MeterError::absent(what, &advice)
         }
-        NvmlError::DriverNotLoaded => MeterError::Absent {
-            what: "the driver of an NVIDIA GPU".to_owned(),
-            advice: format!("`nvidia-smi` must list the GPU first ({problem})"),
-        },
-        NvmlError::NoPermission => {
-            MeterError::NoRights { path: what.to_owned(), advice: "the user needs access to /dev/nvidia*".to_owned() }
+        NvmlError::DriverNotLoaded => {
+            let advice = format!("`nvidia-smi` must list the GPU first ({error})");
+            MeterError::absent("the driver of an NVIDIA GPU", &advice)
         }
-        _ => MeterError::Read { path: what.to_owned(), problem },
+        NvmlError::NoPermission => MeterError::no_rights(what, "the user needs access to /dev/nvidia*"),
+        _ => MeterError::unread(what, error),
     }
 }
 
@@ -302,10 +279,8 @@ fn refused(what: &str, error: &NvmlError) -> MeterError {
 fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, MeterError> {
     let listed = || cards.iter().map(Card::label).collect::<Vec<_>>().join(", ");
     let Some(first) = cards.first() else {
-        return Err(MeterError::Absent {
-            what: "a GPU of NVIDIA's".to_owned(),
-            advice: format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}"),
-        });
+        let advice = format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}");
+        return Err(MeterError::absent("a GPU of NVIDIA's", &advice));
     };
     let is_wanted = |card: &&Card| match wanted {
         Some(GpuName::Index(index)) => card.index == *index,
@@ -313,16 +288,17 @@ fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, M
         None => true,
     };
     match wanted {
-        None if cards.len() > 1 => Err(MeterError::Settings {
-            problem: format!("there are several GPUs: name one by `gpu`, its number or its UUID, of {}", listed()),
-        }),
+        None if cards.len() > 1 => Err(MeterError::Settings(format!(
+            "there are several GPUs: name one by `gpu`, its number or its UUID, of {}",
+            listed()
+        ))),
         None => Ok(first),
         Some(name) => cards.iter().find(is_wanted).ok_or_else(|| {
             let name = match name {
                 GpuName::Index(index) => index.to_string(),
-                GpuName::Uuid(uuid) => format!("{:?}", power_meter::clip(uuid)),
+                GpuName::Uuid(uuid) => format!("{:?}", start_of(uuid, 80)),
             };
-            MeterError::Settings { problem: format!("there is no GPU {name}: there are {}", listed()) }
+            MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()))
         }),
     }
 }
@@ -334,13 +310,11 @@ fn source_of(gpu: &impl Gpu, card: &Card) -> Result<Source, MeterError> {
     }
     match gpu.power_mw() {
         Ok(_) => Ok(Source::Power),
-        Err(Refusal::Unsupported) => Err(MeterError::Absent {
-            what: format!("a power reading of {}", card.label()),
-            advice: format!("this GPU has no power sensor that its driver tells of. {JETSON}"),
-        }),
-        Err(Refusal::Gone(problem) | Refusal::Passing(problem)) => {
-            Err(MeterError::Read { path: card.label(), problem })
+        Err(Refusal::Unsupported) => {
+            let advice = format!("this GPU has no power sensor that its driver reports. {JETSON}");
+            Err(MeterError::absent(&format!("a power reading of {}", card.label()), &advice))
         }
+        Err(Refusal::Gone(problem) | Refusal::Passing(problem)) => Err(MeterError::unread(&card.label(), problem)),
     }
 }
 

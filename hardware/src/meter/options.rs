@@ -9,12 +9,12 @@ use super::battery::{self, BatteryMeter};
 use super::csv_meter::{CsvMeter, CsvOptions};
 use super::fields::Fields;
 use super::nvml::{self, GpuName, NvmlMeter};
-use super::power_meter::{MeterError, PowerMeter};
 use super::rapl::{self, RaplMeter};
-use super::remote_meter::RemoteMeter;
+use super::remote_meter::{RemoteMeter, Source};
 use super::stream::{StreamMeter, StreamOptions};
 use super::sysfs::{self, SysfsMeter};
-use crate::remote::Place;
+use super::{MeterError, PowerMeter};
+use crate::remote::{Place, Session};
 use crate::time::Clock;
 
 /// Which meter, and its settings.
@@ -36,13 +36,13 @@ pub enum MeterOptions {
     None {},
     /// The energy counters of this machine's processor.
     Rapl {
-        /// Time between two looks, in ms; 20 by default.
+        /// Time between two polls, in ms; 20 by default.
         #[serde(default = "MeterOptions::rapl_period_ms")]
         period_ms: u64,
     },
     /// The battery of this machine.
     Battery {
-        /// Time between two looks, in ms; 250 by default.
+        /// Time between two polls, in ms; 250 by default.
         #[serde(default = "MeterOptions::battery_period_ms")]
         period_ms: u64,
     },
@@ -51,7 +51,7 @@ pub enum MeterOptions {
         /// Its number or its UUID; not needed for the only one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gpu: Option<GpuName>,
-        /// Time between two looks, in ms; 20 by default.
+        /// Time between two polls, in ms; 20 by default.
         #[serde(default = "MeterOptions::nvml_period_ms")]
         period_ms: u64,
     },
@@ -85,6 +85,24 @@ pub enum MeterOptions {
     },
     /// A file that another program writes on this machine.
     Csv(CsvOptions),
+    /// A Jetson's power monitors, read on the board by NVIDIA's `tegrastats`, which also gives temperature and clocks.
+    Tegrastats {
+        /// Time between two readings, in ms; 100 by default.
+        #[serde(default = "MeterOptions::tegrastats_period_ms")]
+        period_ms: u64,
+        /// Whether it is run by `sudo -n`; a Jetson's own `sudo` stands for it too.
+        #[serde(default)]
+        sudo: bool,
+    },
+    /// A Jetson's power monitors, read on the board from their files, at a few milliseconds.
+    Ina3221 {
+        /// Mean time between two readings, in ms; 5 by default.
+        #[serde(default = "MeterOptions::ina3221_period_ms")]
+        period_ms: u64,
+        /// The root of the files; that of the Jetson by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sysfs: Option<String>,
+    },
 }
 
 /// Where a meter is connected.
@@ -119,6 +137,11 @@ impl Default for MeterOptions {
 }
 
 impl MeterOptions {
+    /// A Jetson's own monitors, as every Jetson has them.
+    pub const TEGRASTATS: Self = Self::Tegrastats { period_ms: 100, sudo: false };
+    /// The same by their files.
+    pub(crate) const INA3221: Self = Self::Ina3221 { period_ms: 5, sysfs: None };
+
     fn rapl_period_ms() -> u64 {
         rapl::PERIOD.as_millis() as u64
     }
@@ -133,6 +156,14 @@ impl MeterOptions {
 
     fn hwmon_period_ms() -> u64 {
         sysfs::PERIOD.as_millis() as u64
+    }
+
+    fn tegrastats_period_ms() -> u64 {
+        100
+    }
+
+    fn ina3221_period_ms() -> u64 {
+        5
     }
 
     fn sysfs() -> String {
@@ -151,6 +182,17 @@ impl MeterOptions {
         place: &Place,
         work_folder: &str,
     ) -> Result<Option<Box<dyn PowerMeter>>, MeterError> {
+        // The agent of a meter has a folder of its own: when it begins, it ends what an earlier one of its folder left.
+        self.open_over(clock, &Session::new(place.clone(), format!("{work_folder}/meter")))
+    }
+
+    /// The same over a session that the meter shares with its device.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_over(&self, clock: Clock, session: &Session) -> Result<Option<Box<dyn PowerMeter>>, MeterError> {
+        let place = session.place();
+        let over = |source: Source| RemoteMeter::new(session.clone(), source, clock);
         let meter: Box<dyn PowerMeter> = match self {
             Self::None {} => return Ok(None),
             Self::Auto {} => match found(place, &Roots::here(), clock) {
@@ -159,35 +201,50 @@ impl MeterOptions {
                 Found::Nothing(_) => return Ok(None),
             },
             Self::Rapl { period_ms } => {
-                self.refuse_elsewhere(place)?;
+                self.reject_elsewhere(place)?;
                 Box::new(RaplMeter::find(rapl::ROOT.as_ref(), period(*period_ms)?, clock)?)
             }
             Self::Battery { period_ms } => {
-                self.refuse_elsewhere(place)?;
+                self.reject_elsewhere(place)?;
                 Box::new(BatteryMeter::find(battery::ROOT.as_ref(), period(*period_ms)?, clock)?)
             }
             Self::Nvml { gpu, period_ms } => {
-                self.refuse_elsewhere(place)?;
+                self.reject_elsewhere(place)?;
                 Box::new(NvmlMeter::find(gpu.as_ref(), period(*period_ms)?, clock)?)
             }
-            Self::Hwmon { sensors, period_ms, sysfs, at } => match at.other(place) {
-                None => Box::new(SysfsMeter::find(sysfs.as_ref(), sensors, period(*period_ms)?, clock)?),
-                Some(place) => {
-                    let period = period(*period_ms)?;
-                    Box::new(RemoteMeter::sensors(place, work_folder, sysfs, sensors, period, clock)?)
+            Self::Hwmon { sensors, period_ms, sysfs, at } => {
+                let period = period(*period_ms)?;
+                if at.is_here(place) {
+                    Box::new(SysfsMeter::find(sysfs.as_ref(), sensors, period, clock)?)
+                } else {
+                    Box::new(over(Source::sensors(session, sysfs, sensors, period)?))
                 }
-            },
+            }
             Self::Stream { command, columns, start_limit_s, at } => {
                 let (command, columns) = (command.clone(), columns.clone());
                 let options = StreamOptions { command, columns, start_limit_s: *start_limit_s };
-                match at.other(place) {
-                    None => Box::new(StreamMeter::new(options, clock)?),
-                    Some(place) => Box::new(RemoteMeter::stream(place, work_folder, options, clock)?),
+                options.check()?;
+                if at.is_here(place) {
+                    Box::new(StreamMeter::new(options, clock)?)
+                } else {
+                    Box::new(over(Source::Program(options)))
                 }
+            }
+            Self::Tegrastats { period_ms, sudo } => {
+                Box::new(over(Source::Tegrastats { sudo: *sudo, period: period(*period_ms)? }))
+            }
+            Self::Ina3221 { period_ms, sysfs } => {
+                let root = sysfs.clone().unwrap_or_else(Self::sysfs);
+                Box::new(over(Source::Ina3221 { root, period: period(*period_ms)? }))
             }
             Self::Csv(options) => Box::new(CsvMeter::new(options.clone(), clock)?),
         };
         Ok(Some(meter))
+    }
+
+    /// Whether it reads a board's own monitors.
+    pub(crate) fn is_on_board(&self) -> bool {
+        matches!(self, Self::Tegrastats { .. } | Self::Ina3221 { .. })
     }
 
     /// In one sentence, why a device at `place` has no meter, or why one that is there cannot be used: for `auto` that
@@ -208,7 +265,9 @@ impl MeterOptions {
     pub fn usual_window(&self) -> Duration {
         match self {
             Self::Battery { .. } => Duration::from_secs(60),
-            Self::Stream { .. } | Self::Csv(_) => Duration::from_secs(10),
+            Self::Stream { .. } | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
+                Duration::from_secs(10)
+            }
             _ => Duration::from_secs(2),
         }
     }
@@ -217,7 +276,9 @@ impl MeterOptions {
     pub fn usual_idle(&self) -> Duration {
         match self {
             Self::Battery { .. } => Duration::from_secs(10),
-            Self::Stream { .. } | Self::Csv(_) => Duration::from_secs(3),
+            Self::Stream { .. } | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
+                Duration::from_secs(3)
+            }
             _ => Duration::from_millis(500),
         }
     }
@@ -241,11 +302,13 @@ impl MeterOptions {
             Self::Hwmon { .. } => "hwmon",
             Self::Stream { .. } => "stream",
             Self::Csv(_) => "csv",
+            Self::Tegrastats { .. } => "tegrastats",
+            Self::Ina3221 { .. } => "ina3221",
         }
     }
 
     /// What this machine draws says nothing of another one.
-    fn refuse_elsewhere(&self, place: &Place) -> Result<(), MeterError> {
+    fn reject_elsewhere(&self, place: &Place) -> Result<(), MeterError> {
         let Place::Over(_) = place else { return Ok(()) };
         let problem = format!(
             "a meter of kind {:?} sees this machine alone, and the device is at {}: use \"hwmon\" or \"stream\" with `at = \
@@ -253,17 +316,14 @@ impl MeterOptions {
             self.kind(),
             place.label()
         );
-        Err(MeterError::Settings { problem })
+        Err(MeterError::Settings(problem))
     }
 }
 
 impl At {
-    /// The other machine, if it is one.
-    fn other(self, place: &Place) -> Option<Place> {
-        match (self, place) {
-            (Self::Device, Place::Over(_)) => Some(place.clone()),
-            _ => None,
-        }
+    /// Whether that is this machine, for a device at a place.
+    fn is_here(self, place: &Place) -> bool {
+        self == Self::Here || matches!(place, Place::Here)
     }
 }
 
@@ -279,7 +339,7 @@ fn period(ms: u64) -> Result<Duration, MeterError> {
     if (1..=LONGEST_MS).contains(&ms) {
         return Ok(Duration::from_millis(ms));
     }
-    Err(MeterError::Settings { problem: format!("`period_ms` of a meter is from 1 to {LONGEST_MS}, not {ms}") })
+    Err(MeterError::Settings(format!("`period_ms` of a meter is from 1 to {LONGEST_MS}, not {ms}")))
 }
 
 /// The best that this machine has, if the device is here.
@@ -299,7 +359,7 @@ fn found(place: &Place, roots: &Roots<'_>, clock: Clock) -> Found {
         Ok(meter) => return Found::Battery(meter),
         Err(error) => error,
     };
-    let is_absent = |error: &MeterError| matches!(error, MeterError::Absent { .. });
+    let is_absent = |error: &MeterError| matches!(error, MeterError::Absent(_));
     // One that is there, and could be used after all, tells more than one that is not.
     Found::Nothing(match (is_absent(&counters), is_absent(&battery)) {
         (true, true) => {

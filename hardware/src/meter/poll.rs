@@ -1,152 +1,162 @@
-//! A thread that looks at a few files again and again.
+//! Meters that are polled: a thread reads a sensor once in each period.
 
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::power_meter::{MOST_MW, MOST_READINGS, MeterError, MeterNote};
-use super::{Point, power_meter};
+use super::error::MOST_READINGS;
+use super::power_meter::{self, MOST_MW};
+use super::{MeterError, Point, PowerMeter, Trace};
+use crate::lock::lock;
+use crate::shown::start_of;
 use crate::time::Clock;
+use crate::warning::MeterNote;
 
-/// Looks refused one after the other that end a meter.
-const MOST_REFUSED: usize = 20;
-/// Shortest time between two looks: no file is renewed as often.
+/// Rejected polls in a row that use up a meter's error budget.
+const MOST_REJECTED: usize = 20;
+/// Shortest time between two polls: no sensor renews its value as often.
 const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
-/// Longest time between two looks after which an energy counter is believed: it must not go round twice.
-pub(super) const LONGEST_STRETCH_NS: u64 = 30_000_000_000;
+/// Longest interval between two polls of an energy counter: it must not wrap around twice.
+pub(super) const LONGEST_INTERVAL_NS: u64 = 30_000_000_000;
 /// Longest content of a file that is read, in bytes.
 const MAX_FILE: u64 = 4096;
 
-/// What one look gave.
-pub(super) enum Look {
-    /// Readings, none if nothing is new.
+/// The result of one poll.
+pub(super) enum Poll {
+    /// Readings; none if the value is not new.
     Points(Vec<Point>),
-    /// Nothing that can be used, and why. A few such looks are forgiven.
-    Refused(String),
+    /// No usable value, and why.
+    Rejected(String),
 }
 
-/// What has been read so far.
-#[derive(Default)]
-pub(super) struct State {
-    points: Vec<Point>,
-    looks: usize,
-    refused: usize,
-    refused_in_a_row: usize,
-    last_refusal: String,
-    failure: Option<MeterError>,
+/// What polls a sensor.
+pub(super) type Poller = Box<dyn FnMut() -> Result<Poll, MeterError> + Send>;
+
+/// A sensor that is polled.
+pub(super) trait Sensor: Send {
+    /// Name of its rail.
+    const NAME: &'static str;
+
+    /// What it reads and what the number covers; `period` is the time between two polls.
+    fn describe(&self, period: Duration) -> String;
+
+    /// What polls it from now on. It is polled once already, so that a sensor that cannot be read fails here.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn begin(&self, clock: Clock) -> Result<Poller, MeterError>;
+
+    /// Smallest difference between two of its readings, in mW; `points` are those of the last trace.
+    fn resolution_mw(&self, points: &[Point], period: Duration) -> Option<f64>;
+
+    /// A doubt about the last trace.
+    fn note(&self, points: &[Point]) -> Option<MeterNote> {
+        let _ = points;
+        None
+    }
 }
 
-/// What the meters that look at something again and again have in common.
-pub(super) struct Polled {
-    meter: &'static str,
+/// A meter that polls a sensor.
+pub struct PolledMeter<S> {
+    pub(super) sensor: S,
     clock: Clock,
     period: Duration,
-    running: Option<Poller>,
+    running: Option<Running>,
     notes: Vec<MeterNote>,
+    resolution_mw: Option<f64>,
 }
 
 /// A running thread.
-pub(super) struct Poller {
-    meter: String,
-    state: Arc<Mutex<State>>,
+struct Running {
+    collected: Arc<Mutex<Collected>>,
     halt: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a thread has read in the end.
-pub(super) struct Readings {
-    pub points: Vec<Point>,
-    pub notes: Vec<MeterNote>,
+/// The readings so far, and the meter's error budget.
+#[derive(Default)]
+pub(super) struct Collected {
+    points: Vec<Point>,
+    polls: usize,
+    rejected: usize,
+    rejected_in_a_row: usize,
+    last_reason: String,
+    failure: Option<MeterError>,
 }
 
-impl Polled {
-    /// One that is not started yet.
+impl<S: Sensor> PolledMeter<S> {
+    /// A meter that is not started yet.
     ///
     /// # Errors
-    /// If there is no time between two looks.
-    pub fn new(meter: &'static str, period: Duration, clock: Clock) -> Result<Self, MeterError> {
+    /// If the time between two polls is 0.
+    pub(super) fn new(sensor: S, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         if period.is_zero() {
-            return Err(MeterError::Settings { problem: "the time between two readings cannot be 0".to_owned() });
+            return Err(MeterError::Settings("the time between two readings cannot be 0".to_owned()));
         }
-        Ok(Self { meter, clock, period, running: None, notes: Vec::new() })
+        let resolution_mw = sensor.resolution_mw(&[], period);
+        Ok(Self { sensor, clock, period, running: None, notes: Vec::new(), resolution_mw })
     }
 
-    /// The clock of its readings.
-    pub fn clock(&self) -> Clock {
-        self.clock
+    fn running(&self) -> Result<&Running, MeterError> {
+        self.running.as_ref().ok_or_else(|| MeterError::not_running(S::NAME))
+    }
+}
+
+impl<S: Sensor> PowerMeter for PolledMeter<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
     }
 
-    /// Time between two looks.
-    pub fn period(&self) -> Duration {
-        self.period
+    fn describe(&self) -> String {
+        self.sensor.describe(self.period)
     }
 
-    /// Begins, with what looks from then on. A meter that cannot be read fails here: `begin` looks once itself.
-    ///
-    /// # Errors
-    /// Those of `begin`, or if there is no thread.
-    pub fn start<L>(&mut self, begin: impl FnOnce() -> Result<L, MeterError>) -> Result<(), MeterError>
-    where
-        L: FnMut() -> Result<Look, MeterError> + Send + 'static,
-    {
+    fn start(&mut self) -> Result<(), MeterError> {
         self.running = None;
         self.notes.clear();
-        self.running = Some(Poller::start(self.meter, self.period, begin()?)?);
+        self.running = Some(Running::start(S::NAME, self.period, self.sensor.begin(self.clock)?)?);
         Ok(())
     }
 
-    /// How many readings there are.
-    ///
-    /// # Errors
-    /// If it does not run, or has failed.
-    pub fn check(&self) -> Result<usize, MeterError> {
-        self.running.as_ref().ok_or_else(|| self.not_running())?.check()
+    fn check(&self) -> Result<usize, MeterError> {
+        lock(&self.running()?.collected).check()
     }
 
-    /// Ends it.
-    ///
-    /// # Errors
-    /// If it does not run, has failed, or gave fewer than two readings.
-    pub fn stop(&mut self) -> Result<Vec<Point>, MeterError> {
-        let running = self.running.take().ok_or_else(|| self.not_running())?;
-        let readings = running.stop()?;
-        self.notes = readings.notes;
-        Ok(readings.points)
+    fn stop(&mut self) -> Result<Trace, MeterError> {
+        self.running()?;
+        let (points, notes) = self.running.take().map_or_else(Collected::default, Running::stop).finish(S::NAME)?;
+        self.notes = notes;
+        self.notes.extend(self.sensor.note(&points));
+        self.resolution_mw = self.sensor.resolution_mw(&points, self.period);
+        Ok(Trace::of_rail(S::NAME, points))
     }
 
-    /// Another doubt about the last readings.
-    pub fn note(&mut self, note: MeterNote) {
-        self.notes.push(note);
+    fn recent(&self, from_ns: u64) -> Vec<Point> {
+        self.running.as_ref().map_or_else(Vec::new, |running| lock(&running.collected).since(from_ns))
     }
 
-    /// All doubts about the last readings.
-    pub fn notes(&self) -> Vec<MeterNote> {
+    fn resolution_mw(&self) -> Option<f64> {
+        self.resolution_mw
+    }
+
+    fn notes(&self) -> Vec<MeterNote> {
         self.notes.clone()
-    }
-
-    fn not_running(&self) -> MeterError {
-        MeterError::NotRunning { meter: self.meter.to_owned() }
     }
 }
 
-impl Poller {
-    /// Looks once in each period, but anywhere in it, by multiples of the golden ratio, which spread more evenly than
-    /// chance: what goes on and off as regularly as inferences do would else be met at the same point of its cycle
-    /// again and again.
+impl Running {
+    /// Polls once in each period, but anywhere in it, by multiples of the golden ratio, which spread more evenly than
+    /// chance. Otherwise polls would meet the same point of a load's cycle again and again.
     ///
     /// # Errors
     /// If there is no thread.
-    pub fn start(
-        meter: &str,
-        period: Duration,
-        mut look: impl FnMut() -> Result<Look, MeterError> + Send + 'static,
-    ) -> Result<Self, MeterError> {
+    fn start(meter: &'static str, period: Duration, mut poll: Poller) -> Result<Self, MeterError> {
         let period = period.max(SHORTEST_PERIOD);
-        let state = Arc::new(Mutex::new(State::default()));
+        let collected = Arc::new(Mutex::new(Collected::default()));
         let (halt, halted) = mpsc::channel::<()>();
-        let (name, shared) = (meter.to_owned(), Arc::clone(&state));
+        let shared = Arc::clone(&collected);
         let run = move || {
             let (begun, mut turn) = (Instant::now(), 0u64);
             loop {
@@ -157,130 +167,121 @@ impl Poller {
                     Err(RecvTimeoutError::Timeout) => {}
                     _ => return,
                 }
-                let seen = look();
-                let mut state = lock(&shared);
-                state.take(&name, seen);
-                if state.failure.is_some() {
+                let result = poll();
+                let mut collected = lock(&shared);
+                collected.take(meter, result);
+                if collected.failure.is_some() {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name(format!("meter {meter}")).spawn(run);
-        let thread =
-            thread.map_err(|error| MeterError::Settings { problem: format!("no thread for {meter}: {error}") })?;
-        Ok(Self { meter: meter.to_owned(), state, halt: Some(halt), thread: Some(thread) })
+        let thread = thread.map_err(|error| MeterError::Failed(format!("no thread for {meter}: {error}")))?;
+        Ok(Self { collected, halt: Some(halt), thread: Some(thread) })
     }
 
-    /// How many readings there are.
-    ///
-    /// # Errors
-    /// If it has failed.
-    pub fn check(&self) -> Result<usize, MeterError> {
-        lock(&self.state).check()
+    fn stop(mut self) -> Collected {
+        self.join();
+        std::mem::take(&mut *lock(&self.collected))
     }
 
-    /// Ends it.
-    ///
-    /// # Errors
-    /// If it has failed, or gave fewer than two readings.
-    pub fn stop(mut self) -> Result<Readings, MeterError> {
-        self.end()?;
-        let state = std::mem::take(&mut *lock(&self.state));
-        state.finish(&self.meter)
-    }
-
-    fn end(&mut self) -> Result<(), MeterError> {
+    fn join(&mut self) {
         self.halt = None;
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().map_err(|_| MeterError::Broken { meter: self.meter.clone() })
-    }
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        let _ = self.end();
-    }
-}
-
-impl State {
-    /// How many readings there are.
-    ///
-    /// # Errors
-    /// If it has failed.
-    pub fn check(&self) -> Result<usize, MeterError> {
-        match &self.failure {
-            Some(failure) => Err(failure.clone()),
-            None => Ok(self.points.len()),
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            lock(&self.collected).fail(MeterError::Failed("the thread that reads the meter panicked".to_owned()));
         }
     }
+}
 
-    /// What has been read.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
+
+impl Collected {
+    /// How many readings there are.
     ///
     /// # Errors
-    /// If it has failed, gave fewer than two readings, or they cannot be believed.
-    pub fn finish(mut self, meter: &str) -> Result<Readings, MeterError> {
+    /// If the meter has failed.
+    pub fn check(&self) -> Result<usize, MeterError> {
+        self.failure.clone().map_or(Ok(self.points.len()), Err)
+    }
+
+    /// The readings from an instant on.
+    pub fn since(&self, from_ns: u64) -> Vec<Point> {
+        self.points[self.points.partition_point(|point| point.at_ns < from_ns)..].to_vec()
+    }
+
+    /// Readings and doubts about them.
+    ///
+    /// # Errors
+    /// If the meter has failed, gave fewer than two readings, or most of them are negative.
+    pub fn finish(mut self, meter: &str) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
         self.check()?;
         let mut points = std::mem::take(&mut self.points);
         if points.len() < 2 {
-            return Err(MeterError::TooFew { meter: meter.to_owned(), readings: points.len() });
+            return Err(MeterError::too_few(meter, points.len()));
         }
         let mut notes = power_meter::check_signs(meter, &mut points)?;
-        if self.refused > 0 {
-            let reason = self.last_refusal;
-            notes.push(MeterNote::Skipped { skipped: self.refused, readings: self.looks, reason });
+        if self.rejected > 0 {
+            let reason = self.last_reason;
+            notes.push(MeterNote::Skipped { skipped: self.rejected, readings: self.polls, reason });
         }
-        Ok(Readings { points, notes })
+        Ok((points, notes))
     }
 
-    /// Takes up what a look gave.
-    pub fn take(&mut self, meter: &str, seen: Result<Look, MeterError>) {
-        self.looks += 1;
-        match seen {
-            Ok(Look::Points(points)) => {
-                self.refused_in_a_row = 0;
+    /// Ends the meter with an error.
+    pub fn fail(&mut self, error: MeterError) {
+        self.failure.get_or_insert(error);
+    }
+
+    /// The reason of the last rejection; empty without one.
+    pub fn last_reason(&self) -> &str {
+        &self.last_reason
+    }
+
+    /// Adds the result of a poll.
+    pub fn take(&mut self, meter: &str, result: Result<Poll, MeterError>) {
+        self.polls += 1;
+        match result {
+            Ok(Poll::Points(points)) => {
+                self.rejected_in_a_row = 0;
                 self.points.extend(points);
                 if self.points.len() > MOST_READINGS {
-                    self.failure = Some(MeterError::Flood { meter: meter.to_owned() });
+                    self.fail(MeterError::flood(meter));
                 }
             }
-            Ok(Look::Refused(reason)) => {
-                self.refused += 1;
-                self.refused_in_a_row += 1;
-                if self.refused_in_a_row >= MOST_REFUSED {
-                    self.failure = Some(MeterError::Garbage {
-                        meter: meter.to_owned(),
-                        refused: self.refused,
-                        lines: self.looks,
-                        shown: String::new(),
-                        reason: reason.clone(),
-                    });
+            Ok(Poll::Rejected(reason)) => {
+                self.rejected += 1;
+                self.rejected_in_a_row += 1;
+                if self.rejected_in_a_row >= MOST_REJECTED {
+                    self.fail(MeterError::Failed(format!(
+                        "{} of {} readings of {meter} are rejected, the last {MOST_REJECTED} in a row: {reason}",
+                        self.rejected, self.polls
+                    )));
                 }
-                self.last_refusal = reason;
+                self.last_reason = reason;
             }
-            Err(failure) => self.failure = Some(failure),
+            Err(failure) => self.fail(failure),
         }
     }
-}
-
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The content of a small file, without blanks around it.
 ///
 /// # Errors
-/// If it cannot be read; the advice is for one that may not be.
+/// If it cannot be read; `advice` tells how to allow it.
 pub(super) fn small_file(path: &Path, advice: &str) -> Result<String, MeterError> {
     use std::io::Read;
-    let shown = || path.display().to_string();
     let read = || {
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)
     };
     let bytes = read().map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => MeterError::NoRights { path: shown(), advice: advice.to_owned() },
-        _ => MeterError::Read { path: shown(), problem: error.to_string() },
+        std::io::ErrorKind::PermissionDenied => MeterError::no_rights(&path.display().to_string(), advice),
+        _ => MeterError::unread(&path.display().to_string(), error),
     })?;
     Ok(String::from_utf8_lossy(&bytes).trim_matches(['\0', '\n', ' ', '\t']).to_owned())
 }
@@ -288,33 +289,48 @@ pub(super) fn small_file(path: &Path, advice: &str) -> Result<String, MeterError
 /// A file's whole number.
 ///
 /// # Errors
-/// If it cannot be read, or holds something else.
+/// If it cannot be read, or holds anything else.
 pub(super) fn whole_number(path: &Path, advice: &str) -> Result<i64, MeterError> {
-    let text = small_file(path, advice)?;
-    let shown = || MeterError::Read {
-        path: path.display().to_string(),
-        problem: format!("{:?} is no whole number", power_meter::clip(&text)),
-    };
-    text.parse().map_err(|_| shown())
+    parse_whole(&path.display().to_string(), &small_file(path, advice)?)
 }
 
-/// Mean power between two looks at an energy counter, as two readings: one a nanosecond behind the first look and one a
+/// The whole number in a file's text.
+///
+/// # Errors
+/// If it holds anything else.
+pub(super) fn parse_whole(path: &str, text: &str) -> Result<i64, MeterError> {
+    let number = text.trim().parse();
+    number.map_err(|_| MeterError::unread(path, format!("{:?} is not a whole number", start_of(text, 80))))
+}
+
+/// A value that could not be read this time counts against the error budget; other errors end the meter.
+///
+/// # Errors
+/// Those other errors.
+pub(super) fn or_rejected(error: MeterError) -> Result<Poll, MeterError> {
+    match error {
+        MeterError::Read(reason) => Ok(Poll::Rejected(reason)),
+        error => Err(error),
+    }
+}
+
+/// Mean power between two polls of an energy counter, as two readings: one a nanosecond after the first poll and one a
 /// nanosecond before the second. Each stands for the time half way to its neighbours ([`crate::energy`]), both together
-/// for just the time between the looks.
-pub(super) fn stretch(from_ns: u64, to_ns: u64, used_uj: u64) -> Look {
+/// for exactly the time between the polls.
+pub(super) fn between_polls(from_ns: u64, to_ns: u64, used_uj: u64) -> Poll {
     let time_ns = to_ns.saturating_sub(from_ns);
-    if !(4..=LONGEST_STRETCH_NS).contains(&time_ns) {
-        return Look::Refused(format!("{:.3} s passed between two looks", time_ns as f64 / 1e9));
+    if !(4..=LONGEST_INTERVAL_NS).contains(&time_ns) {
+        return Poll::Rejected(format!("{:.3} s passed between two polls", time_ns as f64 / 1e9));
     }
     // µJ by ns are GW/1e6, which is kW: 1e6 mW.
     let power_mw = used_uj as f64 / time_ns as f64 * 1e6;
     if power_mw > MOST_MW {
-        return Look::Refused("the energy counter was set back".to_owned());
+        return Poll::Rejected("the energy counter was set back".to_owned());
     }
-    Look::Points(vec![Point { at_ns: from_ns + 1, power_mw }, Point { at_ns: to_ns - 1, power_mw }])
+    Poll::Points(vec![Point { at_ns: from_ns + 1, power_mw }, Point { at_ns: to_ns - 1, power_mw }])
 }
 
-/// Reads with the stamp of the middle of the reading.
+/// Reads, with the time stamp of the middle of the reading.
 pub(super) fn timed<T>(clock: &Clock, read: impl FnOnce() -> Result<T, MeterError>) -> Result<(u64, T), MeterError> {
     let before = clock.now_ns();
     let value = read()?;
@@ -325,65 +341,79 @@ pub(super) fn timed<T>(clock: &Clock, read: impl FnOnce() -> Result<T, MeterErro
 mod tests {
     use super::*;
 
-    fn wait_for(poller: &Poller, count: usize) {
-        for _ in 0..500 {
-            if poller.check().is_ok_and(|readings| readings >= count) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+    /// A sensor that a function polls.
+    struct Scripted<F>(F);
+
+    impl<F: FnMut() -> Result<Poll, MeterError> + Clone + Send + 'static> Sensor for Scripted<F> {
+        const NAME: &'static str = "m";
+
+        fn describe(&self, _period: Duration) -> String {
+            String::new()
+        }
+
+        fn begin(&self, _clock: Clock) -> Result<Poller, MeterError> {
+            Ok(Box::new(self.0.clone()))
+        }
+
+        fn resolution_mw(&self, _points: &[Point], _period: Duration) -> Option<f64> {
+            None
         }
     }
 
+    fn meter<F: FnMut() -> Result<Poll, MeterError> + Clone + Send + 'static>(
+        poll: F,
+        period: Duration,
+    ) -> PolledMeter<Scripted<F>> {
+        PolledMeter::new(Scripted(poll), period, Clock::start()).unwrap()
+    }
+
     #[test]
-    fn looks_are_spread_over_their_periods_and_refusals_counted() {
+    fn polls_are_spread_over_their_periods_and_rejections_counted() {
         let clock = Clock::start();
         let mut turn = 0;
-        let look = move || {
+        let poll = move || {
             turn += 1;
             let point = Point { at_ns: clock.now_ns(), power_mw: 5.0 };
-            Ok(if turn == 3 { Look::Refused("it was busy".to_owned()) } else { Look::Points(vec![point]) })
+            Ok(if turn == 3 { Poll::Rejected("it was busy".to_owned()) } else { Poll::Points(vec![point]) })
         };
-        let poller = Poller::start("m", Duration::from_millis(5), look).unwrap();
-        wait_for(&poller, 40);
-        let readings = poller.stop().unwrap();
-        assert!(readings.points.len() >= 40);
-        assert!(readings.points.is_sorted_by(|a, b| a.at_ns < b.at_ns));
-        assert!(matches!(&readings.notes[..], [MeterNote::Skipped { skipped: 1, .. }]), "{:?}", readings.notes);
+        let mut meter = meter(poll, Duration::from_millis(5));
+        meter.start().unwrap();
+        while meter.check().unwrap() < 40 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(meter.recent(0).len() >= 40 && meter.recent(u64::MAX).is_empty());
+        let trace = meter.stop().unwrap();
+        assert!(trace.readings().len() >= 40);
+        assert!(trace.readings().is_sorted_by(|a, b| a.at_ns < b.at_ns));
+        assert!(matches!(&meter.notes()[..], [MeterNote::Skipped { skipped: 1, .. }]), "{:?}", meter.notes());
     }
 
     #[test]
-    fn a_meter_that_only_refuses_fails() {
-        let poller = Poller::start("m", Duration::from_millis(1), || Ok(Look::Refused("no".to_owned()))).unwrap();
-        for _ in 0..500 {
-            if poller.check().is_err() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let error = poller.stop().err().unwrap().to_string();
+    fn a_meter_that_only_rejects_fails() {
+        let mut meter = meter(|| Ok(Poll::Rejected("no".to_owned())), Duration::from_millis(1));
+        let error = power_meter::fault_of(&mut meter).to_string();
         assert!(error.contains("20 of 20") && error.contains("no"), "{error}");
     }
 
     #[test]
     fn a_meter_runs_from_its_start_to_its_stop() {
-        assert!(Polled::new("m", Duration::ZERO, Clock::start()).is_err());
-        let mut polled = Polled::new("m", Duration::from_millis(1), Clock::start()).unwrap();
-        assert!(matches!(polled.check(), Err(MeterError::NotRunning { .. })));
-        let broken = || Err::<fn() -> Result<Look, MeterError>, _>(MeterError::Broken { meter: "m".to_owned() });
-        assert!(matches!(polled.start(broken), Err(MeterError::Broken { .. })));
-        let clock = polled.clock();
-        let look = move || Ok(Look::Points(vec![Point { at_ns: clock.now_ns(), power_mw: 1.0 }]));
-        polled.start(|| Ok(look)).unwrap();
-        while polled.check().unwrap() < 3 {
+        let clock = Clock::start();
+        let poll = move || Ok(Poll::Points(vec![Point { at_ns: clock.now_ns(), power_mw: 1.0 }]));
+        assert!(PolledMeter::new(Scripted(poll), Duration::ZERO, clock).is_err());
+        let mut meter = meter(poll, Duration::from_millis(1));
+        assert_eq!(meter.check(), Err(MeterError::not_running("m")));
+        meter.start().unwrap();
+        while meter.check().unwrap() < 3 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(polled.stop().unwrap().len() >= 3);
-        assert!(matches!(polled.stop(), Err(MeterError::NotRunning { .. })));
+        assert!(meter.stop().unwrap().readings().len() >= 3);
+        assert_eq!(meter.stop(), Err(MeterError::not_running("m")));
     }
 
     #[test]
-    fn a_meter_that_was_too_slow_is_told() {
-        let poller = Poller::start("m", Duration::from_secs(3600), || Ok(Look::Points(Vec::new()))).unwrap();
-        assert!(matches!(poller.stop(), Err(MeterError::TooFew { readings: 0, .. })));
+    fn too_few_readings_are_an_error() {
+        let mut meter = meter(|| Ok(Poll::Points(Vec::new())), Duration::from_secs(3600));
+        meter.start().unwrap();
+        assert_eq!(meter.stop(), Err(MeterError::too_few("m", 0)));
     }
 }

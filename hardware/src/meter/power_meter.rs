@@ -1,28 +1,62 @@
-//! Meters that are not a board's own: read on this machine, beside what they measure.
+//! What every meter offers.
 
 use std::time::Duration;
 
 use super::align::Pattern;
-pub use super::error::{MeterError, MeterNote};
-use super::tegrastats::RailPower;
-use super::{Point, Reading, Trace};
+use super::{Condition, MeterError, Point, Total, Trace};
+use crate::warning::MeterNote;
 
-/// Most power that is believed, in mW: 10 kW. A reading beyond it is one of the wrong column or unit.
+/// Most power that is believed, in mW: 10 kW. A reading beyond it is from the wrong column or in another unit.
 pub(super) const MOST_MW: f64 = 1e7;
-/// Most readings that are kept: more than an hour at 1,000 a second.
-pub(super) const MOST_READINGS: usize = 5_000_000;
 
-/// Reads power on the machine that runs this program, on its own thread, from `start` to `stop`.
+/// Reads power from `start` to `stop`, while the device works beside it. Time stamps are those of the
+/// [`Clock`](crate::time::Clock) that the meter was made with.
 ///
-/// The trace has one rail, of the meter's [`name`](Self::name), stamped on the [`Clock`](crate::time::Clock) that the meter was made with.
+/// Most meters have one rail, of the meter's name. The smallest meter:
+///
+/// ```
+/// use hardware::meter::{MeterError, Point, PowerMeter, Trace};
+/// use hardware::time::Clock;
+///
+/// /// A supply that always draws one watt, read every 10 ms.
+/// struct OneWatt {
+///     clock: Clock,
+///     begun_ns: u64,
+/// }
+///
+/// impl PowerMeter for OneWatt {
+///     fn name(&self) -> &'static str {
+///         "one watt"
+///     }
+///
+///     fn describe(&self) -> String {
+///         "a supply that always draws one watt".to_owned()
+///     }
+///
+///     fn start(&mut self) -> Result<(), MeterError> {
+///         self.begun_ns = self.clock.now_ns();
+///         Ok(())
+///     }
+///
+///     fn check(&self) -> Result<usize, MeterError> {
+///         Ok(((self.clock.now_ns() - self.begun_ns) / 10_000_000) as usize)
+///     }
+///
+///     fn stop(&mut self) -> Result<Trace, MeterError> {
+///         let at_ns = |reading| self.begun_ns + reading as u64 * 10_000_000;
+///         let points = (0..self.check()?).map(|reading| Point { at_ns: at_ns(reading), power_mw: 1000.0 });
+///         Ok(Trace::of_rail(self.name(), points))
+///     }
+/// }
+/// ```
 pub trait PowerMeter: Send {
-    /// Name of its rail: `rapl`, `stream`.
+    /// Name of the meter: `rapl`, `stream`.
     fn name(&self) -> &'static str;
 
     /// What it reads and what the number covers, for a log.
     fn describe(&self) -> String;
 
-    /// Begins to read. What was read before is forgotten.
+    /// Begins to read. Earlier readings are dropped.
     ///
     /// # Errors
     /// If the meter is missing, may not be read, or gives nothing.
@@ -37,14 +71,46 @@ pub trait PowerMeter: Send {
     /// Ends reading.
     ///
     /// # Errors
-    /// If the meter had failed by then, or what it read cannot be believed.
+    /// If the meter has failed since `start`, or its readings cannot be believed.
     fn stop(&mut self) -> Result<Trace, MeterError>;
 
     /// Smallest difference between two readings, in mW; `None` where it is not known.
-    fn resolution_mw(&self) -> Option<f64>;
+    fn resolution_mw(&self) -> Option<f64> {
+        None
+    }
 
-    /// What a reader of the last trace should know; empty before the first `stop`.
-    fn notes(&self) -> Vec<MeterNote>;
+    /// Doubts about the last trace; empty before the first `stop`.
+    fn notes(&self) -> Vec<MeterNote> {
+        Vec::new()
+    }
+
+    /// The rails whose sum is the power of the device; by default one rail of the meter's name. A meter of several rails
+    /// knows them after its first reading.
+    fn total(&self) -> Total {
+        Total::measured(self.name())
+    }
+
+    /// The total's readings from an instant on, while it reads; empty for a meter that has them only in the end.
+    fn recent(&self, from_ns: u64) -> Vec<Point> {
+        let _ = from_ns;
+        Vec::new()
+    }
+
+    /// Temperature and clock of the device, while it reads and for the last trace; empty where the meter reads neither.
+    fn conditions(&self) -> Vec<Condition> {
+        Vec::new()
+    }
+
+    /// The half-width of the mean power's 95 % confidence interval, relative to it, that this meter reaches in its usual
+    /// window with most devices. The load runs on for it where the plan asks for less.
+    fn reachable_interval(&self) -> f64 {
+        f64::INFINITY
+    }
+
+    /// Where the energy of the last trace is from, for a log.
+    fn source(&self) -> String {
+        self.describe()
+    }
 
     /// For a meter whose clock is not ours: the unit of the load's pattern ([`super::align::coded`]) by whose edges its
     /// trace is placed.
@@ -52,8 +118,8 @@ pub trait PowerMeter: Send {
         None
     }
 
-    /// Before `stop`, to a meter that wants a pattern: when there was load.
-    fn tell(&mut self, pattern: Pattern) {
+    /// Before `stop`, for a meter that wants a pattern: when there was load.
+    fn set_pattern(&mut self, pattern: Pattern) {
         let _ = pattern;
     }
 
@@ -63,20 +129,11 @@ pub trait PowerMeter: Send {
     }
 }
 
-/// A trace of one rail.
-pub(super) fn trace_of(name: &str, points: impl IntoIterator<Item = Point>) -> Trace {
-    let mut trace = Trace::default();
-    for Point { at_ns, power_mw } in points {
-        trace.push(Reading { at_ns, rails: vec![RailPower { name: name.to_owned(), power_mw }] });
-    }
-    trace
-}
-
-/// Looks at the sign of readings. Small negative ones are a sensor's offset and kept; those beyond a tenth of the
-/// largest are left out, at most a tenth of all; most negative, or more large ones, and nothing is believed.
+/// Checks the sign of readings. Small negative ones are a sensor's offset and kept; those beyond a tenth of the largest
+/// are left out, at most a tenth of all.
 ///
 /// # Errors
-/// Then.
+/// If most are negative, or more than a tenth by far.
 pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<MeterNote>, MeterError> {
     const LARGEST_OFFSET: f64 = 0.1;
     let readings = points.len();
@@ -85,7 +142,10 @@ pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<Me
     let bound = -LARGEST_OFFSET * largest;
     let (negative, far) = (count(0.0), count(bound));
     if negative * 2 > readings || far * 10 > readings {
-        return Err(MeterError::Negative { meter: meter.to_owned(), negative, readings });
+        return Err(MeterError::Failed(format!(
+            "{negative} of {readings} readings of {meter} are negative: it is connected the wrong way round, or the column \
+             is another one"
+        )));
     }
     points.retain(|point| point.power_mw >= bound);
     let mut notes = Vec::new();
@@ -100,17 +160,6 @@ pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<Me
     Ok(notes)
 }
 
-/// Enough of a text for a message.
-pub(super) fn clip(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control() || *character == '\t').take(80).collect()
-}
-
-/// Median of some times; `None` without any.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    (!values.is_empty()).then(|| crate::statistics::quantile(&values, 0.5))
-}
-
 /// For tests: the error that comes up after the start.
 #[cfg(test)]
 pub(super) fn fault_of(meter: &mut dyn PowerMeter) -> MeterError {
@@ -122,7 +171,7 @@ pub(super) fn fault_of(meter: &mut dyn PowerMeter) -> MeterError {
         std::thread::sleep(Duration::from_millis(5));
     }
     let error = meter.stop().unwrap_err();
-    assert!(matches!(meter.stop(), Err(MeterError::NotRunning { .. })));
+    assert!(meter.stop().unwrap_err().to_string().contains("is not running"));
     error
 }
 
@@ -135,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_is_kept_and_a_reversed_shunt_refused() {
+    fn an_offset_is_kept_and_a_reversed_shunt_rejected() {
         let mut offset = points(&[-0.5, 100.0, -1.0, 100.0, 90.0]);
         let notes = check_signs("m", &mut offset).unwrap();
         assert_eq!(notes, [MeterNote::SlightlyNegative { negative: 2, lowest_mw: -1.0 }]);

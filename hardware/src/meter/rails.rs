@@ -25,7 +25,7 @@
 //! [jetson_stats#900]: https://github.com/rbonghi/jetson_stats/pull/900
 //! [r36.4.3]: https://docs.nvidia.com/jetson/archives/r36.4.3/DeveloperGuide/SD/PlatformPowerAndPerformance/JetsonOrinNanoSeriesJetsonOrinNxSeriesAndJetsonAgxOrinSeries.html
 
-use super::tegrastats::RailPower;
+use super::RailPower;
 
 /// Rails that alone measure the whole module or board.
 const INPUTS: [&str; 3] = ["VDD_IN", "POM_5V_IN", "VIN"];
@@ -46,7 +46,7 @@ const SUMS: [Parts; 2] = [
 const NOT_CONNECTED: &str = "NC";
 
 /// The rails whose power is that of the whole module or board.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Total {
     /// The rails' names: one if measured, several if summed.
     pub rails: Vec<String>,
@@ -54,10 +54,11 @@ pub struct Total {
     pub kind: TotalKind,
 }
 
-/// How a total is had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a total is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TotalKind {
     /// One sensor sits at the input.
+    #[default]
     Measured,
     /// The board has no such sensor; the vendor's total is the sum of parallel rails.
     Sum,
@@ -68,9 +69,9 @@ pub enum TotalKind {
 /// `None` where the names are unknown, where a rail of a sum is missing, and where there is a rail
 /// beside those of a sum of which is not known whether it belongs into it: a number that is a
 /// little too small would not be noticed.
-pub fn total_of(names: &[&str]) -> Option<Total> {
+pub(super) fn total_of(names: &[&str]) -> Option<Total> {
     if let Some(input) = INPUTS.iter().find(|input| names.contains(input)) {
-        return Some(Total { rails: vec![(*input).to_owned()], kind: TotalKind::Measured });
+        return Some(Total::measured(input));
     }
     let parts = SUMS.iter().find(|parts| {
         parts.summed.iter().all(|part| names.contains(part))
@@ -82,9 +83,14 @@ pub fn total_of(names: &[&str]) -> Option<Total> {
 }
 
 impl Total {
+    /// The total that one rail measures.
+    pub(crate) fn measured(rail: &str) -> Self {
+        Self { rails: vec![rail.to_owned()], kind: TotalKind::Measured }
+    }
+
     /// Power of the whole at one moment, in mW. `None` where one of its rails is missing, or is
     /// there twice.
-    pub fn power_mw(&self, rails: &[RailPower]) -> Option<f64> {
+    pub(crate) fn power_mw(&self, rails: &[RailPower]) -> Option<f64> {
         let mut power_mw = 0.0;
         for name in &self.rails {
             let mut of_that_name = rails.iter().filter(|rail| rail.name == *name);
@@ -96,9 +102,8 @@ impl Total {
         (!self.rails.is_empty()).then_some(power_mw)
     }
 
-    /// What was measured, for a report: the rail's name, or the names with a note that they are a
-    /// sum.
-    pub fn label(&self) -> String {
+    /// The rail's name, or the names with a note that they are a sum.
+    pub(crate) fn label(&self) -> String {
         let names = self.rails.join(" + ");
         match self.kind {
             TotalKind::Measured => names,

@@ -15,15 +15,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Trace;
-use super::poll::{self, Look, Polled};
-use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
+use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::{MeterError, Point};
 use crate::time::Clock;
 
 /// Where the counters lie on Linux.
-pub const ROOT: &str = "/sys/class/powercap";
+pub(super) const ROOT: &str = "/sys/class/powercap";
 /// Time between two looks.
-pub const PERIOD: Duration = Duration::from_millis(20);
+pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
 const NAME: &str = "rapl";
 /// One step of the counter of most processors, in µJ.
@@ -34,8 +33,10 @@ const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `s
                       /sys%p/energy_uj\"`. Other users of the machine can then read them too";
 
 /// The processor's energy counters.
-pub struct RaplMeter {
-    polled: Polled,
+pub(super) type RaplMeter = PolledMeter<Rapl>;
+
+/// What such a meter polls.
+pub(super) struct Rapl {
     domains: Vec<Domain>,
 }
 
@@ -61,12 +62,11 @@ impl RaplMeter {
     /// # Errors
     /// If there are none, they may not be read, or the time between two looks is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
-        let absent = || MeterError::Absent {
-            what: format!("an energy counter (RAPL) below {}", root.display()),
-            advice:
-                "virtual machines have none, and neither have Arm processors; on a real machine of Intel's or AMD's \
-                     the module is missing (`sudo modprobe intel_rapl_common intel_rapl_msr`)"
-                    .to_owned(),
+        let absent = || {
+            let what = format!("an energy counter (RAPL) below {}", root.display());
+            let advice = "virtual machines have none, and neither have Arm processors; on a real machine of Intel's or \
+                          AMD's the module is missing (`sudo modprobe intel_rapl_common intel_rapl_msr`)";
+            MeterError::absent(&what, advice)
         };
         let entries = std::fs::read_dir(root).map_err(|_| absent())?;
         // Packages are `intel-rapl:0`, on AMD too; their parts, `intel-rapl:0:1`, are within them.
@@ -85,43 +85,30 @@ impl RaplMeter {
         if domains.is_empty() {
             return Err(absent());
         }
-        Ok(Self { polled: Polled::new(NAME, period, clock)?, domains })
+        Self::new(Rapl { domains }, period, clock)
     }
 }
 
-impl PowerMeter for RaplMeter {
-    fn name(&self) -> &'static str {
-        NAME
-    }
+impl Sensor for Rapl {
+    const NAME: &'static str = NAME;
 
-    fn describe(&self) -> String {
+    fn describe(&self, period: Duration) -> String {
         let names: Vec<&str> = self.domains.iter().map(|domain| domain.name.as_str()).collect();
         let covers = if names == ["psys"] { "the whole board" } else { "the processor, without memory" };
-        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), self.polled.period().as_millis())
+        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), period.as_millis())
     }
 
-    fn start(&mut self) -> Result<(), MeterError> {
-        let mut counters = Counters { clock: self.polled.clock(), domains: self.domains.clone(), last: None };
-        self.polled.start(|| counters.look().map(|_| move || counters.look()))
+    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
+        let mut counters = Counters { clock, domains: self.domains.clone(), last: None };
+        counters.poll()?;
+        Ok(Box::new(move || counters.poll()))
     }
 
-    fn check(&self) -> Result<usize, MeterError> {
-        self.polled.check()
-    }
-
-    fn stop(&mut self) -> Result<Trace, MeterError> {
-        Ok(power_meter::trace_of(NAME, self.polled.stop()?))
-    }
-
-    /// The counter's step over the time between two looks. Over a longer window it matters less: the error of an
-    /// integral is that of two looks, not of all.
-    fn resolution_mw(&self) -> Option<f64> {
+    /// The counter's step over the time between two polls. Over a longer window it matters less: the error of an
+    /// integral is that of two polls, not of all.
+    fn resolution_mw(&self, _points: &[Point], period: Duration) -> Option<f64> {
         // µJ by s are µW.
-        Some(STEP_UJ / self.polled.period().as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.polled.notes()
+        Some(STEP_UJ / period.as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
     }
 }
 
@@ -131,10 +118,8 @@ impl Domain {
         let range = folder.join("max_energy_range_uj");
         let read = |path: &Path| {
             let value = poll::whole_number(path, RIGHTS)?;
-            u64::try_from(value).map_err(|_| MeterError::Read {
-                path: path.display().to_string(),
-                problem: format!("{value} is negative, which no counter can be"),
-            })
+            let negative = || format!("{value} is negative, which no counter can be");
+            u64::try_from(value).map_err(|_| MeterError::unread(&path.display().to_string(), negative()))
         };
         read(&counter)?;
         Ok(Self { name: poll::small_file(&folder.join("name"), RIGHTS)?, range_uj: read(&range)?, counter })
@@ -142,17 +127,16 @@ impl Domain {
 }
 
 impl Counters {
-    fn look(&mut self) -> Result<Look, MeterError> {
+    fn poll(&mut self) -> Result<Poll, MeterError> {
         let read = |domain: &Domain| poll::whole_number(&domain.counter, RIGHTS);
         let values = poll::timed(&self.clock, || self.domains.iter().map(read).collect::<Result<Vec<i64>, _>>());
         let (at_ns, values) = match values {
             Ok(values) => values,
-            Err(MeterError::Read { path, problem }) => return Ok(Look::Refused(format!("{path}: {problem}"))),
-            Err(error) => return Err(error),
+            Err(error) => return poll::or_rejected(error),
         };
         let values: Vec<u64> = values.into_iter().map(|value| u64::try_from(value).unwrap_or(0)).collect();
         let Some((last_ns, last)) = self.last.replace((at_ns, values.clone())) else {
-            return Ok(Look::Points(Vec::new()));
+            return Ok(Poll::Points(Vec::new()));
         };
         let used = self.domains.iter().zip(last.iter().zip(&values));
         let used_uj = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to));
@@ -161,11 +145,11 @@ impl Counters {
 }
 
 /// What all counters have counted between two looks, as power.
-fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Look {
+fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Poll {
     // Files may hold anything: what does not fit a sum is absurd in any case.
     match used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))) {
-        Some(used_uj) => poll::stretch(from_ns, to_ns, used_uj),
-        None => Look::Refused("the energy counter is beyond its range".to_owned()),
+        Some(used_uj) => poll::between_polls(from_ns, to_ns, used_uj),
+        None => Poll::Rejected("the energy counter is beyond its range".to_owned()),
     }
 }
 
@@ -179,9 +163,10 @@ fn difference_uj(range_uj: u64, from: u64, to: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::poll::{LONGEST_STRETCH_NS, stretch};
+    use super::super::poll::{LONGEST_INTERVAL_NS, between_polls};
     use super::*;
     use crate::energy;
+    use crate::meter::{PowerMeter, power_meter};
     use crate::time::Window;
     use proptest::prelude::*;
 
@@ -211,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_counters_is_told_why() {
+    fn a_machine_without_counters_is_an_error_with_its_reason() {
         let root = tempfile::tempdir().unwrap();
         for path in [root.path().to_owned(), root.path().join("missing")] {
             let error = RaplMeter::find(&path, PERIOD, Clock::start()).err().unwrap().to_string();
@@ -243,9 +228,9 @@ mod tests {
         assert_eq!(difference_uj(1000, 990, 30), Some(40));
         assert_eq!(difference_uj(1000, 1010, 30), None);
         // Set back to 0 by a suspended machine: as much as it would have to go round.
-        assert!(matches!(stretch(0, 20_000_000, 262_000_000_000), Look::Refused(_)));
-        assert!(matches!(stretch(0, 3, 1), Look::Refused(_)));
-        assert!(matches!(stretch(0, LONGEST_STRETCH_NS + 1, 1), Look::Refused(_)));
+        assert!(matches!(between_polls(0, 20_000_000, 262_000_000_000), Poll::Rejected(_)));
+        assert!(matches!(between_polls(0, 3, 1), Poll::Rejected(_)));
+        assert!(matches!(between_polls(0, LONGEST_INTERVAL_NS + 1, 1), Poll::Rejected(_)));
     }
 
     /// Looks at uneven times at power that jumps: the integral over whole stretches is the counter's difference, over
@@ -265,7 +250,7 @@ mod tests {
             looks.push(at);
             let next = at + 12_000_000 + (turn * 7_919_993) % 16_000_000;
             let used_uj = (energy_mj(at as f64 / 1e9, next as f64 / 1e9) * 1e3).round() as u64;
-            let Look::Points(two) = stretch(at, next, used_uj) else { panic!("refused") };
+            let Poll::Points(two) = between_polls(at, next, used_uj) else { panic!("rejected") };
             points.extend(two);
             at = next;
         }
@@ -294,7 +279,7 @@ mod tests {
             for (used, range) in used.clone().zip(&ranges) {
                 prop_assert!(used.is_none_or(|used| used <= *range));
             }
-            if let Look::Points(points) = used_between(5, 5 + u64::from(passed_ns), used) {
+            if let Poll::Points(points) = used_between(5, 5 + u64::from(passed_ns), used) {
                 prop_assert_eq!(points.len(), 2);
                 prop_assert!(points[0].at_ns < points[1].at_ns);
                 prop_assert!(points.iter().all(|point| (0.0..=power_meter::MOST_MW).contains(&point.power_mw)));
@@ -316,7 +301,7 @@ mod tests {
         let root = tree(&[("intel-rapl:0", "package-0", "262143328000\n"), ("intel-rapl:1", "package-1", "0\n")]);
         let clock = Clock::start();
         let mut rapl = RaplMeter::find(root.path(), Duration::from_millis(5), clock).unwrap();
-        assert!(matches!(rapl.stop(), Err(MeterError::NotRunning { .. })));
+        assert_eq!(rapl.stop(), Err(MeterError::not_running("rapl")));
         rapl.start().unwrap();
         let counter = root.path().join("intel-rapl:0/energy_uj");
         // It goes round on the way; a file is replaced at once, as a counter is.

@@ -1,328 +1,370 @@
-//! A meter at the machine that a device belongs to: its power sensors, or a program that prints readings there.
+//! A meter at the machine that a device belongs to: its power sensors, a Jetson's power monitors, or a program that prints
+//! readings there.
 //!
-//! It is read over a connection of its own, by the agent that stamps everything with that machine's clock
-//! ([`crate::remote`]): delays of the network are in no reading. The two clocks are compared when it starts and when it
-//! stops.
+//! The agent reads it and stamps everything with that machine's clock ([`crate::remote`]), so that delays of the network
+//! are in no reading. What it has read is collected whenever the meter is checked. The two clocks are compared when the
+//! meter starts and when it stops.
 
-mod listen;
+mod rails;
+mod source;
+#[cfg(test)]
+mod tests;
 
-use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::cell::RefCell;
 use std::time::Duration;
 
-use serde_json::json;
-
-use self::listen::{Heard, Listener, Outcome, lock};
-use super::poll::Readings;
-use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
-use super::stream::lines::Finished;
-use super::stream::{self, StreamOptions};
-use super::sysfs::{self, Sensor};
-use super::{Point, Trace};
-use crate::remote::{Agent, ClockMap, Job, Offset, Place, RemoteError};
+pub(crate) use self::rails::PASSWORD_ADVICE;
+use self::rails::Rails;
+pub(super) use self::source::Source;
+use super::fields::Fields;
+use super::stream::lines::{Finished, Lines};
+use super::{Condition, MeterError, Point, PowerMeter, Reading, Total, Trace, sysfs};
+use crate::remote::{Agent, ClockMap, End, Job, JobEvent, Offset, RemoteError, Session};
+use crate::shown::start_of;
 use crate::time::Clock;
+use crate::warning::MeterNote;
 
-/// Longest time that a program may run: above any measurement's, whose limits are at most a day.
-const LIMIT: Duration = Duration::from_secs(3 * 86_400);
-/// How long the first reading of a sensor may take.
-const FIRST_READING: Duration = Duration::from_secs(10);
-/// Shortest silence that is a fault.
+/// Shortest silence that is a fault, and how many times the time between two readings it is at least.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
+const SILENT_PERIODS: u32 = 20;
+/// How long a program may take to end; the agent kills it after two seconds.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// A meter at another machine, or at this one.
-pub struct RemoteMeter {
-    place: Place,
-    folder: String,
+pub(super) struct RemoteMeter {
+    session: Session,
     source: Source,
     clock: Clock,
     shortest_silence: Duration,
-    /// The connection, while nothing is read over it.
-    agent: Option<Agent>,
-    running: Option<Running>,
+    running: Option<RefCell<Running>>,
+    last: Last,
+}
+
+/// A meter that reads.
+struct Running {
+    agent: Agent,
+    /// None once they are stopped.
+    jobs: Option<Jobs>,
+    first: Offset,
+    received: Received,
+    /// When the last reading was collected, on our clock.
+    reading_ns: u64,
+}
+
+/// What reads on that machine.
+#[derive(Clone)]
+struct Jobs {
+    main: Job,
+    /// Reads temperature and clock, where the meter itself gives neither.
+    conditions: Option<(Job, source::ConditionFiles)>,
+}
+
+/// What has been read.
+enum Received {
+    Rails(Rails),
+    Lines { lines: Lines, columns: Fields },
+}
+
+/// What is known of the last trace besides its readings.
+#[derive(Default)]
+struct Last {
     notes: Vec<MeterNote>,
     resolution_mw: Option<f64>,
     uncertainty_s: f64,
-}
-
-/// What is read.
-#[derive(Debug, Clone)]
-enum Source {
-    Sensors { sensors: Vec<Sensor>, period: Duration },
-    Program(StreamOptions),
-}
-
-/// A thread that listens.
-struct Running {
-    first: Offset,
-    heard: Arc<Mutex<Heard>>,
-    halt: Option<Sender<()>>,
-    thread: Option<JoinHandle<Outcome>>,
+    total: Option<Total>,
+    conditions: Vec<Condition>,
 }
 
 impl RemoteMeter {
-    /// Takes power sensors of that machine, whose powers are added; without a name the only one there is. They are
-    /// looked for below `root`, [`sysfs::ROOT`] for the real ones.
-    ///
-    /// What the agent writes there lies in a folder of its own within the work folder.
-    ///
-    /// # Errors
-    /// If the machine cannot be reached, there is no sensor of a name, several and no name, or the time between two
-    /// readings is 0.
-    pub fn sensors(
-        place: Place,
-        work_folder: &str,
-        root: &str,
-        wanted: &[String],
-        period: Duration,
-        clock: Clock,
-    ) -> Result<Self, MeterError> {
-        if period.is_zero() {
-            return Err(MeterError::Settings { problem: "the time between two readings cannot be 0".to_owned() });
-        }
-        let folder = folder_of(work_folder);
-        let unreachable = |error| unreachable(&place, &error);
-        let mut agent = place.connect(&folder).map_err(unreachable)?;
-        let patterns: Vec<String> = sysfs::patterns().map(|pattern| format!("{root}/{pattern}")).collect();
-        let files = agent.ask(json!({"do": "look", "patterns": patterns})).map_err(unreachable)?.files;
-        // What may not be read has no content; it is refused when it is opened, by name.
-        let files: Vec<(String, String)> =
-            files.into_iter().map(|(path, text)| (path, text.unwrap_or_default())).collect();
-        let sensors = sysfs::choose(sysfs::sensors_of(&files), wanted, &format!("{root} ({})", place.label()))?;
-        Ok(Self { agent: Some(agent), ..Self::with(place, folder, Source::Sensors { sensors, period }, clock) })
+    /// A meter that is not started yet.
+    pub fn new(session: Session, source: Source, clock: Clock) -> Self {
+        let (shortest_silence, last) = (SHORTEST_SILENCE, Last::default());
+        Self { session, source, clock, shortest_silence, running: None, last }
     }
 
-    /// Takes a program of that machine. Its errors are among its lines there.
-    ///
-    /// # Errors
-    /// If the options make no sense. The machine is reached for when it starts.
-    pub fn stream(place: Place, work_folder: &str, options: StreamOptions, clock: Clock) -> Result<Self, MeterError> {
-        options.check()?;
-        Ok(Self::with(place, folder_of(work_folder), Source::Program(options), clock))
-    }
-
-    fn with(place: Place, folder: String, source: Source, clock: Clock) -> Self {
-        Self {
-            place,
-            folder,
-            source,
-            clock,
-            shortest_silence: SHORTEST_SILENCE,
-            agent: None,
-            running: None,
-            notes: Vec::new(),
-            resolution_mw: None,
-            uncertainty_s: 0.0,
-        }
-    }
-
-    /// The agent, and the first comparison of clocks. A connection that broke while nobody listened is replaced.
-    fn connect(&mut self) -> Result<(Agent, Offset), MeterError> {
-        if let Some(mut agent) = self.agent.take() {
+    /// The agent, and the first comparison of clocks. A connection that broke while it was idle is replaced.
+    fn connect(&self) -> Result<(Agent, Offset), MeterError> {
+        let connect = || {
+            let mut agent = self.session.agent()?;
             agent.forget();
-            if let Ok(first) = ClockMap::sample(&mut agent, &self.clock) {
-                return Ok((agent, first));
-            }
-        }
-        let unreachable = |error| unreachable(&self.place, &error);
-        let mut agent = self.place.connect(&self.folder).map_err(unreachable)?;
-        let first = ClockMap::sample(&mut agent, &self.clock).map_err(unreachable)?;
-        Ok((agent, first))
-    }
-
-    fn begin(&self, agent: &mut Agent) -> Result<Job, MeterError> {
-        let begun = match &self.source {
-            Source::Sensors { sensors, period } => agent.poll(&sysfs::files(sensors), *period),
-            Source::Program(options) => agent.start(&options.command, LIMIT, true),
+            let first = ClockMap::sample(&mut agent, &self.clock)?;
+            Ok::<_, RemoteError>((agent, first))
         };
-        begun.map_err(|error| match (error, &self.source) {
-            (RemoteError::Agent { problem }, Source::Program(options)) => {
-                MeterError::Start { program: options.program().to_owned(), problem }
-            }
-            (RemoteError::Agent { problem }, Source::Sensors { sensors, .. }) => {
-                let path = sysfs::files(sensors).join(", ");
-                if problem.contains("PermissionError") {
-                    MeterError::NoRights { path, advice: sysfs::RIGHTS.to_owned() }
-                } else {
-                    MeterError::Read { path, problem }
-                }
-            }
-            (error, _) => unreachable(&self.place, &error),
+        connect().or_else(|_| {
+            self.session.close();
+            connect().map_err(|error| self.unreachable(&error))
         })
     }
 
-    /// How many readings there are, unless it has a fault.
-    fn look(&self, silence: Duration) -> Result<usize, MeterError> {
-        let running = self.running.as_ref().ok_or_else(|| self.not_running())?;
-        let heard = lock(&running.heard);
-        let silent = |seconds, said| Err(MeterError::Silent { meter: self.meter(), seconds, said });
-        match &*heard {
-            Heard::Readings { state, last } => {
-                let readings = state.check()?;
-                let ago = last.elapsed();
-                if ago > silence { silent(ago.as_secs_f64(), String::new()) } else { Ok(readings) }
-            }
-            Heard::Lines(lines) => {
-                if let Some(failure) = &lines.failure {
-                    return Err(failure.clone());
-                }
-                let heard = lines.heard();
-                match heard.silent_s(silence, self.start_limit()) {
-                    Some(seconds) => silent(seconds, lines.said()),
-                    None => Ok(heard.readings),
-                }
-            }
-        }
-    }
-
-    fn wait(&self) -> Result<(), MeterError> {
-        while self.look(self.start_limit())? == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-
-    fn start_limit(&self) -> Duration {
-        match &self.source {
-            Source::Sensors { .. } => FIRST_READING,
-            Source::Program(options) => options.start_limit(),
-        }
+    fn unreachable(&self, error: &RemoteError) -> MeterError {
+        MeterError::lost(&format!("the meter of {}", self.session.place().label()), error)
     }
 
     /// What an error calls it.
-    fn meter(&self) -> String {
-        match &self.source {
-            Source::Sensors { sensors, .. } => format!("{} ({})", sysfs::names(sensors), self.place.label()),
-            Source::Program(options) => format!("{} ({})", options.program(), self.place.label()),
+    fn label(&self) -> String {
+        self.source.label(&self.session.place().label())
+    }
+
+    fn running(&self) -> Result<&RefCell<Running>, MeterError> {
+        self.running.as_ref().ok_or_else(|| MeterError::not_running(self.name()))
+    }
+
+    /// Collects what has arrived, and gives the number of readings.
+    fn collect(&self, silence: Duration) -> Result<usize, MeterError> {
+        let mut running = self.running()?.borrow_mut();
+        let label = self.label();
+        let before = running.received.readings();
+        running.collect(&label).map_err(|error| MeterError::lost(&label, error))?;
+        let readings = running.received.check()?;
+        if readings > before {
+            running.reading_ns = self.clock.now_ns();
         }
-    }
-
-    fn not_running(&self) -> MeterError {
-        MeterError::NotRunning { meter: self.name().to_owned() }
-    }
-
-    /// What was read, on that machine's clock.
-    fn finish(&self, heard: Heard) -> Result<Finished, MeterError> {
-        match heard {
-            Heard::Readings { state, .. } => {
-                let Readings { points, notes } = state.finish(&self.meter())?;
-                let resolution_mw = sysfs::smallest_step(&points);
-                Ok(Finished { points, notes, resolution_mw })
+        let silent_s = match &running.received {
+            Received::Lines { lines, .. } => lines.progress().silent_s(silence, self.source.start_limit()),
+            Received::Rails(_) => {
+                let passed = Duration::from_nanos(self.clock.now_ns().saturating_sub(running.reading_ns));
+                let limit = if readings == 0 { self.source.start_limit() } else { silence };
+                (passed > limit.max(SILENT_PERIODS * self.source.period())).then_some(passed.as_secs_f64())
             }
-            Heard::Lines(lines) => lines.finish(&self.meter()),
+        };
+        match silent_s {
+            Some(seconds) => Err(MeterError::silent(&label, seconds, &running.received.last_words())),
+            None => Ok(readings),
         }
     }
 }
 
 impl PowerMeter for RemoteMeter {
     fn name(&self) -> &'static str {
-        match &self.source {
-            Source::Sensors { .. } => sysfs::NAME,
-            Source::Program(_) => stream::NAME,
-        }
+        self.source.name()
     }
 
     fn describe(&self) -> String {
-        let place = self.place.label();
-        match &self.source {
-            Source::Sensors { sensors, period } => {
-                let (names, ms) = (sysfs::names(sensors), period.as_millis());
-                format!("power sensor {names} of {place}, read every {ms} ms")
-            }
-            Source::Program(options) => format!("what {:?} prints on {place}", options.command.join(" ")),
-        }
+        self.source.describe(&self.session.place().label())
     }
 
     /// Begins to read, and returns when the first reading has come.
     fn start(&mut self) -> Result<(), MeterError> {
-        if let Some(running) = self.running.take() {
-            self.agent = running.end().ok().map(|(agent, _)| agent);
-        }
+        self.running = None;
         let (mut agent, first) = self.connect()?;
-        let job = self.begin(&mut agent)?;
-        let heard = Arc::new(Mutex::new(match &self.source {
-            Source::Sensors { .. } => Heard::readings(),
-            Source::Program(_) => Heard::lines(),
-        }));
-        let (halt, halted) = mpsc::channel();
-        let listener = Listener {
-            meter: self.meter(),
-            source: self.source.clone(),
-            clock: self.clock,
-            job,
-            heard: Arc::clone(&heard),
-            halted,
-        };
-        let thread = std::thread::Builder::new().name("remote meter".to_owned()).spawn(move || listener.run(agent));
-        let thread =
-            thread.map_err(|error| MeterError::Settings { problem: format!("no thread for a meter: {error}") })?;
-        self.running = Some(Running { first, heard, halt: Some(halt), thread: Some(thread) });
-        self.wait().inspect_err(|_| self.running = None)
+        let (jobs, received) = self.source.begin(&mut agent, &self.label())?;
+        let running = Running { agent, jobs: Some(jobs), first, received, reading_ns: self.clock.now_ns() };
+        self.running = Some(RefCell::new(running));
+        loop {
+            match self.collect(self.source.start_limit()) {
+                Ok(0) => self.running()?.borrow_mut().wait(),
+                Ok(_) => return Ok(()),
+                Err(error) => {
+                    self.running = None;
+                    return Err(error);
+                }
+            }
+        }
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        self.look(self.shortest_silence)
+        self.collect(self.shortest_silence)
     }
 
     fn stop(&mut self) -> Result<Trace, MeterError> {
-        let fault = self.look(self.shortest_silence);
-        let running = self.running.take().ok_or_else(|| self.not_running())?;
-        fault?;
-        let (first, heard) = (running.first, Arc::clone(&running.heard));
-        let (agent, last) = running.end()?;
-        self.agent = Some(agent);
-        let heard = std::mem::replace(&mut *lock(&heard), Heard::readings());
-        let Finished { points, notes, resolution_mw } = self.finish(heard)?;
-        let map = ClockMap::between(first, last);
+        let fault = self.collect(self.shortest_silence);
+        let running = self.running.take().ok_or_else(|| MeterError::not_running(self.name()))?;
+        let mut running = running.into_inner();
+        if let Err(error) = fault {
+            if matches!(error, MeterError::Lost(_)) {
+                // The agent ends what it has started by itself.
+                running.jobs = None;
+                self.session.close();
+            }
+            return Err(error);
+        }
+        let label = self.label();
+        let lost = |error: RemoteError| MeterError::lost(&label, error);
+        // The answer comes after all that was read before it.
+        let last = ClockMap::sample(&mut running.agent, &self.clock).map_err(lost)?;
+        running.collect(&label).map_err(lost)?;
+        running.received.check()?;
+        running.end().map_err(lost)?;
+        let map = ClockMap::between(running.first, last);
+        self.last.uncertainty_s = map.uncertainty_s();
+        match &mut running.received {
+            Received::Rails(rails) => {
+                let (trace, notes) = rails.finish(&label)?;
+                (self.last.notes, self.last.total) = (notes, rails.total.clone());
+                self.last.conditions = on_our_clock(&map, &rails.conditions);
+                self.last.resolution_mw = sysfs::smallest_step(trace.total(&self.total()).points());
+                let mut placed = Trace::default();
+                for reading in trace.into_readings() {
+                    if let Some(at_ns) = map.ours_ns(reading.at_ns) {
+                        placed.push(Reading { at_ns, ..reading });
+                    }
+                }
+                Ok(placed)
+            }
+            Received::Lines { lines, .. } => {
+                let Finished { points, notes, resolution_mw } = std::mem::take(lines).finish(&label)?;
+                (self.last.notes, self.last.resolution_mw) = (notes, resolution_mw);
+                let ours = |point: Point| Some(Point { at_ns: map.ours_ns(point.at_ns)?, ..point });
+                Ok(Trace::of_rail(self.name(), points.into_iter().filter_map(ours)))
+            }
+        }
+    }
+
+    fn recent(&self, from_ns: u64) -> Vec<Point> {
+        let Some(running) = &self.running else { return Vec::new() };
+        let running = running.borrow();
+        let map = ClockMap::between(running.first, running.first);
+        let from_ns = running.first.board_at(from_ns);
+        let points = match &running.received {
+            Received::Rails(rails) => rails.collected.since(from_ns),
+            Received::Lines { lines, .. } => lines.recent(from_ns),
+        };
         let ours = |point: Point| Some(Point { at_ns: map.ours_ns(point.at_ns)?, ..point });
-        let trace = power_meter::trace_of(self.name(), points.into_iter().filter_map(ours));
-        (self.notes, self.resolution_mw, self.uncertainty_s) = (notes, resolution_mw, map.uncertainty_s());
-        Ok(trace)
+        points.into_iter().filter_map(ours).collect()
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let Some(running) = &self.running else { return self.last.conditions.clone() };
+        let running = running.borrow();
+        let Received::Rails(rails) = &running.received else { return Vec::new() };
+        on_our_clock(&ClockMap::between(running.first, running.first), &rails.conditions)
+    }
+
+    fn total(&self) -> Total {
+        let running = self.running.as_ref().and_then(|running| match &running.borrow().received {
+            Received::Rails(rails) => rails.total.clone(),
+            Received::Lines { .. } => None,
+        });
+        running.or_else(|| self.last.total.clone()).unwrap_or_else(|| Total::measured(self.name()))
+    }
+
+    fn reachable_interval(&self) -> f64 {
+        match &self.source {
+            Source::Tegrastats { .. } => 0.007,
+            Source::Ina3221 { .. } => 0.003,
+            Source::Sensors { .. } | Source::Program(_) => f64::INFINITY,
+        }
+    }
+
+    fn source(&self) -> String {
+        match &self.source {
+            Source::Tegrastats { .. } | Source::Ina3221 { .. } => {
+                format!("{} {}", self.describe(), self.total().label())
+            }
+            Source::Sensors { .. } | Source::Program(_) => self.describe(),
+        }
     }
 
     /// What the last printed digit is worth, or the smallest difference between two values of a sensor.
     fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
+        self.last.resolution_mw
     }
 
     fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        self.last.notes.clone()
     }
 
     /// Half the shortest round trip to that machine.
     fn stamp_uncertainty_s(&self) -> f64 {
-        self.uncertainty_s
+        self.last.uncertainty_s
     }
 }
 
 impl Running {
-    /// Ends reading; gives the connection back, and the last comparison of clocks.
-    fn end(mut self) -> Outcome {
-        self.halt = None;
-        let broken = || MeterError::Broken { meter: "the agent".to_owned() };
-        let thread = self.thread.take().ok_or_else(broken)?;
-        thread.join().map_err(|_| broken())?
+    /// Collects what has arrived.
+    fn collect(&mut self, label: &str) -> Result<(), RemoteError> {
+        let Some(jobs) = self.jobs.clone() else { return Ok(()) };
+        if let (Some((job, files)), Received::Rails(rails)) = (&jobs.conditions, &mut self.received) {
+            for event in self.agent.arrived(*job)? {
+                // Where the files end or hold nonsense, temperature and clock are missing; power is not.
+                if let JobEvent::Values { at_ns, values } = event {
+                    rails.conditions.push(files.condition(at_ns, &values));
+                }
+            }
+        }
+        for event in self.agent.arrived(jobs.main)? {
+            match (event, &mut self.received) {
+                (JobEvent::Line { at_ns, text }, Received::Rails(rails)) => rails.take_line(at_ns, &text, label),
+                (JobEvent::Values { at_ns, values }, Received::Rails(rails)) => {
+                    rails.take_values(at_ns, &values, label)
+                }
+                (JobEvent::Line { at_ns, text }, Received::Lines { lines, columns }) => {
+                    // The program's errors come the same way as its readings.
+                    if !lines.take(&text, at_ns, columns, label) && !lines.arrivals.is_empty() {
+                        lines.add_error(format!("{text}\n").as_bytes());
+                    }
+                }
+                (JobEvent::Values { .. }, Received::Lines { .. }) => {}
+                (JobEvent::Ended { end }, received) => received.ended(&end, label),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a moment, or until something arrives.
+    fn wait(&mut self) {
+        // An error comes up again when the next readings are collected.
+        let _ = self.agent.wait(Duration::from_millis(50));
+    }
+
+    /// Ends reading, and waits until what reads has ended.
+    fn end(&mut self) -> Result<(), RemoteError> {
+        let Some(jobs) = self.jobs.take() else { return Ok(()) };
+        if let Some((job, _)) = jobs.conditions {
+            self.agent.stop(job)?;
+        }
+        self.agent.stop(jobs.main)?;
+        // What a program prints when it is ended may be half a line, which is not read.
+        self.agent.wait_for_end(jobs.main, FAREWELL)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.halt = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        if let Some(jobs) = self.jobs.take() {
+            // Where the agent cannot be reached, it ends them by itself.
+            let others = jobs.conditions.map(|(job, _)| job);
+            let _ = others.into_iter().chain([jobs.main]).try_for_each(|job| self.agent.stop(job));
         }
     }
 }
 
-/// Where the agent of a meter lies. It is not the device's: that one, when it begins, ends whatever an earlier one of
-/// its folder has left behind.
-fn folder_of(work_folder: &str) -> String {
-    format!("{work_folder}/meter")
+impl Received {
+    /// How many readings there are.
+    fn check(&self) -> Result<usize, MeterError> {
+        match self {
+            Self::Rails(rails) => rails.collected.check(),
+            Self::Lines { lines, .. } => lines.failure.clone().map_or(Ok(lines.arrivals.len()), Err),
+        }
+    }
+
+    fn readings(&self) -> usize {
+        self.check().unwrap_or(0)
+    }
+
+    /// What it printed last besides readings, as the end of a sentence.
+    fn last_words(&self) -> String {
+        match self {
+            Self::Rails(rails) => rails.last_words(),
+            Self::Lines { lines, .. } => lines.errors(),
+        }
+    }
+
+    fn ended(&mut self, end: &End, label: &str) {
+        let how = match end {
+            End::Exit(code) => format!("ended with exit code {code}"),
+            End::Signal(number) => format!("was ended by signal {number}"),
+            End::TimedOut => "ran for days".to_owned(),
+            End::Problem(problem) => format!("could not be read any more ({})", start_of(problem, 80)),
+        };
+        match self {
+            Self::Rails(rails) => rails.ended(&how, label),
+            Self::Lines { lines, .. } => lines.failure = Some(MeterError::ended(label, &how, &lines.errors())),
+        }
+    }
 }
 
-fn unreachable(place: &Place, error: &RemoteError) -> MeterError {
-    MeterError::Unreachable { place: place.label(), problem: error.to_string() }
+fn on_our_clock(map: &ClockMap, conditions: &[Condition]) -> Vec<Condition> {
+    let ours = |read: &Condition| Some(Condition { at_ns: map.ours_ns(read.at_ns)?, ..*read });
+    conditions.iter().filter_map(ours).collect()
 }
-
-#[cfg(test)]
-mod tests;

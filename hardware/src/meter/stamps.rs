@@ -6,8 +6,10 @@
 //! meter's clock too, as the lower envelope of delays does in Moon, Skelly and Towsley (1999, "Estimation and removal
 //! of clock skew from network delay measurements", INFOCOM).
 
-use super::power_meter::{self, MeterError, MeterNote};
-use super::{Point, fields::Row};
+use super::fields::Row;
+use super::{MeterError, Point};
+use crate::statistics::median;
+use crate::warning::MeterNote;
 
 /// A reading and when it arrived, on our clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +31,7 @@ const MOST_SLIPS: usize = 3;
 /// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time come in bursts.
 pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
     if arrivals.len() < 2 {
-        return Err(MeterError::TooFew { meter: meter.to_owned(), readings: arrivals.len() });
+        return Err(MeterError::too_few(meter, arrivals.len()));
     }
     let Some(own) = arrivals.iter().map(|arrival| arrival.row.own_ns).collect::<Option<Vec<f64>>>() else {
         refuse_bursts(meter, arrivals)?;
@@ -45,7 +47,7 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
     }
     let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
     let Some(delays) = Delays::of(&pairs) else {
-        return Err(MeterError::TooFew { meter: meter.to_owned(), readings: pairs.len() });
+        return Err(MeterError::too_few(meter, pairs.len()));
     };
     if delays.slope.abs() > Delays::LARGEST_SLOPE {
         let span = |of: fn(&(f64, f64)) -> f64| match (pairs.first(), pairs.last()) {
@@ -53,7 +55,10 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
             _ => 0.0,
         };
         let (printed_s, passed_s) = (span(|pair| pair.0), span(|pair| pair.1));
-        return Err(MeterError::Pace { meter: meter.to_owned(), printed_s, passed_s });
+        return Err(MeterError::Failed(format!(
+            "{meter} prints time stamps {printed_s:.3} s apart for what took {passed_s:.3} s: their unit is another one, \
+             or its clock is wrong"
+        )));
     }
     if delays.slope.abs() > NOTED_SLOPE {
         notes.push(MeterNote::ClockDrift { ppm: delays.slope * 1e6 });
@@ -106,7 +111,7 @@ impl Delays {
 /// Which readings have a stamp that fits between their neighbours'.
 fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
     let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
-    let spacing = power_meter::median(steps).unwrap_or(0.0);
+    let spacing = median(steps).unwrap_or(0.0);
     let mut kept: Vec<usize> = Vec::with_capacity(own.len());
     let mut slips = 0;
     for index in 0..own.len() {
@@ -132,12 +137,13 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
         if slips >= MOST_SLIPS {
             let first = index + 1 - slips;
             let expected = arrivals[first].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
-            return Err(MeterError::TimeJump {
-                meter: meter.to_owned(),
-                reading: first + 1,
-                jump_s: (own[first] - own[last]) / 1e9,
-                expected_s: expected / 1e9,
-            });
+            return Err(MeterError::Failed(format!(
+                "the time that {meter} prints jumps by {:.3} s at reading {}, where {:.3} s passed: later readings cannot \
+                 be placed",
+                (own[first] - own[last]) / 1e9,
+                first + 1,
+                expected / 1e9
+            )));
         }
     }
     Ok(kept)
@@ -153,11 +159,15 @@ fn refuse_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
     }
     let mean_ms = steps.iter().sum::<f64>() / steps.len() as f64;
     let longest_ms = steps.iter().copied().fold(0.0, f64::max);
-    let median_ms = power_meter::median(steps).unwrap_or(0.0);
+    let median_ms = median(steps).unwrap_or(0.0);
     // One long silence makes a large mean too: it has to be most of the lines' time, many times over.
     let silence_is_all = longest_ms > 0.5 * mean_ms * (arrivals.len() - 1) as f64;
     if median_ms * 20.0 < mean_ms && mean_ms > 2.0 && !silence_is_all {
-        return Err(MeterError::Bursts { meter: meter.to_owned(), median_ms, mean_ms });
+        return Err(MeterError::Failed(format!(
+            "{meter} prints its readings in bursts, {median_ms:.2} ms apart where the mean is {mean_ms:.1} ms: its output \
+             is held back in a buffer, so that the time of a reading is lost. Let it print each line at once \
+             (`python -u`, `stdbuf -oL`), or name a column of time stamps"
+        )));
     }
     Ok(())
 }
@@ -193,9 +203,10 @@ mod tests {
         assert!((points[599].at_ns as f64 - true_ns).abs() < 10e6);
         for pace in [1000.0, 1e-3] {
             let error = place("m", &steady(600, pace)).unwrap_err();
-            assert!(matches!(error, MeterError::Pace { .. } | MeterError::TimeJump { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("time stamps") || text.contains("jumps by"), "{text}");
         }
-        assert!(matches!(place("m", &steady(30, 1000.0)), Err(MeterError::Pace { .. })));
+        assert!(place("m", &steady(30, 1000.0)).unwrap_err().to_string().contains("time stamps"));
     }
 
     #[test]
@@ -209,8 +220,8 @@ mod tests {
             for arrival in &mut arrivals[31..] {
                 arrival.row.own_ns = arrival.row.own_ns.map(|own| own + slip_ns);
             }
-            let error = place("m", &arrivals).unwrap_err();
-            assert!(matches!(error, MeterError::TimeJump { reading: 31, .. }), "{error}");
+            let error = place("m", &arrivals).unwrap_err().to_string();
+            assert!(error.contains("jumps by") && error.contains("at reading 31"), "{error}");
         }
     }
 

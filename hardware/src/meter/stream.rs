@@ -1,8 +1,8 @@
 //! A program that prints a reading per line: the reader of a USB meter, a lab supply, an analogue-to-digital converter.
 //!
 //! The program is started without a shell, in a process group of its own, and ended with that group. What a line holds
-//! is told by [`Fields`]; a header, a few odd lines and a few damaged ones are left out and counted. When readings were
-//! taken is worked out in `stamps.rs`.
+//! is described by [`Fields`]; a header, a few odd lines and a few damaged ones are left out and counted. When readings were
+//! taken is computed in `stamps.rs`.
 
 pub(super) mod lines;
 mod process;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use self::lines::SHORTEST_SILENCE;
 use self::process::Process;
-use super::Trace;
 use super::fields::Fields;
-use super::power_meter::{self, MeterError, MeterNote, PowerMeter};
+use super::{MeterError, Point, PowerMeter, Trace};
 use crate::time::Clock;
+use crate::warning::MeterNote;
 
 pub(super) const NAME: &str = "stream";
 
@@ -44,7 +44,7 @@ pub struct StreamOptions {
 }
 
 /// Such a program.
-pub struct StreamMeter {
+pub(super) struct StreamMeter {
     options: StreamOptions,
     clock: Clock,
     shortest_silence: Duration,
@@ -63,7 +63,7 @@ impl StreamOptions {
     /// # Errors
     /// If there is no program, its columns make no sense, or neither does its limit.
     pub fn check(&self) -> Result<(), MeterError> {
-        let settings = |problem: &str| Err(MeterError::Settings { problem: problem.to_owned() });
+        let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         if self.command.first().is_none_or(|program| program.is_empty()) {
             return settings("a stream meter needs a `command`: a program and its arguments, as a list");
         }
@@ -102,18 +102,18 @@ impl StreamMeter {
     }
 
     fn running(&self) -> Result<&Process, MeterError> {
-        self.running.as_ref().ok_or_else(|| MeterError::NotRunning { meter: self.program().to_owned() })
+        self.running.as_ref().ok_or_else(|| MeterError::not_running(self.program()))
     }
 
     /// How many readings there are, unless the program has a fault.
-    fn look(&self, silence: Duration) -> Result<usize, MeterError> {
+    fn readings(&self, silence: Duration) -> Result<usize, MeterError> {
         let process = self.running()?;
         process.fault()?;
-        let heard = process.heard();
-        if let Some(seconds) = heard.silent_s(silence, self.start_limit()) {
-            return Err(MeterError::Silent { meter: self.program().to_owned(), seconds, said: process.said() });
+        let progress = process.progress();
+        if let Some(seconds) = progress.silent_s(silence, self.start_limit()) {
+            return Err(MeterError::silent(self.program(), seconds, &process.errors()));
         }
-        Ok(heard.readings)
+        Ok(progress.readings)
     }
 }
 
@@ -133,34 +133,34 @@ impl PowerMeter for StreamMeter {
         let limit = self.start_limit();
         let begun = Instant::now();
         loop {
-            match self.look(limit) {
-                Ok(0) if begun.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
-                Ok(0) => {
-                    let said = self.running()?.said();
-                    self.running = None;
-                    let (meter, seconds) = (self.program().to_owned(), limit.as_secs_f64());
-                    return Err(MeterError::Silent { meter, seconds, said });
+            let readings = self.readings(limit).and_then(|readings| match readings {
+                0 if begun.elapsed() >= limit => {
+                    Err(MeterError::silent(self.program(), limit.as_secs_f64(), &self.running()?.errors()))
                 }
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    self.running = None;
-                    return Err(error);
-                }
+                readings => Ok(readings),
+            });
+            match readings.inspect_err(|_| self.running = None)? {
+                0 => std::thread::sleep(Duration::from_millis(5)),
+                _ => return Ok(()),
             }
         }
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        self.look(self.shortest_silence)
+        self.readings(self.shortest_silence)
     }
 
     fn stop(&mut self) -> Result<Trace, MeterError> {
-        let fault = self.look(self.shortest_silence);
-        let process = self.running.take().ok_or_else(|| MeterError::NotRunning { meter: NAME.to_owned() })?;
+        let fault = self.readings(self.shortest_silence);
+        let process = self.running.take().ok_or_else(|| MeterError::not_running(NAME))?;
         fault?;
         let finished = process.end().finish(self.program())?;
         (self.notes, self.resolution_mw) = (finished.notes, finished.resolution_mw);
-        Ok(power_meter::trace_of(NAME, finished.points))
+        Ok(Trace::of_rail(NAME, finished.points))
+    }
+
+    fn recent(&self, from_ns: u64) -> Vec<Point> {
+        self.running.as_ref().map_or_else(Vec::new, |process| process.recent(from_ns))
     }
 
     /// What the last printed digit is worth.

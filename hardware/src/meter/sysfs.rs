@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, Look, Polled};
-use super::power_meter::{self, MOST_MW, MeterError, MeterNote, PowerMeter};
-use super::{Point, Trace, ina3221};
+use super::poll::{self, Poll, PolledMeter, Poller};
+use super::power_meter::MOST_MW;
+use super::{MeterError, Point, RailPower, ina3221};
 use crate::time::Clock;
 
 /// The root of the files on Linux.
-pub const ROOT: &str = "/sys";
+pub(super) const ROOT: &str = "/sys";
 /// Files with power itself, below the root, and those that tell what it is of; those of [`ina3221::PATTERNS`] are looked
 /// at too.
-pub const PATTERNS: [&str; 7] = [
+const PATTERNS: [&str; 7] = [
     "class/hwmon/hwmon*/power*_input",
     "class/hwmon/hwmon*/power*_label",
     "class/hwmon/hwmon*/name",
@@ -28,7 +28,7 @@ pub const PATTERNS: [&str; 7] = [
     "bus/iio/devices/iio:device*/name",
 ];
 /// Time between two readings that most sensors can follow.
-pub const PERIOD: Duration = Duration::from_millis(5);
+pub(super) const PERIOD: Duration = Duration::from_millis(5);
 
 pub(super) const NAME: &str = "sysfs";
 pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
@@ -37,7 +37,7 @@ const MOST_FILES: usize = 512;
 
 /// A sensor's channel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sensor {
+pub(super) struct Sensor {
     /// Its name: a label where it has one, else the chip's name and the channel: `ina226 power1`.
     pub name: String,
     /// Files whose product it is.
@@ -47,15 +47,14 @@ pub struct Sensor {
 }
 
 /// One or several sensors, read by their files.
-pub struct SysfsMeter {
-    polled: Polled,
-    sensors: Vec<Sensor>,
-    resolution_mw: Option<f64>,
-}
+pub(super) type SysfsMeter = PolledMeter<Sensors>;
+
+/// Sensors whose powers are added.
+pub(super) struct Sensors(Vec<Sensor>);
 
 /// All sensors below [`ROOT`], or another folder, in the order of their names. Two of one name are told apart by their
 /// folder.
-pub fn sensors(root: &Path) -> Vec<Sensor> {
+fn sensors(root: &Path) -> Vec<Sensor> {
     let files = patterns().flat_map(|pattern| matches(root, pattern));
     let content = |path: PathBuf| {
         let text = poll::small_file(&path, RIGHTS).unwrap_or_default();
@@ -73,13 +72,7 @@ pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
 pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
-    let pairs = ina3221::rails(files).into_iter().map(|rail| Sensor {
-        name: rail.rail,
-        // mV times mA are µW.
-        factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
-        files: rail.files,
-    });
-    let mut sensors: Vec<Sensor> = pairs.collect();
+    let mut sensors = rails_of(files);
     for path in content.keys() {
         let Some((folder, file)) = path.rsplit_once('/') else { continue };
         let in_hwmon = path.contains("/class/hwmon/");
@@ -117,6 +110,17 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     sensors
 }
 
+/// The rails of INA3221 monitors that some files belong to.
+pub(super) fn rails_of(files: &[(String, String)]) -> Vec<Sensor> {
+    let sensor = |rail: ina3221::RailFiles| Sensor {
+        name: rail.rail,
+        // mV times mA are µW.
+        factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
+        files: rail.files,
+    };
+    ina3221::rails(files).into_iter().map(sensor).collect()
+}
+
 /// The sensors of some names; without a name the only one there is.
 ///
 /// # Errors
@@ -124,16 +128,15 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
 pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
     let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
-        return Err(MeterError::Absent {
-            what: format!("a power sensor below {place}"),
-            advice: "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or \
-                     `echo ina226 0x40 | sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)"
-                .to_owned(),
-        });
+        return Err(MeterError::absent(
+            &format!("a power sensor below {place}"),
+            "its driver is not loaded, or it is not announced to the kernel (a device tree overlay, or `echo ina226 0x40 | \
+             sudo tee /sys/bus/i2c/devices/i2c-1/new_device`)",
+        ));
     }
     if wanted.is_empty() && all.len() > 1 {
         let problem = format!("there are several power sensors: name which to add, of {}", names());
-        return Err(MeterError::Settings { problem });
+        return Err(MeterError::Settings(problem));
     }
     if wanted.is_empty() {
         return Ok(all);
@@ -141,7 +144,7 @@ pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result
     let sensor = |name: &String| {
         let found = all.iter().find(|sensor| sensor.name == *name);
         let problem = || format!("no power sensor is called {name:?}: there are {}", names());
-        found.cloned().ok_or_else(|| MeterError::Settings { problem: problem() })
+        found.cloned().ok_or_else(|| MeterError::Settings(problem()))
     };
     wanted.iter().map(sensor).collect()
 }
@@ -163,74 +166,57 @@ impl SysfsMeter {
     /// If there is none of a name, several and no name, or the time between two readings is 0.
     pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
-        Ok(Self { polled: Polled::new(NAME, period, clock)?, sensors, resolution_mw: None })
+        Self::new(Sensors(sensors), period, clock)
     }
 }
 
-impl PowerMeter for SysfsMeter {
-    fn name(&self) -> &'static str {
-        NAME
+impl poll::Sensor for Sensors {
+    const NAME: &'static str = NAME;
+
+    fn describe(&self, period: Duration) -> String {
+        format!("power sensor {}, read every {} ms", names(&self.0), period.as_millis())
     }
 
-    fn describe(&self) -> String {
-        format!("power sensor {}, read every {} ms", names(&self.sensors), self.polled.period().as_millis())
-    }
-
-    fn start(&mut self) -> Result<(), MeterError> {
-        let (clock, sensors) = (self.polled.clock(), self.sensors.clone());
+    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
+        let sensors = self.0.clone();
         let read = move || power_mw(&sensors, |file| poll::whole_number(Path::new(file), RIGHTS));
-        let look = move |first: bool| match poll::timed(&clock, &read) {
-            Ok((at_ns, power_mw)) => Ok(Look::Points(vec![Point { at_ns, power_mw }])),
+        read()?;
+        Ok(Box::new(move || match poll::timed(&clock, &read) {
+            Ok((at_ns, power_mw)) => Ok(Poll::Points(vec![Point { at_ns, power_mw }])),
             // I2C transfers fail now and then.
-            Err(MeterError::Read { path, problem }) if !first => Ok(Look::Refused(format!("{path}: {problem}"))),
-            Err(error) => Err(error),
-        };
-        self.polled.start(|| look(true).map(|_| move || look(false)))
+            Err(error) => poll::or_rejected(error),
+        }))
     }
 
-    fn check(&self) -> Result<usize, MeterError> {
-        self.polled.check()
-    }
-
-    fn stop(&mut self) -> Result<Trace, MeterError> {
-        let points = self.polled.stop()?;
-        self.resolution_mw = smallest_step(&points);
-        Ok(power_meter::trace_of(NAME, points))
-    }
-
-    /// The smallest difference between two values of the last trace.
-    fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.polled.notes()
+    fn resolution_mw(&self, points: &[Point], _period: Duration) -> Option<f64> {
+        smallest_step(points)
     }
 }
 
-/// Power of some sensors together, from the numbers in their files.
+/// Power of each of some sensors, from the numbers in their files.
 ///
 /// # Errors
-/// If one is not to be had, or the sum is absurd.
-pub(super) fn power_mw(
+/// If one cannot be read, or is absurd.
+pub(super) fn powers(
     sensors: &[Sensor],
     mut number: impl FnMut(&str) -> Result<i64, MeterError>,
-) -> Result<f64, MeterError> {
-    let mut sum = 0.0;
-    for sensor in sensors {
+) -> Result<Vec<RailPower>, MeterError> {
+    let mut power = |sensor: &Sensor| {
         let mut power_mw = sensor.factor;
         for file in &sensor.files {
             power_mw *= number(file)? as f64;
         }
-        sum += power_mw;
-    }
-    if sum.abs() <= MOST_MW {
-        return Ok(sum);
-    }
-    Err(MeterError::Read {
-        path: files(sensors).into_iter().take(2).collect::<Vec<_>>().join(", "),
-        problem: format!("{sum:.0} mW is absurd"),
-    })
+        if power_mw.abs() > MOST_MW {
+            return Err(MeterError::unread(&sensor.files.join(", "), format!("{power_mw:.0} mW is absurd")));
+        }
+        Ok(RailPower { name: sensor.name.clone(), power_mw })
+    };
+    sensors.iter().map(&mut power).collect()
+}
+
+/// Power of some sensors together.
+fn power_mw(sensors: &[Sensor], number: impl FnMut(&str) -> Result<i64, MeterError>) -> Result<f64, MeterError> {
+    Ok(powers(sensors, number)?.iter().map(|rail| rail.power_mw).sum())
 }
 
 /// Smallest difference between two powers.
@@ -275,6 +261,7 @@ fn fits(name: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::PowerMeter;
     use proptest::prelude::*;
 
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -318,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn two_chips_of_one_kind_are_told_apart_and_added() {
+    fn two_chips_of_one_kind_have_names_of_their_own_and_are_added() {
         let root = tree(&[
             ("class/hwmon/hwmon0/name", "ina219"),
             ("class/hwmon/hwmon0/power1_input", "1000000"),
@@ -360,13 +347,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
+        fn no_name_or_pattern_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
             let _ = fits(&name, &pattern);
         }
 
-        /// Each sensor has a name of its own, files that are there, and a power within bounds whatever they hold.
+        /// Each sensor has a name of its own, files that exist, and a power within bounds whatever they hold.
         #[test]
-        fn sensors_are_of_files_that_are_there_and_powers_are_bounded(
+        fn sensors_have_files_that_exist_and_powers_are_bounded(
             files in prop::collection::btree_map(
                 "/sys/class/hwmon/hwmon[01]/(name|(power|in|curr)[12]_(input|label))|/sys/bus/iio/devices/iio:device[01]/(name|in_power[12]_(raw|scale|label))",
                 "(VDD|-?[0-9]{1,4}([.][0-9]{1,4})?|[1-9]e-?[0-9]{1,3}|inf|nan|)", 0..20,
@@ -382,7 +369,7 @@ mod tests {
                 prop_assert_eq!(&asked, std::slice::from_ref(sensor), "of {:?}", found);
             }
             match power_mw(&found, |_| Ok(value)) {
-                Ok(sum) => prop_assert!(sum.abs() <= MOST_MW),
+                Ok(sum) => prop_assert!(sum.abs() <= MOST_MW * found.len() as f64),
                 Err(error) => prop_assert!(error.to_string().contains("absurd"), "{}", error),
             }
         }

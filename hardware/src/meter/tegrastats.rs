@@ -1,8 +1,8 @@
 //! Lines of `tegrastats`, NVIDIA's monitor on Jetson boards.
 //!
 //! Rails, temperatures and clocks differ by board, by release, and by whether it ran as root.
-//! Nothing is taken for granted but that a line begins with `RAM`, perhaps behind a date and time,
-//! and that names and values take turns. Formats were collected from TX1 to AGX Thor, JetPack 3 to 7.
+//! Only two things hold for all: a line begins with `RAM`, perhaps after a date and time, and names
+//! and values alternate. Formats were collected from TX1 to AGX Thor, JetPack 3 to 7.
 //!
 //! A line can be cut where it is read from a pipe. Most cuts show, but one right behind a field, or
 //! inside a number that something follows elsewhere (`@140` cut to `@14`), cannot: give
@@ -10,7 +10,8 @@
 
 use std::iter::Peekable;
 
-use thiserror::Error;
+use super::{Condition, RailPower};
+use crate::shown::start_of;
 
 /// Longest line that is read, in bytes. Real ones have less than a thousand.
 const MAX_LINE: usize = 16 * 1024;
@@ -24,92 +25,39 @@ const MAX_CELSIUS: f64 = 300.0;
 const SENSOR_OFF_CELSIUS: f64 = -256.0;
 const MEMORY: &str = "an amount of memory: `used/totalMB`";
 
-/// What one line says.
+/// The content of one line.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Stats {
-    /// Power of each rail that is connected, as the line orders them. Empty where the board prints
-    /// none, which is what a TX2 does without root.
+pub(super) struct Stats {
+    /// Power of each rail that is connected, in the order of the line. Empty where the board prints none, as a TX2 does
+    /// without root. Each is the power at the moment of the line, not the average over the run of `tegrastats` that is
+    /// printed beside it.
     pub rails: Vec<RailPower>,
     /// Temperatures of the sensors that are on.
     pub temperatures: Vec<Temperature>,
-    /// Load of the GPU, in percent.
-    pub gpu_load_percent: Option<f64>,
     /// Clock of the GPU, in MHz; the mean over its clusters where each has its own. Missing without
     /// root on most releases.
     pub gpu_clock_mhz: Option<f64>,
-    /// Clocks of the CPU cores that are on, in MHz; empty where they are not told.
-    pub cpu_clocks_mhz: Vec<f64>,
-    /// Clock of the memory controller, in MHz. Missing without root.
-    pub memory_clock_mhz: Option<f64>,
-}
-
-/// Power of one rail.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RailPower {
-    /// The rail's name on this board.
-    pub name: String,
-    /// Power at the moment of the line, in mW; not the average over the run of `tegrastats` that is
-    /// printed beside it. Can be slightly negative.
-    pub power_mw: f64,
 }
 
 /// Temperature of one sensor.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Temperature {
+pub(super) struct Temperature {
     /// The sensor's name on this board.
     pub sensor: String,
     /// Its temperature, in °C.
     pub celsius: f64,
 }
 
-/// Why a line is not read.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum TegrastatsError {
-    /// No line is that long.
-    #[error("a line of {bytes} bytes is not one of tegrastats (at most {MAX_LINE} are read)")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
-    /// It does not begin with the memory in use.
-    #[error("not a line of tegrastats: {start:?} is not `RAM used/totalMB`, which each line begins with")]
-    NotTegrastats {
-        /// What it begins with.
-        start: String,
-    },
-    /// It ends within a field.
-    #[error("the line is cut off in {field}")]
-    Cut {
-        /// The last field, or its value.
-        field: String,
-    },
-    /// A value has a form, or a unit, that this field cannot have.
-    #[error("{field} is {value:?}, which is not {expected}")]
-    Value {
-        /// The field's name.
-        field: String,
-        /// Its value.
-        value: String,
-        /// What it should have been.
-        expected: &'static str,
-    },
-    /// A number is beyond what any board can have.
-    #[error("{field} is {value}, beyond what can be ({bound})")]
-    Absurd {
-        /// The field's name.
-        field: String,
-        /// The number.
-        value: f64,
-        /// The bound, with its unit.
-        bound: &'static str,
-    },
-    /// A field is there twice: two lines ran into one another.
-    #[error("{field} is there twice; two lines ran into one another")]
-    Repeated {
-        /// The field's name.
-        field: String,
-    },
+impl Stats {
+    /// Temperature and clock of the GPU; the hottest junction where the GPU has no sensor.
+    pub fn condition(&self, at_ns: u64) -> Condition {
+        let celsius = |name: &str| {
+            let found = self.temperatures.iter().find(|temperature| temperature.sensor.eq_ignore_ascii_case(name));
+            found.map(|temperature| temperature.celsius)
+        };
+        let temperature_c = ["gpu", "tj", "thermal"].into_iter().find_map(celsius);
+        Condition { at_ns, temperature_c, clock_mhz: self.gpu_clock_mhz }
+    }
 }
 
 /// Reads one line.
@@ -122,9 +70,9 @@ pub enum TegrastatsError {
 ///
 /// When it is no line of `tegrastats`, is visibly cut, or has a value that no board can have. The
 /// error names the field.
-pub fn parse(line: &str) -> Result<Stats, TegrastatsError> {
+pub(super) fn parse(line: &str) -> Result<Stats, String> {
     if line.len() > MAX_LINE {
-        return Err(TegrastatsError::TooLong { bytes: line.len() });
+        return Err(format!("a line of {} bytes is not one of tegrastats (at most {MAX_LINE} are read)", line.len()));
     }
     let mut fields = Fields { tokens: tokens(line)?.into_iter().peekable() };
     let mut stats = Stats::default();
@@ -142,7 +90,7 @@ pub fn parse(line: &str) -> Result<Stats, TegrastatsError> {
 }
 
 /// Words of a line, where what stands in brackets is one word.
-fn tokens(line: &str) -> Result<Vec<&str>, TegrastatsError> {
+fn tokens(line: &str) -> Result<Vec<&str>, String> {
     let mut tokens = Vec::new();
     let mut start = None;
     let mut closing = None;
@@ -165,7 +113,7 @@ fn tokens(line: &str) -> Result<Vec<&str>, TegrastatsError> {
         let words = 1 + usize::from(closing == Some(')'));
         let before = &tokens[tokens.len().saturating_sub(words)..];
         let field = format!("{} {}", before.join(" "), last.unwrap_or_default());
-        return Err(TegrastatsError::Cut { field: clip(field.trim()) });
+        return Err(cut(field.trim()));
     }
     tokens.extend(last);
     Ok(tokens)
@@ -176,7 +124,7 @@ struct Fields<'a, I: Iterator<Item = &'a str>> {
 }
 
 impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
-    fn skip_date_and_memory(&mut self) -> Result<(), TegrastatsError> {
+    fn skip_date_and_memory(&mut self) -> Result<(), String> {
         let is_date = |token: &&str| {
             token.starts_with(|c: char| c.is_ascii_digit())
                 && token.chars().all(|c| c.is_ascii_digit() || "-:/.".contains(c))
@@ -184,13 +132,16 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         while self.tokens.next_if(is_date).is_some() {}
         let name = self.tokens.next().unwrap_or_default();
         if name != "RAM" {
-            return Err(TegrastatsError::NotTegrastats { start: clip(name) });
+            return Err(format!(
+                "not a line of tegrastats: {:?} is not `RAM used/totalMB`, which each line begins with",
+                clip(name)
+            ));
         }
         let value = self.value(name)?;
         if is_memory(value) { Ok(()) } else { Err(self.bad(name, value, MEMORY)) }
     }
 
-    fn temperature(&mut self, sensor: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+    fn temperature(&mut self, sensor: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
         const EXPECTED: &str = "a temperature: `39.5C`";
         if !is_name(sensor) {
             return Err(self.bad("a temperature", sensor, "the name of a sensor"));
@@ -202,7 +153,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
             return Err(self.bad(sensor, value, EXPECTED));
         };
         if current.abs() > MAX_CELSIUS {
-            return Err(TegrastatsError::Absurd { field: clip(sensor), value: current, bound: "300 °C" });
+            return Err(absurd(sensor, current, "300 °C"));
         }
         if current != SENSOR_OFF_CELSIUS {
             stats.temperatures.push(Temperature { sensor: sensor.to_owned(), celsius: current });
@@ -210,12 +161,12 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         Ok(())
     }
 
-    fn named(&mut self, name: &'a str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+    fn named(&mut self, name: &'a str, stats: &mut Stats) -> Result<(), String> {
         if !is_name(name) {
             return Err(self.bad("a field", name, "a name"));
         }
         if name == "RAM" {
-            return Err(TegrastatsError::Repeated { field: clip(name) });
+            return Err(repeated(name));
         }
         // The one field with two values, `MTS fg 0% bg 0%`: what follows the name is a field again.
         if name == "MTS" && self.tokens.peek() == Some(&"fg") {
@@ -223,7 +174,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         }
         let value = self.value(name)?;
         if value.starts_with('[') {
-            return self.cores(name, value, stats);
+            return self.cores(name, value);
         }
         if value.contains(['%', '@']) {
             return self.load(name, value, stats);
@@ -246,7 +197,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
     }
 
     /// `[4%@1420,off,...]`; very old releases print one clock behind the bracket.
-    fn cores(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+    fn cores(&mut self, name: &str, value: &str) -> Result<(), String> {
         const EXPECTED: &str = "loads and clocks of the cores: `[4%@1420,off]`";
         let Some((cores, common)) = value.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
             return Err(self.bad(name, value, EXPECTED));
@@ -261,13 +212,13 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
                 return Err(self.bad(name, value, EXPECTED));
             };
             for mhz in clocks_mhz.into_iter().chain(common_mhz) {
-                stats.cpu_clocks_mhz.push(plausible_clock(name, mhz)?);
+                plausible_clock(name, mhz)?;
             }
         }
         Ok(())
     }
 
-    fn load(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+    fn load(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
         let Some((load, clocks_mhz)) = load_and_clocks(value) else {
             return Err(self.bad(name, value, "a load or a clock: `5%@1275`"));
         };
@@ -279,18 +230,16 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         match name {
             "GR3D_FREQ" | "GR3D" => {
                 if let Some(load) = load.filter(|load| !(0.0..=100.0).contains(load)) {
-                    return Err(TegrastatsError::Absurd { field: clip(name), value: load, bound: "0 to 100 %" });
+                    return Err(absurd(name, load, "0 to 100 %"));
                 }
-                stats.gpu_load_percent = load;
                 stats.gpu_clock_mhz = clock_mhz;
             }
-            "EMC_FREQ" | "EMC" => stats.memory_clock_mhz = clock_mhz,
             _ => {}
         }
         Ok(())
     }
 
-    fn rail(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), TegrastatsError> {
+    fn rail(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
         const EXPECTED: &str = "power in mW: `current/average`, or `current/average/highest`";
         // Cut before their unit these would pass for rails.
         if name == "SWAP" || name == "IRAM" {
@@ -306,28 +255,28 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
             return Err(self.bad(name, value, EXPECTED));
         };
         if let Some(&absurd) = powers_mw.iter().find(|power| power.abs() > MAX_POWER_MW) {
-            return Err(TegrastatsError::Absurd { field: clip(name), value: absurd, bound: "1 000 000 mW" });
+            return Err(self::absurd(name, absurd, "1 000 000 mW"));
         }
         if name == "NC" {
             return Ok(());
         }
         if stats.rails.iter().any(|rail| rail.name == name) {
-            return Err(TegrastatsError::Repeated { field: clip(name) });
+            return Err(repeated(name));
         }
         stats.rails.push(RailPower { name: name.to_owned(), power_mw: powers_mw[0] });
         Ok(())
     }
 
-    fn value(&mut self, name: &str) -> Result<&'a str, TegrastatsError> {
-        self.tokens.next().ok_or_else(|| TegrastatsError::Cut { field: clip(name) })
+    fn value(&mut self, name: &str) -> Result<&'a str, String> {
+        self.tokens.next().ok_or_else(|| cut(name))
     }
 
-    /// What is wrong at the end of a line is so because the line was cut.
-    fn bad(&mut self, field: &str, value: &str, expected: &'static str) -> TegrastatsError {
+    /// A field that is wrong at the end of a line was cut.
+    fn bad(&mut self, field: &str, value: &str, expected: &'static str) -> String {
         if self.tokens.peek().is_some() {
-            TegrastatsError::Value { field: clip(field), value: clip(value), expected }
+            format!("{} is {:?}, which is not {expected}", clip(field), clip(value))
         } else {
-            TegrastatsError::Cut { field: clip(&format!("{field} {value}")) }
+            cut(&format!("{field} {value}"))
         }
     }
 }
@@ -349,9 +298,9 @@ fn load_and_clocks(value: &str) -> Option<(Option<f64>, Vec<f64>)> {
     Some((load, clocks))
 }
 
-fn plausible_clock(field: &str, mhz: f64) -> Result<f64, TegrastatsError> {
+fn plausible_clock(field: &str, mhz: f64) -> Result<f64, String> {
     let plausible = (0.0..=MAX_CLOCK_MHZ).contains(&mhz).then_some(mhz);
-    plausible.ok_or_else(|| TegrastatsError::Absurd { field: clip(field), value: mhz, bound: "0 to 100 000 MHz" })
+    plausible.ok_or_else(|| absurd(field, mhz, "0 to 100 000 MHz"))
 }
 
 /// `278/8192MB`, perhaps with a bracket right behind it.
@@ -390,9 +339,20 @@ fn number(text: &str) -> Option<f64> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// Enough of a text for a message.
+fn cut(field: &str) -> String {
+    format!("the line is cut off in {}", clip(field))
+}
+
+fn absurd(field: &str, value: f64, bound: &str) -> String {
+    format!("{} is {value}, beyond what can be ({bound})", clip(field))
+}
+
+fn repeated(field: &str) -> String {
+    format!("{} is there twice; two lines ran into one another", clip(field))
+}
+
 fn clip(text: &str) -> String {
-    text.chars().take(60).collect()
+    start_of(text, 60)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::report::Report;
 use super::support;
 use super::trial::{self, Trial};
 use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
+use crate::energy::{self, Load, LoadRun, Measured, Watch};
 use crate::measurement::{Conditions, Measurement};
-use crate::meter::power_meter::PowerMeter;
-use crate::metered::{self, Load, Metered, Stretch, Watch};
+use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::probe;
 use crate::remote::{
@@ -123,7 +123,7 @@ fn measure(
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
     let metered = match meter {
         Some(meter) => {
-            Some(metered::measure(meter, clock, &mut work, &options.program.energy(), plan.confidence_interval)?)
+            Some(energy::measure(meter, clock, &mut work, &options.program.energy(), plan.confidence_interval)?)
         }
         None => {
             work.trial(plan.time_limit, &|| Ok(()))?;
@@ -138,7 +138,7 @@ fn measure(
         false => None,
     };
     let (energy, warnings) =
-        metered.map_or((None, Vec::new()), |Metered { energy, warnings }| (Some(energy), warnings));
+        metered.map_or((None, Vec::new()), |Measured { energy, warnings, .. }| (Some(energy), warnings));
     let conditions = Conditions::default();
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
@@ -165,12 +165,12 @@ impl Work<'_> {
 impl Load for Work<'_> {
     type Error = RemoteError;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, RemoteError> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
         let trial = self.trial(duration, watch)?;
         let (window, inferences) = (trial.window, trial.inferences);
         let window = on_our_clock(&mut self.link.agent, self.clock, before, window)?;
-        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences.max(1) as f64 })
+        Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences.max(1) as f64 })
     }
 }
 

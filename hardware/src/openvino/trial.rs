@@ -8,9 +8,9 @@ use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::problem::{Kind, Problem};
 use super::report::{Report, parse};
+use crate::energy::Watch;
 use crate::measurement::Latency;
-use crate::metered::Watch;
-use crate::remote::{End, Printed, RemoteError, Watched, last_words, print};
+use crate::remote::{End, Printed, RemoteError, last_words, print};
 use crate::time::Window;
 
 /// The results of a run.
@@ -91,7 +91,7 @@ fn start(
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
     argv.extend(arguments(&run));
     let limit = Duration::from_secs(run.seconds.into()) + options.program.grace;
-    print(&mut link.agent, &argv, limit, Some(&mut Watched(watch)))
+    print(&mut link.agent, &argv, limit, &|| Ok(watch()?))
 }
 
 /// The report of a run, if it succeeded.

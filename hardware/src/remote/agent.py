@@ -10,6 +10,7 @@ For Python 3.5, the one of JetPack 3, and its standard library alone.
     usage: agent.py FOLDER     everything that it writes lies in FOLDER
 """
 
+import base64
 import ctypes
 import errno
 import fcntl
@@ -333,6 +334,12 @@ def read_file(number, path, most):
             report(id=number, t=now(), chunk=data.decode("latin-1"))
 
 
+def write_file(path, offset, data):
+    with open(path, "r+b" if offset else "wb") as file:
+        file.seek(offset)
+        file.write(data)
+
+
 def obey(order):
     number, what = order["id"], order["do"]
     answer = {}
@@ -353,7 +360,11 @@ def obey(order):
         if os.path.isfile(path):
             answer["sha256"], answer["size"] = sha256(path)
     elif what == "exists":
-        answer["exists"] = os.path.isfile(inside(order["path"]))
+        path = inside(order["path"])
+        answer["exists"] = os.path.isfile(path)
+        answer["size"] = os.path.getsize(path) if answer["exists"] else 0
+    elif what == "write":
+        write_file(inside(order["path"]), order["offset"], base64.b64decode(order["data"]))
     elif what == "make":
         os.makedirs(inside(order["path"]), mode=0o700, exist_ok=True)
     elif what == "rename":

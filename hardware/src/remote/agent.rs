@@ -3,9 +3,11 @@
 //! It is `agent.py` beside this file: it needs nothing but Python 3, stamps every line with the machine's own clock, and
 //! ends all that it started when the connection to it is lost.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,17 +18,23 @@ use crate::shown::ends_of;
 /// The program itself.
 pub(super) const PROGRAM: &str = include_str!("agent.py");
 
-/// The connection to an agent.
+/// The agent on another machine. Clones are handles of one agent and share its connection: a device and its meter use it
+/// in turn. The connection closes with the last of them.
+#[derive(Clone)]
 pub(crate) struct Agent {
+    hello: Arc<Hello>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
     channel: Box<dyn Channel>,
-    hello: Hello,
     last_id: u64,
     /// When the last order was answered, on the board's clock.
     answered_ns: u64,
-    /// Length of what is pending, in bytes.
+    /// Events of each job that its owner has not read yet.
+    pending: BTreeMap<u64, VecDeque<JobEvent>>,
+    /// Their length, in bytes.
     pending_bytes: usize,
-    /// Events of programs that arrived while an answer was awaited.
-    pending: VecDeque<(Job, JobEvent)>,
 }
 
 /// The agent's first message, about its machine.
@@ -89,6 +97,7 @@ pub(crate) struct Answer {
     pub files: Vec<(String, Option<String>)>,
     pub path: Option<String>,
     pub bytes: u64,
+    pub size: u64,
     pub real_ns: u64,
     #[serde(skip)]
     pub content: String,
@@ -137,7 +146,7 @@ impl Agent {
     const VERSION: u64 = 1;
     /// Largest file that is read through it, in bytes.
     pub const LARGEST_FILE: usize = 256 << 20;
-    /// Most bytes of events that wait to be read.
+    /// Most bytes of events that wait for their owners; more is a flood.
     const MOST_PENDING: usize = 64 << 20;
     /// Longest line of a program that is kept, in bytes, as the agent itself has it.
     const LONGEST_LINE: usize = 16_384;
@@ -158,14 +167,9 @@ impl Agent {
             };
             if event.hello == Some(Self::VERSION) {
                 let hello = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
-                return Ok(Self {
-                    channel,
-                    hello,
-                    last_id: 0,
-                    answered_ns: 0,
-                    pending_bytes: 0,
-                    pending: VecDeque::new(),
-                });
+                let pending = BTreeMap::new();
+                let shared = Shared { channel, last_id: 0, answered_ns: 0, pending, pending_bytes: 0 };
+                return Ok(Self { hello: Arc::new(hello), shared: Arc::new(Mutex::new(shared)) });
             }
         }
         Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: Self::ANSWER })
@@ -178,7 +182,11 @@ impl Agent {
 
     /// When it answered last, in nanoseconds of the board's clock.
     pub fn answered_ns(&self) -> u64 {
-        self.answered_ns
+        self.shared().answered_ns
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives an order and waits for its answer.
@@ -191,32 +199,12 @@ impl Agent {
 
     /// The same for an order that takes longer.
     pub fn ask_within(&mut self, order: Value, wait: Duration) -> Result<Answer, RemoteError> {
-        let id = self.send(order)?;
-        let deadline = Instant::now() + wait;
-        let mut content = String::new();
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: wait });
-            }
-            match self.receive(left.min(Duration::from_millis(500)))? {
-                Message::Reply { id: of, result } if of == Some(id) => {
-                    let value = result.map_err(|problem| RemoteError::Agent { problem })?;
-                    let mut answer: Answer =
-                        serde_json::from_value(value).map_err(|error| RemoteError::protocol("an answer", &error))?;
-                    answer.content = content;
-                    return Ok(answer);
-                }
-                Message::Chunk { id: of, text } if of == id => {
-                    if content.len() + text.len() > Self::LARGEST_FILE {
-                        return Err(RemoteError::Flood);
-                    }
-                    content.push_str(&text);
-                }
-                Message::Job(job, event) => self.keep(job, event)?,
-                Message::Nothing | Message::Reply { .. } | Message::Chunk { .. } => {}
-            }
-        }
+        self.shared().ask(order, wait).map(|(_, answer)| answer)
+    }
+
+    /// Starts a job by an order.
+    fn begin(&mut self, order: Value) -> Result<Job, RemoteError> {
+        self.shared().ask(order, Self::ANSWER).map(|(id, _)| Job(id))
     }
 
     /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it writes
@@ -226,8 +214,7 @@ impl Agent {
     /// If it cannot be started.
     pub fn start(&mut self, argv: &[String], limit: Duration, terminal: bool) -> Result<Job, RemoteError> {
         let order = json!({"do": "start", "argv": argv, "limit_s": limit.as_secs_f64(), "terminal": terminal});
-        self.ask(order)?;
-        Ok(Job(self.last_id))
+        self.begin(order)
     }
 
     /// Reads files again and again.
@@ -235,8 +222,7 @@ impl Agent {
     /// # Errors
     /// If one cannot be opened.
     pub fn poll(&mut self, paths: &[String], period: Duration) -> Result<Job, RemoteError> {
-        self.ask(json!({"do": "poll", "paths": paths, "period_s": period.as_secs_f64()}))?;
-        Ok(Job(self.last_id))
+        self.begin(json!({"do": "poll", "paths": paths, "period_s": period.as_secs_f64()}))
     }
 
     /// Ends a job; its end still comes as an event.
@@ -247,19 +233,51 @@ impl Agent {
         self.ask(json!({"do": "stop", "job": job.0})).map(|_| ())
     }
 
-    /// The next event of a job, or none within `wait`.
+    /// The next event of a job. `None` if none has come within `wait`, and as soon as an event of another job has.
     ///
     /// # Errors
     /// If the agent cannot be reached any more.
-    pub fn next(&mut self, wait: Duration) -> Result<Option<(Job, JobEvent)>, RemoteError> {
-        if let Some((job, event)) = self.pending.pop_front() {
-            self.pending_bytes = self.pending_bytes.saturating_sub(event.length());
-            return Ok(Some((job, event)));
+    pub fn next(&mut self, job: Job, wait: Duration) -> Result<Option<JobEvent>, RemoteError> {
+        let mut shared = self.shared();
+        if let Some(event) = shared.pop(job) {
+            return Ok(Some(event));
         }
-        match self.receive(wait)? {
-            Message::Job(job, event) => Ok(Some((job, event))),
-            Message::Nothing | Message::Reply { .. } | Message::Chunk { .. } => Ok(None),
+        shared.receive(wait)?;
+        Ok(shared.pop(job))
+    }
+
+    /// All that a job has done and that has arrived by now.
+    ///
+    /// # Errors
+    /// If the agent cannot be reached any more.
+    pub fn arrived(&mut self, job: Job) -> Result<VecDeque<JobEvent>, RemoteError> {
+        let mut shared = self.shared();
+        while shared.receive(Duration::ZERO)?.is_some() {}
+        let events = shared.pending.remove(&job.0).unwrap_or_default();
+        shared.pending_bytes -= events.iter().map(JobEvent::length).sum::<usize>();
+        Ok(events)
+    }
+
+    /// Waits until something arrives, at most for `wait`.
+    ///
+    /// # Errors
+    /// If the agent cannot be reached any more.
+    pub fn wait(&mut self, wait: Duration) -> Result<(), RemoteError> {
+        self.shared().receive(wait).map(|_| ())
+    }
+
+    /// Waits for the end of a job; its other events are dropped.
+    ///
+    /// # Errors
+    /// If it does not end within `limit`, or the agent cannot be reached any more.
+    pub fn wait_for_end(&mut self, job: Job, limit: Duration) -> Result<(), RemoteError> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Some(JobEvent::Ended { .. }) = self.next(job, Duration::from_millis(50))? {
+                return Ok(());
+            }
         }
+        Err(RemoteError::Failed { problem: format!("a program could not be ended within {} s", limit.as_secs()) })
     }
 
     /// Runs a short program to its end, and gives its output.
@@ -271,31 +289,20 @@ impl Agent {
         const MOST: usize = 1 << 20;
         let job = self.start(argv, limit, false)?;
         let deadline = Instant::now() + limit + Self::ANSWER;
-        let (mut output, mut others, mut others_bytes) = (String::new(), VecDeque::new(), 0);
-        let end = loop {
+        let mut output = String::new();
+        loop {
             if Instant::now() >= deadline {
                 return Err(RemoteError::Silent { what: argv.join(" "), waited: limit });
             }
-            match self.next(Duration::from_millis(500))? {
-                Some((of, JobEvent::Line { text, .. })) if of == job => {
+            match self.next(job, Duration::from_millis(500))? {
+                Some(JobEvent::Line { text, .. }) => {
                     let room = MOST.saturating_sub(output.len());
                     output.extend(text.chars().chain(['\n']).take(room));
                 }
-                Some((of, JobEvent::Ended { end })) if of == job => break end,
-                Some(other) => {
-                    others_bytes += other.1.length();
-                    if others_bytes > Self::MOST_PENDING {
-                        return Err(RemoteError::Flood);
-                    }
-                    others.push_back(other);
-                }
-                None => {}
+                Some(JobEvent::Ended { end }) => return Ok((end, output)),
+                Some(JobEvent::Values { .. }) | None => {}
             }
-        };
-        others.extend(self.pending.drain(..));
-        self.pending = others;
-        self.pending_bytes += others_bytes;
-        Ok((end, output))
+        }
     }
 
     /// Makes sure that so many bytes are free; files of a folder, within the work folder, that were not used for longest
@@ -318,31 +325,94 @@ impl Agent {
         Err(RemoteError::Failed { problem })
     }
 
-    /// Drops the events of jobs that arrived so far.
-    pub fn forget(&mut self) {
-        self.pending.clear();
-        self.pending_bytes = 0;
-    }
-
-    fn keep(&mut self, job: Job, event: JobEvent) -> Result<(), RemoteError> {
-        self.pending_bytes += event.length();
-        if self.pending_bytes > Self::MOST_PENDING {
-            return Err(RemoteError::Flood);
+    /// Writes a file of the work folder by way of `PATH.part`. One that an earlier upload left unfinished is continued,
+    /// unless `fresh`; whether it has the same content shows when its hash is compared.
+    ///
+    /// # Errors
+    /// If it cannot be written, or the agent cannot be reached.
+    pub fn upload(&mut self, content: &[u8], path: &str, fresh: bool) -> Result<(), RemoteError> {
+        /// Bytes of one order: a slow line sends them well within the time for an answer.
+        const PIECE: usize = 256 << 10;
+        let part = format!("{path}.part");
+        let there = if fresh { 0 } else { self.ask(json!({"do": "exists", "path": part}))?.size };
+        let mut done = usize::try_from(there).ok().filter(|there| *there <= content.len()).unwrap_or(0);
+        loop {
+            let piece = &content[done..content.len().min(done + PIECE)];
+            let data = BASE64.encode(piece);
+            self.ask_within(json!({"do": "write", "path": part, "offset": done, "data": data}), Self::ANSWER * 4)?;
+            done += piece.len();
+            if done >= content.len() {
+                break;
+            }
         }
-        self.pending.push_back((job, event));
-        Ok(())
+        self.ask(json!({"do": "rename", "from": part, "to": path})).map(|_| ())
     }
 
-    fn send(&mut self, mut order: Value) -> Result<u64, RemoteError> {
+    /// Drops the events of jobs that have no owner any more.
+    pub fn forget(&mut self) {
+        let mut shared = self.shared();
+        shared.pending.clear();
+        shared.pending_bytes = 0;
+    }
+}
+
+impl Shared {
+    /// Gives an order and waits for its answer; the order's number is that of the job that it starts.
+    fn ask(&mut self, mut order: Value, wait: Duration) -> Result<(u64, Answer), RemoteError> {
         self.last_id += 1;
-        order["id"] = json!(self.last_id);
+        let id = self.last_id;
+        order["id"] = json!(id);
         self.channel.send(&order.to_string())?;
-        Ok(self.last_id)
+        let deadline = Instant::now() + wait;
+        let mut content = String::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: wait });
+            }
+            match self.receive(left.min(Duration::from_millis(500)))? {
+                Some(Message::Reply { id: of, result }) if of == Some(id) => {
+                    let value = result.map_err(|problem| RemoteError::Agent { problem })?;
+                    let mut answer: Answer =
+                        serde_json::from_value(value).map_err(|error| RemoteError::protocol("an answer", &error))?;
+                    answer.content = content;
+                    return Ok((id, answer));
+                }
+                Some(Message::Chunk { id: of, text }) if of == id => {
+                    if content.len() + text.len() > Agent::LARGEST_FILE {
+                        return Err(RemoteError::Flood);
+                    }
+                    content.push_str(&text);
+                }
+                _ => {}
+            }
+        }
     }
 
-    fn receive(&mut self, wait: Duration) -> Result<Message, RemoteError> {
-        let Some(line) = self.channel.receive(wait)? else { return Ok(Message::Nothing) };
-        let event: Event = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
+    fn pop(&mut self, job: Job) -> Option<JobEvent> {
+        let event = self.pending.get_mut(&job.0)?.pop_front()?;
+        self.pending_bytes -= event.length();
+        Some(event)
+    }
+
+    /// Reads one line, if one comes within `wait`. The event of a job is kept for its owner.
+    fn receive(&mut self, wait: Duration) -> Result<Option<Message>, RemoteError> {
+        let Some(line) = self.channel.receive(wait)? else { return Ok(None) };
+        match self.parse(&line)? {
+            Message::Job(Job(id), event) => {
+                self.pending_bytes += event.length();
+                if self.pending_bytes > Agent::MOST_PENDING {
+                    return Err(RemoteError::Flood);
+                }
+                self.pending.entry(id).or_default().push_back(event);
+                Ok(Some(Message::Nothing))
+            }
+            other => Ok(Some(other)),
+        }
+    }
+
+    fn parse(&mut self, line: &str) -> Result<Message, RemoteError> {
+        let event: Event = serde_json::from_str(line).map_err(|error| RemoteError::protocol(line, &error))?;
         let Some(id) = event.id else {
             let result = event.problem.map_or(Ok(Value::Null), |problem| Err(ends_of(&problem)));
             return Ok(if result.is_err() { Message::Reply { id: None, result } } else { Message::Nothing });
@@ -350,14 +420,14 @@ impl Agent {
         let job = |event| Ok(Message::Job(Job(id), event));
         if event.done {
             self.answered_ns = event.t;
-            let value = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
+            let value = serde_json::from_str(line).map_err(|error| RemoteError::protocol(line, &error))?;
             return Ok(Message::Reply { id: Some(id), result: Ok(value) });
         }
         if let Some(text) = event.chunk {
             return Ok(Message::Chunk { id, text });
         }
         if let Some(mut text) = event.line {
-            text.truncate(text.floor_char_boundary(Self::LONGEST_LINE));
+            text.truncate(text.floor_char_boundary(Agent::LONGEST_LINE));
             // An escape sequence would reach the user's terminal.
             let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
             return job(JobEvent::Line { at_ns: event.t, text });
@@ -374,7 +444,7 @@ impl Agent {
             Event { timeout: true, .. } => End::TimedOut,
             Event { signal: Some(signal), .. } => End::Signal(signal),
             Event { exit: Some(code), .. } => End::Exit(code),
-            _ => return Err(RemoteError::protocol(&line, &"it has no content")),
+            _ => return Err(RemoteError::protocol(line, &"it has no content")),
         };
         job(JobEvent::Ended { end })
     }

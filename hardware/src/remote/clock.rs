@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::agent::Agent;
 use super::error::RemoteError;
-use crate::time::Clock;
+use crate::time::{Clock, Window};
 
 /// Round trips of which the shortest is taken.
 const ROUND_TRIPS: usize = 8;
@@ -33,6 +33,11 @@ pub(crate) struct ClockMap {
 }
 
 impl Offset {
+    /// An instant of our clock on the board's.
+    pub fn board_at(self, ours_ns: u64) -> u64 {
+        u64::try_from((i128::from(ours_ns) - self.difference()).max(0)).unwrap_or(u64::MAX)
+    }
+
     /// Our clock less the board's, in ns.
     fn difference(self) -> i128 {
         i128::from(self.ours_ns) - i128::from(self.board_ns)
@@ -81,6 +86,24 @@ impl ClockMap {
     pub fn uncertainty_s(&self) -> f64 {
         self.first.uncertainty_ns.max(self.last.uncertainty_ns) as f64 / 1e9
     }
+}
+
+/// A window of the board's clock on the meter's, of which `before` was taken before it. To be called soon after it.
+///
+/// # Errors
+/// If the board cannot be reached, or its clock was set meanwhile.
+pub(crate) fn on_our_clock(
+    agent: &mut Agent,
+    clock: &Clock,
+    before: Offset,
+    window: Window,
+) -> Result<Window, RemoteError> {
+    let map = ClockMap::between(before, ClockMap::sample(agent, clock)?);
+    let ours = |at_ns| {
+        let unknown = || RemoteError::Failed { problem: "the machine's clock was set while it measured".to_owned() };
+        map.ours_ns(at_ns).ok_or_else(unknown)
+    };
+    Ok(Window { from_ns: ours(window.from_ns)?, to_ns: ours(window.to_ns)? })
 }
 
 #[cfg(test)]

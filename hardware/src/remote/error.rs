@@ -6,8 +6,6 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::device::DeviceError;
-use crate::energy::EnergyError;
-use crate::meter::power_meter::MeterError;
 use crate::model::Model;
 use crate::remote::ssh::SshError;
 use crate::shown::ends_of;
@@ -45,9 +43,6 @@ pub(crate) enum RemoteError {
     /// The power meter.
     #[error("power cannot be read: {problem}")]
     Meter { problem: String },
-    /// Power was read, but not enough of it.
-    #[error(transparent)]
-    Energy(#[from] EnergyError),
     /// A program failed in a way that may pass.
     #[error("{problem}")]
     Failed { problem: String },
@@ -98,23 +93,7 @@ impl RemoteError {
     pub fn spares_connection(&self) -> bool {
         matches!(
             self,
-            Self::Energy(_)
-                | Self::Failed { .. }
-                | Self::Meter { .. }
-                | Self::Refused { .. }
-                | Self::Agent { .. }
-                | Self::Away { .. }
+            Self::Failed { .. } | Self::Meter { .. } | Self::Refused { .. } | Self::Agent { .. } | Self::Away { .. }
         )
-    }
-}
-
-impl From<MeterError> for RemoteError {
-    fn from(error: MeterError) -> Self {
-        match error {
-            MeterError::Settings { .. } | MeterError::Absent { .. } | MeterError::NoRights { .. } => {
-                Self::Settings { problem: error.to_string() }
-            }
-            error => Self::Meter { problem: error.to_string() },
-        }
     }
 }

@@ -13,20 +13,20 @@ mod machine;
 mod patience;
 mod place;
 mod program;
+mod session;
 pub mod ssh;
 mod upload;
-mod watched;
 
 pub(crate) use agent::{Agent, End, Job, JobEvent};
 #[cfg(test)]
 pub(crate) use channel::Channel;
-pub(crate) use clock::{ClockMap, Offset};
+pub(crate) use clock::{ClockMap, Offset, on_our_clock};
 pub(crate) use connection::KeptConnection;
 pub(crate) use error::RemoteError;
 pub use machine::MachineOptions;
 pub(crate) use patience::{measure_patiently, patiently, pause_after, wait_while};
 pub use place::Place;
 pub(crate) use place::take;
-pub(crate) use program::{BackgroundSampler, Printed, last_words, print};
+pub(crate) use program::{Printed, last_words, print};
+pub(crate) use session::Session;
 pub(crate) use upload::{FREE, provide};
-pub(crate) use watched::{Watched, on_our_clock};

@@ -8,7 +8,6 @@ use super::agent::Agent;
 use super::error::RemoteError;
 use super::place::Place;
 use crate::model::Model;
-use crate::remote::ssh::{Connection, SshError, SshOptions};
 
 /// Folder of models, within the work folder.
 const MODELS: &str = "models";
@@ -26,11 +25,11 @@ pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &s
             let path = std::path::absolute(&model.path).map_err(|error| unreadable(model, &error))?;
             Ok(path.display().to_string())
         }
-        Place::Over(ssh) => upload(agent, ssh, model, older),
+        Place::Over(_) => upload(agent, model, older),
     }
 }
 
-fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model, older: &str) -> Result<String, RemoteError> {
+fn upload(agent: &mut Agent, model: &Model, older: &str) -> Result<String, RemoteError> {
     let path = format!("{MODELS}/{}.onnx", model.sha256);
     if is_whole(agent, &path, model)? {
         return Ok(path);
@@ -38,13 +37,13 @@ fn upload(agent: &mut Agent, ssh: &SshOptions, model: &Model, older: &str) -> Re
     let content = std::fs::read(&model.path).map_err(|error| unreadable(model, &error))?;
     agent.ask(json!({"do": "make", "path": MODELS}))?;
     agent.make_room(content.len() as u64 + FREE, older)?;
-    let target = format!("{}/{path}", agent.hello().folder);
     for fresh in [false, true] {
-        let mut connection = Connection::open(ssh)?;
-        connection.upload(&content, &target, fresh).map_err(|error| match error {
-            // The board is there; it only has no room, or not the rights.
-            SshError::File(_) => RemoteError::Failed { problem: error.to_string() },
-            error => error.into(),
+        agent.upload(&content, &path, fresh).map_err(|error| match error {
+            // The board is there; its disk is full, or the folder may not be written to.
+            RemoteError::Agent { problem } => RemoteError::Failed {
+                problem: format!("the model cannot be written to {}: {problem}", agent.hello().folder),
+            },
+            error => error,
         })?;
         if is_whole(agent, &path, model)? {
             return Ok(path);

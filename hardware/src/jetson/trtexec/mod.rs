@@ -1,14 +1,11 @@
-//! What `trtexec`, the runner of TensorRT, prints and writes: versions 5 to 10.
+//! Output of `trtexec`, the runner of TensorRT: versions 7 to 10.
 //!
-//! [`parse`] reads its output, [`times::parse`] the file of `--exportTimes`, which has every run and
-//! is the better source where there is one.
+//! [`parse`] reads how a run ended and how long it took, [`times::parse`] the file of `--exportTimes`, which has every
+//! single run. Statistics are computed from the latter; those that `trtexec` prints are not read.
 
-mod summary;
-pub mod times;
+pub(super) mod times;
 
-use thiserror::Error;
-
-pub use summary::Summary;
+use crate::shown::start_of;
 
 /// Longest output that is read, in bytes. A verbose build of a large network prints some of them.
 const MAX_OUTPUT: usize = 256 * 1024 * 1024;
@@ -18,18 +15,14 @@ const MAX_LINE: usize = 16 * 1024;
 /// What is kept of a message, in characters.
 const MAX_MESSAGE: usize = 500;
 
-/// What the output says. What it does not say is `None`; which of it a measurement needs is for its
+/// The content of an output. What it lacks is `None`; which of it a measurement needs is for its
 /// user to decide.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// Version of TensorRT: `8.2.1`. Not printed by versions 5 to 7, most of the time.
+pub(super) struct Report {
+    /// Version of TensorRT: `8.2.1`. Version 7 does not print it most of the time.
     pub version: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Times of the network alone, on the GPU.
-    pub compute: Option<Summary>,
-    /// Times with the transfer of the input and the output, without waiting for the run before it.
-    pub host: Option<Summary>,
     /// Duration of all timed runs together, in seconds.
     pub walltime_s: Option<f64>,
     /// Number of timed runs, without those to warm up; times the batch where `--batch` is given.
@@ -42,7 +35,7 @@ pub struct Report {
 
 /// How a run of `trtexec` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// `&&&& PASSED`.
     Passed,
     /// `&&&& FAILED`.
@@ -53,7 +46,7 @@ pub enum Outcome {
 
 /// Why it failed, with the message that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub(super) enum Problem {
     /// Not enough memory, while building or running.
     OutOfMemory(String),
     /// The network has an operator, or a form of one, that this version does not know, or no
@@ -65,64 +58,25 @@ pub enum Problem {
     Other(String),
 }
 
-/// Why an output cannot be believed.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum TrtexecError {
-    /// The output is longer than any.
-    #[error("{bytes} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)")]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
-    /// A value is no number, or one that cannot be.
-    #[error("line {line}: {field} is {value:?}, which is not {expected}")]
-    Value {
-        /// Line of the output, from 1.
-        line: usize,
-        /// What the value is of.
-        field: String,
-        /// The value as it is printed.
-        value: String,
-        /// What it should have been.
-        expected: &'static str,
-    },
-    /// Two statements exclude one another.
-    #[error("line {line}: {what}")]
-    Contradiction {
-        /// Line of the output, from 1, where it shows.
-        line: usize,
-        /// Which statements.
-        what: String,
-    },
-}
-
 /// Reads the output of one run, standard output and standard error together.
 ///
 /// # Errors
 ///
-/// When a time is no number, is negative or beyond 1e9, or when the output contradicts itself; a
-/// failed or unfinished run is no error, but a [`Report`]. The error names line and field.
-pub fn parse(output: &str) -> Result<Report, TrtexecError> {
+/// When the duration or the number of runs is not a number that can be, or the output contradicts itself; a failed or
+/// unfinished run is not an error, but a [`Report`]. The error names line and field.
+pub(super) fn parse(output: &str) -> Result<Report, String> {
     if output.len() > MAX_OUTPUT {
-        return Err(TrtexecError::TooLong { bytes: output.len() });
+        return Err(format!("{} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)", output.len()));
     }
-    let mut report = Report {
-        version: None,
-        outcome: Outcome::Unfinished,
-        compute: None,
-        host: None,
-        walltime_s: None,
-        queries: None,
-        problem: None,
-    };
-    let mut summaries = summary::Summaries::default();
+    let mut report =
+        Report { version: None, outcome: Outcome::Unfinished, walltime_s: None, queries: None, problem: None };
     let mut problems = Problems::default();
     let lines = output.lines().count();
     for (at, text) in output.lines().enumerate() {
         // The last line may end within a number.
         let line = Line { number: at + 1, whole: at + 1 < lines || output.ends_with('\n') };
-        let text = start_of(text.trim(), MAX_LINE);
+        let text = text.trim();
+        let text = &text[..text.floor_char_boundary(MAX_LINE)];
         if let Some(verdict) = text.strip_prefix("&&&& ") {
             report.outcome = outcome(verdict, report.outcome, line)?;
         }
@@ -135,13 +89,10 @@ pub fn parse(output: &str) -> Result<Report, TrtexecError> {
         } else if let Some(seconds) =
             message.strip_prefix("Total Host Walltime: ").or_else(|| message.strip_prefix("walltime: "))
         {
-            report.walltime_s = summary::value(line, "walltime", seconds, "s")?.or(report.walltime_s);
-        } else {
-            summaries.take(message, line)?;
+            report.walltime_s = seconds_of(seconds, line)?.or(report.walltime_s);
         }
         problems.take(is_error, message);
     }
-    (report.compute, report.host) = summaries.finish();
     report.problem = problems.finish();
     Ok(report)
 }
@@ -155,35 +106,47 @@ struct Line {
     whole: bool,
 }
 
-fn outcome(verdict: &str, before: Outcome, line: Line) -> Result<Outcome, TrtexecError> {
+fn outcome(verdict: &str, before: Outcome, line: Line) -> Result<Outcome, String> {
     let outcome = match verdict.split_whitespace().next() {
         Some("PASSED") => Outcome::Passed,
         Some("FAILED") => Outcome::Failed,
         _ => return Ok(before),
     };
     if before != Outcome::Unfinished && before != outcome {
-        return Err(TrtexecError::Contradiction {
-            line: line.number,
-            what: "the same run both PASSED and FAILED; give the output of one run".to_owned(),
-        });
+        return Err(format!("line {}: the same run both PASSED and FAILED; give the output of one run", line.number));
     }
     Ok(outcome)
 }
 
-fn queries(rest: &str, line: Line) -> Result<Option<u64>, TrtexecError> {
+fn queries(rest: &str, line: Line) -> Result<Option<u64>, String> {
     let Some((count, _)) = rest.split_once(" queries") else {
         return Ok(None);
     };
     match count.parse() {
         Ok(0) => Ok(None),
         Ok(queries) => Ok(Some(queries)),
-        Err(_) => Err(TrtexecError::Value {
-            line: line.number,
-            field: "number of queries".to_owned(),
-            value: start_of(count, 40).to_owned(),
-            expected: "a whole number",
-        }),
+        Err(_) => Err(format!(
+            "line {}: number of queries is {:?}, which is not a whole number",
+            line.number,
+            start_of(count, 40)
+        )),
     }
+}
+
+/// A time with its unit. `None` where the output ends within it.
+fn seconds_of(text: &str, line: Line) -> Result<Option<f64>, String> {
+    /// No time is beyond that, in s.
+    const LARGEST_S: f64 = 1e9;
+    let number = text.trim().strip_suffix('s').and_then(|number| number.strip_suffix(' '));
+    if number.is_none() && !line.whole {
+        return Ok(None);
+    }
+    // Rust would also read `inf`, `nan` and `infinity`.
+    let plain = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte)));
+    let seconds = plain.and_then(|number| number.parse().ok()).filter(|s| (0.0..=LARGEST_S).contains(s));
+    let wrong =
+        || format!("line {}: walltime is {:?}, which is not a time from 0 to 1e9 s", line.number, start_of(text, 40));
+    seconds.map(Some).ok_or_else(wrong)
 }
 
 /// `[TensorRT v8201]` and `TensorRT version: 8.2.1`; since version 10 two digits are for each part.
@@ -310,17 +273,17 @@ impl Problems {
         let reason = code.map_or(message, |(_, reason)| reason);
         if let Some(at) = message.find("While parsing node") {
             let node = message[at + "While parsing ".len()..].trim_end_matches(':');
-            self.node = Some(start_of(node, MAX_MESSAGE).to_owned());
+            self.node = Some(start_of(node, MAX_MESSAGE));
         }
         if let Some(cause) = cause.filter(|cause| self.cause.as_ref().is_none_or(|(known, _)| cause < known)) {
             let reason = match &self.node {
                 Some(node) if cause == 1 => format!("{node}: {reason}"),
                 _ => reason.to_owned(),
             };
-            self.cause = Some((cause, start_of(&reason, MAX_MESSAGE).to_owned()));
+            self.cause = Some((cause, start_of(&reason, MAX_MESSAGE)));
         }
         if self.first.is_none() && !reason.is_empty() {
-            self.first = Some(start_of(reason, MAX_MESSAGE).to_owned());
+            self.first = Some(start_of(reason, MAX_MESSAGE));
         }
     }
 
@@ -330,11 +293,6 @@ impl Problems {
             None => self.first.map(Problem::Other),
         }
     }
-}
-
-/// A text's first bytes, up to the end of a character.
-fn start_of(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]

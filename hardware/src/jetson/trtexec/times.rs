@@ -2,11 +2,9 @@
 
 use std::fmt;
 
+use crate::shown::ends_of;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use thiserror::Error;
-
-use crate::shown::ends_of;
 
 /// Most runs that are read: a day at 17 µs each.
 const MAX_RUNS: usize = 5_000_000;
@@ -19,31 +17,18 @@ const LARGEST_MS: f64 = 1e12;
 /// written with six digits, so that after 10 s they are known to 0.1 ms only; durations have all
 /// digits.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Runs {
+pub(in crate::jetson) struct Runs {
     /// Duration of each run on the GPU, in ms, without transfers.
     pub compute_ms: Vec<f64>,
     /// Duration with the transfer of input and output, in ms. `None` where an entry lacks it.
     pub latency_ms: Option<Vec<f64>>,
-    /// When each run began, in ms: the computation, by which `trtexec` tells warm-up runs from timed
-    /// ones; or the transfer of its input where that is not told. (The input of a run may be
+    /// When each run began, in ms: the computation, by which `trtexec` distinguishes warm-up runs from
+    /// timed ones; or the transfer of its input where that is missing. (The input of a run may be
     /// transferred while the run before it computes.)
     pub starts_ms: Vec<f64>,
     /// When each run ended, in ms: the transfer of its output, or the computation where that is
-    /// not told.
+    /// missing.
     pub end_ms: Vec<f64>,
-}
-
-/// Why a file of times is not read.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum TimesError {
-    /// It is not JSON, not a list of runs, or has a time that cannot be. The message tells line and
-    /// column.
-    #[error("not the times that trtexec exports: {}", ends_of(&.0.to_string()))]
-    Json(#[from] serde_json::Error),
-    /// The list is empty.
-    #[error("the times that trtexec exported have no run")]
-    NoRuns,
 }
 
 /// Reads the text of the file. Keys that are not needed are passed over.
@@ -52,9 +37,13 @@ pub enum TimesError {
 ///
 /// When it is not such a file, is cut, has no run or more than 5,000,000, or when a run has a time
 /// that is not finite, did not take longer than 0 ms, or ended before it began.
-pub fn parse(json: &str) -> Result<Runs, TimesError> {
-    let runs: Runs = serde_json::from_str(json)?;
-    if runs.compute_ms.is_empty() { Err(TimesError::NoRuns) } else { Ok(runs) }
+pub(in crate::jetson) fn parse(json: &str) -> Result<Runs, String> {
+    let runs: Runs = serde_json::from_str(json)
+        .map_err(|error| format!("not the times that trtexec exports: {}", ends_of(&error.to_string())))?;
+    if runs.compute_ms.is_empty() {
+        return Err("the times that trtexec exported have no run".to_owned());
+    }
+    Ok(runs)
 }
 
 impl Runs {
@@ -97,8 +86,8 @@ struct Entry {
     latency_ms: Option<f64>,
 }
 
-// Read entry by entry, so that a long file is not held as a tree, and by hand, so that a value that
-// cannot be is told with its place.
+// Read entry by entry, so that a long file is not held as a tree, and by hand, so that the error of
+// an impossible value has its place.
 impl<'de> Deserialize<'de> for Runs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;

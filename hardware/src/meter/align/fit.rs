@@ -1,6 +1,7 @@
 //! Least squares of a pattern of two levels.
 
-use crate::meter::{Point, power_meter};
+use crate::meter::Point;
+use crate::statistics::median;
 
 /// Offset and pace.
 pub(super) type Place = (f64, f64);
@@ -85,7 +86,7 @@ impl Fit {
             sums
         };
         let (sums, squares) = (running(|power| power), running(|power| power * power));
-        let spacing = power_meter::median(times.windows(2).map(|two| two[1] - two[0]).collect()).unwrap_or(0.0);
+        let spacing = median(times.windows(2).map(|two| two[1] - two[0]).collect()).unwrap_or(0.0);
         let pivot = edges.iter().sum::<f64>() / edges.len().max(1) as f64;
         Self { times, powers, mean, sums, squares, edges, length, largest_rate, pivot, spacing }
     }

@@ -233,17 +233,19 @@ fn noise_alone_and_slow_drift_are_refused() {
     let meter = Meter { contrast_mw: 1e-9, ..plain(20.0) };
     for seed in 0..5 {
         let error = find(&meter.watch(&pattern, &mut Chance(seed)), &pattern, 0.01).unwrap_err();
-        assert!(matches!(error, AlignError::Faint { .. } | AlignError::Ambiguous { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("does not stand out") || text.contains("at two places"), "{text}");
         let mut walk_mw = 1000.0;
         let walk = |index: u64| {
             walk_mw += chance.normal();
             Point { at_ns: index * 20_000_000, power_mw: walk_mw }
         };
         let error = find(&(0..2000).map(walk).collect(), &pattern, 0.01).unwrap_err();
-        assert!(matches!(error, AlignError::Faint { .. } | AlignError::Ambiguous { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("does not stand out") || text.contains("at two places"), "{text}");
     }
     let flat = (0..2000).map(|index| Point { at_ns: index * 20_000_000, power_mw: 5.0 }).collect();
-    assert!(matches!(find(&flat, &pattern, 0.01), Err(AlignError::Faint { .. })));
+    assert!(find(&flat, &pattern, 0.01).unwrap_err().to_string().contains("does not stand out"));
 }
 
 #[test]
@@ -261,7 +263,8 @@ fn a_pattern_that_is_there_twice_is_refused() {
     let later = |point: &Point| Point { at_ns: point.at_ns + 40_000_000_000, ..*point };
     let twice = once.points().iter().copied().chain(once.points().iter().map(later)).collect();
     let error = find(&twice, &pattern, 0.001).unwrap_err();
-    assert!(matches!(error, AlignError::Ambiguous { apart_s, .. } if (apart_s - 40.0).abs() < 0.1), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("at two places") && (text.contains("40.0") || text.contains("39.9")), "{text}");
 }
 
 #[test]
@@ -269,11 +272,12 @@ fn a_trace_that_does_not_hold_the_pattern_is_refused() {
     let (pattern, _) = done(0.3, 10.0);
     let series = plain(1.0).watch(&pattern, &mut Chance(1));
     let half: Series = series.points().iter().copied().take(series.points().len() / 2).collect();
-    assert!(matches!(find(&half, &pattern, 0.01), Err(AlignError::TooShort { .. })));
-    assert!(matches!(find(&Series::default(), &pattern, 0.01), Err(AlignError::TooShort { .. })));
+    assert!(find(&half, &pattern, 0.01).unwrap_err().to_string().contains("the trace lasts"));
+    assert!(find(&Series::default(), &pattern, 0.01).unwrap_err().to_string().contains("the trace lasts"));
     let sparse: Series = series.points().iter().copied().step_by(40).collect();
     let error = find(&sparse, &pattern, 0.01).unwrap_err();
-    assert!(matches!(error, AlignError::TooCoarse { .. } | AlignError::TooShort { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("readings are") || text.contains("the trace lasts"), "{text}");
 }
 
 #[test]

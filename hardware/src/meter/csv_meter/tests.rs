@@ -102,7 +102,7 @@ fn a_file_that_grows_is_placed_by_its_stamps() {
     for at_once in [1, 30] {
         let recorder = Recorder::begin(file.path(), Manner { at_once, ..GOOD });
         let mut meter = meter(file.path(), "flush_limit_s = 5.0");
-        assert!(matches!(meter.stop(), Err(MeterError::NotRunning { .. })));
+        assert_eq!(meter.stop(), Err(MeterError::not_running("csv")));
         meter.start().unwrap();
         std::thread::sleep(Duration::from_millis(300));
         let load = recorder.load(&meter.clock, Duration::from_millis(600));
@@ -127,7 +127,7 @@ fn a_recorder_with_another_clock_is_placed_by_edges() {
     assert_eq!(meter.pattern_unit(), Some(Duration::from_millis(100)));
     meter.start().unwrap();
     let error = meter.stop().unwrap_err();
-    assert!(matches!(error, MeterError::Settings { .. }), "{error}");
+    assert!(matches!(error, MeterError::Settings(_)), "{error}");
     meter.start().unwrap();
     let mut loads = Vec::new();
     let from_ns = meter.clock.now_ns();
@@ -144,7 +144,7 @@ fn a_recorder_with_another_clock_is_placed_by_edges() {
     loads.push(recorder.load(&meter.clock, Duration::from_secs(2)));
     rest();
     let whole = Window { from_ns, to_ns: meter.clock.now_ns() };
-    meter.tell(Pattern::new(whole, &loads).unwrap());
+    meter.set_pattern(Pattern::new(whole, &loads).unwrap());
     let trace = meter.stop().unwrap();
     let measured = *loads.last().unwrap();
     assert!((mean_mw(&trace, measured) - 5000.0).abs() < 50.0, "{}", mean_mw(&trace, measured));
@@ -170,8 +170,8 @@ fn stamps_of_another_clock_are_told() {
     let mut meter = meter(file.path(), "flush_limit_s = 0.6");
     meter.start().unwrap();
     std::thread::sleep(Duration::from_millis(100));
-    let error = meter.stop().unwrap_err();
-    assert!(matches!(error, MeterError::Stamps { .. }), "{error}");
+    let error = meter.stop().unwrap_err().to_string();
+    assert!(error.contains("the time stamps of"), "{error}");
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn a_trace_that_was_recorded_before_is_refused() {
         assert!(error.contains("has not grown") && error.contains("of another measurement"), "{error}");
         let second = |s: u64| s * 1_000_000_000;
         let load = Window { from_ns: second(1), to_ns: second(2) };
-        meter.tell(Pattern::new(Window { from_ns: 0, to_ns: second(3) }, &[load]).unwrap());
-        assert!(matches!(meter.stop(), Err(MeterError::NotGrowing { .. })));
+        meter.set_pattern(Pattern::new(Window { from_ns: 0, to_ns: second(3) }, &[load]).unwrap());
+        assert!(meter.stop().unwrap_err().to_string().contains("has not grown"));
     }
 }
 
@@ -201,9 +201,12 @@ fn a_pattern_that_was_not_made_is_not_found() {
     std::thread::sleep(Duration::from_millis(900));
     let to_ns = meter.clock.now_ns();
     let load = Window { from_ns: from_ns + 200_000_000, to_ns: from_ns + 500_000_000 };
-    meter.tell(Pattern::new(Window { from_ns, to_ns }, &[load]).unwrap());
-    let error = meter.stop().unwrap_err();
-    assert!(matches!(error, MeterError::Align(_)), "{error}");
+    meter.set_pattern(Pattern::new(Window { from_ns, to_ns }, &[load]).unwrap());
+    let error = meter.stop().unwrap_err().to_string();
+    assert!(
+        error.contains("does not stand out") || error.contains("the trace lasts") || error.contains("at two places"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -225,7 +228,7 @@ fn a_file_that_is_damaged_or_begun_anew_is_told() {
     let error = meter.check().unwrap_err().to_string();
     assert!(error.contains("begun anew"), "{error}");
     std::fs::remove_file(file.path()).unwrap();
-    assert!(matches!(meter.start(), Err(MeterError::Read { .. })));
+    assert!(matches!(meter.start(), Err(MeterError::Read(_))));
 }
 
 #[test]

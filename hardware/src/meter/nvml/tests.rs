@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::energy;
+use crate::meter::PowerMeter;
 use crate::time::Window;
 
 /// A GPU that says what it is told to.
@@ -39,7 +40,7 @@ fn cards(names: &[&str]) -> Vec<Card> {
     names.iter().enumerate().map(card).collect()
 }
 
-/// A counter that is renewed every 100 ms, looked at every 20 ms or so, of power that jumps.
+/// A counter that is renewed every 100 ms, polled every 20 ms or so, of power that jumps.
 #[test]
 fn the_integral_is_the_counters() {
     let power_mw = |at_ms: u64| if (2000..4500).contains(&at_ms) { 250_000 } else { 60_000 };
@@ -49,7 +50,7 @@ fn the_integral_is_the_counters() {
     for turn in 0..400u64 {
         let at_ms = turn * 20 + (turn * 7) % 19;
         let before = watch.last.map(|last| last.energy_mj);
-        let Look::Points(new) = watch.counted(at_ms * 1_000_000, counted_mj(at_ms)) else { panic!("refused") };
+        let Poll::Points(new) = watch.counted(at_ms * 1_000_000, counted_mj(at_ms)) else { panic!("rejected") };
         assert!(new.len() == 2 || new.is_empty());
         if before.is_some_and(|before| before != counted_mj(at_ms)) {
             changes.push((at_ms * 1_000_000, counted_mj(at_ms)));
@@ -71,14 +72,14 @@ fn the_integral_is_the_counters() {
 fn a_counter_that_stands_still_or_goes_back_is_refused() {
     let mut watch = counter();
     let second = 1_000_000_000;
-    assert!(matches!(watch.counted(0, 500), Look::Points(points) if points.is_empty()));
-    assert!(matches!(watch.counted(second, 500), Look::Points(points) if points.is_empty()));
-    assert!(matches!(watch.counted(6 * second, 500), Look::Refused(why) if why.contains("6.0 s")));
-    assert!(matches!(watch.counted(7 * second, 900), Look::Points(points) if points.is_empty()));
-    assert!(matches!(watch.counted(8 * second, 10), Look::Refused(_)));
+    assert!(matches!(watch.counted(0, 500), Poll::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(second, 500), Poll::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(6 * second, 500), Poll::Rejected(why) if why.contains("6.0 s")));
+    assert!(matches!(watch.counted(7 * second, 900), Poll::Points(points) if points.is_empty()));
+    assert!(matches!(watch.counted(8 * second, 10), Poll::Rejected(_)));
     // And what comes after it begins anew.
-    assert!(matches!(watch.counted(9 * second, 1010), Look::Points(points) if points.is_empty()));
-    let Look::Points(points) = watch.counted(10 * second, 3010) else { panic!("refused") };
+    assert!(matches!(watch.counted(9 * second, 1010), Poll::Points(points) if points.is_empty()));
+    let Poll::Points(points) = watch.counted(10 * second, 3010) else { panic!("rejected") };
     assert_eq!(points.len(), 2);
     assert!((points[0].power_mw - 2000.0).abs() < 1e-9);
     let _ = watch.counted(u64::MAX, u64::MAX);
@@ -87,11 +88,11 @@ fn a_counter_that_stands_still_or_goes_back_is_refused() {
 proptest! {
     /// Whatever a driver says, in whatever order, points are in order and powers possible.
     #[test]
-    fn no_counter_gives_an_impossible_power(looks in prop::collection::vec((0_u64..8_000_000_000, prop_oneof![0_u64..10, 0_u64..1_000_000, any::<u64>()]), 0..40)) {
+    fn no_counter_gives_an_impossible_power(polls in prop::collection::vec((0_u64..8_000_000_000, prop_oneof![0_u64..10, 0_u64..1_000_000, any::<u64>()]), 0..40)) {
         let (mut watch, mut at_ns, mut points) = (counter(), 0, Vec::<Point>::new());
-        for (passed_ns, energy_mj) in looks {
+        for (passed_ns, energy_mj) in polls {
             at_ns += passed_ns;
-            if let Look::Points(new) = watch.counted(at_ns, energy_mj) {
+            if let Poll::Points(new) = watch.counted(at_ns, energy_mj) {
                 points.extend(new);
             }
         }
@@ -110,10 +111,10 @@ fn power_is_read_where_energy_is_not_counted() {
     assert!(error.contains("GTX 1080") && error.contains("Jetson boards are silent"), "{error}");
     assert!(of(Err(Refusal::Unsupported), Err(Refusal::Passing("busy".to_owned()))).is_err());
     let told = Told { energy: Err(Refusal::Unsupported), power: Ok(38_250) };
-    let Look::Points(points) = watch(told, Source::Power).look().unwrap() else { panic!("refused") };
+    let Poll::Points(points) = watch(told, Source::Power).poll().unwrap() else { panic!("rejected") };
     assert_eq!(points[0].power_mw, 38_250.0);
     let told = Told { energy: Ok(0), power: Ok(u32::MAX) };
-    assert!(matches!(watch(told, Source::Power).look(), Ok(Look::Refused(_))));
+    assert!(matches!(watch(told, Source::Power).poll(), Ok(Poll::Rejected(_))));
 }
 
 #[test]
@@ -133,9 +134,9 @@ fn a_gpu_that_fails_for_once_is_forgiven_and_one_that_is_gone_is_not() {
         }
     }
     let mut watch = watch(Failing(Cell::new(0)), Source::Counter);
-    assert!(matches!(watch.look(), Ok(Look::Refused(_))));
+    assert!(matches!(watch.poll(), Ok(Poll::Rejected(_))));
     for _ in 0..2 {
-        assert!(matches!(watch.look(), Err(MeterError::Lost { .. })));
+        assert!(matches!(watch.poll(), Err(MeterError::Failed(_))));
     }
 }
 
@@ -150,7 +151,7 @@ fn one_of_several_gpus_must_be_named() {
     for name in [GpuName::Index(2), GpuName::Uuid("GPU-2".to_owned())] {
         assert!(choose(&two, Some(&name)).unwrap_err().to_string().contains("there is no GPU"));
     }
-    assert!(matches!(choose(&[], None), Err(MeterError::Absent { .. })));
+    assert!(matches!(choose(&[], None), Err(MeterError::Absent(_))));
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn a_machine_without_a_gpu_is_told_so() {
     let found = NvmlMeter::find(None, PERIOD, Clock::start());
     let Err(error) = found else { return };
     // A machine that has a driver may have several GPUs, or one that tells nothing.
-    if !matches!(error, MeterError::Absent { .. }) {
+    if !matches!(error, MeterError::Absent(_)) {
         return;
     }
     let text = error.to_string();

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::lines::{Heard, Lines};
+use super::lines::{Lines, Progress};
+use crate::lock::lock;
 use crate::meter::fields::{Fields, MAX_LINE};
-use crate::meter::power_meter::MeterError;
+use crate::meter::{MeterError, Point};
 use crate::time::Clock;
 
 /// A running program.
@@ -20,7 +21,7 @@ pub(super) struct Process {
 impl Process {
     pub fn start(command: &[String], fields: &Fields, clock: Clock) -> Result<Self, MeterError> {
         let program = command.first().cloned().unwrap_or_default();
-        let failed = |problem: String| MeterError::Start { program: program.clone(), problem };
+        let failed = |problem: String| MeterError::not_started(&program, problem);
         let mut started = Command::new(&program);
         started.args(command.iter().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Python holds lines back when nobody watches.
@@ -37,12 +38,16 @@ impl Process {
         let read_out = move || read_lines(BufReader::new(out), &shared, &fields, &name, clock);
         thread("output").spawn(read_out).map_err(|error| failed(error.to_string()))?;
         let shared = Arc::clone(&process.lines);
-        thread("errors").spawn(move || read_said(err, &shared)).map_err(|error| failed(error.to_string()))?;
+        thread("errors").spawn(move || read_errors(err, &shared)).map_err(|error| failed(error.to_string()))?;
         Ok(process)
     }
 
-    pub fn heard(&self) -> Heard {
-        lock(&self.lines).heard()
+    pub fn progress(&self) -> Progress {
+        lock(&self.lines).progress()
+    }
+
+    pub fn recent(&self, from_ns: u64) -> Vec<Point> {
+        lock(&self.lines).recent(from_ns)
     }
 
     /// # Errors
@@ -61,14 +66,14 @@ impl Process {
         // One that has closed its output is about to end, or of no use.
         std::thread::sleep(Duration::from_millis(100));
         let how = self.kill().map_or_else(|| "closed its output".to_owned(), how_it_ended);
-        let error = MeterError::Ended { program: self.program.clone(), how, said: self.said() };
+        let error = MeterError::ended(&self.program, &how, &self.errors());
         lock(&self.lines).failure = Some(error.clone());
         Err(error)
     }
 
-    /// What it has printed as an error, to be put behind a sentence.
-    pub fn said(&self) -> String {
-        lock(&self.lines).said()
+    /// Its error output, as the end of a sentence.
+    pub fn errors(&self) -> String {
+        lock(&self.lines).errors()
     }
 
     /// Ends it and gives what it has printed.
@@ -123,10 +128,10 @@ fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, met
     }
 }
 
-fn read_said(mut from: impl Read, lines: &Mutex<Lines>) {
+fn read_errors(mut from: impl Read, lines: &Mutex<Lines>) {
     let mut block = [0; 1024];
     while let Ok(length @ 1..) = from.read(&mut block) {
-        lock(lines).say(&block[..length]);
+        lock(lines).add_error(&block[..length]);
     }
 }
 
@@ -150,10 +155,6 @@ fn signal(group: u32, name: &str) {
         kill.args(["-c", "kill -s \"$0\" -- \"-$1\"", name, &group.to_string()]);
         let _ = kill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -182,9 +183,9 @@ mod tests {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
             let state = Mutex::new(Lines::default());
             read_lines(lines.as_bytes(), &state, &fields, "m", Clock::start());
-            read_said(said.as_slice(), &state);
+            read_errors(said.as_slice(), &state);
             let state = state.into_inner().unwrap();
-            prop_assert!(state.said().len() < 4 * 2000 && state.shown.chars().count() <= 80);
+            prop_assert!(state.errors().len() < 4 * 2000 && state.shown.chars().count() <= 80);
             match state.finish("m") {
                 Ok(finished) => {
                     prop_assert!(finished.points.is_sorted_by(|one, next| one.at_ns <= next.at_ns));

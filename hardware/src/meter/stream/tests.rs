@@ -58,9 +58,9 @@ fn a_meter_that_is_unplugged_says_its_last_words() {
 
 #[test]
 fn a_meter_that_stalls_is_an_error() {
-    let error = fault_of(&mut meter("for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS));
-    assert!(matches!(error, MeterError::Silent { .. }), "{error}");
-    // Of a meter that has hardly begun, nobody knows how slow it is.
+    let error = fault_of(&mut meter("for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS)).to_string();
+    assert!(error.contains("has given no reading for"), "{error}");
+    // The spacing of a meter that has hardly begun is not known yet.
     let mut slow = meter("echo 1; sleep 1.5; while :; do echo 1; sleep 0.01; done", WATTS);
     slow.start().unwrap();
     wait_for(&slow, 3);
@@ -116,8 +116,8 @@ fn time_that_jumps_and_power_that_is_negative_are_refused() {
     let mut jumping = meter(jump, columns);
     jumping.start().unwrap();
     wait_for(&jumping, 60);
-    let error = jumping.stop().unwrap_err();
-    assert!(matches!(error, MeterError::TimeJump { reading: 30, .. }), "{error}");
+    let error = jumping.stop().unwrap_err().to_string();
+    assert!(error.contains("jumps by") && error.contains("at reading 30"), "{error}");
     let mut negative = meter("while :; do echo -2.5; sleep 0.01; done", WATTS);
     negative.start().unwrap();
     wait_for(&negative, 10);

@@ -46,9 +46,7 @@ fn a_line_of_a_tx2_is_read_whole() {
         ]
     );
     assert_eq!(temperatures(&stats), [("PLL", 34.0), ("PMIC", 100.0), ("GPU", 32.5), ("thermal", 33.2)]);
-    assert_eq!((stats.gpu_load_percent, stats.gpu_clock_mhz), (Some(5.0), Some(114.0)));
-    assert_eq!(stats.cpu_clocks_mhz, [350.0, 499.0, 341.0, 345.0]);
-    assert_eq!(stats.memory_clock_mhz, Some(40.0));
+    assert_eq!(stats.condition(7), Condition { at_ns: 7, temperature_c: Some(32.5), clock_mhz: Some(114.0) });
 }
 
 #[test]
@@ -56,7 +54,7 @@ fn units_triples_negative_rails_and_switched_off_sensors() {
     let orin = parse(ORIN_NX).unwrap();
     assert_eq!(powers(&orin), [("VDD_IN", 17946.0), ("VDD_CPU_GPU_CV", 8896.0)]);
     assert_eq!(temperatures(&orin), [("cpu", 65.562), ("tj", 66.0)]);
-    assert_eq!((orin.gpu_load_percent, orin.gpu_clock_mhz), (Some(84.0), Some(713.0)));
+    assert_eq!((orin.condition(0).temperature_c, orin.gpu_clock_mhz), (Some(66.0), Some(713.0)));
 
     let agx = parse(AGX_ORIN).unwrap();
     assert_eq!(
@@ -64,8 +62,7 @@ fn units_triples_negative_rails_and_switched_off_sensors() {
         [("VDD_GPU_SOC", 2340.0), ("VDD_CPU_CV", -398.0), ("VIN_SYS_5V0", 4025.0), ("VDDQ_VDD2_1V8AO", 301.0)]
     );
     assert_eq!(temperatures(&agx), [("cpu", 52.9)]);
-    assert_eq!((agx.gpu_load_percent, agx.gpu_clock_mhz), (Some(14.0), Some(405.0)));
-    assert_eq!(agx.memory_clock_mhz, None);
+    assert_eq!((agx.condition(0).temperature_c, agx.gpu_clock_mhz), (None, Some(405.0)));
 }
 
 #[test]
@@ -79,21 +76,19 @@ fn names_that_are_both_a_sensor_and_a_rail() {
 #[test]
 fn clocks_without_a_load_and_loads_without_a_clock() {
     let thor = parse(THOR).unwrap();
-    assert_eq!((thor.gpu_load_percent, thor.gpu_clock_mhz), (None, Some(314.0)));
+    assert_eq!(thor.gpu_clock_mhz, Some(314.0));
     let user = parse("RAM 1/2MB (lfb 3x4MB) CPU [9%,off,3%] EMC_FREQ 0% GR3D_FREQ 7% tj@4C").unwrap();
-    assert_eq!((user.gpu_load_percent, user.gpu_clock_mhz, user.memory_clock_mhz), (Some(7.0), None, None));
-    assert_eq!(user.cpu_clocks_mhz, [0.0; 0]);
+    assert_eq!(user.gpu_clock_mhz, None);
 }
 
 #[test]
 fn oldest_lines_have_other_names_and_no_rails() {
     let root = parse(OLD).unwrap();
-    assert_eq!((root.gpu_load_percent, root.gpu_clock_mhz), (Some(5.0), Some(1275.0)));
-    assert_eq!((root.memory_clock_mhz, root.rails.len()), (Some(1600.0), 0));
+    assert_eq!((root.gpu_clock_mhz, root.rails.len()), (Some(1275.0), 0));
     let user = parse(OLD_WITHOUT_ROOT).unwrap();
-    assert_eq!(user, Stats { cpu_clocks_mhz: vec![1996.0, 2035.0], ..Stats::default() });
+    assert_eq!(user, Stats::default());
     let one_clock = parse("RAM 1/2MB (lfb 3x4MB) cpu [0%,off,5%]@1734").unwrap();
-    assert_eq!(one_clock.cpu_clocks_mhz, [1734.0, 1734.0]);
+    assert_eq!(one_clock, Stats::default());
 }
 
 #[test]
@@ -106,13 +101,10 @@ fn a_rail_of_a_board_to_come_is_a_rail() {
 fn other_text_is_refused() {
     for line in ["", "   ", "hello", "tegrastats: command not found", "GR3D_FREQ 0%@140 VDD_IN 1/1", "1 2 3", "RAM"] {
         let error = parse(line).unwrap_err();
-        assert!(
-            matches!(error, TegrastatsError::NotTegrastats { .. } | TegrastatsError::Cut { .. }),
-            "{line:?}: {error}"
-        );
+        assert!(error.contains("not a line of tegrastats") || error.contains("cut off in"), "{line:?}: {error}");
     }
     let long = format!("RAM 1/2MB (lfb {}", "1".repeat(MAX_LINE));
-    assert_eq!(parse(&long), Err(TegrastatsError::TooLong { bytes: long.len() }));
+    assert!(parse(&long).unwrap_err().contains(&format!("{} bytes", long.len())));
 }
 
 #[test]
@@ -137,8 +129,8 @@ fn cut_lines_are_refused_and_name_the_field() {
         (" A", "A"),
     ] {
         let error = parse(&format!("RAM 1/2MB (lfb 3x4MB) APE 150{end}")).unwrap_err();
-        assert!(matches!(error, TegrastatsError::Cut { .. } | TegrastatsError::Value { .. }), "{end}: {error}");
-        assert!(error.to_string().contains(field), "{end}: {error}");
+        assert!(error.contains("cut off in") || error.contains("which is not"), "{end}: {error}");
+        assert!(error.contains(field), "{end}: {error}");
     }
 }
 
@@ -164,8 +156,8 @@ fn impossible_values_are_refused_and_name_the_field() {
         ("%& 3", "%&"),
     ] {
         let error = parse(&format!("RAM 1/2MB (lfb 3x4MB) {fields} tj@40C")).unwrap_err();
-        assert!(!matches!(error, TegrastatsError::Cut { .. }), "{fields}: {error}");
-        assert!(error.to_string().contains(field), "{fields}: {error}");
+        assert!(!error.contains("cut off in"), "{fields}: {error}");
+        assert!(error.contains(field), "{fields}: {error}");
     }
 }
 
@@ -180,15 +172,11 @@ fn every_collected_line_is_read() {
     for line in samples.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let stats = parse(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         lines += 1;
-        assert!(!stats.cpu_clocks_mhz.is_empty(), "{line}");
         if stats.rails.is_empty() {
             assert!(line.contains(" cpu ["), "{line}");
             continue;
         }
-        assert!(
-            !stats.temperatures.is_empty() && stats.gpu_load_percent.is_some() != line.contains("FREQ @["),
-            "{line}"
-        );
+        assert!(!stats.temperatures.is_empty(), "{line}");
         let names: Vec<&str> = stats.rails.iter().map(|rail| rail.name.as_str()).collect();
         let total = total_of(&names).unwrap_or_else(|| panic!("no total: {line}"));
         assert_eq!(total.kind == TotalKind::Sum, line.contains("SYS5V") || line.contains("VDD_GPU_SOC"), "{line}");
@@ -213,7 +201,7 @@ proptest! {
         if let Ok(stats) = parse(&line) {
             prop_assert!(stats.rails.iter().all(|rail| rail.power_mw.abs() <= MAX_POWER_MW && rail.name != "NC"));
             prop_assert!(stats.temperatures.iter().all(|temperature| temperature.celsius.abs() <= MAX_CELSIUS));
-            prop_assert!(stats.cpu_clocks_mhz.iter().all(|mhz| (0.0..=MAX_CLOCK_MHZ).contains(mhz)));
+            prop_assert!(stats.gpu_clock_mhz.iter().all(|mhz| (0.0..=MAX_CLOCK_MHZ).contains(mhz)));
         }
     }
 

@@ -32,9 +32,9 @@ fn what_jobs_do_meanwhile_is_kept_for_later() {
     assert_eq!(agent.ask(json!({"do": "which"})).unwrap().path.as_deref(), Some("/bin/ls"));
     let wait = Duration::ZERO;
     let line = JobEvent::Line { at_ns: 5, text: "before".to_owned() };
-    assert_eq!(agent.next(wait).unwrap(), Some((Job(9), line)));
-    assert_eq!(agent.next(wait).unwrap(), Some((Job(9), JobEvent::Ended { end: End::Signal(9) })));
-    assert_eq!(agent.next(wait).unwrap(), None);
+    assert_eq!(agent.next(Job(8), wait).unwrap(), None);
+    assert_eq!(agent.arrived(Job(9)).unwrap(), [line, JobEvent::Ended { end: End::Signal(9) }]);
+    assert_eq!(agent.next(Job(9), wait).unwrap(), None);
 }
 
 #[test]
@@ -49,7 +49,7 @@ proptest! {
     fn no_line_makes_it_panic(lines in prop::collection::vec(r#"(\{"id": ?[0-9]{1,20}, )?"?[a-z]{0,8}"?[:,] ?.{0,40}\}?"#, 0..8)) {
         let mut agent = agent(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         for _ in 0..=lines.len() {
-            let _ = agent.next(Duration::ZERO);
+            let _ = agent.next(Job(1), Duration::ZERO);
         }
     }
 
@@ -58,7 +58,7 @@ proptest! {
         key in "(id|t|line|values|chunk|done|problem|exit|signal|timeout|hello)", value in r#"(-?[0-9]{1,30}|true|null|"x"|\[\]|\{\}|1e400)"#,
     ) {
         let mut agent = agent(&[&format!("{{\"id\": 1, \"{key}\": {value}}}")]);
-        let _ = agent.next(Duration::ZERO);
+        let _ = agent.next(Job(1), Duration::ZERO);
     }
     /// Whatever events say, what is handed on is bounded and harmless to a terminal, and an error shows the line.
     #[test]
@@ -82,14 +82,20 @@ proptest! {
             Value::Object(event).to_string()
         };
         let lines: Vec<String> = events.iter().map(line).collect();
-        let mut agent = agent(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let agent = agent(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         for line in &lines {
-            match agent.next(Duration::ZERO) {
-                Ok(Some((_, JobEvent::Line { text, .. }))) => {
-                    prop_assert!(text.len() <= Agent::LONGEST_LINE && !text.contains(|c: char| c.is_control() && c != '\t'));
-                }
-                Ok(Some((_, JobEvent::Ended { end: End::Problem(problem) }))) => prop_assert!(problem.len() <= 500),
-                Ok(_) => {}
+            let received = agent.shared().receive(Duration::ZERO);
+            let pending = std::mem::take(&mut agent.shared().pending);
+            match received {
+                Ok(_) => for event in pending.into_values().flatten() {
+                    match event {
+                        JobEvent::Line { text, .. } => {
+                            prop_assert!(text.len() <= Agent::LONGEST_LINE && !text.contains(|c: char| c.is_control() && c != '\t'));
+                        }
+                        JobEvent::Ended { end: End::Problem(problem) } => prop_assert!(problem.len() <= 500),
+                        _ => {}
+                    }
+                },
                 Err(error) => {
                     let shown: String = line.chars().take(200).collect();
                     prop_assert!(error.to_string().contains(&format!("{shown:?}")), "{}", error);
@@ -120,7 +126,7 @@ fn what_comes_beside_a_program_is_kept_and_counted() {
     ]);
     assert_eq!(agent.run(&["true".to_owned()], Duration::from_secs(5)).unwrap(), (End::Exit(0), String::new()));
     let line = JobEvent::Line { at_ns: 5, text: "beside".to_owned() };
-    assert_eq!(agent.pending_bytes, line.length());
-    assert_eq!(agent.next(Duration::ZERO).unwrap(), Some((Job(9), line)));
-    assert_eq!(agent.pending_bytes, 0);
+    assert_eq!(agent.shared().pending_bytes, line.length());
+    assert_eq!(agent.next(Job(9), Duration::ZERO).unwrap(), Some(line));
+    assert_eq!(agent.shared().pending_bytes, 0);
 }

@@ -1,20 +1,20 @@
 //! Simulated meters and loads, for tests alone: time is simulated, power is a formula, so that the true energy is known.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use super::*;
-use crate::meter::power_meter::MeterNote;
-use crate::meter::tegrastats::RailPower;
-use crate::meter::{Reading, Trace};
+use crate::meter::{MeterError, Point, Trace};
+use crate::time::{Clock, Window};
+use crate::warning::Warning;
 
 /// What a device draws, and when it works.
 #[derive(Clone)]
 struct World {
-    now_ns: Arc<AtomicU64>,
+    clock: Clock,
     loads: Arc<Mutex<Vec<Window>>>,
     idle_mw: f64,
     load_mw: f64,
@@ -25,7 +25,8 @@ const PERIOD_S: f64 = 0.004;
 
 impl World {
     fn new(idle_mw: f64, load_mw: f64) -> Self {
-        Self { now_ns: Arc::new(AtomicU64::new(1_000_000_000)), loads: Arc::default(), idle_mw, load_mw }
+        let clock = Clock::simulated(Box::leak(Box::new(AtomicU64::new(1_000_000_000))));
+        Self { clock, loads: Arc::default(), idle_mw, load_mw }
     }
 
     fn power_mw(&self, at_ns: u64) -> f64 {
@@ -34,17 +35,7 @@ impl World {
     }
 
     fn seconds(&self) -> f64 {
-        self.now_ns() as f64 / 1e9
-    }
-}
-
-impl Time for World {
-    fn now_ns(&self) -> u64 {
-        self.now_ns.load(Ordering::Relaxed)
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.now_ns.fetch_add(duration.as_nanos() as u64, Ordering::Relaxed);
+        self.clock.now_ns() as f64 / 1e9
     }
 }
 
@@ -59,17 +50,17 @@ enum Failure {
 impl Load for World {
     type Error = Failure;
 
-    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<Stretch, Failure> {
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, Failure> {
         // A program is loaded first.
-        self.sleep(Duration::from_millis(700));
-        let window = Window { from_ns: self.now_ns(), to_ns: self.now_ns() + duration.as_nanos() as u64 };
+        self.clock.sleep(Duration::from_millis(700));
+        let window = Window { from_ns: self.clock.now_ns(), to_ns: self.clock.now_ns() + duration.as_nanos() as u64 };
         self.loads.lock().unwrap().push(window);
-        while self.now_ns() < window.to_ns {
-            self.sleep(Duration::from_millis(200).min(Duration::from_nanos(window.to_ns - self.now_ns())));
+        while self.clock.now_ns() < window.to_ns {
+            self.clock.sleep(Duration::from_millis(200).min(Duration::from_nanos(window.to_ns - self.clock.now_ns())));
             watch()?;
         }
         let inferences = (window.seconds() / PERIOD_S).round() as u64;
-        Ok(Stretch { window, inferences, period_s: window.seconds() / inferences as f64 })
+        Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences as f64 })
     }
 }
 
@@ -108,14 +99,14 @@ impl PowerMeter for Simulated {
     }
 
     fn start(&mut self) -> Result<(), MeterError> {
-        self.begun_ns = Some(self.world.now_ns());
+        self.begun_ns = Some(self.world.clock.now_ns());
         Ok(())
     }
 
     fn check(&self) -> Result<usize, MeterError> {
-        let now_ns = self.world.now_ns();
+        let now_ns = self.world.clock.now_ns();
         if now_ns > self.ends_ns {
-            return Err(MeterError::NotRunning { meter: "simulated".to_owned() });
+            return Err(MeterError::Lost("it was unplugged".to_owned()));
         }
         Ok(self.begun_ns.map_or(0, |begun_ns| ((now_ns - begun_ns) / self.spacing_ns) as usize))
     }
@@ -123,23 +114,19 @@ impl PowerMeter for Simulated {
     fn stop(&mut self) -> Result<Trace, MeterError> {
         let readings = self.check()? as u64;
         let begun_ns = self.begun_ns.take().unwrap();
-        let mut trace = Trace::default();
+        let mut points = Vec::new();
         for at_ns in (1..=readings).map(|reading| begun_ns + reading * self.spacing_ns) {
             // The sum of twelve uniform numbers is nearly normal.
             let normal = (0..12).map(|_| self.rng.random::<f64>()).sum::<f64>() - 6.0;
             let power_mw = self.world.power_mw(at_ns) + self.noise_mw * normal;
             let power_mw = self.step_mw.map_or(power_mw, |step| (power_mw / step).round() * step);
-            trace.push(Reading { at_ns, rails: vec![RailPower { name: "simulated".to_owned(), power_mw }] });
+            points.push(Point { at_ns, power_mw });
         }
-        Ok(trace)
+        Ok(Trace::of_rail("simulated", points))
     }
 
     fn resolution_mw(&self) -> Option<f64> {
         self.step_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        Vec::new()
     }
 }
 
@@ -148,13 +135,14 @@ fn options() -> EnergyPlan {
         window: Duration::from_secs(10),
         window_limit: Duration::from_secs(60),
         idle: Duration::from_secs(3),
+        settle_limit: Duration::from_secs(30),
         subtract_idle: false,
     }
 }
 
-fn measured(meter: &mut Simulated, options: &EnergyPlan) -> Result<Metered, Failure> {
+fn measured(meter: &mut Simulated, options: &EnergyPlan) -> Result<Measured, Failure> {
     let world = meter.world.clone();
-    measure(meter, &world.clone(), &mut world.clone(), options, 0.02)
+    measure(meter, &world.clock, &mut world.clone(), options, 0.02)
 }
 
 #[test]
@@ -194,12 +182,12 @@ fn the_last_digit_is_part_of_the_uncertainty() {
     let metered = measured(&mut coarse, &options()).unwrap();
     let interval = metered.energy.power_interval.unwrap();
     assert!((interval - 1.96 * 500.0 / 12.0_f64.sqrt() / 1500.0).abs() < 1e-6, "{interval}");
-    let is_told = |warning: &Warning| matches!(warning, Warning::WidePowerInterval { .. });
-    assert!(metered.warnings.iter().any(is_told), "{:?}", metered.warnings);
+    let is_wide = |warning: &Warning| matches!(warning, Warning::WidePowerInterval { .. });
+    assert!(metered.warnings.iter().any(is_wide), "{:?}", metered.warnings);
 }
 
 #[test]
-fn too_slow_a_meter_is_refused_before_the_device_works() {
+fn too_slow_a_meter_is_rejected_before_the_load_begins() {
     let world = World::new(400.0, 1300.0);
     let error = measured(&mut meter(&world, 4.0), &options()).unwrap_err().to_string();
     assert!(error.contains("window_limit_s = 60") && error.contains("4.0"), "{error}");
@@ -211,12 +199,12 @@ fn a_meter_that_is_unplugged_ends_the_load() {
     let world = World::new(400.0, 1300.0);
     let mut meter = meter(&world, 0.1);
     meter.ends_ns = 8_000_000_000;
-    assert!(matches!(measured(&mut meter, &options()), Err(Failure::Meter(MeterError::NotRunning { .. }))));
+    assert!(matches!(measured(&mut meter, &options()), Err(Failure::Meter(MeterError::Lost(_)))));
     assert!(world.seconds() < 8.5, "{}", world.seconds());
 }
 
 #[test]
-fn idle_is_taken_off_where_that_is_asked_for_and_something_is_left() {
+fn idle_is_subtracted_where_the_load_rises_above_it() {
     let above = EnergyPlan { subtract_idle: true, ..options() };
     let world = World::new(5000.0, 1300.0);
     let energy = measured(&mut meter(&world, 0.1), &above).unwrap().energy;

@@ -1,0 +1,310 @@
+//! The energy of a load: idle, load and idle again under a meter, until the mean power is known well enough.
+
+use std::time::Duration;
+
+use super::integrate::{MeanPower, mean_power};
+use super::settle::{idle, pause, settle};
+use super::{EnergyError, EnergyPlan, conditions};
+use crate::measurement::{Conditions, Energy, RailEnergy};
+use crate::meter::align::{Pattern, coded};
+use crate::meter::{Condition, MeterError, PowerMeter, Series, Total, Trace};
+use crate::time::{Clock, Window};
+use crate::warning::Warning;
+
+/// Fewest readings of the load.
+const FEWEST_READINGS: usize = 30;
+/// Windows of load at most, each of them longer than the last.
+const MOST_WINDOWS: usize = 5;
+/// Shortest time left that is worth another window.
+const SHORTEST_LEFT: Duration = Duration::from_secs(1);
+/// Time cut off at both ends of a window at least: power rises and falls within it.
+const EDGE_S: f64 = 0.05;
+/// Time that power needs to fall when a load ends.
+const FALL: Duration = Duration::from_millis(300);
+
+/// Whether a load need not run on.
+pub(crate) type Watch<'a> = dyn Fn() -> Result<(), MeterError> + 'a;
+
+/// What is measured.
+pub(crate) trait Load {
+    /// Why it failed.
+    type Error: From<MeterError> + From<EnergyError>;
+
+    /// Runs inferences one after the other for about `duration`; gives up as soon as `watch`, which is called several
+    /// times a second, has an error.
+    fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, Self::Error>;
+}
+
+/// One run of a load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LoadRun {
+    /// When inferences ran, without warm-up, on the meter's clock.
+    pub window: Window,
+    /// How many.
+    pub inferences: u64,
+    /// How much of the window each took, in s.
+    pub period_s: f64,
+}
+
+/// Energy, the conditions that it was measured in, and doubts about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Measured {
+    pub energy: Energy,
+    pub conditions: Conditions,
+    pub warnings: Vec<Warning>,
+}
+
+/// Measures the energy of a load; `wanted` is the half-width of the mean power's 95 % confidence interval, relative to
+/// it, that is enough.
+///
+/// # Errors
+/// If the load or the meter fails, or there are too few readings.
+pub(crate) fn measure<L: Load>(
+    meter: &mut dyn PowerMeter,
+    clock: &Clock,
+    load: &mut L,
+    options: &EnergyPlan,
+    wanted: f64,
+) -> Result<Measured, L::Error> {
+    let mut record = Record::new(*options, wanted.min(meter.reachable_interval()));
+    let mut next = Some(options.window);
+    while let Some(duration) = next {
+        meter.start()?;
+        let ran = record.run(meter, clock, load, duration);
+        let stopped = meter.stop();
+        // The meter's own failure is in both; that of the load explains a trace that cannot be read.
+        ran?;
+        record.add(stopped?, meter);
+        next = record.next_duration(&record.trace.total(&record.total))?;
+    }
+    Ok(record.measured(meter, wanted)?)
+}
+
+/// What load and meter did.
+struct Record {
+    options: EnergyPlan,
+    /// Half-width of the interval that the load runs on for.
+    target: f64,
+    trace: Trace,
+    total: Total,
+    conditions: Vec<Condition>,
+    runs: Vec<LoadRun>,
+    idle_before: Vec<Window>,
+    idle_after: Vec<Window>,
+    /// Time between two readings, in s.
+    spacing_s: f64,
+    /// How far readings and load may be apart, in s.
+    stamp_uncertainty_s: f64,
+    warnings: Vec<Warning>,
+}
+
+impl Record {
+    fn new(options: EnergyPlan, target: f64) -> Self {
+        Self {
+            options,
+            target,
+            trace: Trace::default(),
+            total: Total::default(),
+            conditions: Vec::new(),
+            runs: Vec::new(),
+            idle_before: Vec::new(),
+            idle_after: Vec::new(),
+            spacing_s: 0.0,
+            stamp_uncertainty_s: 0.0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Idle, load, and idle again. Where the meter shows its readings meanwhile, the load runs on until they are enough.
+    fn run<L: Load>(
+        &mut self,
+        meter: &mut dyn PowerMeter,
+        clock: &Clock,
+        load: &mut L,
+        duration: Duration,
+    ) -> Result<(), L::Error> {
+        let begun_ns = clock.now_ns();
+        let (before, unsettled) = settle(meter, clock, self.options.idle, self.options.settle_limit)?;
+        self.spacing_s = before.spacing_s.unwrap_or(self.spacing_s);
+        self.idle_before.push(before.window);
+        self.warnings.extend(unsettled);
+        let watch = |meter: &dyn PowerMeter| meter.check().map(|_| ());
+        let mut loads = Vec::new();
+        if let Some(unit) = meter.pattern_unit() {
+            for (index, length) in coded(unit).into_iter().enumerate() {
+                if index % 2 == 0 {
+                    loads.push(load.run(length, &|| watch(meter))?.window);
+                } else {
+                    pause(meter, clock, length)?;
+                }
+            }
+            pause(meter, clock, self.options.idle.max(unit))?;
+        }
+        let mut next = Some(duration.max(self.shortest_window()?));
+        while let Some(duration) = next {
+            let run = load.run(duration, &|| watch(meter))?;
+            loads.push(run.window);
+            self.runs.push(run);
+            let recent = meter.recent(begun_ns);
+            let so_far: Series = self.trace.total(&self.total).points().iter().copied().chain(recent.clone()).collect();
+            // Too few readings are an error only when the meter has given all of them.
+            next = if recent.is_empty() { None } else { self.next_duration(&so_far).unwrap_or(None) };
+        }
+        pause(meter, clock, FALL.max(Duration::from_secs_f64(self.edge_s())))?;
+        self.idle_after.push(idle(meter, clock, self.options.idle)?.window);
+        if meter.pattern_unit().is_some() {
+            let whole = Window { from_ns: begun_ns, to_ns: clock.now_ns() };
+            meter.set_pattern(Pattern::new(whole, &loads)?);
+        }
+        Ok(())
+    }
+
+    /// The shortest window with enough readings in it.
+    fn shortest_window(&self) -> Result<Duration, EnergyError> {
+        let (needed_s, limit_s) = (
+            (FEWEST_READINGS + 2) as f64 * self.spacing_s + 2.0 * self.edge_s(),
+            self.options.window_limit.as_secs_f64(),
+        );
+        if needed_s > limit_s {
+            return Err(EnergyError(format!(
+                "the power meter gives a reading every {:.2} s: {FEWEST_READINGS} of them take {needed_s:.0} s of \
+                 inference, more than window_limit_s = {limit_s}. Raise it, or use a faster meter",
+                self.spacing_s
+            )));
+        }
+        Ok(Duration::from_secs_f64(needed_s))
+    }
+
+    fn add(&mut self, trace: Trace, meter: &dyn PowerMeter) {
+        self.total = meter.total();
+        for reading in trace.into_readings() {
+            self.trace.push(reading);
+        }
+        self.conditions.extend(meter.conditions());
+        self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(meter.stamp_uncertainty_s());
+        self.warnings.extend(meter.notes().into_iter().map(|note| Warning::Meter { note }));
+    }
+
+    /// For how long the load should run on; `None` if its mean power is known well enough, or there is no more time.
+    fn next_duration(&self, series: &Series) -> Result<Option<Duration>, EnergyError> {
+        let power = mean_power(series, &self.loads())?;
+        let ran = Duration::from_secs_f64(self.ran_s());
+        let left = self.options.window_limit.saturating_sub(ran);
+        let shortest = self.options.window / 2;
+        let reached = power.relative_half_width.unwrap_or(f64::INFINITY);
+        let enough = power.samples >= FEWEST_READINGS && reached <= self.target;
+        if enough || left < shortest.min(SHORTEST_LEFT) || self.runs.len() >= MOST_WINDOWS {
+            return Ok(None);
+        }
+        // The interval narrows with the root of the time.
+        let factor = (reached / self.target).powi(2).max(FEWEST_READINGS as f64 / power.samples.max(1) as f64);
+        Ok(Some(ran.mul_f64(factor.clamp(1.2, 10.0) - 1.0).max(shortest).min(left)))
+    }
+
+    fn edge_s(&self) -> f64 {
+        // Three times its standard uncertainty is hardly ever exceeded.
+        EDGE_S.max(self.spacing_s) + 3.0 * self.stamp_uncertainty_s
+    }
+
+    fn ran_s(&self) -> f64 {
+        self.runs.iter().map(|run| run.window.seconds()).sum()
+    }
+
+    /// The windows of load without their edges.
+    fn loads(&self) -> Vec<Window> {
+        let edge_ns = (self.edge_s() * 1e9) as u64;
+        self.runs.iter().map(|run| run.window.without_edges(edge_ns)).collect()
+    }
+
+    fn measured(mut self, meter: &dyn PowerMeter, wanted: f64) -> Result<Measured, EnergyError> {
+        let (series, loads) = (self.trace.total(&self.total), self.loads());
+        let power = mean_power(&series, &loads)?;
+        if power.samples < FEWEST_READINGS {
+            return Err(EnergyError(format!(
+                "only {} power readings lie in the {:.1} s in which inferences ran; {FEWEST_READINGS} are needed. Raise \
+                 window_limit_s, or use a faster meter",
+                power.samples,
+                self.ran_s()
+            )));
+        }
+        let idle_windows = [self.idle_before.as_slice(), &self.idle_after].concat();
+        let (before, after) = (mean_power(&series, &self.idle_before)?, mean_power(&series, &self.idle_after)?);
+        let idle = mean_power(&series, &idle_windows)?;
+        self.warnings.extend(conditions::throttling(&self.conditions, &loads));
+        let interval = interval(&power, meter.resolution_mw());
+        if interval.is_none_or(|interval| interval > wanted) {
+            self.warnings.push(Warning::WidePowerInterval {
+                reached: interval,
+                wanted,
+                samples: power.samples,
+                window: Duration::from_secs_f64(self.ran_s()),
+            });
+        }
+        self.warnings.extend(change_of_idle(&before, &after));
+        if self.options.subtract_idle {
+            check_above(&power, &idle)?;
+        }
+        let inferences: u64 = self.runs.iter().map(|run| run.inferences).sum();
+        let spent_s: f64 = self.runs.iter().map(|run| run.period_s * run.inferences as f64).sum();
+        // mW times s are mJ.
+        let per_inference_s = spent_s / inferences.max(1) as f64;
+        let above_idle_mj = |power: &MeanPower, idle: &MeanPower| (power.mean_mw - idle.mean_mw) * per_inference_s;
+        let rail = |name: &&str| {
+            let series = self.trace.rail(name);
+            let power = mean_power(&series, &loads).ok()?;
+            Some(RailEnergy {
+                rail: (*name).to_owned(),
+                per_inference_mj: power.mean_mw * per_inference_s,
+                above_idle_mj: mean_power(&series, &idle_windows).ok().map(|idle| above_idle_mj(&power, &idle)),
+            })
+        };
+        let names = self.trace.rails();
+        let rails = if names.len() > 1 { names.iter().filter_map(rail).collect() } else { Vec::new() };
+        let energy = Energy {
+            per_inference_mj: power.mean_mw * per_inference_s,
+            above_idle_mj: Some(above_idle_mj(&power, &idle)),
+            counts_above_idle: self.options.subtract_idle,
+            std_mj: power.deviation_mw.map(|deviation| deviation * per_inference_s),
+            idle_power_mw: Some(idle.mean_mw.max(0.0)),
+            mean_power_mw: Some(power.mean_mw),
+            power_samples: Some(power.samples as u64),
+            power_interval: interval,
+            rails,
+            source: meter.source(),
+        };
+        let windows: Vec<Window> = self.runs.iter().map(|run| run.window).collect();
+        let conditions = conditions::of(&self.conditions, self.idle_before.first(), &windows);
+        Ok(Measured { energy, conditions, warnings: self.warnings })
+    }
+}
+
+/// Half-width of the mean power's 95 % confidence interval, relative to it: the readings' scatter, and what the meter's
+/// last digit hides. The latter does not average out where power is steady: all readings are then rounded alike.
+fn interval(power: &MeanPower, resolution_mw: Option<f64>) -> Option<f64> {
+    const TWO_SIDED_95: f64 = 1.96;
+    let scatter = power.relative_half_width?;
+    let rounding = resolution_mw.map_or(0.0, |step| TWO_SIDED_95 * step / 12.0_f64.sqrt() / power.mean_mw);
+    Some(scatter.hypot(rounding))
+}
+
+/// A doubt about an idle device that drew another power after a measurement than before.
+fn change_of_idle(before: &MeanPower, after: &MeanPower) -> Option<Warning> {
+    /// Relative change that something else must have made: warmth alone makes less.
+    const DISTURBED: f64 = 0.15;
+    let noise: f64 = [before, after].iter().filter_map(|idle| idle.relative_half_width).sum();
+    let is_disturbed = (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw.abs();
+    is_disturbed.then_some(Warning::IdleChanged { before_mw: before.mean_mw, after_mw: after.mean_mw })
+}
+
+/// Rejects a load whose power does not rise above idle by more than the noise of both.
+fn check_above(load: &MeanPower, idle: &MeanPower) -> Result<(), EnergyError> {
+    let half_width = |power: &MeanPower| power.relative_half_width.unwrap_or(0.0).max(1e-6) * power.mean_mw;
+    if load.mean_mw - idle.mean_mw > half_width(load).hypot(half_width(idle)) {
+        return Ok(());
+    }
+    Err(EnergyError(format!(
+        "power under load ({:.0} mW) is not above that of the idle device ({:.0} mW), so that an inference has no energy \
+         above idle: is the meter that of this device? Else set subtract_idle = false",
+        load.mean_mw, idle.mean_mw
+    )))
+}

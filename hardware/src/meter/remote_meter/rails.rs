@@ -1,0 +1,182 @@
+//! Readings of several rails.
+
+use super::sysfs::{self, Sensor};
+use crate::meter::poll::{Collected, Poll, parse_whole};
+use crate::meter::rails::total_of;
+use crate::meter::tegrastats;
+use crate::meter::{Condition, MeterError, Point, RailPower, Reading, Total, Trace};
+use crate::shown::start_of;
+use crate::warning::MeterNote;
+
+/// Lines without power rails, or with unknown ones, before the first with all of them, after which the lines are not to
+/// blame.
+const MOST_WITHOUT_RAILS: usize = 5;
+
+/// What to do where sudo asks for a password.
+pub(crate) const PASSWORD_ADVICE: &str = ". Give the user a rule without a password for tegrastats, nvpmodel, \
+     jetson_clocks and kill (`sudo visudo -f /etc/sudoers.d/controller`)";
+
+/// How readings come.
+pub(super) enum Form {
+    /// Lines of tegrastats, which is run by sudo or not.
+    Tegrastats { sudo: bool },
+    /// Values of the files of some sensors, which are rails of a board.
+    Rails(Vec<Sensor>),
+    /// Values of the files of some sensors, whose sum is one rail.
+    Sum(Vec<Sensor>),
+}
+
+/// What has been read, on the clock of the machine that it was read on.
+pub(super) struct Rails {
+    form: Form,
+    /// The readings of the total.
+    pub collected: Collected,
+    trace: Trace,
+    /// The rails that make up the whole board, once there is a reading.
+    pub total: Option<Total>,
+    pub conditions: Vec<Condition>,
+    without_rails: usize,
+    unknown_rails: usize,
+}
+
+impl Rails {
+    /// No readings so far.
+    pub fn new(form: Form) -> Self {
+        Self {
+            form,
+            collected: Collected::default(),
+            trace: Trace::default(),
+            total: None,
+            conditions: Vec::new(),
+            without_rails: 0,
+            unknown_rails: 0,
+        }
+    }
+
+    /// All rails, and doubts about the total.
+    ///
+    /// # Errors
+    /// If there are fewer than two readings, or most of them are negative.
+    pub fn finish(&mut self, label: &str) -> Result<(Trace, Vec<MeterNote>), MeterError> {
+        let (_, notes) = std::mem::take(&mut self.collected).finish(label)?;
+        Ok((std::mem::take(&mut self.trace), notes))
+    }
+
+    /// What was rejected last, as the end of a sentence.
+    pub fn last_words(&self) -> String {
+        match self.collected.last_reason() {
+            "" => String::new(),
+            reason => format!("; the last reading was rejected: {reason}"),
+        }
+    }
+
+    /// Adds a line of tegrastats.
+    pub fn take_line(&mut self, at_ns: u64, text: &str, label: &str) {
+        // Half a line at the beginning, an empty one, or a warning of sudo's is within the error budget.
+        let stats = match tegrastats::parse(text) {
+            Ok(stats) => stats,
+            Err(error) => return self.reject(format!("{error} (in {:?})", start_of(text, 80)), label),
+        };
+        if stats.rails.is_empty() {
+            self.without_rails += 1;
+            // A line that is cut may have lost them.
+            if self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
+                return self.reject(format!("no power rails in {:?}", start_of(text, 80)), label);
+            }
+            return self.collected.fail(self.no_rails());
+        }
+        let condition = stats.condition(at_ns);
+        if self.push(Reading { at_ns, rails: stats.rails }, label) {
+            self.conditions.push(condition);
+        }
+    }
+
+    /// Adds the values of some files.
+    pub fn take_values(&mut self, at_ns: u64, values: &[String], label: &str) {
+        let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return };
+        let mut values = values.iter();
+        let number = |file: &str| parse_whole(file, values.next().map(String::as_str).unwrap_or_default());
+        match sysfs::powers(sensors, number) {
+            Ok(mut rails) => {
+                if matches!(self.form, Form::Sum(_)) {
+                    let power_mw = rails.iter().map(|rail| rail.power_mw).sum();
+                    rails = vec![RailPower { name: sysfs::NAME.to_owned(), power_mw }];
+                }
+                self.push(Reading { at_ns, rails }, label);
+            }
+            Err(error) => self.reject(error.to_string(), label),
+        }
+    }
+
+    /// Reading has ended by itself.
+    pub fn ended(&mut self, how: &str, label: &str) {
+        let printed = self.collected.last_reason();
+        let error = match self.form {
+            Form::Tegrastats { .. } if printed.contains("sudo") && printed.contains("password") => {
+                MeterError::Settings(format!("sudo asks for a password{PASSWORD_ADVICE}"))
+            }
+            Form::Tegrastats { .. } if printed.is_empty() => MeterError::ended(label, how, ""),
+            Form::Tegrastats { .. } => MeterError::ended(label, how, &format!("; it had printed: {printed}")),
+            Form::Rails(_) | Form::Sum(_) => MeterError::Failed(format!("{label} {how}")),
+        };
+        self.collected.fail(error);
+    }
+
+    /// Adds a reading; `false` for one that is rejected.
+    fn push(&mut self, reading: Reading, label: &str) -> bool {
+        let Some(total) = self.total_of(&reading.rails, label) else { return false };
+        let Some(power_mw) = total.power_mw(&reading.rails) else {
+            self.reject(format!("a rail of the total {} is missing or there twice", total.label()), label);
+            return false;
+        };
+        let at_ns = reading.at_ns;
+        if !self.trace.push(reading) {
+            self.reject("its time stamp is not later than that of the one before".to_owned(), label);
+            return false;
+        }
+        self.collected.take(label, Ok(Poll::Points(vec![Point { at_ns, power_mw }])));
+        true
+    }
+
+    /// The total, which the first reading with known rails decides.
+    fn total_of(&mut self, rails: &[RailPower], label: &str) -> Option<Total> {
+        if self.total.is_none() {
+            let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
+            self.total = match &self.form {
+                Form::Sum(_) => Some(Total::measured(sysfs::NAME)),
+                Form::Tegrastats { .. } | Form::Rails(_) => total_of(&names),
+            };
+            if self.total.is_none() {
+                let problem = format!(
+                    "the board has the power rails {}, and how they make up the whole is not known",
+                    names.join(", ")
+                );
+                self.unknown_rails += 1;
+                // Of a line that is cut, some rails may be left.
+                if self.unknown_rails < MOST_WITHOUT_RAILS {
+                    self.reject(problem, label);
+                } else {
+                    self.collected.fail(MeterError::Settings(problem));
+                }
+            }
+        }
+        self.total.clone()
+    }
+
+    fn reject(&mut self, reason: String, label: &str) {
+        self.collected.take(label, Ok(Poll::Rejected(reason)));
+    }
+
+    fn no_rails(&self) -> MeterError {
+        let advice = if matches!(self.form, Form::Tegrastats { sudo: true }) {
+            ", although it is run by sudo: may this user read them at all? Try `sudo tegrastats` there"
+        } else {
+            ": set sudo = true, with a rule that lets the user run it without a password (`sudo visudo -f \
+             /etc/sudoers.d/controller`)"
+        };
+        MeterError::Settings(format!(
+            "tegrastats prints no power rails, for want of rights{advice}, or read the monitors' files with meter = {{ kind \
+             = \"ina3221\" }}"
+        ))
+    }
+}
