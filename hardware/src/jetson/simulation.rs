@@ -49,8 +49,9 @@ pub(super) struct Physics {
 /// What was true of one run of trtexec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Truth {
-    /// Energy of an inference.
+    /// Energy of an inference, and how many there were.
     pub energy_mj: f64,
+    pub inferences: u64,
     /// What HW-NAS-Bench would have found: fifty inferences, a reading every 0.1 s, nothing taken off.
     pub energy_by_fifty_runs_mj: f64,
 }
@@ -301,7 +302,7 @@ impl Simulation {
             self.say(after_ns, event);
         }
         let mut observed = self.observed.lock().unwrap();
-        observed.truths.push(Truth { energy_mj, energy_by_fifty_runs_mj });
+        observed.truths.push(Truth { energy_mj, inferences: count, energy_by_fifty_runs_mj });
     }
 
     fn begin_meter(&mut self, id: u64, meter: Meter, period: Duration) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::link::Link;
@@ -70,9 +71,13 @@ impl Bench {
         let measurement = self.attempt(Some(meter), options, plan).unwrap();
         let seconds = now_s(self) - begun_s;
         let observed = self.observed.lock().unwrap();
-        let truths = &observed.truths[runs..];
-        let mean = |of: fn(&super::simulation::Truth) -> f64| truths.iter().map(of).sum::<f64>() / truths.len() as f64;
-        let truth_mj = mean(|truth| truth.energy_mj);
+        // The loads of a pattern come first, and are not measured.
+        let pattern = if meter.pattern_unit().is_some() { 4 } else { 0 };
+        let truths = &observed.truths[runs + pattern..];
+        // Windows differ in length, and a board that warms up draws more in the later ones.
+        let inferences: u64 = truths.iter().map(|truth| truth.inferences).sum();
+        let spent_mj: f64 = truths.iter().map(|truth| truth.energy_mj * truth.inferences as f64).sum();
+        let truth_mj = spent_mj / inferences as f64;
         Result { measurement, truth_mj, fifty_runs_mj: truths[0].energy_by_fifty_runs_mj, seconds }
     }
 
@@ -236,7 +241,20 @@ impl PowerMeter for Beside {
     }
 
     fn stop(&mut self) -> std::result::Result<Trace, MeterError> {
-        self.meter.stop()
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // The supply writes on while the end of its file is waited for.
+            scope.spawn(|| {
+                let mut agent = self.agent.clone();
+                while !is_over.load(Ordering::Relaxed) {
+                    agent.wait(Duration::from_millis(50)).unwrap();
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            let stopped = self.meter.stop();
+            is_over.store(true, Ordering::Relaxed);
+            stopped
+        })
     }
 
     fn resolution_mw(&self) -> Option<f64> {

@@ -116,7 +116,7 @@ proptest! {
             Err(MeterError::Failed(text)) if text.starts_with("line ") => {
                 let place = text.strip_prefix("line ").and_then(|rest| rest.split_once(" of trace.csv: "));
                 let (line, problem) = place.unwrap_or(("0", ""));
-                prop_assert!((1..=lines).contains(&line.parse().unwrap()) && !problem.is_empty(), "{}", text);
+                prop_assert!((0..=lines).contains(&line.parse().unwrap()) && !problem.is_empty(), "{}", text);
             }
             Err(error) => prop_assert!(error.to_string().contains("trace.csv"), "{}", error),
         }

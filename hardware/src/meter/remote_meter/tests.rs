@@ -91,6 +91,7 @@ fn sensors_are_read_through_the_agent_and_stamped_on_our_clock() {
         .status()
         .unwrap();
     meter.start().unwrap();
+    wait_for(&meter, 2);
     assert!(meter.stop().is_ok());
 }
 
@@ -184,6 +185,7 @@ struct Fake {
     is_dead: bool,
     says_hello: bool,
     begun: Option<Instant>,
+    given: Option<Instant>,
 }
 
 impl Channel for Fake {
@@ -205,7 +207,7 @@ impl Channel for Fake {
         Ok(())
     }
 
-    fn receive(&mut self, _wait: Duration) -> Result<Option<String>, RemoteError> {
+    fn receive(&mut self, wait: Duration) -> Result<Option<String>, RemoteError> {
         if !self.says_hello {
             self.says_hello = true;
             return Ok(Some("{\"hello\": 1, \"folder\": \"/w\", \"machine\": \"m\"}".to_owned()));
@@ -214,7 +216,11 @@ impl Channel for Fake {
             return Ok(Some(line));
         }
         let Some((id, left)) = &mut self.poll else { return Ok(None) };
+        if wait.is_zero() && self.given.is_some_and(|given| given.elapsed() < Duration::from_millis(5)) {
+            return Ok(None);
+        }
         std::thread::sleep(Duration::from_millis(5));
+        self.given = Some(Instant::now());
         let at_ns = 3_600_000_000_000 + self.begun.unwrap().elapsed().as_nanos() as u64;
         if *left == 0 && self.ending.is_empty() {
             return Err(RemoteError::Lost { how: "the network is down".to_owned() });
