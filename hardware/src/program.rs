@@ -12,13 +12,11 @@ use crate::remote::{MachineOptions, Place, RemoteError};
 use crate::seconds;
 use crate::time::Clock;
 
-/// Where a device's program runs, how long it is waited for, and how power is read meanwhile.
+/// How long a device's program is waited for, and how power is read meanwhile. Its machine ([`MachineOptions`]) is beside
+/// it in a device's options: serde cannot tell unknown keys where one flattened struct holds another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProgramOptions {
-    /// The machine that the program and the device are on.
-    #[serde(flatten)]
-    pub machine: MachineOptions,
     /// How long the program may take besides inference before it is taken to hang.
     #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
@@ -36,7 +34,6 @@ pub struct ProgramOptions {
 impl Default for ProgramOptions {
     fn default() -> Self {
         Self {
-            machine: MachineOptions::default(),
             grace: Duration::from_secs(120),
             patience: Duration::from_secs(120),
             tries: 3,
@@ -52,23 +49,27 @@ impl ProgramOptions {
         self.energy.resolved(&self.meter)
     }
 
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self, machine: &MachineOptions) -> Option<String> {
         let energy = || self.energy().problem().map(|problem| format!("energy: {problem}"));
         let tries = || (self.tries == 0).then(|| "tries must be at least 1".to_owned());
-        self.machine.problem().or_else(energy).or_else(tries)
+        machine.problem().or_else(energy).or_else(tries)
     }
 
-    pub(crate) fn why_no_energy(&self) -> Option<String> {
-        self.meter.why_none(&self.machine.place().unwrap_or(Place::Here))
+    pub(crate) fn why_no_energy(&self, machine: &MachineOptions) -> Option<String> {
+        self.meter.why_none(&machine.place().unwrap_or(Place::Here))
     }
 
     /// Makes the paths of this machine, `others` among them, valid in any working directory.
     ///
     /// # Errors
     /// If the working directory cannot be found.
-    pub(crate) fn make_absolute(&mut self, others: &mut [&mut Option<String>]) -> std::io::Result<()> {
+    pub(crate) fn make_absolute(
+        &mut self,
+        machine: &mut MachineOptions,
+        others: &mut [&mut Option<String>],
+    ) -> std::io::Result<()> {
         self.meter.make_absolute()?;
-        self.machine.make_absolute(others)
+        machine.make_absolute(others)
     }
 
     /// The machine and the meter of a device, whose folder there is `folder`.
@@ -77,12 +78,13 @@ impl ProgramOptions {
     /// If a secret or the meter is missing.
     pub(crate) fn open(
         &self,
+        machine: &MachineOptions,
         device: &str,
         clock: Clock,
         folder: &str,
     ) -> Result<(Place, Option<Box<dyn PowerMeter>>), DeviceError> {
         let settings = |problem| DeviceError::Settings { device: device.to_owned(), problem };
-        let place = self.machine.place().map_err(settings)?;
+        let place = machine.place().map_err(settings)?;
         let label = || format!("{device} {}", place.label());
         let meter = self.meter.open(clock, &place, folder);
         let meter = meter.map_err(|error| RemoteError::from(error).of_device(label(), None))?;

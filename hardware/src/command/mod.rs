@@ -59,7 +59,7 @@ impl CommandDevice {
         }
         let absolute = options.make_absolute();
         absolute.map_err(|error| DeviceError::Settings { device: device.clone(), problem: error.to_string() })?;
-        let (place, meter) = options.program.open(&device, clock, &folder(&options))?;
+        let (place, meter) = options.program.open(&options.machine, &device, clock, &folder(&options))?;
         Ok(Self { options, place, clock, agent: KeptConnection::closed(), meter, probed: None })
     }
 
@@ -116,7 +116,7 @@ impl CommandDevice {
 
 /// The device's own folder, within the work folder: a machine may have several.
 fn folder(options: &CommandOptions) -> String {
-    format!("{}/{}", options.program.machine.folder(), name(options))
+    format!("{}/{}", options.machine.folder(), name(options))
 }
 
 /// A name that stands for the command on its machine.

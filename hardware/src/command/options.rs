@@ -9,6 +9,7 @@ use super::CommandDevice;
 use crate::device::{Device, DeviceError, Settings};
 use crate::meter::MeterOptions;
 use crate::program::ProgramOptions;
+use crate::remote::MachineOptions;
 
 /// Settings of `kind = "command"`. `docs/devices.md` documents them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -16,7 +17,10 @@ use crate::program::ProgramOptions;
 pub struct CommandOptions {
     /// The program and its arguments; the model's path is added as the last one. No shell is involved.
     pub command: Vec<String>,
-    /// The machine, the patience with it, and the meter.
+    /// The machine that the program and the device are on.
+    #[serde(flatten)]
+    pub machine: MachineOptions,
+    /// The patience with the program, and the meter.
     #[serde(flatten)]
     pub program: ProgramOptions,
 }
@@ -30,27 +34,27 @@ impl Settings for CommandOptions {
         if self.command.first().is_none_or(String::is_empty) || self.command.iter().any(|word| word.contains('\0')) {
             return Some(format!("command = {:?} must be a program and its arguments", self.command));
         }
-        self.program.problem()
+        self.program.problem(&self.machine)
     }
 
     fn why_no_energy(&self) -> Option<String> {
         match &self.program.meter {
             MeterOptions::None {} => Some("its program prints none, and it has no meter".to_owned()),
-            _ => self.program.why_no_energy(),
+            _ => self.program.why_no_energy(&self.machine),
         }
     }
 
     /// A program on this machine runs in its work folder: words that name files here become absolute paths.
     fn make_absolute(&mut self) -> std::io::Result<()> {
-        if self.program.machine.host.is_none() {
+        if self.machine.host.is_none() {
             for word in &mut self.command {
-                let path = self.program.machine.path(word);
+                let path = self.machine.path(word);
                 if Path::new(&path).is_file() {
                     *word = std::path::absolute(path)?.display().to_string();
                 }
             }
         }
-        self.program.make_absolute(&mut [])
+        self.program.make_absolute(&mut self.machine, &mut [])
     }
 
     fn limit_patience(&mut self, limit: Duration) {

@@ -47,7 +47,7 @@ impl OpenVino {
         if let Some(problem) = options.problem() {
             return Err(DeviceError::Settings { device, problem });
         }
-        let (place, meter) = options.program.open(&device, clock, &options.folder())?;
+        let (place, meter) = options.program.open(&options.machine, &device, clock, &options.folder())?;
         Ok(Self { options, place, clock, link: KeptConnection::closed(), meter, probed: None })
     }
 

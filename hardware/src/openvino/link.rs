@@ -51,7 +51,7 @@ fn find(agent: &mut Agent, options: &OpenVinoOptions, place: &Place) -> Result<S
         (Some(path), place) => {
             // The agent has another working directory than we have.
             let path = match place {
-                Place::Here => std::path::absolute(options.program.machine.path(path))
+                Place::Here => std::path::absolute(options.machine.path(path))
                     .map_or(path.clone(), |path| path.display().to_string()),
                 Place::Over(_) => path.clone(),
             };

@@ -10,6 +10,7 @@ use super::command::Precision;
 use super::support::is_stick;
 use crate::device::{Device, DeviceError, Settings};
 use crate::program::ProgramOptions;
+use crate::remote::MachineOptions;
 
 /// Settings of `kind = "openvino"`. `experiments/ncs.toml` documents them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +26,10 @@ pub struct OpenVinoOptions {
     pub threads: Option<u32>,
     /// Whether throughput is measured too, in a run of its own.
     pub throughput: bool,
-    /// The machine, the patience with it, and the meter.
+    /// The machine that the program and the device are on.
+    #[serde(flatten)]
+    pub machine: MachineOptions,
+    /// The patience with the program, and the meter.
     #[serde(flatten)]
     pub program: ProgramOptions,
 }
@@ -48,15 +52,15 @@ impl Settings for OpenVinoOptions {
         if self.threads == Some(0) {
             return Some("threads must be at least 1".to_owned());
         }
-        self.program.problem()
+        self.program.problem(&self.machine)
     }
 
     fn why_no_energy(&self) -> Option<String> {
-        self.program.why_no_energy()
+        self.program.why_no_energy(&self.machine)
     }
 
     fn make_absolute(&mut self) -> io::Result<()> {
-        self.program.make_absolute(&mut [&mut self.tool])
+        self.program.make_absolute(&mut self.machine, &mut [&mut self.tool])
     }
 
     fn limit_patience(&mut self, limit: Duration) {
@@ -68,6 +72,6 @@ impl OpenVinoOptions {
     /// The device's own folder, within the work folder: a machine may have several.
     pub(super) fn folder(&self) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
-        format!("{}/openvino-{}", self.program.machine.folder(), self.device.chars().map(plain).collect::<String>())
+        format!("{}/openvino-{}", self.machine.folder(), self.device.chars().map(plain).collect::<String>())
     }
 }
