@@ -124,8 +124,14 @@ fn measure_prints_what_was_found_and_doctor_what_is_there() {
 
     let doctor = ["doctor", EXPERIMENT];
     let printed = Program::new(folder.path()).args(doctor).args(SMALL).args(&settings).succeed();
-    for text in ["ok      device tx2", "work folder", "MB free", "power rails: VDD_IN", "power mode: 0 MAXN", "python3"]
-    {
+    for text in [
+        "ok      device tx2",
+        "work folder",
+        "MB free",
+        "power meter: tegrastats VDD_IN",
+        "power mode: 0 MAXN",
+        "python3",
+    ] {
         assert!(printed.contains(text), "{text} is not in:\n{printed}");
     }
     // Without the right to read power.

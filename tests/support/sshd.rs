@@ -265,7 +265,7 @@ impl Sshd {
              HostKey {folder}/host_key\n\
              AuthorizedKeysFile {folder}/authorized_keys\n\
              PidFile none\n\
-             LogLevel ERROR\n\
+             LogLevel INFO\n\
              StrictModes no\n\
              UsePAM no\n\
              PasswordAuthentication no\n\
