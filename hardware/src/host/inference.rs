@@ -12,6 +12,7 @@ use rten::{DataType, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueT
 use rten_tensor::AsView as _;
 use thiserror::Error;
 
+use super::segments::Segments;
 use super::{limits, stopwatch};
 use crate::onnx::{self, GraphProto, ModelProto};
 
@@ -25,6 +26,8 @@ pub struct Inference {
     model: rten::Model,
     /// Each input with its shape and the type that the engine computes with.
     inputs: Vec<(NodeId, Vec<usize>, DataType)>,
+    /// Absent where the engine computes the whole model.
+    pub(super) segments: Option<Segments>,
     pool: Arc<ThreadPool>,
 }
 
@@ -56,11 +59,20 @@ impl Inference {
             return Err(rejected(format!("it has more than {} GiB", LARGEST_FILE >> 30)));
         }
         // The engine may take for granted what does not hold for a damaged file.
-        let loaded = catch_unwind(AssertUnwindSafe(|| load(content)));
-        let (model, inputs) = loaded
+        let loaded = catch_unwind(AssertUnwindSafe(|| {
+            let (model, inputs, segments) = load(content)?;
+            let mut inference = Self { path: path.to_owned(), model, inputs, segments, pool: Arc::clone(pool) };
+            // The engine may have rewritten the graph so far that it lacks a value of a segment.
+            if inference.segments.is_some()
+                && inference.pseudo_random_feed().and_then(|feed| inference.run_feed(&feed)).is_err()
+            {
+                inference.segments = None;
+            }
+            Ok(inference)
+        }));
+        loaded
             .unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))))
-            .map_err(rejected)?;
-        Ok(Self { path: path.to_owned(), model, inputs, pool: Arc::clone(pool) })
+            .map_err(rejected)
     }
 
     /// Shape of each input, `[batch, channels, height, width]` for an image.
@@ -120,6 +132,10 @@ impl Inference {
 
     /// One inference on values that are prepared: this is timed.
     pub(super) fn run_feed(&self, feed: &Feed) -> Result<Vec<Value>, InferenceError> {
+        if let Some(segments) = &self.segments {
+            let outputs = self.pool.run(|| segments.run(&self.model, feed, &self.pool));
+            return outputs.map_err(|error| self.failed(&error));
+        }
         let inputs = feed.iter().map(|(id, value)| (*id, value.into())).collect();
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
         let outputs = self.model.run(inputs, self.model.output_ids(), Some(options));
@@ -150,7 +166,7 @@ fn floats(value: &Value) -> Option<Vec<f32>> {
     })
 }
 
-type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>);
+type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>, Option<Segments>);
 
 /// The engine gets the messages as they are understood here and not the file: their lengths are then right, and repeated
 /// integers unpacked, which it insists on. It never gets weights in other files, which the model's hash would not cover.
@@ -172,7 +188,8 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
         }
     });
     let inputs = inputs.collect::<Result<_, String>>()?;
-    Ok((model, inputs))
+    let segments = Segments::new(graph, &model);
+    Ok((model, inputs, segments))
 }
 
 /// Rejects an output that no node gives, which the engine takes for granted.

@@ -10,7 +10,9 @@ mod energy;
 mod inference;
 mod limits;
 mod machine;
+mod segments;
 mod stopwatch;
+mod windows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

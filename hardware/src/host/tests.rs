@@ -18,7 +18,7 @@ const UINT8: i32 = 2;
 const INT32: i32 = 6;
 const INT64: i32 = 7;
 
-fn value_info(name: &str, element: i32, shape: &[Option<i64>]) -> ValueInfoProto {
+pub(super) fn value_info(name: &str, element: i32, shape: &[Option<i64>]) -> ValueInfoProto {
     let dimension =
         |size: &Option<i64>| DimensionProto { dim_value: *size, dim_param: size.is_none().then(|| "N".to_owned()) };
     let shape = TensorShapeProto { dim: shape.iter().map(dimension).collect() };
@@ -26,7 +26,7 @@ fn value_info(name: &str, element: i32, shape: &[Option<i64>]) -> ValueInfoProto
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
-fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
+pub(super) fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         op_type: op_type.to_owned(),
         name: output.to_owned(),
@@ -37,15 +37,15 @@ fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributePro
     }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: Some(2), i: Some(value), ..Default::default() }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+pub(super) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: Some(7), ints: values.to_vec(), ..Default::default() }
 }
 
-fn model_of(graph: GraphProto) -> ModelProto {
+pub(super) fn model_of(graph: GraphProto) -> ModelProto {
     let opset = OperatorSetIdProto { domain: None, version: Some(13) };
     ModelProto { ir_version: Some(7), opset_import: vec![opset], graph: Some(graph) }
 }
@@ -77,7 +77,7 @@ fn convolution_on(batch: Option<i64>, op: &str, side: i64) -> ModelProto {
     })
 }
 
-fn write(folder: &TempDir, model: &ModelProto) -> PathBuf {
+pub(super) fn write(folder: &TempDir, model: &ModelProto) -> PathBuf {
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, model.encode_to_vec()).unwrap();
     path

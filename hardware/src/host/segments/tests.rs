@@ -1,0 +1,125 @@
+//! A model in segments gives what the engine gives for the whole model.
+
+use prost::Message as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::host::Inference;
+use crate::host::stopwatch::pseudo_random;
+use crate::host::tests::{int, ints, model_of, node, value_info, write};
+
+fn weights(name: &str, dims: &[i64]) -> TensorProto {
+    let values = pseudo_random(dims.iter().product::<i64>() as usize);
+    TensorProto {
+        name: Some(name.to_owned()),
+        dims: dims.to_vec(),
+        data_type: Some(FLOAT),
+        float_data: values.iter().map(|value| value / 4.0).collect(),
+        ..Default::default()
+    }
+}
+
+fn convolution(input: &str, kernel: &str, output: &str, group: i64, more: Vec<AttributeProto>) -> NodeProto {
+    let bias = format!("{kernel}.bias");
+    node("Conv", &[input, kernel, &bias], output, [vec![int("group", group)], more].concat())
+}
+
+/// Two branches of depthwise convolutions and pooling which meet again, on images of 9 × 12 pixels.
+fn branches() -> GraphProto {
+    let same = |strides: i64| vec![ints("pads", &[1; 4]), ints("strides", &[strides; 2])];
+    let pooled = [same(2), vec![ints("kernel_shape", &[3, 3])]].concat();
+    GraphProto {
+        name: "branches".to_owned(),
+        node: vec![
+            convolution("image", "wide", "a", 1, vec![]),
+            node("Relu", &["a"], "b", vec![]),
+            convolution("b", "five", "c", 6, vec![ints("pads", &[2; 4])]),
+            node("Relu", &["c"], "d", vec![]),
+            convolution("d", "three", "e", 6, same(2)),
+            node("AveragePool", &["b"], "f", pooled.clone()),
+            node("AveragePool", &["f"], "g", [same(1), vec![ints("kernel_shape", &[3, 3])]].concat()),
+            node("Sigmoid", &["e"], "h", vec![]),
+            node("Mul", &["h", "g"], "i", vec![]),
+            node("Add", &["i", "f"], "j", vec![]),
+            node("AveragePool", &["b"], "k", pooled),
+            node("Add", &["j", "k"], "sum", vec![]),
+        ],
+        initializer: vec![
+            weights("wide", &[6, 3, 1, 1]),
+            weights("wide.bias", &[6]),
+            weights("five", &[6, 1, 5, 5]),
+            weights("five.bias", &[6]),
+            weights("three", &[6, 1, 3, 3]),
+            weights("three.bias", &[6]),
+        ],
+        input: vec![value_info("image", FLOAT, &[Some(2), Some(3), Some(9), Some(12)])],
+        output: vec![
+            value_info("sum", FLOAT, &[Some(2), Some(6), Some(5), Some(6)]),
+            value_info("d", FLOAT, &[Some(2), Some(6), Some(9), Some(12)]),
+        ],
+        ..Default::default()
+    }
+}
+
+/// The outputs of a graph, and those of the engine alone.
+fn both_ways(graph: GraphProto) -> (Vec<f32>, Vec<f32>) {
+    let folder = TempDir::new().unwrap();
+    let mut inference = Inference::load(&write(&folder, &model_of(graph))).unwrap();
+    let values = pseudo_random(2 * 3 * 9 * 12);
+    assert!(inference.segments.is_some());
+    let in_segments = inference.run(&values).unwrap();
+    assert_eq!(in_segments, inference.run(&values).unwrap());
+    inference.segments = None;
+    (in_segments, inference.run(&values).unwrap())
+}
+
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{found} for {expected}");
+    }
+}
+
+#[test]
+fn a_graph_in_segments_gives_what_the_engine_gives() {
+    let (found, expected) = both_ways(branches());
+    assert_close(&found, &expected);
+}
+
+/// `c` and `e` follow one another without the engine, and the pooling of the image comes before all of it.
+#[test]
+fn operators_in_sequence_and_on_the_input_need_no_engine() {
+    let mut graph = branches();
+    graph.node[4].input[0] = "c".to_owned();
+    graph.node[0].input[0] = "pooled".to_owned();
+    let pooling = vec![ints("pads", &[1; 4]), ints("kernel_shape", &[3, 3]), int("count_include_pad", 1)];
+    graph.node.insert(0, node("AveragePool", &["image"], "pooled", pooling));
+    let (found, expected) = both_ways(graph);
+    assert_close(&found, &expected);
+}
+
+#[test]
+fn only_known_operators_run_here() {
+    let count = |change: &dyn Fn(&mut GraphProto)| {
+        let mut graph = branches();
+        change(&mut graph);
+        let model = rten::Model::load(model_of(graph.clone()).encode_to_vec()).unwrap();
+        let segments = Segments::new(&graph, &model);
+        segments.map_or(0, |segments| segments.segments.iter().map(|segment| segment.operators.len()).sum())
+    };
+    assert_eq!(count(&|_| ()), 5);
+    assert_eq!(count(&|graph| graph.node[5].attribute.push(int("ceil_mode", 1))), 4);
+    // The engine merges a batch norm with the convolution before.
+    let statistics = ["five.bias"; 4];
+    let norm = |graph: &mut GraphProto| {
+        graph.node[3] = node("BatchNormalization", &[&["c"], &statistics[..]].concat(), "d", vec![]);
+    };
+    assert_eq!(count(&norm), 4);
+    // Nothing is left to run here.
+    let plain = |graph: &mut GraphProto| {
+        graph.node.truncate(2);
+        graph.output.truncate(1);
+        graph.output[0].name = "b".to_owned();
+    };
+    assert_eq!(count(&plain), 0);
+}
