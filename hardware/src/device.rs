@@ -54,8 +54,8 @@ use crate::model::Model;
 /// # Ok::<(), DeviceError>(())
 /// ```
 pub trait Device: Send {
-    /// The device's identity, as the device itself reports it: the board, its software, its settings. Called once before
-    /// a search, so that a missing device is noticed then.
+    /// The device's identity, as the device itself reports it: the board, its software, its settings. Called once
+    /// before a search, so that a missing device is noticed then.
     ///
     /// # Errors
     ///
@@ -222,8 +222,8 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Whether the next model would fail for the same reason: the device is lost, or its settings cannot work. Any other
-    /// error costs one evaluation only.
+    /// Whether the next model would fail for the same reason: the device is lost, or its settings cannot work. Any
+    /// other error costs one evaluation only.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Settings { .. })
     }

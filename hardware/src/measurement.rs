@@ -12,8 +12,8 @@ use crate::warning::Warning;
 pub struct Measurement {
     /// Time of one inference as a program on the device sees it, input and output included.
     pub latency: Latency,
-    /// Time of one inference without moving input and output to and from the accelerator, where the device distinguishes
-    /// the two.
+    /// Time of one inference without moving input and output to and from the accelerator, where the device
+    /// distinguishes the two.
     pub latency_without_transfer: Option<Latency>,
     /// Inferences per second while the device may run several at a time, if the settings ask for it.
     pub throughput_per_s: Option<f64>,
@@ -121,8 +121,8 @@ pub enum InvalidMeasurement {
 }
 
 impl Measurement {
-    /// The measurement itself if every number in it is possible. Every [`Device`](crate::Device) passes its measurements
-    /// through here, so that later code need not check them again.
+    /// The measurement itself if every number in it is possible. Every [`Device`](crate::Device) passes its
+    /// measurements through here, so that later code need not check them again.
     ///
     /// # Errors
     ///

@@ -11,8 +11,8 @@ use crate::warning::Warning;
 const FEWEST: usize = 5;
 /// Fewest readings that show whether power is steady.
 const FEWEST_TO_JUDGE: usize = 30;
-/// Power is steady if the means of the first and second half differ by no more than this share, or by no more than noise
-/// explains. A temperature is steady if it changes by at most one degree.
+/// Power is steady if the means of the first and second half differ by no more than this share, or by no more than
+/// noise explains. A temperature is steady if it changes by at most one degree.
 const STEADY_POWER: f64 = 0.02;
 const STEADY_TEMPERATURE_C: f64 = 1.0;
 /// Time between two polls of a meter.

@@ -1,4 +1,4 @@
-//! Models and engines on the board. Each file name contains a hash of everything that the file depends on.
+//! Models and engines on the board, whose file names contain everything that they depend on.
 
 use std::time::Duration;
 

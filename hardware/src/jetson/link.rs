@@ -24,8 +24,8 @@ pub(super) struct Link {
 const SETTING: Duration = Duration::from_secs(60);
 
 impl Link {
-    /// Connects, and waits for a board that is away or in use as long as the settings allow. A board that `was_there` may
-    /// be rebooting, and then rejects all logins for a while.
+    /// Connects, and waits for a board that is away or in use as long as the settings allow. A board that `was_there`
+    /// may be rebooting, and then rejects all logins for a while.
     ///
     /// # Errors
     /// If the board cannot be reached within that time, or cannot be used.

@@ -63,8 +63,8 @@ pub struct JetsonOptions {
     pub tries: u32,
     /// The power meter; the board's own `tegrastats` by default.
     pub meter: MeterOptions,
-    /// How energy is measured. The defaults are the times above for the board's own meters, and suit the kind of any other
-    /// meter.
+    /// How energy is measured. The defaults are the times above for the board's own meters, and suit the kind of any
+    /// other meter.
     pub energy: EnergyOptions,
 }
 

@@ -217,12 +217,12 @@ fn a_full_disk_is_an_error_before_anything_is_built() {
 }
 
 /// A meter outside the board: simulated time continues while the meter is checked.
-struct Outside {
+struct ExternalMeter {
     meter: Box<dyn PowerMeter>,
     agent: Agent,
 }
 
-impl PowerMeter for Outside {
+impl PowerMeter for ExternalMeter {
     fn name(&self) -> &'static str {
         self.meter.name()
     }
@@ -310,7 +310,7 @@ fn the_same_board_has_the_same_energy_by_every_meter() {
             let mut bench = Bench::new(simulation, observed, &options);
             let mut meter = bench.meter(&options);
             if is_here {
-                meter = Box::new(Outside { meter, agent: bench.link.agent.clone() });
+                meter = Box::new(ExternalMeter { meter, agent: bench.link.agent.clone() });
             }
             // Warming up is a load too, which the pattern of edges does not contain.
             let plan = Plan { warm_up: Duration::ZERO, ..Plan::default() };

@@ -7,7 +7,7 @@ pub(super) mod times;
 
 use crate::shown::start_of;
 
-/// Longest output that is read, in bytes. A verbose build of a large network prints a considerable share of it.
+/// Longest output that is read, in bytes. Verbose builds of large networks print many megabytes.
 const MAX_OUTPUT: usize = 256 * 1024 * 1024;
 /// Longest part of a line that is read, in bytes: verbose lines that list kernels are longer, and contain no times.
 const MAX_LINE: usize = 16 * 1024;
@@ -242,14 +242,14 @@ struct Problems {
     first: Option<String>,
     /// The operator that the parser was reading.
     node: Option<String>,
-    /// Most lines between an error and its reason.
+    /// Whether an error came before: other lines can come between an error and its reason.
     after_error: bool,
 }
 
 impl Problems {
     fn take(&mut self, is_error: bool, message: &str) {
-        // The parser prints its reason on a separate line, `[8] Assertion failed: …`, with its code in place of date and
-        // level.
+        // The parser prints its reason on a separate line, `[8] Assertion failed: …`, with its code in place of date
+        // and level.
         let code = message
             .strip_prefix('[')
             .and_then(|rest| rest.split_once("] "))

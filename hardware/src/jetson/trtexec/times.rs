@@ -6,7 +6,7 @@ use crate::shown::ends_of;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Most runs that are read: a day at 17 µs each.
+/// Most runs that are read: a day at 17 ms each.
 const MAX_RUNS: usize = 5_000_000;
 /// Longest plausible time, in ms.
 const LARGEST_MS: f64 = 1e12;
@@ -48,9 +48,9 @@ pub(in crate::jetson) fn parse(json: &str) -> Result<Runs, String> {
 impl Runs {
     /// The timed runs only: up to version 8.5 or so the file contains the warm-up runs, too.
     ///
-    /// If the number of timed runs is known, from [`Report::queries`](super::Report::queries), the last ones remain. (That
-    /// number must not count a batch: no `--batch`.) Otherwise the runs from the first that began `warm_up_ms` after the
-    /// beginning remain, if any, as in the statistics of `trtexec` itself (`printPerformanceReport` in
+    /// If the number of timed runs is known, from [`Report::queries`](super::Report::queries), the last ones remain.
+    /// (That number must not count a batch: no `--batch`.) Otherwise the runs from the first that began `warm_up_ms`
+    /// after the beginning remain, if any, as in the statistics of `trtexec` itself (`printPerformanceReport` in
     /// `samples/common/sampleReporting.cpp` of NVIDIA/TensorRT). Newer versions leave the warm-up out and count time as
     /// before, so that both ways keep all runs.
     #[must_use]
@@ -112,8 +112,8 @@ impl<'de> Deserialize<'de> for Runs {
 }
 
 impl Runs {
-    /// Mean time from the end of one run to the end of the next, in ms: the time that a run takes in a long series. Runs
-    /// overlap, so that the sum of their durations exceeds the whole time. `None` for fewer than three runs.
+    /// Mean time from the end of one run to the end of the next, in ms: the time that a run takes in a long series.
+    /// Runs overlap, so that the sum of their durations exceeds the whole time. `None` for fewer than three runs.
     pub fn period_ms(&self) -> Option<f64> {
         let (first, last) = (self.end_ms.first()?, self.end_ms.last()?);
         let period_ms = (last - first) / (self.end_ms.len() - 1) as f64;
