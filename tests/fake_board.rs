@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use end_to_end::{Board, BoardOptions, Sshd, SshdOptions};
 use serde_json::json;
 
-/// How long what ends may take to be gone, on a machine that is busy.
+/// Longest time that programs may take to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[test]
-fn measures_what_it_says() {
-    // Half of an inference at double power, and nothing that differs from one inference to the next.
+fn power_and_times_are_those_of_its_settings() {
+    // Half of an inference at double power, and all inferences alike.
     let physics = json!({
         "idle_mw": 2000, "load_mw": 4000, "noise_percent": 0, "jitter_percent": 0, "outlier_share": 0, "gap_ms": 0,
         "base_ms": 2, "ns_per_byte": 100_000, "build_s": 0.1, "heat_c_per_w": 0, "waveform_share": 0.5,
@@ -49,14 +49,14 @@ fn measures_what_it_says() {
     let truth = &truths[0];
     assert_eq!(truth.queries, 200);
     assert!((truth.latency_ms - 3.0).abs() < 1e-9, "{truth:?}");
-    // 6 W for 3 ms, of which 4 W are the load's.
+    // 6 W for 3 ms; the load's share is 4 W.
     assert!((truth.energy_mj_total - 18.0).abs() < 1e-3, "{truth:?}");
     assert!((truth.energy_mj_above_idle - 12.0).abs() < 1e-3, "{truth:?}");
     let times = std::fs::read(board.work_folder().join("times")).unwrap();
     let times: serde_json::Value = serde_json::from_slice(&times).unwrap();
     assert!(times.as_array().unwrap().iter().all(|run| run["computeMs"] == 3));
 
-    // A client that goes takes along neither a program nor its lines.
+    // If the client disconnects, its programs end, and their lines are not lost.
     board.sshd.cut();
     let lines = text(&tegrastats.wait_with_output().unwrap());
     assert!(lines.lines().count() >= 3, "{lines}");
@@ -68,7 +68,7 @@ fn measures_what_it_says() {
 }
 
 #[test]
-fn keeps_its_state_and_makes_mistakes_when_told() {
+fn state_is_kept_and_faults_are_made_as_set() {
     let Some(board) = Board::start(BoardOptions::default()) else { return };
     assert_eq!(succeed(&board, "nvpmodel -q"), "NV Fan Mode:quiet\nNV Power Mode: MAXN\n0\n");
     succeed(&board, "sudo -n nvpmodel -m 1 && sudo -n jetson_clocks");

@@ -1,4 +1,4 @@
-//! A Jetson over a real SSH server: what it measures, what it survives, and what it leaves behind.
+//! A Jetson over a real SSH server: its measurements, its faults, and its cleanup.
 //!
 //! The board behind the server is simulated; see `support/board/fake_board.py`.
 
@@ -20,10 +20,10 @@ use hardware::{Device, DeviceError, Measurement, Model, Plan, Warning};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long what ends may take to be gone, on a machine that is busy.
+/// Longest time that programs may take to end on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A board whose inferences take 5 ms and that is as quick as it may be.
+/// A board whose inferences take 5 ms, with the shortest possible other times.
 fn board(physics: Value) -> Option<Board> {
     let mut usual = json!({
         "base_ms": 8.0, "ns_per_byte": 0, "fp16_factor": 0.625, "build_s": 0.1, "heat_tau_s": 0.5, "heat_c_per_w": 0.2,
@@ -59,7 +59,7 @@ fn options(board: &Board) -> JetsonOptions {
     }
 }
 
-/// A model of some bytes: the simulated board looks at no more than their number.
+/// A model of the given size: the simulated board reads only the size.
 fn model(folder: &TempDir, bytes: usize) -> Model {
     let path: PathBuf = folder.path().join(format!("{bytes}.onnx"));
     std::fs::write(&path, vec![7_u8; bytes]).unwrap();
@@ -75,7 +75,7 @@ fn measure(device: &mut Jetson, bytes: usize) -> Result<Measurement, DeviceError
     device.measure(&model(&folder, bytes), &plan())
 }
 
-/// What is left of a board's programs once the device is gone: nothing, and no file outside its folder.
+/// Asserts that a dropped device leaves no program on the board, and no file outside its folder.
 fn assert_clean(board: &Board) {
     let left = board.leftovers_after(PATIENCE);
     assert!(left.is_empty(), "still there: {left:?}");
@@ -119,7 +119,7 @@ fn time_and_energy_are_right_by_tegrastats() {
 }
 
 #[test]
-fn the_monitors_files_are_read_every_few_milliseconds() {
+fn files_of_monitors_are_read_every_few_milliseconds() {
     for sysfs in ["iio", "hwmon"] {
         let Some(board) = board(json!({ "sysfs": sysfs })) else { return };
         let sysfs_folder = board.sysfs();
@@ -183,7 +183,7 @@ fn a_meter_that_is_not_the_boards_own_is_read_instead() {
 }
 
 #[test]
-fn other_boards_and_versions_speak_differently() {
+fn formats_of_other_boards_and_versions_are_read() {
     for physics in [json!({"layout": "orin", "tensorrt": "10"}), json!({"layout": "agx-orin", "tensorrt": "7"})] {
         let Some(board) = board(physics.clone()) else { return };
         let mut device = Jetson::new(options(&board)).unwrap();
@@ -209,7 +209,7 @@ fn a_board_has_one_session_for_as_long_as_it_is_used() {
         measure(&mut device, bytes).unwrap();
         assert_eq!((board.sshd.connections(), accepted()), (1, 1));
     }
-    // Idle for longer than the agent would wait for a connection that has broken.
+    // Idle for longer than the agent would wait for a broken connection.
     thread::sleep(Duration::from_secs(25));
     device.describe().unwrap();
     assert_eq!((board.sshd.connections(), accepted()), (1, 1));
@@ -249,7 +249,7 @@ fn an_engine_is_built_once() {
     measure(&mut device, 1000).unwrap();
     let (started, before) = (Instant::now(), board.truths().len());
     measure(&mut device, 1000).unwrap();
-    // Rest before and after, warm-up and inference; what comes on top is ours.
+    // Idle before and after, warm-up and inference; any further time is our overhead.
     let runs = &board.truths()[before..];
     let inference_ns: u64 = runs.iter().map(|truth| truth.end_ns - truth.start_ns).sum();
     let wanted = Duration::from_nanos(inference_ns) + plan().warm_up * runs.len() as u32 + 2 * options(&board).idle;
@@ -258,19 +258,19 @@ fn an_engine_is_built_once() {
     measure(&mut device, 2000).unwrap();
     let builds = board.calls().iter().filter(|call| call.contains("--saveEngine")).count();
     assert_eq!(builds, 2, "{:#?}", board.calls());
-    // Another program finds what this one left.
+    // Another program finds the engine of this one.
     drop(device);
     let mut device = Jetson::new(options(&board)).unwrap();
     measure(&mut device, 2000).unwrap();
     assert_eq!(board.calls().iter().filter(|call| call.contains("--saveEngine")).count(), 2);
-    // An engine of another board is built anew.
+    // Another board needs its own engine.
     board.set("serial", json!("another"));
     measure(&mut device, 2000).unwrap();
     assert_eq!(board.calls().iter().filter(|call| call.contains("--saveEngine")).count(), 3);
 }
 
 #[test]
-fn power_mode_and_clocks_are_put_back() {
+fn power_mode_and_clocks_are_restored() {
     let Some(board) = board(json!({"needs_sudo": true})) else { return };
     let set = JetsonOptions { sudo: true, power_mode: Some(2), fix_clocks: true, ..options(&board) };
     let mut device = Jetson::new(set.clone()).unwrap();
@@ -295,16 +295,16 @@ fn power_mode_and_clocks_are_put_back() {
 }
 
 #[test]
-fn missing_rights_and_tools_are_told_with_what_to_do() {
+fn errors_about_missing_rights_and_tools_name_the_remedy() {
     let cases = [
         (json!({"rights": false}), false, "sudo = true"),
         (json!({"needs_sudo": true, "sudo": "password"}), true, "sudoers"),
     ];
-    for (physics, sudo, told) in cases {
+    for (physics, sudo, expected) in cases {
         let Some(board) = board(physics) else { return };
         let options = JetsonOptions { sudo, ..options(&board) };
         let error = Jetson::new(options).unwrap().describe().unwrap_err();
-        assert!(error.is_fatal() && error.to_string().contains(told), "{error}");
+        assert!(error.is_fatal() && error.to_string().contains(expected), "{error}");
         assert_clean(&board);
     }
     let Some(board) = board(Value::Null) else { return };
@@ -314,19 +314,23 @@ fn missing_rights_and_tools_are_told_with_what_to_do() {
 }
 
 #[test]
-fn somebody_else_on_the_board_is_noticed() {
+fn another_program_on_the_board_is_noticed() {
     let Some(board) = board(json!({"intruder": true})) else { return };
     let mut device = Jetson::new(options(&board)).unwrap();
     let measurement = measure(&mut device, 1000).unwrap();
-    let is_told = measurement.warnings.iter().any(|warning| matches!(warning, Warning::Repeated { .. }));
-    assert!(is_told, "{}", reasons(&measurement));
+    let is_repeated = measurement.warnings.iter().any(|warning| matches!(warning, Warning::Repeated { .. }));
+    assert!(is_repeated, "{}", reasons(&measurement));
     board.set("intruder", json!(false));
-    let calm = measure(&mut device, 1000).unwrap();
-    assert!(calm.warnings.iter().all(|warning| !matches!(warning, Warning::Repeated { .. })), "{}", reasons(&calm));
+    let undisturbed = measure(&mut device, 1000).unwrap();
+    assert!(
+        undisturbed.warnings.iter().all(|warning| !matches!(warning, Warning::Repeated { .. })),
+        "{}",
+        reasons(&undisturbed)
+    );
 }
 
 #[test]
-fn heat_that_slows_the_board_down_is_told() {
+fn heat_that_slows_the_board_down_gives_a_warning() {
     let physics = json!({"heat_c_per_w": 10.0, "heat_tau_s": 1.0, "throttle_at_c": 75.0, "throttle_factor": 0.6});
     let Some(board) = board(physics) else { return };
     let options = JetsonOptions { tries: 1, window: Duration::from_secs(3), ..options(&board) };
@@ -336,14 +340,14 @@ fn heat_that_slows_the_board_down_is_told() {
 }
 
 #[test]
-fn a_board_serves_one_at_a_time() {
+fn a_board_serves_one_program_at_a_time() {
     let Some(board) = board(Value::Null) else { return };
     let mut first = Jetson::new(options(&board)).unwrap();
     first.describe().unwrap();
     let hasty = JetsonOptions { patience: Duration::ZERO, ..options(&board) };
     let error = Jetson::new(hasty).unwrap().describe().unwrap_err().to_string();
     assert!(error.contains("another program measures on this board"), "{error}");
-    // Whoever waits has it as soon as it is free.
+    // A waiting program gets it as soon as it is free.
     let mut second = Jetson::new(options(&board)).unwrap();
     let waiting = thread::spawn(move || second.describe().map(|description| description.label()));
     thread::sleep(Duration::from_millis(500));
@@ -352,7 +356,7 @@ fn a_board_serves_one_at_a_time() {
 }
 
 #[test]
-fn nothing_in_a_setting_reaches_a_shell() {
+fn settings_do_not_reach_a_shell() {
     let Some(board) = board(Value::Null) else { return };
     let folder = board.work_folder().join("a b'$(touch harm)`touch harm`;touch harm");
     let mut options = options(&board);

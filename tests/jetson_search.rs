@@ -7,10 +7,10 @@ use std::path::Path;
 use end_to_end::{Board, BoardOptions, Journal, Program, SshdOptions};
 use serde_json::{Value, json};
 
-/// The experiment as users have it.
+/// The experiment file for users.
 const EXPERIMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/tx2.toml");
 
-/// A board whose time and power depend on the model, as they do.
+/// A board whose time and power depend on the model, as on a real one.
 fn board(changes: Value) -> Option<Board> {
     let mut physics = json!({
         "base_ms": 1.0, "ns_per_byte": 30.0, "load_mw_per_byte": 0.05, "build_s": 0.05, "heat_tau_s": 0.3,
@@ -22,7 +22,7 @@ fn board(changes: Value) -> Option<Board> {
     Board::start(BoardOptions { physics, sshd: SshdOptions::default() })
 }
 
-/// What of a board's settings differs from those in the file.
+/// The settings of a board that differ from those in the file.
 fn settings(board: &Board) -> Vec<(&'static str, String)> {
     let quick = [
         ("sudo", "true"),
@@ -48,7 +48,7 @@ fn beside(board: &Board) -> [String; 2] {
     ["--set".to_owned(), format!("devices.tx2b={{ {} }}", settings.join(", "))]
 }
 
-/// Children small and quickly trained: what is tested is the board.
+/// Settings for small networks that train quickly: the board is the subject of the tests.
 const SMALL: [&str; 14] = [
     "--set",
     "data={ name = \"digits\", limit = 300 }",
@@ -78,7 +78,7 @@ fn a_search_against_two_boards_and_its_replay() {
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     assert_eq!(journal.rows.len(), 8);
     let mut on = [0, 0];
-    // A network that leads nowhere is found out before it comes to a board.
+    // A network without a path to its output is rejected before it reaches a board.
     for row in journal.rows.iter().filter(|row| !row.text("message").contains("no path leads")) {
         assert_eq!(row.text("status"), "ok", "{}", row.text("message"));
         for column in ["accuracy", "time_ms", "time_ms_std", "energy_mj", "idle_power_mw", "power_samples"] {
@@ -105,7 +105,7 @@ fn a_search_against_two_boards_and_its_replay() {
 }
 
 #[test]
-fn measure_prints_what_was_found_and_doctor_what_is_there() {
+fn measure_prints_the_measurement_and_doctor_the_boards_state() {
     let Some(board) = board(Value::Null) else { return };
     let folder = tempfile::tempdir().unwrap();
     let settings = at(&board);
@@ -139,14 +139,14 @@ fn measure_prints_what_was_found_and_doctor_what_is_there() {
     let without = [without, vec!["--set".to_owned(), "devices.tx2.fix_clocks=false".to_owned()]].concat();
     let ended = Program::new(folder.path()).args(doctor).args(SMALL).args(&without).run();
     assert!(ended.code != Some(0) && ended.out.contains("sudo = true"), "{ended}");
-    // To a stranger nothing is said but how to get to know it.
-    let stranger = ["--set", "devices.tx2.known_hosts=\"nobody\"", "--set", "devices.tx2.patience_s=1.0"];
+    // For an unknown host the error only explains how to make its key known.
+    let stranger = ["--set", "devices.tx2.known_hosts=\"absent\"", "--set", "devices.tx2.patience_s=1.0"];
     let ended = Program::new(folder.path()).args(doctor).args(SMALL).args(&settings).args(stranger).run();
     assert!(ended.code != Some(0) && ended.out.contains("ssh-keyscan"), "{ended}");
 }
 
 #[test]
-fn a_password_stands_nowhere() {
+fn a_password_is_written_to_no_file() {
     let Some(board) = board(Value::Null) else { return };
     let folder = tempfile::tempdir().unwrap();
     let secret = "correct-horse-battery-staple";
@@ -162,7 +162,7 @@ fn a_password_stands_nowhere() {
     for entry in walk(folder.path()) {
         let content = std::fs::read(&entry).unwrap();
         let found = content.windows(secret.len()).any(|window| window == secret.as_bytes());
-        assert!(!found, "it stands in {}", entry.display());
+        assert!(!found, "it is in {}", entry.display());
     }
 }
 
@@ -176,7 +176,7 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_lost_board_ends_the_search_which_goes_on_when_it_is_back() {
+fn a_search_ends_with_its_lost_board_and_resumes_when_the_board_is_back() {
     let Some(mut board) = board(Value::Null) else { return };
     let folder = tempfile::tempdir().unwrap();
     let impatient = ["--set", "devices.tx2.patience_s=2.0"];

@@ -1,4 +1,4 @@
-//! The interface of everything that measures a model.
+//! The interface of all devices that measure a model.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use thiserror::Error;
 use crate::measurement::{InvalidMeasurement, Measurement};
 use crate::model::Model;
 
-/// Something that can run a model and tell how long one inference takes.
+/// A device that runs a model and measures how long one inference takes.
 ///
-/// The smallest one that works:
+/// The smallest device that works:
 ///
 /// ```
 /// use hardware::{
@@ -54,19 +54,19 @@ use crate::model::Model;
 /// # Ok::<(), DeviceError>(())
 /// ```
 pub trait Device: Send {
-    /// The device's identity, as found by asking it: the board, its software, its settings. Called
-    /// once before a search, so that a device which is not there is noticed then.
+    /// The device's identity, as the device itself reports it: the board, its software, its settings. Called once
+    /// before a search, so that a missing device is noticed then.
     ///
     /// # Errors
     ///
-    /// When the device cannot be reached.
+    /// If the device cannot be reached.
     fn describe(&mut self) -> Result<Description, DeviceError>;
 
     /// Its state now, as name and value: free disk space, tools, rights.
     ///
     /// # Errors
     ///
-    /// When the device cannot be used.
+    /// If the device cannot be used.
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         self.describe().map(|_| Vec::new())
     }
@@ -75,14 +75,14 @@ pub trait Device: Send {
     ///
     /// # Errors
     ///
-    /// When the device is lost ([`DeviceError::is_fatal`]) or this one model cannot be measured.
+    /// If the device is lost ([`DeviceError::is_fatal`]), or this one model cannot be measured.
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError>;
 
-    /// Whether measuring competes with training on this machine, so that the two have to take
-    /// turns: true for the machine itself, false for a board on the network or a log.
+    /// Whether measuring competes with training on this machine, so that the two must take turns: true for the machine
+    /// itself, false for a board on the network or a log.
     fn shares_machine(&self) -> bool;
 
-    /// Whether its measurements carry energy.
+    /// Whether its measurements contain energy.
     fn measures_energy(&self) -> bool {
         false
     }
@@ -93,14 +93,15 @@ pub(crate) trait Settings {
     /// The device, not connected to yet.
     fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
 
-    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
-    /// are not looked up.
+    /// The first impossible setting, and the reason; the text begins with `key = value` where one key is at fault.
+    /// Secrets are not looked up.
     fn problem(&self) -> Option<String>;
 
-    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
+    /// The reason why the device measures no energy, as a sentence; `None` if it does, or if only the device itself can
+    /// say.
     fn why_no_energy(&self) -> Option<String>;
 
-    /// Messages for the user: keys that still work, and what to write instead.
+    /// Messages for the user: older keys that still work, and their replacements.
     fn notices(&self) -> Vec<String> {
         Vec::new()
     }
@@ -115,10 +116,10 @@ pub(crate) trait Settings {
 /// How long and how precisely to measure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// How long the model runs before the first timed run. The timed runs together last at least
-    /// as long, so that what disturbs a machine now and then is not missed by a short look.
+    /// Time that the model runs before the first timed run. The timed runs together last at least as long, so that they
+    /// include occasional disturbances of the machine.
     pub warm_up: Duration,
-    /// When timed runs end even if the mean is not known as well as wanted.
+    /// Time after which timed runs end even if the mean is not known as precisely as wanted.
     pub time_limit: Duration,
     /// Fewest timed runs within the time limit.
     pub min_runs: u32,
@@ -139,14 +140,14 @@ impl Default for Plan {
     }
 }
 
-/// A device's identity: enough to know in a year's time what a number was measured on.
+/// A device's identity: all that its numbers depend on, so that they can be attributed later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Kind of device as an experiment file names it: `host`, `replay`.
     pub kind: String,
-    /// Which one of its kind: the processor's, board's, or log's name.
+    /// Name within its kind: that of the processor, the board, or the log.
     pub name: String,
-    /// What else its numbers depend on, as name and value, in the order worth reading.
+    /// Everything else that its numbers depend on, as name and value, the most important first.
     pub details: Vec<(String, String)>,
 }
 
@@ -163,7 +164,7 @@ impl Description {
         self
     }
 
-    /// All of it in one line, for the `device` column of the journal:
+    /// The whole description in one line, for the `device` column of the journal:
     /// `host AMD EPYC (threads 1; cores 2)`.
     pub fn label(&self) -> String {
         let mut label = format!("{} {}", self.kind, self.name);
@@ -175,54 +176,54 @@ impl Description {
     }
 }
 
-/// Why a device gave no measurement.
+/// The reason why a device gave no measurement.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// The device does not answer.
     #[error("the device {device} cannot be reached: {reason}")]
     Unreachable {
-        /// Which device.
+        /// Name of the device.
         device: String,
-        /// What happened, and what to do.
+        /// The problem and its remedy.
         reason: String,
     },
     /// The device cannot be used as its settings ask.
     #[error("the device {device} cannot be used as set: {problem}")]
     Settings {
-        /// Which device.
+        /// Name of the device.
         device: String,
-        /// The setting, what is wrong with it, and what to do.
+        /// The setting, its mistake and the remedy.
         problem: String,
     },
-    /// The device answers, but does not accept the model.
+    /// The device answers, but rejects the model.
     #[error("the device {device} refuses the model of {architecture}: {reason}")]
     Refused {
-        /// Which device.
+        /// Name of the device.
         device: String,
         /// The model's architecture.
         architecture: String,
-        /// What the device said.
+        /// The message of the device.
         reason: String,
     },
     /// The model was accepted, but running it failed.
     #[error("the device {device} failed to measure {architecture}: {reason}")]
     Failed {
-        /// Which device.
+        /// Name of the device.
         device: String,
         /// The model's architecture.
         architecture: String,
-        /// What happened.
+        /// The problem.
         reason: String,
     },
-    /// The device gave numbers that no measurement can have.
+    /// The device gave impossible numbers.
     #[error("the device gave an impossible measurement: {0}")]
     Invalid(#[from] InvalidMeasurement),
 }
 
 impl DeviceError {
-    /// Whether the next model would fail for the same reason: the device is lost, or set so that
-    /// it can never work. Any other error costs the one evaluation only.
+    /// Whether the next model would fail for the same reason: the device is lost, or its settings cannot work. Any
+    /// other error costs one evaluation only.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Settings { .. })
     }
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_device_is_fatal_and_a_refused_model_is_not() {
+    fn a_lost_device_is_fatal_and_a_rejected_model_is_not() {
         let lost = DeviceError::Unreachable { device: "board".to_owned(), reason: "no route to host".to_owned() };
         let refused = DeviceError::Refused {
             device: "board".to_owned(),

@@ -1,10 +1,10 @@
-//! Whether the times of single runs can be trusted.
+//! Doubts about the times of single runs.
 
 use crate::device::Plan;
 use crate::statistics;
 use crate::warning::Warning;
 
-/// Doubts about runs, in ms and in the order they were timed.
+/// Doubts about runs, which are in ms and in the order in which they were timed.
 pub(crate) fn of_runs(samples_ms: &[f64], plan: &Plan) -> Vec<Warning> {
     if samples_ms.is_empty() {
         return Vec::new();
@@ -29,8 +29,8 @@ pub(crate) fn of_runs(samples_ms: &[f64], plan: &Plan) -> Vec<Warning> {
     warnings
 }
 
-/// Outliers, where they matter: interrupts alone make some in any long series of short runs, and
-/// users do not read a warning that always appears.
+/// Outliers, where they matter: interrupts alone cause some in any long series of short runs, and users do not read a
+/// warning that always appears.
 fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> {
     let others: Vec<f64> = samples_ms
         .iter()
@@ -52,7 +52,7 @@ fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> 
     })
 }
 
-/// Whether the mean of runs is known as well as the plan wants.
+/// Whether the mean of the runs is known as precisely as the plan asks.
 pub(crate) fn is_precise(samples_ms: &[f64], plan: &Plan) -> bool {
     statistics::relative_half_width(samples_ms).is_some_and(|half_width| half_width <= plan.confidence_interval)
 }

@@ -7,18 +7,17 @@ use thiserror::Error;
 use crate::statistics;
 use crate::warning::Warning;
 
-/// Latency and energy of one inference of one model on one device. What was not measured is
-/// absent.
+/// Latency and energy of one inference of one model on one device. A value that was not measured is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
-    /// Time of one inference as a program on the device meets it, input and output included.
+    /// Time of one inference as a program on the device sees it, input and output included.
     pub latency: Latency,
-    /// Time of one inference without moving input and output to and from the accelerator, where
-    /// the device tells the two apart.
+    /// Time of one inference without moving input and output to and from the accelerator, where the device
+    /// distinguishes the two.
     pub latency_without_transfer: Option<Latency>,
-    /// Inferences per second where the device may run several at a time, if that was asked for.
+    /// Inferences per second while the device may run several at a time, if the settings ask for it.
     pub throughput_per_s: Option<f64>,
-    /// Energy of one inference; `None` where no meter was at hand.
+    /// Energy of one inference; `None` without a meter.
     pub energy: Option<Energy>,
     /// State of the device around the measurement.
     pub conditions: Conditions,
@@ -45,15 +44,15 @@ pub struct Latency {
     pub runs: Option<u64>,
 }
 
-/// Energy of one inference and the power it was had from.
+/// Energy of one inference and the power that it is computed from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Energy {
-    /// Energy per inference, in mJ, with what the device draws when idle.
+    /// Energy per inference, in mJ, idle power included.
     pub per_inference_mj: f64,
-    /// Energy per inference above what the idle device would have drawn in the same time, in mJ.
-    /// Below zero where the load is lost in the noise.
+    /// Energy per inference above that of the idle device in the same time, in mJ. Below zero where the load is smaller
+    /// than the noise.
     pub above_idle_mj: Option<f64>,
-    /// Whether the latter is what an inference is charged with: [`counted_mj`](Self::counted_mj).
+    /// Whether an inference is charged with the latter: [`counted_mj`](Self::counted_mj).
     pub counts_above_idle: bool,
     /// Standard deviation of the energy per inference, in mJ.
     pub std_mj: Option<f64>,
@@ -67,13 +66,13 @@ pub struct Energy {
     pub power_interval: Option<f64>,
     /// Energy of the device's single supply rails, where the meter sees them.
     pub rails: Vec<RailEnergy>,
-    /// How it was had: the meter, the rail, the log.
+    /// Source of the energy: the meter, the rail, the log.
     pub source: String,
 }
 
 impl Energy {
-    /// What an inference is charged with, in mJ: its energy above idle where that was asked for and is known, else all
-    /// of it.
+    /// Energy that an inference is charged with, in mJ: its energy above idle where the settings ask for it and it is
+    /// known, else all of it.
     pub fn counted_mj(&self) -> f64 {
         self.above_idle_mj.filter(|_| self.counts_above_idle).unwrap_or(self.per_inference_mj)
     }
@@ -103,32 +102,31 @@ pub struct Conditions {
     pub clock_after_mhz: Option<f64>,
 }
 
-/// A number that no measurement can have.
+/// An impossible number in a measurement.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum InvalidMeasurement {
-    /// There was nothing to take the mean of.
+    /// No samples.
     #[error("no run was timed")]
     NoRuns,
-    /// A value is not finite, or has a sign it cannot have.
+    /// A value is not finite, or has an impossible sign.
     #[error("{quantity} is {value}; it must be a finite number{bound}")]
     Value {
-        /// Which value, with its unit.
+        /// Name of the value, with its unit.
         quantity: &'static str,
-        /// What it was.
+        /// The value.
         value: f64,
-        /// What it must be beside finite.
+        /// The condition that it must fulfil besides being finite.
         bound: &'static str,
     },
 }
 
 impl Measurement {
-    /// The measurement itself if every number in it is one that can be measured. Every
-    /// [`Device`](crate::Device) passes what it gives through here, so that nobody behind it has
-    /// to check again.
+    /// The measurement itself if every number in it is possible. Every [`Device`](crate::Device) passes its
+    /// measurements through here, so that later code need not check them again.
     ///
     /// # Errors
     ///
-    /// Names the first value that is not finite, is negative, or (a latency) is zero.
+    /// The error names the first value that is not finite, is negative, or (a latency) is zero.
     pub fn validated(self) -> Result<Self, InvalidMeasurement> {
         for latency in iter::once(&self.latency).chain(&self.latency_without_transfer) {
             positive("mean latency (ms)", Some(latency.mean_ms))?;
@@ -168,7 +166,7 @@ impl Latency {
     ///
     /// # Errors
     ///
-    /// When there is no sample, and when one is not finite and positive.
+    /// If there are no samples, or one is not finite and positive.
     pub fn from_samples(samples_ms: &[f64]) -> Result<Self, InvalidMeasurement> {
         for &sample in samples_ms {
             positive("time of one run (ms)", Some(sample))?;
@@ -274,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_runs_are_refused() {
+    fn impossible_runs_are_rejected() {
         assert_eq!(Latency::from_samples(&[]), Err(InvalidMeasurement::NoRuns));
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Latency::from_samples(&[1.0, bad]).is_err(), "{bad}");
@@ -282,12 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_measurement_passes_and_may_be_below_freezing() {
+    fn a_valid_measurement_passes_and_may_be_below_freezing() {
         assert_eq!(measurement().validated(), Ok(measurement()));
     }
 
     #[test]
-    fn every_broken_number_is_named() {
+    fn every_impossible_number_is_named() {
         type Break = fn(&mut Measurement);
         let broken: [(&str, Break); 4] = [
             ("mean latency", |m| m.latency.mean_ms = 0.0),

@@ -12,11 +12,11 @@ use crate::onnx::{self, ModelProto};
 /// An ONNX file with the facts that a device needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// Text of the architecture the file was made from; the key of a replayed log.
+    /// Text of the architecture that the file was made from; the key of a replayed log.
     pub architecture: String,
     /// The ONNX file.
     pub path: PathBuf,
-    /// The model's inputs; none where the file is not ONNX, which the device reports.
+    /// The model's inputs; empty if the file is not ONNX, which the device reports.
     pub inputs: Vec<Input>,
     /// SHA-256 of the file's content, 64 lower-case hexadecimal digits: the key under which a device
     /// keeps the engine that it builds from the file.
@@ -30,13 +30,13 @@ pub struct Input {
     pub name: String,
     /// Type of its elements, as NumPy calls it: `float32`, `uint8`, `int64`.
     pub element: &'static str,
-    /// Size of each dimension, `[batch, channels, height, width]` for images; a size that the file leaves open is absent,
-    /// and so is a shape of unknown rank.
+    /// Size of each dimension, `[batch, channels, height, width]` for images; `None` for a size that the file leaves
+    /// open, and for a shape of unknown rank.
     pub shape: Option<Vec<Option<usize>>>,
 }
 
 impl Input {
-    /// The sizes of an input that can be measured.
+    /// The sizes of the input, if it can be measured.
     ///
     /// # Errors
     /// If a size is open or zero, or the batch of an image is not 1: latency is that of one inference.
@@ -55,7 +55,7 @@ impl Input {
     }
 }
 
-/// Reason why a model could not be loaded.
+/// The reason why a model could not be loaded.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct ModelError(pub(crate) String);

@@ -54,23 +54,24 @@ impl DeviceOptions {
         self.clone().settings().open()
     }
 
-    /// The first setting that is impossible, and why; it begins with `key = value` where one key is to blame. Secrets
-    /// are not looked up: a run can be read on a machine that does not have them.
+    /// The first impossible setting, and the reason; the text begins with `key = value` where one key is at fault.
+    /// Secrets are not looked up: a run can be read on a machine that does not have them.
     pub fn problem(&self) -> Option<String> {
         self.clone().settings().problem()
     }
 
-    /// Why the device measures no energy, in a sentence; none where it does, or where only the device can say.
+    /// The reason why the device measures no energy, as a sentence; `None` if it does, or if only the device itself can
+    /// say.
     pub fn why_no_energy(&self) -> Option<String> {
         self.clone().settings().why_no_energy()
     }
 
-    /// Messages for the user: keys that still work, and what to write instead.
+    /// Messages for the user: older keys that still work, and their replacements.
     pub fn notices(&self) -> Vec<String> {
         self.clone().settings().notices()
     }
 
-    /// The same with paths of this machine that are valid in any working directory.
+    /// The options with paths of this machine that are valid in any working directory.
     ///
     /// # Errors
     /// If the working directory cannot be found.
@@ -79,7 +80,7 @@ impl DeviceOptions {
         Ok(self)
     }
 
-    /// The same, waiting no longer than `limit` for a device that is away.
+    /// The options with at most `limit` of patience for a device that is away.
     #[must_use]
     pub fn with_patience_up_to(mut self, limit: Duration) -> Self {
         self.settings().limit_patience(limit);

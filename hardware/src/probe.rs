@@ -1,4 +1,4 @@
-//! The smallest network, to see whether a device is there before a search begins.
+//! The smallest network, which checks a device before a search begins.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::remote::RemoteError;
 /// Input of the network, `[batch, channels, height, width]`.
 const SHAPE: [usize; 4] = [1, 3, 8, 8];
 
-/// Does something with the file of a network of one rectifier.
+/// Calls `act` with the model file of a network of one rectifier.
 ///
 /// # Errors
-/// If the file cannot be written, or as `act`.
+/// If the file cannot be written, and the errors of `act`.
 pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
     let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
     let result = model(&folder)
@@ -42,12 +42,12 @@ fn onnx() -> Vec<u8> {
     [number(1, 7), message(7, &graph), message(8, &opset)].concat()
 }
 
-/// A number below 128 as a field.
+/// A field that holds a number below 128.
 fn number(field: u8, value: u8) -> Vec<u8> {
     vec![field << 3, value]
 }
 
-/// Fewer than 128 bytes as a field.
+/// A field that holds fewer than 128 bytes.
 fn message(field: u8, content: &[u8]) -> Vec<u8> {
     [&[field << 3 | 2, content.len() as u8], content].concat()
 }

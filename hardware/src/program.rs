@@ -1,4 +1,4 @@
-//! The settings that devices share whose models another program runs.
+//! Settings shared by the devices whose models run in another program.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct ProgramOptions {
     /// How long the program may take besides inference before it is taken to hang.
     #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
-    /// How long a machine that does not answer, or a device that is away or in use, is waited for.
+    /// How long to wait for a machine that does not answer, or a device that is away or in use.
     #[serde(rename = "patience_s", with = "seconds")]
     pub patience: Duration,
     /// Most tries of one model.
@@ -44,7 +44,7 @@ impl Default for ProgramOptions {
 }
 
 impl ProgramOptions {
-    /// How energy is measured by the meter.
+    /// How the meter measures energy.
     pub(crate) fn energy(&self) -> EnergyPlan {
         self.energy.resolved(&self.meter)
     }

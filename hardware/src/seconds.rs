@@ -1,4 +1,4 @@
-//! Durations as the numbers of seconds that experiment files have, for `#[serde(with)]`.
+//! Durations as numbers of seconds, as in experiment files, for `#[serde(with)]`.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     duration.ok_or_else(|| D::Error::custom(problem()))
 }
 
-/// The same for a time that may be left out.
+/// The same for an optional time.
 pub(crate) mod optional {
     use super::{Deserializer, Duration, Serializer};
 

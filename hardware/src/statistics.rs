@@ -8,8 +8,8 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 /// because latencies have long tails on a healthy machine too.
 pub(crate) const OUTLIER_THRESHOLD: f64 = 1.4826 * 10.0;
 
-/// Median absolute deviation below which the clock's resolution, not the machine, is seen:
-/// relative to the median. Keeps a run that differs by a tick from being called an outlier.
+/// Median absolute deviation, relative to the median, below which the scatter is the clock's resolution and not the
+/// machine's. A run that differs by one tick is therefore not an outlier.
 const SMALLEST_DEVIATION: f64 = 1e-3;
 
 /// Most batches that batch means are taken over. Schmeiser (1982, "Batch size effects in the
@@ -119,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn one_far_run_is_an_outlier_and_a_spread_is_none() {
+    fn one_far_run_is_an_outlier_and_ordinary_scatter_is_not() {
         let outliers =
             |samples: &[f64]| modified_z_scores(samples).iter().filter(|z| z.abs() > OUTLIER_THRESHOLD).count();
         assert_eq!(outliers(&[0.50, 0.30, 0.29, 0.31, 0.30]), 1);
         assert_eq!(outliers(&[1.0, 1.3, 0.8, 1.1, 0.9, 1.2]), 0);
-        // Without a spread a tick of the clock is no outlier, a factor of ten is.
+        // Without scatter a tick of the clock is not an outlier; a factor of ten is.
         assert_eq!(outliers(&[1.0, 1.0, 1.0, 1.0, 1.001]), 0);
         assert_eq!(outliers(&[1.0, 1.0, 1.0, 1.0, 10.0]), 1);
     }

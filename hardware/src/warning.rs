@@ -3,20 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A doubt about a measurement. Its text says what to do next; nothing is corrected silently.
+/// A doubt about a measurement. Its text names the remedy; nothing is corrected silently.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
     /// Some runs took far longer or shorter than the others, and move the mean by more than the
     /// precision that was asked for. They are part of the mean.
     Outliers {
-        /// How many runs.
+        /// Number of outliers.
         outliers: usize,
-        /// Out of how many.
+        /// Number of all runs.
         runs: usize,
         /// Mean of all runs, in ms.
         mean_ms: f64,
-        /// Mean of the others, in ms.
+        /// Mean of the runs without outliers, in ms.
         mean_of_others_ms: f64,
     },
     /// The first timed run took far longer than the others.
@@ -26,41 +26,41 @@ pub enum Warning {
         /// The median of all runs, in ms.
         median_ms: f64,
     },
-    /// The time limit came before the mean was known as precisely as the plan wanted.
+    /// The time limit ended the runs before the mean was known as precisely as the plan asks.
     WideInterval {
         /// Half-width of the 95 % confidence interval relative to the mean; `None` with too few
         /// runs.
         reached: Option<f64>,
-        /// What the plan wanted.
+        /// Half-width that the plan asks for.
         wanted: f64,
-        /// How many runs there were time for.
+        /// Number of runs within the limit.
         runs: usize,
         /// The plan's time limit.
         time_limit: Duration,
     },
     /// Power or temperature of the idle device was not steady at the end of the longest wait allowed.
     Unsettled {
-        /// How long the wait was.
+        /// Length of the wait.
         waited: Duration,
-        /// Change of its idle power over the last of that time, relative to it.
+        /// Change of the idle power over the last part of the wait, relative to it.
         power_change: f64,
-        /// Change of its temperature over that time, in °C.
+        /// Change of the temperature over that part, in °C.
         temperature_change_c: Option<f64>,
     },
-    /// The program of a device warns.
+    /// A warning of the device's program.
     Program {
-        /// In its words.
+        /// The text of the warning.
         text: String,
     },
-    /// The mean power is not known as precisely as the plan wanted.
+    /// The mean power is not known as precisely as the plan asks.
     WidePowerInterval {
         /// Half-width of its 95 % confidence interval relative to it; `None` for too few readings.
         reached: Option<f64>,
-        /// What the plan wanted.
+        /// Half-width that the plan asks for.
         wanted: f64,
         /// Readings of power.
         samples: usize,
-        /// Time that they are spread over.
+        /// Time from the first to the last of them.
         window: Duration,
     },
     /// The idle device drew another power after the measurement than before.
@@ -72,53 +72,53 @@ pub enum Warning {
     },
     /// The meter's own doubts.
     Meter {
-        /// Which.
+        /// The doubt.
         note: MeterNote,
     },
     /// The clock fell while the model ran.
     Throttled {
         /// The highest, in MHz.
         before_mhz: f64,
-        /// What it was below for a tenth of the time, in MHz.
+        /// The clock was below this for a tenth of the time, in MHz.
         after_mhz: f64,
     },
     /// Earlier tries failed or were in doubt.
     Repeated {
-        /// Why, one for each.
+        /// The reasons, one for each try.
         reasons: Vec<String>,
     },
     /// The operating system did not let the measuring thread be bound to a core.
     NotPinned,
 }
 
-/// A doubt about a meter's trace that is used all the same.
+/// A doubt about a meter's trace that is used nevertheless.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum MeterNote {
     /// Some readings were left out.
     Skipped {
-        /// How many.
+        /// Their number.
         skipped: usize,
-        /// Of how many.
+        /// Number of all readings.
         readings: usize,
-        /// Why the last one was.
+        /// The reason for the last one.
         reason: String,
     },
     /// Some readings are slightly negative, as from a sensor with an offset. They are kept as they are.
     SlightlyNegative {
-        /// How many.
+        /// Their number.
         negative: usize,
         /// The lowest, in mW.
         lowest_mw: f64,
     },
-    /// The sensor renews its value seldom.
+    /// The sensor renews its value rarely.
     Slow {
         /// Median time between two values, in s.
         spacing_s: f64,
     },
     /// The meter's clock runs faster or slower than this machine's. The time stamps are corrected for it.
     ClockDrift {
-        /// How much slower it is, in parts per million; negative if it is faster.
+        /// How much slower the meter's clock is, in parts per million; negative if it is faster.
         ppm: f64,
     },
 }
@@ -229,7 +229,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A time in the unit that is read most easily.
+/// A time in the unit that is easiest to read.
 fn time(ms: f64) -> String {
     if ms < 0.1 { format!("{:.3} µs", ms * 1e3) } else { format!("{ms:.3} ms") }
 }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_are_counted_and_their_weight_is_shown() {
+    fn outliers_are_counted_and_their_influence_is_shown() {
         let text = Warning::Outliers { outliers: 2, runs: 40, mean_ms: 0.25, mean_of_others_ms: 0.0625 }.to_string();
         assert!(text.starts_with("2 of 40 runs"), "{text}");
         assert!(text.contains("the mean, 0.250 ms; without them it is 62.500 µs"), "{text}");

@@ -1,4 +1,4 @@
-//! What goes wrong with boards, their tools and the way to them.
+//! Faults of boards, of their tools and of their connections.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{assert_clean, board, error_of, measure, options, reasons};
 
-/// Tries something with several boards at once: most of the time it only waits.
+/// Runs a test with several boards at once, since most of its time is waiting.
 fn together<const N: usize>(attempt: fn(Value, &str), cases: [(Value, &str); N]) {
     thread::scope(|scope| {
         for (physics, told) in cases {
@@ -19,25 +19,25 @@ fn together<const N: usize>(attempt: fn(Value, &str), cases: [(Value, &str); N])
     });
 }
 
-/// Measures while something is wrong; what is said of it must contain a text.
-fn survives(physics: Value, told: &str) {
+/// Measures despite a fault; the warnings must contain the expected text.
+fn survives(physics: Value, expected: &str) {
     let Some(board) = board(physics.clone()) else { return };
     let mut device = Jetson::new(options(&board)).unwrap();
     let measurement = measure(&mut device, 1000).unwrap_or_else(|error| panic!("{physics}: {error}"));
-    let said = reasons(&measurement);
-    assert!(said.contains(told), "{physics}: {said}");
+    let warnings = reasons(&measurement);
+    assert!(warnings.contains(expected), "{physics}: {warnings}");
     let energy = measurement.energy.unwrap();
     assert!(error_of(energy.per_inference_mj, &board).abs() < 0.03, "{physics}: {energy:?}");
     drop(device);
     assert_clean(&board);
 }
 
-/// Measures while something is wrong for good: that model fails, with a reason, and the next one is measured.
-fn fails(physics: Value, told: &str) {
+/// Measures with a permanent fault: that model fails, with a reason, and the next one is measured.
+fn fails(physics: Value, expected: &str) {
     let Some(board) = board(physics.clone()) else { return };
     let mut device = Jetson::new(JetsonOptions { tries: 2, ..options(&board) }).unwrap();
     let error = measure(&mut device, 1000).unwrap_err();
-    assert!(error.to_string().contains(told) && !error.is_fatal(), "{physics}: {error}");
+    assert!(error.to_string().contains(expected) && !error.is_fatal(), "{physics}: {error}");
     for fault in ["trtexec_fault", "tegrastats_fault"] {
         board.set(fault, Value::Null);
     }
@@ -96,7 +96,7 @@ fn trtexec_that_fails_once_is_run_again() {
 }
 
 #[test]
-fn a_model_that_trtexec_never_takes_costs_the_evaluation() {
+fn a_model_that_trtexec_always_rejects_costs_the_evaluation() {
     together(
         fails,
         [
@@ -109,7 +109,7 @@ fn a_model_that_trtexec_never_takes_costs_the_evaluation() {
 }
 
 #[test]
-fn an_upload_that_is_cut_goes_on() {
+fn an_interrupted_upload_continues() {
     let Some(board) = board(Value::Null) else { return };
     let mut device = Jetson::new(options(&board)).unwrap();
     device.describe().unwrap();
@@ -131,7 +131,7 @@ fn an_upload_that_is_cut_goes_on() {
 }
 
 #[test]
-fn connections_that_are_cut_are_made_again() {
+fn broken_connections_are_replaced() {
     let Some(mut board) = board(json!({"build_s": 2.0})) else { return };
     let options = JetsonOptions { window: Duration::from_secs(3), ..options(&board) };
     let mut device = Jetson::new(options).unwrap();
@@ -146,7 +146,7 @@ fn connections_that_are_cut_are_made_again() {
     let (measurement, mut device) = measuring.join().unwrap();
     let measurement = measurement.unwrap();
     assert!(reasons(&measurement).contains("measured again because"), "{}", reasons(&measurement));
-    // The whole server is away for a while; programs of the broken session may not stay.
+    // The whole server is away for a while; programs of the broken session must end.
     let measuring = thread::spawn(move || (measure(&mut device, 1000), device));
     thread::sleep(Duration::from_secs(1));
     board.sshd.kill();
@@ -154,7 +154,7 @@ fn connections_that_are_cut_are_made_again() {
     board.sshd.restart();
     let (measurement, mut device) = measuring.join().unwrap();
     measurement.unwrap();
-    // The board starts anew without its folder.
+    // The board restarts without its folder.
     std::fs::remove_dir_all(board.work_folder()).unwrap();
     board.sshd.cut();
     measure(&mut device, 1000).unwrap();
@@ -171,7 +171,7 @@ fn a_cable_that_is_pulled_is_noticed_on_both_sides() {
     let measuring = thread::spawn(move || measure(&mut device, 1000));
     wait_for(&board, "--loadEngine");
     board.sshd.freeze();
-    // Neither side hears of the other: the agent gives the board free after a while, the device connects anew.
+    // Neither side receives anything: the agent releases the board after a while, and the device connects anew.
     let measurement = measuring.join().unwrap().unwrap();
     assert!(reasons(&measurement).contains("measured again because"), "{}", reasons(&measurement));
     board.sshd.cut();
@@ -199,7 +199,7 @@ fn a_board_that_stays_away_fails_the_evaluation_with_its_reason() {
 }
 
 #[test]
-fn settings_of_an_agent_that_was_killed_are_put_back_the_next_time() {
+fn settings_of_a_killed_agent_are_restored_by_the_next() {
     let Some(board) = board(Value::Null) else { return };
     let set = JetsonOptions { power_mode: Some(2), fix_clocks: true, ..options(&board) };
     let mut device = Jetson::new(set).unwrap();
@@ -215,7 +215,7 @@ fn settings_of_an_agent_that_was_killed_are_put_back_the_next_time() {
     assert_eq!((&board.state()["mode"], &board.state()["clocks"]), (&json!("0"), &json!(false)));
     drop(device);
     assert_clean(&board);
-    // What fails to be put back is told, and not taken for how the board was.
+    // A setting that cannot be restored gives an error, and is not taken for the board's own.
     let set = JetsonOptions { fix_clocks: true, ..options(&board) };
     Jetson::new(set.clone()).unwrap().describe().unwrap();
     assert_clean(&board);

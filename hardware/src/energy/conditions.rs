@@ -10,9 +10,9 @@ use crate::warning::Warning;
 const THROTTLED: f64 = 0.97;
 const THROTTLED_READINGS: f64 = 0.1;
 
-/// The conditions before the first and after the last of some windows of load; `idle` is what preceded the first.
+/// The conditions before the first and after the last of some windows of load; `idle` is the window before the first.
 pub(super) fn of(readings: &[Condition], idle: Option<&Window>, loads: &[Window]) -> Conditions {
-    // A quarter of the readings, not of the time: a busy device may leave some time without any.
+    // A quarter of the readings and not of the time: a busy device may give none for some time.
     let clock_mhz = |window: &Window, of_end: bool| {
         let clocks = clocks_mhz(readings, std::slice::from_ref(window));
         let quarter = clocks.len().div_ceil(4);
@@ -30,7 +30,7 @@ pub(super) fn of(readings: &[Condition], idle: Option<&Window>, loads: &[Window]
     }
 }
 
-/// A warning if the clock fell during some windows of load.
+/// A warning if the clock fell during the windows of load.
 pub(super) fn throttling(readings: &[Condition], loads: &[Window]) -> Option<Warning> {
     let clocks = sorted(&clocks_mhz(readings, loads));
     let &before_mhz = clocks.last()?;
@@ -38,7 +38,7 @@ pub(super) fn throttling(readings: &[Condition], loads: &[Window]) -> Option<War
     (after_mhz < THROTTLED * before_mhz).then_some(Warning::Throttled { before_mhz, after_mhz })
 }
 
-/// The clock at each reading within some windows, in MHz.
+/// The clock at each reading within the windows, in MHz.
 fn clocks_mhz(readings: &[Condition], windows: &[Window]) -> Vec<f64> {
     let within = |at_ns: u64| windows.iter().any(|window| (window.from_ns..=window.to_ns).contains(&at_ns));
     readings.iter().filter(|reading| within(reading.at_ns)).filter_map(|reading| reading.clock_mhz).collect()

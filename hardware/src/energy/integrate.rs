@@ -5,26 +5,27 @@ use crate::meter::{Point, Series};
 use crate::statistics;
 use crate::time::Window;
 
-/// Mean power over some windows.
+/// Mean power over several windows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MeanPower {
     /// The mean over time, in mW.
     pub mean_mw: f64,
     /// Readings in the windows.
     pub samples: usize,
-    /// Half-width of its 95 % confidence interval, relative to it; `None` for fewer than four readings, or a mean that
-    /// is not positive.
+    /// Half-width of the mean's 95 % confidence interval, relative to the mean; `None` for fewer than four readings,
+    /// or for a mean that is not positive.
     pub relative_half_width: Option<f64>,
     /// Standard deviation between batches of a twentieth of the readings each, in mW.
     pub deviation_mw: Option<f64>,
 }
 
-/// Mean power over windows, each reading standing for the time half way to its neighbours.
+/// Mean power over windows; each reading counts for the time half way to its neighbours.
 ///
 /// # Errors
-/// If fewer than two readings lie in the windows, or a quarter of one, and more than half a second, has none.
+/// If the windows contain fewer than two readings, or a window has a gap of more than a quarter of its length and of
+/// more than half a second.
 pub(crate) fn mean_power(series: &Series, windows: &[Window]) -> Result<MeanPower, EnergyError> {
-    /// Largest share of a window that may be without a reading; a pause of the second length is always forgiven.
+    /// Largest share of a window that may be without a reading; a pause of up to `PAUSE_S` is always accepted.
     const LARGEST_GAP: f64 = 0.25;
     const PAUSE_S: f64 = 0.5;
     let window_s: f64 = windows.iter().map(Window::seconds).sum();
@@ -59,7 +60,7 @@ pub(crate) fn mean_power(series: &Series, windows: &[Window]) -> Result<MeanPowe
     })
 }
 
-/// Seconds of the window that each of its readings stands for.
+/// Seconds of the window that each of its readings counts for.
 fn weights(window: &Window, points: &[Point]) -> Vec<f64> {
     let middle = |a: u64, b: u64| a + (b - a) / 2;
     let border = |index: usize| match (index.checked_sub(1).and_then(|index| points.get(index)), points.get(index)) {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_count_by_the_time_they_stand_for() {
+    fn readings_are_weighted_by_the_time_to_their_neighbours() {
         // 0 to 0.5 s at 10, 0.5 to 1.5 s at 20, 1.5 to 2 s at 40.
         let series = series(&[(0.0, 10.0), (1.0, 20.0), (2.0, 40.0), (3.0, 1e6)]);
         let power = mean_power(&series, &[window(0.0, 2.0)]).unwrap_err();

@@ -13,25 +13,25 @@ use crate::warning::Warning;
 
 /// Fewest readings of the load.
 const FEWEST_READINGS: usize = 30;
-/// Windows of load at most, each of them longer than the last.
+/// Most windows of load; each is longer than the last.
 const MOST_WINDOWS: usize = 5;
-/// Shortest time left that is worth another window.
+/// Shortest remaining time that is worth another window.
 const SHORTEST_LEFT: Duration = Duration::from_secs(1);
-/// Time cut off at both ends of a window at least: power rises and falls within it.
+/// Shortest time that is cut off at both ends of a window, in s: power rises and falls within it.
 const EDGE_S: f64 = 0.05;
-/// Time that power needs to fall when a load ends.
+/// Time that power takes to fall when a load ends.
 const FALL: Duration = Duration::from_millis(300);
 
-/// Whether a load need not run on.
+/// Checks the meter during a load; an error ends the load.
 pub(crate) type Watch<'a> = dyn Fn() -> Result<(), MeterError> + 'a;
 
-/// What is measured.
+/// Repeated inferences that a meter measures.
 pub(crate) trait Load {
-    /// Why it failed.
+    /// The reason why the load failed.
     type Error: From<MeterError> + From<EnergyError>;
 
-    /// Runs inferences one after the other for about `duration`; gives up as soon as `watch`, which is called several
-    /// times a second, has an error.
+    /// Runs inferences one after the other for about `duration`. Calls `watch` several times a second, and stops as
+    /// soon as it returns an error.
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, Self::Error>;
 }
 
@@ -40,9 +40,9 @@ pub(crate) trait Load {
 pub(crate) struct LoadRun {
     /// When inferences ran, without warm-up, on the meter's clock.
     pub window: Window,
-    /// How many.
+    /// Number of inferences in the window.
     pub inferences: u64,
-    /// How much of the window each took, in s.
+    /// Time of the window that each inference took, in s.
     pub period_s: f64,
 }
 
@@ -54,8 +54,8 @@ pub(crate) struct Measured {
     pub warnings: Vec<Warning>,
 }
 
-/// Measures the energy of a load; `wanted` is the half-width of the mean power's 95 % confidence interval, relative to
-/// it, that is enough.
+/// Measures the energy of a load. `wanted` is the half-width of the 95 % confidence interval of the mean power,
+/// relative to the mean, at which the load may end.
 ///
 /// # Errors
 /// If the load or the meter fails, or there are too few readings.
@@ -72,7 +72,7 @@ pub(crate) fn measure<L: Load>(
         meter.start()?;
         let ran = record.run(meter, clock, load, duration);
         let stopped = meter.stop();
-        // The meter's own failure is in both; that of the load explains a trace that cannot be read.
+        // A failure of the meter is in both; a failure of the load explains a trace that cannot be read.
         ran?;
         record.add(stopped?, meter);
         next = record.next_duration(&record.trace.total(&record.total))?;
@@ -80,10 +80,10 @@ pub(crate) fn measure<L: Load>(
     Ok(record.measured(meter, wanted)?)
 }
 
-/// What load and meter did.
+/// Results of load and meter so far.
 struct Record {
     options: EnergyPlan,
-    /// Half-width of the interval that the load runs on for.
+    /// Half-width of the confidence interval at which the load ends.
     target: f64,
     trace: Trace,
     total: Total,
@@ -93,7 +93,7 @@ struct Record {
     idle_after: Vec<Window>,
     /// Time between two readings, in s.
     spacing_s: f64,
-    /// How far readings and load may be apart, in s.
+    /// Uncertainty of the readings' time stamps relative to the load, in s.
     stamp_uncertainty_s: f64,
     warnings: Vec<Warning>,
 }
@@ -115,7 +115,7 @@ impl Record {
         }
     }
 
-    /// Idle, load, and idle again. Where the meter shows its readings meanwhile, the load runs on until they are enough.
+    /// Idle, load, and idle again. If the meter shows its readings meanwhile, the load continues until they suffice.
     fn run<L: Load>(
         &mut self,
         meter: &mut dyn PowerMeter,
@@ -185,7 +185,7 @@ impl Record {
         self.warnings.extend(meter.notes().into_iter().map(|note| Warning::Meter { note }));
     }
 
-    /// For how long the load should run on; `None` if its mean power is known well enough, or there is no more time.
+    /// Length of the next window of load; `None` if the mean power is known well enough, or no time remains.
     fn next_duration(&self, series: &Series) -> Result<Option<Duration>, EnergyError> {
         let power = mean_power(series, &self.loads())?;
         let ran = Duration::from_secs_f64(self.ran_s());
@@ -202,7 +202,7 @@ impl Record {
     }
 
     fn edge_s(&self) -> f64 {
-        // Three times its standard uncertainty is hardly ever exceeded.
+        // The error hardly ever exceeds three times the standard uncertainty.
         EDGE_S.max(self.spacing_s) + 3.0 * self.stamp_uncertainty_s
     }
 
@@ -278,8 +278,8 @@ impl Record {
     }
 }
 
-/// Half-width of the mean power's 95 % confidence interval, relative to it: the readings' scatter, and what the meter's
-/// last digit hides. The latter does not average out where power is steady: all readings are then rounded alike.
+/// Half-width of the 95 % confidence interval of the mean power, relative to the mean: the scatter of the readings and
+/// the meter's resolution. The latter does not average out where power is steady: all readings are then rounded alike.
 fn interval(power: &MeanPower, resolution_mw: Option<f64>) -> Option<f64> {
     const TWO_SIDED_95: f64 = 1.96;
     let scatter = power.relative_half_width?;
@@ -287,9 +287,9 @@ fn interval(power: &MeanPower, resolution_mw: Option<f64>) -> Option<f64> {
     Some(scatter.hypot(rounding))
 }
 
-/// A doubt about an idle device that drew another power after a measurement than before.
+/// A doubt if the idle device drew another power after the measurement than before.
 fn change_of_idle(before: &MeanPower, after: &MeanPower) -> Option<Warning> {
-    /// Relative change that something else must have made: warmth alone makes less.
+    /// Smallest relative change that warmth alone does not explain.
     const DISTURBED: f64 = 0.15;
     let noise: f64 = [before, after].iter().filter_map(|idle| idle.relative_half_width).sum();
     let is_disturbed = (after.mean_mw - before.mean_mw).abs() > DISTURBED.max(noise) * before.mean_mw.abs();

@@ -7,20 +7,20 @@ use crate::meter::{Condition, MeterError, Point, PowerMeter, Series};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
-/// Fewest readings of the idle device.
+/// Fewest readings of an idle device.
 const FEWEST: usize = 5;
 /// Fewest readings that show whether power is steady.
 const FEWEST_TO_JUDGE: usize = 30;
-/// Power is steady if the mean of the second half differs from that of the first by no more than this share, or by no
-/// more than noise explains; a temperature is if it changes by at most one degree.
+/// Power is steady if the means of the first and second half differ by no more than this share, or by no more than
+/// noise explains. A temperature is steady if it changes by at most one degree.
 const STEADY_POWER: f64 = 0.02;
 const STEADY_TEMPERATURE_C: f64 = 1.0;
 /// Time between two polls of a meter.
 const POLL: Duration = Duration::from_millis(50);
-/// Longest time that a slow meter is granted for its first readings.
+/// Longest time that a slow meter has for its first readings.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The idle device over some time.
+/// A window in which the device was idle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Idle {
     pub window: Window,
@@ -28,7 +28,7 @@ pub(super) struct Idle {
     pub spacing_s: Option<f64>,
 }
 
-/// Leaves the device idle for `least`, or until there are a few readings.
+/// Leaves the device idle for `least`, or longer until there are a few readings.
 ///
 /// # Errors
 /// If the meter fails.
@@ -46,9 +46,9 @@ pub(super) fn idle(meter: &dyn PowerMeter, clock: &Clock, least: Duration) -> Re
     }
 }
 
-/// The same, and waits for up to `limit` until power and temperature are steady, with a warning if they are not by then.
-/// The window is the last of it. A meter that does not show its readings while it reads, or too few of them within the
-/// limit, shows nothing of this.
+/// Leaves the device idle as [`idle`] does, and waits for up to `limit` until power and temperature are steady; gives a
+/// warning if they are not steady by then. The window is the last part of that time. A meter that does not show its
+/// readings while it reads, or shows too few of them within the limit, gives no warning.
 ///
 /// # Errors
 /// If the meter fails.
@@ -67,7 +67,7 @@ pub(super) fn settle(
             return Ok((idle, None));
         }
         let to_ns = clock.now_ns();
-        // As long as wanted, and with enough readings to judge.
+        // Long enough, and with enough readings to judge.
         let last = points[points.len().saturating_sub(FEWEST_TO_JUDGE)].at_ns;
         let from_ns = last.min(to_ns.saturating_sub(least.as_nanos() as u64)).max(begun_ns);
         idle.window = Window { from_ns, to_ns };
@@ -86,7 +86,7 @@ pub(super) fn settle(
     }
 }
 
-/// Lets time pass while the meter reads.
+/// Waits while the meter reads.
 ///
 /// # Errors
 /// If the meter fails.
@@ -102,13 +102,13 @@ pub(super) fn pause(meter: &dyn PowerMeter, clock: &Clock, duration: Duration) -
     }
 }
 
-/// How far from steady an idle device is.
+/// Changes of an idle device over a window.
 struct Change {
     /// Change of the mean power from the first half to the second, relative to it.
     power: f64,
-    /// The change that noise explains.
+    /// The relative change that noise explains.
     noise: f64,
-    /// Span of the temperature.
+    /// Range of the temperature, in °C.
     temperature_c: Option<f64>,
 }
 
@@ -137,13 +137,13 @@ impl Change {
     }
 }
 
-/// Difference between the means of both halves of some readings that their noise alone makes in one of twenty cases, in
-/// mW. The noise shows in how much each reading differs from the next (von Neumann et al. 1941, "The mean square
+/// Difference between the means of the two halves of the readings that noise alone exceeds in one of twenty cases, in
+/// mW. The noise is estimated from the differences of successive readings (von Neumann et al. 1941, "The mean square
 /// successive difference"), to which a slow drift adds nothing.
 fn noise_mw(points: &[Point]) -> f64 {
     const TWO_SIDED_95: f64 = 1.96;
     let differences = points.windows(2).map(|pair| (pair[1].power_mw - pair[0].power_mw).powi(2));
     let variance = differences.sum::<f64>() / (2 * points.len().saturating_sub(1)).max(1) as f64;
-    // Each half's mean has the variance of one reading by half their number.
+    // The variance of each half's mean is that of one reading divided by half their number.
     TWO_SIDED_95 * (4.0 * variance / points.len().max(1) as f64).sqrt()
 }

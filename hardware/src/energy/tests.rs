@@ -1,4 +1,5 @@
-//! Simulated meters and loads, for tests alone: time is simulated, power is a formula, so that the true energy is known.
+//! Simulated meters and loads, for tests only: time is simulated and power is a formula, so that the true energy is
+//! known.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use crate::meter::{MeterError, Point, Trace};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
-/// What a device draws, and when it works.
+/// Power of a simulated device, and the windows in which it works.
 #[derive(Clone)]
 struct World {
     clock: Clock,
@@ -64,7 +65,7 @@ impl Load for World {
     }
 }
 
-/// Reads at instants, with noise and a last digit.
+/// A meter that reads at instants, with noise and a resolution.
 struct Simulated {
     world: World,
     spacing_ns: u64,
@@ -72,7 +73,7 @@ struct Simulated {
     noise_mw: f64,
     step_mw: Option<f64>,
     begun_ns: Option<u64>,
-    /// When it is unplugged.
+    /// The instant at which it is unplugged.
     ends_ns: u64,
     rng: TestRng,
 }
@@ -146,7 +147,7 @@ fn measured(meter: &mut Simulated, options: &EnergyPlan) -> Result<Measured, Fai
 }
 
 #[test]
-fn energy_is_right_at_every_rate_of_readings() {
+fn energy_is_right_at_every_reading_rate() {
     for spacing_s in [0.001, 0.01, 0.1, 0.5, 1.0, 1.7] {
         let world = World::new(400.0, 1300.0);
         let mut meter = meter(&world, spacing_s);
@@ -175,7 +176,7 @@ fn a_noisy_meter_is_read_for_longer() {
 }
 
 #[test]
-fn the_last_digit_is_part_of_the_uncertainty() {
+fn the_resolution_is_part_of_the_uncertainty() {
     let world = World::new(400.0, 1300.0);
     let mut coarse = meter(&world, 0.1);
     coarse.step_mw = Some(500.0);
@@ -187,7 +188,7 @@ fn the_last_digit_is_part_of_the_uncertainty() {
 }
 
 #[test]
-fn too_slow_a_meter_is_rejected_before_the_load_begins() {
+fn a_meter_that_is_too_slow_is_rejected_before_the_load_begins() {
     let world = World::new(400.0, 1300.0);
     let error = measured(&mut meter(&world, 4.0), &options()).unwrap_err().to_string();
     assert!(error.contains("window_limit_s = 60") && error.contains("4.0"), "{error}");
@@ -231,7 +232,7 @@ mod options {
     }
 
     #[test]
-    fn what_is_left_out_suits_the_meter() {
+    fn defaults_suit_the_meter() {
         for meter in [MeterOptions::None {}, MeterOptions::Auto {}, MeterOptions::Battery { period_ms: 250 }] {
             let plan = EnergyOptions::default().resolved(&meter);
             assert_eq!((plan.window, plan.idle), (meter.usual_window(), meter.usual_idle()));

@@ -11,10 +11,10 @@ use crate::energy::{self, EnergyError, EnergyPlan, Load, LoadRun, Measured, Watc
 use crate::meter::{MeterError, PowerMeter};
 use crate::time::{Clock, Window};
 
-/// Time between two looks at the meter.
-const LOOK: Duration = Duration::from_millis(200);
+/// Time between two checks of the meter.
+const CHECK_PERIOD: Duration = Duration::from_millis(200);
 
-/// Why energy could not be measured.
+/// The reason why energy could not be measured.
 #[derive(Debug, Error)]
 pub(super) enum HostEnergyError {
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub(super) enum HostEnergyError {
     Energy(#[from] EnergyError),
 }
 
-/// Runs a model for as long as its energy wants.
+/// Measures the energy of a model: runs it until its mean power is known well enough.
 ///
 /// # Errors
 /// If the model or the meter fails.
@@ -47,16 +47,16 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Inferences for so long; how many there were.
+    /// Runs inferences for `duration`; returns their number.
     fn infer(&mut self, duration: Duration, watch: &Watch) -> Result<u64, HostEnergyError> {
         let feed = self.inference.pseudo_random_feed()?;
-        let (begun, mut looked, mut inferences) = (Instant::now(), Instant::now(), 0);
+        let (begun, mut checked, mut inferences) = (Instant::now(), Instant::now(), 0);
         loop {
             black_box(self.inference.run_feed(&feed)?);
             inferences += 1;
-            if looked.elapsed() >= LOOK {
+            if checked.elapsed() >= CHECK_PERIOD {
                 watch()?;
-                looked = Instant::now();
+                checked = Instant::now();
             }
             if begun.elapsed() >= duration {
                 return Ok(inferences);

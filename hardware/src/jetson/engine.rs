@@ -1,4 +1,4 @@
-//! Models and engines on the board, each kept under what it depends on.
+//! Models and engines on the board, whose file names contain everything that they depend on.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::remote::{self, Agent, FREE, Place, RemoteError};
 
 /// Folder of engines.
 const ENGINES: &str = "engines";
-/// Time that building an engine may take: large networks need many minutes on a small board.
+/// Longest time that building an engine may take: large networks need many minutes on a small board.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
-/// What an engine depends on besides the model.
+/// Everything that an engine depends on besides the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Builder {
     /// The program with its path.
     pub trtexec: String,
     /// Version of TensorRT.
     pub version: String,
-    /// Precision as it is named.
+    /// Name of the precision.
     pub precision: &'static str,
-    /// Precision as flags of trtexec.
+    /// Flags of trtexec for the precision.
     pub flags: &'static [&'static str],
-    /// What else tells one board from another: power mode and serial number.
+    /// Further properties that distinguish boards: power mode and serial number.
     pub board: String,
 }
 
@@ -37,7 +37,7 @@ impl Builder {
         format!("{ENGINES}/{key}.plan")
     }
 
-    /// Flags that tell trtexec only to build, which were renamed in 8.6.
+    /// Flags that make trtexec only build; they were renamed in 8.6.
     fn only_build(&self) -> &'static str {
         let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         match (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) {
@@ -46,16 +46,16 @@ impl Builder {
         }
     }
 
-    /// Version 7 reads networks from ONNX files with this flag only.
+    /// Version 7 needs this flag to read networks from ONNX files.
     fn explicit_batch(&self) -> Option<&'static str> {
         self.version.starts_with("7.").then_some("--explicitBatch")
     }
 }
 
-/// Makes sure that the board has a model's engine; gives its path.
+/// Makes sure that the board has the engine of a model; returns its path.
 ///
 /// # Errors
-/// If the model cannot be uploaded, or no engine be built from it.
+/// If the model cannot be uploaded, or its engine cannot be built.
 pub(super) fn provide(
     agent: &mut Agent,
     place: &Place,
@@ -89,7 +89,7 @@ pub(super) fn provide(
     Ok(engine)
 }
 
-/// Removes a model's engine, which turned out to be unusable.
+/// Removes a model's engine that proved unusable.
 ///
 /// # Errors
 /// If the board cannot be reached.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_is_kept_under_all_that_it_depends_on() {
+    fn the_path_of_an_engine_depends_on_all_that_the_engine_depends_on() {
         let model =
             Model { architecture: "a".to_owned(), path: "a.onnx".into(), inputs: Vec::new(), sha256: "ab".repeat(32) };
         let path = builder("8.2.1").engine(&model);

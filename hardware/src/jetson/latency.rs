@@ -9,19 +9,19 @@ use crate::measurement::{InvalidMeasurement, Latency};
 use crate::remote::RemoteError;
 use crate::warning::Warning;
 
-/// Latencies of a model, and doubts about them.
+/// Latencies of a model and doubts about them.
 pub(super) struct Latencies {
-    /// With moving input and output where that is known, else without.
+    /// With transfers of input and output where they are known, else without.
     pub whole: Latency,
-    /// Without, where both are known.
+    /// Without transfers, where both are known.
     pub without_transfer: Option<Latency>,
     pub doubts: Vec<Warning>,
 }
 
-/// The latencies of some runs, which may have lasted for `limit` together.
+/// The latencies of several runs of trtexec, whose time limit together was `limit`.
 ///
 /// # Errors
-/// If there are none, or impossible ones.
+/// If there are none, or some are impossible.
 pub(super) fn latencies(trials: &[Trial], plan: &Plan, limit: Duration) -> Result<Latencies, RemoteError> {
     let latency = |samples: &[f64]| {
         let impossible = |error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() };

@@ -10,24 +10,25 @@ use super::trtexec;
 use crate::meter::PASSWORD_ADVICE;
 use crate::remote::{Agent, End, Place, RemoteError, Session, patiently, take};
 
-/// A connected board. Dropping it ends the agent, which ends what it started and puts the board's settings back.
+/// A connected board. Dropping it ends the agent, which ends the programs that it started and restores the board's
+/// settings.
 pub(super) struct Link {
     pub agent: Agent,
     pub place: Place,
     pub builder: Builder,
-    /// Power mode as `nvpmodel -q` names it, where it does.
+    /// Power mode as `nvpmodel -q` names it, if known.
     pub power_mode: Option<String>,
 }
 
-/// Longest run of a program that only sets or prints something.
+/// Time limit of a program that only sets or prints something.
 const SETTING: Duration = Duration::from_secs(60);
 
 impl Link {
-    /// Connects, and waits for a board that is away or in use as long as the settings allow. One that `was_there` may be
-    /// rebooting, and rejects everybody for a while.
+    /// Connects, and waits for a board that is away or in use as long as the settings allow. A board that `was_there`
+    /// may be rebooting, and then rejects all logins for a while.
     ///
     /// # Errors
-    /// If it cannot be reached until then, or cannot be used.
+    /// If the board cannot be reached within that time, or cannot be used.
     pub fn open_patiently(session: &Session, options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
         patiently(options.patience, was_there, || {
             let place = session.place().clone();
@@ -35,10 +36,10 @@ impl Link {
         })
     }
 
-    /// Takes the board for itself, finds its tools and sets it as wanted.
+    /// Locks the board, finds its tools and applies the settings.
     ///
     /// # Errors
-    /// If another program has it, a tool is missing, or a setting is rejected.
+    /// If another program uses it, a tool is missing, or a setting is rejected.
     pub fn set_up(mut agent: Agent, place: Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
@@ -104,7 +105,7 @@ fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, Remote
     })
 }
 
-/// TensorRT's version, as trtexec says it or else the packages.
+/// Version of TensorRT, from trtexec or else from the packages.
 fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
     let (_, help) = agent.run(&[trtexec.to_owned(), "--help".to_owned()], SETTING)?;
     if let Ok(trtexec::Report { version: Some(version), .. }) = trtexec::parse(&help) {
@@ -119,7 +120,7 @@ fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
     })
 }
 
-/// Name and number of the power mode; none where the board has no such tool, or the user may not run it.
+/// Name and number of the power mode; `None` if the board has no such tool, or the user may not run it.
 fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, RemoteError> {
     let asked = match agent.run(&sudo(&["nvpmodel", "-q"]), SETTING) {
         Err(RemoteError::Agent { .. }) => return Ok(None),
@@ -151,7 +152,7 @@ fn set_power_mode(
 
 fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<(), RemoteError> {
     let file = format!("{}/clocks.conf", agent.hello().folder);
-    // jetson_clocks does not store over an older file.
+    // jetson_clocks does not overwrite an older file.
     agent.ask(json!({"do": "remove", "path": "clocks.conf"}))?;
     expect_success(agent, &sudo(&["jetson_clocks", "--store", &file]), "store the clocks")?;
     let restore = sudo(&["jetson_clocks", "--restore", &file]);

@@ -4,8 +4,8 @@
 //! `trtexec` while a power meter reads, by default the board's own `tegrastats`. See [`energy`](crate::energy) for how
 //! energy is measured.
 //!
-//! A small agent starts everything that runs there. As soon as its connection ends, it ends all of that and puts power
-//! mode and clocks back. A board has one connection for as long as it is used; its meter reads over the same one.
+//! A small agent starts all programs on the board. As soon as its connection ends, it ends them and restores power mode
+//! and clocks. A board has one connection for as long as it is used, which its meter shares.
 
 mod engine;
 mod latency;
@@ -41,19 +41,19 @@ pub struct Jetson {
     clock: Clock,
     session: Session,
     link: Option<Link>,
-    /// The meter; none where energy is not measured.
+    /// The meter; `None` if energy is not measured.
     meter: Option<Box<dyn PowerMeter>>,
-    /// Whether it has ever been connected to.
+    /// Whether a connection has succeeded before.
     was_there: bool,
-    /// Whether it could not be connected to the last time, for as long as the settings allow.
+    /// Whether the last connection failed for as long as the settings allow.
     is_away: bool,
 }
 
 impl Jetson {
-    /// A device for the board; it is not connected to yet.
+    /// A device for the board, not connected yet.
     ///
     /// # Errors
-    /// If a setting makes no sense, or there is no such meter.
+    /// If a setting is impossible, or the meter does not exist.
     pub fn new(options: JetsonOptions) -> Result<Self, DeviceError> {
         let clock = Clock::start();
         let settings = |problem| {
@@ -74,7 +74,7 @@ impl Jetson {
         format!("{KIND} {}", self.session.place().label())
     }
 
-    /// The connection, made if there is none.
+    /// The connection; made if it does not exist yet.
     fn link(&mut self) -> Result<&mut Link, RemoteError> {
         let link = match self.link.take() {
             Some(link) => link,
@@ -96,7 +96,7 @@ impl Jetson {
             if let Some(link) = &mut self.link
                 && error.to_string().contains(trial::BAD_ENGINE)
             {
-                // Where this fails too, the next try shows it.
+                // If this fails too, the next try shows it.
                 let _ = engine::discard(&mut link.agent, &link.builder, model);
             }
             self.drop_link_after(error);
@@ -115,7 +115,7 @@ impl Jetson {
         error.of_device(self.label(), model)
     }
 
-    /// Its description, and what reads its power.
+    /// Its description with the meter that reads its power.
     fn ask(&mut self) -> Result<(Description, String), RemoteError> {
         let asked = self.ask_once();
         if let Err(error) = &asked {
@@ -144,10 +144,10 @@ impl Jetson {
         if !options.meter().is_on_board() {
             return Ok((energy.describe(description, Some(meter.as_ref())), meter.describe()));
         }
-        // Only the board itself shows which rails it has, and whether they may be read.
+        // Only a reading shows which rails the board has, and whether the user may read them.
         let started = meter.start();
         let power = meter.source();
-        // One reading is enough; as a trace it is too short.
+        // One reading is enough; the trace is too short for an energy.
         let _ = meter.stop();
         started?;
         if energy.subtract_idle {
@@ -199,7 +199,7 @@ fn measure(
     measurement.validated().map_err(|error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() })
 }
 
-/// Whether a measurement is worth repeating because another program seems to have used the board.
+/// Whether to repeat a measurement because another program seems to have used the board.
 fn is_disturbed(measurement: &Measurement) -> bool {
     measurement.warnings.iter().any(|warning| {
         matches!(warning, Warning::IdleChanged { .. } | Warning::Outliers { .. } | Warning::WideInterval { .. })
@@ -233,7 +233,7 @@ impl Device for Jetson {
         for attempt in 1..=self.options.tries {
             match self.attempt(model, plan) {
                 Ok(mut measurement) => {
-                    // Once is enough: what is always there is not a disturbance.
+                    // Repeat once only: a cause that is always there is not a disturbance.
                     if is_disturbed(&measurement) && disturbed.is_none() && attempt < self.options.tries {
                         problems.push("another program seemed to use the board".to_owned());
                         disturbed = Some(measurement);
@@ -244,12 +244,12 @@ impl Device for Jetson {
                     }
                     return Ok(measurement);
                 }
-                // A board that stayed away was waited for long enough.
+                // The wait for a board that stayed away was long enough.
                 Err(error) if error.is_transient() && !self.is_away && attempt < self.options.tries => {
                     problems.push(error.to_string());
                     std::thread::sleep(pause_after(attempt));
                 }
-                // A measurement in doubt is better than none.
+                // A doubtful measurement is better than none.
                 Err(error) => match disturbed {
                     Some(mut measurement) => {
                         problems.push(error.to_string());

@@ -1,4 +1,4 @@
-//! How a board is reached and used.
+//! The settings of a Jetson board.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct JetsonOptions {
     pub machine: MachineOptions,
     /// Precision of inference.
     pub precision: Precision,
-    /// Older key for `meter`: which of its own meters the board has.
+    /// Older key for `meter`: the kind of the board's own meter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerKind>,
     /// Older key for `meter.period_ms`.
@@ -29,41 +29,42 @@ pub struct JetsonOptions {
     pub power_interval_ms: Option<u64>,
     /// Whether `tegrastats`, `nvpmodel` and `jetson_clocks` are run by `sudo -n`.
     pub sudo: bool,
-    /// Power mode to set by `nvpmodel -m`, and to put back afterwards; the board's own where absent.
+    /// Power mode to set by `nvpmodel -m` and to restore afterwards; unchanged if absent.
     pub power_mode: Option<u32>,
-    /// Whether `jetson_clocks` fixes the clocks at their highest, put back afterwards.
+    /// Whether `jetson_clocks` fixes the clocks at their highest; they are restored afterwards.
     pub fix_clocks: bool,
-    /// Whether trtexec waits for the GPU by spinning. Times get steadier, and the processor's power is counted in that
-    /// a program which sleeps instead would not draw.
+    /// Whether trtexec waits for the GPU by spinning. Times get steadier, but the energy includes the processor's power
+    /// for it, which a program that sleeps would not draw.
     pub spin_wait: bool,
-    /// Path of `trtexec` on the board; found in `PATH` or in TensorRT's folder where absent.
+    /// Path of `trtexec` on the board; searched in `PATH` and in TensorRT's folder if absent.
     pub trtexec: Option<String>,
     /// Root of sysfs on the board.
     pub sysfs: String,
-    /// How long power is integrated at least, by the board's own meters. Longer where the mean power is not known well
-    /// enough by then.
+    /// Shortest time that power is integrated over, with the board's own meters. It is longer if the mean power is not
+    /// known well enough by then.
     #[serde(rename = "window_s", with = "seconds")]
     pub window: Duration,
-    /// When that ends in any case.
+    /// Longest time that power is integrated over.
     #[serde(rename = "window_limit_s", with = "seconds")]
     pub window_limit: Duration,
-    /// How long the idle board is watched before and after at least.
+    /// Shortest time that the idle board is measured, before and after.
     #[serde(rename = "idle_s", with = "seconds")]
     pub idle: Duration,
-    /// How long the board may take to settle.
+    /// Longest time that the board may take to settle.
     #[serde(rename = "settle_limit_s", with = "seconds")]
     pub settle_limit: Duration,
     /// How long trtexec may take besides inference, to load an engine and to report, before it is taken to hang.
     #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
-    /// How long a board that does not answer, or that another program measures on, is waited for.
+    /// How long to wait for a board that does not answer, or that another program measures on.
     #[serde(rename = "patience_s", with = "seconds")]
     pub patience: Duration,
     /// Most tries of one model.
     pub tries: u32,
     /// The power meter; the board's own `tegrastats` by default.
     pub meter: MeterOptions,
-    /// How energy is measured. What is left out is as above for the board's own meters, and suits the kind of any other.
+    /// How energy is measured. The defaults are the times above for the board's own meters, and suit the kind of any
+    /// other meter.
     pub energy: EnergyOptions,
 }
 
@@ -168,7 +169,7 @@ impl Settings for JetsonOptions {
 }
 
 impl JetsonOptions {
-    /// The meter, from `meter` or the older keys. Its `sudo` and `sysfs` are those of the board where it has none.
+    /// The meter, from `meter` or the older keys. It uses the board's `sudo` and `sysfs` unless it has its own.
     pub(super) fn meter(&self) -> MeterOptions {
         let is_left_out = matches!(self.meter, MeterOptions::None {}) || self.meter == MeterOptions::TEGRASTATS;
         let mut meter = match (self.power, self.power_interval_ms) {
@@ -191,7 +192,7 @@ impl JetsonOptions {
         meter
     }
 
-    /// How energy is measured by that meter.
+    /// How that meter measures energy.
     pub(super) fn energy(&self) -> EnergyPlan {
         let meter = self.meter();
         let mut energy = self.energy;
@@ -206,7 +207,7 @@ impl JetsonOptions {
 }
 
 impl Precision {
-    /// As an experiment file names it.
+    /// Its name in an experiment file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",

@@ -1,6 +1,6 @@
-//! A simulated board, for tests alone.
+//! A simulated board, for tests only.
 //!
-//! It has the agent's protocol and the formats of trtexec and tegrastats, but time is simulated:
+//! It implements the agent's protocol and the formats of trtexec and tegrastats, but time is simulated:
 //! a minute of it takes milliseconds. Its power is a formula, so that the true energy of an inference is known.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::remote::{Channel, RemoteError};
 use crate::time::Clock;
 
-/// How a simulated board behaves.
+/// Properties of a simulated board.
 #[derive(Debug, Clone)]
 pub(super) struct Physics {
     pub idle_mw: f64,
@@ -33,30 +33,30 @@ pub(super) struct Physics {
     pub noise: f64,
     /// Change of the idle power.
     pub drift_mw_per_s: f64,
-    /// Power added by warmth in the end, and the time it takes.
+    /// Power that warmth adds in the end, and the time constant.
     pub leak_mw: f64,
     pub warming_s: f64,
     /// How late trtexec's report is noticed.
     pub late_s: f64,
-    /// By how much the clock is set forward, or back, two seconds after inference has begun for the first time.
+    /// Step of the clock, forward or back, two seconds after the first inference begins.
     pub step_s: f64,
-    /// What is left of its disk.
+    /// Free space of its disk.
     pub free_bytes: u64,
-    /// Time that one reading of a monitor is averaged over.
+    /// Time that a monitor averages each reading over.
     pub conversion_ms: f64,
 }
 
-/// What was true of one run of trtexec.
+/// The truth about one run of trtexec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Truth {
-    /// Energy of an inference, and how many there were.
+    /// Energy of an inference, and their number.
     pub energy_mj: f64,
     pub inferences: u64,
-    /// What HW-NAS-Bench would have found: fifty inferences, a reading every 0.1 s, nothing taken off.
+    /// The result by the method of HW-NAS-Bench: fifty inferences, a reading every 0.1 s, idle power included.
     pub energy_by_fifty_runs_mj: f64,
 }
 
-/// What a test sees of a board while it is measured.
+/// The part of a board that a test sees while the board is measured.
 #[derive(Debug)]
 pub(super) struct Observed {
     pub truths: Vec<Truth>,
@@ -64,7 +64,7 @@ pub(super) struct Observed {
     pub clock: Clock,
 }
 
-/// What reads the board's power.
+/// The meter of the board's power.
 #[derive(Clone, Copy)]
 enum Meter {
     Tegrastats,
@@ -79,22 +79,22 @@ pub(super) struct Simulation {
     rng: TestRng,
     observed: Arc<Mutex<Observed>>,
     now_ns: &'static AtomicU64,
-    /// A supply that writes to a file all the time, every 20 ms, on a clock of its own.
+    /// A supply that writes to a file every 20 ms, with a clock of its own.
     recorder: Option<(File, u64)>,
-    /// Lines to send, by when.
+    /// Lines to send, by time.
     agenda: BTreeMap<(u64, u64), Value>,
     last: u64,
     meter: Option<(u64, Meter, Duration)>,
-    /// When it reads next.
+    /// Time of its next reading.
     due_ns: u64,
     turn: u64,
     loads: Vec<Load>,
     files: BTreeMap<String, String>,
 }
 
-/// When inferences ran, or will run, one after the other.
+/// Past and planned inferences, one after the other.
 struct Load {
-    /// When each began, and when the last ended, in s.
+    /// Beginning of each inference and end of the last, in s.
     borders: Vec<f64>,
 }
 
@@ -139,7 +139,7 @@ impl Simulation {
         self.recorder = Some((file, self.now_ns()));
     }
 
-    /// Lets the supply write all that it reads until now.
+    /// Writes all readings of the supply until now.
     fn record(&mut self) {
         const PERIOD_NS: u64 = 20_000_000;
         let Some((mut file, mut due_ns)) = self.recorder.take() else { return };
@@ -161,7 +161,7 @@ impl Simulation {
         (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Energy from the beginning of time, in mJ.
+    /// Energy since the beginning of simulated time, in mJ.
     fn energy(&self, at_ns: u64) -> f64 {
         let (p, t) = (&self.physics, at_ns as f64 / NS);
         let mut energy = p.idle_mw * t + 0.5 * p.drift_mw_per_s * t * t;
@@ -170,7 +170,7 @@ impl Simulation {
             if t <= from {
                 continue;
             }
-            // The inference that is running, and how much of it.
+            // The running inference, and its completed share.
             let index = borders.partition_point(|border| *border <= t) - 1;
             let length = borders.get(index + 1).map_or(0.0, |end| end - borders[index]);
             let part = t - borders[index];
@@ -187,15 +187,15 @@ impl Simulation {
         energy
     }
 
-    /// What a monitor reads.
+    /// The value that a monitor reads.
     fn reading(&mut self, at_ns: u64) -> f64 {
         let conversion = (self.physics.conversion_ms * 1e6) as u64;
         let mean = (self.energy(at_ns) - self.energy(at_ns - conversion)) / (conversion as f64 / NS);
         (mean * (1.0 + self.physics.noise * self.normal())).round()
     }
 
-    /// When the meter reads next, after an instant: programs sleep, and are up to 2 ms late each time; the agent reads
-    /// once in each period, anywhere in it.
+    /// Time of the meter's next reading after an instant: programs sleep, and are up to 2 ms late each time; the agent
+    /// reads once in each period, anywhere in it.
     fn schedule_reading(&mut self, at_ns: u64, meter: Meter, period: Duration) {
         let uniform = self.uniform();
         let period_ns = period.as_nanos() as u64;
@@ -260,7 +260,7 @@ impl Simulation {
         let mut mean = 0.0;
         let mut start = 0.0;
         for (run, length) in lengths.iter().enumerate() {
-            // The rest is spent between inferences.
+            // The remaining time passes between inferences.
             let compute = length - 0.03;
             mean += compute / lengths.len() as f64;
             let _ = writeln!(
@@ -281,7 +281,7 @@ impl Simulation {
         }
         times.push_str("]\n");
         self.files.insert("times.json".to_owned(), times);
-        // Statistics take trtexec a moment.
+        // trtexec needs a moment for its statistics.
         let end = (to - self.now_ns()) as f64 / NS + 0.012 + p.late_s;
         for text in [
             format!("Warmup completed {warm} queries over {} ms", warm_up_s * 1e3),
@@ -349,7 +349,7 @@ impl Channel for Simulation {
             "lock" => answer["locked"] = json!(true),
             "which" => answer["path"] = json!(format!("/bin/{}", text("name"))),
             "exists" => answer["exists"] = json!(self.files.contains_key(&text("path"))),
-            // Whatever is uploaded has always been there.
+            // Every file that a test uploads already exists.
             "sha256" => answer["sha256"] = json!(text("path").trim_start_matches("models/").trim_end_matches(".onnx")),
             "look" => {
                 let folder = "/sys/bus/i2c/drivers/ina3221x/0-0041/iio:device1";
@@ -416,7 +416,7 @@ impl Channel for Simulation {
     }
 }
 
-/// Random boards, the same ones every time.
+/// Random boards, the same in each run.
 pub(super) fn boards(count: usize, latency_ms: f64) -> Vec<Physics> {
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[9; 32]);
     let mut between = |low: f64, high: f64| low + (high - low) * (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;

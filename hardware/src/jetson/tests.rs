@@ -1,4 +1,4 @@
-//! Measuring on simulated boards whose true energy is known.
+//! Measurements on simulated boards whose true energy is known.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ struct Result {
     seconds: f64,
 }
 
-/// A simulated board that is connected to.
+/// A connection to a simulated board.
 struct Bench {
     link: Link,
     session: Session,
@@ -44,7 +44,7 @@ struct Bench {
 impl Bench {
     fn new(simulation: Simulation, observed: Arc<Mutex<Observed>>, options: &JetsonOptions) -> Self {
         let agent = Agent::greet(Box::new(simulation)).unwrap();
-        let place = Place::Over(SshOptions::new("nowhere", "nobody"));
+        let place = Place::Over(SshOptions::new("nowhere", "user"));
         let link = Link::set_up(agent.clone(), place.clone(), options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
@@ -65,13 +65,13 @@ impl Bench {
 
     fn measured(&mut self, meter: &mut (dyn PowerMeter + 'static), options: &JetsonOptions, plan: &Plan) -> Result {
         let now_s = |bench: &Self| bench.observed.lock().unwrap().clock.now_ns() as f64 / 1e9;
-        // The first time builds the engine, which is not part of measuring.
+        // The first measurement builds the engine, which is not part of it.
         self.attempt(Some(meter), options, plan).unwrap();
         let (begun_s, runs) = (now_s(self), self.observed.lock().unwrap().truths.len());
         let measurement = self.attempt(Some(meter), options, plan).unwrap();
         let seconds = now_s(self) - begun_s;
         let observed = self.observed.lock().unwrap();
-        // The loads of a pattern come first, and are not measured.
+        // The loads of a pattern precede the measured ones.
         let pattern = if meter.pattern_unit().is_some() { 4 } else { 0 };
         let truths = &observed.truths[runs + pattern..];
         // Windows differ in length, and a board that warms up draws more in the later ones.
@@ -146,12 +146,12 @@ fn energy_is_right_on_fifty_boards() {
 
 #[test]
 fn noisy_power_is_measured_for_longer() {
-    let calm = Physics { noise: 0.002, jitter: 0.0, ..boards(1, 5.0)[0].clone() };
-    let noisy = Physics { noise: 0.25, ..calm.clone() };
-    let (calm, noisy) = (measured(&calm, &SLOW, 1), measured(&noisy, &SLOW, 1));
-    assert!(noisy.seconds > calm.seconds + 10.0, "{} {}", noisy.seconds, calm.seconds);
+    let steady = Physics { noise: 0.002, jitter: 0.0, ..boards(1, 5.0)[0].clone() };
+    let noisy = Physics { noise: 0.25, ..steady.clone() };
+    let (steady, noisy) = (measured(&steady, &SLOW, 1), measured(&noisy, &SLOW, 1));
+    assert!(noisy.seconds > steady.seconds + 10.0, "{} {}", noisy.seconds, steady.seconds);
     let samples = |result: &Result| result.measurement.energy.as_ref().unwrap().power_samples.unwrap();
-    assert!(samples(&noisy) > 2 * samples(&calm));
+    assert!(samples(&noisy) > 2 * samples(&steady));
 }
 
 #[test]
@@ -166,17 +166,17 @@ fn latency_excludes_the_warm_up_and_separates_transfers() {
 
 #[test]
 fn a_board_that_does_not_settle_gives_a_warning() {
-    let restless = Physics { drift_mw_per_s: 300.0, idle_mw: 1500.0, noise: 0.002, ..boards(1, 5.0)[0].clone() };
+    let unsettled = Physics { drift_mw_per_s: 300.0, idle_mw: 1500.0, noise: 0.002, ..boards(1, 5.0)[0].clone() };
     let limit = Duration::from_secs(10);
     let hasty = JetsonOptions { settle_limit: limit / 2, window_limit: limit, ..options(SLOW) };
-    let warnings = measured_with(&restless, &hasty, 1).measurement.warnings;
+    let warnings = measured_with(&unsettled, &hasty, 1).measurement.warnings;
     assert!(warnings.iter().any(|warning| matches!(warning, Warning::Unsettled { .. })), "{warnings:?}");
-    let calm = Physics { drift_mw_per_s: 0.0, leak_mw: 0.0, ..restless };
-    let warnings = measured(&calm, &SLOW, 1).measurement.warnings;
+    let steady = Physics { drift_mw_per_s: 0.0, leak_mw: 0.0, ..unsettled };
+    let warnings = measured(&steady, &SLOW, 1).measurement.warnings;
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
-/// Why a measurement on a board fails.
+/// The reason why a measurement on a board fails.
 fn failure(physics: Physics) -> String {
     let (simulation, observed) = Simulation::new(physics, 1);
     let options = options(SLOW);
@@ -216,13 +216,13 @@ fn a_full_disk_is_an_error_before_anything_is_built() {
     assert!(reason.contains("disk is full: 3 MB are free where /work lies"), "{reason}");
 }
 
-/// A meter beside the board: the board goes on while the meter is checked.
-struct Beside {
+/// A meter outside the board: simulated time continues while the meter is checked.
+struct ExternalMeter {
     meter: Box<dyn PowerMeter>,
     agent: Agent,
 }
 
-impl PowerMeter for Beside {
+impl PowerMeter for ExternalMeter {
     fn name(&self) -> &'static str {
         self.meter.name()
     }
@@ -243,7 +243,7 @@ impl PowerMeter for Beside {
     fn stop(&mut self) -> std::result::Result<Trace, MeterError> {
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            // The supply writes on while the end of its file is waited for.
+            // The supply continues to write while the meter waits for the end of its file.
             scope.spawn(|| {
                 let mut agent = self.agent.clone();
                 while !is_over.load(Ordering::Relaxed) {
@@ -310,9 +310,9 @@ fn the_same_board_has_the_same_energy_by_every_meter() {
             let mut bench = Bench::new(simulation, observed, &options);
             let mut meter = bench.meter(&options);
             if is_here {
-                meter = Box::new(Beside { meter, agent: bench.link.agent.clone() });
+                meter = Box::new(ExternalMeter { meter, agent: bench.link.agent.clone() });
             }
-            // What warms up is a load too, which the pattern of edges does not know of.
+            // Warming up is a load too, which the pattern of edges does not contain.
             let plan = Plan { warm_up: Duration::ZERO, ..Plan::default() };
             let Result { measurement, truth_mj, .. } = bench.measured(meter.as_mut(), &options, &plan);
             let energy = measurement.energy.unwrap();

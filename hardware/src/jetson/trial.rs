@@ -12,9 +12,9 @@ use crate::energy::{Load, LoadRun, Watch};
 use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, last_words, on_our_clock, print};
 use crate::time::{Clock, Window};
 
-/// File, in the work folder, that trtexec writes the times of all runs to.
+/// File in the work folder to which trtexec writes the times of all runs.
 const TIMES: &str = "times.json";
-/// Largest such file that is read: some 300 bytes a run.
+/// Largest such file that is read, in bytes: a run takes some 300.
 const MOST_TIMES: usize = Agent::LARGEST_FILE;
 
 /// Runs of trtexec, as a load.
@@ -25,7 +25,7 @@ pub(super) struct Trials<'a> {
     pub command: Vec<String>,
     pub warm_up: Duration,
     pub grace: Duration,
-    /// Those so far.
+    /// The runs so far.
     pub runs: Vec<Trial>,
 }
 
@@ -47,18 +47,18 @@ impl Load for Trials<'_> {
 pub(super) struct Trial {
     /// Every timed run.
     pub runs: Runs,
-    /// When inferences ran, warm-up left out.
+    /// Window in which inferences ran, without warm-up.
     pub window: Window,
-    /// Timed inferences.
+    /// Number of timed inferences.
     pub inferences: u64,
-    /// Time that each of them took of the window, in s.
+    /// Time of the window that each inference took, in s.
     pub period_s: f64,
 }
 
-/// The report of a run of trtexec, if it succeeded.
+/// The report of a run of trtexec.
 ///
 /// # Errors
-/// Why it did not.
+/// If the run failed, with the reason.
 pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<Report, RemoteError> {
     let failed = |problem: String| RemoteError::Failed { problem: format!("trtexec failed to {what}: {problem}") };
     let report = trtexec::parse(&printed.text()).map_err(|error| failed(error.to_string()))?;
@@ -81,27 +81,27 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
     }
 }
 
-/// How the text of an engine that was built for something else begins.
+/// Beginning of the error about an engine that was built for another version or board.
 pub(super) const BAD_ENGINE: &str = "the engine in the cache belongs to another TensorRT or board";
 
-/// The command that runs an engine, without how long.
+/// The command that runs an engine, without its duration.
 pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engine: &str) -> Vec<String> {
     let mut command = vec![
         trtexec.to_owned(),
         format!("--loadEngine={engine}"),
         format!("--iterations={}", plan.min_runs),
-        // Averages over many runs: thousands of lines would only be in the way.
+        // Averages over many runs: otherwise trtexec prints thousands of lines.
         "--avgRuns=1000".to_owned(),
     ];
     command.extend(options.spin_wait.then(|| "--useSpinWait".to_owned()));
     command
 }
 
-/// Runs an engine for `duration`, after `warm_up`. It is ended when it has not ended by itself within `grace` after that,
-/// or when `watch` has an error.
+/// Runs an engine for `duration`, after `warm_up`. The run is killed if it has not ended within `grace` after that, or
+/// when `watch` returns an error.
 ///
 /// # Errors
-/// If trtexec fails or does not say how long it ran.
+/// If trtexec fails, or does not report how long it ran.
 fn run(
     agent: &mut Agent,
     watch: &Watch,
@@ -135,14 +135,14 @@ fn run(
     if inferences == 0 {
         return Err(unreadable("all runs are warm-up".to_owned()));
     }
-    // All of the time by their number would be too long: the input of the first one is transferred a whole inference
-    // before it is computed.
+    // The whole time divided by their number would be too long: the input of the first inference is transferred one
+    // inference before the computation.
     let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
     Ok(Trial { runs, window, inferences, period_s })
 }
 
-/// When timed inferences ran, on the board's clock: they ended when trtexec began to report, and it says how long they
-/// took.
+/// The window of the timed inferences, on the board's clock: they ended when trtexec began to report, and the report
+/// contains their duration.
 fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result<(Window, f64), RemoteError> {
     let stamp = |texts: &[&str]| {
         let found = lines.iter().find(|(_, line)| texts.iter().any(|text| line.contains(text)));
@@ -162,7 +162,7 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
     let ended = ended.ok_or_else(|| missing("when inferences ended"))?;
     let walltime_s = report.walltime_s.ok_or_else(|| missing("how long inferences ran"))?;
     let from_ns = ended.saturating_sub((walltime_s * 1e9) as u64);
-    // A report that came late, or a start that was noticed late, would shift the window over time without inference.
+    // A report that arrived late, or a start that was noticed late, would move the window over time without inference.
     if let Some(started) = started {
         let between_s = ended.saturating_sub(started) as f64 / 1e9 - warm_up.as_secs_f64();
         if (between_s - walltime_s).abs() > LATE_S + LATE_SHARE * walltime_s {
@@ -176,7 +176,8 @@ fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result
     Ok((Window { from_ns, to_ns: ended }, walltime_s))
 }
 
-/// How far start and report of trtexec may be off the time that it says inferences took, in s and as a share of it. What
-/// it does between two of its lines besides inference, and a line that is noticed late, take some tenths of a second.
+/// Largest difference between the time from start to report of trtexec and the time that it reports for inferences, in
+/// s and as a share of the latter. Other work of trtexec between the two lines, and a line that is noticed late, take
+/// some tenths of a second.
 const LATE_S: f64 = 0.4;
 const LATE_SHARE: f64 = 0.02;

@@ -1,15 +1,15 @@
-//! Finds, in a trace whose clock is not ours, the pattern of load that we produced on purpose.
+//! Finds, in a trace with another clock than ours, the pattern of load that we produced on purpose.
 //!
-//! The model is a power of two levels, idle and load, that changes when the pattern does. For every offset between the
-//! clocks, and every pace of the trace's clock within what is allowed, the levels that fit best and the share of the
-//! variance they explain follow from sums (least squares; for white noise this is the maximum-likelihood change point,
-//! Hinkley 1970, "Inference about the change-point in a sequence of random variables", Biometrika 57, and the matched
-//! filter of a known pulse, North 1943). Sums up to each sample make one offset cost a few additions, so that all of
-//! them are tried. Around the best, the likelihood over offset and pace gives both, and their uncertainty, below a
-//! sample: where a meter averages, the sample at each edge is part load, part idle, and tells where the edge was; where
-//! it does not, edges at different phases of the sampling narrow the offset down.
+//! The model is a power of two levels, idle and load, that follows the pattern. For every offset between the clocks,
+//! and every pace of the trace's clock within the bound, sums give the levels that fit best and the share of the
+//! variance that they explain (least squares; for white noise this is the maximum-likelihood change point, Hinkley
+//! 1970, "Inference about the change-point in a sequence of random variables", Biometrika 57, and the matched filter of
+//! a known pulse, North 1943). With cumulative sums one offset costs a few additions, so that all offsets are tried.
+//! Around the best, the likelihood over offset and pace gives both and their uncertainty, more finely than one sample:
+//! if a meter averages, the sample at each edge is part load and part idle, and its value shows the position of the
+//! edge; if it does not, edges at different phases of the sampling narrow the offset down.
 //!
-//! A pattern of unequal pulses is mistaken for itself moved by a bit far less than one long pulse is: [`coded`] gives
+//! A pattern of unequal pulses is far less similar to its own shifted copy than one long pulse is: [`coded`] gives
 //! Barker's code of 13 (Barker 1953, "Group synchronizing of binary digital systems").
 
 mod fit;
@@ -20,18 +20,18 @@ use self::fit::Fit;
 use super::{MeterError, Series};
 use crate::time::Window;
 
-/// Largest error of a clock that is looked for: no quartz is off by a hundredth of this, a microcontroller's own
-/// oscillator may be.
+/// Largest relative error of a clock in the search: a quartz is wrong by less than a hundredth of this, a
+/// microcontroller's own oscillator may be wrong by as much.
 pub const LARGEST_CLOCK_ERROR: f64 = 0.01;
 
-/// When we loaded the device and when we let it rest, on our clock.
+/// Windows of load, with idle in between, on our clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     whole: Window,
     loads: Vec<Window>,
 }
 
-/// How a trace's clock and ours belong together.
+/// Relation between a trace's clock and ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alignment {
     /// Instant of our clock at which the offset holds, in ns: the middle of the pattern's edges.
@@ -40,7 +40,7 @@ pub struct Alignment {
     pub offset_s: f64,
     /// Its standard uncertainty, in s.
     pub offset_uncertainty_s: f64,
-    /// By how much the trace's clock runs fast, relative to ours; 0 if that was not looked for.
+    /// How much faster the trace's clock runs, relative to ours; 0 if the search did not include it.
     pub clock_error: f64,
     /// Its standard uncertainty.
     pub clock_error_uncertainty: f64,
@@ -48,29 +48,30 @@ pub struct Alignment {
     pub idle_mw: f64,
     /// Power with load, in mW.
     pub load_mw: f64,
-    /// Difference of the two by the standard deviation of readings around them.
+    /// Difference of the two, divided by the standard deviation of readings around them.
     pub contrast_to_noise: f64,
     /// Share of the variance that the pattern explains.
     pub explained: f64,
-    /// Whether readings look like means over the time between them, rather than like instants.
+    /// Whether readings fit better as means over the time between them than as instants.
     pub averaging: bool,
     /// Median time between readings, in s.
     pub spacing_s: f64,
 }
 
-/// Lengths of a pattern that is hard to mistake, load and idle in turn, beginning and ending with load: Barker's code of
-/// 13. A unit of two and a half of the meter's samples, or of any number that is not whole, lets edges fall on different
-/// phases of its sampling.
+/// Lengths of an unmistakable pattern, load and idle in turn, beginning and ending with load: Barker's code of 13. With
+/// a unit of two and a half of the meter's samples, or of any fractional number, edges fall on different phases of its
+/// sampling.
 pub fn coded(unit: Duration) -> [Duration; 7] {
     [5, 2, 2, 1, 1, 1, 1].map(|units| unit * units)
 }
 
 impl Pattern {
-    /// A pattern from what was done: the whole time, and the windows of load in it, with idle before, between and after.
-    /// The measurement itself may be one of them.
+    /// A pattern from the whole time and the windows of load in it, with idle before, between and after. The
+    /// measurement itself may be one of the windows.
     ///
     /// # Errors
-    /// If the windows are none, out of order, empty, or not within the whole with some idle at both ends.
+    /// If no window is given, or the windows are empty, out of order, or not within the whole time with some idle at
+    /// both ends.
     pub fn new(whole: Window, loads: &[Window]) -> Result<Self, MeterError> {
         let pattern = |problem| Err(MeterError::Failed(format!("a pattern of load has {problem}")));
         let (Some(first), Some(last)) = (loads.first(), loads.last()) else { return pattern("no load in it") };
@@ -119,24 +120,25 @@ impl Alignment {
         series.points().iter().filter_map(moved).collect()
     }
 
-    /// Standard uncertainty of the offset at an instant of our clock, in s: it grows with the distance from the pattern.
+    /// Standard uncertainty of the offset at an instant of our clock, in s: it grows with the distance from the
+    /// pattern.
     pub fn uncertainty_s(&self, ours_ns: u64) -> f64 {
         let away_s = ours_ns.abs_diff(self.pivot_ns) as f64 / 1e9;
         self.offset_uncertainty_s.hypot(away_s * self.clock_error_uncertainty)
     }
 }
 
-/// Finds a pattern in a trace, whose clock may be wrong by a share of up to `clock_error`, at most
+/// Finds a pattern in a trace whose clock has a relative error of up to `clock_error`, at most
 /// [`LARGEST_CLOCK_ERROR`].
 ///
 /// # Errors
-/// If the trace does not hold the whole pattern, its load does not stand out, or it fits in two places.
+/// If the trace does not contain the whole pattern, its load does not stand out, or it fits in two places.
 pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
-    /// Contrast by noise, and contrast by its own uncertainty, below which nothing was found. Among the best of many
-    /// offsets in noise alone the latter reaches 4 to 5.
+    /// Smallest contrast relative to the noise, and relative to its own uncertainty, of a pattern that counts as found.
+    /// The latter reaches 4 to 5 at the best of many offsets in noise alone.
     const FAINTEST: f64 = 0.5;
     const LEAST_SIGNIFICANT: f64 = 8.0;
-    /// Logarithm of how much likelier the best place must be than the next.
+    /// Smallest log-likelihood ratio between the best place and the next.
     const CLEAR: f64 = 12.0;
     let clock_error = if clock_error.is_finite() { clock_error.clamp(0.0, LARGEST_CLOCK_ERROR) } else { 0.0 };
     let edges = pattern.edges_s();
@@ -190,7 +192,7 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     }
     let pivot_ns = pattern.whole.from_ns + (fit.pivot * 1e9) as u64;
     let first_ns = series.points().first().map_or(0, |point| point.at_ns);
-    // The instant of the trace that the pivot falls on, less the pivot.
+    // The instant of the trace at the pivot, less the pivot.
     let whole_s = (i128::from(first_ns) - i128::from(pivot_ns)) as f64 / 1e9;
     Ok(Alignment {
         pivot_ns,

@@ -1,8 +1,8 @@
-//! A laptop's battery, which shows the power of the whole machine while nothing else feeds it.
+//! A laptop's battery, which shows the power of the whole machine while the machine has no other supply.
 //!
-//! Batteries renew their value seldom, every second at best, every half minute at worst, and as a mean over some of
-//! that time. A poll that shows the value of the last one is therefore not a reading of its own: a value counts when it
-//! changes, and an unchanged one only after as long as changes have taken so far.
+//! Batteries renew their value rarely, every second at best, every half minute at worst, and as a mean over some of
+//! that time. A poll with the same value as the last one is therefore not a new reading: a value counts when it
+//! changes, and an unchanged one only after the longest time between changes so far.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::statistics::median;
 use crate::time::Clock;
 use crate::warning::MeterNote;
 
-/// Where batteries lie on Linux.
+/// Folder of batteries on Linux.
 pub(super) const ROOT: &str = "/sys/class/power_supply";
 /// Time between two polls.
 pub(super) const PERIOD: Duration = Duration::from_millis(250);
 
 const NAME: &str = "battery";
 const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
-/// Bounds of the time after which an unchanged value is a reading.
+/// Bounds of the time after which an unchanged value counts as a reading.
 const SHORTEST_NS: u64 = 1_000_000_000;
 const LONGEST_NS: u64 = 30_000_000_000;
 /// A value renewed less often than this many times a second is slow.
@@ -31,7 +31,7 @@ const SLOW_S: f64 = 0.5;
 /// The batteries of this machine.
 pub(super) type BatteryMeter = PolledMeter<Batteries>;
 
-/// What such a meter polls.
+/// The sensor of such a meter.
 pub(super) struct Batteries(Vec<Battery>);
 
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ struct Battery {
     has_power: bool,
 }
 
-/// The last poll, which the next is compared with.
+/// The last poll, with which the next is compared.
 struct Watch {
     clock: Clock,
     batteries: Vec<Battery>,
@@ -73,7 +73,7 @@ impl BatteryMeter {
         Self::new(Batteries(batteries), period, clock)
     }
 
-    /// Whether it can be used now.
+    /// Checks that it can be used now.
     ///
     /// # Errors
     /// If a battery is charged, none is discharged, or its power cannot be read.
@@ -128,7 +128,7 @@ impl Watch {
     }
 }
 
-/// Power of the batteries that are discharged, together.
+/// Total power of the batteries that are discharged.
 ///
 /// # Errors
 /// If one is charged, none is discharged, or a value cannot be read.
@@ -160,10 +160,10 @@ fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
 }
 
 impl Battery {
-    /// Drivers do not agree on the sign of a current that discharges; the status tells its direction.
+    /// Drivers differ in the sign of a current that discharges; the status gives its direction.
     fn power_mw(&self) -> Result<f64, MeterError> {
         let value = |file: &str| Ok::<_, MeterError>(poll::whole_number(&self.folder.join(file), RIGHTS)? as f64);
-        // µW; or µA times µV, which are pW.
+        // In µW; or in pW, as µA times µV.
         let power_mw = if self.has_power {
             value("power_now")? / 1e3
         } else {

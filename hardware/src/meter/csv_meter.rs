@@ -1,9 +1,9 @@
 //! A file that another program writes while we measure: the log of a lab supply's or a USB meter's own software.
 //!
-//! Only what comes after the start is read, so that the file may hold hours. It is brought to our clock as
-//! [`super::csv_trace`] does it. By stamps, the recorder's clock has to be right: the same machine's, or one set by the
-//! same time server. How far its stamps are off shows only where that is more than `flush_limit_s`. By edges nothing is
-//! asked of its clock.
+//! The meter reads only lines that come after the start, so that the file may contain hours. [`super::csv_trace`]
+//! brings them to our clock. With stamps, the recorder's clock must be right: the same machine's, or one set by the
+//! same time server. The meter notices wrong stamps only if their error is more than `flush_limit_s`. With edges, the
+//! recorder's clock need not be right.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -21,19 +21,19 @@ use super::{MeterError, PowerMeter, Trace};
 use crate::time::Clock;
 use crate::warning::MeterNote;
 
-/// Time between two looks at a file that is waited for.
+/// Time between two polls of the file while waiting for it.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The same where each look is followed by a search for the pattern.
+/// The same if a search for the pattern follows each poll.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
-/// A stamp may be so far ahead of now, in ns: some recorders round to whole seconds.
+/// Longest time that a stamp may be ahead of now, in ns: some recorders round to whole seconds.
 const MOST_AHEAD_NS: i128 = 1_000_000_000;
-/// By how much a clock that is set while we measure may change, in ns; time servers slew by less.
+/// Largest change of a clock that is set during a measurement, in ns; time servers slew by less.
 const LARGEST_STEP_NS: i128 = 100_000_000;
-/// A clock that is wrong by more is told of, though it is corrected.
+/// Relative error of a clock above which a note reports it, although it is corrected.
 const NOTED_CLOCK_ERROR: f64 = 1e-3;
-const EDGES: &str = "`align = \"edges\"` asks nothing of its clock";
+const EDGES: &str = "`align = \"edges\"` works with any clock of the recorder";
 
-/// Which file, and how it is read.
+/// The file, and how it is read.
 ///
 /// ```toml
 /// file = "/home/me/supply.csv"
@@ -47,7 +47,7 @@ const EDGES: &str = "`align = \"edges\"` asks nothing of its clock";
 pub struct CsvOptions {
     /// The file, which must be there when measuring begins.
     pub file: PathBuf,
-    /// Which column holds what; `time` is needed.
+    /// The columns of the file; `time` is required.
     pub columns: Fields,
     /// How its clock is brought to ours; `stamps` by default.
     #[serde(default)]
@@ -56,10 +56,11 @@ pub struct CsvOptions {
     /// pattern lasts for 13 of it. Only for `edges`.
     #[serde(default = "CsvOptions::default_unit_s")]
     pub unit_s: f64,
-    /// Share by which the recorder's clock may be wrong; 0.0001 by default, at most 0.01. Only for `edges`.
+    /// Largest relative error of the recorder's clock; 0.0001 by default, at most 0.01. Only for `edges`.
     #[serde(default = "CsvOptions::default_clock_error")]
     pub clock_error: f64,
-    /// How long the recorder may hold lines back, in s; 10 by default. At the end the file is waited for that long.
+    /// How long the recorder may hold lines back, in s; 10 by default. At the end the meter waits that long for the
+    /// file.
     #[serde(default = "CsvOptions::default_flush_limit_s")]
     pub flush_limit_s: f64,
 }
@@ -75,7 +76,7 @@ pub enum Align {
     Edges,
 }
 
-/// Such a file.
+/// A meter that reads such a file.
 pub(super) struct CsvMeter {
     options: CsvOptions,
     clock: Clock,
@@ -86,21 +87,21 @@ pub(super) struct CsvMeter {
     uncertainty_s: f64,
 }
 
-/// What has been written since the start.
+/// The lines written since the start.
 struct Tail {
     options: CsvOptions,
     clock: Clock,
     parser: Parser,
-    /// Where the first line begins that was not read yet, in bytes.
+    /// Beginning of the first unread line, in bytes.
     offset: u64,
-    /// One instant on the system's clock and on ours.
+    /// The same instant on the system's clock and on ours.
     begun: (Timestamp, u64),
-    /// When there was a new line, and when there was a look.
+    /// Times of the last new line and of the last poll.
     grown: Instant,
-    looked: Instant,
+    polled: Instant,
 }
 
-/// What has been written, on our clock.
+/// The written readings, on our clock.
 struct Placed {
     trace: Trace,
     notes: Vec<MeterNote>,
@@ -129,10 +130,10 @@ impl CsvOptions {
         self.file.display().to_string()
     }
 
-    /// Whether they can be meant.
+    /// Checks the options.
     ///
     /// # Errors
-    /// If the columns make no sense, none is the time, or a number is out of its bounds.
+    /// If the columns are invalid, none is the time, or a number is out of its bounds.
     pub fn check(&self) -> Result<(), MeterError> {
         Parser::new(&self.shown(), &self.columns)?;
         let within = |name: &str, value: f64, least: f64, most: f64| {
@@ -147,10 +148,10 @@ impl CsvOptions {
 }
 
 impl CsvMeter {
-    /// A meter that is not started yet.
+    /// A meter, not started yet.
     ///
     /// # Errors
-    /// If the options make no sense.
+    /// If the options are invalid.
     pub fn new(options: CsvOptions, clock: Clock) -> Result<Self, MeterError> {
         options.check()?;
         let (notes, resolution_mw) = (Vec::new(), None);
@@ -195,8 +196,8 @@ impl CsvMeter {
         tail.read()?;
         let mut last = None;
         loop {
-            // A pattern that is there by half may be found at a wrong place. Recorders write when a reading has filled
-            // their buffer: what comes now goes beyond the pattern.
+            // Half of a pattern may fit at a wrong place. Recorders write when a reading has filled their buffer: lines
+            // that come now go beyond the pattern.
             if tail.read()? {
                 let now_ns = self.clock.now_ns();
                 let trace = tail.parser.clone().finish()?;
@@ -249,7 +250,7 @@ impl PowerMeter for CsvMeter {
         Ok(())
     }
 
-    /// Reads what has been added to the file since the last look, no more.
+    /// Reads the lines that were added to the file since the last poll, no more.
     fn check(&self) -> Result<usize, MeterError> {
         let tail = self.running.as_ref().ok_or_else(|| MeterError::not_running(RAIL))?;
         let mut tail = tail.borrow_mut();
@@ -260,7 +261,7 @@ impl PowerMeter for CsvMeter {
         Ok(tail.parser.readings())
     }
 
-    /// Waits until the file goes beyond now, for `flush_limit_s` at most.
+    /// Waits until the file's time stamps pass the present, for `flush_limit_s` at most.
     fn stop(&mut self) -> Result<Trace, MeterError> {
         let tail = self.running.take().ok_or_else(|| MeterError::not_running(RAIL))?;
         let tail = tail.into_inner();
@@ -276,7 +277,7 @@ impl PowerMeter for CsvMeter {
         Ok(trace)
     }
 
-    /// What the last printed digit is worth.
+    /// The value of the last printed digit.
     fn resolution_mw(&self) -> Option<f64> {
         self.resolution_mw
     }
@@ -293,36 +294,36 @@ impl PowerMeter for CsvMeter {
         self.pattern = Some(pattern);
     }
 
-    /// By edges, at the end of the trace; stamps are believed, for nothing tells how wrong they are.
+    /// With edges, the uncertainty at the end of the trace; with stamps 0, since their error is unknown.
     fn stamp_uncertainty_s(&self) -> f64 {
         self.uncertainty_s
     }
 }
 
 impl Tail {
-    /// Passes over what there is already, but for the header.
+    /// Skips the existing lines, except for the header.
     fn begin(options: &CsvOptions, clock: Clock) -> Result<Self, MeterError> {
         let begun = (Timestamp::now(), clock.now_ns());
         let parser = Parser::new(&options.shown(), &options.columns)?;
         let now = Instant::now();
         let options = options.clone();
-        let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, looked: now };
+        let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, polled: now };
         tail.lines(true)?;
         tail.grown = Instant::now();
         Ok(tail)
     }
 
-    /// Takes up what is new; tells whether anything is.
+    /// Reads new lines; returns whether there are any.
     fn read(&mut self) -> Result<bool, MeterError> {
         let has_grown = self.lines(false)?;
-        let since = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
+        let since = std::mem::replace(&mut self.polled, Instant::now()).elapsed();
         if !has_grown {
             return Ok(false);
         }
-        self.grown = self.looked;
+        self.grown = self.polled;
         if let Some(last) = self.parser.last_ns().filter(|_| self.options.align == Align::Stamps) {
             let behind_ns = i128::from(self.clock.now_ns()) - self.ours_ns(last);
-            // What is new may have come right after the look before.
+            // New lines may have come right after the last poll.
             let most_ns = (self.options.flush_limit() + since).as_nanos() as i128;
             if behind_ns > most_ns || behind_ns < -MOST_AHEAD_NS {
                 let side = if behind_ns > 0 { "behind" } else { "ahead of" };
@@ -351,7 +352,7 @@ impl Tail {
         file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
         let mut file = BufReader::with_capacity(1 << 16, file);
         let before = self.offset;
-        // What follows no line break may be half a line, whose numbers cannot be told from whole ones.
+        // Text without a line break may be half a line, whose cut numbers look like whole ones.
         while let Some((bytes, true)) = self.parser.next_line(&mut file)? {
             self.offset += bytes.len() as u64;
             if skip { self.parser.skip(&bytes) } else { self.parser.take(&bytes) }?;

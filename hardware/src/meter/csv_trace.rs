@@ -1,10 +1,10 @@
-//! A power trace that another program recorded, as a file of lines with columns.
+//! A power trace from another program, as a file of lines with columns.
 //!
-//! Its clock is brought to ours by absolute time stamps, if both machines' clocks are right (or are one), or by the
-//! edges of a load that we produced on purpose ([`super::align`]), which works with any clock of the recorder.
+//! Absolute time stamps bring its clock to ours, if both machines' clocks are right (or are the same); or the edges of
+//! a load that we produced on purpose ([`super::align`]), which work with any clock of the recorder.
 //!
-//! The file has one separator and one decimal sign ([`crate::cells`]); a row with more or fewer cells than the header is
-//! torn, and rejected.
+//! The file has one separator and one decimal sign ([`crate::cells`]); a row with more or fewer cells than the header
+//! is torn, and rejected.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -30,25 +30,25 @@ const MOST_BEFORE_HEADER: u64 = 50;
 /// A recorded trace on its own clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CsvTrace {
-    /// Time in ns since any instant, and power in mW; times ascend.
+    /// Time in ns since an arbitrary instant, and power in mW; times ascend.
     readings: Vec<(i128, f64)>,
     notes: Vec<MeterNote>,
     resolution_mw: Option<f64>,
 }
 
-/// Reads a trace line by line, as it comes.
+/// Reads a trace line by line, while the file grows.
 #[derive(Clone)]
 pub(super) struct Parser {
     path: String,
     fields: Fields,
     layout: Option<Layout>,
-    /// Lines so far.
+    /// Number of lines so far.
     line: u64,
     repeated: usize,
     trace: CsvTrace,
 }
 
-/// Why a recorded trace cannot be used.
+/// The reason why a recorded trace cannot be used.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum CsvTraceError {
@@ -61,9 +61,9 @@ pub enum CsvTraceError {
          measurement, or not seconds since 1970"
     )]
     Elsewhere {
-        /// Before or after.
+        /// `before` or `after`.
         side: &'static str,
-        /// By how much, in s.
+        /// Time between the readings and the measurement, in s.
         away_s: f64,
     },
 }
@@ -72,8 +72,8 @@ impl CsvTrace {
     /// Reads a file. It needs a column of time.
     ///
     /// # Errors
-    /// If it cannot be read, lacks a column, holds a line that is not a reading, its time goes back, or most of its power
-    /// is negative.
+    /// If it cannot be read, lacks a column, contains a line that is not a reading, its time goes back, or most of its
+    /// power is negative.
     pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
         let shown = path.display().to_string();
         let failed = |error: std::io::Error| MeterError::unread(&shown, error);
@@ -126,8 +126,7 @@ impl CsvTrace {
         Ok(self)
     }
 
-    /// The trace on our clock, which read `clock_ns` at `start`, by its stamps: seconds (or their unit) since 1970, or
-    /// dates.
+    /// The trace on our clock, which showed `clock_ns` at `start`, by its stamps: times since 1970 or dates.
     ///
     /// # Errors
     /// If no reading falls in the time since our clock began, or all lie after `until_ns`.
@@ -147,7 +146,7 @@ impl CsvTrace {
         Ok(Trace::of_rail(RAIL, self.readings.iter().filter_map(ours)))
     }
 
-    /// The trace on our clock, by the edges of a load that we produced, and the alignment of the clocks.
+    /// The trace on our clock, placed by the edges of a load that we produced, and the alignment of the clocks.
     ///
     /// # Errors
     /// If the pattern is not found.
@@ -159,12 +158,12 @@ impl CsvTrace {
         let series: Series = self.readings.iter().filter_map(own).collect();
         let mut alignment = align::find(&series, pattern, clock_error)?;
         let trace = Trace::of_rail(RAIL, alignment.apply(&series).points().iter().copied());
-        // Told for the file's own time.
+        // The error gives the file's own time.
         alignment.offset_s += first as f64 / 1e9;
         Ok((trace, alignment))
     }
 
-    /// Doubts about it.
+    /// Doubts about the trace.
     pub fn notes(&self) -> &[MeterNote] {
         &self.notes
     }
@@ -176,7 +175,7 @@ impl CsvTrace {
 }
 
 impl Parser {
-    /// Nothing read so far.
+    /// A parser that has read nothing yet.
     ///
     /// # Errors
     /// If the columns contradict each other, or no column is the time.
@@ -190,10 +189,10 @@ impl Parser {
         Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
     }
 
-    /// The next line, and whether a line break ends it; none at the end of the file.
+    /// The next line, and whether a line break ends it; `None` at the end of the file.
     ///
     /// # Errors
-    /// If it cannot be read, or is absurdly long.
+    /// If it cannot be read, or is longer than [`MAX_LINE`].
     pub fn next_line(&self, file: &mut impl BufRead) -> Result<Option<(Vec<u8>, bool)>, MeterError> {
         let mut bytes = Vec::new();
         let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
@@ -206,10 +205,10 @@ impl Parser {
         Ok((length > 0).then_some((bytes, is_whole)))
     }
 
-    /// Passes over a line, unless it is the header.
+    /// Skips a line, unless it is the header.
     ///
     /// # Errors
-    /// If there have been too many without a header.
+    /// If too many lines came without a header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
         // Damage before the start does not matter.
         let line = self.begin(bytes, self.layout.is_none())?;
@@ -229,7 +228,7 @@ impl Parser {
             return Ok(());
         }
         let Some(layout) = &mut self.layout else {
-            // Without names, the first line may be a header all the same.
+            // Without names, the first line may nevertheless be a header.
             if self.find_header(&line)?
                 && let Some(Ok(row)) = self.layout.as_mut().map(|layout| layout.read(&line))
             {
@@ -246,12 +245,12 @@ impl Parser {
         Ok(())
     }
 
-    /// How many readings there are.
+    /// Number of readings.
     pub fn readings(&self) -> usize {
         self.trace.readings.len()
     }
 
-    /// Time of the last reading, in ns since any instant.
+    /// Time of the last reading, in ns since an arbitrary instant.
     pub fn last_ns(&self) -> Option<i128> {
         self.trace.readings.last().map(|(at_ns, _)| *at_ns)
     }
@@ -267,7 +266,7 @@ impl Parser {
         self.trace.finish(&self.path, self.repeated)
     }
 
-    /// A line without its end; empty for a blank one.
+    /// A line without its line break; empty for a blank one.
     fn begin(&mut self, bytes: &[u8], is_checked: bool) -> Result<String, MeterError> {
         self.line += 1;
         let line = String::from_utf8_lossy(bytes);
@@ -279,7 +278,7 @@ impl Parser {
         Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
     }
 
-    /// Whether a line that may be the header may be a reading too.
+    /// Whether a possible header may also be a reading.
     fn find_header(&mut self, line: &str) -> Result<bool, MeterError> {
         match self.fields.layout(line) {
             Ok(found) => self.layout = Some(found),

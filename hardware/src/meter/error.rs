@@ -1,30 +1,30 @@
-//! What can go wrong with a meter.
+//! Errors of a meter.
 
 use thiserror::Error;
 
 use crate::remote::RemoteError;
 
-/// Most readings that are kept: more than an hour at 1,000 a second.
+/// Most readings in memory: more than an hour at 1,000 a second.
 pub(super) const MOST_READINGS: usize = 5_000_000;
 
-/// Why there is no trace. The text says what was wrong, where, and what to do.
+/// The reason why a meter gives no trace. The text names the mistake, its place and the remedy.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{0}")]
 pub enum MeterError {
-    /// The meter's settings make no sense, or the user lacks the rights that it needs.
+    /// The meter's settings are invalid, or the user lacks the necessary rights.
     Settings(String),
-    /// There is no such meter.
+    /// The meter does not exist.
     Absent(String),
-    /// One value could not be read, or makes no sense. A few of them in a row are within a meter's error budget.
+    /// One value could not be read, or is invalid. A few of them in a row are within a meter's error budget.
     Read(String),
     /// The connection to the meter broke.
     Lost(String),
-    /// It failed otherwise.
+    /// Any other failure.
     Failed(String),
 }
 
 impl MeterError {
-    /// A file may not be read; `advice` tells how to allow it.
+    /// The user may not read a file; `advice` explains how to allow it.
     pub(super) fn no_rights(path: &str, advice: &str) -> Self {
         Self::Settings(format!("{path} may not be read: {advice}"))
     }
@@ -34,7 +34,7 @@ impl MeterError {
         Self::Read(format!("{path} could not be read: {problem}"))
     }
 
-    /// `what` was looked for.
+    /// The program searched for `what` and did not find it.
     pub(super) fn absent(what: &str, advice: &str) -> Self {
         Self::Absent(format!("{what} is not there: {advice}"))
     }
@@ -43,7 +43,7 @@ impl MeterError {
         Self::Failed(format!("the meter's program {program} could not be started: {problem}"))
     }
 
-    /// A program ended by itself; `printed` is what it printed as an error, as the end of a sentence.
+    /// A program ended by itself; `printed` is its error output, as the end of a sentence.
     pub(super) fn ended(program: &str, how: &str, printed: &str) -> Self {
         Self::Failed(format!("the meter's program {program} {how} before it was stopped{printed}"))
     }

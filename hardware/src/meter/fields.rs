@@ -1,4 +1,4 @@
-//! Which column of a line holds what, in which unit.
+//! The columns of a line and their units.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::shown::start_of;
 
 /// Longest line that is read, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
-/// Most that a number's last digit may be worth, in the number's unit.
+/// Largest value of a number's last digit, in the number's unit.
 const COARSEST: f64 = 1e15;
 /// Most columns of a line.
 const MAX_COLUMNS: usize = 256;
@@ -38,7 +38,7 @@ pub struct Fields {
     /// The meter's own time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Field<StampUnit>>,
-    /// What stands between columns; `auto` by default.
+    /// The separator of columns; `auto` by default.
     pub separator: Separator,
 }
 
@@ -46,13 +46,13 @@ pub struct Fields {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field<U> {
-    /// Which column.
+    /// The column.
     pub column: Place,
     /// Its unit.
     pub unit: U,
 }
 
-/// How a column is named.
+/// Name or number of a column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a column is a number, 1 for the first, or a name of the header")]
 pub enum Place {
@@ -100,7 +100,7 @@ pub enum CurrentUnit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StampUnit {
-    /// Seconds, since whenever.
+    /// Seconds since an arbitrary instant.
     S,
     /// Milliseconds.
     Ms,
@@ -112,13 +112,13 @@ pub enum StampUnit {
     Rfc3339,
 }
 
-/// A reading, as a line has it.
+/// A reading as a line contains it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Row {
-    /// The meter's own time, in ns since whenever; since 1970 if it is a date.
+    /// The meter's own time, in ns since an arbitrary instant; since 1970 if it is a date.
     pub own_ns: Option<f64>,
     pub power_mw: f64,
-    /// What one unit of the last printed digit is worth, in mW.
+    /// The value of one unit of the last printed digit, in mW.
     pub step_mw: f64,
 }
 
@@ -129,14 +129,14 @@ pub(super) struct Layout {
     volts: Option<Column>,
     amperes: Option<Column>,
     time: Option<(usize, StampUnit)>,
-    /// `Auto` until the header or a reading shows it.
+    /// `Auto` until the header or a reading determines it.
     separator: Separator,
     decimal: Decimal,
     /// Cells of the header or the first reading.
     width: Option<usize>,
 }
 
-/// A column's number, what one of its unit is worth in mW, V or A, and the unit's sign in lower case.
+/// A column's number, the value of its unit in mW, V or A, and the unit's symbol in lower case.
 type Column = (usize, f64, &'static str);
 
 impl PowerUnit {
@@ -169,10 +169,10 @@ impl CurrentUnit {
 }
 
 impl Fields {
-    /// Whether they can be meant.
+    /// Checks the columns.
     ///
     /// # Errors
-    /// If there is not exactly one way to power, or a column's number is 0 or absurd.
+    /// If the columns give power in no way or in two ways, or a column's number is 0 or above 256.
     pub fn check(&self) -> Result<(), MeterError> {
         let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         match (&self.power, &self.volts, &self.amperes) {
@@ -189,7 +189,7 @@ impl Fields {
         settings("a meter's column is its number, from 1 to 256, or its name in the header")
     }
 
-    /// Whether a column is named, so that there must be a header.
+    /// Whether a column has a name, so that a header is necessary.
     pub(super) fn has_names(&self) -> bool {
         self.places().into_iter().any(|place| matches!(place, Place::Name(_)))
     }
@@ -204,10 +204,10 @@ impl Fields {
         places.into_iter().flatten().collect()
     }
 
-    /// The columns' numbers by a header; without names any line will do.
+    /// The columns' numbers according to a header; without names any line serves.
     ///
     /// # Errors
-    /// The first name that the line lacks.
+    /// Names the first column that the line lacks.
     pub(super) fn layout(&self, header: &str) -> Result<Layout, String> {
         let header = header.trim().trim_start_matches(['#', '\u{feff}']);
         let separator = self.separator.of(header, false);
@@ -245,10 +245,10 @@ impl Fields {
 }
 
 impl Layout {
-    /// Reads a line. The first one that is a reading decides what the header left open, for all that follow.
+    /// Reads a line. The first reading determines the format for all that follow, if the header has not.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The mistake in the line.
     pub(super) fn read(&mut self, line: &str) -> Result<Row, String> {
         if line.len() > MAX_LINE {
             return Err(format!("it has {} bytes, more than any reading", line.len()));
@@ -259,7 +259,7 @@ impl Layout {
         let separator = self.separator.of(line, has_one);
         let cells = separator.cells(line);
         let width = self.width.unwrap_or(cells.len());
-        // Units and dates may have blanks within them.
+        // Units and dates may contain blanks.
         let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
         let mut decimal = self.decimal;
         let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, has_commas: separator == Separator::Comma };
@@ -301,46 +301,46 @@ impl<'a> Numbers<'a> {
         cell.ok_or_else(|| format!("column {} is missing", column + 1))
     }
 
-    /// A column's number and the worth of its last digit, in mW, V or A.
+    /// A column's number and the value of its last digit, in mW, V or A.
     fn value(&mut self, (column, factor, sign): Column) -> Result<(f64, f64), String> {
         let text = self.cell(column)?;
         let (digits, unit) = split_unit(text);
-        let refused = || format!("{:?} is no number in {sign}", start_of(text, 80));
+        let rejected = || format!("{:?} is not a number in {sign}", start_of(text, 80));
         if !unit.is_empty() && unit != sign {
-            return Err(refused());
+            return Err(rejected());
         }
         let plain = self.decimal.plain(digits, self.has_commas)?;
-        let (value, step) = number(&plain).ok_or_else(refused)?;
+        let (value, step) = number(&plain).ok_or_else(rejected)?;
         Ok((value * factor, step * factor))
     }
 
     /// A time stamp in ns.
     fn stamp(&mut self, column: usize, unit: StampUnit) -> Result<f64, String> {
         let text = self.cell(column)?;
-        let refused = || format!("{:?} is no time stamp", start_of(text, 80));
+        let rejected = || format!("{:?} is not a time stamp", start_of(text, 80));
         let factor = match unit {
             StampUnit::S => 1e9,
             StampUnit::Ms => 1e6,
             StampUnit::Us => 1e3,
             StampUnit::Ns => 1.0,
             StampUnit::Rfc3339 => {
-                let at: jiff::Timestamp = text.parse().map_err(|_| refused())?;
+                let at: jiff::Timestamp = text.parse().map_err(|_| rejected())?;
                 return Ok(at.as_nanosecond() as f64);
             }
         };
         let plain = self.decimal.plain(text, self.has_commas)?;
-        let (value, _) = number(&plain).ok_or_else(refused)?;
-        Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(refused)
+        let (value, _) = number(&plain).ok_or_else(rejected)?;
+        Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(rejected)
     }
 }
 
-/// A number and the sign of its unit behind it, in lower case.
+/// A number and the unit symbol after it, in lower case.
 fn split_unit(text: &str) -> (&str, String) {
     let digits = text.trim_end_matches(|c: char| c.is_alphabetic()).trim_end();
     (digits, text[digits.len()..].trim().to_lowercase().replace(['µ', 'μ'], "u"))
 }
 
-/// A decimal number, and the worth of its last digit.
+/// A decimal number, and the value of its last digit.
 fn number(plain: &str) -> Option<(f64, f64)> {
     if plain.is_empty() || plain.len() > 40 || !plain.bytes().all(|c| c.is_ascii_digit() || b"+-.eE".contains(&c)) {
         return None;
@@ -350,7 +350,7 @@ fn number(plain: &str) -> Option<(f64, f64)> {
     let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let exponent: i32 = exponent.parse().ok()?;
     let step = 10f64.powi(exponent.saturating_sub(i32::try_from(decimals).ok()?));
-    // A zero may have any exponent, `0e310`, and says nothing then.
+    // A zero may have any exponent, `0e310`, which then has no meaning.
     (step <= COARSEST).then_some((value, step))
 }
 

@@ -1,12 +1,12 @@
-//! The files through which Linux shows a Jetson's INA3221 power monitors.
+//! The files in which Linux shows a Jetson's INA3221 power monitors.
 //!
 //! JetPack 4 has a driver of its own, whose files give the power of each rail in mW; later kernels use hwmon, where
-//! power is voltage (mV) times current (mA). Where a file lies, and which rail has which number, moves between releases:
-//! a rail is known by the name in the file beside it.
+//! power is voltage (mV) times current (mA). The paths of the files and the
+//! numbers of the rails differ between releases: the name in a neighbouring file identifies a rail.
 
 use std::collections::BTreeMap;
 
-/// Where the files are, below the root of sysfs.
+/// Patterns of the files' paths, below the root of sysfs.
 pub(super) const PATTERNS: [&str; 5] = [
     "bus/i2c/drivers/ina3221x/*/iio*device*/rail_name_*",
     "bus/i2c/drivers/ina3221x/*/iio*device*/in_power*_input",
@@ -20,12 +20,12 @@ pub(super) const PATTERNS: [&str; 5] = [
 pub(super) struct RailFiles {
     /// Name of the rail: `VDD_IN`.
     pub rail: String,
-    /// One file with mW, or one with mV and one with mA.
+    /// A file with mW, or a file with mV and a file with mA.
     pub files: Vec<String>,
 }
 
-/// The rails that some files, each with its content, belong to. Files without a partner are left out, and so are rails
-/// that are not connected (`NC`) and sums that the driver makes of others.
+/// The rails of files, each with its content. The result omits files without a partner, rails that are not connected
+/// (`NC`), and sums that the driver computes.
 pub(super) fn rails(found: &[(String, String)]) -> Vec<RailFiles> {
     let content: BTreeMap<&str, &str> = found.iter().map(|(path, text)| (path.as_str(), text.trim())).collect();
     let has = |path: &String| content.contains_key(path.as_str());
@@ -91,7 +91,7 @@ mod tests {
             let _ = rails(&files);
         }
 
-        /// Each rail is named, and its files were found.
+        /// Each rail has a name, and its files exist.
         #[test]
         fn rails_have_names_and_files_that_exist(
             files in prop::collection::btree_map("(a|b)/(rail_name_|in_power|in|curr)[01]?(_label|_input)?", "(NC|VDD|sum of x|)", 0..12),

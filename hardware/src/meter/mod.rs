@@ -1,6 +1,6 @@
 //! Power over time, as a meter reads it.
 //!
-//! A [`PowerMeter`] gives a [`Trace`]; [`crate::energy`] makes energy of it. [`MeterOptions`] names and opens one.
+//! A [`PowerMeter`] gives a [`Trace`]; [`crate::energy`] computes energy from it. [`MeterOptions`] names and opens one.
 
 pub mod align;
 mod battery;
@@ -40,7 +40,7 @@ pub struct RailPower {
 /// Power of all rails of a meter at one instant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// When, in nanoseconds of the trace's clock.
+    /// Time stamp, in nanoseconds of the trace's clock.
     pub at_ns: u64,
     /// Power of each rail.
     pub rails: Vec<RailPower>,
@@ -49,7 +49,7 @@ pub struct Reading {
 /// Temperature and clock of a device at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Condition {
-    /// When, in nanoseconds of the trace's clock.
+    /// Time stamp, in nanoseconds of the trace's clock.
     pub at_ns: u64,
     /// Temperature of the GPU, or of the hottest junction where the GPU has no sensor, in °C.
     pub temperature_c: Option<f64>,
@@ -72,7 +72,7 @@ pub struct Series {
 /// Power at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// When, in nanoseconds of the trace's clock.
+    /// Time stamp, in nanoseconds of the trace's clock.
     pub at_ns: u64,
     /// Power, in mW.
     pub power_mw: f64,
@@ -88,8 +88,8 @@ impl Trace {
         trace
     }
 
-    /// Adds a reading, and says whether it did: one that is not later than the last is dropped, since there is no time
-    /// between the two to integrate over.
+    /// Adds a reading and returns `true`, or drops it if it is not later than the last: without time between the two,
+    /// integration is impossible.
     pub(crate) fn push(&mut self, reading: Reading) -> bool {
         let is_later = self.readings.last().is_none_or(|last| last.at_ns < reading.at_ns);
         if is_later {
@@ -107,18 +107,18 @@ impl Trace {
         self.readings
     }
 
-    /// Names of the rails of the first reading: a meter does not change what it reads.
+    /// Names of the rails of the first reading; all readings have the same rails.
     pub fn rails(&self) -> Vec<&str> {
         let first = self.readings.first();
         first.map(|reading| reading.rails.iter().map(|rail| rail.name.as_str()).collect()).unwrap_or_default()
     }
 
-    /// One rail over time. Readings that lack it are left out.
+    /// One rail over time, without readings that lack it.
     pub fn rail(&self, name: &str) -> Series {
         self.series(|rails| rails.iter().find(|rail| rail.name == name).map(|rail| rail.power_mw))
     }
 
-    /// The sum of the rails of a total over time. Readings that lack one of them are left out.
+    /// The sum of the rails of a total over time, without readings that lack one of them.
     pub fn total(&self, total: &Total) -> Series {
         self.series(|rails| total.power_mw(rails))
     }

@@ -1,15 +1,15 @@
 //! The power of an NVIDIA GPU, through NVIDIA's management library (NVML).
 //!
 //! From Volta on a GPU counts its energy, in mJ since the driver was loaded
-//! (`nvmlDeviceGetTotalEnergyConsumption` in NVIDIA's reference of NVML). The counter is renewed every few dozen
-//! milliseconds only: between two looks at which it had moved, mean power is its difference by that time, written as two
-//! readings like those of [`super::rapl`], and integrals from change to change are the counter's own. When a change is
-//! seen is late by one period at most, which the next stretch makes up for. Older GPUs have a reading of power alone. It
-//! is second best: on some it covers only a part of the time between two renewals (Yang, Adamek and Armour 2024,
-//! "Part-time Power Measurements: nvidia-smi's Lack of Attention", SC24).
+//! (`nvmlDeviceGetTotalEnergyConsumption` in NVIDIA's reference of NVML). The driver renews the counter only
+//! every few dozen milliseconds. Between two polls that found it changed, the mean power is its difference divided by
+//! the time, given as two readings like those of [`super::rapl`], so that integrals from change to change are exactly
+//! the counter's. A poll finds a change at most one period late, which the next interval compensates. Older GPUs have
+//! only a reading of power, which is less exact: on some it covers only a part of the time between two renewals (Yang,
+//! Adamek and Armour 2024, "Part-time Power Measurements: nvidia-smi's Lack of Attention", SC24).
 //!
-//! Either covers the whole card, memory and fan included, and all programs that use it. Jetson boards are silent: their
-//! own monitors are read instead ([`crate::jetson`]).
+//! Both cover the whole card, memory and fan included, and all programs that use it. Jetson boards report neither: the
+//! device [`crate::jetson`] reads their own monitors instead.
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;
@@ -25,18 +25,18 @@ use super::{MeterError, Point, sysfs};
 use crate::shown::start_of;
 use crate::time::Clock;
 
-/// Time between two looks.
+/// Time between two polls.
 pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
 const NAME: &str = "nvml";
-/// Where the driver's package puts the library; the name without a version comes with development packages only.
+/// Names of the library in the driver's package; the name without a version comes only with development packages.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
-/// A GPU draws watts at rest: a counter that has not moved for so long does not count.
+/// Longest time without a change of the counter, in ns: an idle GPU draws watts, so that a longer one is a fault.
 const LONGEST_STANDSTILL_NS: u64 = 5_000_000_000;
 const JETSON: &str =
     "Jetson boards are silent here: measure them with the device `jetson`, which reads their own monitors";
 
-/// Which GPU, where there are several.
+/// The GPU, if there are several.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a GPU is its number, 0 for the first, or its UUID, as `nvidia-smi -L` lists them")]
 pub enum GpuName {
@@ -49,39 +49,39 @@ pub enum GpuName {
 /// A meter of one NVIDIA GPU of this machine.
 pub(super) type NvmlMeter = PolledMeter<Nvidia>;
 
-/// What such a meter polls.
+/// The sensor of such a meter.
 pub(super) struct Nvidia {
     card: Card,
     source: Source,
 }
 
-/// What tells of power.
+/// The source of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Counter,
     Power,
 }
 
-/// Why a value is not to be had.
+/// The reason why a value cannot be read.
 #[derive(Debug, Clone, PartialEq)]
-enum Refusal {
-    /// The GPU does not know it.
+enum ReadFailure {
+    /// The GPU does not have it.
     Unsupported,
-    /// The GPU is gone.
-    Gone(String),
-    /// This time only, perhaps.
-    Passing(String),
+    /// The GPU is lost.
+    Lost(String),
+    /// A later poll may succeed.
+    Temporary(String),
 }
 
-/// What is asked of a GPU.
+/// The values of a GPU.
 trait Gpu {
-    /// Energy since whenever, in mJ.
-    fn energy_mj(&self) -> Result<u64, Refusal>;
+    /// Energy since an arbitrary instant, in mJ.
+    fn energy_mj(&self) -> Result<u64, ReadFailure>;
     /// Power, in mW.
-    fn power_mw(&self) -> Result<u32, Refusal>;
+    fn power_mw(&self) -> Result<u32, ReadFailure>;
 }
 
-/// A GPU that is there.
+/// A GPU of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Card {
     index: u32,
@@ -89,13 +89,13 @@ struct Card {
     uuid: String,
 }
 
-/// The same with its library.
+/// A GPU with its library.
 struct Open {
     library: &'static Nvml,
     index: u32,
 }
 
-/// What a look is compared with.
+/// A GPU under polling, with the last poll for comparison.
 struct Watch<G> {
     gpu: G,
     source: Source,
@@ -103,27 +103,27 @@ struct Watch<G> {
     last: Option<Seen>,
 }
 
-/// The counter at a look.
+/// The counter at a poll.
 #[derive(Clone, Copy)]
 struct Seen {
     at_ns: u64,
     energy_mj: u64,
-    /// Whether it had just moved, so that the time fits the value.
+    /// Whether it had just changed, so that the time fits the value.
     moved: bool,
 }
 
 impl NvmlMeter {
-    /// Finds a GPU of this machine; without a name the only one there is.
+    /// Finds a GPU of this machine; without a name its only GPU.
     ///
     /// # Errors
-    /// If there is no driver or no such GPU, several and no name, none of its values is supported or may be read, or the
-    /// time between two looks is 0.
+    /// If the driver or the GPU is missing, no name is given for several GPUs, none of its values is supported or
+    /// readable, or the time between two polls is 0.
     pub fn find(gpu: Option<&GpuName>, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let library = library()?;
-        let failed = |error: NvmlError| refused("a GPU of NVIDIA's", &error);
+        let failed = |error: NvmlError| meter_error("a GPU of NVIDIA's", &error);
         let mut cards = Vec::new();
         for index in 0..library.device_count().map_err(failed)? {
-            // One that belongs to somebody else is not ours to measure.
+            // The user may have no rights to some GPUs.
             let Ok(device) = library.device_by_index(index) else { continue };
             let name = device.name().unwrap_or_else(|_| "unnamed".to_owned());
             cards.push(Card { index, name, uuid: device.uuid().map_err(failed)? });
@@ -152,11 +152,11 @@ impl Sensor for Nvidia {
         Ok(Box::new(move || watch.poll()))
     }
 
-    /// A step of the counter over the time between two polls, which matters less over a longer window; or the smallest
-    /// difference between two values of the last trace.
+    /// A step of the counter divided by the time between two polls, which matters less over a longer window; or the
+    /// smallest difference between two values of the last trace.
     fn resolution_mw(&self, points: &[Point], period: Duration) -> Option<f64> {
         match self.source {
-            // mJ by s are mW.
+            // mJ per s are mW.
             Source::Counter => Some(1.0 / period.as_secs_f64()).filter(|mw| mw.is_finite()),
             Source::Power => sysfs::smallest_step(points),
         }
@@ -170,24 +170,24 @@ impl Card {
 }
 
 impl Gpu for Open {
-    fn energy_mj(&self) -> Result<u64, Refusal> {
+    fn energy_mj(&self) -> Result<u64, ReadFailure> {
         Ok(self.library.device_by_index(self.index)?.total_energy_consumption()?)
     }
 
-    fn power_mw(&self) -> Result<u32, Refusal> {
+    fn power_mw(&self) -> Result<u32, ReadFailure> {
         Ok(self.library.device_by_index(self.index)?.power_usage()?)
     }
 }
 
-impl From<NvmlError> for Refusal {
+impl From<NvmlError> for ReadFailure {
     fn from(error: NvmlError) -> Self {
         match error {
-            // A library older than the function.
+            // The library is older than the function.
             NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => {
                 Self::Unsupported
             }
-            NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::DriverNotLoaded => Self::Gone(error.to_string()),
-            other => Self::Passing(other.to_string()),
+            NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::DriverNotLoaded => Self::Lost(error.to_string()),
+            other => Self::Temporary(other.to_string()),
         }
     }
 }
@@ -207,13 +207,15 @@ impl<G: Gpu> Watch<G> {
                 Ok(Poll::Points(vec![Point { at_ns, power_mw: power as f64 }]))
             }
             (Ok(power), Source::Power) => Ok(Poll::Rejected(format!("{power} mW is absurd"))),
-            (Err(Refusal::Passing(problem)), _) => Ok(Poll::Rejected(problem)),
-            (Err(Refusal::Gone(problem)), _) => Err(MeterError::Failed(format!("the GPU is lost: {problem}"))),
-            (Err(Refusal::Unsupported), _) => Err(MeterError::Failed("the GPU no longer reports its power".to_owned())),
+            (Err(ReadFailure::Temporary(problem)), _) => Ok(Poll::Rejected(problem)),
+            (Err(ReadFailure::Lost(problem)), _) => Err(MeterError::Failed(format!("the GPU is lost: {problem}"))),
+            (Err(ReadFailure::Unsupported), _) => {
+                Err(MeterError::Failed("the GPU no longer reports its power".to_owned()))
+            }
         }
     }
 
-    /// What a value of the counter adds to what was seen before.
+    /// The readings that a new value of the counter gives.
     fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Poll {
         let seen = |moved| Some(Seen { at_ns, energy_mj, moved });
         let Some(last) = self.last else {
@@ -232,7 +234,7 @@ impl<G: Gpu> Watch<G> {
         let Some(used_mj) = energy_mj.checked_sub(last.energy_mj) else {
             return Poll::Rejected("the energy counter was set back".to_owned());
         };
-        // Before the first change seen, nobody knows since when the counter had stood.
+        // Before the first observed change, the time of the last change is unknown.
         if !last.moved {
             return Poll::Points(Vec::new());
         }
@@ -240,7 +242,7 @@ impl<G: Gpu> Watch<G> {
     }
 }
 
-/// The library, loaded and initialised once for the program.
+/// The library, which the program loads and initialises once.
 fn library() -> Result<&'static Nvml, MeterError> {
     static LIBRARY: OnceLock<Nvml> = OnceLock::new();
     if let Some(library) = LIBRARY.get() {
@@ -254,11 +256,11 @@ fn library() -> Result<&'static Nvml, MeterError> {
         }
     }
     let error = first.unwrap_or(NvmlError::LibraryNotFound);
-    Err(refused("NVIDIA's management library (libnvidia-ml)", &error))
+    Err(meter_error("NVIDIA's management library (libnvidia-ml)", &error))
 }
 
-/// An error of NVML as that of a meter.
-fn refused(what: &str, error: &NvmlError) -> MeterError {
+/// An error of NVML as an error of a meter.
+fn meter_error(what: &str, error: &NvmlError) -> MeterError {
     match error {
         NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::FailedToLoadSymbol(_) => {
             let advice = format!(
@@ -275,7 +277,7 @@ fn refused(what: &str, error: &NvmlError) -> MeterError {
     }
 }
 
-/// The GPU of a name, or the only one.
+/// The GPU with the given name, or the only one.
 fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, MeterError> {
     let listed = || cards.iter().map(Card::label).collect::<Vec<_>>().join(", ");
     let Some(first) = cards.first() else {
@@ -303,18 +305,20 @@ fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, M
     }
 }
 
-/// The best that a GPU has.
+/// The best source that a GPU has.
 fn source_of(gpu: &impl Gpu, card: &Card) -> Result<Source, MeterError> {
     if gpu.energy_mj().is_ok() {
         return Ok(Source::Counter);
     }
     match gpu.power_mw() {
         Ok(_) => Ok(Source::Power),
-        Err(Refusal::Unsupported) => {
+        Err(ReadFailure::Unsupported) => {
             let advice = format!("this GPU has no power sensor that its driver reports. {JETSON}");
             Err(MeterError::absent(&format!("a power reading of {}", card.label()), &advice))
         }
-        Err(Refusal::Gone(problem) | Refusal::Passing(problem)) => Err(MeterError::unread(&card.label(), problem)),
+        Err(ReadFailure::Lost(problem) | ReadFailure::Temporary(problem)) => {
+            Err(MeterError::unread(&card.label(), problem))
+        }
     }
 }
 

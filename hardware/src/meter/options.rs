@@ -17,10 +17,10 @@ use super::{MeterError, PowerMeter};
 use crate::remote::{Place, Session};
 use crate::time::Clock;
 
-/// Which meter, and its settings.
+/// The kind of meter, and its settings.
 ///
 /// ```toml
-/// [power]
+/// [devices.stick.meter]
 /// kind = "stream"
 /// command = ["python3", "um25c.py", "--csv"]
 /// columns = { volts = { column = "U", unit = "v" }, amperes = { column = "I", unit = "ma" } }
@@ -28,9 +28,9 @@ use crate::time::Clock;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MeterOptions {
-    /// The processor's counters where they are and may be read, else a battery that is discharged, else none. A GPU is
-    /// never taken: the inferences of the device `host` run on the processor, and a GPU's power says nothing of them. Nor do
-    /// these meters see what a stick or a board draws: for those, name one.
+    /// The processor's counters if they exist and are readable, else a battery that is discharged, else none. This kind
+    /// never chooses a GPU: the inferences of the device `host` run on the processor, which a GPU's power does not
+    /// include. These meters do not see the power of a stick or a board either: for those, name a kind.
     Auto {},
     /// None: energy is not measured.
     None {},
@@ -48,16 +48,16 @@ pub enum MeterOptions {
     },
     /// An NVIDIA GPU of this machine.
     Nvml {
-        /// Its number or its UUID; not needed for the only one.
+        /// Its number or its UUID; optional if there is only one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gpu: Option<GpuName>,
         /// Time between two polls, in ms; 20 by default.
         #[serde(default = "MeterOptions::nvml_period_ms")]
         period_ms: u64,
     },
-    /// Power sensors that Linux knows, by `hwmon` or `iio`.
+    /// Power sensors of Linux's `hwmon` or `iio`.
     Hwmon {
-        /// Names of those that are added; not needed for the only one.
+        /// Names of those that are added; optional if there is only one.
         #[serde(default)]
         sensors: Vec<String>,
         /// Time between two readings, in ms; 5 by default.
@@ -66,7 +66,7 @@ pub enum MeterOptions {
         /// The root of the files; `/sys` by default.
         #[serde(default = "MeterOptions::sysfs")]
         sysfs: String,
-        /// The machine that they belong to; `here` by default.
+        /// The machine of the sensors; `here` by default.
         #[serde(default)]
         at: At,
     },
@@ -74,7 +74,7 @@ pub enum MeterOptions {
     Stream {
         /// The program and its arguments.
         command: Vec<String>,
-        /// Which column of its lines holds what.
+        /// The columns of its lines.
         columns: Fields,
         /// How long its first reading may take, in s; 30 by default.
         #[serde(default = "StreamOptions::default_start_limit_s")]
@@ -90,11 +90,11 @@ pub enum MeterOptions {
         /// Time between two readings, in ms; 100 by default.
         #[serde(default = "MeterOptions::tegrastats_period_ms")]
         period_ms: u64,
-        /// Whether it is run by `sudo -n`; a Jetson's own `sudo` stands for it too.
+        /// Whether `sudo -n` runs it; a Jetson's own `sudo` has the same effect.
         #[serde(default)]
         sudo: bool,
     },
-    /// A Jetson's power monitors, read on the board from their files, at a few milliseconds.
+    /// A Jetson's power monitors, read on the board from their files every few milliseconds.
     Ina3221 {
         /// Mean time between two readings, in ms; 5 by default.
         #[serde(default = "MeterOptions::ina3221_period_ms")]
@@ -116,17 +116,17 @@ pub enum At {
     Device,
 }
 
-/// Where the meters of this machine are found.
+/// Folders of this machine's meters.
 struct Roots<'a> {
     rapl: &'a Path,
     battery: &'a Path,
 }
 
-/// What there is on this machine.
+/// The meter of this machine.
 enum Found {
     Rapl(RaplMeter),
     Battery(BatteryMeter),
-    /// And why there is no more.
+    /// No meter, and the reason.
     Nothing(String),
 }
 
@@ -137,7 +137,7 @@ impl Default for MeterOptions {
 }
 
 impl MeterOptions {
-    /// A Jetson's own monitors, as every Jetson has them.
+    /// A Jetson's own monitors by `tegrastats`, which every Jetson has.
     pub const TEGRASTATS: Self = Self::Tegrastats { period_ms: 100, sudo: false };
     /// The same by their files.
     pub(crate) const INA3221: Self = Self::Ina3221 { period_ms: 5, sysfs: None };
@@ -170,23 +170,24 @@ impl MeterOptions {
         sysfs::ROOT.to_owned()
     }
 
-    /// The meter, not started yet, for a device at `place`, where `work_folder` is its folder. None where none is wanted,
-    /// and for `auto` also where there is none; [`why_none`](Self::why_none) then tells why.
+    /// The meter, not started yet, for a device at `place`, where `work_folder` is its folder. `None` for the kind
+    /// `none`, and for `auto` on a machine without a meter; [`why_none`](Self::why_none) then gives the reason.
     ///
     /// # Errors
-    /// If the named meter is not there, may not be read, cannot see what a device of another machine draws, or its
-    /// settings make no sense.
+    /// If the named meter does not exist, is not readable, cannot see the power of another machine's device, or has
+    /// invalid settings.
     pub fn open(
         &self,
         clock: Clock,
         place: &Place,
         work_folder: &str,
     ) -> Result<Option<Box<dyn PowerMeter>>, MeterError> {
-        // The agent of a meter has a folder of its own: when it begins, it ends what an earlier one of its folder left.
+        // The agent of a meter has its own folder: an agent that starts ends the programs of an earlier one in its
+        // folder.
         self.open_over(clock, &Session::new(place.clone(), format!("{work_folder}/meter")))
     }
 
-    /// The same over a session that the meter shares with its device.
+    /// Opens the meter over a session that it shares with its device.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -247,8 +248,8 @@ impl MeterOptions {
         matches!(self, Self::Tegrastats { .. } | Self::Ina3221 { .. })
     }
 
-    /// In one sentence, why a device at `place` has no meter, or why one that is there cannot be used: for `auto` that
-    /// finds none, and for `none`. Nothing for the others, which fail instead.
+    /// The reason, in one sentence, why a device at `place` has no usable meter: for `none`, and for `auto` if it finds
+    /// none. `None` for the other kinds, which fail instead.
     pub fn why_none(&self, place: &Place) -> Option<String> {
         match self {
             Self::None {} => Some("its meter is set to \"none\"".to_owned()),
@@ -260,8 +261,8 @@ impl MeterOptions {
         }
     }
 
-    /// How long power should be measured for a model, unless something else is wanted: a slow meter needs longer. For
-    /// `auto` it is that of the processor's counters.
+    /// The default time of power measurement for a model: a slow meter needs longer. For `auto` it is that of the
+    /// processor's counters.
     pub fn usual_window(&self) -> Duration {
         match self {
             Self::Battery { .. } => Duration::from_secs(60),
@@ -272,7 +273,7 @@ impl MeterOptions {
         }
     }
 
-    /// How long the idle device should be measured, before and after.
+    /// The default time of the idle device, before and after.
     pub fn usual_idle(&self) -> Duration {
         match self {
             Self::Battery { .. } => Duration::from_secs(10),
@@ -291,7 +292,7 @@ impl MeterOptions {
         Ok(())
     }
 
-    /// What an experiment file calls it.
+    /// Its kind in an experiment file.
     fn kind(&self) -> &'static str {
         match self {
             Self::Auto {} => "auto",
@@ -307,7 +308,7 @@ impl MeterOptions {
         }
     }
 
-    /// What this machine draws says nothing of another one.
+    /// The error of a meter of this machine for a device of another one.
     fn reject_elsewhere(&self, place: &Place) -> Result<(), MeterError> {
         let Place::Over(_) = place else { return Ok(()) };
         let problem = format!(
@@ -321,7 +322,7 @@ impl MeterOptions {
 }
 
 impl At {
-    /// Whether that is this machine, for a device at a place.
+    /// Whether the meter is at this machine, for a device at a place.
     fn is_here(self, place: &Place) -> bool {
         self == Self::Here || matches!(place, Place::Here)
     }
@@ -334,7 +335,7 @@ impl Roots<'static> {
 }
 
 fn period(ms: u64) -> Result<Duration, MeterError> {
-    /// No window is as long.
+    /// Longest time between two readings: longer than any window.
     const LONGEST_MS: u64 = 60_000;
     if (1..=LONGEST_MS).contains(&ms) {
         return Ok(Duration::from_millis(ms));
@@ -360,7 +361,7 @@ fn found(place: &Place, roots: &Roots<'_>, clock: Clock) -> Found {
         Err(error) => error,
     };
     let is_absent = |error: &MeterError| matches!(error, MeterError::Absent(_));
-    // One that is there, and could be used after all, tells more than one that is not.
+    // The error of an existing meter is more helpful than that of a missing one.
     Found::Nothing(match (is_absent(&counters), is_absent(&battery)) {
         (true, true) => {
             "this machine has no energy counter that Linux shows (virtual machines and Arm processors have \

@@ -16,7 +16,7 @@ use crate::warning::MeterNote;
 
 /// Rejected polls in a row that use up a meter's error budget.
 const MOST_REJECTED: usize = 20;
-/// Shortest time between two polls: no sensor renews its value as often.
+/// Shortest time between two polls: every sensor renews its value less often.
 const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
 /// Longest interval between two polls of an energy counter: it must not wrap around twice.
 pub(super) const LONGEST_INTERVAL_NS: u64 = 30_000_000_000;
@@ -25,13 +25,13 @@ const MAX_FILE: u64 = 4096;
 
 /// The result of one poll.
 pub(super) enum Poll {
-    /// Readings; none if the value is not new.
+    /// Readings; empty if the value is not new.
     Points(Vec<Point>),
-    /// No usable value, and why.
+    /// No usable value, and the reason.
     Rejected(String),
 }
 
-/// What polls a sensor.
+/// The function that polls a sensor.
 pub(super) type Poller = Box<dyn FnMut() -> Result<Poll, MeterError> + Send>;
 
 /// A sensor that is polled.
@@ -39,10 +39,10 @@ pub(super) trait Sensor: Send {
     /// Name of its rail.
     const NAME: &'static str;
 
-    /// What it reads and what the number covers; `period` is the time between two polls.
+    /// Its source and the devices that the number covers; `period` is the time between two polls.
     fn describe(&self, period: Duration) -> String;
 
-    /// What polls it from now on. It is polled once already, so that a sensor that cannot be read fails here.
+    /// The function that polls it from now on. This method polls it once, so that an unreadable sensor fails here.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -87,7 +87,7 @@ pub(super) struct Collected {
 }
 
 impl<S: Sensor> PolledMeter<S> {
-    /// A meter that is not started yet.
+    /// A meter, not started yet.
     ///
     /// # Errors
     /// If the time between two polls is 0.
@@ -147,11 +147,11 @@ impl<S: Sensor> PowerMeter for PolledMeter<S> {
 }
 
 impl Running {
-    /// Polls once in each period, but anywhere in it, by multiples of the golden ratio, which spread more evenly than
-    /// chance. Otherwise polls would meet the same point of a load's cycle again and again.
+    /// Polls once in each period, at a different phase each time: multiples of the golden ratio spread more evenly than
+    /// random numbers. With a constant phase, polls could coincide with the same point of a load's cycle.
     ///
     /// # Errors
-    /// If there is no thread.
+    /// If the thread cannot be started.
     fn start(meter: &'static str, period: Duration, mut poll: Poller) -> Result<Self, MeterError> {
         let period = period.max(SHORTEST_PERIOD);
         let collected = Arc::new(Mutex::new(Collected::default()));
@@ -200,7 +200,7 @@ impl Drop for Running {
 }
 
 impl Collected {
-    /// How many readings there are.
+    /// Number of readings.
     ///
     /// # Errors
     /// If the meter has failed.
@@ -271,7 +271,7 @@ impl Collected {
 /// The content of a small file, without blanks around it.
 ///
 /// # Errors
-/// If it cannot be read; `advice` tells how to allow it.
+/// If it cannot be read; `advice` explains how to allow it.
 pub(super) fn small_file(path: &Path, advice: &str) -> Result<String, MeterError> {
     use std::io::Read;
     let read = || {
@@ -286,10 +286,10 @@ pub(super) fn small_file(path: &Path, advice: &str) -> Result<String, MeterError
     Ok(String::from_utf8_lossy(&bytes).trim_matches(['\0', '\n', ' ', '\t']).to_owned())
 }
 
-/// A file's whole number.
+/// The whole number in a file.
 ///
 /// # Errors
-/// If it cannot be read, or holds anything else.
+/// If it cannot be read, or contains anything else.
 pub(super) fn whole_number(path: &Path, advice: &str) -> Result<i64, MeterError> {
     parse_whole(&path.display().to_string(), &small_file(path, advice)?)
 }
@@ -297,13 +297,13 @@ pub(super) fn whole_number(path: &Path, advice: &str) -> Result<i64, MeterError>
 /// The whole number in a file's text.
 ///
 /// # Errors
-/// If it holds anything else.
+/// If it contains anything else.
 pub(super) fn parse_whole(path: &str, text: &str) -> Result<i64, MeterError> {
     let number = text.trim().parse();
     number.map_err(|_| MeterError::unread(path, format!("{:?} is not a whole number", start_of(text, 80))))
 }
 
-/// A value that could not be read this time counts against the error budget; other errors end the meter.
+/// A value that could not be read counts against the error budget; other errors end the meter.
 ///
 /// # Errors
 /// Those other errors.
@@ -315,14 +315,14 @@ pub(super) fn or_rejected(error: MeterError) -> Result<Poll, MeterError> {
 }
 
 /// Mean power between two polls of an energy counter, as two readings: one a nanosecond after the first poll and one a
-/// nanosecond before the second. Each stands for the time half way to its neighbours ([`crate::energy`]), both together
+/// nanosecond before the second. Each counts for the time half way to its neighbours ([`crate::energy`]), both together
 /// for exactly the time between the polls.
 pub(super) fn between_polls(from_ns: u64, to_ns: u64, used_uj: u64) -> Poll {
     let time_ns = to_ns.saturating_sub(from_ns);
     if !(4..=LONGEST_INTERVAL_NS).contains(&time_ns) {
         return Poll::Rejected(format!("{:.3} s passed between two polls", time_ns as f64 / 1e9));
     }
-    // µJ by ns are GW/1e6, which is kW: 1e6 mW.
+    // µJ per ns are kW: 1e6 mW.
     let power_mw = used_uj as f64 / time_ns as f64 * 1e6;
     if power_mw > MOST_MW {
         return Poll::Rejected("the energy counter was set back".to_owned());
@@ -330,7 +330,7 @@ pub(super) fn between_polls(from_ns: u64, to_ns: u64, used_uj: u64) -> Poll {
     Poll::Points(vec![Point { at_ns: from_ns + 1, power_mw }, Point { at_ns: to_ns - 1, power_mw }])
 }
 
-/// Reads, with the time stamp of the middle of the reading.
+/// Reads a value, with a time stamp in the middle of the reading.
 pub(super) fn timed<T>(clock: &Clock, read: impl FnOnce() -> Result<T, MeterError>) -> Result<(u64, T), MeterError> {
     let before = clock.now_ns();
     let value = read()?;
@@ -341,7 +341,7 @@ pub(super) fn timed<T>(clock: &Clock, read: impl FnOnce() -> Result<T, MeterErro
 mod tests {
     use super::*;
 
-    /// A sensor that a function polls.
+    /// A sensor that the given function polls.
     struct Scripted<F>(F);
 
     impl<F: FnMut() -> Result<Poll, MeterError> + Clone + Send + 'static> Sensor for Scripted<F> {

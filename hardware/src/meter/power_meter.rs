@@ -1,4 +1,4 @@
-//! What every meter offers.
+//! The interface of every meter.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::align::Pattern;
 use super::{Condition, MeterError, Point, Total, Trace};
 use crate::warning::MeterNote;
 
-/// Most power that is believed, in mW: 10 kW. A reading beyond it is from the wrong column or in another unit.
+/// Highest accepted power, in mW: 10 kW. A reading beyond it is from the wrong column or in another unit.
 pub(super) const MOST_MW: f64 = 1e7;
 
-/// Reads power from `start` to `stop`, while the device works beside it. Time stamps are those of the
+/// Reads power from `start` to `stop`, while the device works. Time stamps are those of the
 /// [`Clock`](crate::time::Clock) that the meter was made with.
 ///
 /// Most meters have one rail, of the meter's name. The smallest meter:
@@ -53,28 +53,28 @@ pub trait PowerMeter: Send {
     /// Name of the meter: `rapl`, `stream`.
     fn name(&self) -> &'static str;
 
-    /// What it reads and what the number covers, for a log.
+    /// Its source and the devices that the number covers, for a log.
     fn describe(&self) -> String;
 
     /// Begins to read. Earlier readings are dropped.
     ///
     /// # Errors
-    /// If the meter is missing, may not be read, or gives nothing.
+    /// If the meter is missing, may not be read, or gives no reading.
     fn start(&mut self) -> Result<(), MeterError>;
 
-    /// How many readings there are so far.
+    /// Number of readings so far.
     ///
     /// # Errors
-    /// If it has failed since `start`, so that the load beside it need not run to its end.
+    /// If it has failed since `start`, so that the load need not run to its end.
     fn check(&self) -> Result<usize, MeterError>;
 
     /// Ends reading.
     ///
     /// # Errors
-    /// If the meter has failed since `start`, or its readings cannot be believed.
+    /// If the meter has failed since `start`, or its readings are not credible.
     fn stop(&mut self) -> Result<Trace, MeterError>;
 
-    /// Smallest difference between two readings, in mW; `None` where it is not known.
+    /// Smallest difference between two readings, in mW; `None` if unknown.
     fn resolution_mw(&self) -> Option<f64> {
         None
     }
@@ -84,30 +84,30 @@ pub trait PowerMeter: Send {
         Vec::new()
     }
 
-    /// The rails whose sum is the power of the device; by default one rail of the meter's name. A meter of several rails
-    /// knows them after its first reading.
+    /// The rails whose sum is the power of the device; by default one rail of the meter's name. A meter of several
+    /// rails knows them after its first reading.
     fn total(&self) -> Total {
         Total::measured(self.name())
     }
 
-    /// The total's readings from an instant on, while it reads; empty for a meter that has them only in the end.
+    /// The total's readings from an instant on, while it reads; empty for a meter that has them only at the end.
     fn recent(&self, from_ns: u64) -> Vec<Point> {
         let _ = from_ns;
         Vec::new()
     }
 
-    /// Temperature and clock of the device, while it reads and for the last trace; empty where the meter reads neither.
+    /// Temperature and clock of the device, while it reads and for the last trace; empty if the meter reads neither.
     fn conditions(&self) -> Vec<Condition> {
         Vec::new()
     }
 
-    /// The half-width of the mean power's 95 % confidence interval, relative to it, that this meter reaches in its usual
-    /// window with most devices. The load runs on for it where the plan asks for less.
+    /// The half-width of the 95 % confidence interval of the mean power, relative to the mean, that this meter reaches
+    /// in its usual window with most devices. The load continues until then even if the plan asks for less.
     fn reachable_interval(&self) -> f64 {
         f64::INFINITY
     }
 
-    /// Where the energy of the last trace is from, for a log.
+    /// Source of the energy of the last trace, for a log.
     fn source(&self) -> String {
         self.describe()
     }
@@ -118,22 +118,22 @@ pub trait PowerMeter: Send {
         None
     }
 
-    /// Before `stop`, for a meter that wants a pattern: when there was load.
+    /// Sets the windows of load, before `stop`, for a meter that needs a pattern.
     fn set_pattern(&mut self, pattern: Pattern) {
         let _ = pattern;
     }
 
-    /// Standard uncertainty of the time stamps of the last trace, relative to the load beside it, in s.
+    /// Standard uncertainty of the time stamps of the last trace, relative to the load, in s.
     fn stamp_uncertainty_s(&self) -> f64 {
         0.0
     }
 }
 
 /// Checks the sign of readings. Small negative ones are a sensor's offset and kept; those beyond a tenth of the largest
-/// are left out, at most a tenth of all.
+/// are dropped, at most a tenth of all.
 ///
 /// # Errors
-/// If most are negative, or more than a tenth by far.
+/// If most are negative, or more than a tenth of them strongly.
 pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<MeterNote>, MeterError> {
     const LARGEST_OFFSET: f64 = 0.1;
     let readings = points.len();
@@ -160,7 +160,7 @@ pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<Me
     Ok(notes)
 }
 
-/// For tests: the error that comes up after the start.
+/// For tests: the error that occurs after the start.
 #[cfg(test)]
 pub(super) fn fault_of(meter: &mut dyn PowerMeter) -> MeterError {
     meter.start().unwrap();

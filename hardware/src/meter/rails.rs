@@ -1,10 +1,10 @@
-//! Which rails make up the whole module or board.
+//! The rails that make up the whole module or board.
 //!
 //! Boards differ: some have a sensor on the input of the whole module, on others the vendor's total
-//! is a sum of rails that branch off side by side. A rail that hangs behind another one must not be
-//! added to it, so that nothing is summed here but what is known to be parallel.
+//! is a sum of rails in parallel. A rail that another rail feeds must not be
+//! added to it, so that this module sums only rails that are known to be parallel.
 //!
-//! | board | total | where it is from |
+//! | board | total | source |
 //! |---|---|---|
 //! | TX1, TX2, Xavier NX, Orin NX and Nano | `VDD_IN` | NVIDIA: "the total power of module" ([forum 200883]) |
 //! | Nano | `POM_5V_IN` | NVIDIA: the whole 5 V input ([forum 73608]) |
@@ -13,10 +13,10 @@
 //! | AGX Orin | `VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0` | the developer guide, "Software-Based Power Consumption Modeling" ([r36.4.3]), as tools that cite it read it; also NVIDIA's [forum 223111] |
 //!
 //! On the AGX Orin `VDDQ_VDD2_1V8AO`, the memory, is fed from `VIN_SYS_5V0` and would be counted
-//! twice. The guide's table itself was not at hand when this was written; other tools,
-//! jetson_stats among them, do add that rail, and give 0.3 to 1.1 W more in the lines seen.
+//! twice. The guide's table itself was not available for this code; other tools,
+//! jetson_stats among them, add that rail, and give 0.3 to 1.1 W more in the known lines.
 //!
-//! None of these sees what the carrier board draws, except `VIN` and `POM_5V_IN`.
+//! Only `VIN` and `POM_5V_IN` include the power of the carrier board.
 //!
 //! [forum 200883]: https://forums.developer.nvidia.com/t/interpretation-of-jetson-nx-power-rail/200883
 //! [forum 73608]: https://forums.developer.nvidia.com/t/power-consumption-monitoring/73608/8
@@ -27,10 +27,10 @@
 
 use super::RailPower;
 
-/// Rails that alone measure the whole module or board.
+/// Rails that each measure the whole module or board.
 const INPUTS: [&str; 3] = ["VDD_IN", "POM_5V_IN", "VIN"];
 
-/// Rails that only together make up the module.
+/// Rails that together make up the module.
 struct Parts {
     summed: &'static [&'static str],
     /// Rails of the same board that are part of another one.
@@ -45,7 +45,7 @@ const SUMS: [Parts; 2] = [
 /// A channel that is not connected.
 const NOT_CONNECTED: &str = "NC";
 
-/// The rails whose power is that of the whole module or board.
+/// The rails whose total power is that of the whole module or board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Total {
     /// The rails' names: one if measured, several if summed.
@@ -54,10 +54,10 @@ pub struct Total {
     pub kind: TotalKind,
 }
 
-/// Where a total is from.
+/// The source of a total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TotalKind {
-    /// One sensor sits at the input.
+    /// One sensor at the input.
     #[default]
     Measured,
     /// The board has no such sensor; the vendor's total is the sum of parallel rails.
@@ -66,9 +66,8 @@ pub enum TotalKind {
 
 /// The total of a board that has rails of these names, in `tegrastats` or in sysfs.
 ///
-/// `None` where the names are unknown, where a rail of a sum is missing, and where there is a rail
-/// beside those of a sum of which is not known whether it belongs into it: a number that is a
-/// little too small would not be noticed.
+/// `None` if the names are unknown, if a rail of a sum is missing, or if the board has a further rail that may belong
+/// to the sum: a total that is slightly too small would remain unnoticed.
 pub(super) fn total_of(names: &[&str]) -> Option<Total> {
     if let Some(input) = INPUTS.iter().find(|input| names.contains(input)) {
         return Some(Total::measured(input));
@@ -88,8 +87,7 @@ impl Total {
         Self { rails: vec![rail.to_owned()], kind: TotalKind::Measured }
     }
 
-    /// Power of the whole at one moment, in mW. `None` where one of its rails is missing, or is
-    /// there twice.
+    /// Power of the whole at one moment, in mW. `None` if one of its rails is missing or occurs twice.
     pub(crate) fn power_mw(&self, rails: &[RailPower]) -> Option<f64> {
         let mut power_mw = 0.0;
         for name in &self.rails {
@@ -121,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rail_at_the_input_is_the_total_whatever_else_is_there() {
+    fn a_rail_at_the_input_is_the_total_beside_any_other_rails() {
         for (names, input) in [
             (vec!["VDD_SYS_GPU", "VDD_SYS_SOC", "VDD_4V0_WIFI", "VDD_IN", "VDD_SYS_CPU", "VDD_SYS_DDR"], "VDD_IN"),
             (vec!["VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC"], "VDD_IN"),

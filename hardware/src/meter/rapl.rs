@@ -1,16 +1,16 @@
 //! The energy counters of Intel and AMD processors (Running Average Power Limit), through Linux's `powercap`.
 //!
-//! A counter tells energy, not power: between two looks the mean power is exact, whatever happened in between. It is
-//! written as two readings, one a nanosecond behind the first look and one a nanosecond before the second. Each reading
-//! stands for the time half way to its neighbours ([`crate::energy`]), so that both together stand for just the time
-//! between the looks, and the integral from look to look is the counter's own difference. What error remains is in the
-//! two stretches that a window's ends cut: power is taken as constant there, which is wrong by at most the length of
-//! one stretch (20 ms) times the change of power in it, at each end. As each stretch is two readings, their number is
-//! twice that of looks.
+//! A counter gives energy and not power, so that the mean power between two polls is exact. It becomes two readings,
+//! one a nanosecond after the first poll and one a nanosecond before the second. Each reading counts for the time half
+//! way to its neighbours ([`crate::energy`]), so that both together count for exactly the time between the polls, and
+//! the integral from poll to poll is the counter's own difference. The remaining error is in the two intervals that the
+//! ends of a window cut: power counts as constant there, which is wrong by at most the length of one interval (20 ms)
+//! times the change of power in it, at each end. As each interval has two readings, their number is twice that of
+//! polls.
 //!
-//! The counter is renewed about every millisecond (Intel's manual, volume 3B, 16.10; Khan et al. 2018, "RAPL in Action",
-//! ACM TOMPECS 3(2)), in steps of 61 µJ on most processors. It covers the processor, or with `psys` the whole board
-//! of some laptops; not memory, disk or screen.
+//! The counter is renewed about every millisecond (Intel's manual, volume 3B, 16.10; Khan et al. 2018, "RAPL in
+//! Action", ACM TOMPECS 3(2)), in steps of 61 µJ on most processors. It covers the processor, or with `psys` the whole
+//! board of some laptops; not memory, disk or screen.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
 use super::{MeterError, Point};
 use crate::time::Clock;
 
-/// Where the counters lie on Linux.
+/// Folder of the counters on Linux.
 pub(super) const ROOT: &str = "/sys/class/powercap";
-/// Time between two looks.
+/// Time between two polls.
 pub(super) const PERIOD: Duration = Duration::from_millis(20);
 
 const NAME: &str = "rapl";
@@ -35,7 +35,7 @@ const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `s
 /// The processor's energy counters.
 pub(super) type RaplMeter = PolledMeter<Rapl>;
 
-/// What such a meter polls.
+/// The sensor of such a meter.
 pub(super) struct Rapl {
     domains: Vec<Domain>,
 }
@@ -45,11 +45,11 @@ pub(super) struct Rapl {
 struct Domain {
     name: String,
     counter: PathBuf,
-    /// Its largest value, in µJ, after which comes 0.
+    /// Its largest value, in µJ; 0 follows it.
     range_uj: u64,
 }
 
-/// Counters between two looks.
+/// Counters between two polls.
 struct Counters {
     clock: Clock,
     domains: Vec<Domain>,
@@ -57,10 +57,10 @@ struct Counters {
 }
 
 impl RaplMeter {
-    /// Finds the counters below [`ROOT`], or another folder: `psys` where there is one, else each processor's package.
+    /// Finds the counters below [`ROOT`] or another folder: `psys` if it exists, else each processor's package.
     ///
     /// # Errors
-    /// If there are none, they may not be read, or the time between two looks is 0.
+    /// If there are none, the user may not read them, or the time between two polls is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let absent = || {
             let what = format!("an energy counter (RAPL) below {}", root.display());
@@ -104,10 +104,10 @@ impl Sensor for Rapl {
         Ok(Box::new(move || counters.poll()))
     }
 
-    /// The counter's step over the time between two polls. Over a longer window it matters less: the error of an
+    /// The counter's step divided by the time between two polls. Over a longer window it matters less: the error of an
     /// integral is that of two polls, not of all.
     fn resolution_mw(&self, _points: &[Point], period: Duration) -> Option<f64> {
-        // µJ by s are µW.
+        // µJ per s are µW.
         Some(STEP_UJ / period.as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
     }
 }
@@ -144,16 +144,16 @@ impl Counters {
     }
 }
 
-/// What all counters have counted between two looks, as power.
+/// The energy of all counters between two polls, as power.
 fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Poll {
-    // Files may hold anything: what does not fit a sum is absurd in any case.
+    // Files may contain any number; a sum that overflows is impossible in any case.
     match used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))) {
         Some(used_uj) => poll::between_polls(from_ns, to_ns, used_uj),
         None => Poll::Rejected("the energy counter is beyond its range".to_owned()),
     }
 }
 
-/// What a counter has counted from one look to the next, if it went round once at most.
+/// Energy of a counter from one poll to the next, if it wrapped around at most once.
 fn difference_uj(range_uj: u64, from: u64, to: u64) -> Option<u64> {
     if from > range_uj || to > range_uj {
         return None;
@@ -214,7 +214,7 @@ mod tests {
         let root = tree(&[("intel-rapl:0", "package-0", "5\n")]);
         let counter = root.path().join("intel-rapl:0/energy_uj");
         std::fs::set_permissions(&counter, std::fs::Permissions::from_mode(0o000)).unwrap();
-        // Root reads everything.
+        // Root may read every file.
         if std::fs::read(&counter).is_ok() {
             return;
         }
@@ -223,20 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_may_go_round_once() {
+    fn a_counter_may_wrap_around_once() {
         assert_eq!(difference_uj(1000, 10, 30), Some(20));
         assert_eq!(difference_uj(1000, 990, 30), Some(40));
         assert_eq!(difference_uj(1000, 1010, 30), None);
-        // Set back to 0 by a suspended machine: as much as it would have to go round.
+        // A suspended machine resets it to 0, which polls like a wrap-around.
         assert!(matches!(between_polls(0, 20_000_000, 262_000_000_000), Poll::Rejected(_)));
         assert!(matches!(between_polls(0, 3, 1), Poll::Rejected(_)));
         assert!(matches!(between_polls(0, LONGEST_INTERVAL_NS + 1, 1), Poll::Rejected(_)));
     }
 
-    /// Looks at uneven times at power that jumps: the integral over whole stretches is the counter's difference, over
-    /// any other window it is wrong by less than a stretch of the change at each end.
+    /// Polls at uneven times of power that jumps: the integral over whole intervals is the counter's difference; over
+    /// any other window its error is less than one interval times the change of power, at each end.
     #[test]
-    fn the_integral_is_the_counters() {
+    fn the_integral_is_that_of_the_counter() {
         let power_mw = |s: f64| if (0.5..1.3).contains(&s) { 30_000.0 } else { 4_000.0 };
         let energy_mj = |from: f64, to: f64| {
             let (mut sum, steps) = (0.0, 400_000);
@@ -245,9 +245,9 @@ mod tests {
             }
             sum / f64::from(steps) * (to - from)
         };
-        let (mut points, mut looks, mut at) = (Vec::new(), Vec::new(), 0u64);
+        let (mut points, mut polls, mut at) = (Vec::new(), Vec::new(), 0u64);
         for turn in 0..100u64 {
-            looks.push(at);
+            polls.push(at);
             let next = at + 12_000_000 + (turn * 7_919_993) % 16_000_000;
             let used_uj = (energy_mj(at as f64 / 1e9, next as f64 / 1e9) * 1e3).round() as u64;
             let Poll::Points(two) = between_polls(at, next, used_uj) else { panic!("rejected") };
@@ -260,17 +260,17 @@ mod tests {
             energy::mean_power(&series, &[window]).unwrap().mean_mw * window.seconds()
         };
         for (from, to) in [(3, 90), (10, 50), (31, 32)] {
-            let (from_ns, to_ns) = (looks[from], looks[to]);
+            let (from_ns, to_ns) = (polls[from], polls[to]);
             let truth = energy_mj(from_ns as f64 / 1e9, to_ns as f64 / 1e9);
             assert!((measured(from_ns, to_ns) / truth - 1.0).abs() < 1e-4, "{} {truth}", measured(from_ns, to_ns));
         }
-        // The load itself: both ends cut a stretch of at most 28 ms in which power changes by 26 W.
+        // The load itself: both ends cut an interval of at most 28 ms in which power changes by 26 W.
         let (truth, got) = (energy_mj(0.5, 1.3), measured(500_000_000, 1_300_000_000));
         assert!((got - truth).abs() < 2.0 * 0.028 * 26_000.0, "{got} {truth}");
     }
 
     proptest! {
-        /// Whatever stands in the files, a look gives powers that a processor can have, or says why not.
+        /// For any content of the files, a poll gives possible powers or a reason.
         #[test]
         fn no_counters_give_an_impossible_power(
             ranges in prop::collection::vec(0..=i64::MAX as u64, 1..5), values in prop::collection::vec(any::<u64>(), 10), passed_ns: u32,
@@ -287,7 +287,7 @@ mod tests {
         }
 
         #[test]
-        fn a_counter_that_holds_anything_is_read_or_refused_by_its_file(text in "-?[0-9]{1,21}\n?|.{0,12}") {
+        fn a_counter_with_any_content_is_read_or_rejected_with_its_file(text in "-?[0-9]{1,21}\n?|.{0,12}") {
             let root = tree(&[("intel-rapl:0", "package-0", &text)]);
             match RaplMeter::find(root.path(), PERIOD, Clock::start()) {
                 Ok(_) => prop_assert!(text.trim_matches(['\0', '\n', ' ', '\t']).parse::<i64>().is_ok_and(|value| value >= 0), "{:?}", text),
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(rapl.stop(), Err(MeterError::not_running("rapl")));
         rapl.start().unwrap();
         let counter = root.path().join("intel-rapl:0/energy_uj");
-        // It goes round on the way; a file is replaced at once, as a counter is.
+        // It wraps around on the way; each file is replaced atomically, like a counter.
         for turn in 0u64..30 {
             let value = (262_143_328_000 + turn * 40) % 262_143_328_850;
             std::fs::write(root.path().join("next"), value.to_string()).unwrap();

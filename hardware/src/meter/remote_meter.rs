@@ -1,9 +1,9 @@
-//! A meter at the machine that a device belongs to: its power sensors, a Jetson's power monitors, or a program that prints
-//! readings there.
+//! A meter at the machine of a device: its power sensors, a Jetson's power monitors, or a program that prints readings
+//! there.
 //!
-//! The agent reads it and stamps everything with that machine's clock ([`crate::remote`]), so that delays of the network
-//! are in no reading. What it has read is collected whenever the meter is checked. The two clocks are compared when the
-//! meter starts and when it stops.
+//! The agent reads it and stamps each line with that machine's clock ([`crate::remote`]), so that delays of the network
+//! do not affect readings. Each check of the meter collects the new readings. The meter compares the two clocks when it
+//! starts and when it stops.
 
 mod rails;
 mod source;
@@ -24,10 +24,10 @@ use crate::shown::start_of;
 use crate::time::Clock;
 use crate::warning::MeterNote;
 
-/// Shortest silence that is a fault, and how many times the time between two readings it is at least.
+/// Shortest silence that is a fault, and the same as a multiple of the time between two readings.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 const SILENT_PERIODS: u32 = 20;
-/// How long a program may take to end; the agent kills it after two seconds.
+/// Longest time that a program may take to end; the agent kills it after two seconds.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// A meter at another machine, or at this one.
@@ -40,32 +40,32 @@ pub(super) struct RemoteMeter {
     last: Last,
 }
 
-/// A meter that reads.
+/// A running meter.
 struct Running {
     agent: Agent,
-    /// None once they are stopped.
+    /// `None` after they are stopped.
     jobs: Option<Jobs>,
     first: Offset,
     received: Received,
-    /// When the last reading was collected, on our clock.
+    /// Time at which the last reading was collected, on our clock.
     reading_ns: u64,
 }
 
-/// What reads on that machine.
+/// The agent's jobs on that machine.
 #[derive(Clone)]
 struct Jobs {
     main: Job,
-    /// Reads temperature and clock, where the meter itself gives neither.
+    /// Reads temperature and clock, if the meter itself gives neither.
     conditions: Option<(Job, source::ConditionFiles)>,
 }
 
-/// What has been read.
+/// The data received so far.
 enum Received {
     Rails(Rails),
     Lines { lines: Lines, columns: Fields },
 }
 
-/// What is known of the last trace besides its readings.
+/// Facts about the last trace besides its readings.
 #[derive(Default)]
 struct Last {
     notes: Vec<MeterNote>,
@@ -76,13 +76,13 @@ struct Last {
 }
 
 impl RemoteMeter {
-    /// A meter that is not started yet.
+    /// A meter, not started yet.
     pub fn new(session: Session, source: Source, clock: Clock) -> Self {
         let (shortest_silence, last) = (SHORTEST_SILENCE, Last::default());
         Self { session, source, clock, shortest_silence, running: None, last }
     }
 
-    /// The agent, and the first comparison of clocks. A connection that broke while it was idle is replaced.
+    /// The agent, and the first comparison of clocks. Replaces a connection that broke while it was idle.
     fn connect(&self) -> Result<(Agent, Offset), MeterError> {
         let connect = || {
             let mut agent = self.session.agent()?;
@@ -100,7 +100,7 @@ impl RemoteMeter {
         MeterError::lost(&format!("the meter of {}", self.session.place().label()), error)
     }
 
-    /// What an error calls it.
+    /// Its name in errors.
     fn label(&self) -> String {
         self.source.label(&self.session.place().label())
     }
@@ -109,7 +109,7 @@ impl RemoteMeter {
         self.running.as_ref().ok_or_else(|| MeterError::not_running(self.name()))
     }
 
-    /// Collects what has arrived, and gives the number of readings.
+    /// Collects the lines that have arrived, and returns the number of readings.
     fn collect(&self, silence: Duration) -> Result<usize, MeterError> {
         let mut running = self.running()?.borrow_mut();
         let label = self.label();
@@ -143,7 +143,7 @@ impl PowerMeter for RemoteMeter {
         self.source.describe(&self.session.place().label())
     }
 
-    /// Begins to read, and returns when the first reading has come.
+    /// Begins to read, and returns after the first reading.
     fn start(&mut self) -> Result<(), MeterError> {
         self.running = None;
         let (mut agent, first) = self.connect()?;
@@ -172,7 +172,7 @@ impl PowerMeter for RemoteMeter {
         let mut running = running.into_inner();
         if let Err(error) = fault {
             if matches!(error, MeterError::Lost(_)) {
-                // The agent ends what it has started by itself.
+                // The agent itself ends the jobs that it has started.
                 running.jobs = None;
                 self.session.close();
             }
@@ -180,7 +180,7 @@ impl PowerMeter for RemoteMeter {
         }
         let label = self.label();
         let lost = |error: RemoteError| MeterError::lost(&label, error);
-        // The answer comes after all that was read before it.
+        // The answer comes after all earlier readings.
         let last = ClockMap::sample(&mut running.agent, &self.clock).map_err(lost)?;
         running.collect(&label).map_err(lost)?;
         running.received.check()?;
@@ -255,7 +255,7 @@ impl PowerMeter for RemoteMeter {
         }
     }
 
-    /// What the last printed digit is worth, or the smallest difference between two values of a sensor.
+    /// The value of the last printed digit, or the smallest difference between two values of a sensor.
     fn resolution_mw(&self) -> Option<f64> {
         self.last.resolution_mw
     }
@@ -271,12 +271,12 @@ impl PowerMeter for RemoteMeter {
 }
 
 impl Running {
-    /// Collects what has arrived.
+    /// Collects the lines that have arrived.
     fn collect(&mut self, label: &str) -> Result<(), RemoteError> {
         let Some(jobs) = self.jobs.clone() else { return Ok(()) };
         if let (Some((job, files)), Received::Rails(rails)) = (&jobs.conditions, &mut self.received) {
             for event in self.agent.arrived(*job)? {
-                // Where the files end or hold nonsense, temperature and clock are missing; power is not.
+                // If the files end or are invalid, temperature and clock are missing; power is not.
                 if let JobEvent::Values { at_ns, values } = event {
                     rails.conditions.push(files.condition(at_ns, &values));
                 }
@@ -289,7 +289,7 @@ impl Running {
                     rails.take_values(at_ns, &values, label)
                 }
                 (JobEvent::Line { at_ns, text }, Received::Lines { lines, columns }) => {
-                    // The program's errors come the same way as its readings.
+                    // The program's errors arrive together with its readings.
                     if !lines.take(&text, at_ns, columns, label) && !lines.arrivals.is_empty() {
                         lines.add_error(format!("{text}\n").as_bytes());
                     }
@@ -301,20 +301,20 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for a moment, or until something arrives.
+    /// Waits for a moment, or until a line arrives.
     fn wait(&mut self) {
-        // An error comes up again when the next readings are collected.
+        // The next collection of readings returns the error again.
         let _ = self.agent.wait(Duration::from_millis(50));
     }
 
-    /// Ends reading, and waits until what reads has ended.
+    /// Ends reading, and waits until the jobs have ended.
     fn end(&mut self) -> Result<(), RemoteError> {
         let Some(jobs) = self.jobs.take() else { return Ok(()) };
         if let Some((job, _)) = jobs.conditions {
             self.agent.stop(job)?;
         }
         self.agent.stop(jobs.main)?;
-        // What a program prints when it is ended may be half a line, which is not read.
+        // Text that a program prints when it is ended may be half a line, which is not read.
         self.agent.wait_for_end(jobs.main, FAREWELL)
     }
 }
@@ -322,7 +322,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(jobs) = self.jobs.take() {
-            // Where the agent cannot be reached, it ends them by itself.
+            // An agent without a connection ends them by itself.
             let others = jobs.conditions.map(|(job, _)| job);
             let _ = others.into_iter().chain([jobs.main]).try_for_each(|job| self.agent.stop(job));
         }
@@ -330,7 +330,7 @@ impl Drop for Running {
 }
 
 impl Received {
-    /// How many readings there are.
+    /// Number of readings.
     fn check(&self) -> Result<usize, MeterError> {
         match self {
             Self::Rails(rails) => rails.collected.check(),
@@ -342,7 +342,7 @@ impl Received {
         self.check().unwrap_or(0)
     }
 
-    /// What it printed last besides readings, as the end of a sentence.
+    /// Its last output besides readings, as the end of a sentence.
     fn last_words(&self) -> String {
         match self {
             Self::Rails(rails) => rails.last_words(),

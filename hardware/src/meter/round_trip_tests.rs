@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::csv_trace::{CsvTrace, RAIL};
 use super::{Point, fields::Fields};
 
-/// Powers in mW up to what is believed, and instants in ns that 64-bit floating point holds exactly.
+/// Powers in mW up to the highest accepted one, and instants in ns that 64-bit floating point represents exactly.
 fn points() -> impl Strategy<Value = Vec<Point>> {
     let power = prop_oneof![
         Just(0.0),
@@ -44,7 +44,8 @@ fn bits(points: &[Point]) -> Vec<(u64, u64)> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Scientific notation, for the plain one of a tiny number is longer than any that a meter prints and is refused.
+    /// In scientific notation, since the plain one of a tiny number is longer than any that a meter prints, and is
+    /// rejected.
     #[test]
     fn traces_come_back_bit_by_bit(points in points(), separator in prop::sample::select(vec![",", ";", "\t", "  "])) {
         let line = |point: &Point| format!("{}{separator}{:e}\n", point.at_ns, point.power_mw);
@@ -55,13 +56,13 @@ proptest! {
         prop_assert_eq!(bits(&read(&lines, &fields("1", "2"))), bits(&points));
         let header = format!("Leistung-日本\n\"t µ\"{separator}\"P\"\n");
         let named = fields("\"t µ\"", "\"P\"");
-        // Blanks end a column, so that a name with one needs another separator.
+        // A blank ends a column, so that a name that contains one needs another separator.
         if separator != "  " {
             prop_assert_eq!(bits(&read(&(header + &lines.replace('\n', "\r\n")), &named)), bits(&points));
         }
     }
 
-    /// Other units are scaled: to the last place or two of a product.
+    /// Other units are scaled, with an error in the last place or two of a product.
     #[test]
     fn units_are_scaled_and_no_more(points in points(), with_comma: bool) {
         let line = |point: &Point| {

@@ -1,9 +1,9 @@
-//! When a meter's readings were taken, in time stamps of our clock.
+//! Times of a meter's readings, in time stamps of our clock.
 //!
-//! A meter that prints its own time is believed about the time between readings, which the system's queues do not
-//! disturb. That time is brought to our clock by the readings that arrived with the least delay: delays are never
-//! negative, and the shortest is nearly constant. Those of the first and of the last quarter give the pace of the
-//! meter's clock too, as the lower envelope of delays does in Moon, Skelly and Towsley (1999, "Estimation and removal
+//! The time that a meter prints gives the time between readings, which the system's queues do not disturb. The readings
+//! that arrived with the least delay relate that time to our clock: delays are never negative, and the shortest is
+//! nearly constant. Those of the first and of the last quarter also give the pace of the meter's clock, like the lower
+//! envelope of delays in Moon, Skelly and Towsley (1999, "Estimation and removal
 //! of clock skew from network delay measurements", INFOCOM).
 
 use super::fields::Row;
@@ -11,30 +11,30 @@ use super::{MeterError, Point};
 use crate::statistics::median;
 use crate::warning::MeterNote;
 
-/// A reading and when it arrived, on our clock.
+/// A reading and the time of its arrival, on our clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Arrival {
     pub at_ns: u64,
     pub row: Row,
 }
 
-/// Jumps beyond so many times the meter's spacing are faults.
+/// A jump is a fault beyond this multiple of the meter's spacing.
 const JUMP: f64 = 10.0;
-/// A clock that is wrong by less is corrected without a word: delays alone look like that.
+/// Relative error of a clock below which it is corrected without a note: delays alone look like that.
 const NOTED_SLOPE: f64 = 1e-3;
-/// Stamps out of order, one after the other, that are a jump and no slip.
+/// Number of successive stamps out of order that are a jump and not a slip.
 const MOST_SLIPS: usize = 3;
 
-/// Puts readings on our clock.
+/// Converts readings to our clock.
 ///
 /// # Errors
-/// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time come in bursts.
+/// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time arrive in bursts.
 pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
     if arrivals.len() < 2 {
         return Err(MeterError::too_few(meter, arrivals.len()));
     }
     let Some(own) = arrivals.iter().map(|arrival| arrival.row.own_ns).collect::<Option<Vec<f64>>>() else {
-        refuse_bursts(meter, arrivals)?;
+        reject_bursts(meter, arrivals)?;
         let points = arrivals.iter().map(|arrival| Point { at_ns: arrival.at_ns, power_mw: arrival.row.power_mw });
         return Ok((points.collect(), Vec::new()));
     };
@@ -68,7 +68,7 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
     Ok((kept.iter().map(point).collect(), notes))
 }
 
-/// What is to be added to the meter's time for ours.
+/// The offset to add to the meter's time for ours.
 struct Delays {
     at_ns: f64,
     delay_ns: f64,
@@ -76,9 +76,9 @@ struct Delays {
 }
 
 impl Delays {
-    /// No clock is that wrong; a unit is.
+    /// Relative error that a wrong unit explains, but not a wrong clock.
     const LARGEST_SLOPE: f64 = 0.02;
-    /// Fewer readings, or a shorter time, do not tell a pace.
+    /// Fewer readings, or a shorter time, do not determine a pace.
     const FEWEST: usize = 40;
     const SHORTEST_NS: f64 = 20e9;
 
@@ -108,7 +108,7 @@ impl Delays {
     }
 }
 
-/// Which readings have a stamp that fits between their neighbours'.
+/// Whether each reading has a stamp that fits between its neighbours'.
 fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
     let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
     let spacing = median(steps).unwrap_or(0.0);
@@ -119,7 +119,7 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
             kept.push(index);
             continue;
         };
-        // What passed by our clock may have passed by the meter's: it was silent, or waited for.
+        // The same time may have passed on both clocks: the meter was silent, or its output was held back.
         let fits = |index: usize| {
             let step = own[index] - own[last];
             let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
@@ -127,7 +127,7 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
         };
         if fits(index) {
             slips = 0;
-            // Twice the same stamp: the same reading, printed again.
+            // The same stamp twice: the same reading, printed again.
             if own[index] > own[last] {
                 kept.push(index);
             }
@@ -149,8 +149,8 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
     Ok(kept)
 }
 
-/// Lines that were held back in a buffer arrive many at once.
-fn refuse_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
+/// Checks whether lines arrive in bursts, since a buffer held them back.
+fn reject_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
     const FEWEST: usize = 20;
     let steps: Vec<f64> =
         arrivals.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e6).collect();
@@ -160,7 +160,7 @@ fn refuse_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
     let mean_ms = steps.iter().sum::<f64>() / steps.len() as f64;
     let longest_ms = steps.iter().copied().fold(0.0, f64::max);
     let median_ms = median(steps).unwrap_or(0.0);
-    // One long silence makes a large mean too: it has to be most of the lines' time, many times over.
+    // One long silence makes the mean large too: bursts must recur, and most of the time must be silence.
     let silence_is_all = longest_ms > 0.5 * mean_ms * (arrivals.len() - 1) as f64;
     if median_ms * 20.0 < mean_ms && mean_ms > 2.0 && !silence_is_all {
         return Err(MeterError::Failed(format!(
@@ -176,7 +176,7 @@ fn refuse_bursts(meter: &str, arrivals: &[Arrival]) -> Result<(), MeterError> {
 mod tests {
     use super::*;
 
-    /// Readings every 100 ms by the meter, each with some delay on our side.
+    /// Readings every 100 ms on the meter's clock, each with some delay on our side.
     fn steady(count: usize, pace: f64) -> Vec<Arrival> {
         let arrival = |index: usize| {
             let own_ns = 7e9 + index as f64 * 1e8;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_clock_is_corrected_and_a_wrong_unit_refused() {
+    fn a_slow_clock_is_corrected_and_a_wrong_unit_rejected() {
         let (points, notes) = place("m", &steady(600, 1.003)).unwrap();
         assert!(matches!(notes[..], [MeterNote::ClockDrift { ppm }] if (ppm - 3000.0).abs() < 300.0), "{notes:?}");
         let true_ns = 2e9 + 599.0 * 1e8 * 1.003 + 3e6;
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_time_is_left_out_and_a_jump_refused() {
+    fn a_slip_of_the_time_is_left_out_and_a_jump_rejected() {
         for slip_ns in [-5e9, 60e9] {
             let mut arrivals = steady(60, 1.0);
             arrivals[30].row.own_ns = arrivals[30].row.own_ns.map(|own| own + slip_ns);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_that_both_clocks_saw_is_no_jump() {
+    fn a_silence_on_both_clocks_is_not_a_jump() {
         let mut arrivals = steady(60, 1.0);
         for arrival in &mut arrivals[30..] {
             arrival.at_ns += 20_000_000_000;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_are_refused_without_a_time_of_their_own() {
+    fn bursts_of_lines_without_time_stamps_are_rejected() {
         let mut arrivals = steady(200, 1.0);
         for (index, arrival) in arrivals.iter_mut().enumerate() {
             arrival.at_ns = (index / 50) as u64 * 5_000_000_000 + index as u64 * 10_000;
@@ -258,15 +258,15 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_makes_it_panic(rows in proptest::collection::vec((0u64.., proptest::num::f64::NORMAL, proptest::bool::ANY), 0..60)) {
+        fn no_readings_make_it_panic(rows in proptest::collection::vec((0u64.., proptest::num::f64::NORMAL, proptest::bool::ANY), 0..60)) {
             let arrival = |(at_ns, own, has): (u64, f64, bool)| Arrival { at_ns, row: Row { own_ns: has.then_some(own), power_mw: 1.0, step_mw: 1.0 } };
             let arrivals: Vec<Arrival> = rows.into_iter().map(arrival).collect();
             let _ = place("m", &arrivals);
         }
 
-        /// Readings that arrive in order keep it, and none is made up; what is left out is told.
+        /// Readings that arrive in order keep their order, and the notes count those that are left out.
         #[test]
-        fn order_is_kept_and_what_is_left_out_is_told(
+        fn order_is_kept_and_omitted_readings_are_counted(
             steps in proptest::collection::vec((1_u64..400_000_000, -20_000_000_i64..400_000_000), 2..80), own in proptest::bool::ANY,
         ) {
             let (mut at_ns, mut own_ns) = (5_000_000_000, 7e9);

@@ -1,8 +1,8 @@
 //! A program that prints a reading per line: the reader of a USB meter, a lab supply, an analogue-to-digital converter.
 //!
-//! The program is started without a shell, in a process group of its own, and ended with that group. What a line holds
-//! is described by [`Fields`]; a header, a few odd lines and a few damaged ones are left out and counted. When readings were
-//! taken is computed in `stamps.rs`.
+//! The program is started without a shell, in its own process group, and ended with that group. [`Fields`] describes
+//! the columns of a line; a header, a few odd lines and a few damaged ones are left out and counted. `stamps.rs`
+//! computes the times of the readings.
 
 pub(super) mod lines;
 mod process;
@@ -22,7 +22,7 @@ use crate::warning::MeterNote;
 
 pub(super) const NAME: &str = "stream";
 
-/// Which program, and what it prints.
+/// The program, and the columns that it prints.
 ///
 /// ```toml
 /// command = ["python3", "um25c.py", "--csv"]
@@ -36,14 +36,14 @@ pub(super) const NAME: &str = "stream";
 pub struct StreamOptions {
     /// The program and its arguments.
     pub command: Vec<String>,
-    /// Which column holds what.
+    /// The columns of its lines.
     pub columns: Fields,
     /// How long the first reading may take, in s; 30 by default. Connecting by Bluetooth takes several.
     #[serde(default = "StreamOptions::default_start_limit_s")]
     pub start_limit_s: f64,
 }
 
-/// Such a program.
+/// A meter that runs such a program.
 pub(super) struct StreamMeter {
     options: StreamOptions,
     clock: Clock,
@@ -58,10 +58,10 @@ impl StreamOptions {
         30.0
     }
 
-    /// Whether they can be meant.
+    /// Checks the options.
     ///
     /// # Errors
-    /// If there is no program, its columns make no sense, or neither does its limit.
+    /// If the program is missing, or its columns or its limit are invalid.
     pub fn check(&self) -> Result<(), MeterError> {
         let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         if self.command.first().is_none_or(|program| program.is_empty()) {
@@ -83,10 +83,10 @@ impl StreamOptions {
 }
 
 impl StreamMeter {
-    /// A meter that is not started yet.
+    /// A meter, not started yet.
     ///
     /// # Errors
-    /// If there is no program, its columns make no sense, or neither does its limit.
+    /// If the program is missing, or its columns or its limit are invalid.
     pub fn new(options: StreamOptions, clock: Clock) -> Result<Self, MeterError> {
         options.check()?;
         let shortest_silence = SHORTEST_SILENCE;
@@ -105,7 +105,7 @@ impl StreamMeter {
         self.running.as_ref().ok_or_else(|| MeterError::not_running(self.program()))
     }
 
-    /// How many readings there are, unless the program has a fault.
+    /// Number of readings, unless the program has a fault.
     fn readings(&self, silence: Duration) -> Result<usize, MeterError> {
         let process = self.running()?;
         process.fault()?;
@@ -126,7 +126,7 @@ impl PowerMeter for StreamMeter {
         format!("what {:?} prints", self.options.command.join(" "))
     }
 
-    /// Begins to read, and returns when the first reading has come.
+    /// Begins to read, and returns after the first reading.
     fn start(&mut self) -> Result<(), MeterError> {
         self.running = None;
         self.running = Some(Process::start(&self.options.command, &self.options.columns, self.clock)?);
@@ -163,7 +163,7 @@ impl PowerMeter for StreamMeter {
         self.running.as_ref().map_or_else(Vec::new, |process| process.recent(from_ns))
     }
 
-    /// What the last printed digit is worth.
+    /// The value of the last printed digit.
     fn resolution_mw(&self) -> Option<f64> {
         self.resolution_mw
     }

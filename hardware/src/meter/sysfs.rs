@@ -1,9 +1,9 @@
 //! Power sensors that Linux shows below `/sys`: INA219, INA226, INA3221 and the like, through their `hwmon` or `iio`
 //! drivers.
 //!
-//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`), `iio` ones a raw number and what it is to
-//! be multiplied with for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, of which
-//! [`super::ina3221`] knows the pairs. The kernel's documentation of both interfaces has the units.
+//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`), `iio` ones a raw number and its
+//! factor for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, whose pairs
+//! [`super::ina3221`] finds. The kernel's documentation of both interfaces defines the units.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,7 @@ use crate::time::Clock;
 
 /// The root of the files on Linux.
 pub(super) const ROOT: &str = "/sys";
-/// Files with power itself, below the root, and those that tell what it is of; those of [`ina3221::PATTERNS`] are looked
-/// at too.
+/// Files with power itself, below the root, and with its name; the sensors of [`ina3221::PATTERNS`] come in addition.
 const PATTERNS: [&str; 7] = [
     "class/hwmon/hwmon*/power*_input",
     "class/hwmon/hwmon*/power*_label",
@@ -38,22 +37,22 @@ const MOST_FILES: usize = 512;
 /// A sensor's channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sensor {
-    /// Its name: a label where it has one, else the chip's name and the channel: `ina226 power1`.
+    /// Its name: the label if it has one, else the chip's name and the channel: `ina226 power1`.
     pub name: String,
-    /// Files whose product it is.
+    /// Files whose numbers are multiplied.
     files: Vec<String>,
-    /// What the product is multiplied with for mW.
+    /// Factor from the product to mW.
     factor: f64,
 }
 
-/// One or several sensors, read by their files.
+/// One or several sensors, read from their files.
 pub(super) type SysfsMeter = PolledMeter<Sensors>;
 
 /// Sensors whose powers are added.
 pub(super) struct Sensors(Vec<Sensor>);
 
-/// All sensors below [`ROOT`], or another folder, in the order of their names. Two of one name are told apart by their
-/// folder.
+/// All sensors below [`ROOT`], or another folder, in the order of their names. Their folder distinguishes two of the
+/// same name.
 fn sensors(root: &Path) -> Vec<Sensor> {
     let files = patterns().flat_map(|pattern| matches(root, pattern));
     let content = |path: PathBuf| {
@@ -63,12 +62,12 @@ fn sensors(root: &Path) -> Vec<Sensor> {
     sensors_of(&files.map(content).collect::<Vec<_>>())
 }
 
-/// What is looked for below the root of sysfs.
+/// Patterns of all sensors' files below the root of sysfs.
 pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
     ina3221::PATTERNS.into_iter().chain(PATTERNS)
 }
 
-/// The sensors that some files, each with its content, belong to, in the order of their names.
+/// The sensors of files, each with its content, in the order of their names.
 pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
@@ -110,21 +109,21 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     sensors
 }
 
-/// The rails of INA3221 monitors that some files belong to.
+/// The rails of INA3221 monitors among the files.
 pub(super) fn rails_of(files: &[(String, String)]) -> Vec<Sensor> {
     let sensor = |rail: ina3221::RailFiles| Sensor {
         name: rail.rail,
-        // mV times mA are µW.
+        // mV times mA is µW.
         factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
         files: rail.files,
     };
     ina3221::rails(files).into_iter().map(sensor).collect()
 }
 
-/// The sensors of some names; without a name the only one there is.
+/// The sensors with the given names; without a name the only sensor.
 ///
 /// # Errors
-/// If there is none of a name, or several and no name.
+/// If a name has no sensor, or no name is given for several sensors.
 pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
     let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
@@ -149,21 +148,21 @@ pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result
     wanted.iter().map(sensor).collect()
 }
 
-/// Names of some sensors, as a sum.
+/// Names of the sensors, as a sum.
 pub(super) fn names(sensors: &[Sensor]) -> String {
     sensors.iter().map(|sensor| sensor.name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 
-/// Files of some sensors, in their order.
+/// Files of the sensors, in their order.
 pub(super) fn files(sensors: &[Sensor]) -> Vec<String> {
     sensors.iter().flat_map(|sensor| sensor.files.clone()).collect()
 }
 
 impl SysfsMeter {
-    /// Takes the sensors of these names, whose powers are added; without a name the only one there is.
+    /// A meter of the sensors with these names, whose powers are added; without a name, of the only sensor.
     ///
     /// # Errors
-    /// If there is none of a name, several and no name, or the time between two readings is 0.
+    /// If a name has no sensor, no name is given for several sensors, or the time between two readings is 0.
     pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
         Self::new(Sensors(sensors), period, clock)
@@ -183,7 +182,7 @@ impl poll::Sensor for Sensors {
         read()?;
         Ok(Box::new(move || match poll::timed(&clock, &read) {
             Ok((at_ns, power_mw)) => Ok(Poll::Points(vec![Point { at_ns, power_mw }])),
-            // I2C transfers fail now and then.
+            // I2C transfers fail occasionally.
             Err(error) => poll::or_rejected(error),
         }))
     }
@@ -193,10 +192,10 @@ impl poll::Sensor for Sensors {
     }
 }
 
-/// Power of each of some sensors, from the numbers in their files.
+/// Power of each sensor, from the numbers in its files.
 ///
 /// # Errors
-/// If one cannot be read, or is absurd.
+/// If one cannot be read, or is impossible.
 pub(super) fn powers(
     sensors: &[Sensor],
     mut number: impl FnMut(&str) -> Result<i64, MeterError>,
@@ -214,7 +213,7 @@ pub(super) fn powers(
     sensors.iter().map(&mut power).collect()
 }
 
-/// Power of some sensors together.
+/// Total power of the sensors.
 fn power_mw(sensors: &[Sensor], number: impl FnMut(&str) -> Result<i64, MeterError>) -> Result<f64, MeterError> {
     Ok(powers(sensors, number)?.iter().map(|rail| rail.power_mw).sum())
 }
@@ -246,7 +245,7 @@ fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// Whether a name is one of a pattern; with two stars and more the first place that fits is taken for each.
+/// Whether a name matches a pattern; with several stars each matches at the first possible place.
 fn fits(name: &str, pattern: &str) -> bool {
     let Some((start, mut rest)) = pattern.split_once('*') else { return name == pattern };
     let Some(mut name) = name.strip_prefix(start) else { return false };
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn two_chips_of_one_kind_have_names_of_their_own_and_are_added() {
+    fn two_chips_of_one_kind_have_different_names_and_are_added() {
         let root = tree(&[
             ("class/hwmon/hwmon0/name", "ina219"),
             ("class/hwmon/hwmon0/power1_input", "1000000"),
@@ -351,7 +350,7 @@ mod tests {
             let _ = fits(&name, &pattern);
         }
 
-        /// Each sensor has a name of its own, files that exist, and a power within bounds whatever they hold.
+        /// Each sensor has its own name, files that exist, and a power within bounds for any content.
         #[test]
         fn sensors_have_files_that_exist_and_powers_are_bounded(
             files in prop::collection::btree_map(

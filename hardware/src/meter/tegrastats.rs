@@ -1,12 +1,12 @@
 //! Lines of `tegrastats`, NVIDIA's monitor on Jetson boards.
 //!
 //! Rails, temperatures and clocks differ by board, by release, and by whether it ran as root.
-//! Only two things hold for all: a line begins with `RAM`, perhaps after a date and time, and names
+//! All have two things in common: a line begins with `RAM`, perhaps after a date and time, and names
 //! and values alternate. Formats were collected from TX1 to AGX Thor, JetPack 3 to 7.
 //!
-//! A line can be cut where it is read from a pipe. Most cuts show, but one right behind a field, or
-//! inside a number that something follows elsewhere (`@140` cut to `@14`), cannot: give
-//! [`parse`] only lines that ended in a line break.
+//! A line can be cut if it is read from a pipe. The parser notices most cuts, but not one right after a field, or
+//! within a number that may also be complete (`@140` cut to `@14`): give [`parse`] only lines that ended in a line
+//! break.
 
 use std::iter::Peekable;
 
@@ -17,11 +17,11 @@ use crate::shown::start_of;
 const MAX_LINE: usize = 16 * 1024;
 /// Longest name of a field, in bytes.
 const MAX_NAME: usize = 64;
-/// No rail of a Jetson comes near 1 kW.
+/// Highest plausible power of a rail, in mW: 1 kW, far more than any Jetson draws.
 const MAX_POWER_MW: f64 = 1e6;
 const MAX_CLOCK_MHZ: f64 = 1e5;
 const MAX_CELSIUS: f64 = 300.0;
-/// Read where the sensor's part is switched off.
+/// The value of a sensor whose part of the chip is switched off.
 const SENSOR_OFF_CELSIUS: f64 = -256.0;
 const MEMORY: &str = "an amount of memory: `used/totalMB`";
 
@@ -29,13 +29,12 @@ const MEMORY: &str = "an amount of memory: `used/totalMB`";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Stats {
     /// Power of each rail that is connected, in the order of the line. Empty where the board prints none, as a TX2 does
-    /// without root. Each is the power at the moment of the line, not the average over the run of `tegrastats` that is
-    /// printed beside it.
+    /// without root. Each is the power at the moment of the line, not the average over the run of `tegrastats` next to
+    /// it.
     pub rails: Vec<RailPower>,
     /// Temperatures of the sensors that are on.
     pub temperatures: Vec<Temperature>,
-    /// Clock of the GPU, in MHz; the mean over its clusters where each has its own. Missing without
-    /// root on most releases.
+    /// Clock of the GPU, in MHz; the mean over its clusters if each has its own. Missing without root on most releases.
     pub gpu_clock_mhz: Option<f64>,
 }
 
@@ -49,7 +48,7 @@ pub(super) struct Temperature {
 }
 
 impl Stats {
-    /// Temperature and clock of the GPU; the hottest junction where the GPU has no sensor.
+    /// Temperature and clock of the GPU; the hottest junction if the GPU has no sensor.
     pub fn condition(&self, at_ns: u64) -> Condition {
         let celsius = |name: &str| {
             let found = self.temperatures.iter().find(|temperature| temperature.sensor.eq_ignore_ascii_case(name));
@@ -62,14 +61,12 @@ impl Stats {
 
 /// Reads one line.
 ///
-/// What looks like power, `NAME number/number` without a unit of memory, is a rail of that name:
-/// new boards bring new rails. Rails called `NC` are not connected and left out, as are sensors
-/// that are off.
+/// A field that looks like power, `NAME number/number` without a unit of memory, is a rail of that name: new boards
+/// have new rails. The result omits rails called `NC`, which are not connected, and sensors that are off.
 ///
 /// # Errors
 ///
-/// When it is no line of `tegrastats`, is visibly cut, or has a value that no board can have. The
-/// error names the field.
+/// If it is not a line of `tegrastats`, is visibly cut, or has an impossible value. The error names the field.
 pub(super) fn parse(line: &str) -> Result<Stats, String> {
     if line.len() > MAX_LINE {
         return Err(format!("a line of {} bytes is not one of tegrastats (at most {MAX_LINE} are read)", line.len()));
@@ -89,7 +86,7 @@ pub(super) fn parse(line: &str) -> Result<Stats, String> {
     Ok(stats)
 }
 
-/// Words of a line, where what stands in brackets is one word.
+/// Words of a line; a bracketed expression is one word.
 fn tokens(line: &str) -> Result<Vec<&str>, String> {
     let mut tokens = Vec::new();
     let mut start = None;
@@ -109,7 +106,7 @@ fn tokens(line: &str) -> Result<Vec<&str>, String> {
     }
     let last = start.map(|from| &line[from..]);
     if closing.is_some() {
-        // A round bracket stands behind a name and a value, a square one behind a name.
+        // A round bracket follows a name and a value, a square one follows a name.
         let words = 1 + usize::from(closing == Some(')'));
         let before = &tokens[tokens.len().saturating_sub(words)..];
         let field = format!("{} {}", before.join(" "), last.unwrap_or_default());
@@ -168,7 +165,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         if name == "RAM" {
             return Err(repeated(name));
         }
-        // The one field with two values, `MTS fg 0% bg 0%`: what follows the name is a field again.
+        // The only field with two values, `MTS fg 0% bg 0%`: the words after the name are fields again.
         if name == "MTS" && self.tokens.peek() == Some(&"fg") {
             return Ok(());
         }
@@ -196,7 +193,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         Err(self.bad(name, value, "a value of that field"))
     }
 
-    /// `[4%@1420,off,...]`; very old releases print one clock behind the bracket.
+    /// `[4%@1420,off,...]`; very old releases print one clock after the bracket.
     fn cores(&mut self, name: &str, value: &str) -> Result<(), String> {
         const EXPECTED: &str = "loads and clocks of the cores: `[4%@1420,off]`";
         let Some((cores, common)) = value.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
@@ -241,7 +238,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
 
     fn rail(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
         const EXPECTED: &str = "power in mW: `current/average`, or `current/average/highest`";
-        // Cut before their unit these would pass for rails.
+        // Without their unit, which a cut removes, these would look like rails.
         if name == "SWAP" || name == "IRAM" {
             return Err(self.bad(name, value, MEMORY));
         }
@@ -271,7 +268,7 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         self.tokens.next().ok_or_else(|| cut(name))
     }
 
-    /// A field that is wrong at the end of a line was cut.
+    /// An invalid field at the end of a line was cut.
     fn bad(&mut self, field: &str, value: &str, expected: &'static str) -> String {
         if self.tokens.peek().is_some() {
             format!("{} is {:?}, which is not {expected}", clip(field), clip(value))
@@ -303,7 +300,7 @@ fn plausible_clock(field: &str, mhz: f64) -> Result<f64, String> {
     plausible.ok_or_else(|| absurd(field, mhz, "0 to 100 000 MHz"))
 }
 
-/// `278/8192MB`, perhaps with a bracket right behind it.
+/// `278/8192MB`, perhaps with a bracket right after it.
 fn is_memory(value: &str) -> bool {
     let amount = value.split('(').next().unwrap_or_default();
     let Some((used, total)) = amount.split_once('/') else { return false };

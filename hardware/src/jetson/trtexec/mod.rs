@@ -1,39 +1,37 @@
 //! Output of `trtexec`, the runner of TensorRT: versions 7 to 10.
 //!
-//! [`parse`] reads how a run ended and how long it took, [`times::parse`] the file of `--exportTimes`, which has every
+//! [`parse`] reads result and duration of a run, [`times::parse`] the file of `--exportTimes`, which contains every
 //! single run. Statistics are computed from the latter; those that `trtexec` prints are not read.
 
 pub(super) mod times;
 
 use crate::shown::start_of;
 
-/// Longest output that is read, in bytes. A verbose build of a large network prints some of them.
+/// Longest output that is read, in bytes. Verbose builds of large networks print many megabytes.
 const MAX_OUTPUT: usize = 256 * 1024 * 1024;
-/// What is looked at of a line, in bytes: verbose lines that list kernels are longer, and say
-/// nothing about times.
+/// Longest part of a line that is read, in bytes: verbose lines that list kernels are longer, and contain no times.
 const MAX_LINE: usize = 16 * 1024;
-/// What is kept of a message, in characters.
+/// Longest part of a message that is kept, in characters.
 const MAX_MESSAGE: usize = 500;
 
-/// The content of an output. What it lacks is `None`; which of it a measurement needs is for its
-/// user to decide.
+/// The content of an output. Missing values are `None`; the caller decides which of them it needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Report {
-    /// Version of TensorRT: `8.2.1`. Version 7 does not print it most of the time.
+    /// Version of TensorRT: `8.2.1`. Version 7 rarely prints it.
     pub version: Option<String>,
-    /// How it ended.
+    /// Result of the run.
     pub outcome: Outcome,
     /// Duration of all timed runs together, in seconds.
     pub walltime_s: Option<f64>,
-    /// Number of timed runs, without those to warm up; times the batch where `--batch` is given.
-    /// Version 7 prints 0 for models with an explicit batch, which is missing.
+    /// Number of timed runs, without warm-up; times the batch if `--batch` is given. Version 7 prints 0 for models with
+    /// an explicit batch, which counts as missing.
     pub queries: Option<u64>,
-    /// The cause of a failure, as far as the output tells it. Can be there when it passed: a build
-    /// that runs out of memory with one kernel goes on with others, and says so.
+    /// The cause of a failure, as far as the output contains it. A run that passed may have one too: a build that runs
+    /// out of memory with one kernel reports it and continues with others.
     pub problem: Option<Problem>,
 }
 
-/// How a run of `trtexec` ended.
+/// Result of a run of `trtexec`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// `&&&& PASSED`.
@@ -44,17 +42,16 @@ pub(super) enum Outcome {
     Unfinished,
 }
 
-/// Why it failed, with the message that says so.
+/// The cause of a failure, with its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Problem {
     /// Not enough memory, while building or running.
     OutOfMemory(String),
-    /// The network has an operator, or a form of one, that this version does not know, or no
-    /// kernel for it.
+    /// The network has an operator, or a form of one, that this version does not support or has no kernel for.
     Unsupported(String),
-    /// The engine was built by another version, on another board, or is damaged.
+    /// The engine was built by another version or on another board, or is damaged.
     BadEngine(String),
-    /// Another error: the first that was printed.
+    /// Another error: the first in the output.
     Other(String),
 }
 
@@ -62,8 +59,8 @@ pub(super) enum Problem {
 ///
 /// # Errors
 ///
-/// When the duration or the number of runs is not a number that can be, or the output contradicts itself; a failed or
-/// unfinished run is not an error, but a [`Report`]. The error names line and field.
+/// If the duration or the number of runs is impossible, or the output contradicts itself. A failed or unfinished run is
+/// a [`Report`] and not an error. The error names line and field.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
     if output.len() > MAX_OUTPUT {
         return Err(format!("{} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)", output.len()));
@@ -97,10 +94,10 @@ pub(super) fn parse(output: &str) -> Result<Report, String> {
     Ok(report)
 }
 
-/// Where a text stands.
+/// Position of a text.
 #[derive(Debug, Clone, Copy)]
 struct Line {
-    /// From 1.
+    /// Number of the line, from 1.
     number: usize,
     /// Whether a line break follows it.
     whole: bool,
@@ -135,7 +132,7 @@ fn queries(rest: &str, line: Line) -> Result<Option<u64>, String> {
 
 /// A time with its unit. `None` where the output ends within it.
 fn seconds_of(text: &str, line: Line) -> Result<Option<f64>, String> {
-    /// No time is beyond that, in s.
+    /// Longest plausible time, in s.
     const LARGEST_S: f64 = 1e9;
     let number = text.trim().strip_suffix('s').and_then(|number| number.strip_suffix(' '));
     if number.is_none() && !line.whole {
@@ -149,7 +146,7 @@ fn seconds_of(text: &str, line: Line) -> Result<Option<f64>, String> {
     seconds.map(Some).ok_or_else(wrong)
 }
 
-/// `[TensorRT v8201]` and `TensorRT version: 8.2.1`; since version 10 two digits are for each part.
+/// `[TensorRT v8201]` and `TensorRT version: 8.2.1`; since version 10 each part has two digits.
 fn version(message: &str) -> Option<String> {
     let text = message.split_once("[TensorRT v").or_else(|| message.split_once("TensorRT version: "))?.1;
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -163,7 +160,7 @@ fn version(message: &str) -> Option<String> {
     Some(format!("{major}.{}.{}", rest / 100, rest % 100))
 }
 
-/// Whether a line is an error, and what stands behind its date, level and source:
+/// Whether a line is an error, and its text after date, level and source:
 /// `[06/12/2022-22:34:00] [E] [TRT] message`, `[TRT]  ERROR: message`, `ERROR: message`.
 fn message(line: &str) -> (bool, &str) {
     let mut text = line;
@@ -184,12 +181,12 @@ fn message(line: &str) -> (bool, &str) {
     (is_error, text)
 }
 
-/// Makes a problem of its message.
+/// Makes a problem from its message.
 type Kind = fn(String) -> Problem;
 
-/// Causes, by how much they say: what is found in the first list wins over the later ones, since
-/// those are its consequences. All in lower case, as found in reports on GitHub (NVIDIA/TensorRT
-/// #564, #840, #1736, #2177, #3017; onnx-tensorrt #465, #520; FastMOT #127).
+/// Causes by precedence: a match in an earlier list wins over the later ones, which are its consequences. All in lower
+/// case, as found in reports on GitHub (NVIDIA/TensorRT #564, #840, #1736, #2177, #3017; onnx-tensorrt #465, #520;
+/// FastMOT #127).
 const CAUSES: [(Kind, &[&str]); 5] = [
     (
         Problem::BadEngine,
@@ -243,21 +240,21 @@ struct Problems {
     /// Index into [`CAUSES`], and the message.
     cause: Option<(usize, String)>,
     first: Option<String>,
-    /// The operator that the parser was at.
+    /// The operator that the parser was reading.
     node: Option<String>,
-    /// Other lines can stand between an error and its reason.
+    /// Whether an error came before: other lines can come between an error and its reason.
     after_error: bool,
 }
 
 impl Problems {
     fn take(&mut self, is_error: bool, message: &str) {
-        // The parser's reason stands on a line of its own, `[8] Assertion failed: …`, with its code
-        // in place of date and level.
+        // The parser prints its reason on a separate line, `[8] Assertion failed: …`, with its code in place of date
+        // and level.
         let code = message
             .strip_prefix('[')
             .and_then(|rest| rest.split_once("] "))
             .filter(|(code, _)| self.after_error && code.len() == 1 && code.bytes().all(|byte| byte.is_ascii_digit()));
-        // What aborts the process is printed past the logger.
+        // A message that aborts the process bypasses the logger.
         let aborted = ["Cuda failure", "NvMapMemAlloc", "what():", "terminate called", "While parsing node"]
             .iter()
             .any(|start| message.starts_with(start));

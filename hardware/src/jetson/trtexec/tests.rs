@@ -88,7 +88,7 @@ fn version_10_prints_its_walltime() {
 }
 
 #[test]
-fn versions() {
+fn the_version_is_read_in_every_form() {
     for (text, expected) in [
         ("&&&& RUNNING TensorRT.trtexec [TensorRT v8001] # x", Some("8.0.1")),
         ("&&&& RUNNING TensorRT.trtexec [TensorRT v8503] # x", Some("8.5.3")),
@@ -103,7 +103,7 @@ fn versions() {
 }
 
 #[test]
-fn causes_of_failures() {
+fn failures_have_their_cause() {
     let unsupported = "node number 2 [Mish -> \"y\"]: No importer registered for op: Mish".to_owned();
     let cases = [
         (
@@ -221,7 +221,7 @@ fn every_collected_output_is_read() {
 }
 
 #[test]
-fn times_of_old_and_new_versions() {
+fn times_of_old_and_new_versions_are_read() {
     let old = times::parse(TIMES_8_0).unwrap();
     assert_eq!(old.compute_ms, [2.0, 3.0, 1.0]);
     assert_eq!(old.latency_ms.as_deref(), Some(&[2.2, 3.2, 1.2][..]));
@@ -254,7 +254,7 @@ fn warm_up_is_left_out_by_number_or_by_time() {
 }
 
 #[test]
-fn broken_times_are_rejected_with_their_place() {
+fn invalid_times_are_rejected_with_their_place() {
     for (from, to, expected) in [
         ("\"computeMs\" : 3", "\"computeMs\" : 0", "run 2: computeMs is 0"),
         ("\"computeMs\" : 3", "\"computeMs\" : -3", "run 2: computeMs is -3"),
@@ -316,7 +316,7 @@ proptest! {
         }
     }
 
-    /// However an output is cut, what is read is what was there.
+    /// Values that are read from an output that is cut anywhere are those of the whole output.
     #[test]
     fn a_cut_output_never_gives_another_number(output in prop::sample::select(&ALL[..]), at in any::<prop::sample::Index>()) {
         let whole = parse(output).unwrap();

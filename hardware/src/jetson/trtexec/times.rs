@@ -1,4 +1,4 @@
-//! The file of `trtexec --exportTimes`: every run.
+//! The file of `trtexec --exportTimes`, which contains every run.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use crate::shown::ends_of;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Most runs that are read: a day at 17 µs each.
+/// Most runs that are read: a day at 17 ms each.
 const MAX_RUNS: usize = 5_000_000;
-/// No time is beyond that, in ms.
+/// Longest plausible time, in ms.
 const LARGEST_MS: f64 = 1e12;
 
-/// Times of all runs, in the order they were written.
+/// Times of all runs, in the order of the file.
 ///
 /// Starts and ends count from when `trtexec` began to warm up, by the GPU's clock. They are
 /// written with six digits, so that after 10 s they are known to 0.1 ms only; durations have all
@@ -22,21 +22,20 @@ pub(in crate::jetson) struct Runs {
     pub compute_ms: Vec<f64>,
     /// Duration with the transfer of input and output, in ms. `None` where an entry lacks it.
     pub latency_ms: Option<Vec<f64>>,
-    /// When each run began, in ms: the computation, by which `trtexec` distinguishes warm-up runs from
-    /// timed ones; or the transfer of its input where that is missing. (The input of a run may be
-    /// transferred while the run before it computes.)
+    /// Beginning of each run, in ms: of its computation, by which `trtexec` distinguishes warm-up runs from timed ones;
+    /// or of the transfer of its input if that is missing. (The input of a run may be transferred while the run before
+    /// it computes.)
     pub starts_ms: Vec<f64>,
-    /// When each run ended, in ms: the transfer of its output, or the computation where that is
-    /// missing.
+    /// End of each run, in ms: of the transfer of its output, or of the computation if that is missing.
     pub end_ms: Vec<f64>,
 }
 
-/// Reads the text of the file. Keys that are not needed are passed over.
+/// Reads the text of the file. Other keys are ignored.
 ///
 /// # Errors
 ///
-/// When it is not such a file, is cut, has no run or more than 5,000,000, or when a run has a time
-/// that is not finite, did not take longer than 0 ms, or ended before it began.
+/// If it is not such a file, is cut, has no run or more than 5,000,000, or if a run has a time that is not finite, did
+/// not take longer than 0 ms, or ended before it began.
 pub(in crate::jetson) fn parse(json: &str) -> Result<Runs, String> {
     let runs: Runs = serde_json::from_str(json)
         .map_err(|error| format!("not the times that trtexec exports: {}", ends_of(&error.to_string())))?;
@@ -47,14 +46,13 @@ pub(in crate::jetson) fn parse(json: &str) -> Result<Runs, String> {
 }
 
 impl Runs {
-    /// The timed runs alone: up to version 8.5 or so those to warm up are in the file, too.
+    /// The timed runs only: up to version 8.5 or so the file contains the warm-up runs, too.
     ///
-    /// Where the number of timed runs is known, from [`Report::queries`](super::Report::queries),
-    /// the last ones remain. (That number must not count a batch: no `--batch`.) Where not, the
-    /// runs from the first that began `warm_up_ms` after the beginning remain, which is what
-    /// `trtexec` itself takes its statistics from (`printPerformanceReport` in
-    /// `samples/common/sampleReporting.cpp` of NVIDIA/TensorRT); nothing may remain. Newer versions
-    /// leave the warm-up out and count time as before, so that nothing is dropped either way.
+    /// If the number of timed runs is known, from [`Report::queries`](super::Report::queries), the last ones remain.
+    /// (That number must not count a batch: no `--batch`.) Otherwise the runs from the first that began `warm_up_ms`
+    /// after the beginning remain, if any, as in the statistics of `trtexec` itself (`printPerformanceReport` in
+    /// `samples/common/sampleReporting.cpp` of NVIDIA/TensorRT). Newer versions leave the warm-up out and count time as
+    /// before, so that both ways keep all runs.
     #[must_use]
     pub fn without_warm_up(mut self, queries: Option<u64>, warm_up_ms: f64) -> Self {
         let runs = self.compute_ms.len();
@@ -86,8 +84,8 @@ struct Entry {
     latency_ms: Option<f64>,
 }
 
-// Read entry by entry, so that a long file is not held as a tree, and by hand, so that the error of
-// an impossible value has its place.
+// Read entry by entry, so that memory does not hold a long file as a tree, and by hand, so that the error about an
+// impossible value names its place.
 impl<'de> Deserialize<'de> for Runs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;
@@ -114,9 +112,8 @@ impl<'de> Deserialize<'de> for Runs {
 }
 
 impl Runs {
-    /// Time from the end of one run to the end of the next, in ms, on average. That is what a run costs in the long run:
-    /// runs overlap, so that their durations do not add up to the time that all of them took. `None` for fewer than
-    /// three runs.
+    /// Mean time from the end of one run to the end of the next, in ms: the time that a run takes in a long series.
+    /// Runs overlap, so that the sum of their durations exceeds the whole time. `None` for fewer than three runs.
     pub fn period_ms(&self) -> Option<f64> {
         let (first, last) = (self.end_ms.first()?, self.end_ms.last()?);
         let period_ms = (last - first) / (self.end_ms.len() - 1) as f64;

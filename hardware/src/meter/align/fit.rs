@@ -6,16 +6,16 @@ use crate::statistics::median;
 /// Offset and pace.
 pub(super) type Place = (f64, f64);
 
-/// Misfit below which fits are alike: noise of a thousandth of the contrast, less than any meter's.
+/// Misfit below which fits count as equal: noise of a thousandth of the contrast, less than any meter has.
 const LEAST_MISFIT: f64 = 1e-6;
 
 /// A trace and a pattern, all times in s from the beginning of each.
 ///
-/// An instant `u` of the pattern is `offset + pivot + (1 + rate) (u − pivot)` in the trace. With the middle of the edges
-/// for a pivot, errors of offset and rate are independent.
+/// An instant `u` of the pattern is `offset + pivot + (1 + rate) (u − pivot)` in the trace. With the middle of the
+/// edges as the pivot, errors of offset and rate are independent.
 pub(super) struct Fit {
     times: Vec<f64>,
-    /// Power less its mean, in mW: sums of squares then lose no digits.
+    /// Power less its mean, in mW, so that sums of squares keep their precision.
     powers: Vec<f64>,
     mean: f64,
     /// Sums of powers and of their squares up to each sample.
@@ -29,7 +29,7 @@ pub(super) struct Fit {
     pub spacing: f64,
 }
 
-/// The levels that fit best at one place.
+/// The best levels at one place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Levels {
     pub idle: f64,
@@ -54,7 +54,7 @@ pub(super) struct Found {
     pub levels: Levels,
 }
 
-/// How well each offset fits, with the best rate for it.
+/// Quality of fit of each offset, with the best rate for it.
 pub(super) struct Coarse {
     /// Explained share and rate, by offset.
     scores: Vec<(f64, f64)>,
@@ -101,7 +101,7 @@ impl Fit {
         (squares / self.times.len().max(1) as f64).sqrt()
     }
 
-    /// Where an instant of the pattern is in the trace.
+    /// Time in the trace of an instant of the pattern.
     fn at(&self, (offset, rate): Place, instant: f64) -> f64 {
         offset + self.pivot + (1.0 + rate) * (instant - self.pivot)
     }
@@ -109,7 +109,7 @@ impl Fit {
     /// Fits every offset, in steps of a sample, or of an eighth of the pattern's shortest part if that is longer, and
     /// every rate in steps that move the pattern's end by as much. Samples are put into bins of that step.
     pub fn coarse(&self, shortest: f64) -> Coarse {
-        /// Bounds of what is tried, in bins of the trace and of the pattern.
+        /// Bounds of the search, in bins of the trace and of the pattern.
         const MOST_BINS: f64 = 200_000.0;
         const MOST_BINS_OF_PATTERN: f64 = 4_000.0;
         let bounded = (self.trace_s() / MOST_BINS).max(self.length / MOST_BINS_OF_PATTERN);
@@ -143,8 +143,8 @@ impl Fit {
         Coarse { scores, first_offset, steps: (step, rate_step) }
     }
 
-    /// The levels at a place, where a sample is the mean over a width around its time; `None` if load does not draw more
-    /// than idle.
+    /// The levels at a place, if each sample is the mean over a width around its time; `None` if load does not draw
+    /// more than idle.
     fn levels(&self, place: Place, width: f64) -> Option<Levels> {
         let half = width / 2.0;
         let before = |time: f64| self.times.partition_point(|at| *at < time);
@@ -199,8 +199,8 @@ impl Fit {
         self.edges.chunks_exact(2).map(overlap).sum::<f64>() / width
     }
 
-    /// Offset and rate around a place, as means over the likelihood, on a grid that is narrowed until it covers just
-    /// that. For samples that are instants, and for such that are means of the time between them.
+    /// Offset and rate around a place, as means over the likelihood, on a grid that narrows until it covers just the
+    /// likelihood. For samples that are instants, and for samples that are means over the time between them.
     pub fn refine(&self, place: Place, steps: Place, independent: f64) -> Option<Found> {
         const NODES: i32 = 10;
         const ROUNDS: usize = 12;
@@ -246,7 +246,7 @@ impl Fit {
                 averaging,
                 levels: best.2,
             });
-            // A likelihood narrower than the grid shows as one node.
+            // A likelihood narrower than the grid has one node.
             let narrowed = |half: f64, deviation: f64| (5.0 * deviation).max(1.5 * half / f64::from(NODES)).min(half);
             let next = (narrowed(half.0, deviation.0), narrowed(half.1, deviation.1));
             let done = next.0 > 0.6 * half.0 && next.1 >= 0.6 * half.1;
@@ -258,8 +258,8 @@ impl Fit {
         found
     }
 
-    /// How many independent samples each is worth, by what the residuals of neighbours have in common: as for an
-    /// autoregression of first order.
+    /// Number of independent samples that each sample is worth, from the correlation of neighbouring residuals, as for
+    /// an autoregression of first order.
     pub fn independent_share(&self, found: &Found) -> f64 {
         let place = (found.offset, found.rate);
         let width = if found.averaging { self.spacing } else { 1e-9 };
@@ -278,9 +278,9 @@ impl Fit {
 }
 
 impl Coarse {
-    /// The best place, and the best of those that are not on its slope.
+    /// The best place, and the best other place that is not on its slope.
     pub fn two_best(&self) -> Option<(Place, Option<Place>)> {
-        /// A slope may rise again by so much of the best score.
+        /// Share of the best score by which a slope may rise again.
         const BUMP: f64 = 0.05;
         let place = |index: usize| (self.first_offset + index as f64 * self.steps.0, self.scores[index].1);
         let score = |index: usize| self.scores[index].0;
@@ -308,7 +308,7 @@ impl Coarse {
     }
 }
 
-/// Samples in bins of one length, as sums up to each.
+/// Samples in bins of one length, as cumulative sums.
 struct Bins {
     step: f64,
     counts: Vec<f64>,
@@ -321,7 +321,7 @@ impl Bins {
         let length = (fit.trace_s() / step).floor() as usize + 2;
         let (mut counts, mut sums, mut squares) = (vec![0.0; length], vec![0.0; length], vec![0.0; length]);
         for (time, power) in fit.times.iter().zip(&fit.powers) {
-            // The first entry is the sum of none.
+            // The first entry is the empty sum.
             let bin = ((time / step).floor() as usize + 1).min(length - 1);
             (counts[bin], sums[bin]) = (counts[bin] + 1.0, sums[bin] + power);
             squares[bin] += power * power;

@@ -24,7 +24,7 @@ impl Chance {
     }
 }
 
-/// What we did: a coded pattern, then a long window, from one second on.
+/// The load: a coded pattern, then a long window, from one second on.
 fn done(unit_s: f64, window_s: f64) -> (Pattern, Window) {
     let ns = |s: f64| (s * 1e9) as u64;
     let from_ns = 1_000_000_000;
@@ -43,7 +43,7 @@ fn done(unit_s: f64, window_s: f64) -> (Pattern, Window) {
     (Pattern::new(Window { from_ns, to_ns: window.to_ns + ns(4.0 * unit_s) }, &loads).unwrap(), window)
 }
 
-/// A meter that watches it.
+/// A meter of that load.
 #[derive(Debug, Clone, Copy)]
 struct Meter {
     rate: f64,
@@ -111,13 +111,13 @@ fn median_and_most(mut values: Vec<f64>) -> (f64, f64) {
 /// 30 random meters at each rate: noise of 0.5 to 10 % of the contrast, steps of 0.1 to 5 %, clocks wrong by up to 1 %,
 /// half of them averaging. Energy has an error with a known clock too, from noise and steps: alignment must add little.
 #[test]
-fn energy_by_edges_is_that_of_a_known_clock() {
+fn energy_by_edges_equals_that_with_a_known_clock() {
     const CASES: usize = 30;
     println!(
         "| samples/s | offset, samples | offset by its uncertainty | clock error, ppm | energy, % | with a known clock, % | \
          added by alignment, % |\n|---|---|---|---|---|---|---|"
     );
-    // Bounds of what alignment adds, in per cent.
+    // Bounds of the error that alignment adds, in per cent.
     for (rate, window_s, bound) in [(1.0, 40.0, 0.3), (10.0, 10.0, 0.3), (100.0, 10.0, 0.1), (1000.0, 10.0, 0.02)] {
         let mut chance = Chance(rate as u64);
         let mut columns: [Vec<f64>; 6] = Default::default();
@@ -188,7 +188,7 @@ fn plain(noise_mw: f64) -> Meter {
 }
 
 #[test]
-fn idle_load_idle_is_enough_where_nothing_else_happens() {
+fn idle_load_idle_suffices_without_disturbances() {
     let window = |from_s: u64, to_s: u64| Window { from_ns: from_s * 1_000_000_000, to_ns: to_s * 1_000_000_000 };
     let pattern = Pattern::new(window(1, 21), &[window(4, 14)]).unwrap();
     let meter = plain(20.0);
@@ -202,9 +202,9 @@ fn idle_load_idle_is_enough_where_nothing_else_happens() {
     assert!(found.uncertainty_s(0) >= found.offset_uncertainty_s);
 }
 
-/// What real boards do: idle power that drifts, a load that warms up, readings at uneven times, a spike now and then.
+/// Effects of real boards: idle power that drifts, a load that warms up, readings at uneven times, occasional spikes.
 #[test]
-fn a_board_that_is_not_of_two_levels_is_placed_too() {
+fn a_board_with_more_than_two_levels_is_placed_too() {
     for seed in 0..10 {
         let mut chance = Chance(100 + seed);
         let (pattern, window) = done(0.25, 10.0);
@@ -219,7 +219,7 @@ fn a_board_that_is_not_of_two_levels_is_placed_too() {
         };
         let series: Series = series.points().iter().enumerate().map(uneven).collect();
         let found = find(&series, &pattern, 0.01).unwrap();
-        // Readings are 2 ms late on the mean.
+        // Readings are 2 ms late on average.
         let at_window = found.offset_s + found.clock_error * (window.from_ns as f64 - found.pivot_ns as f64) / 1e9;
         let offset_s = (meter.its_ns(window.from_ns as f64) - window.from_ns as f64) / 1e9 + 0.002;
         assert!((at_window - offset_s).abs() < 0.01, "{seed}: {at_window} {offset_s} {found:?}");
@@ -227,7 +227,7 @@ fn a_board_that_is_not_of_two_levels_is_placed_too() {
 }
 
 #[test]
-fn noise_alone_and_slow_drift_are_refused() {
+fn noise_alone_and_slow_drift_are_rejected() {
     let (pattern, _) = done(0.3, 10.0);
     let mut chance = Chance(3);
     let meter = Meter { contrast_mw: 1e-9, ..plain(20.0) };
@@ -257,7 +257,7 @@ fn a_load_of_half_the_noise_is_found_if_it_lasts() {
 }
 
 #[test]
-fn a_pattern_that_is_there_twice_is_refused() {
+fn a_pattern_that_occurs_twice_is_rejected() {
     let (pattern, _) = done(0.3, 10.0);
     let once = plain(20.0).watch(&pattern, &mut Chance(1));
     let later = |point: &Point| Point { at_ns: point.at_ns + 40_000_000_000, ..*point };
@@ -268,7 +268,7 @@ fn a_pattern_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn a_trace_that_does_not_hold_the_pattern_is_refused() {
+fn a_trace_without_the_whole_pattern_is_rejected() {
     let (pattern, _) = done(0.3, 10.0);
     let series = plain(1.0).watch(&pattern, &mut Chance(1));
     let half: Series = series.points().iter().copied().take(series.points().len() / 2).collect();
@@ -290,9 +290,9 @@ fn patterns_need_idle_around_and_between_loads() {
         (&[window(0, 7)], "before its first"),
         (&[window(5, 10)], "after its last"),
     ];
-    for (loads, told) in cases {
+    for (loads, expected) in cases {
         let error = Pattern::new(window(0, 10), loads).unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
 }
 

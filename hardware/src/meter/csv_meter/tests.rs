@@ -14,14 +14,14 @@ use crate::time::Window;
 const IDLE_W: f64 = 2.0;
 const LOAD_W: f64 = 5.0;
 
-/// How the recorder behaves.
+/// Behaviour of the recorder.
 #[derive(Clone, Copy)]
 struct Manner {
-    /// What its clock shows more than ours, in s.
+    /// Lead of its clock over ours, in s.
     ahead_s: f64,
-    /// By how much its clock is fast.
+    /// How much faster its clock runs, relative to ours.
     fast: f64,
-    /// Lines that are written at once.
+    /// Number of lines that it writes at once.
     at_once: usize,
 }
 
@@ -51,7 +51,7 @@ impl Recorder {
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
-            // And is cut off within a line.
+            // The recorder stops within a line.
             file.write_all(b"17000").unwrap();
         };
         Self { is_loaded, is_over, thread: Some(std::thread::spawn(write)) }
@@ -75,11 +75,11 @@ impl Drop for Recorder {
 
 const GOOD: Manner = Manner { ahead_s: 0.0, fast: 0.0, at_once: 1 };
 
-/// A file with the header and hours that are none of ours.
+/// A file with the header and hours of earlier readings.
 fn file() -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let old: String = (0..2000).map(|second| format!("{},999.0\n", 1_700_000_000 + second)).collect();
-    // A damaged line there is nobody's concern.
+    // A damaged line among them does not matter.
     file.write_all(format!("Supply 3000\nt,P (W)\n{old}#?!\n").as_bytes()).unwrap();
     file
 }
@@ -114,7 +114,7 @@ fn a_file_that_grows_is_placed_by_its_stamps() {
         assert!((meter.resolution_mw().unwrap() - 1.0).abs() < 1e-9);
         assert_eq!((meter.pattern_unit(), meter.stamp_uncertainty_s()), (None, 0.0));
         drop(recorder);
-        // The next recorder begins a line of its own.
+        // The next recorder begins a new line.
         std::fs::OpenOptions::new().append(true).open(file.path()).unwrap().write_all(b"\n").unwrap();
     }
 }
@@ -131,8 +131,8 @@ fn a_recorder_with_another_clock_is_placed_by_edges() {
     meter.start().unwrap();
     let mut loads = Vec::new();
     let from_ns = meter.clock.now_ns();
-    let rest = || std::thread::sleep(Duration::from_millis(150));
-    rest();
+    let idle = || std::thread::sleep(Duration::from_millis(150));
+    idle();
     for (turn, length) in align::coded(Duration::from_millis(100)).into_iter().enumerate() {
         if turn % 2 == 0 {
             loads.push(recorder.load(&meter.clock, length));
@@ -140,9 +140,9 @@ fn a_recorder_with_another_clock_is_placed_by_edges() {
             std::thread::sleep(length);
         }
     }
-    rest();
+    idle();
     loads.push(recorder.load(&meter.clock, Duration::from_secs(2)));
-    rest();
+    idle();
     let whole = Window { from_ns, to_ns: meter.clock.now_ns() };
     meter.set_pattern(Pattern::new(whole, &loads).unwrap());
     let trace = meter.stop().unwrap();
@@ -153,18 +153,18 @@ fn a_recorder_with_another_clock_is_placed_by_edges() {
 }
 
 #[test]
-fn stamps_of_another_clock_are_told() {
-    for (ahead_s, told) in [(-30.0, "behind"), (30.0, "ahead of")] {
+fn stamps_of_another_clock_are_an_error() {
+    for (ahead_s, expected) in [(-30.0, "behind"), (30.0, "ahead of")] {
         let file = file();
         let _recorder = Recorder::begin(file.path(), Manner { ahead_s, ..GOOD });
         let mut meter = meter(file.path(), "");
         meter.start().unwrap();
         std::thread::sleep(Duration::from_millis(100));
         let error = meter.check().unwrap_err().to_string();
-        assert!(error.contains(told) && error.contains("edges"), "{error}");
+        assert!(error.contains(expected) && error.contains("edges"), "{error}");
         assert!(meter.stop().is_err());
     }
-    // Too little to be seen on the way.
+    // Too little to be noticed during the measurement.
     let file = file();
     let _recorder = Recorder::begin(file.path(), Manner { ahead_s: -0.9, ..GOOD });
     let mut meter = meter(file.path(), "flush_limit_s = 0.6");
@@ -175,7 +175,7 @@ fn stamps_of_another_clock_are_told() {
 }
 
 #[test]
-fn a_trace_that_was_recorded_before_is_refused() {
+fn a_trace_that_was_recorded_before_is_rejected() {
     let file = file();
     for more in ["", "align = \"edges\""] {
         let mut meter = meter(file.path(), &format!("{more}\nflush_limit_s = 0.3"));
@@ -210,14 +210,14 @@ fn a_pattern_that_was_not_made_is_not_found() {
 }
 
 #[test]
-fn a_file_that_is_damaged_or_begun_anew_is_told() {
+fn a_file_that_is_damaged_or_begun_anew_is_an_error() {
     let mut file = file();
     let mut meter = meter(file.path(), "");
     meter.start().unwrap();
     let now_s = || Timestamp::now().as_nanosecond() as f64 / 1e9;
     file.write_all(format!("{:.6},1.0\n{:.6},", now_s(), now_s() + 1e-3).as_bytes()).unwrap();
     assert_eq!(meter.check(), Ok(1));
-    // Half a line is no reading yet.
+    // Half a line is not a reading yet.
     file.write_all(b"1.5\n").unwrap();
     assert_eq!(meter.check(), Ok(2));
     file.write_all(b"sensor lost\n").unwrap();
@@ -232,7 +232,7 @@ fn a_file_that_is_damaged_or_begun_anew_is_told() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused() {
+fn invalid_options_are_rejected() {
     let columns = "[columns]\ntime = { column = 1, unit = \"s\" }\npower = { column = 2, unit = \"w\" }";
     for more in ["unit_s = 0.0", "clock_error = 0.5", "flush_limit_s = -1.0", "flush_limit_s = nan"] {
         let options = toml::from_str(&format!("file = \"x\"\n{more}\n{columns}")).unwrap();

@@ -58,8 +58,8 @@ fn a_recorder_with_another_clock_is_placed_by_the_loads_edges() {
 
 #[test]
 fn files_that_are_not_a_trace_are_rejected_by_line() {
-    for (text, told) in [
-        ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is no number in ma"),
+    for (text, expected) in [
+        ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is not a number in ma"),
         ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3 of trace.csv: its time goes back by 3.0"),
         ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
         ("time,U,I\n5,5,100\n", "named columns"),
@@ -73,7 +73,7 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
         ("time,U (V),I (mA)\n1,5,-100\n2,5,-100\n", "wrong way round"),
     ] {
         let error = read(text, "s").unwrap_err().to_string();
-        assert!(error.contains(told), "{text:?}: {error}");
+        assert!(error.contains(expected), "{text:?}: {error}");
     }
     let twice = read("time,U (V),I (mA)\n1,5,100\n1,5,100\n2,5,100\n", "s").unwrap();
     assert!(matches!(twice.notes(), [MeterNote::Skipped { skipped: 1, readings: 3, .. }]));
@@ -86,12 +86,13 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
     assert!(matches!(CsvTrace::read("".as_bytes(), "t", &no_time), Err(MeterError::Settings(_))));
 }
 
-/// As a recorder writes it: a title, the header, readings.
+/// A file as recorders write it: a title, the header, readings.
 const RECORDED: &str = "Supply 3000\n\ntime,U (V),I (mA)\n# begun\n1700000000.25,5.00,100\n1700000000.50,5.01,-0.5\n\
                         1700000000.50,5.01,0\n1700000000.75,\"5.00 V\",1e2\n";
 
 proptest! {
-    /// A damaged file is refused by its line, or its readings are sound, in order, and the same however it arrives.
+    /// A damaged file is rejected with the number of the line, or its readings are valid, in order, and independent of
+    /// the parts in which the file arrives.
     #[test]
     fn damaged_traces_are_sound_or_rejected_by_line(text in mutated(&[RECORDED]), cut in any::<prop::sample::Index>()) {
         let lines = text.split('\n').count() as u64;
@@ -100,7 +101,7 @@ proptest! {
                 prop_assert!(trace.readings.is_sorted_by(|one, next| one.0 < next.0));
                 prop_assert!(trace.readings.iter().all(|(_, power_mw)| power_mw.abs() <= power_meter::MOST_MW));
                 prop_assert!(trace.resolution_mw.is_some_and(|step| step.is_finite() && step >= 0.0));
-                // As a file that grows: half a line waits for its end.
+                // Like a file that grows: half a line waits for its end.
                 let (mut parser, mut from) = (Parser::new("t", &fields("s")).unwrap(), 0);
                 for until in [cut.index(text.len() + 1), text.len()] {
                     let mut part = &text.as_bytes()[from..until];

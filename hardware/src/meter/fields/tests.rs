@@ -22,21 +22,21 @@ fn columns_are_found_by_number_and_by_name() {
 }
 
 #[test]
-fn lines_that_are_no_reading_say_why() {
+fn errors_say_why_a_line_is_not_a_reading() {
     let mut layout = fields("power = { column = 2, unit = \"w\" }").layout("").unwrap();
-    for (line, told) in [
+    for (line, expected) in [
         ("1", "column 2 is missing"),
         ("1,,", "column 2 is missing"),
-        ("1,nan", "no number"),
-        ("1,5000mW", "no number in w"),
-        ("1,inf", "no number"),
+        ("1,nan", "not a number"),
+        ("1,5000mW", "not a number in w"),
+        ("1,inf", "not a number"),
         ("1,1e9", "more than any meter"),
-        ("1,\u{1b}[31m7", "no number"),
-        ("1,7e", "no number"),
-        ("1,0e310", "no number"),
+        ("1,\u{1b}[31m7", "not a number"),
+        ("1,7e", "not a number"),
+        ("1,0e310", "not a number"),
     ] {
         let error = layout.read(line).unwrap_err();
-        assert!(error.contains(told), "{line:?}: {error}");
+        assert!(error.contains(expected), "{line:?}: {error}");
     }
     assert_eq!(layout.read("1,-0.02").unwrap().power_mw, -20.0);
 }
@@ -69,7 +69,7 @@ fn one_file_has_one_separator_and_one_decimal_sign() {
 }
 
 #[test]
-fn mistakes_in_an_experiment_file_are_told() {
+fn errors_name_mistakes_in_an_experiment_file() {
     for text in ["", "volts = { column = 1, unit = \"v\" }", "power = { column = 0, unit = \"w\" }"] {
         assert!(fields(text).check().is_err(), "{text}");
     }
@@ -87,11 +87,11 @@ fn dates_are_time_stamps() {
     assert!(own_ns("yesterday").is_err());
 }
 
-/// A number as meters print it, with signs of units and damage.
+/// A number as meters print it, with unit symbols and damage.
 const NUMBER: &str = "[+-]?[0-9]{0,4}([.,][0-9]{0,3})?([eE][+-]?[0-9]{0,4})?( ?[mµu]?[VAW])?|.{0,6}";
 
 proptest! {
-    /// What is taken for a reading is a power that some device could draw, printed to some digit.
+    /// Every accepted reading is a possible power with a finite resolution.
     #[test]
     fn readings_are_sound(columns in prop::collection::vec(NUMBER, 1..5), separator in prop::sample::select(&[";", "\t", ",", " "][..])) {
         let line = columns.join(separator);

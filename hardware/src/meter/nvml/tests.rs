@@ -7,18 +7,18 @@ use crate::energy;
 use crate::meter::PowerMeter;
 use crate::time::Window;
 
-/// A GPU that says what it is told to.
-struct Told {
-    energy: Result<u64, Refusal>,
-    power: Result<u32, Refusal>,
+/// A GPU with the given values.
+struct FakeGpu {
+    energy: Result<u64, ReadFailure>,
+    power: Result<u32, ReadFailure>,
 }
 
-impl Gpu for Told {
-    fn energy_mj(&self) -> Result<u64, Refusal> {
+impl Gpu for FakeGpu {
+    fn energy_mj(&self) -> Result<u64, ReadFailure> {
         self.energy.clone()
     }
 
-    fn power_mw(&self) -> Result<u32, Refusal> {
+    fn power_mw(&self) -> Result<u32, ReadFailure> {
         self.power.clone()
     }
 }
@@ -27,8 +27,8 @@ fn watch<G>(gpu: G, source: Source) -> Watch<G> {
     Watch { gpu, source, clock: Clock::start(), last: None }
 }
 
-fn counter() -> Watch<Told> {
-    watch(Told { energy: Ok(0), power: Ok(0) }, Source::Counter)
+fn counter() -> Watch<FakeGpu> {
+    watch(FakeGpu { energy: Ok(0), power: Ok(0) }, Source::Counter)
 }
 
 fn cards(names: &[&str]) -> Vec<Card> {
@@ -42,7 +42,7 @@ fn cards(names: &[&str]) -> Vec<Card> {
 
 /// A counter that is renewed every 100 ms, polled every 20 ms or so, of power that jumps.
 #[test]
-fn the_integral_is_the_counters() {
+fn the_integral_is_that_of_the_counter() {
     let power_mw = |at_ms: u64| if (2000..4500).contains(&at_ms) { 250_000 } else { 60_000 };
     let counted_mj = |at_ms: u64| (0..at_ms / 100 * 100).map(power_mw).sum::<u64>() / 1000;
     let (mut watch, mut points) = (counter(), Vec::new());
@@ -69,7 +69,7 @@ fn the_integral_is_the_counters() {
 }
 
 #[test]
-fn a_counter_that_stands_still_or_goes_back_is_refused() {
+fn a_counter_that_stands_still_or_goes_back_is_rejected() {
     let mut watch = counter();
     let second = 1_000_000_000;
     assert!(matches!(watch.counted(0, 500), Poll::Points(points) if points.is_empty()));
@@ -77,7 +77,7 @@ fn a_counter_that_stands_still_or_goes_back_is_refused() {
     assert!(matches!(watch.counted(6 * second, 500), Poll::Rejected(why) if why.contains("6.0 s")));
     assert!(matches!(watch.counted(7 * second, 900), Poll::Points(points) if points.is_empty()));
     assert!(matches!(watch.counted(8 * second, 10), Poll::Rejected(_)));
-    // And what comes after it begins anew.
+    // The values after it begin anew.
     assert!(matches!(watch.counted(9 * second, 1010), Poll::Points(points) if points.is_empty()));
     let Poll::Points(points) = watch.counted(10 * second, 3010) else { panic!("rejected") };
     assert_eq!(points.len(), 2);
@@ -86,7 +86,7 @@ fn a_counter_that_stands_still_or_goes_back_is_refused() {
 }
 
 proptest! {
-    /// Whatever a driver says, in whatever order, points are in order and powers possible.
+    /// For any values of a driver, in any order, points are in order and powers possible.
     #[test]
     fn no_counter_gives_an_impossible_power(polls in prop::collection::vec((0_u64..8_000_000_000, prop_oneof![0_u64..10, 0_u64..1_000_000, any::<u64>()]), 0..40)) {
         let (mut watch, mut at_ns, mut points) = (counter(), 0, Vec::<Point>::new());
@@ -104,24 +104,24 @@ proptest! {
 #[test]
 fn power_is_read_where_energy_is_not_counted() {
     let card = &cards(&["NVIDIA GeForce GTX 1080"])[0];
-    let of = |energy, power| source_of(&Told { energy, power }, card);
+    let of = |energy, power| source_of(&FakeGpu { energy, power }, card);
     assert_eq!(of(Ok(5), Ok(7)), Ok(Source::Counter));
-    assert_eq!(of(Err(Refusal::Unsupported), Ok(7)), Ok(Source::Power));
-    let error = of(Err(Refusal::Unsupported), Err(Refusal::Unsupported)).unwrap_err().to_string();
+    assert_eq!(of(Err(ReadFailure::Unsupported), Ok(7)), Ok(Source::Power));
+    let error = of(Err(ReadFailure::Unsupported), Err(ReadFailure::Unsupported)).unwrap_err().to_string();
     assert!(error.contains("GTX 1080") && error.contains("Jetson boards are silent"), "{error}");
-    assert!(of(Err(Refusal::Unsupported), Err(Refusal::Passing("busy".to_owned()))).is_err());
-    let told = Told { energy: Err(Refusal::Unsupported), power: Ok(38_250) };
-    let Poll::Points(points) = watch(told, Source::Power).poll().unwrap() else { panic!("rejected") };
+    assert!(of(Err(ReadFailure::Unsupported), Err(ReadFailure::Temporary("busy".to_owned()))).is_err());
+    let gpu = FakeGpu { energy: Err(ReadFailure::Unsupported), power: Ok(38_250) };
+    let Poll::Points(points) = watch(gpu, Source::Power).poll().unwrap() else { panic!("rejected") };
     assert_eq!(points[0].power_mw, 38_250.0);
-    let told = Told { energy: Ok(0), power: Ok(u32::MAX) };
-    assert!(matches!(watch(told, Source::Power).poll(), Ok(Poll::Rejected(_))));
+    let gpu = FakeGpu { energy: Ok(0), power: Ok(u32::MAX) };
+    assert!(matches!(watch(gpu, Source::Power).poll(), Ok(Poll::Rejected(_))));
 }
 
 #[test]
-fn a_gpu_that_fails_for_once_is_forgiven_and_one_that_is_gone_is_not() {
+fn a_single_failure_is_rejected_and_a_lost_gpu_is_an_error() {
     struct Failing(Cell<u32>);
     impl Gpu for Failing {
-        fn energy_mj(&self) -> Result<u64, Refusal> {
+        fn energy_mj(&self) -> Result<u64, ReadFailure> {
             self.0.set(self.0.get() + 1);
             Err(match self.0.get() {
                 1 => NvmlError::Timeout.into(),
@@ -129,8 +129,8 @@ fn a_gpu_that_fails_for_once_is_forgiven_and_one_that_is_gone_is_not() {
                 _ => NvmlError::NotSupported.into(),
             })
         }
-        fn power_mw(&self) -> Result<u32, Refusal> {
-            Err(Refusal::Unsupported)
+        fn power_mw(&self) -> Result<u32, ReadFailure> {
+            Err(ReadFailure::Unsupported)
         }
     }
     let mut watch = watch(Failing(Cell::new(0)), Source::Counter);
@@ -155,29 +155,29 @@ fn one_of_several_gpus_must_be_named() {
 }
 
 #[test]
-fn a_machine_without_a_gpu_is_told_so() {
+fn a_machine_without_a_gpu_gets_an_error_with_advice() {
     let found = NvmlMeter::find(None, PERIOD, Clock::start());
     let Err(error) = found else { return };
-    // A machine that has a driver may have several GPUs, or one that tells nothing.
+    // A machine that has a driver may have several GPUs, or one without power readings.
     if !matches!(error, MeterError::Absent(_)) {
         return;
     }
     let text = error.to_string();
     assert!(text.contains("NVIDIA") && text.contains("is not there"), "{text}");
-    for (error, told) in [
+    for (error, expected) in [
         (NvmlError::DriverNotLoaded, "nvidia-smi"),
         (NvmlError::LibraryNotFound, "container"),
         (NvmlError::NoPermission, "/dev/nvidia"),
         (NvmlError::Unknown, "could not be read"),
     ] {
-        let text = refused("a GPU of NVIDIA's", &error).to_string();
-        assert!(text.contains(told), "{text}");
+        let text = meter_error("a GPU of NVIDIA's", &error).to_string();
+        assert!(text.contains(expected), "{text}");
     }
 }
 
-/// Where there is a GPU, its counter is read.
+/// On a machine with a GPU, its counter is read.
 #[test]
-fn a_gpu_that_is_there_is_read() {
+fn the_gpu_of_this_machine_is_read() {
     let Ok(mut meter) = NvmlMeter::find(Some(&GpuName::Index(0)), PERIOD, Clock::start()) else { return };
     meter.start().unwrap();
     std::thread::sleep(Duration::from_secs(2));

@@ -50,8 +50,8 @@ fn options_are_written_as_they_are_read() {
 }
 
 #[test]
-fn unknown_keys_and_wrong_units_are_refused() {
-    for (text, told) in [
+fn unknown_keys_and_wrong_units_are_rejected() {
+    for (text, expected) in [
         ("kind = \"watt\"", "unknown variant `watt`, expected one of `auto`, `none`, `rapl`"),
         ("period_ms = 5", "missing field `kind`"),
         ("kind = \"auto\"\nperiod_ms = 5", "unknown field `period_ms`"),
@@ -66,7 +66,7 @@ fn unknown_keys_and_wrong_units_are_refused() {
         ("kind = \"csv\"\nfile = \"x\"\ncolumns = {}\nfolder = 1", "unknown field `folder`"),
     ] {
         let error = parse(text).unwrap_err().to_string();
-        assert!(error.contains(told), "{text}: {error}");
+        assert!(error.contains(expected), "{text}: {error}");
     }
     let open = |options: MeterOptions| options.open(Clock::start(), &Place::Here, "/w").err().unwrap().to_string();
     assert!(open(MeterOptions::Rapl { period_ms: 0 }).contains("from 1 to 60000, not 0"));
@@ -75,7 +75,7 @@ fn unknown_keys_and_wrong_units_are_refused() {
 }
 
 #[test]
-fn a_meter_of_this_machine_says_nothing_of_another() {
+fn a_meter_of_this_machine_is_rejected_for_another_machine() {
     for text in ["kind = \"rapl\"", "kind = \"battery\"", "kind = \"nvml\""] {
         let error = parse(text).unwrap().open(Clock::start(), &elsewhere(), "/w").err().unwrap().to_string();
         assert!(error.contains("nvidia@board:22") && error.contains("at = \"device\""), "{error}");
@@ -103,7 +103,7 @@ fn meters_are_opened_here_and_at_a_device_that_is_here() {
         let meter = parse(&text).unwrap().open(Clock::start(), &Place::Here, "/w").unwrap().unwrap();
         assert_eq!(meter.name(), "stream");
     }
-    // It is reached for when it starts.
+    // The machine is first contacted at the start.
     let text = format!("kind = \"stream\"\ncommand = [\"x\"]\nat = \"device\"\n{COLUMNS}");
     let meter = parse(&text).unwrap().open(Clock::start(), &elsewhere(), "/w").unwrap().unwrap();
     assert!(meter.describe().ends_with("on nvidia@board:22"), "{}", meter.describe());
@@ -115,37 +115,37 @@ fn meters_are_opened_here_and_at_a_device_that_is_here() {
 #[test]
 fn auto_takes_counters_then_a_battery_and_else_says_why_not() {
     let (rapl, battery) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let look = || found(&Place::Here, &Roots { rapl: rapl.path(), battery: battery.path() }, Clock::start());
+    let search = || found(&Place::Here, &Roots { rapl: rapl.path(), battery: battery.path() }, Clock::start());
     let why = |found: Found| if let Found::Nothing(why) = found { why } else { panic!("there is one") };
-    assert!(why(look()).contains("no energy counter"));
+    assert!(why(search()).contains("no energy counter"));
     let bat = battery.path().join("BAT0");
     std::fs::create_dir(&bat).unwrap();
     std::fs::write(bat.join("power_now"), "9000000\n").unwrap();
     std::fs::write(bat.join("status"), "Full\n").unwrap();
-    assert!(why(look()).contains("unplug the charger"));
+    assert!(why(search()).contains("unplug the charger"));
     std::fs::write(bat.join("status"), "Discharging\n").unwrap();
-    assert!(matches!(look(), Found::Battery(_)));
+    assert!(matches!(search(), Found::Battery(_)));
     let package = rapl.path().join("intel-rapl:0");
     std::fs::create_dir(&package).unwrap();
     for (file, text) in [("name", "package-0"), ("energy_uj", "5"), ("max_energy_range_uj", "262143328850")] {
         std::fs::write(package.join(file), text).unwrap();
     }
-    assert!(matches!(look(), Found::Rapl(_)));
+    assert!(matches!(search(), Found::Rapl(_)));
     std::fs::write(bat.join("status"), "Full\n").unwrap();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let counter = package.join("energy_uj");
         std::fs::set_permissions(&counter, std::fs::Permissions::from_mode(0o000)).unwrap();
-        // Root reads everything.
+        // Root may read every file.
         if std::fs::read(&counter).is_err() {
-            assert!(why(look()).contains("sudo chmod a+r"));
+            assert!(why(search()).contains("sudo chmod a+r"));
         }
     }
 }
 
 #[test]
-fn slow_meters_are_given_longer() {
+fn slow_meters_have_longer_windows() {
     let seconds = |text: &str| {
         let options = parse(text).unwrap();
         (options.usual_window().as_secs_f64(), options.usual_idle().as_secs_f64())

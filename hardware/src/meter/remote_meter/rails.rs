@@ -8,31 +8,31 @@ use crate::meter::{Condition, MeterError, Point, RailPower, Reading, Total, Trac
 use crate::shown::start_of;
 use crate::warning::MeterNote;
 
-/// Lines without power rails, or with unknown ones, before the first with all of them, after which the lines are not to
-/// blame.
+/// Number of lines without power rails, or with unknown ones, before the first complete line that shows a fault of the
+/// board: cut lines alone cause fewer.
 const MOST_WITHOUT_RAILS: usize = 5;
 
-/// What to do where sudo asks for a password.
+/// The remedy if sudo asks for a password.
 pub(crate) const PASSWORD_ADVICE: &str = ". Give the user a rule without a password for tegrastats, nvpmodel, \
      jetson_clocks and kill (`sudo visudo -f /etc/sudoers.d/controller`)";
 
-/// How readings come.
+/// Form of the readings.
 pub(super) enum Form {
-    /// Lines of tegrastats, which is run by sudo or not.
+    /// Lines of tegrastats, run with or without sudo.
     Tegrastats { sudo: bool },
-    /// Values of the files of some sensors, which are rails of a board.
+    /// Values of the files of sensors, which are rails of a board.
     Rails(Vec<Sensor>),
-    /// Values of the files of some sensors, whose sum is one rail.
+    /// Values of the files of sensors, whose sum is one rail.
     Sum(Vec<Sensor>),
 }
 
-/// What has been read, on the clock of the machine that it was read on.
+/// The readings so far, on the clock of the machine of the meter.
 pub(super) struct Rails {
     form: Form,
     /// The readings of the total.
     pub collected: Collected,
     trace: Trace,
-    /// The rails that make up the whole board, once there is a reading.
+    /// The rails that make up the whole board, known after the first reading.
     pub total: Option<Total>,
     pub conditions: Vec<Condition>,
     without_rails: usize,
@@ -62,7 +62,7 @@ impl Rails {
         Ok((std::mem::take(&mut self.trace), notes))
     }
 
-    /// What was rejected last, as the end of a sentence.
+    /// The last rejected line, as the end of a sentence.
     pub fn last_words(&self) -> String {
         match self.collected.last_reason() {
             "" => String::new(),
@@ -72,14 +72,14 @@ impl Rails {
 
     /// Adds a line of tegrastats.
     pub fn take_line(&mut self, at_ns: u64, text: &str, label: &str) {
-        // Half a line at the beginning, an empty one, or a warning of sudo's is within the error budget.
+        // The error budget covers half a line at the beginning, an empty one, and a warning of sudo's.
         let stats = match tegrastats::parse(text) {
             Ok(stats) => stats,
             Err(error) => return self.reject(format!("{error} (in {:?})", start_of(text, 80)), label),
         };
         if stats.rails.is_empty() {
             self.without_rails += 1;
-            // A line that is cut may have lost them.
+            // A cut line may lack them.
             if self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
                 return self.reject(format!("no power rails in {:?}", start_of(text, 80)), label);
             }
@@ -91,7 +91,7 @@ impl Rails {
         }
     }
 
-    /// Adds the values of some files.
+    /// Adds the values of the files.
     pub fn take_values(&mut self, at_ns: u64, values: &[String], label: &str) {
         let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return };
         let mut values = values.iter();
@@ -108,7 +108,7 @@ impl Rails {
         }
     }
 
-    /// Reading has ended by itself.
+    /// Records that reading has ended by itself.
     pub fn ended(&mut self, how: &str, label: &str) {
         let printed = self.collected.last_reason();
         let error = match self.form {
@@ -138,7 +138,7 @@ impl Rails {
         true
     }
 
-    /// The total, which the first reading with known rails decides.
+    /// The total, which the first reading with known rails determines.
     fn total_of(&mut self, rails: &[RailPower], label: &str) -> Option<Total> {
         if self.total.is_none() {
             let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
@@ -152,7 +152,7 @@ impl Rails {
                     names.join(", ")
                 );
                 self.unknown_rails += 1;
-                // Of a line that is cut, some rails may be left.
+                // A cut line may contain some of the rails.
                 if self.unknown_rails < MOST_WITHOUT_RAILS {
                     self.reject(problem, label);
                 } else {

@@ -1,4 +1,4 @@
-//! What is read at another machine.
+//! Sources of readings at another machine.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::meter::sysfs::{self, Sensor};
 use crate::meter::{Condition, MeterError, ina3221};
 use crate::remote::{Agent, RemoteError, Session};
 
-/// Longest time that a program may run: above any measurement's, whose limits are at most a day.
+/// Longest time that a program may run: longer than any measurement, whose limits are at most a day.
 const LIMIT: Duration = Duration::from_secs(3 * 86_400);
-/// How long the first reading of a sensor may take.
+/// Longest time that the first reading of a sensor may take.
 const FIRST_READING: Duration = Duration::from_secs(10);
 /// Time between two polls of temperature and clock.
 const CONDITION_PERIOD: Duration = Duration::from_millis(200);
 
-/// What is read.
+/// The source of readings.
 #[derive(Debug, Clone)]
 pub(in crate::meter) enum Source {
-    /// Power sensors, whose powers are added.
+    /// Power sensors whose powers are added.
     Sensors { sensors: Vec<Sensor>, period: Duration },
     /// A program that prints readings.
     Program(StreamOptions),
@@ -42,10 +42,10 @@ pub(super) struct ConditionFiles {
 }
 
 impl Source {
-    /// Power sensors below a root of sysfs, [`sysfs::ROOT`] for the real ones; without a name the only one there is.
+    /// Power sensors below a root of sysfs, [`sysfs::ROOT`] for the real ones; without a name the only sensor.
     ///
     /// # Errors
-    /// If the machine cannot be reached, there is no sensor of a name, or several and no name.
+    /// If the machine cannot be reached, a name has no sensor, or no name is given for several sensors.
     pub fn sensors(session: &Session, root: &str, wanted: &[String], period: Duration) -> Result<Self, MeterError> {
         let place = session.place().label();
         let lost = |error: RemoteError| MeterError::lost(&format!("the meter of {place}"), error);
@@ -74,7 +74,7 @@ impl Source {
         }
     }
 
-    /// What an error calls it.
+    /// Its name in errors.
     pub fn label(&self, place: &str) -> String {
         match self {
             Self::Sensors { sensors, .. } => format!("{} ({place})", sysfs::names(sensors)),
@@ -83,7 +83,7 @@ impl Source {
         }
     }
 
-    /// How long the first reading may take.
+    /// Longest time that the first reading may take.
     pub fn start_limit(&self) -> Duration {
         match self {
             Self::Program(options) => options.start_limit(),
@@ -91,7 +91,7 @@ impl Source {
         }
     }
 
-    /// Time between two readings; 0 where it is not known.
+    /// Time between two readings; 0 if unknown.
     pub fn period(&self) -> Duration {
         match self {
             Self::Program(_) => Duration::ZERO,
@@ -102,7 +102,7 @@ impl Source {
     /// Begins to read.
     ///
     /// # Errors
-    /// If there is no such program or file, or the machine cannot be reached.
+    /// If the program or file does not exist, or the machine cannot be reached.
     pub(super) fn begin(&self, agent: &mut Agent, label: &str) -> Result<(Jobs, Received), MeterError> {
         let lost = |error: RemoteError| MeterError::lost(label, error);
         let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Rails::new(form)));
@@ -157,8 +157,8 @@ impl Source {
     }
 }
 
-/// Files that match some patterns below a root, with their content. One that may not be read has none; opening it fails
-/// later, by its name.
+/// Files that match the patterns below a root, with their content. A file that the user may not read has none; opening
+/// it fails later with its name.
 fn found(
     agent: &mut Agent,
     root: &str,
@@ -181,7 +181,7 @@ fn unread(error: RemoteError, sensors: &[Sensor], label: &str) -> MeterError {
 }
 
 impl ConditionFiles {
-    /// Ends of the names of a Jetson's GPU in devfreq: TX1 and Nano, TX2, Xavier, Orin.
+    /// Suffixes of the names of a Jetson's GPU in devfreq: TX1 and Nano, TX2, Xavier, Orin.
     const GPUS: [&'static str; 5] = [".gpu", ".gm20b", ".gp10b", ".gv11b", ".ga10b"];
 
     fn find(agent: &mut Agent, root: &str) -> Result<Option<Self>, RemoteError> {

@@ -16,13 +16,13 @@ const PERIOD: Duration = Duration::from_millis(4);
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    // As a whole, as the kernel shows it.
+    // Atomically, as the kernel does.
     let next = root.join("next");
     std::fs::write(&next, format!("{text}\n")).unwrap();
     std::fs::copy(&next, path).unwrap();
 }
 
-/// Sensors of this machine as the agent sees them; none where there is no Python 3.
+/// Sensors of this machine as the agent sees them; `None` without Python 3.
 fn sensors(root: &Path, wanted: &[&str]) -> Option<Result<RemoteMeter, MeterError>> {
     let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
     let session = Session::new(Place::Here, root.join("work").display().to_string());
@@ -174,13 +174,13 @@ fn a_program_there_that_ends_or_stalls_is_an_error() {
     assert!(error.to_string().contains("could not be started"), "{error}");
 }
 
-/// An agent that is none: it answers each order, and says what a poll does until it fails.
+/// A fake agent: it answers each order, and gives the same values for each poll until it fails.
 #[derive(Default)]
 struct Fake {
     lines: VecDeque<String>,
-    /// The poll, and how many values it still gives.
+    /// The poll, and the number of values that it still gives.
     poll: Option<(u64, usize)>,
-    /// Said after that; the connection breaks where it is empty.
+    /// The message after that; if empty, the connection breaks.
     ending: String,
     is_dead: bool,
     says_hello: bool,

@@ -11,16 +11,16 @@ use crate::shown::start_of;
 use crate::statistics::median;
 use crate::warning::MeterNote;
 
-/// Lines before the first reading that may be anything.
+/// Most arbitrary lines before the first reading.
 const MOST_BEFORE: usize = 50;
-/// Lines rejected one after the other that end a meter.
+/// Number of successive rejected lines that ends a meter.
 const MOST_REJECTED: usize = 20;
-/// Bytes of its error output that are kept.
+/// Most bytes of its error output that are kept.
 const MOST_ERRORS: usize = 2000;
-/// Shortest silence that is a fault, and how many times the meter's spacing it is.
+/// Shortest silence that is a fault, and the same as a multiple of the meter's spacing.
 pub(super) const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 const SILENT_SPACINGS: f64 = 20.0;
-/// Readings that show how slow a meter is.
+/// Number of readings that determine the meter's spacing.
 const FEWEST_KNOWN: usize = 3;
 
 /// The lines that a program has printed.
@@ -29,7 +29,7 @@ pub(in crate::meter) struct Lines {
     pub arrivals: Vec<Arrival>,
     /// Lines that are not readings, from the first reading on.
     pub rejected: usize,
-    /// The last of them, and what is wrong with it.
+    /// The last of them, and its mistake.
     pub shown: String,
     pub reason: String,
     before: usize,
@@ -37,13 +37,13 @@ pub(in crate::meter) struct Lines {
     layout: Option<Layout>,
     received: Option<Instant>,
     errors: Vec<u8>,
-    /// Whether nothing more will come.
+    /// Whether the output has ended.
     pub closed: bool,
-    /// Why reading has ended early.
+    /// The reason why reading has ended early.
     pub failure: Option<MeterError>,
 }
 
-/// How far a program is.
+/// Progress of a program.
 pub(in crate::meter) struct Progress {
     pub readings: usize,
     pub ago: Duration,
@@ -51,19 +51,19 @@ pub(in crate::meter) struct Progress {
     pub spacing: Duration,
 }
 
-/// Its readings in the end.
+/// All its readings, at the end.
 pub(in crate::meter) struct Finished {
     pub points: Vec<Point>,
     pub notes: Vec<MeterNote>,
-    /// What the last printed digit is worth, in mW.
+    /// The value of the last printed digit, in mW.
     pub resolution_mw: Option<f64>,
 }
 
 impl Progress {
-    /// For how long it has been silent, in s, if that is too long for a program that may take `start_limit` for its first
-    /// readings and then `silence`.
+    /// The time that it has been silent, in s, if that is too long for a program that may take `start_limit` for its
+    /// first readings and then `silence`.
     pub fn silent_s(&self, silence: Duration, start_limit: Duration) -> Option<f64> {
-        // How slow a meter is shows with a few readings.
+        // A few readings determine the meter's spacing.
         let silence = if self.readings < FEWEST_KNOWN { silence.max(start_limit) } else { silence };
         (self.ago > silence.max(self.spacing.mul_f64(SILENT_SPACINGS))).then_some(self.ago.as_secs_f64())
     }
@@ -75,7 +75,7 @@ impl Lines {
         Self { received: Some(Instant::now()), ..Self::default() }
     }
 
-    /// How far a program is.
+    /// Progress of a program.
     pub fn progress(&self) -> Progress {
         let recent = &self.arrivals[self.arrivals.len().saturating_sub(200)..];
         let steps = recent.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64);
@@ -87,7 +87,7 @@ impl Lines {
         }
     }
 
-    /// Adds what it has printed as an error.
+    /// Adds error output.
     pub fn add_error(&mut self, words: &[u8]) {
         self.errors.extend_from_slice(words);
         let surplus = self.errors.len().saturating_sub(MOST_ERRORS);
@@ -119,7 +119,8 @@ impl Lines {
     /// The readings on the clock of their arrivals.
     ///
     /// # Errors
-    /// If reading has failed, too many lines are not readings, or those that are cannot be placed in time or believed.
+    /// If reading has failed, too many lines are not readings, or the readings cannot be placed in time or are not
+    /// credible.
     pub fn finish(self, program: &str) -> Result<Finished, MeterError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -138,7 +139,7 @@ impl Lines {
         Ok(Finished { points, notes, resolution_mw })
     }
 
-    /// Too many lines are not readings.
+    /// The error about too many lines that are not readings.
     fn garbage(&self, program: &str) -> MeterError {
         let rejected = self.rejected + self.before;
         MeterError::Failed(format!(

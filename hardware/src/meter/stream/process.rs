@@ -24,7 +24,7 @@ impl Process {
         let failed = |problem: String| MeterError::not_started(&program, problem);
         let mut started = Command::new(&program);
         started.args(command.iter().skip(1)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Python holds lines back when nobody watches.
+        // Python buffers its lines if its output is not a terminal.
         started.env("PYTHONUNBUFFERED", "1");
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut started, 0);
@@ -51,7 +51,7 @@ impl Process {
     }
 
     /// # Errors
-    /// If it has ended, or printed too much that is no reading.
+    /// If it has ended, or printed too many lines that are not readings.
     pub fn fault(&self) -> Result<(), MeterError> {
         let (failure, closed) = {
             let lines = lock(&self.lines);
@@ -63,7 +63,7 @@ impl Process {
         if !closed {
             return Ok(());
         }
-        // One that has closed its output is about to end, or of no use.
+        // A program that has closed its output is about to end, or useless.
         std::thread::sleep(Duration::from_millis(100));
         let how = self.kill().map_or_else(|| "closed its output".to_owned(), how_it_ended);
         let error = MeterError::ended(&self.program, &how, &self.errors());
@@ -76,15 +76,15 @@ impl Process {
         lock(&self.lines).errors()
     }
 
-    /// Ends it and gives what it has printed.
+    /// Ends it and returns its output.
     pub fn end(self) -> Lines {
         let lines = std::mem::take(&mut *lock(&self.lines));
         drop(self);
         lines
     }
 
-    /// Asks its group to end, kills what is left of it, and tells how the program itself ended. It is waited for only
-    /// after that: until then its number is no other's.
+    /// Asks its group to end, kills the processes that remain, and returns the program's exit status. Waiting for the
+    /// program comes last: until then the system does not reuse its process number.
     fn kill(&self) -> Option<ExitStatus> {
         const POLITE: Duration = Duration::from_millis(500);
         let mut child = lock(&self.child).take()?;
@@ -107,24 +107,24 @@ impl Drop for Process {
 
 fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, meter: &str, clock: Clock) {
     let mut bytes = Vec::new();
-    let mut is_rest = false;
+    let mut is_continuation = false;
     loop {
         bytes.clear();
         let read = from.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
         let at_ns = clock.now_ns();
         let is_whole = bytes.ends_with(b"\n");
         let mut lines = lock(lines);
-        // What follows no line break may be half a line, whose numbers cannot be told from whole ones.
+        // Text without a line break may be half a line, whose cut numbers look like whole ones.
         let ended = !matches!(read, Ok(1..)) || !is_whole && bytes.len() <= MAX_LINE;
         if ended || lines.failure.is_some() {
             lines.closed = true;
             return;
         }
-        if !is_rest {
+        if !is_continuation {
             let text = String::from_utf8_lossy(&bytes);
             lines.take(text.trim_end_matches(['\r', '\n']), at_ns, fields, meter);
         }
-        is_rest = !is_whole;
+        is_continuation = !is_whole;
     }
 }
 
@@ -138,7 +138,7 @@ fn read_errors(mut from: impl Read, lines: &Mutex<Lines>) {
 fn how_it_ended(status: ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        // Those are ours.
+        // This program sends these signals itself.
         return if matches!(signal, 9 | 15) {
             "closed its output".to_owned()
         } else {
@@ -148,7 +148,7 @@ fn how_it_ended(status: ExitStatus) -> String {
     status.code().map_or_else(|| "ended".to_owned(), |code| format!("ended with exit code {code}"))
 }
 
-/// Sends a signal to a process group. The standard library cannot; every POSIX shell can.
+/// Sends a signal to a process group, by a POSIX shell, since the standard library cannot.
 fn signal(group: u32, name: &str) {
     if cfg!(unix) {
         let mut kill = Command::new("/bin/sh");
@@ -164,7 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        // Fewer cases, for lines that are too long take long to make.
+        // Fewer cases, since lines that are too long take long to generate.
         #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(4)))]
 
         #[test]
@@ -177,7 +177,7 @@ mod tests {
             }
         }
 
-        /// What comes of any output is a trace of sound readings or an error, and little of it is kept.
+        /// Any output gives a trace of valid readings or an error, and little of it is kept.
         #[test]
         fn what_is_printed_gives_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();

@@ -46,7 +46,7 @@ fn a_header_and_an_odd_line_are_left_out() {
 }
 
 #[test]
-fn a_meter_that_is_unplugged_says_its_last_words() {
+fn the_error_output_of_an_unplugged_meter_is_in_its_error() {
     let script = "for i in 1 2 3 4 5; do echo 2.5; sleep 0.1; done; echo 'device lost' >&2; exit 3";
     let error = fault_of(&mut meter(script, WATTS)).to_string();
     assert!(error.contains("ended with exit code 3") && error.contains("device lost"), "{error}");
@@ -60,7 +60,7 @@ fn a_meter_that_is_unplugged_says_its_last_words() {
 fn a_meter_that_stalls_is_an_error() {
     let error = fault_of(&mut meter("for i in 1 2 3 4 5; do echo 2.5; sleep 0.01; done; sleep 100", WATTS)).to_string();
     assert!(error.contains("has given no reading for"), "{error}");
-    // The spacing of a meter that has hardly begun is not known yet.
+    // The spacing of a meter that has hardly begun is unknown.
     let mut slow = meter("echo 1; sleep 1.5; while :; do echo 1; sleep 0.01; done", WATTS);
     slow.start().unwrap();
     wait_for(&slow, 3);
@@ -72,7 +72,7 @@ fn a_meter_that_stalls_is_an_error() {
 }
 
 #[test]
-fn too_much_garbage_is_refused_and_shown() {
+fn too_many_invalid_lines_are_rejected_and_shown() {
     let error = fault_of(&mut meter("echo 1; echo 1; while :; do echo '#?!'; sleep 0.03; done", WATTS)).to_string();
     assert!(error.contains("20 of 22") && error.contains("#?!"), "{error}");
     let mut half = meter("while :; do echo 1; echo 'x\u{1b}y'; sleep 0.01; done", WATTS);
@@ -88,14 +88,14 @@ fn too_much_garbage_is_refused_and_shown() {
 fn a_program_and_its_children_are_ended() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    // It shrugs off a polite request.
+    // It ignores the request to end.
     let script =
         format!("trap '' TERM; sleep 300 & echo $! > {}; while :; do echo 1; sleep 0.01; done", file.display());
     let mut stubborn = meter(&script, WATTS);
     stubborn.start().unwrap();
     let pid = std::fs::read_to_string(&file).unwrap().trim().to_owned();
     drop(stubborn);
-    // A zombie waits for whoever adopted it.
+    // A zombie waits for its new parent.
     let lives = || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
@@ -110,7 +110,7 @@ fn a_program_and_its_children_are_ended() {
 }
 
 #[test]
-fn time_that_jumps_and_power_that_is_negative_are_refused() {
+fn time_that_jumps_and_negative_power_are_rejected() {
     let columns = "time = { column = 1, unit = \"ms\" }\npower = { column = 2, unit = \"mw\" }";
     let jump = "i=0; while :; do i=$((i+10)); [ $i = 300 ] && i=90000; echo $i 500; sleep 0.01; done";
     let mut jumping = meter(jump, columns);
@@ -126,7 +126,7 @@ fn time_that_jumps_and_power_that_is_negative_are_refused() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused() {
+fn invalid_options_are_rejected() {
     let options = |text: &str| toml::from_str::<StreamOptions>(text).unwrap();
     let columns = "[columns]\npower = { column = 1, unit = \"w\" }";
     for text in ["command = []", "command = [\"x\"]\nstart_limit_s = 0.0", "command = [\"\"]"] {

@@ -50,7 +50,7 @@ fn a_line_of_a_tx2_is_read_whole() {
 }
 
 #[test]
-fn units_triples_negative_rails_and_switched_off_sensors() {
+fn units_triples_negative_rails_and_switched_off_sensors_are_read() {
     let orin = parse(ORIN_NX).unwrap();
     assert_eq!(powers(&orin), [("VDD_IN", 17946.0), ("VDD_CPU_GPU_CV", 8896.0)]);
     assert_eq!(temperatures(&orin), [("cpu", 65.562), ("tj", 66.0)]);
@@ -66,7 +66,7 @@ fn units_triples_negative_rails_and_switched_off_sensors() {
 }
 
 #[test]
-fn names_that_are_both_a_sensor_and_a_rail() {
+fn a_name_may_be_both_a_sensor_and_a_rail() {
     let stats = parse(XAVIER).unwrap();
     assert_eq!(temperatures(&stats), [("GPU", 37.5), ("CPU", 38.0)]);
     assert_eq!(powers(&stats)[..2], [("GPU", 1.0), ("CPU", 311.0)]);
@@ -74,7 +74,7 @@ fn names_that_are_both_a_sensor_and_a_rail() {
 }
 
 #[test]
-fn clocks_without_a_load_and_loads_without_a_clock() {
+fn clocks_without_a_load_and_loads_without_a_clock_are_read() {
     let thor = parse(THOR).unwrap();
     assert_eq!(thor.gpu_clock_mhz, Some(314.0));
     let user = parse("RAM 1/2MB (lfb 3x4MB) CPU [9%,off,3%] EMC_FREQ 0% GR3D_FREQ 7% tj@4C").unwrap();
@@ -82,7 +82,7 @@ fn clocks_without_a_load_and_loads_without_a_clock() {
 }
 
 #[test]
-fn oldest_lines_have_other_names_and_no_rails() {
+fn the_oldest_lines_have_other_names_and_no_rails() {
     let root = parse(OLD).unwrap();
     assert_eq!((root.gpu_clock_mhz, root.rails.len()), (Some(1275.0), 0));
     let user = parse(OLD_WITHOUT_ROOT).unwrap();
@@ -92,13 +92,13 @@ fn oldest_lines_have_other_names_and_no_rails() {
 }
 
 #[test]
-fn a_rail_of_a_board_to_come_is_a_rail() {
+fn a_rail_of_a_future_board_is_a_rail() {
     let stats = parse("RAM 1/2MB (lfb 3x4MB) NPU_CORE 120mW/130mW XYZ 17 DRAM_A 40/41 tj@4C\r\n").unwrap();
     assert_eq!(powers(&stats), [("NPU_CORE", 120.0), ("DRAM_A", 40.0)]);
 }
 
 #[test]
-fn other_text_is_refused() {
+fn other_text_is_rejected() {
     for line in ["", "   ", "hello", "tegrastats: command not found", "GR3D_FREQ 0%@140 VDD_IN 1/1", "1 2 3", "RAM"] {
         let error = parse(line).unwrap_err();
         assert!(error.contains("not a line of tegrastats") || error.contains("cut off in"), "{line:?}: {error}");
@@ -108,7 +108,7 @@ fn other_text_is_refused() {
 }
 
 #[test]
-fn cut_lines_are_refused_and_name_the_field() {
+fn cut_lines_are_rejected_with_the_field() {
     for (end, field) in [
         (" VDD_IN", "VDD_IN"),
         (" VDD_IN 19", "VDD_IN"),
@@ -135,7 +135,7 @@ fn cut_lines_are_refused_and_name_the_field() {
 }
 
 #[test]
-fn impossible_values_are_refused_and_name_the_field() {
+fn impossible_values_are_rejected_with_the_field() {
     for (fields, field) in [
         ("VDD_IN 1000001/1", "VDD_IN"),
         ("VDD_IN -1000001mW/1mW", "VDD_IN"),
@@ -205,8 +205,8 @@ proptest! {
         }
     }
 
-    /// Where a cut leaves a line that is read, each rail in it has the name it had, and its whole
-    /// value: only the average behind it may be short.
+    /// If a cut line is accepted, each rail in it has its name and its whole value: only the average after it may be
+    /// cut.
     #[test]
     fn a_cut_line_never_gives_part_of_a_rail(line in prop::sample::select(&ALL[..]), at in any::<prop::sample::Index>()) {
         let whole = parse(line).unwrap();
