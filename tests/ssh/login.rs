@@ -123,9 +123,9 @@ fn keys_that_are_not_accepted_or_not_usable_are_told_apart() {
     let public = sshd.key().with_extension("pub");
     for (file, part) in [
         (sshd.folder().join("missing").as_path(), "No such file"),
-        (sshd.folder(), "no private key"),
+        (sshd.folder(), "not a private key"),
         (&public, "public key"),
-        (sshd.known_hosts(), "no private key"),
+        (sshd.known_hosts(), "not a private key"),
         (&garbage, "private key"),
     ] {
         let error = refused(&with_key(&sshd, file, None));
