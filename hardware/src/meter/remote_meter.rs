@@ -61,8 +61,8 @@ struct Jobs {
 
 /// The data received so far.
 enum Received {
-    Rails(Rails),
-    Lines { lines: Lines, columns: Fields },
+    Rails(Box<Rails>),
+    Lines { lines: Box<Lines>, columns: Box<Fields> },
 }
 
 /// Facts about the last trace besides its readings.

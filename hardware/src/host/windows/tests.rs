@@ -12,7 +12,7 @@ fn by_definition(geometry: &Geometry, input: Pair, values: &[f32], weights: &[f3
     let windows = (0..sides[0] * sides[1]).map(|window| [window / sides[1], window % sides[1]]);
     let sum = |window: Pair| {
         let (mut sum, mut pixels) = (0.0, 0);
-        for tap in 0..kernel[0] * kernel[1] {
+        for (tap, weight) in weights.iter().enumerate().take(kernel[0] * kernel[1]) {
             let at = [tap / kernel[1], tap % kernel[1]];
             let place = [0, 1]
                 .map(|axis| (window[axis] * strides[axis] + at[axis] * dilations[axis]).checked_sub(before[axis]));
@@ -20,7 +20,7 @@ fn by_definition(geometry: &Geometry, input: Pair, values: &[f32], weights: &[f3
                 && y < input[0]
                 && x < input[1]
             {
-                sum += weights[tap] * values[y * input[1] + x];
+                sum += weight * values[y * input[1] + x];
                 pixels += 1;
             }
         }

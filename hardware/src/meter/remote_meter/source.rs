@@ -105,14 +105,15 @@ impl Source {
     /// If the program or file does not exist, or the machine cannot be reached.
     pub(super) fn begin(&self, agent: &mut Agent, label: &str) -> Result<(Jobs, Received), MeterError> {
         let lost = |error: RemoteError| MeterError::lost(label, error);
-        let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Rails::new(form)));
+        let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Box::new(Rails::new(form))));
         match self {
             Self::Program(options) => {
                 let main = agent.start(&options.command, LIMIT, true).map_err(|error| match error {
                     RemoteError::Agent { problem } => MeterError::not_started(options.program(), problem),
                     error => lost(error),
                 })?;
-                let received = Received::Lines { lines: Lines::begin(), columns: options.columns.clone() };
+                let received =
+                    Received::Lines { lines: Box::new(Lines::begin()), columns: Box::new(options.columns.clone()) };
                 Ok((Jobs { main, conditions: None }, received))
             }
             Self::Tegrastats { sudo, period } => {
@@ -151,7 +152,7 @@ impl Source {
                 };
                 let main = agent.poll(&sysfs::files(&sensors), *period);
                 let main = main.map_err(|error| unread(error, &sensors, label))?;
-                Ok((Jobs { main, conditions }, Received::Rails(Rails::new(Form::Rails(sensors)))))
+                Ok((Jobs { main, conditions }, Received::Rails(Box::new(Rails::new(Form::Rails(sensors))))))
             }
         }
     }
