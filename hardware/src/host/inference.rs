@@ -70,9 +70,7 @@ impl Inference {
             }
             Ok(inference)
         }));
-        loaded
-            .unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic))))
-            .map_err(rejected)
+        loaded.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic)))).map_err(rejected)
     }
 
     /// Shape of each input, `[batch, channels, height, width]` for an image.

@@ -14,9 +14,12 @@ fn by_definition(geometry: &Geometry, input: Pair, values: &[f32], weights: &[f3
         let (mut sum, mut pixels) = (0.0, 0);
         for tap in 0..kernel[0] * kernel[1] {
             let at = [tap / kernel[1], tap % kernel[1]];
-            let place =
-                [0, 1].map(|axis| (window[axis] * strides[axis] + at[axis] * dilations[axis]).checked_sub(before[axis]));
-            if let [Some(y), Some(x)] = place && y < input[0] && x < input[1] {
+            let place = [0, 1]
+                .map(|axis| (window[axis] * strides[axis] + at[axis] * dilations[axis]).checked_sub(before[axis]));
+            if let [Some(y), Some(x)] = place
+                && y < input[0]
+                && x < input[1]
+            {
                 sum += weights[tap] * values[y * input[1] + x];
                 pixels += 1;
             }
@@ -47,8 +50,7 @@ fn geometries() -> Vec<(Geometry, Pair)> {
             }
         }
     }
-    let uneven =
-        Geometry { kernel: [2, 5], strides: [3, 1], dilations: [1, 3], before: [0, 4], after: [1, 0] };
+    let uneven = Geometry { kernel: [2, 5], strides: [3, 1], dilations: [1, 3], before: [0, 4], after: [1, 0] };
     all.push((uneven, [17, 30]));
     all.retain(|(geometry, input)| {
         (0..2).all(|axis| {
@@ -108,9 +110,9 @@ fn average_pooling_is_the_mean_of_its_definition() {
 
 #[test]
 fn sizes_that_do_not_fit_give_no_operator() {
-    let geometry =
-        Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], before: [0; 2], after: [0; 2] };
-    let convolution = |geometry: Geometry, input, weights| Windows::depthwise(geometry, input, vec![0.0; weights], vec![]);
+    let geometry = Geometry { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], before: [0; 2], after: [0; 2] };
+    let convolution =
+        |geometry: Geometry, input, weights| Windows::depthwise(geometry, input, vec![0.0; weights], vec![]);
     assert!(convolution(geometry, [3, 3], 18).is_some());
     assert!(convolution(geometry, [2, 3], 18).is_none());
     assert!(convolution(geometry, [3, 3], 0).is_none());
