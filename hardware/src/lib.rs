@@ -33,6 +33,7 @@ pub mod device;
 mod doubts;
 pub mod energy;
 pub mod host;
+mod input;
 pub mod jetson;
 mod lock;
 pub mod log;
@@ -55,8 +56,9 @@ mod uncertain;
 pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};
+pub use input::Input;
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
-pub use model::{Input, Model, ModelError};
+pub use model::{Model, ModelError};
 pub use program::ProgramOptions;
 pub use uncertain::Uncertain;
 pub use warning::Warning;

@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-use crate::model::Input;
+use crate::input::Input;
 
 /// One line a field: its name and type, then how protobuf encodes it.
 macro_rules! messages {

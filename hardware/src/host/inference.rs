@@ -12,8 +12,9 @@ use rten::{DataType, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueT
 use rten_tensor::AsView as _;
 use thiserror::Error;
 
+use super::feed::{Feed, pseudo_random};
+use super::limits;
 use super::segments::Segments;
-use super::{limits, stopwatch};
 use crate::onnx::{self, GraphProto, ModelProto};
 
 /// Largest file that is read, in bytes: no protobuf message may have more.
@@ -30,9 +31,6 @@ pub struct Inference {
     pub(super) segments: Option<Segments>,
     pool: Arc<ThreadPool>,
 }
-
-/// Values for all inputs of a model.
-pub(super) type Feed = Vec<(NodeId, Value)>;
 
 /// Reason why a model could not be loaded or run, with its path.
 #[derive(Debug, Error)]
@@ -102,7 +100,7 @@ impl Inference {
     /// numbers, which are valid positions in almost every table.
     pub(super) fn pseudo_random_feed(&self) -> Result<Feed, InferenceError> {
         self.feed(|length, element| {
-            let mut values = stopwatch::pseudo_random(length);
+            let mut values = pseudo_random(length);
             match element {
                 DataType::Float => (),
                 DataType::UInt8 => values.iter_mut().for_each(|value| *value = 128.0 + 73.0 * *value),

@@ -1,4 +1,4 @@
-//! This machine as a device: inference in-process with rten.
+//! This machine as a device: inference in-process with rten, and with loops of this crate for two operators.
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
@@ -7,6 +7,7 @@
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
 mod energy;
+mod feed;
 mod inference;
 mod limits;
 mod machine;

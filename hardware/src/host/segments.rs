@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueType};
 use rten_tensor::AsView as _;
 
-use super::inference::Feed;
+use super::feed::Feed;
 use super::windows::{Geometry, Pair, Windows};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 

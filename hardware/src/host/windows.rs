@@ -48,7 +48,7 @@ impl Windows {
     /// A convolution of each channel with its own kernel: `weights` is `[channels, height, width]`, and `bias` empty or
     /// `[channels]`. Absent where sizes do not fit together or are too large.
     pub(super) fn depthwise(geometry: Geometry, input: Pair, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
-        let channels = weights.len() / geometry.kernel.iter().product::<usize>().max(1);
+        let channels = weights.len() / geometry.kernel[0].saturating_mul(geometry.kernel[1]).max(1);
         let bias = if bias.is_empty() { vec![0.0; channels] } else { bias };
         Self::new(geometry, input, weights, bias)
     }

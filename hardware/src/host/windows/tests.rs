@@ -1,7 +1,7 @@
 //! The operators against their definitions.
 
 use super::*;
-use crate::host::stopwatch::pseudo_random;
+use crate::host::feed::pseudo_random;
 
 /// Every window, pixel by pixel: the sum over its weights, and the number of its pixels that are no padding.
 fn by_definition(geometry: &Geometry, input: Pair, values: &[f32], weights: &[f32]) -> Vec<(f32, usize)> {
