@@ -2,14 +2,14 @@
 //!
 //! A meter reads while the device is idle, runs inferences one after the other, and is idle again:
 //!
-//! 1. [`settle`] waits until idle power and temperature are steady, where the meter shows its readings while it reads.
-//! 2. [`measure`] runs the load until the mean power is known well enough and from enough readings. Fewer than 30
+//! 1. `settle` waits until idle power and temperature are steady, where the meter shows its readings while it reads.
+//! 2. `measure` runs the load until the mean power is known well enough and from enough readings. Fewer than 30
 //!    readings of the load are an error.
-//! 3. [`integrate`] takes the mean power over the windows of the load, without the warm-up, the loading of the model
+//! 3. `integrate` takes the mean power over the windows of the load, without the warm-up, the loading of the model
 //!    and an edge at each end as wide as the meter's spacing. MLPerf Power measures whole windows instead of single
 //!    runs too (Tschand et al. 2024, arXiv 2410.12032). Energy per inference is the mean power times the time of one
 //!    inference; above idle, the mean power of the idle device before and after is subtracted first.
-//! 4. [`conditions`] gives temperature and clocks before and after, where the meter reads them.
+//! 4. `conditions` gives temperature and clocks before and after, where the meter reads them.
 
 mod conditions;
 mod integrate;

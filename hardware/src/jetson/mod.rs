@@ -1,7 +1,7 @@
 //! NVIDIA Jetson boards, over SSH.
 //!
 //! A model is uploaded, built into a TensorRT engine on the board (both are kept there for the next time), and run by
-//! `trtexec` while a power meter reads, by default the board's own `tegrastats`. See [`energy`](crate::energy) for how
+//! `trtexec` while a power meter reads, by default the board's own `tegrastats`. See [`crate::energy`] for how
 //! energy is measured.
 //!
 //! A small agent starts all programs on the board. As soon as its connection ends, it ends them and restores power mode

@@ -3,7 +3,7 @@
 //! Absolute time stamps bring its clock to ours, if both machines' clocks are right (or are the same); or the edges of
 //! a load that we produced on purpose ([`super::align`]), which work with any clock of the recorder.
 //!
-//! The file has one separator and one decimal sign ([`crate::cells`]); a row with more or fewer cells than the header
+//! The file has one separator and one decimal sign (`cells`); a row with more or fewer cells than the header
 //! is torn, and rejected.
 
 use std::fs::File;
