@@ -244,7 +244,8 @@ fn children_too_large_for_the_memory_fail_and_the_search_does_not() {
     let large = ["space.channels=32", "space.cells=12", "space.operations=[\"nor_conv_3x3\", \"nor_conv_1x1\"]"];
     let large = large.into_iter().chain(["training.batch_size=1000", "data.limit=1400"]);
     let large: Vec<&str> = large.flat_map(|setting| ["--set", setting]).collect();
-    let memory = "ulimit -v 1500000";
+    // glibc reserves 64 MiB of addresses for each thread, used or not, and the limit counts them.
+    let memory = "export MALLOC_ARENA_MAX=1; ulimit -v 1500000";
     let search = Place::search(place.limited(memory), "large").args(&large).args(["--evaluations", "3"]);
     let message = search.fail();
     check_message(&message, &["none of the 3 evaluations succeeded", "B are free", "reduce training.batch_size"]);
