@@ -28,7 +28,7 @@ fn settings(board: &Board) -> Vec<(&'static str, String)> {
         ("sudo", "true"),
         ("power_interval_ms", "20"),
         ("window_s", "1.0"),
-        ("window_limit_s", "1.5"),
+        ("window_limit_s", "2.5"),
         ("idle_s", "0.7"),
         ("settle_limit_s", "1.5"),
         ("patience_s", "20.0"),

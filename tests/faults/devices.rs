@@ -29,7 +29,7 @@ fn board() -> Option<Board> {
 fn settings(board: &Board) -> String {
     let address: Vec<_> = board.settings().into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
-        "{{ {}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 1.0, idle_s = 0.4, \
+        "{{ {}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 2.0, idle_s = 0.4, \
          settle_limit_s = 0.5, patience_s = 2.0 }}",
         address.join(", ")
     )

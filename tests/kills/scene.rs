@@ -91,7 +91,7 @@ impl Scene {
         let quick = [
             ("power_interval_ms", "20"),
             ("window_s", "0.5"),
-            ("window_limit_s", "1.0"),
+            ("window_limit_s", "2.0"),
             ("idle_s", "0.4"),
             ("settle_limit_s", "0.5"),
             ("patience_s", "20.0"),
