@@ -1,4 +1,4 @@
-//! This machine as a device: inference in-process with rten, and with loops of this crate for two operators.
+//! This machine as a device: inference in-process with rten, and with loops of this crate for a few operators.
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
@@ -13,6 +13,7 @@ mod limits;
 mod machine;
 mod segments;
 mod stopwatch;
+mod vector;
 mod windows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,8 +1,9 @@
-//! A graph in segments: depthwise convolutions and average pooling run here, all else in the engine.
+//! A graph in segments: depthwise convolutions, convolutions of one pixel and average pooling run here, all else in the
+//! engine.
 //!
-//! The engine is several times slower at these two operators than at all others, relative to other engines, which would
+//! The engine is several times slower at these operators than at all others, relative to other engines, which would
 //! distort the ranking of networks. It can compute any value of a graph from any others, so a run alternates between the
-//! engine and the operators of [`super::windows`].
+//! engine and the operators of [`super::windows`] and [`super::vector`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, Va
 use rten_tensor::AsView as _;
 
 use super::feed::Feed;
+use super::vector::{Dense, means};
 use super::windows::{Geometry, Pair, Windows};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
@@ -42,7 +44,25 @@ struct Operator {
     output: NodeId,
     /// Shape of the output.
     shape: Vec<usize>,
-    windows: Windows,
+    kernel: Kernel,
+}
+
+#[derive(Debug)]
+enum Kernel {
+    Windows(Windows),
+    Dense(Dense),
+    /// The mean of planes with so many values.
+    Mean(usize),
+}
+
+impl Kernel {
+    fn run(&self, values: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Windows(windows) => windows.run(values),
+            Self::Dense(dense) => dense.run(values),
+            Self::Mean(size) => means(values, *size),
+        }
+    }
 }
 
 impl Segments {
@@ -145,8 +165,8 @@ impl Segments {
                     return Err("a value that is pooled or convolved is no tensor of floats".to_owned());
                 };
                 let result = match tensor.data() {
-                    Some(values) => operator.windows.run(values),
-                    None => operator.windows.run(&tensor.to_vec()),
+                    Some(values) => operator.kernel.run(values),
+                    None => operator.kernel.run(&tensor.to_vec()),
                 };
                 let result = Value::from_shape(&operator.shape, result).map_err(|error| error.to_string())?;
                 values.insert(operator.output, result);
@@ -161,7 +181,7 @@ impl Segments {
 }
 
 /// The operator of a node where it runs here: its sizes are known, its elements are 32-bit floats, and its attributes are
-/// those that [`Windows`] knows.
+/// those that a [`Kernel`] knows.
 fn operator(node: &NodeProto, graph: &GraphProto, model: &Model) -> Option<Operator> {
     let (input, output) = (model.find_node(node.input.first()?)?, model.find_node(node.output.first()?)?);
     let [batch, channels, height, width] = float_shape(model, input)?;
@@ -190,29 +210,35 @@ fn operator(node: &NodeProto, graph: &GraphProto, model: &Model) -> Option<Opera
             after: [bottom, right],
         })
     };
-    let windows = match (&*node.op_type, &node.input[..]) {
+    let windows = |windows: Windows| {
+        let [height, width] = windows.output();
+        (Kernel::Windows(windows), [batch, channels, height, width])
+    };
+    let (kernel, shape) = match (&*node.op_type, &node.input[..]) {
         ("Conv", [_, weights, bias @ ..]) => {
             let (shape, weights) = initial(weights)?;
             let bias = match bias.first().filter(|name| !name.is_empty()) {
                 Some(name) => initial(name)?.1,
                 None => Vec::new(),
             };
-            let geometry = geometry(shape.get(2..)?)?;
+            let (geometry, group) = (geometry(shape.get(2..)?)?, number("group", 1)?);
             let [rows, columns] = geometry.kernel;
-            let is_depthwise = channels > 1 && number("group", 1)? == i64::try_from(channels).ok()?;
-            if !is_depthwise || shape != [channels, 1, rows, columns] {
+            if channels > 1 && group == i64::try_from(channels).ok()? && shape == [channels, 1, rows, columns] {
+                windows(Windows::depthwise(geometry, [height, width], weights, bias)?)
+            } else if [height, width, rows, columns] == [1; 4] && group == 1 && shape.get(1) == Some(&channels) {
+                (Kernel::Dense(Dense::new(shape[0], channels, weights, bias)?), [batch, shape[0], 1, 1])
+            } else {
                 return None;
             }
-            Windows::depthwise(geometry, [height, width], weights, bias)?
         }
         ("AveragePool", [_]) if number("ceil_mode", 0)? == 0 => {
-            Windows::average(geometry(&[])?, [height, width], number("count_include_pad", 0)? != 0)?
+            windows(Windows::average(geometry(&[])?, [height, width], number("count_include_pad", 0)? != 0)?)
         }
+        ("GlobalAveragePool", [_]) => (Kernel::Mean(height.checked_mul(width)?), [batch, channels, 1, 1]),
         _ => return None,
     };
-    let shape = [batch, channels, windows.output()[0], windows.output()[1]];
-    let fits = float_shape(model, output)? == shape && !shape.contains(&0);
-    fits.then(|| Operator { input, output, shape: shape.to_vec(), windows })
+    let fits = float_shape(model, output)? == shape && ![batch, channels, height, width, shape[1]].contains(&0);
+    fits.then(|| Operator { input, output, shape: shape.to_vec(), kernel })
 }
 
 /// The shape of a tensor of 32-bit floats with four dimensions, where it is known.

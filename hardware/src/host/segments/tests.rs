@@ -26,7 +26,8 @@ fn convolution(input: &str, kernel: (&str, i64), output: &str, group: i64, more:
     node("Conv", &[input, kernel, &bias], output, [attributes, more].concat())
 }
 
-/// Two branches of depthwise convolutions and pooling which meet again, on images of 9 × 11 pixels.
+/// Two branches of depthwise convolutions and pooling which meet again, then squeeze-and-excitation, on images of 9 × 11
+/// pixels.
 fn branches() -> GraphProto {
     let same = |strides: i64| vec![ints("pads", &[1; 4]), ints("strides", &[strides; 2])];
     let pooled = [same(2), vec![ints("kernel_shape", &[3, 3])]].concat();
@@ -44,7 +45,11 @@ fn branches() -> GraphProto {
             node("Mul", &["h", "g"], "i", vec![]),
             node("Add", &["i", "f"], "j", vec![]),
             node("AveragePool", &["b"], "k", pooled),
-            node("Add", &["j", "k"], "sum", vec![]),
+            node("Add", &["j", "k"], "l", vec![]),
+            node("GlobalAveragePool", &["l"], "m", vec![]),
+            convolution("m", ("dense", 1), "n", 1, vec![]),
+            node("HardSigmoid", &["n"], "o", vec![]),
+            node("Mul", &["l", "o"], "sum", vec![]),
         ],
         initializer: vec![
             weights("wide", &[6, 3, 1, 1]),
@@ -53,6 +58,8 @@ fn branches() -> GraphProto {
             weights("five.bias", &[6]),
             weights("three", &[6, 1, 3, 3]),
             weights("three.bias", &[6]),
+            weights("dense", &[6, 6, 1, 1]),
+            weights("dense.bias", &[6]),
         ],
         input: vec![value_info("image", FLOAT, &[Some(1), Some(3), Some(9), Some(11)])],
         output: vec![
@@ -97,14 +104,14 @@ fn only_known_operators_run_here() {
         let segments = Segments::new(&graph, &model);
         segments.map_or(0, |segments| segments.segments.iter().map(|segment| segment.operators.len()).sum())
     };
-    assert_eq!(count(&|_| ()), 5);
-    assert_eq!(count(&|graph| graph.node[5].attribute.push(int("ceil_mode", 1))), 4);
+    assert_eq!(count(&|_| ()), 7);
+    assert_eq!(count(&|graph| graph.node[5].attribute.push(int("ceil_mode", 1))), 6);
     // The engine merges a batch norm with the convolution before.
     let statistics = ["five.bias"; 4];
     let norm = |graph: &mut GraphProto| {
         graph.node[3] = node("BatchNormalization", &[&["c"], &statistics[..]].concat(), "d", vec![]);
     };
-    assert_eq!(count(&norm), 4);
+    assert_eq!(count(&norm), 6);
     // Nothing is left to run here.
     let plain = |graph: &mut GraphProto| {
         graph.node.truncate(2);

@@ -1,0 +1,110 @@
+//! Operators on images of one pixel, and the mean of an image: squeeze-and-excitation consists of them.
+//!
+//! The engine treats a convolution of one pixel as a product of two matrices, and arranges its weights anew for each run.
+
+use pulp::Arch;
+
+/// Sums that run side by side, so that the processor's vector instructions serve.
+const LANES: usize = 16;
+
+/// A convolution of one pixel: each output channel is a weighted sum of the input channels.
+#[derive(Debug)]
+pub(super) struct Dense {
+    /// `[output channels, input channels]`.
+    weights: Vec<f32>,
+    /// `[output channels]`.
+    bias: Vec<f32>,
+}
+
+impl Dense {
+    /// `bias` is empty or has a value for each output channel. Absent where the numbers of values do not fit together.
+    pub(super) fn new(outputs: usize, inputs: usize, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
+        let bias = if bias.is_empty() { vec![0.0; outputs] } else { bias };
+        let fits = inputs > 0 && bias.len() == outputs && Some(weights.len()) == outputs.checked_mul(inputs);
+        fits.then_some(Self { weights, bias })
+    }
+
+    /// The output channels of each image of `values`, `[batch, input channels]`.
+    pub(super) fn run(&self, values: &[f32]) -> Vec<f32> {
+        let inputs = self.weights.len() / self.bias.len().max(1);
+        let mut result = self.bias.repeat(values.len() / inputs);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let images = values.chunks_exact(inputs).zip(result.chunks_exact_mut(self.bias.len().max(1)));
+                for (image, result) in images {
+                    for (row, result) in self.weights.chunks_exact(inputs).zip(result) {
+                        *result += dot(row, image);
+                    }
+                }
+            },
+        );
+        result
+    }
+}
+
+/// The mean of each of the planes of `values`, which have `size` values each.
+pub(super) fn means(values: &[f32], size: usize) -> Vec<f32> {
+    let (mut result, ones) = (vec![0.0; values.len() / size], vec![1.0; size]);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (plane, result) in values.chunks_exact(size).zip(&mut result) {
+                *result = dot(plane, &ones) / size as f32;
+            }
+        },
+    );
+    result
+}
+
+/// The sum of the products of two lists of equal length.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + last_a.iter().zip(last_b).map(|(a, b)| a * b).sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::feed::pseudo_random;
+
+    fn assert_close(found: &[f32], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn a_convolution_of_one_pixel_is_a_product_of_matrices() {
+        for (outputs, inputs) in [(1, 1), (7, 16), (10, 33), (3, 15)] {
+            let (weights, values) = (pseudo_random(outputs * inputs), pseudo_random(2 * inputs));
+            let bias: Vec<f32> = (0..outputs).map(|channel| channel as f32).collect();
+            let product = |image: usize, channel: usize| -> f64 {
+                let terms = (0..inputs).map(|i| weights[channel * inputs + i] * values[image * inputs + i]);
+                f64::from(bias[channel]) + terms.map(f64::from).sum::<f64>()
+            };
+            let expected = (0..2 * outputs).map(|i| product(i / outputs, i % outputs)).collect::<Vec<_>>();
+            let dense = Dense::new(outputs, inputs, weights.clone(), bias.clone()).unwrap();
+            assert_close(&dense.run(&values), &expected);
+        }
+        assert!(Dense::new(2, 3, vec![0.0; 5], vec![]).is_none());
+        assert!(Dense::new(2, 3, vec![0.0; 6], vec![0.0; 3]).is_none());
+    }
+
+    #[test]
+    fn means_are_those_of_the_planes() {
+        for size in [1, 15, 16, 49] {
+            let values = pseudo_random(3 * size);
+            let mean = |plane: &[f32]| plane.iter().map(|value| f64::from(*value)).sum::<f64>() / size as f64;
+            assert_close(&means(&values, size), &values.chunks(size).map(mean).collect::<Vec<_>>());
+        }
+    }
+}
