@@ -7,7 +7,7 @@ use super::settle::{idle, pause, settle};
 use super::{EnergyError, EnergyPlan, conditions};
 use crate::measurement::{Conditions, Energy, RailEnergy};
 use crate::meter::align::{Pattern, coded};
-use crate::meter::{Condition, MeterError, PowerMeter, Series, Total, Trace};
+use crate::meter::{MeterError, PowerMeter, Series, Total, Trace};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -56,9 +56,6 @@ pub(crate) struct Measured {
 
 /// Measures the energy of a load. `wanted` is the half-width of the 95 % confidence interval of the mean power,
 /// relative to the mean, at which the load may end.
-///
-/// # Errors
-/// If the load or the meter fails, or there are too few readings.
 pub(crate) fn measure<L: Load>(
     meter: &mut dyn PowerMeter,
     clock: &Clock,
@@ -66,7 +63,8 @@ pub(crate) fn measure<L: Load>(
     options: &EnergyPlan,
     wanted: f64,
 ) -> Result<Measured, L::Error> {
-    let mut record = Record::new(*options, wanted.min(meter.reachable_interval()));
+    let target = wanted.min(meter.reachable_interval());
+    let mut record = Record { options: *options, target, ..Record::default() };
     let mut next = Some(options.window);
     while let Some(duration) = next {
         meter.start()?;
@@ -81,40 +79,22 @@ pub(crate) fn measure<L: Load>(
 }
 
 /// Results of load and meter so far.
+#[derive(Default)]
 struct Record {
     options: EnergyPlan,
     /// Half-width of the confidence interval at which the load ends.
     target: f64,
     trace: Trace,
     total: Total,
-    conditions: Vec<Condition>,
     runs: Vec<LoadRun>,
     idle_before: Vec<Window>,
     idle_after: Vec<Window>,
     /// Time between two readings, in s.
     spacing_s: f64,
-    /// Uncertainty of the readings' time stamps relative to the load, in s.
-    stamp_uncertainty_s: f64,
     warnings: Vec<Warning>,
 }
 
 impl Record {
-    fn new(options: EnergyPlan, target: f64) -> Self {
-        Self {
-            options,
-            target,
-            trace: Trace::default(),
-            total: Total::default(),
-            conditions: Vec::new(),
-            runs: Vec::new(),
-            idle_before: Vec::new(),
-            idle_after: Vec::new(),
-            spacing_s: 0.0,
-            stamp_uncertainty_s: 0.0,
-            warnings: Vec::new(),
-        }
-    }
-
     /// Idle, load, and idle again. If the meter shows its readings meanwhile, the load continues until they suffice.
     fn run<L: Load>(
         &mut self,
@@ -177,12 +157,8 @@ impl Record {
 
     fn add(&mut self, trace: Trace, meter: &dyn PowerMeter) {
         self.total = meter.total();
-        for reading in trace.into_readings() {
-            self.trace.push(reading);
-        }
-        self.conditions.extend(meter.conditions());
-        self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(meter.stamp_uncertainty_s());
-        self.warnings.extend(meter.notes().into_iter().map(|note| Warning::Meter { note }));
+        self.warnings.extend(trace.notes.iter().map(|note| Warning::Meter { note: note.clone() }));
+        self.trace.extend(trace);
     }
 
     /// Length of the next window of load; `None` if the mean power is known well enough, or no time remains.
@@ -203,7 +179,7 @@ impl Record {
 
     fn edge_s(&self) -> f64 {
         // The error hardly ever exceeds three times the standard uncertainty.
-        EDGE_S.max(self.spacing_s) + 3.0 * self.stamp_uncertainty_s
+        EDGE_S.max(self.spacing_s) + 3.0 * self.trace.stamp_uncertainty_s
     }
 
     fn ran_s(&self) -> f64 {
@@ -230,8 +206,8 @@ impl Record {
         let idle_windows = [self.idle_before.as_slice(), &self.idle_after].concat();
         let (before, after) = (mean_power(&series, &self.idle_before)?, mean_power(&series, &self.idle_after)?);
         let idle = mean_power(&series, &idle_windows)?;
-        self.warnings.extend(conditions::throttling(&self.conditions, &loads));
-        let interval = interval(&power, meter.resolution_mw());
+        self.warnings.extend(conditions::throttling(&self.trace.conditions, &loads));
+        let interval = interval(&power, self.trace.resolution_mw);
         if interval.is_none_or(|interval| interval > wanted) {
             self.warnings.push(Warning::WidePowerInterval {
                 reached: interval,
@@ -273,7 +249,7 @@ impl Record {
             source: meter.source(),
         };
         let windows: Vec<Window> = self.runs.iter().map(|run| run.window).collect();
-        let conditions = conditions::of(&self.conditions, self.idle_before.first(), &windows);
+        let conditions = conditions::of(&self.trace.conditions, self.idle_before.first(), &windows);
         Ok(Measured { energy, conditions, warnings: self.warnings })
     }
 }

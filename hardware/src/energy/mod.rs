@@ -53,7 +53,7 @@ pub struct EnergyOptions {
 }
 
 /// [`EnergyOptions`] with the defaults for the device's meter.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct EnergyPlan {
     pub window: Duration,
     pub window_limit: Duration,

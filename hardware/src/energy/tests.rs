@@ -123,11 +123,9 @@ impl PowerMeter for Simulated {
             let power_mw = self.step_mw.map_or(power_mw, |step| (power_mw / step).round() * step);
             points.push(Point { at_ns, power_mw });
         }
-        Ok(Trace::of_rail("simulated", points))
-    }
-
-    fn resolution_mw(&self) -> Option<f64> {
-        self.step_mw
+        let mut trace = Trace::of_rail("simulated", points);
+        trace.resolution_mw = self.step_mw;
+        Ok(trace)
     }
 }
 

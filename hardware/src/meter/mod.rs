@@ -4,6 +4,7 @@
 
 pub mod align;
 mod battery;
+mod collected;
 pub mod csv_meter;
 pub mod csv_trace;
 mod error;
@@ -27,6 +28,9 @@ pub use options::MeterOptions;
 pub use power_meter::PowerMeter;
 pub use rails::Total;
 pub(crate) use remote_meter::PASSWORD_ADVICE;
+pub use stream::StreamOptions;
+
+use crate::warning::MeterNote;
 
 /// Power of one rail.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +65,14 @@ pub struct Condition {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trace {
     readings: Vec<Reading>,
+    /// Temperature and clock of the device; empty if the meter reads neither.
+    pub conditions: Vec<Condition>,
+    /// Smallest difference between two readings, in mW; `None` if unknown.
+    pub resolution_mw: Option<f64>,
+    /// Standard uncertainty of the time stamps, relative to the load, in s.
+    pub stamp_uncertainty_s: f64,
+    /// Doubts about it.
+    pub notes: Vec<MeterNote>,
 }
 
 /// Power of one rail, or of a sum of rails, over time.
@@ -98,13 +110,20 @@ impl Trace {
         is_later
     }
 
+    /// Adds a later trace of the same meter.
+    pub(crate) fn extend(&mut self, later: Self) {
+        for reading in later.readings {
+            self.push(reading);
+        }
+        self.conditions.extend(later.conditions);
+        self.resolution_mw = later.resolution_mw;
+        self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(later.stamp_uncertainty_s);
+        self.notes.extend(later.notes);
+    }
+
     /// All readings.
     pub fn readings(&self) -> &[Reading] {
         &self.readings
-    }
-
-    pub(crate) fn into_readings(self) -> Vec<Reading> {
-        self.readings
     }
 
     /// Names of the rails of the first reading; all readings have the same rails.

@@ -74,16 +74,6 @@ pub trait PowerMeter: Send {
     /// If the meter has failed since `start`, or its readings are not credible.
     fn stop(&mut self) -> Result<Trace, MeterError>;
 
-    /// Smallest difference between two readings, in mW; `None` if unknown.
-    fn resolution_mw(&self) -> Option<f64> {
-        None
-    }
-
-    /// Doubts about the last trace; empty before the first `stop`.
-    fn notes(&self) -> Vec<MeterNote> {
-        Vec::new()
-    }
-
     /// The rails whose sum is the power of the device; by default one rail of the meter's name. A meter of several
     /// rails knows them after its first reading.
     fn total(&self) -> Total {
@@ -96,7 +86,7 @@ pub trait PowerMeter: Send {
         Vec::new()
     }
 
-    /// Temperature and clock of the device, while it reads and for the last trace; empty if the meter reads neither.
+    /// Temperature and clock of the device so far, while it reads; empty if the meter reads neither.
     fn conditions(&self) -> Vec<Condition> {
         Vec::new()
     }
@@ -107,9 +97,13 @@ pub trait PowerMeter: Send {
         f64::INFINITY
     }
 
-    /// Source of the energy of the last trace, for a log.
+    /// Source of the energy for a log: the meter, and the rails that it sums or chooses.
     fn source(&self) -> String {
-        self.describe()
+        let total = self.total();
+        if total == Total::measured(self.name()) {
+            return self.describe();
+        }
+        format!("{} {}", self.describe(), total.label())
     }
 
     /// For a meter whose clock is not ours: the unit of the load's pattern ([`super::align::coded`]) by whose edges its
@@ -122,18 +116,10 @@ pub trait PowerMeter: Send {
     fn set_pattern(&mut self, pattern: Pattern) {
         let _ = pattern;
     }
-
-    /// Standard uncertainty of the time stamps of the last trace, relative to the load, in s.
-    fn stamp_uncertainty_s(&self) -> f64 {
-        0.0
-    }
 }
 
 /// Checks the sign of readings. Small negative ones are a sensor's offset and kept; those beyond a tenth of the largest
-/// are dropped, at most a tenth of all.
-///
-/// # Errors
-/// If most are negative, or more than a tenth of them strongly.
+/// are dropped, at most a tenth of all. More of them are an error, and so are mostly negative readings.
 pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<MeterNote>, MeterError> {
     const LARGEST_OFFSET: f64 = 0.1;
     let readings = points.len();

@@ -1,12 +1,12 @@
 //! Readings of several rails.
 
 use super::sysfs::{self, Sensor};
-use crate::meter::poll::{Collected, Poll, parse_whole};
+use crate::meter::collected::Collected;
+use crate::meter::poll::parse_whole;
 use crate::meter::rails::total_of;
 use crate::meter::tegrastats;
-use crate::meter::{Condition, MeterError, Point, RailPower, Reading, Total, Trace};
+use crate::meter::{MeterError, Point, RailPower, Reading, Total, Trace};
 use crate::shown::start_of;
-use crate::warning::MeterNote;
 
 /// Number of lines without power rails, or with unknown ones, before the first complete line that shows a fault of the
 /// board: cut lines alone cause fewer.
@@ -31,10 +31,9 @@ pub(super) struct Rails {
     form: Form,
     /// The readings of the total.
     pub collected: Collected,
-    trace: Trace,
+    pub trace: Trace,
     /// The rails that make up the whole board, known after the first reading.
     pub total: Option<Total>,
-    pub conditions: Vec<Condition>,
     without_rails: usize,
     unknown_rails: usize,
 }
@@ -47,27 +46,15 @@ impl Rails {
             collected: Collected::default(),
             trace: Trace::default(),
             total: None,
-            conditions: Vec::new(),
             without_rails: 0,
             unknown_rails: 0,
         }
     }
 
-    /// All rails, and doubts about the total.
-    ///
-    /// # Errors
-    /// If there are fewer than two readings, or most of them are negative.
-    pub fn finish(&mut self, label: &str) -> Result<(Trace, Vec<MeterNote>), MeterError> {
+    /// All rails, with doubts about the total.
+    pub fn finish(&mut self, label: &str) -> Result<Trace, MeterError> {
         let (_, notes) = std::mem::take(&mut self.collected).finish(label)?;
-        Ok((std::mem::take(&mut self.trace), notes))
-    }
-
-    /// The last rejected line, as the end of a sentence.
-    pub fn last_words(&self) -> String {
-        match self.collected.last_reason() {
-            "" => String::new(),
-            reason => format!("; the last reading was rejected: {reason}"),
-        }
+        Ok(Trace { notes, ..std::mem::take(&mut self.trace) })
     }
 
     /// Adds a line of tegrastats.
@@ -87,7 +74,7 @@ impl Rails {
         }
         let condition = stats.condition(at_ns);
         if self.push(Reading { at_ns, rails: stats.rails }, label) {
-            self.conditions.push(condition);
+            self.trace.conditions.push(condition);
         }
     }
 
@@ -110,7 +97,7 @@ impl Rails {
 
     /// Records that reading has ended by itself.
     pub fn ended(&mut self, how: &str, label: &str) {
-        let printed = self.collected.last_reason();
+        let printed = &self.collected.last_reason;
         let error = match self.form {
             Form::Tegrastats { .. } if printed.contains("sudo") && printed.contains("password") => {
                 MeterError::Settings(format!("sudo asks for a password{PASSWORD_ADVICE}"))
@@ -134,7 +121,7 @@ impl Rails {
             self.reject("its time stamp is not later than that of the one before".to_owned(), label);
             return false;
         }
-        self.collected.take(label, Ok(Poll::Points(vec![Point { at_ns, power_mw }])));
+        self.collected.take(label, Ok(vec![Point { at_ns, power_mw }]));
         true
     }
 
@@ -164,7 +151,7 @@ impl Rails {
     }
 
     fn reject(&mut self, reason: String, label: &str) {
-        self.collected.take(label, Ok(Poll::Rejected(reason)));
+        self.collected.take(label, Err(MeterError::Read(reason)));
     }
 
     fn no_rails(&self) -> MeterError {
