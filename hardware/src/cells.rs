@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::shown::ends_of;
 
 /// Most cells of a line.
-const MOST_CELLS: usize = 256;
+pub(crate) const MOST_CELLS: usize = 256;
 
 /// What stands between the cells of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +54,6 @@ impl Separator {
     pub(crate) fn cells(self, line: &str) -> Vec<String> {
         if self == Self::Blanks {
             return line.split_whitespace().take(MOST_CELLS).map(|cell| cell.trim_matches('"').to_owned()).collect();
-        }
-        if !line.contains('"') {
-            let cells = line.split(char::from(self.sign())).take(MOST_CELLS);
-            return cells.map(|cell| cell.trim().to_owned()).collect();
         }
         let mut reader = ReaderBuilder::new()
             .delimiter(self.sign())

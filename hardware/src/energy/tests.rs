@@ -233,7 +233,7 @@ mod options {
     fn defaults_suit_the_meter() {
         for meter in [MeterOptions::None {}, MeterOptions::Auto {}, MeterOptions::Battery { period_ms: 250 }] {
             let plan = EnergyOptions::default().resolved(&meter);
-            assert_eq!((plan.window, plan.idle), (meter.usual_window(), meter.usual_idle()));
+            assert_eq!((plan.window, plan.idle), meter.usual_times());
             assert_eq!((plan.window_limit, plan.problem()), (6 * plan.window, None));
         }
     }

@@ -50,10 +50,6 @@ pub struct Alignment {
     pub load_mw: f64,
     /// Difference of the two, divided by the standard deviation of readings around them.
     pub contrast_to_noise: f64,
-    /// Share of the variance that the pattern explains.
-    pub explained: f64,
-    /// Whether readings fit better as means over the time between them than as instants.
-    pub averaging: bool,
     /// Median time between readings, in s.
     pub spacing_s: f64,
 }
@@ -167,11 +163,10 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
              {noise_mw:.1} mW. It is another trace, another device, or another column; else make the pattern longer"
         ))
     };
-    let coarse = fit.coarse(shortest_s);
-    let (best, rival) = coarse.two_best().ok_or_else(too_short)?;
-    let rough = fit.refine(best, coarse.steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
+    let (best, rival, steps) = fit.coarse(shortest_s).ok_or_else(too_short)?;
+    let rough = fit.refine(best, steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
     let independent = fit.independent_share(&rough);
-    let found = fit.refine((rough.offset, rough.rate), coarse.steps, independent).unwrap_or(rough);
+    let found = fit.refine((rough.offset, rough.rate), steps, independent).unwrap_or(rough);
     let levels = found.levels;
     let (contrast_mw, noise_mw) = (levels.contrast, levels.noise);
     let contrast_to_noise = contrast_mw / noise_mw.max(contrast_mw * 1e-6);
@@ -179,7 +174,7 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     if contrast_to_noise < FAINTEST || significance < LEAST_SIGNIFICANT {
         return Err(faint(contrast_mw, noise_mw));
     }
-    if let Some(rival) = rival.and_then(|rival| fit.refine(rival, coarse.steps, 1.0)) {
+    if let Some(rival) = rival.and_then(|rival| fit.refine(rival, steps, 1.0)) {
         let odds = rival.levels.misfit().ln() - levels.misfit().ln();
         if odds * levels.samples * independent / 2.0 < CLEAR {
             let apart_s = (rival.offset - found.offset).abs();
@@ -203,8 +198,6 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
         idle_mw: levels.idle,
         load_mw: levels.idle + contrast_mw,
         contrast_to_noise,
-        explained: levels.explained,
-        averaging: found.averaging,
         spacing_s: fit.spacing,
     })
 }

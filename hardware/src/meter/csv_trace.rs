@@ -10,7 +10,7 @@ use std::io::{BufRead, Read};
 
 use super::align::{self, Alignment, Pattern};
 use super::error::MOST_READINGS;
-use super::fields::{Fields, Layout, MAX_LINE};
+use super::fields::{Fields, LineReader, MAX_LINE, Row};
 use super::power_meter;
 use super::{MeterError, Point, Series, Trace};
 use crate::cells;
@@ -37,8 +37,7 @@ pub(super) struct CsvTrace {
 #[derive(Clone)]
 pub(super) struct Parser {
     path: String,
-    fields: Fields,
-    layout: Option<Layout>,
+    reader: LineReader,
     /// Number of lines so far.
     line: u64,
     repeated: usize,
@@ -98,8 +97,8 @@ impl Parser {
             let problem = "a recorded trace needs a column `time`: its readings have no place without one";
             return Err(MeterError::Settings(problem.to_owned()));
         }
-        let trace = CsvTrace::default();
-        Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
+        let (reader, trace) = (LineReader::new(fields.clone()), CsvTrace::default());
+        Ok(Self { path: path.to_owned(), reader, line: 0, repeated: 0, trace })
     }
 
     /// The next line, and whether a line break ends it; `None` at the end of the file.
@@ -118,29 +117,32 @@ impl Parser {
     /// Skips a line, unless it is the header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
         // Damage before the start does not matter.
-        let line = self.begin(bytes, self.layout.is_none())?;
-        if self.layout.is_none() && !line.is_empty() {
-            self.find_header(&line)?;
-        }
-        Ok(())
+        let is_first = !self.reader.knows_layout();
+        let line = self.begin(bytes, is_first)?;
+        if is_first { self.read(&line).map(drop) } else { Ok(()) }
     }
 
     /// Adds a line.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
         let line = self.begin(bytes, true)?;
-        if line.is_empty() {
-            return Ok(());
+        match self.read(&line)? {
+            Some(row) => self.push(row.own_ns.unwrap_or_default() as i128, row.power_mw, row.step_mw),
+            None => Ok(()),
         }
-        let is_first = self.layout.is_none();
-        if is_first && !self.find_header(&line)? || !is_first && line.starts_with('#') {
-            return Ok(());
+    }
+
+    /// The reading in a line; `None` for a title, a header, a comment, or an empty line.
+    fn read(&mut self, line: &str) -> Result<Option<Row>, MeterError> {
+        let is_first = !self.reader.knows_layout();
+        if line.is_empty() || !is_first && line.starts_with('#') {
+            return Ok(None);
         }
-        let Some(layout) = &mut self.layout else { return Ok(()) };
-        match layout.read(&line) {
-            Ok(row) => self.push(row.own_ns.unwrap_or_default() as i128, row.power_mw, row.step_mw),
+        match self.reader.read(line) {
+            Ok(row) => Ok(row),
             // Without names, the first line may nevertheless be a header.
-            Err(_) if is_first => Ok(()),
-            Err(problem) => Err(self.rejected(format!("{problem} in {:?}", start_of(&line, 80)))),
+            Err(_) if is_first && (self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER) => Ok(None),
+            Err(missing) if is_first => Err(self.rejected(format!("{missing} in it or the lines before it"))),
+            Err(problem) => Err(self.rejected(format!("{problem} in {:?}", start_of(line, 80)))),
         }
     }
 
@@ -175,7 +177,7 @@ impl Parser {
 
     /// The trace of all lines.
     pub fn finish(self) -> Result<CsvTrace, MeterError> {
-        if self.layout.is_none() {
+        if !self.reader.knows_layout() {
             return Err(self.rejected("its header has not all of the named columns".to_owned()));
         }
         let Self { path, repeated, mut trace, .. } = self;
@@ -205,16 +207,6 @@ impl Parser {
             return Err(self.rejected(disguise.to_owned()));
         }
         Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
-    }
-
-    /// Whether a possible header may also be a reading.
-    fn find_header(&mut self, line: &str) -> Result<bool, MeterError> {
-        match self.fields.layout(line) {
-            Ok(found) => self.layout = Some(found),
-            Err(_) if self.line < MOST_BEFORE_HEADER => return Ok(false),
-            Err(missing) => return Err(self.rejected(format!("{missing} in it or the lines before it"))),
-        }
-        Ok(!self.fields.has_names())
     }
 
     fn rejected(&self, problem: String) -> MeterError {

@@ -199,22 +199,15 @@ impl MeterOptions {
         }
     }
 
-    /// The default time of power measurement for a model: a slow meter needs longer. For `auto` it is that of the
-    /// processor's counters.
-    pub fn usual_window(&self) -> Duration {
+    /// The default time of power measurement for a model, and that of the idle device before and after: a slow meter needs
+    /// longer. For `auto` they are those of the processor's counters.
+    pub(crate) fn usual_times(&self) -> (Duration, Duration) {
         match self {
-            Self::Battery { .. } => Duration::from_secs(60),
-            Self::Stream(_) | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => Duration::from_secs(10),
-            _ => Duration::from_secs(2),
-        }
-    }
-
-    /// The default time of the idle device, before and after.
-    pub fn usual_idle(&self) -> Duration {
-        match self {
-            Self::Battery { .. } => Duration::from_secs(10),
-            Self::Stream(_) | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => Duration::from_secs(3),
-            _ => Duration::from_millis(500),
+            Self::Battery { .. } => (Duration::from_secs(60), Duration::from_secs(10)),
+            Self::Stream(_) | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
+                (Duration::from_secs(10), Duration::from_secs(3))
+            }
+            _ => (Duration::from_secs(2), Duration::from_millis(500)),
         }
     }
 

@@ -17,7 +17,6 @@ pub(crate) use self::rails::PASSWORD_ADVICE;
 use self::rails::Rails;
 pub(super) use self::source::Source;
 use super::collected::{Collected, SHORTEST_SILENCE};
-use super::fields::Fields;
 use super::stream::lines::Lines;
 use super::{Condition, MeterError, Point, PowerMeter, Reading, Total, Trace, sysfs};
 use crate::remote::{Agent, ClockMap, End, Job, JobEvent, Offset, RemoteError, Session};
@@ -58,7 +57,7 @@ struct Jobs {
 /// The data received so far.
 enum Received {
     Rails(Box<Rails>),
-    Lines { lines: Box<Lines>, columns: Box<Fields> },
+    Lines(Box<Lines>),
 }
 
 impl RemoteMeter {
@@ -152,7 +151,7 @@ impl PowerMeter for RemoteMeter {
                 self.total.clone_from(&rails.total);
                 rails.finish(&label)?
             }
-            Received::Lines { lines, .. } => std::mem::take(lines).finish(self.name(), &label)?,
+            Received::Lines(lines) => std::mem::take(lines).finish(self.name(), &label)?,
         };
         let map = ClockMap::between(running.first, last);
         let mut placed = Trace {
@@ -190,7 +189,7 @@ impl PowerMeter for RemoteMeter {
     fn total(&self) -> Total {
         let running = self.running.as_ref().and_then(|running| match &running.borrow().received {
             Received::Rails(rails) => rails.total.clone(),
-            Received::Lines { .. } => None,
+            Received::Lines(_) => None,
         });
         running.or_else(|| self.total.clone()).unwrap_or_else(|| Total::measured(self.name()))
     }
@@ -222,13 +221,13 @@ impl Running {
                 (JobEvent::Values { at_ns, values }, Received::Rails(rails)) => {
                     rails.take_values(at_ns, &values, label)
                 }
-                (JobEvent::Line { at_ns, text }, Received::Lines { lines, columns }) => {
+                (JobEvent::Line { at_ns, text }, Received::Lines(lines)) => {
                     // The program's errors arrive together with its readings.
-                    if !lines.take(&text, at_ns, columns, label) && !lines.collected.points.is_empty() {
+                    if !lines.take(&text, at_ns, label) && !lines.collected.points.is_empty() {
                         lines.add_error(format!("{text}\n").as_bytes());
                     }
                 }
-                (JobEvent::Values { .. }, Received::Lines { .. }) => {}
+                (JobEvent::Values { .. }, Received::Lines(_)) => {}
                 (JobEvent::Ended { end }, received) => received.ended(&end, label),
             }
         }
@@ -261,7 +260,7 @@ impl Received {
     fn collected(&self) -> &Collected {
         match self {
             Self::Rails(rails) => &rails.collected,
-            Self::Lines { lines, .. } => &lines.collected,
+            Self::Lines(lines) => &lines.collected,
         }
     }
 
@@ -269,7 +268,7 @@ impl Received {
     fn last_words(&self) -> String {
         match self {
             Self::Rails(rails) => rails.collected.last_words(),
-            Self::Lines { lines, .. } => lines.errors(),
+            Self::Lines(lines) => lines.errors(),
         }
     }
 
@@ -282,7 +281,7 @@ impl Received {
         };
         match self {
             Self::Rails(rails) => rails.ended(&how, label),
-            Self::Lines { lines, .. } => {
+            Self::Lines(lines) => {
                 let error = MeterError::ended(label, &how, &lines.errors());
                 lines.collected.fail(error);
             }

@@ -148,8 +148,8 @@ fn auto_takes_counters_then_a_battery_and_else_says_why_not() {
 #[test]
 fn slow_meters_have_longer_windows() {
     let seconds = |text: &str| {
-        let options = parse(text).unwrap();
-        (options.usual_window().as_secs_f64(), options.usual_idle().as_secs_f64())
+        let (window, idle) = parse(text).unwrap().usual_times();
+        (window.as_secs_f64(), idle.as_secs_f64())
     };
     assert_eq!(seconds("kind = \"rapl\""), (2.0, 0.5));
     assert_eq!(seconds("kind = \"battery\""), (60.0, 10.0));

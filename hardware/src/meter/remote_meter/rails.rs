@@ -41,14 +41,9 @@ pub(super) struct Rails {
 impl Rails {
     /// No readings so far.
     pub fn new(form: Form) -> Self {
-        Self {
-            form,
-            collected: Collected::default(),
-            trace: Trace::default(),
-            total: None,
-            without_rails: 0,
-            unknown_rails: 0,
-        }
+        let total = matches!(form, Form::Sum(_)).then(|| Total::measured(sysfs::NAME));
+        let (collected, trace) = (Collected::default(), Trace::default());
+        Self { form, collected, trace, total, without_rails: 0, unknown_rails: 0 }
     }
 
     /// All rails, with doubts about the total.
@@ -59,40 +54,71 @@ impl Rails {
 
     /// Adds a line of tegrastats.
     pub fn take_line(&mut self, at_ns: u64, text: &str, label: &str) {
-        // The error budget covers half a line at the beginning, an empty one, and a warning of sudo's.
-        let stats = match tegrastats::parse(text) {
-            Ok(stats) => stats,
-            Err(error) => return self.reject(format!("{error} (in {:?})", start_of(text, 80)), label),
-        };
-        if stats.rails.is_empty() {
-            self.without_rails += 1;
-            // A cut line may lack them.
-            if self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
-                return self.reject(format!("no power rails in {:?}", start_of(text, 80)), label);
-            }
-            return self.collected.fail(self.no_rails());
-        }
-        let condition = stats.condition(at_ns);
-        if self.push(Reading { at_ns, rails: stats.rails }, label) {
-            self.trace.conditions.push(condition);
-        }
+        let result = self.line(at_ns, text);
+        self.collected.take(label, result);
     }
 
     /// Adds the values of the files.
     pub fn take_values(&mut self, at_ns: u64, values: &[String], label: &str) {
-        let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return };
+        let result = self.values(at_ns, values);
+        self.collected.take(label, result);
+    }
+
+    fn line(&mut self, at_ns: u64, text: &str) -> Result<Vec<Point>, MeterError> {
+        // The error budget covers half a line at the beginning, an empty one, and a warning of sudo's.
+        let rejected = |reason: &str| MeterError::Read(format!("{reason} in {:?}", start_of(text, 80)));
+        let stats = tegrastats::parse(text).map_err(|error| rejected(&error))?;
+        if stats.rails.is_empty() {
+            self.without_rails += 1;
+            // A cut line may lack them.
+            let is_cut = self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty();
+            return Err(if is_cut { rejected("no power rails") } else { self.no_rails() });
+        }
+        let condition = stats.condition(at_ns);
+        let points = self.reading(at_ns, stats.rails)?;
+        self.trace.conditions.push(condition);
+        Ok(points)
+    }
+
+    fn values(&mut self, at_ns: u64, values: &[String]) -> Result<Vec<Point>, MeterError> {
+        let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return Ok(Vec::new()) };
         let mut values = values.iter();
         let number = |file: &str| parse_whole(file, values.next().map(String::as_str).unwrap_or_default());
-        match sysfs::powers(sensors, number) {
-            Ok(mut rails) => {
-                if matches!(self.form, Form::Sum(_)) {
-                    let power_mw = rails.iter().map(|rail| rail.power_mw).sum();
-                    rails = vec![RailPower { name: sysfs::NAME.to_owned(), power_mw }];
-                }
-                self.push(Reading { at_ns, rails }, label);
-            }
-            Err(error) => self.reject(error.to_string(), label),
+        let mut rails = sysfs::powers(sensors, number)?;
+        if matches!(self.form, Form::Sum(_)) {
+            let power_mw = rails.iter().map(|rail| rail.power_mw).sum();
+            rails = vec![RailPower { name: sysfs::NAME.to_owned(), power_mw }];
         }
+        self.reading(at_ns, rails)
+    }
+
+    /// Adds a reading to the trace, and returns the total's.
+    fn reading(&mut self, at_ns: u64, rails: Vec<RailPower>) -> Result<Vec<Point>, MeterError> {
+        let total = self.total_of(&rails)?;
+        let power_mw = total.power_mw(&rails).ok_or_else(|| {
+            MeterError::Read(format!("a rail of the total {} is missing or there twice", total.label()))
+        })?;
+        if self.trace.push(Reading { at_ns, rails }) {
+            return Ok(vec![Point { at_ns, power_mw }]);
+        }
+        Err(MeterError::Read("its time stamp is not later than that of the one before".to_owned()))
+    }
+
+    /// The total, which the first reading with known rails determines.
+    fn total_of(&mut self, rails: &[RailPower]) -> Result<Total, MeterError> {
+        if let Some(total) = &self.total {
+            return Ok(total.clone());
+        }
+        let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
+        if let Some(total) = total_of(&names) {
+            return Ok(self.total.insert(total).clone());
+        }
+        let names = names.join(", ");
+        let problem = format!("the board has the power rails {names}, and how they make up the whole is not known");
+        self.unknown_rails += 1;
+        // A cut line may contain some of the rails.
+        let is_cut = self.unknown_rails < MOST_WITHOUT_RAILS;
+        Err(if is_cut { MeterError::Read(problem) } else { MeterError::Settings(problem) })
     }
 
     /// Records that reading has ended by itself.
@@ -107,51 +133,6 @@ impl Rails {
             Form::Rails(_) | Form::Sum(_) => MeterError::Failed(format!("{label} {how}")),
         };
         self.collected.fail(error);
-    }
-
-    /// Adds a reading; `false` for one that is rejected.
-    fn push(&mut self, reading: Reading, label: &str) -> bool {
-        let Some(total) = self.total_of(&reading.rails, label) else { return false };
-        let Some(power_mw) = total.power_mw(&reading.rails) else {
-            self.reject(format!("a rail of the total {} is missing or there twice", total.label()), label);
-            return false;
-        };
-        let at_ns = reading.at_ns;
-        if !self.trace.push(reading) {
-            self.reject("its time stamp is not later than that of the one before".to_owned(), label);
-            return false;
-        }
-        self.collected.take(label, Ok(vec![Point { at_ns, power_mw }]));
-        true
-    }
-
-    /// The total, which the first reading with known rails determines.
-    fn total_of(&mut self, rails: &[RailPower], label: &str) -> Option<Total> {
-        if self.total.is_none() {
-            let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
-            self.total = match &self.form {
-                Form::Sum(_) => Some(Total::measured(sysfs::NAME)),
-                Form::Tegrastats { .. } | Form::Rails(_) => total_of(&names),
-            };
-            if self.total.is_none() {
-                let problem = format!(
-                    "the board has the power rails {}, and how they make up the whole is not known",
-                    names.join(", ")
-                );
-                self.unknown_rails += 1;
-                // A cut line may contain some of the rails.
-                if self.unknown_rails < MOST_WITHOUT_RAILS {
-                    self.reject(problem, label);
-                } else {
-                    self.collected.fail(MeterError::Settings(problem));
-                }
-            }
-        }
-        self.total.clone()
-    }
-
-    fn reject(&mut self, reason: String, label: &str) {
-        self.collected.take(label, Err(MeterError::Read(reason)));
     }
 
     fn no_rails(&self) -> MeterError {

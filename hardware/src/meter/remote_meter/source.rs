@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::rails::{Form, Rails};
 use super::{Jobs, Received};
+use crate::meter::stream::lines::Lines;
 use crate::meter::stream::{self, StreamOptions};
 use crate::meter::sysfs::{self, Sensor};
 use crate::meter::{Condition, MeterError, ina3221};
@@ -106,7 +107,7 @@ impl Source {
         match self {
             Self::Program(options) => {
                 let main = started(agent, &options.command, options.program())?;
-                let received = Received::Lines { lines: Box::default(), columns: Box::new(options.columns.clone()) };
+                let received = Received::Lines(Box::new(Lines::new(&options.columns)));
                 Ok((Jobs { main, conditions: None }, received))
             }
             Self::Tegrastats { sudo, period } => {

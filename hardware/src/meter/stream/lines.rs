@@ -1,7 +1,7 @@
 //! The lines that a program prints.
 
 use crate::meter::collected::Collected;
-use crate::meter::fields::{Fields, Layout, Row};
+use crate::meter::fields::{Fields, LineReader, Row};
 use crate::meter::stamps::{self, Arrival};
 use crate::meter::{MeterError, Point, Trace};
 use crate::shown::start_of;
@@ -19,13 +19,18 @@ pub(in crate::meter) struct Lines {
     rows: Vec<Row>,
     /// Lines before the first reading.
     before: usize,
-    layout: Option<Layout>,
+    reader: LineReader,
     errors: Vec<u8>,
     /// Whether the output has ended.
     pub closed: bool,
 }
 
 impl Lines {
+    /// No lines so far, which have these columns.
+    pub fn new(fields: &Fields) -> Self {
+        Self { reader: LineReader::new(fields.clone()), ..Self::default() }
+    }
+
     /// Adds error output.
     pub fn add_error(&mut self, words: &[u8]) {
         self.errors.extend_from_slice(words);
@@ -58,24 +63,13 @@ impl Lines {
     }
 
     /// Adds a line; `false` for one that is rejected.
-    pub fn take(&mut self, line: &str, at_ns: u64, fields: &Fields, program: &str) -> bool {
+    pub fn take(&mut self, line: &str, at_ns: u64, program: &str) -> bool {
         if line.trim().is_empty() {
             return true;
         }
-        if self.layout.is_none() {
-            match fields.layout(line) {
-                Ok(layout) => {
-                    self.layout = Some(layout);
-                    if fields.has_names() {
-                        return true;
-                    }
-                }
-                Err(missing) => return self.reject(line, &missing, program),
-            }
-        }
-        let Some(layout) = &mut self.layout else { return true };
-        match layout.read(line) {
-            Ok(row) => {
+        match self.reader.read(line) {
+            Ok(None) => true,
+            Ok(Some(row)) => {
                 self.collected.take(program, Ok(vec![Point { at_ns, power_mw: row.power_mw }]));
                 self.rows.push(row);
                 true

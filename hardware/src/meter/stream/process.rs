@@ -30,12 +30,12 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut started, 0);
         let mut child = started.spawn().map_err(|error| failed(error.to_string()))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let lines = Arc::<Mutex<Lines>>::default();
+        let lines = Arc::new(Mutex::new(Lines::new(fields)));
         let process = Self { program: program.clone(), child: Mutex::new(Some(child)), lines };
         let (Some(out), Some(err)) = (out, err) else { return Err(failed("it has no output".to_owned())) };
-        let (shared, fields, name) = (Arc::clone(&process.lines), fields.clone(), program.clone());
+        let (shared, name) = (Arc::clone(&process.lines), program.clone());
         let thread = |name: &str| std::thread::Builder::new().name(format!("meter {name}"));
-        let read_out = move || read_lines(BufReader::new(out), &shared, &fields, &name, clock);
+        let read_out = move || read_lines(BufReader::new(out), &shared, &name, clock);
         thread("output").spawn(read_out).map_err(|error| failed(error.to_string()))?;
         let shared = Arc::clone(&process.lines);
         thread("errors").spawn(move || read_errors(err, &shared)).map_err(|error| failed(error.to_string()))?;
@@ -93,7 +93,7 @@ impl Drop for Process {
     }
 }
 
-fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, meter: &str, clock: Clock) {
+fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, meter: &str, clock: Clock) {
     let mut bytes = Vec::new();
     let mut is_continuation = false;
     loop {
@@ -110,7 +110,7 @@ fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, met
         }
         if !is_continuation {
             let text = String::from_utf8_lossy(&bytes);
-            lines.take(text.trim_end_matches(['\r', '\n']), at_ns, fields, meter);
+            lines.take(text.trim_end_matches(['\r', '\n']), at_ns, meter);
         }
         is_continuation = !is_whole;
     }
@@ -159,8 +159,8 @@ mod tests {
         fn nothing_that_is_printed_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), lines in "([0-9.,;a-]{0,9}\n){0,40}") {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
             for bytes in [bytes, lines.into_bytes()] {
-                let state = Mutex::new(Lines::default());
-                read_lines(bytes.as_slice(), &state, &fields, "m", Clock::start());
+                let state = Mutex::new(Lines::new(&fields));
+                read_lines(bytes.as_slice(), &state, "m", Clock::start());
                 prop_assert!(lock(&state).closed);
             }
         }
@@ -169,8 +169,8 @@ mod tests {
         #[test]
         fn what_is_printed_gives_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
-            let state = Mutex::new(Lines::default());
-            read_lines(lines.as_bytes(), &state, &fields, "m", Clock::start());
+            let state = Mutex::new(Lines::new(&fields));
+            read_lines(lines.as_bytes(), &state, "m", Clock::start());
             read_errors(said.as_slice(), &state);
             let state = state.into_inner().unwrap();
             prop_assert!(state.errors().len() < 4 * 2000 && state.collected.last_reason.chars().count() <= 400);
