@@ -103,11 +103,11 @@ pub enum Warning {
         /// After, in mW.
         after_mw: f64,
     },
-    /// The meter's own doubts.
+    /// A doubt of the meter about its trace, which is used nevertheless.
     #[error("{note}")]
     Meter {
         /// The doubt.
-        note: MeterNote,
+        note: String,
     },
     /// The clock fell while the model ran.
     #[error(
@@ -132,47 +132,6 @@ pub enum Warning {
          where thread affinity is allowed"
     )]
     NotPinned,
-}
-
-/// A doubt about a meter's trace that is used nevertheless.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum MeterNote {
-    /// Some readings were left out.
-    #[error("{skipped} of {readings} readings of the meter were left out; the last because {reason}")]
-    Skipped {
-        /// Their number.
-        skipped: usize,
-        /// Number of all readings.
-        readings: usize,
-        /// The reason for the last one.
-        reason: String,
-    },
-    /// Some readings are slightly negative, as from a sensor with an offset. They are kept as they are.
-    #[error(
-        "{negative} readings are negative (down to {lowest_mw:.1} mW) and kept: the sensor has an offset, which energy \
-         above idle does not contain"
-    )]
-    SlightlyNegative {
-        /// Their number.
-        negative: usize,
-        /// The lowest, in mW.
-        lowest_mw: f64,
-    },
-    /// The sensor renews its value rarely.
-    #[error(
-        "the meter renews its value every {spacing_s:.1} s only: measure for many times as long, or use a faster meter"
-    )]
-    Slow {
-        /// Median time between two values, in s.
-        spacing_s: f64,
-    },
-    /// The meter's clock runs faster or slower than this machine's. The time stamps are corrected for it.
-    #[error("the meter's clock is slower than this machine's by {ppm:.0} ppm, which is corrected for")]
-    ClockDrift {
-        /// How much slower the meter's clock is, in parts per million; negative if it is faster.
-        ppm: f64,
-    },
 }
 
 fn wide_interval(reached: Option<f64>, wanted: f64, runs: usize, time_limit: Duration) -> String {

@@ -7,7 +7,7 @@ use super::settle::{idle, pause, settle};
 use super::{EnergyError, EnergyPlan, conditions};
 use crate::measurement::{Conditions, Energy, RailEnergy};
 use crate::meter::align::{Pattern, coded};
-use crate::meter::{MeterError, PowerMeter, Series, Total, Trace};
+use crate::meter::{MeterError, Point, PowerMeter, Total, Trace};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -126,7 +126,7 @@ impl Record {
             loads.push(run.window);
             self.runs.push(run);
             let recent = meter.recent(begun_ns);
-            let so_far: Series = self.trace.total(&self.total).points().iter().copied().chain(recent.clone()).collect();
+            let so_far = [self.trace.total(&self.total), recent.clone()].concat();
             // Too few readings are an error only when the meter has given all of them.
             next = if recent.is_empty() { None } else { self.next_duration(&so_far).unwrap_or(None) };
         }
@@ -162,7 +162,7 @@ impl Record {
     }
 
     /// Length of the next window of load; `None` if the mean power is known well enough, or no time remains.
-    fn next_duration(&self, series: &Series) -> Result<Option<Duration>, EnergyError> {
+    fn next_duration(&self, series: &[Point]) -> Result<Option<Duration>, EnergyError> {
         let power = mean_power(series, &self.loads())?;
         let ran = Duration::from_secs_f64(self.ran_s());
         let left = self.options.window_limit.saturating_sub(ran);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::integrate::mean_power;
-use crate::meter::{Condition, MeterError, Point, PowerMeter, Series};
+use crate::meter::{Condition, MeterError, Point, PowerMeter, between};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -72,7 +72,7 @@ pub(super) fn settle(
         let from_ns = last.min(to_ns.saturating_sub(least.as_nanos() as u64)).max(begun_ns);
         idle.window = Window { from_ns, to_ns };
         let waited = Duration::from_nanos(to_ns - begun_ns);
-        let change = Change::of(&points.iter().copied().collect(), &meter.conditions(), &idle.window);
+        let change = Change::of(&points, &meter.conditions(), &idle.window);
         let is_steady = points.len() >= FEWEST_TO_JUDGE && change.as_ref().is_some_and(Change::is_steady);
         if is_steady || waited >= limit {
             let warning = change.filter(|change| !change.is_steady()).map(|change| Warning::Unsettled {
@@ -114,7 +114,7 @@ struct Change {
 
 impl Change {
     /// `None` where there are too few readings.
-    fn of(series: &Series, conditions: &[Condition], window: &Window) -> Option<Self> {
+    fn of(series: &[Point], conditions: &[Condition], window: &Window) -> Option<Self> {
         let middle = window.from_ns + (window.to_ns - window.from_ns) / 2;
         let mean_mw = |from_ns, to_ns| Some(mean_power(series, &[Window { from_ns, to_ns }]).ok()?.mean_mw);
         let whole_mw = mean_mw(window.from_ns, window.to_ns)?.abs().max(1.0);
@@ -126,7 +126,7 @@ impl Change {
         });
         Some(Self {
             power: (second_mw - first_mw).abs() / whole_mw,
-            noise: noise_mw(series.between(window.from_ns, window.to_ns)) / whole_mw,
+            noise: noise_mw(between(series, window.from_ns, window.to_ns)) / whole_mw,
             temperature_c: span.map(|(low, high)| high - low),
         })
     }

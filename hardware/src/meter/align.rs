@@ -17,7 +17,7 @@ mod fit;
 use std::time::Duration;
 
 use self::fit::Fit;
-use super::{MeterError, Series};
+use super::{MeterError, Point};
 use crate::time::Window;
 
 /// Largest relative error of a clock in the search: a quartz is wrong by less than a hundredth of this, a
@@ -111,9 +111,9 @@ impl Alignment {
     }
 
     /// The trace on our clock.
-    pub fn apply(&self, series: &Series) -> Series {
-        let moved = |point: &super::Point| Some(super::Point { at_ns: self.ours_ns(point.at_ns)?, ..*point });
-        series.points().iter().filter_map(moved).collect()
+    pub fn apply(&self, series: &[Point]) -> Vec<Point> {
+        let moved = |point: &Point| Some(Point { at_ns: self.ours_ns(point.at_ns)?, ..*point });
+        series.iter().filter_map(moved).collect()
     }
 
     /// Standard uncertainty of the offset at an instant of our clock, in s: it grows with the distance from the
@@ -129,7 +129,7 @@ impl Alignment {
 ///
 /// # Errors
 /// If the trace does not contain the whole pattern, its load does not stand out, or it fits in two places.
-pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
+pub fn find(series: &[Point], pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
     /// Smallest contrast relative to the noise, and relative to its own uncertainty, of a pattern that counts as found.
     /// The latter reaches 4 to 5 at the best of many offsets in noise alone.
     const FAINTEST: f64 = 0.5;
@@ -138,7 +138,7 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     const CLEAR: f64 = 12.0;
     let clock_error = if clock_error.is_finite() { clock_error.clamp(0.0, LARGEST_CLOCK_ERROR) } else { 0.0 };
     let edges = pattern.edges_s();
-    let fit = Fit::new(series.points(), edges, pattern.whole.seconds(), clock_error);
+    let fit = Fit::new(series, edges, pattern.whole.seconds(), clock_error);
     let trace_s = fit.trace_s();
     let too_short = || {
         MeterError::Failed(format!(
@@ -186,7 +186,7 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
         }
     }
     let pivot_ns = pattern.whole.from_ns + (fit.pivot * 1e9) as u64;
-    let first_ns = series.points().first().map_or(0, |point| point.at_ns);
+    let first_ns = series.first().map_or(0, |point| point.at_ns);
     // The instant of the trace at the pivot, less the pivot.
     let whole_s = (i128::from(first_ns) - i128::from(pivot_ns)) as f64 / 1e9;
     Ok(Alignment {

@@ -13,7 +13,6 @@ use super::{MeterError, Point};
 use crate::shown::start_of;
 use crate::statistics::median;
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
 /// Folder of batteries on Linux.
 pub(super) const ROOT: &str = "/sys/class/power_supply";
@@ -106,39 +105,31 @@ impl Sensor for Batteries {
         None
     }
 
-    fn note(&self, points: &[Point]) -> Option<MeterNote> {
+    fn note(&self, points: &[Point]) -> Option<String> {
         let spacing = points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
         let spacing_s = median(spacing.collect()).filter(|spacing_s| *spacing_s > SLOW_S)?;
-        Some(MeterNote::Slow { spacing_s })
+        Some(format!(
+            "the meter renews its value every {spacing_s:.1} s only: measure for many times as long, or use a faster meter"
+        ))
     }
 }
 
 /// Total power of the batteries that are discharged; an error if one is charged or none is discharged.
 fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
-    let (mut sum, mut discharging) = (0.0, false);
-    let mut other = None;
-    for battery in batteries {
-        let status = poll::small_file(&battery.folder.join("status"), RIGHTS)?;
-        if status == "Discharging" {
-            discharging = true;
-            sum += battery.power_mw()?;
-        } else {
-            // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
-            other = Some((battery.name.clone(), status.clone()));
-            if status == "Charging" {
-                break;
-            }
-        }
+    let status = |battery: &Battery| poll::small_file(&battery.folder.join("status"), RIGHTS);
+    let statuses = batteries.iter().map(status).collect::<Result<Vec<_>, _>>()?;
+    let with_status = || batteries.iter().zip(&statuses);
+    let mut discharged = with_status().filter(|(_, status)| *status == "Discharging").peekable();
+    // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
+    let charged = with_status().find(|(_, status)| *status == "Charging");
+    let idle = with_status().last().filter(|_| discharged.peek().is_none());
+    if let Some((Battery { name, .. }, status)) = charged.or(idle) {
+        let status = start_of(status, 80);
+        return Err(MeterError::Settings(format!(
+            "battery {name} is {status:?}: unplug the charger, else its power is not that of the machine"
+        )));
     }
-    match other {
-        Some((battery, status)) if !discharging || status == "Charging" => {
-            let status = start_of(&status, 80);
-            Err(MeterError::Settings(format!(
-                "battery {battery} is {status:?}: unplug the charger, else its power is not that of the machine"
-            )))
-        }
-        _ => Ok(sum),
-    }
+    discharged.map(|(battery, _)| battery.power_mw()).sum()
 }
 
 impl Battery {
@@ -230,7 +221,7 @@ mod tests {
         let readings = meter.check().unwrap();
         assert!((4..=6).contains(&readings), "{readings}");
         let trace = meter.stop().unwrap();
-        assert_eq!(trace.rail(NAME).points().last().unwrap().power_mw, 9004.0);
+        assert_eq!(trace.rail(NAME).last().unwrap().power_mw, 9004.0);
         meter.start().unwrap();
         file("status", "Charging");
         std::thread::sleep(Duration::from_millis(200));
@@ -246,7 +237,8 @@ mod tests {
         let second = batteries.poll(&clock);
         assert!(matches!(first, Ok(points) if points.len() == 1));
         assert!(matches!(second, Ok(points) if points.is_empty()));
-        let note = MeterNote::Slow { spacing_s: 12.0 }.to_string();
+        let point = |at_s: u64| Point { at_ns: at_s * 1_000_000_000, power_mw: 1.0 };
+        let note = batteries.note(&[point(1), point(13), point(25)]).unwrap();
         assert!(note.contains("every 12.0 s"), "{note}");
     }
 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::error::MOST_READINGS;
 use super::{MeterError, Point, power_meter};
 use crate::statistics::median;
-use crate::warning::MeterNote;
 
 /// Rejected readings in a row that use up the error budget.
 const MOST_REJECTED: usize = 20;
@@ -78,14 +77,13 @@ impl Collected {
     }
 
     /// Readings and doubts about them. Fewer than two readings, or mostly negative ones, are an error.
-    pub fn finish(mut self, meter: &str) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
+    pub fn finish(mut self, meter: &str) -> Result<(Vec<Point>, Vec<String>), MeterError> {
         if self.check()? < 2 {
             return Err(MeterError::too_few(meter, self.points.len()));
         }
         let mut notes = power_meter::check_signs(meter, &mut self.points)?;
         if self.rejected > 0 {
-            let reason = self.last_reason;
-            notes.push(MeterNote::Skipped { skipped: self.rejected, readings: self.polls, reason });
+            notes.push(power_meter::skipped(self.rejected, self.polls, &self.last_reason));
         }
         Ok((self.points, notes))
     }

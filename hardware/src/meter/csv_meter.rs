@@ -17,9 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::align::{LARGEST_CLOCK_ERROR, Pattern};
 use super::csv_trace::{Parser, RAIL};
 use super::fields::Fields;
-use super::{MeterError, PowerMeter, Trace};
+use super::{MeterError, PowerMeter, Trace, power_meter};
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
 /// Time between two polls of the file while waiting for it.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -186,7 +185,7 @@ impl CsvMeter {
                         let ahead_s = end_ns.saturating_sub(now_ns) as f64 / 1e9;
                         if ahead_s <= late_s {
                             if alignment.clock_error.abs() > NOTED_CLOCK_ERROR {
-                                trace.notes.push(MeterNote::ClockDrift { ppm: -alignment.clock_error * 1e6 });
+                                trace.notes.push(power_meter::clock_drift(-alignment.clock_error * 1e6));
                             }
                             return Ok(trace);
                         }

@@ -12,10 +12,9 @@ use super::align::{self, Alignment, Pattern};
 use super::error::MOST_READINGS;
 use super::fields::{Fields, LineReader, MAX_LINE, Row};
 use super::power_meter;
-use super::{MeterError, Point, Series, Trace};
+use super::{MeterError, Point, Trace};
 use crate::cells;
 use crate::shown::start_of;
-use crate::warning::MeterNote;
 
 /// Name of the rail of such a trace.
 pub(super) const RAIL: &str = "csv";
@@ -28,7 +27,7 @@ const MOST_BEFORE_HEADER: u64 = 50;
 pub(super) struct CsvTrace {
     /// Time in ns since an arbitrary instant, and power in mW; times ascend.
     readings: Vec<(i128, f64)>,
-    notes: Vec<MeterNote>,
+    notes: Vec<String>,
     /// The value of the last printed digit, in mW.
     resolution_mw: Option<f64>,
 }
@@ -68,9 +67,9 @@ impl CsvTrace {
     /// The trace on our clock, placed by the edges of a load that we produced, and the alignment of the clocks.
     pub fn by_edges(&self, pattern: &Pattern, clock_error: f64) -> Result<(Trace, Alignment), MeterError> {
         let first = self.readings.first().map_or(0, |(at_ns, _)| *at_ns);
-        let series: Series = self.points(first).collect();
+        let series: Vec<Point> = self.points(first).collect();
         let mut alignment = align::find(&series, pattern, clock_error)?;
-        let trace = self.placed(alignment.apply(&series).points().iter().copied());
+        let trace = self.placed(alignment.apply(&series));
         // The error gives the file's own time.
         alignment.offset_s += first as f64 / 1e9;
         Ok((trace, alignment))
@@ -191,8 +190,8 @@ impl Parser {
         trace.notes = power_meter::check_signs(&path, &mut points)?;
         trace.readings = points.iter().filter_map(|point| trace.readings.get(point.at_ns as usize).copied()).collect();
         if repeated > 0 {
-            let reason = "it has the same time as the one before it".to_owned();
-            trace.notes.push(MeterNote::Skipped { skipped: repeated, readings: readings + repeated, reason });
+            let reason = "it has the same time as the one before it";
+            trace.notes.push(power_meter::skipped(repeated, readings + repeated, reason));
         }
         Ok(trace)
     }

@@ -30,8 +30,6 @@ pub use rails::Total;
 pub(crate) use remote_meter::PASSWORD_ADVICE;
 pub use stream::StreamOptions;
 
-use crate::warning::MeterNote;
-
 /// Power of one rail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RailPower {
@@ -72,13 +70,7 @@ pub struct Trace {
     /// Standard uncertainty of the time stamps, relative to the load, in s.
     pub stamp_uncertainty_s: f64,
     /// Doubts about it.
-    pub notes: Vec<MeterNote>,
-}
-
-/// Power of one rail, or of a sum of rails, over time.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Series {
-    points: Vec<Point>,
+    pub notes: Vec<String>,
 }
 
 /// Power at one instant.
@@ -133,41 +125,26 @@ impl Trace {
     }
 
     /// One rail over time, without readings that lack it.
-    pub fn rail(&self, name: &str) -> Series {
+    pub fn rail(&self, name: &str) -> Vec<Point> {
         self.series(|rails| rails.iter().find(|rail| rail.name == name).map(|rail| rail.power_mw))
     }
 
     /// The sum of the rails of a total over time, without readings that lack one of them.
-    pub fn total(&self, total: &Total) -> Series {
+    pub fn total(&self, total: &Total) -> Vec<Point> {
         self.series(|rails| total.power_mw(rails))
     }
 
-    fn series(&self, power: impl Fn(&[RailPower]) -> Option<f64>) -> Series {
+    fn series(&self, power: impl Fn(&[RailPower]) -> Option<f64>) -> Vec<Point> {
         let point = |reading: &Reading| Some(Point { at_ns: reading.at_ns, power_mw: power(&reading.rails)? });
-        Series { points: self.readings.iter().filter_map(point).collect() }
+        self.readings.iter().filter_map(point).collect()
     }
 }
 
-impl Series {
-    /// The points, in the order of time.
-    pub fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    /// The points from one instant to another, both included.
-    pub fn between(&self, from_ns: u64, to_ns: u64) -> &[Point] {
-        let start = self.points.partition_point(|point| point.at_ns < from_ns);
-        let end = self.points.partition_point(|point| point.at_ns <= to_ns);
-        &self.points[start..end.max(start)]
-    }
-}
-
-impl FromIterator<Point> for Series {
-    fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
-        let mut points: Vec<Point> = points.into_iter().collect();
-        points.sort_by_key(|point| point.at_ns);
-        Self { points }
-    }
+/// The points from one instant to another, both included, of points in the order of time.
+pub(crate) fn between(points: &[Point], from_ns: u64, to_ns: u64) -> &[Point] {
+    let start = points.partition_point(|point| point.at_ns < from_ns);
+    let end = points.partition_point(|point| point.at_ns <= to_ns);
+    &points[start..end.max(start)]
 }
 
 #[cfg(test)]
@@ -191,8 +168,8 @@ mod tests {
         assert!(trace.push(reading(20, &[("VDD_SYS_GPU", 1.0)])));
         assert!(trace.push(reading(30, &[("VDD_IN", 7.0)])));
         let series = trace.rail("VDD_IN");
-        assert_eq!(series.points(), [Point { at_ns: 10, power_mw: 5.0 }, Point { at_ns: 30, power_mw: 7.0 }]);
-        assert_eq!(series.between(11, 30).len(), 1);
-        assert_eq!(series.between(31, 5), []);
+        assert_eq!(series, [Point { at_ns: 10, power_mw: 5.0 }, Point { at_ns: 30, power_mw: 7.0 }]);
+        assert_eq!(between(&series, 11, 30).len(), 1);
+        assert_eq!(between(&series, 31, 5), []);
     }
 }

@@ -230,28 +230,27 @@ fn meter_error(what: &str, error: &NvmlError) -> MeterError {
 /// The GPU with the given name, or the only one.
 fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, MeterError> {
     let listed = || cards.iter().map(Card::label).collect::<Vec<_>>().join(", ");
-    let Some(first) = cards.first() else {
-        let advice = format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}");
-        return Err(MeterError::absent("a GPU of NVIDIA's", &advice));
-    };
-    let is_wanted = |card: &&Card| match wanted {
-        Some(GpuName::Index(index)) => card.index == *index,
-        Some(GpuName::Uuid(uuid)) => card.uuid.eq_ignore_ascii_case(uuid.trim()),
-        None => true,
-    };
-    match wanted {
-        None if cards.len() > 1 => Err(MeterError::Settings(format!(
+    match (cards, wanted) {
+        ([], _) => {
+            let advice = format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}");
+            Err(MeterError::absent("a GPU of NVIDIA's", &advice))
+        }
+        ([card], None) => Ok(card),
+        (_, None) => Err(MeterError::Settings(format!(
             "there are several GPUs: name one by `gpu`, its number or its UUID, of {}",
             listed()
         ))),
-        None => Ok(first),
-        Some(name) => cards.iter().find(is_wanted).ok_or_else(|| {
-            let name = match name {
-                GpuName::Index(index) => index.to_string(),
-                GpuName::Uuid(uuid) => format!("{:?}", start_of(uuid, 80)),
+        (_, Some(name)) => {
+            let (found, name) = match name {
+                GpuName::Index(index) => (cards.iter().find(|card| card.index == *index), index.to_string()),
+                GpuName::Uuid(uuid) => (
+                    cards.iter().find(|card| card.uuid.eq_ignore_ascii_case(uuid.trim())),
+                    format!("{:?}", start_of(uuid, 80)),
+                ),
             };
-            MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()))
-        }),
+            let problem = || MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()));
+            found.ok_or_else(problem)
+        }
     }
 }
 

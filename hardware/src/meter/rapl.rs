@@ -238,10 +238,9 @@ mod tests {
             points.extend(between_polls(at, next, used_uj).unwrap());
             at = next;
         }
-        let series = points.into_iter().collect();
         let measured = |from_ns, to_ns| {
             let window = Window { from_ns, to_ns };
-            energy::mean_power(&series, &[window]).unwrap().mean_mw * window.seconds()
+            energy::mean_power(&points, &[window]).unwrap().mean_mw * window.seconds()
         };
         for (from, to) in [(3, 90), (10, 50), (31, 32)] {
             let (from_ns, to_ns) = (polls[from], polls[to]);
@@ -296,12 +295,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         let trace = rapl.stop().unwrap();
-        let used: f64 = trace
-            .rail(NAME)
-            .points()
-            .chunks(2)
-            .map(|two| two[0].power_mw * (two[1].at_ns - two[0].at_ns + 2) as f64)
-            .sum();
+        let used: f64 =
+            trace.rail(NAME).chunks(2).map(|two| two[0].power_mw * (two[1].at_ns - two[0].at_ns + 2) as f64).sum();
         assert!(used > 0.0 && used / 1e6 <= 29.0 * 40.0 + 1.0, "{} µJ", used / 1e6);
         assert!(used / 1e6 > 15.0 * 40.0, "{} µJ", used / 1e6);
     }

@@ -156,7 +156,7 @@ impl PowerMeter for RemoteMeter {
         let map = ClockMap::between(running.first, last);
         let mut placed = Trace {
             conditions: on_our_clock(&map, &trace.conditions),
-            resolution_mw: trace.resolution_mw.or_else(|| sysfs::smallest_step(trace.total(&self.total()).points())),
+            resolution_mw: trace.resolution_mw.or_else(|| sysfs::smallest_step(&trace.total(&self.total()))),
             // Half the shortest round trip to that machine.
             stamp_uncertainty_s: map.uncertainty_s(),
             notes: std::mem::take(&mut trace.notes),

@@ -7,9 +7,8 @@
 //! of clock skew from network delay measurements", INFOCOM).
 
 use super::fields::Row;
-use super::{MeterError, Point};
+use super::{MeterError, Point, power_meter};
 use crate::statistics::median;
-use crate::warning::MeterNote;
 
 /// A reading and the time of its arrival, on our clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +28,7 @@ const MOST_SLIPS: usize = 3;
 ///
 /// # Errors
 /// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time arrive in bursts.
-pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
+pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<String>), MeterError> {
     if arrivals.len() < 2 {
         return Err(MeterError::too_few(meter, arrivals.len()));
     }
@@ -42,8 +41,7 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
     let mut notes = Vec::new();
     if kept.len() < arrivals.len() {
         let skipped = arrivals.len() - kept.len();
-        let reason = "its time stamp is out of order".to_owned();
-        notes.push(MeterNote::Skipped { skipped, readings: arrivals.len(), reason });
+        notes.push(power_meter::skipped(skipped, arrivals.len(), "its time stamp is out of order"));
     }
     let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
     let Some(delays) = Delays::of(&pairs) else {
@@ -61,7 +59,7 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
         )));
     }
     if delays.slope.abs() > NOTED_SLOPE {
-        notes.push(MeterNote::ClockDrift { ppm: delays.slope * 1e6 });
+        notes.push(power_meter::clock_drift(delays.slope * 1e6));
     }
     let at_ns = |own: f64| (own + delays.at(own)).max(0.0) as u64;
     let point = |&index: &usize| Point { at_ns: at_ns(own[index]), power_mw: arrivals[index].row.power_mw };
@@ -190,7 +188,7 @@ mod tests {
     #[test]
     fn the_meters_spacing_is_kept_and_put_where_the_least_delay_was() {
         let (points, notes) = place("m", &steady(60, 1.0)).unwrap();
-        assert_eq!(notes, []);
+        assert!(notes.is_empty(), "{notes:?}");
         assert!(points.windows(2).all(|two| two[1].at_ns - two[0].at_ns == 100_000_000), "{points:?}");
         assert!(points[0].at_ns.abs_diff(2_003_000_000) < 1000, "{:?}", points[0]);
     }
@@ -198,7 +196,8 @@ mod tests {
     #[test]
     fn a_slow_clock_is_corrected_and_a_wrong_unit_rejected() {
         let (points, notes) = place("m", &steady(600, 1.003)).unwrap();
-        assert!(matches!(notes[..], [MeterNote::ClockDrift { ppm }] if (ppm - 3000.0).abs() < 300.0), "{notes:?}");
+        let ppm = |note: &str| note.split_once(" by ").unwrap().1.split(' ').next().unwrap().parse::<f64>().unwrap();
+        assert!(matches!(&notes[..], [note] if (ppm(note) - 3000.0).abs() < 300.0), "{notes:?}");
         let true_ns = 2e9 + 599.0 * 1e8 * 1.003 + 3e6;
         assert!((points[599].at_ns as f64 - true_ns).abs() < 10e6);
         for pace in [1000.0, 1e-3] {
@@ -216,7 +215,7 @@ mod tests {
             arrivals[30].row.own_ns = arrivals[30].row.own_ns.map(|own| own + slip_ns);
             let (points, notes) = place("m", &arrivals).unwrap();
             assert_eq!(points.len(), 59);
-            assert!(matches!(notes[..], [MeterNote::Skipped { skipped: 1, .. }]), "{notes:?}");
+            assert!(matches!(&notes[..], [note] if note.starts_with("1 of ")), "{notes:?}");
             for arrival in &mut arrivals[31..] {
                 arrival.row.own_ns = arrival.row.own_ns.map(|own| own + slip_ns);
             }
@@ -279,10 +278,8 @@ mod tests {
             match place("m", &arrivals) {
                 Ok((points, notes)) => {
                     proptest::prop_assert!(points.is_sorted_by(|one, next| one.at_ns <= next.at_ns), "{:?}", points);
-                    let skipped = notes.iter().map(|note| match note {
-                        MeterNote::Skipped { skipped, .. } => *skipped,
-                        _ => 0,
-                    });
+                    let skipped = notes.iter().filter(|note| note.contains("left out"));
+                    let skipped = skipped.map(|note| note.split(' ').next().unwrap().parse::<usize>().unwrap());
                     proptest::prop_assert_eq!(points.len() + skipped.sum::<usize>(), arrivals.len());
                 }
                 Err(error) => proptest::prop_assert!(error.to_string().starts_with("m ") || error.to_string().contains(" m "), "{}", error),

@@ -294,7 +294,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(3));
         }
         let trace = meter.stop().unwrap();
-        assert!(trace.rail(NAME).points().iter().all(|point| point.power_mw == 1500.0));
+        assert!(trace.rail(NAME).iter().all(|point| point.power_mw == 1500.0));
         assert_eq!(trace.resolution_mw, None);
     }
 

@@ -34,27 +34,17 @@ pub(super) struct Stats {
     /// without root. Each is the power at the moment of the line, not the average over the run of `tegrastats` next to
     /// it.
     pub rails: Vec<RailPower>,
-    /// Temperatures of the sensors that are on.
-    pub temperatures: Vec<Temperature>,
+    /// Names and temperatures, in °C, of the sensors that are on.
+    pub temperatures: Vec<(String, f64)>,
     /// Clock of the GPU, in MHz; the mean over its clusters if each has its own. Missing without root on most releases.
     pub gpu_clock_mhz: Option<f64>,
-}
-
-/// Temperature of one sensor.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Temperature {
-    /// The sensor's name on this board.
-    pub sensor: String,
-    /// Its temperature, in °C.
-    pub celsius: f64,
 }
 
 impl Stats {
     /// Temperature and clock of the GPU; the hottest junction if the GPU has no sensor.
     pub fn condition(&self, at_ns: u64) -> Condition {
         let celsius = |name: &str| {
-            let found = self.temperatures.iter().find(|temperature| temperature.sensor.eq_ignore_ascii_case(name));
-            found.map(|temperature| temperature.celsius)
+            self.temperatures.iter().find(|(sensor, _)| sensor.eq_ignore_ascii_case(name)).map(|(_, celsius)| *celsius)
         };
         let temperature_c = ["gpu", "tj", "thermal"].into_iter().find_map(celsius);
         Condition { at_ns, temperature_c, clock_mhz: self.gpu_clock_mhz }
@@ -149,7 +139,7 @@ impl<'a> Fields<'a> {
         let celsius = celsius.ok_or_else(|| self.bad(sensor, value, "a temperature: `39.5C`"))?[0];
         within(sensor, celsius, -MAX_CELSIUS..=MAX_CELSIUS, "300 °C")?;
         if celsius != SENSOR_OFF_CELSIUS {
-            self.stats.temperatures.push(Temperature { sensor: sensor.to_owned(), celsius });
+            self.stats.temperatures.push((sensor.to_owned(), celsius));
         }
         Ok(())
     }

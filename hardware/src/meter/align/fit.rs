@@ -68,13 +68,11 @@ impl Fit {
         let mean = points.iter().map(|point| point.power_mw).sum::<f64>() / points.len().max(1) as f64;
         let powers: Vec<f64> = points.iter().map(|point| point.power_mw - mean).collect();
         let running = |value: fn(f64) -> f64| {
-            let mut sums = vec![0.0];
-            let mut sum = 0.0;
-            sums.extend(powers.iter().map(|&power| {
-                sum += value(power);
-                sum
-            }));
-            sums
+            let sums = powers.iter().scan(0.0, |sum, &power| {
+                *sum += value(power);
+                Some(*sum)
+            });
+            [0.0].into_iter().chain(sums).collect::<Vec<f64>>()
         };
         let (sums, squares) = (running(|power| power), running(|power| power * power));
         let spacing = median(times.windows(2).map(|two| two[1] - two[0]).collect()).unwrap_or(0.0);
@@ -208,26 +206,20 @@ impl Fit {
             let best = nodes.iter().min_by(|a, b| a.2.misfit().total_cmp(&b.2.misfit()))?;
             let scale = best.2.samples * independent / 2.0;
             let weight = |levels: &Levels| (scale * (best.2.misfit().ln() - levels.misfit().ln())).exp();
-            let (mut all, mut offset, mut rate) = (0.0, 0.0, 0.0);
-            for (at, _, levels) in &nodes {
-                let weight = weight(levels);
-                (all, offset, rate) = (all + weight, offset + weight * at.0, rate + weight * at.1);
-            }
-            let mean = (offset / all, rate / all);
-            let (mut offset, mut rate) = (0.0, 0.0);
-            for (at, _, levels) in &nodes {
-                let weight = weight(levels) / all;
-                offset += weight * (at.0 - mean.0).powi(2);
-                rate += weight * (at.1 - mean.1).powi(2);
-            }
-            let deviation = (offset.sqrt(), rate.sqrt());
-            let averaging = best.1 > 0.0;
+            let weights: Vec<f64> = nodes.iter().map(|(.., levels)| weight(levels)).collect();
+            let all: f64 = weights.iter().sum();
+            let weighted = |value: &dyn Fn(Place) -> f64| {
+                nodes.iter().zip(&weights).map(|((at, ..), weight)| weight * value(*at)).sum::<f64>() / all
+            };
+            let mean = (weighted(&|at| at.0), weighted(&|at| at.1));
+            let variance = (weighted(&|at| (at.0 - mean.0).powi(2)), weighted(&|at| (at.1 - mean.1).powi(2)));
+            let deviation = (variance.0.sqrt(), variance.1.sqrt());
             found = Some(Found {
                 offset: mean.0,
                 offset_deviation: deviation.0,
                 rate: mean.1,
                 rate_deviation: deviation.1,
-                averaging,
+                averaging: best.1 > 0.0,
                 levels: best.2,
             });
             // A likelihood narrower than the grid has one node.

@@ -110,7 +110,7 @@ fn a_file_that_grows_is_placed_by_its_stamps() {
         assert!((20..400).contains(&readings), "{readings}");
         let trace = meter.stop().unwrap();
         assert!((mean_mw(&trace, load) - 5000.0).abs() < 30.0, "{}", mean_mw(&trace, load));
-        assert!(trace.rail(RAIL).points().iter().all(|point| point.power_mw < 6000.0));
+        assert!(trace.rail(RAIL).iter().all(|point| point.power_mw < 6000.0));
         assert!((trace.resolution_mw.unwrap() - 1.0).abs() < 1e-9);
         assert_eq!((meter.pattern_unit(), trace.stamp_uncertainty_s), (None, 0.0));
         drop(recorder);

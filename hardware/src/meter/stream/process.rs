@@ -177,7 +177,7 @@ mod tests {
             match state.finish("m", "m") {
                 Ok(trace) => {
                     prop_assert!(trace.readings().is_sorted_by(|one, next| one.at_ns <= next.at_ns));
-                    prop_assert!(trace.rail("m").points().iter().all(|point| point.power_mw.abs() <= MOST_MW));
+                    prop_assert!(trace.rail("m").iter().all(|point| point.power_mw.abs() <= MOST_MW));
                     prop_assert!(trace.resolution_mw.is_some_and(|step| step.is_finite() && step >= 0.0));
                 }
                 Err(error) => prop_assert!(error.to_string().contains('m') && error.to_string().len() < 1000, "{}", error),

@@ -29,7 +29,7 @@ fn powers(stats: &Stats) -> Vec<(&str, f64)> {
 }
 
 fn temperatures(stats: &Stats) -> Vec<(&str, f64)> {
-    stats.temperatures.iter().map(|temperature| (temperature.sensor.as_str(), temperature.celsius)).collect()
+    stats.temperatures.iter().map(|(sensor, celsius)| (sensor.as_str(), *celsius)).collect()
 }
 
 #[test]
@@ -200,7 +200,7 @@ proptest! {
     fn damaged_lines_give_sound_numbers_or_an_error(line in mutated(&ALL)) {
         if let Ok(stats) = parse(&line) {
             prop_assert!(stats.rails.iter().all(|rail| rail.power_mw.abs() <= MAX_POWER_MW && rail.name != "NC"));
-            prop_assert!(stats.temperatures.iter().all(|temperature| temperature.celsius.abs() <= MAX_CELSIUS));
+            prop_assert!(stats.temperatures.iter().all(|(_, celsius)| celsius.abs() <= MAX_CELSIUS));
             prop_assert!(stats.gpu_clock_mhz.iter().all(|mhz| (0.0..=MAX_CLOCK_MHZ).contains(mhz)));
         }
     }
