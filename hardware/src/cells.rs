@@ -90,10 +90,8 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
-    /// A number with a point for its decimal sign. `has_commas` says that commas stand between the cells.
-    ///
-    /// # Errors
-    /// If the number has separators of thousands, or may have them by what is known of the file.
+    /// A number with a point for its decimal sign, unless it has, or may have, separators of thousands. `has_commas` says
+    /// that commas stand between the cells.
     pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, String> {
         let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
         let shown = || shown(number.as_bytes());

@@ -20,10 +20,7 @@ pub(crate) struct MeanPower {
 }
 
 /// Mean power over windows; each reading counts for the time half way to its neighbours.
-///
-/// # Errors
-/// If the windows contain fewer than two readings, or a window has a gap of more than a quarter of its length and of
-/// more than half a second.
+/// Fewer than two readings are an error, and so is a long gap.
 pub(crate) fn mean_power(series: &[Point], windows: &[Window]) -> Result<MeanPower, EnergyError> {
     /// Largest share of a window that may be without a reading; a pause of up to `PAUSE_S` is always accepted.
     const LARGEST_GAP: f64 = 0.25;

@@ -29,9 +29,6 @@ pub(super) struct Idle {
 }
 
 /// Leaves the device idle for `least`, or longer until there are a few readings.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn idle(meter: &dyn PowerMeter, clock: &Clock, least: Duration) -> Result<Idle, MeterError> {
     let (from_ns, first) = (clock.now_ns(), meter.check()?);
     loop {
@@ -49,9 +46,6 @@ pub(super) fn idle(meter: &dyn PowerMeter, clock: &Clock, least: Duration) -> Re
 /// Leaves the device idle as [`idle`] does, and waits for up to `limit` until power and temperature are steady; gives a
 /// warning if they are not steady by then. The window is the last part of that time. A meter that does not show its
 /// readings while it reads, or shows too few of them within the limit, gives no warning.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn settle(
     meter: &dyn PowerMeter,
     clock: &Clock,
@@ -87,9 +81,6 @@ pub(super) fn settle(
 }
 
 /// Waits while the meter reads.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn pause(meter: &dyn PowerMeter, clock: &Clock, duration: Duration) -> Result<(), MeterError> {
     let until_ns = clock.now_ns() + duration.as_nanos() as u64;
     loop {

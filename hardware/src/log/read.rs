@@ -83,7 +83,7 @@ pub(super) fn header() -> String {
     COLUMNS.join(",")
 }
 
-pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::error::Error) -> LogError {
+pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::fmt::Display) -> LogError {
     LogError::Other(format!("cannot {action} the log {}: {error}", path.display()))
 }
 

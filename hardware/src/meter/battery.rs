@@ -49,16 +49,15 @@ struct Battery {
 impl BatteryMeter {
     /// Finds the batteries below [`ROOT`], or another folder.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
-        let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let battery = |folder: PathBuf| {
-            let name = folder.file_name()?.to_str().filter(|name| name.starts_with("BAT"))?.to_owned();
+            let name = folder.file_name()?.to_str()?.to_owned();
             let has = |file: &str| folder.join(file).exists();
             let has_power = has("power_now");
             let known = has_power || (has("current_now") && has("voltage_now"));
             known.then_some(Battery { name, folder, has_power })
         };
-        let mut batteries: Vec<Battery> = entries.filter_map(battery).collect();
-        batteries.sort_by(|a, b| a.name.cmp(&b.name));
+        let folders = poll::entries(root, |name| name.starts_with("BAT"));
+        let batteries: Vec<Battery> = folders.into_iter().filter_map(battery).collect();
         if batteries.is_empty() {
             let what = format!("a battery that reports its power below {}", root.display());
             return Err(MeterError::absent(&what, "only laptops have one"));

@@ -274,15 +274,6 @@ impl Layout {
         let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
         let mut decimal = self.decimal;
         let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, has_commas: separator == Separator::Comma };
-        let row = self.row(&mut numbers)?;
-        if is_torn && separator != Separator::Blanks {
-            return Err(format!("it has {} cells instead of {width}", cells.len()));
-        }
-        (self.separator, self.decimal, self.width) = (separator, decimal, Some(width));
-        Ok(row)
-    }
-
-    fn row(&self, numbers: &mut Numbers) -> Result<Row, String> {
         let (mut power_mw, mut step_mw) = (1.0_f64, 0.0);
         for factor in &self.factors {
             let (value, step) = numbers.value(*factor)?;
@@ -292,6 +283,10 @@ impl Layout {
             return Err(format!("{:.0} W is more than any meter here reads", power_mw / 1e3));
         }
         let own_ns = self.time.map(|(column, unit)| numbers.stamp(column, unit)).transpose()?;
+        if is_torn && separator != Separator::Blanks {
+            return Err(format!("it has {} cells instead of {width}", cells.len()));
+        }
+        (self.separator, self.decimal, self.width) = (separator, decimal, Some(width));
         Ok(Row { own_ns, power_mw, step_mw })
     }
 }

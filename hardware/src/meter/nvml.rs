@@ -29,8 +29,6 @@ use crate::time::Clock;
 pub(super) const PERIOD_MS: u64 = 20;
 
 const NAME: &str = "nvml";
-/// Names of the library in the driver's package; the name without a version comes only with development packages.
-const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// Longest time without a change of the counter, in ns: an idle GPU draws watts, so that a longer one is a fault.
 const LONGEST_STANDSTILL_NS: u64 = 5_000_000_000;
 const JETSON: &str =
@@ -198,15 +196,11 @@ fn library() -> Result<&'static Nvml, MeterError> {
     if let Some(library) = LIBRARY.get() {
         return Ok(library);
     }
-    let mut first = None;
-    for name in LIBRARIES {
-        match Nvml::builder().lib_path(OsStr::new(name)).init() {
-            Ok(library) => return Ok(LIBRARY.get_or_init(|| library)),
-            Err(error) => first = first.or(Some(error)),
-        }
-    }
-    let error = first.unwrap_or(NvmlError::LibraryNotFound);
-    Err(meter_error("NVIDIA's management library (libnvidia-ml)", &error))
+    let init = |name: &str| Nvml::builder().lib_path(OsStr::new(name)).init();
+    // The name without a version comes only with development packages.
+    let library = init("libnvidia-ml.so.1").or_else(|first| init("libnvidia-ml.so").map_err(|_| first));
+    let library = library.map_err(|error| meter_error("NVIDIA's management library (libnvidia-ml)", &error))?;
+    Ok(LIBRARY.get_or_init(|| library))
 }
 
 /// An error of NVML as an error of a meter.

@@ -1,6 +1,6 @@
 //! Meters that are polled: a thread reads a sensor once in each period.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -152,6 +152,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.join();
     }
+}
+
+/// The entries of a folder with the wanted names, sorted; none if it cannot be read.
+pub(super) fn entries(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_wanted = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(&is_wanted);
+    let mut wanted: Vec<PathBuf> = entries.filter(is_wanted).collect();
+    wanted.sort();
+    wanted
 }
 
 /// The content of a small file, without blanks around it; `advice` explains how to allow reading it.

@@ -1,12 +1,9 @@
 //! The energy counters of Intel and AMD processors (Running Average Power Limit), through Linux's `powercap`.
 //!
-//! A counter gives energy and not power, so that the mean power between two polls is exact. It becomes two readings,
-//! one a nanosecond after the first poll and one a nanosecond before the second. Each reading counts for the time half
-//! way to its neighbours ([`crate::energy`]), so that both together count for exactly the time between the polls, and
-//! the integral from poll to poll is the counter's own difference. The remaining error is in the two intervals that the
-//! ends of a window cut: power counts as constant there, which is wrong by at most the length of one interval (20 ms)
-//! times the change of power in it, at each end. As each interval has two readings, their number is twice that of
-//! polls.
+//! A counter gives energy and not power, so that the mean power between two polls is exact. It becomes two readings
+//! (`between_polls`), so that the integral from poll to poll is the counter's own difference. The remaining error is in
+//! the two intervals that the ends of a window cut: power counts as constant there, which is wrong by at most the length
+//! of one interval (20 ms) times the change of power in it, at each end.
 //!
 //! The counter is renewed about every millisecond (Intel's manual, volume 3B, 16.10; Khan et al. 2018, "RAPL in
 //! Action", ACM TOMPECS 3(2)), in steps of 61 µJ on most processors. It covers the processor, or with `psys` the whole
@@ -61,16 +58,11 @@ impl RaplMeter {
                           AMD's the module is missing (`sudo modprobe intel_rapl_common intel_rapl_msr`)";
             MeterError::absent(&what, advice)
         };
-        let entries = std::fs::read_dir(root).map_err(|_| absent())?;
         // Packages are `intel-rapl:0`, on AMD too; their parts, `intel-rapl:0:1`, are within them.
         let is_top = |name: &str| {
             name.strip_prefix("intel-rapl:").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        let mut folders: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_top))
-            .collect();
-        folders.sort();
+        let folders = poll::entries(root, is_top);
         let mut domains = folders.iter().map(|folder| Domain::open(folder)).collect::<Result<Vec<_>, _>>()?;
         if domains.iter().any(|domain| domain.name == "psys") {
             domains.retain(|domain| domain.name == "psys");

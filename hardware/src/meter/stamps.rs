@@ -24,10 +24,8 @@ const NOTED_SLOPE: f64 = 1e-3;
 /// Number of successive stamps out of order that are a jump and not a slip.
 const MOST_SLIPS: usize = 3;
 
-/// Converts readings to our clock.
-///
-/// # Errors
-/// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time arrive in bursts.
+/// Converts readings to our clock. It is an error if there are fewer than two, the meter's time jumps or has another pace,
+/// or lines without a time arrive in bursts.
 pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<String>), MeterError> {
     if arrivals.len() < 2 {
         return Err(MeterError::too_few(meter, arrivals.len()));

@@ -68,37 +68,32 @@ pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
     ina3221::PATTERNS.into_iter().chain(PATTERNS)
 }
 
+/// The folder of a file with power itself, its channel, and the factor to mW; `text` is the content of a file.
+fn channel<'a>(path: &'a str, text: impl Fn(String) -> Option<&'a str>) -> Option<(&'a str, &'a str, f64)> {
+    let (folder, file) = path.rsplit_once('/')?;
+    if let Some(channel) = file.strip_suffix("_raw").filter(|channel| channel.starts_with("in_power")) {
+        let scale = text(format!("{folder}/{channel}_scale"))?.parse::<f64>().ok()?;
+        return (scale.is_finite() && scale > 0.0).then_some((folder, channel, scale));
+    }
+    let is_power = |channel: &&str| channel.starts_with("power") && path.contains("/class/hwmon/");
+    Some((folder, file.strip_suffix("_input").filter(is_power)?, 1e-3))
+}
+
 /// The sensors of files, each with its content, in the order of their names.
 pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
-    let mut sensors = ina3221::rails(files);
-    for path in content.keys() {
-        let Some((folder, file)) = path.rsplit_once('/') else { continue };
-        let in_hwmon = path.contains("/class/hwmon/");
-        let (channel, factor) = if let Some(channel) = file.strip_suffix("_input")
-            && in_hwmon
-            && channel.starts_with("power")
-        {
-            (channel, 1e-3)
-        } else if let Some(channel) = file.strip_suffix("_raw")
-            && channel.starts_with("in_power")
-        {
-            let scale = text(format!("{folder}/{channel}_scale")).and_then(|scale| scale.parse::<f64>().ok());
-            match scale.filter(|scale| scale.is_finite() && *scale > 0.0) {
-                Some(scale) => (channel, scale),
-                None => continue,
-            }
-        } else {
-            continue;
-        };
+    let sensor = |path| {
+        let (folder, channel, factor) = channel(path, text)?;
         let chip = || text(format!("{folder}/name")).unwrap_or("sensor");
         let name = match text(format!("{folder}/{channel}_label")) {
             Some(label) => label.to_owned(),
             None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
         };
-        sensors.push(Sensor { name, files: vec![(*path).to_owned()], factor });
-    }
+        Some(Sensor { name, files: vec![path.to_owned()], factor })
+    };
+    let mut sensors = ina3221::rails(files);
+    sensors.extend(content.keys().copied().filter_map(sensor));
     let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
     for sensor in &mut sensors {
         if names.iter().filter(|name| **name == sensor.name).count() > 1 {
@@ -205,13 +200,9 @@ pub(super) fn smallest_step(points: &[Point]) -> Option<f64> {
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut paths = vec![root.to_owned()];
     for part in pattern.split('/') {
-        let below = |folder: PathBuf| {
-            if !part.contains('*') {
-                return vec![folder.join(part)];
-            }
-            let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            names.filter(|name| fits(name, part)).map(|name| folder.join(name)).collect::<Vec<_>>()
+        let below = |folder: PathBuf| match part.contains('*') {
+            true => poll::entries(&folder, |name| fits(name, part)),
+            false => vec![folder.join(part)],
         };
         paths = paths.into_iter().flat_map(below).take(MOST_FILES).collect();
     }

@@ -55,10 +55,7 @@ impl Stats {
 ///
 /// A field that looks like power, `NAME number/number` without a unit of memory, is a rail of that name: new boards
 /// have new rails. The result omits rails called `NC`, which are not connected, and sensors that are off.
-///
-/// # Errors
-///
-/// If it is not a line of `tegrastats`, is visibly cut, or has an impossible value. The error names the field.
+/// Another line, a visibly cut one, or an impossible value is an error that names the field.
 pub(super) fn parse(line: &str) -> Result<Stats, String> {
     if line.len() > MAX_LINE {
         return Err(format!("a line of {} bytes is not one of tegrastats (at most {MAX_LINE} are read)", line.len()));
@@ -79,31 +76,22 @@ pub(super) fn parse(line: &str) -> Result<Stats, String> {
 
 /// Words of a line; a bracketed expression is one word.
 fn tokens(line: &str) -> Result<Vec<&str>, String> {
-    let mut tokens = Vec::new();
-    let mut start = None;
     let mut closing = None;
-    for (at, character) in line.char_indices() {
+    let is_border = |character: char| {
         match (character, closing) {
             ('[', None) => closing = Some(']'),
             ('(', None) => closing = Some(')'),
             (_, Some(bracket)) if character == bracket => closing = None,
             _ => {}
         }
-        if character.is_whitespace() && closing.is_none() {
-            tokens.extend(start.take().map(|from| &line[from..at]));
-        } else {
-            start = start.or(Some(at));
-        }
-    }
-    let last = start.map(|from| &line[from..]);
+        character.is_whitespace() && closing.is_none()
+    };
+    let tokens: Vec<&str> = line.split(is_border).filter(|token| !token.is_empty()).collect();
     if closing.is_some() {
         // A round bracket follows a name and a value, a square one follows a name.
-        let words = 1 + usize::from(closing == Some(')'));
-        let before = &tokens[tokens.len().saturating_sub(words)..];
-        let field = format!("{} {}", before.join(" "), last.unwrap_or_default());
-        return Err(cut(field.trim()));
+        let words = 2 + usize::from(closing == Some(')'));
+        return Err(cut(&tokens[tokens.len().saturating_sub(words)..].join(" ")));
     }
-    tokens.extend(last);
     Ok(tokens)
 }
 

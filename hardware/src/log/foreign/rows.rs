@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 use super::columns::Columns;
 use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
+use crate::log::read::file_error;
 use crate::log::{LogError, Row, Status};
 use crate::shown::ends_of;
 
@@ -32,9 +33,9 @@ pub fn read_rows(
     normalise: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<Vec<LogRow>, LogError> {
     if let Some(disguise) = cells::disguise(content) {
-        return Err(LogError::Other(format!("cannot read the log {}: {disguise}", path.display())));
+        return Err(file_error("read", path, &disguise));
     }
-    let unreadable = |error: csv::Error| LogError::Other(format!("cannot read the log {}: {error}", path.display()));
+    let unreadable = |error: csv::Error| file_error("read", path, &error);
     let first = content.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let separator = Separator::Auto.of(&String::from_utf8_lossy(first), false);
     let mut rows = Rows::with(content, separator);
