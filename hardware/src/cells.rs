@@ -157,12 +157,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// With commas between the cells.
-    pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self::with(text, Separator::Comma)
-    }
-
-    pub(crate) fn with(text: &'a [u8], separator: Separator) -> Self {
+    pub(crate) fn new(text: &'a [u8], separator: Separator) -> Self {
         let mut builder = ReaderBuilder::new();
         let reader = builder.delimiter(separator.sign()).has_headers(false).flexible(true).from_reader(text);
         Self { text, reader, record: ByteRecord::new() }
@@ -257,7 +252,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<(u64, usize)> {
-        let mut rows = Rows::new(text.as_bytes());
+        let mut rows = Rows::new(text.as_bytes(), Separator::Comma);
         let mut found = Vec::new();
         while let Some((line, record)) = rows.next().unwrap() {
             found.push((line, record.len()));

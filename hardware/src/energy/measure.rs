@@ -141,10 +141,8 @@ impl Record {
 
     /// The shortest window with enough readings in it.
     fn shortest_window(&self) -> Result<Duration, EnergyError> {
-        let (needed_s, limit_s) = (
-            (FEWEST_READINGS + 2) as f64 * self.spacing_s + 2.0 * self.edge_s(),
-            self.options.window_limit.as_secs_f64(),
-        );
+        let needed_s = (FEWEST_READINGS + 2) as f64 * self.spacing_s + 2.0 * self.edge_s();
+        let limit_s = self.options.window_limit.as_secs_f64();
         if needed_s > limit_s {
             return Err(EnergyError(format!(
                 "the power meter gives a reading every {:.2} s: {FEWEST_READINGS} of them take {needed_s:.0} s of \

@@ -166,7 +166,7 @@ pub fn find(series: &[Point], pattern: &Pattern, clock_error: f64) -> Result<Ali
     let (best, rival, steps) = fit.coarse(shortest_s).ok_or_else(too_short)?;
     let rough = fit.refine(best, steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
     let independent = fit.independent_share(&rough);
-    let found = fit.refine((rough.offset, rough.rate), steps, independent).unwrap_or(rough);
+    let found = fit.refine(rough.place, steps, independent).unwrap_or(rough);
     let levels = found.levels;
     let (contrast_mw, noise_mw) = (levels.contrast, levels.noise);
     let contrast_to_noise = contrast_mw / noise_mw.max(contrast_mw * 1e-6);
@@ -177,7 +177,7 @@ pub fn find(series: &[Point], pattern: &Pattern, clock_error: f64) -> Result<Ali
     if let Some(rival) = rival.and_then(|rival| fit.refine(rival, steps, 1.0)) {
         let odds = rival.levels.misfit().ln() - levels.misfit().ln();
         if odds * levels.samples * independent / 2.0 < CLEAR {
-            let apart_s = (rival.offset - found.offset).abs();
+            let apart_s = (rival.place.0 - found.place.0).abs();
             return Err(MeterError::Failed(format!(
                 "the pattern fits about as well at two places of the trace, {apart_s:.2} s apart (it explains {:.4} and \
                  {:.4} of the variance there): cut the trace to one measurement, or use a pattern of unequal pulses",
@@ -191,10 +191,10 @@ pub fn find(series: &[Point], pattern: &Pattern, clock_error: f64) -> Result<Ali
     let whole_s = (i128::from(first_ns) - i128::from(pivot_ns)) as f64 / 1e9;
     Ok(Alignment {
         pivot_ns,
-        offset_s: whole_s + found.offset + fit.pivot,
-        offset_uncertainty_s: found.offset_deviation,
-        clock_error: found.rate,
-        clock_error_uncertainty: found.rate_deviation,
+        offset_s: whole_s + found.place.0 + fit.pivot,
+        offset_uncertainty_s: found.deviation.0,
+        clock_error: found.place.1,
+        clock_error_uncertainty: found.deviation.1,
         idle_mw: levels.idle,
         load_mw: levels.idle + contrast_mw,
         contrast_to_noise,

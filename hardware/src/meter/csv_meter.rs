@@ -231,7 +231,7 @@ impl PowerMeter for CsvMeter {
         if tail.grown.elapsed() > self.options.flush_limit() {
             return Err(tail.not_growing());
         }
-        Ok(tail.parser.readings())
+        Ok(tail.parser.trace.readings.len())
     }
 
     /// Waits until the file's time stamps pass the present, for `flush_limit_s` at most.

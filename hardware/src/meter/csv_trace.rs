@@ -9,9 +9,9 @@
 use std::io::{BufRead, Read};
 
 use super::align::{self, Alignment, Pattern};
+use super::collected::Collected;
 use super::error::MOST_READINGS;
 use super::fields::{Fields, LineReader, MAX_LINE, Row};
-use super::power_meter;
 use super::{MeterError, Point, Trace};
 use crate::cells;
 use crate::shown::start_of;
@@ -26,7 +26,7 @@ const MOST_BEFORE_HEADER: u64 = 50;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct CsvTrace {
     /// Time in ns since an arbitrary instant, and power in mW; times ascend.
-    readings: Vec<(i128, f64)>,
+    pub readings: Vec<(i128, f64)>,
     notes: Vec<String>,
     /// The value of the last printed digit, in mW.
     resolution_mw: Option<f64>,
@@ -40,7 +40,7 @@ pub(super) struct Parser {
     /// Number of lines so far.
     line: u64,
     repeated: usize,
-    trace: CsvTrace,
+    pub trace: CsvTrace,
 }
 
 impl CsvTrace {
@@ -164,11 +164,6 @@ impl Parser {
         Ok(())
     }
 
-    /// Number of readings.
-    pub fn readings(&self) -> usize {
-        self.trace.readings.len()
-    }
-
     /// Time of the last reading, in ns since an arbitrary instant.
     pub fn last_ns(&self) -> Option<i128> {
         self.trace.readings.last().map(|(at_ns, _)| *at_ns)
@@ -180,19 +175,15 @@ impl Parser {
             return Err(self.rejected("its header has not all of the named columns".to_owned()));
         }
         let Self { path, repeated, mut trace, .. } = self;
-        let readings = trace.readings.len();
-        if readings < 2 {
-            return Err(MeterError::too_few(&path, readings));
-        }
         // Signs are checked without the time, whose type differs.
         let numbered = (0..).zip(&trace.readings);
-        let mut points = numbered.map(|(at_ns, (_, power_mw))| Point { at_ns, power_mw: *power_mw }).collect();
-        trace.notes = power_meter::check_signs(&path, &mut points)?;
+        let points = numbered.map(|(at_ns, (_, power_mw))| Point { at_ns, power_mw: *power_mw }).collect();
+        let last_reason = "it has the same time as the one before it".to_owned();
+        let polls = trace.readings.len() + repeated;
+        let (points, notes) =
+            Collected { rejected: repeated, polls, last_reason, ..Collected::of(points) }.finish(&path)?;
+        trace.notes = notes;
         trace.readings = points.iter().filter_map(|point| trace.readings.get(point.at_ns as usize).copied()).collect();
-        if repeated > 0 {
-            let reason = "it has the same time as the one before it";
-            trace.notes.push(power_meter::skipped(repeated, readings + repeated, reason));
-        }
         Ok(trace)
     }
 

@@ -1,5 +1,7 @@
 //! Meters that are polled: a thread reads a sensor once in each period.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -165,14 +167,10 @@ pub(super) fn entries(folder: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<Pa
 
 /// The content of a small file, without blanks around it; `advice` explains how to allow reading it.
 pub(super) fn small_file(path: &Path, advice: &str) -> Result<String, MeterError> {
-    use std::io::Read;
-    let read = || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(MAX_FILE).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    };
-    let bytes = read().map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => MeterError::no_rights(&path.display().to_string(), advice),
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes));
+    read.map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => MeterError::no_rights(&path.display().to_string(), advice),
         _ => MeterError::unread(&path.display().to_string(), error),
     })?;
     Ok(String::from_utf8_lossy(&bytes).trim_matches(['\0', '\n', ' ', '\t']).to_owned())

@@ -42,9 +42,6 @@ const SUMS: [Parts; 2] = [
     Parts { summed: &["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], contained: &["VDDQ_VDD2_1V8AO"] },
 ];
 
-/// A channel that is not connected.
-const NOT_CONNECTED: &str = "NC";
-
 /// The rails whose total power is that of the whole module or board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Total {
@@ -63,9 +60,7 @@ pub(super) fn total_of(names: &[&str]) -> Option<Total> {
     }
     let parts = SUMS.iter().find(|parts| {
         parts.summed.iter().all(|part| names.contains(part))
-            && names
-                .iter()
-                .all(|name| *name == NOT_CONNECTED || parts.summed.contains(name) || parts.contained.contains(name))
+            && names.iter().all(|name| *name == "NC" || parts.summed.contains(name) || parts.contained.contains(name))
     })?;
     Some(Total { rails: parts.summed.iter().map(|&part| part.to_owned()).collect() })
 }

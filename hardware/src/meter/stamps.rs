@@ -46,11 +46,8 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
         return Err(MeterError::too_few(meter, pairs.len()));
     };
     if delays.slope.abs() > Delays::LARGEST_SLOPE {
-        let span = |of: fn(&(f64, f64)) -> f64| match (pairs.first(), pairs.last()) {
-            (Some(first), Some(last)) => (of(last) - of(first)) / 1e9,
-            _ => 0.0,
-        };
-        let (printed_s, passed_s) = (span(|pair| pair.0), span(|pair| pair.1));
+        let (first, last) = (pairs[0], pairs[pairs.len() - 1]);
+        let (printed_s, passed_s) = ((last.0 - first.0) / 1e9, (last.1 - first.1) / 1e9);
         return Err(MeterError::Failed(format!(
             "{meter} prints time stamps {printed_s:.3} s apart for what took {passed_s:.3} s: their unit is another one, \
              or its clock is wrong"

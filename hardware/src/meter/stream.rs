@@ -126,7 +126,9 @@ impl PowerMeter for StreamMeter {
         let fault = self.readings(self.shortest_silence);
         let process = self.running.take().ok_or_else(|| MeterError::not_running(NAME))?;
         fault?;
-        process.end().finish(NAME, self.options.program())
+        let lines = std::mem::take(&mut *process.lines());
+        drop(process);
+        lines.finish(NAME, self.options.program())
     }
 
     fn recent(&self, from_ns: u64) -> Vec<Point> {

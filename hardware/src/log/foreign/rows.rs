@@ -38,7 +38,7 @@ pub fn read_rows(
     let unreadable = |error: csv::Error| file_error("read", path, &error);
     let first = content.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let separator = Separator::Auto.of(&String::from_utf8_lossy(first), false);
-    let mut rows = Rows::with(content, separator);
+    let mut rows = Rows::new(content, separator);
     let Some((line, header)) = rows.next().map_err(unreadable)? else {
         return Err(nothing_to_replay(path, "the file is empty"));
     };

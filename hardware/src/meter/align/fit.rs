@@ -46,10 +46,9 @@ pub(super) struct Levels {
 /// A place with its uncertainty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    pub offset: f64,
-    pub offset_deviation: f64,
-    pub rate: f64,
-    pub rate_deviation: f64,
+    pub place: Place,
+    pub deviation: Place,
+    /// Whether readings fit better as means over the time between them than as instants.
     pub averaging: bool,
     pub levels: Levels,
 }
@@ -214,14 +213,7 @@ impl Fit {
             let mean = (weighted(&|at| at.0), weighted(&|at| at.1));
             let variance = (weighted(&|at| (at.0 - mean.0).powi(2)), weighted(&|at| (at.1 - mean.1).powi(2)));
             let deviation = (variance.0.sqrt(), variance.1.sqrt());
-            found = Some(Found {
-                offset: mean.0,
-                offset_deviation: deviation.0,
-                rate: mean.1,
-                rate_deviation: deviation.1,
-                averaging: best.1 > 0.0,
-                levels: best.2,
-            });
+            found = Some(Found { place: mean, deviation, averaging: best.1 > 0.0, levels: best.2 });
             // A likelihood narrower than the grid has one node.
             let narrowed = |half: f64, deviation: f64| (5.0 * deviation).max(1.5 * half / f64::from(NODES)).min(half);
             let next = (narrowed(half.0, deviation.0), narrowed(half.1, deviation.1));
@@ -237,7 +229,7 @@ impl Fit {
     /// Number of independent samples that each sample is worth, from the correlation of neighbouring residuals, as for
     /// an autoregression of first order.
     pub fn independent_share(&self, found: &Found) -> f64 {
-        let place = (found.offset, found.rate);
+        let place = found.place;
         let width = if found.averaging { self.spacing } else { 1e-9 };
         let from = self.times.partition_point(|at| *at < self.at(place, 0.0));
         let to = self.times.partition_point(|at| *at <= self.at(place, self.length));

@@ -1,4 +1,5 @@
 use super::*;
+use crate::meter::power_meter;
 use crate::mutation::mutated;
 use crate::time::Window;
 use proptest::prelude::*;

@@ -64,13 +64,6 @@ impl Process {
         Err(error)
     }
 
-    /// Ends it and returns its output.
-    pub fn end(self) -> Lines {
-        let lines = std::mem::take(&mut *self.lines());
-        drop(self);
-        lines
-    }
-
     /// Asks its group to end, kills the processes that remain, and returns the program's exit status. Waiting for the
     /// program comes last: until then the system does not reuse its process number.
     fn kill(&self) -> Option<ExitStatus> {
