@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::integrate::mean_power;
 use crate::meter::{Condition, MeterError, Point, PowerMeter, between};
+use crate::statistics::sorted;
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -111,14 +112,11 @@ impl Change {
         let whole_mw = mean_mw(window.from_ns, window.to_ns)?.abs().max(1.0);
         let (first_mw, second_mw) = (mean_mw(window.from_ns, middle)?, mean_mw(middle, window.to_ns)?);
         let within = conditions.iter().filter(|reading| reading.at_ns >= window.from_ns);
-        let temperatures = within.filter_map(|reading| reading.temperature_c);
-        let span = temperatures.fold(None, |span: Option<(f64, f64)>, t| {
-            Some(span.map_or((t, t), |(low, high)| (low.min(t), high.max(t))))
-        });
+        let temperatures = sorted(&within.filter_map(|reading| reading.temperature_c).collect::<Vec<_>>());
         Some(Self {
             power: (second_mw - first_mw).abs() / whole_mw,
             noise: noise_mw(between(series, window.from_ns, window.to_ns)) / whole_mw,
-            temperature_c: span.map(|(low, high)| high - low),
+            temperature_c: temperatures.first().zip(temperatures.last()).map(|(low, high)| high - low),
         })
     }
 

@@ -15,6 +15,7 @@ const SILENT_SPACINGS: f64 = 20.0;
 const FEWEST_KNOWN: usize = 3;
 
 /// The readings so far.
+#[derive(Default)]
 pub(super) struct Collected {
     pub points: Vec<Point>,
     pub rejected: usize,
@@ -24,27 +25,14 @@ pub(super) struct Collected {
     pub last_reason: String,
     /// The reason why reading has ended early.
     pub failure: Option<MeterError>,
-    pub received: Instant,
-}
-
-impl Default for Collected {
-    fn default() -> Self {
-        Self::of(Vec::new())
-    }
+    /// When the last reading came, or reading began.
+    pub received: Option<Instant>,
 }
 
 impl Collected {
-    /// The readings of the first poll.
-    pub fn of(points: Vec<Point>) -> Self {
-        Self {
-            points,
-            rejected: 0,
-            rejected_in_a_row: 0,
-            polls: 0,
-            last_reason: String::new(),
-            failure: None,
-            received: Instant::now(),
-        }
+    /// The readings of the first poll, if there is one already.
+    pub fn begin(points: Vec<Point>) -> Self {
+        Self { points, received: Some(Instant::now()), ..Self::default() }
     }
 
     /// Number of readings, or the meter's failure.
@@ -64,7 +52,7 @@ impl Collected {
         let steps = recent.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64);
         let spacing = Duration::from_nanos(median(steps.collect()).unwrap_or(0.0) as u64);
         let silence = if self.points.len() < FEWEST_KNOWN { silence.max(start_limit) } else { silence };
-        let passed = self.received.elapsed();
+        let passed = self.received.map_or(Duration::ZERO, |received| received.elapsed());
         (passed > silence.max(spacing.mul_f64(SILENT_SPACINGS))).then_some(passed.as_secs_f64())
     }
 
@@ -100,7 +88,7 @@ impl Collected {
             Ok(points) => {
                 self.rejected_in_a_row = 0;
                 if !points.is_empty() {
-                    self.received = Instant::now();
+                    self.received = Some(Instant::now());
                 }
                 self.points.extend(points);
                 if self.points.len() > MOST_READINGS {

@@ -181,7 +181,7 @@ impl Parser {
         let last_reason = "it has the same time as the one before it".to_owned();
         let polls = trace.readings.len() + repeated;
         let (points, notes) =
-            Collected { rejected: repeated, polls, last_reason, ..Collected::of(points) }.finish(&path)?;
+            Collected { points, rejected: repeated, polls, last_reason, ..Collected::default() }.finish(&path)?;
         trace.notes = notes;
         trace.readings = points.iter().filter_map(|point| trace.readings.get(point.at_ns as usize).copied()).collect();
         Ok(trace)

@@ -78,7 +78,7 @@ impl<S: Sensor> PowerMeter for PolledMeter<S> {
     fn start(&mut self) -> Result<(), MeterError> {
         self.running = None;
         let (mut sensor, clock) = (self.sensor.clone(), self.clock);
-        let collected = Collected::of(sensor.poll(&clock)?);
+        let collected = Collected::begin(sensor.poll(&clock)?);
         self.running = Some(Running::start(S::NAME, self.period, collected, move || sensor.poll(&clock))?);
         Ok(())
     }

@@ -217,10 +217,8 @@ impl Running {
         }
         for event in self.agent.arrived(jobs.main)? {
             match (event, &mut self.received) {
-                (JobEvent::Line { at_ns, text }, Received::Rails(rails)) => rails.take_line(at_ns, &text, label),
-                (JobEvent::Values { at_ns, values }, Received::Rails(rails)) => {
-                    rails.take_values(at_ns, &values, label)
-                }
+                (JobEvent::Ended { end }, received) => received.ended(&end, label),
+                (event, Received::Rails(rails)) => rails.take(&event, label),
                 (JobEvent::Line { at_ns, text }, Received::Lines(lines)) => {
                     // The program's errors arrive together with its readings.
                     if !lines.take(&text, at_ns, label) && !lines.collected.points.is_empty() {
@@ -228,7 +226,6 @@ impl Running {
                     }
                 }
                 (JobEvent::Values { .. }, Received::Lines(_)) => {}
-                (JobEvent::Ended { end }, received) => received.ended(&end, label),
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use crate::meter::poll::parse_whole;
 use crate::meter::rails::total_of;
 use crate::meter::tegrastats;
 use crate::meter::{MeterError, Point, RailPower, Reading, Total, Trace};
+use crate::remote::JobEvent;
 use crate::shown::start_of;
 
 /// Number of lines without power rails, or with unknown ones, before the first complete line that shows a fault of the
@@ -42,7 +43,7 @@ impl Rails {
     /// No readings so far.
     pub fn new(form: Form) -> Self {
         let total = matches!(form, Form::Sum(_)).then(|| Total::measured(sysfs::NAME));
-        let (collected, trace) = (Collected::default(), Trace::default());
+        let (collected, trace) = (Collected::begin(Vec::new()), Trace::default());
         Self { form, collected, trace, total, without_rails: 0, unknown_rails: 0 }
     }
 
@@ -52,15 +53,13 @@ impl Rails {
         Ok(Trace { notes, ..std::mem::take(&mut self.trace) })
     }
 
-    /// Adds a line of tegrastats.
-    pub fn take_line(&mut self, at_ns: u64, text: &str, label: &str) {
-        let result = self.line(at_ns, text);
-        self.collected.take(label, result);
-    }
-
-    /// Adds the values of the files.
-    pub fn take_values(&mut self, at_ns: u64, values: &[String], label: &str) {
-        let result = self.values(at_ns, values);
+    /// Adds a line of tegrastats, or the values of the files.
+    pub fn take(&mut self, event: &JobEvent, label: &str) {
+        let result = match event {
+            JobEvent::Line { at_ns, text } => self.line(*at_ns, text),
+            JobEvent::Values { at_ns, values } => self.values(*at_ns, values),
+            JobEvent::Ended { .. } => return,
+        };
         self.collected.take(label, result);
     }
 

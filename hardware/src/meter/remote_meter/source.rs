@@ -101,7 +101,14 @@ impl Source {
             })
         };
         let polled = |agent: &mut Agent, sensors: &[Sensor], period: Duration| {
-            agent.poll(&sysfs::files(sensors), period).map_err(|error| unread(error, sensors, label))
+            let files = sysfs::files(sensors);
+            agent.poll(&files, period).map_err(|error| match error {
+                RemoteError::Agent { problem } if problem.contains("PermissionError") => {
+                    MeterError::no_rights(&files.join(", "), sysfs::RIGHTS)
+                }
+                RemoteError::Agent { problem } => MeterError::unread(&files.join(", "), problem),
+                error => lost(error),
+            })
         };
         let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Box::new(Rails::new(form))));
         match self {
@@ -135,7 +142,10 @@ impl Source {
                     return Err(MeterError::Absent(problem));
                 }
                 let conditions = match ConditionFiles::find(agent, root).map_err(lost)? {
-                    Some(files) => Some((agent.poll(&files.paths(), CONDITION_PERIOD).map_err(lost)?, files)),
+                    Some(files) => {
+                        let paths: Vec<String> = files.temperature.iter().chain(&files.clock).cloned().collect();
+                        Some((agent.poll(&paths, CONDITION_PERIOD).map_err(lost)?, files))
+                    }
                     None => None,
                 };
                 let (jobs, received) = rails(polled(agent, &sensors, *period)?, Form::Rails(sensors));
@@ -162,17 +172,6 @@ fn found(
     Ok(files.into_iter().map(|(path, text)| (path, text.unwrap_or_default())).collect())
 }
 
-fn unread(error: RemoteError, sensors: &[Sensor], label: &str) -> MeterError {
-    let path = sysfs::files(sensors).join(", ");
-    match error {
-        RemoteError::Agent { problem } if problem.contains("PermissionError") => {
-            MeterError::no_rights(&path, sysfs::RIGHTS)
-        }
-        RemoteError::Agent { problem } => MeterError::unread(&path, problem),
-        error => MeterError::lost(label, error),
-    }
-}
-
 impl ConditionFiles {
     /// Suffixes of the names of a Jetson's GPU in devfreq: TX1 and Nano, TX2, Xavier, Orin.
     const GPUS: [&'static str; 5] = [".gpu", ".gm20b", ".gp10b", ".gv11b", ".ga10b"];
@@ -189,10 +188,6 @@ impl ConditionFiles {
             clock: clock.map(|(path, _)| path.clone()),
         };
         Ok((files.temperature.is_some() || files.clock.is_some()).then_some(files))
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.temperature.iter().chain(&self.clock).cloned().collect()
     }
 
     pub fn condition(&self, at_ns: u64, values: &[String]) -> Condition {

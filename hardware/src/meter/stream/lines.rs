@@ -28,7 +28,8 @@ pub(in crate::meter) struct Lines {
 impl Lines {
     /// No lines so far, which have these columns.
     pub fn new(fields: &Fields) -> Self {
-        Self { reader: LineReader::new(fields.clone()), ..Self::default() }
+        let collected = Collected::begin(Vec::new());
+        Self { collected, reader: LineReader::new(fields.clone()), ..Self::default() }
     }
 
     /// Adds error output.
