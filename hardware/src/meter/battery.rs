@@ -121,7 +121,7 @@ fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
     let mut discharged = with_status().filter(|(_, status)| *status == "Discharging").peekable();
     // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
     let charged = with_status().find(|(_, status)| *status == "Charging");
-    let idle = with_status().last().filter(|_| discharged.peek().is_none());
+    let idle = with_status().next_back().filter(|_| discharged.peek().is_none());
     if let Some((Battery { name, .. }, status)) = charged.or(idle) {
         let status = start_of(status, 80);
         return Err(MeterError::Settings(format!(

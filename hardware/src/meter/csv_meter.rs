@@ -1,6 +1,6 @@
 //! A file that another program writes while we measure: the log of a lab supply's or a USB meter's own software.
 //!
-//! The meter reads only lines that come after the start, so that the file may contain hours. [`super::csv_trace`]
+//! The meter reads only lines that come after the start, so that the file may contain hours. `csv_trace.rs`
 //! brings them to our clock. With stamps, the recorder's clock must be right: the same machine's, or one set by the
 //! same time server. The meter notices wrong stamps only if their error is more than `flush_limit_s`. With edges, the
 //! recorder's clock need not be right.

@@ -304,7 +304,7 @@ impl<'a> Numbers<'a> {
         cell.ok_or_else(|| format!("column {} is missing", column + 1))
     }
 
-    /// A column's number and the value of its last digit, in mW, V or A.
+    /// A column's number and the value of its last digit, in mW, mW/A or A.
     fn value(&mut self, (column, factor, sign): Column) -> Result<(f64, f64), String> {
         let text = self.cell(column)?;
         let (digits, unit) = split_unit(text);

@@ -6,7 +6,7 @@ pub mod align;
 mod battery;
 mod collected;
 pub mod csv_meter;
-pub mod csv_trace;
+mod csv_trace;
 mod error;
 pub mod fields;
 mod ina3221;
