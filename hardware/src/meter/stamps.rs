@@ -105,23 +105,17 @@ impl Delays {
 fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
     let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
     let spacing = median(steps).unwrap_or(0.0);
-    let mut kept: Vec<usize> = Vec::with_capacity(own.len());
+    let mut kept: Vec<usize> = vec![0];
     let mut slips = 0;
-    for index in 0..own.len() {
-        let Some(&last) = kept.last() else {
-            kept.push(index);
-            continue;
-        };
+    for index in 1..own.len() {
+        let last = kept[kept.len() - 1];
+        let step = own[index] - own[last];
         // The same time may have passed on both clocks: the meter was silent, or its output was held back.
-        let fits = |index: usize| {
-            let step = own[index] - own[last];
-            let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
-            step > 0.0 && step - passed <= JUMP * spacing.max(1e6) || step == 0.0
-        };
-        if fits(index) {
+        let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
+        if step > 0.0 && step - passed <= JUMP * spacing.max(1e6) || step == 0.0 {
             slips = 0;
             // The same stamp twice: the same reading, printed again.
-            if own[index] > own[last] {
+            if step > 0.0 {
                 kept.push(index);
             }
             continue;
