@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::shown::ends_of;
 
 /// Most cells of a line.
-const MOST_CELLS: usize = 256;
+pub(crate) const MOST_CELLS: usize = 256;
 
 /// What stands between the cells of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,10 +55,6 @@ impl Separator {
         if self == Self::Blanks {
             return line.split_whitespace().take(MOST_CELLS).map(|cell| cell.trim_matches('"').to_owned()).collect();
         }
-        if !line.contains('"') {
-            let cells = line.split(char::from(self.sign())).take(MOST_CELLS);
-            return cells.map(|cell| cell.trim().to_owned()).collect();
-        }
         let mut reader = ReaderBuilder::new()
             .delimiter(self.sign())
             .has_headers(false)
@@ -94,10 +90,8 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
-    /// A number with a point for its decimal sign. `has_commas` says that commas stand between the cells.
-    ///
-    /// # Errors
-    /// If the number has separators of thousands, or may have them by what is known of the file.
+    /// A number with a point for its decimal sign, unless it has, or may have, separators of thousands. `has_commas` says
+    /// that commas stand between the cells.
     pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, String> {
         let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
         let shown = || shown(number.as_bytes());
@@ -163,12 +157,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// With commas between the cells.
-    pub(crate) fn new(text: &'a [u8]) -> Self {
-        Self::with(text, Separator::Comma)
-    }
-
-    pub(crate) fn with(text: &'a [u8], separator: Separator) -> Self {
+    pub(crate) fn new(text: &'a [u8], separator: Separator) -> Self {
         let mut builder = ReaderBuilder::new();
         let reader = builder.delimiter(separator.sign()).has_headers(false).flexible(true).from_reader(text);
         Self { text, reader, record: ByteRecord::new() }
@@ -263,7 +252,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<(u64, usize)> {
-        let mut rows = Rows::new(text.as_bytes());
+        let mut rows = Rows::new(text.as_bytes(), Separator::Comma);
         let mut found = Vec::new();
         while let Some((line, record)) = rows.next().unwrap() {
             found.push((line, record.len()));

@@ -32,12 +32,8 @@ pub(crate) fn of_runs(samples_ms: &[f64], plan: &Plan) -> Vec<Warning> {
 /// Outliers, where they matter: interrupts alone cause some in any long series of short runs, and users do not read a
 /// warning that always appears.
 fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> {
-    let others: Vec<f64> = samples_ms
-        .iter()
-        .zip(scores)
-        .filter(|(_, score)| score.abs() <= statistics::OUTLIER_THRESHOLD)
-        .map(|(sample, _)| *sample)
-        .collect();
+    let is_usual = |(_, score): &(&f64, &f64)| score.abs() <= statistics::OUTLIER_THRESHOLD;
+    let others: Vec<f64> = samples_ms.iter().zip(scores).filter(is_usual).map(|(sample, _)| *sample).collect();
     if others.is_empty() || others.len() == samples_ms.len() {
         return None;
     }

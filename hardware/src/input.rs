@@ -20,14 +20,11 @@ impl Input {
     pub(crate) fn sizes(&self) -> Result<Vec<usize>, String> {
         let Self { name, shape, .. } = self;
         let sizes: Option<Vec<usize>> = shape.as_ref().and_then(|shape| shape.iter().copied().collect());
-        match sizes {
-            Some(sizes) if !sizes.contains(&0) && (sizes.len() != 4 || sizes[0] == 1) => Ok(sizes),
-            _ => {
-                let sizes =
-                    shape.iter().flatten().map(|size| size.map_or_else(|| "?".to_owned(), |size| size.to_string()));
-                let sizes = sizes.collect::<Vec<_>>().join(", ");
-                Err(format!("its input {name:?} has the shape [{sizes}]; export it with a fixed one, batch 1"))
-            }
-        }
+        let fixed = sizes.filter(|sizes| !sizes.contains(&0) && (sizes.len() != 4 || sizes[0] == 1));
+        fixed.ok_or_else(|| {
+            let sizes = shape.iter().flatten().map(|size| size.map_or("?".to_owned(), |size| size.to_string()));
+            let sizes = sizes.collect::<Vec<_>>().join(", ");
+            format!("its input {name:?} has the shape [{sizes}]; export it with a fixed one, batch 1")
+        })
     }
 }

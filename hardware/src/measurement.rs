@@ -102,23 +102,10 @@ pub struct Conditions {
     pub clock_after_mhz: Option<f64>,
 }
 
-/// An impossible number in a measurement.
+/// An impossible number in a measurement, or none at all.
 #[derive(Debug, Clone, PartialEq, Error)]
-pub enum InvalidMeasurement {
-    /// No samples.
-    #[error("no run was timed")]
-    NoRuns,
-    /// A value is not finite, or has an impossible sign.
-    #[error("{quantity} is {value}; it must be a finite number{bound}")]
-    Value {
-        /// Name of the value, with its unit.
-        quantity: &'static str,
-        /// The value.
-        value: f64,
-        /// The condition that it must fulfil besides being finite.
-        bound: &'static str,
-    },
-}
+#[error("{0}")]
+pub struct InvalidMeasurement(String);
 
 impl Measurement {
     /// The measurement itself if every number in it is possible. Every [`Device`](crate::Device) passes its
@@ -173,7 +160,7 @@ impl Latency {
         }
         let sorted = statistics::sorted(samples_ms);
         let Some(&min_ms) = sorted.first() else {
-            return Err(InvalidMeasurement::NoRuns);
+            return Err(InvalidMeasurement("no run was timed".to_owned()));
         };
         let percentile = |q: f64, runs: usize| (sorted.len() >= runs).then(|| statistics::quantile(&sorted, q));
         Ok(Self {
@@ -193,29 +180,24 @@ impl Latency {
     }
 }
 
-fn check(
-    quantity: &'static str,
-    value: Option<f64>,
-    bound: &'static str,
-    holds: fn(f64) -> bool,
-) -> Result<(), InvalidMeasurement> {
+fn check(quantity: &str, value: Option<f64>, bound: &str, holds: fn(f64) -> bool) -> Result<(), InvalidMeasurement> {
     match value {
         Some(value) if !(value.is_finite() && holds(value)) => {
-            Err(InvalidMeasurement::Value { quantity, value, bound })
+            Err(InvalidMeasurement(format!("{quantity} is {value}; it must be a finite number{bound}")))
         }
         _ => Ok(()),
     }
 }
 
-fn finite(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+fn finite(quantity: &str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
     check(quantity, value, "", |_| true)
 }
 
-fn positive(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+fn positive(quantity: &str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
     check(quantity, value, " above zero", |value| value > 0.0)
 }
 
-fn not_negative(quantity: &'static str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
+fn not_negative(quantity: &str, value: Option<f64>) -> Result<(), InvalidMeasurement> {
     check(quantity, value, ", zero or above", |value| value >= 0.0)
 }
 
@@ -273,7 +255,8 @@ mod tests {
 
     #[test]
     fn impossible_runs_are_rejected() {
-        assert_eq!(Latency::from_samples(&[]), Err(InvalidMeasurement::NoRuns));
+        let error = Latency::from_samples(&[]).unwrap_err();
+        assert_eq!(error.to_string(), "no run was timed");
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Latency::from_samples(&[1.0, bad]).is_err(), "{bad}");
         }

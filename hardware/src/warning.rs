@@ -1,14 +1,22 @@
 //! Reasons to doubt a measurement.
 
-use std::fmt;
 use std::time::Duration;
 
+use thiserror::Error;
+
 /// A doubt about a measurement. Its text names the remedy; nothing is corrected silently.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Warning {
     /// Some runs took far longer or shorter than the others, and move the mean by more than the
     /// precision that was asked for. They are part of the mean.
+    #[error(
+        "{outliers} of {runs} runs are outliers (more than ten robust standard deviations from the median). They are part \
+         of the mean, {}; without them it is {}. Something else was at work: close other programs, let nothing train \
+         beside the measurement, and measure again",
+        time(*.mean_ms),
+        time(*.mean_of_others_ms)
+    )]
     Outliers {
         /// Number of outliers.
         outliers: usize,
@@ -20,6 +28,11 @@ pub enum Warning {
         mean_of_others_ms: f64,
     },
     /// The first timed run took far longer than the others.
+    #[error(
+        "the first timed run took {}, the median {}: the warm-up was too short. Make it longer and measure again",
+        time(*.first_ms),
+        time(*.median_ms)
+    )]
     SlowFirstRun {
         /// The first run, in ms.
         first_ms: f64,
@@ -27,6 +40,7 @@ pub enum Warning {
         median_ms: f64,
     },
     /// The time limit ended the runs before the mean was known as precisely as the plan asks.
+    #[error("{}", wide_interval(*.reached, *.wanted, *.runs, *.time_limit))]
     WideInterval {
         /// Half-width of the 95 % confidence interval relative to the mean; `None` with too few
         /// runs.
@@ -39,6 +53,13 @@ pub enum Warning {
         time_limit: Duration,
     },
     /// Power or temperature of the idle device was not steady at the end of the longest wait allowed.
+    #[error(
+        "the idle device was not steady after {:.0} s: its power still changed by {}{}. End other programs on it, cool it \
+         better, or wait longer (settle_limit_s)",
+        .waited.as_secs_f64(),
+        percent(*.power_change),
+        .temperature_change_c.map_or_else(String::new, |change| format!(", its temperature by {change:.1} °C"))
+    )]
     Unsettled {
         /// Length of the wait.
         waited: Duration,
@@ -48,11 +69,19 @@ pub enum Warning {
         temperature_change_c: Option<f64>,
     },
     /// A warning of the device's program.
+    #[error("the device's program warns: {text}")]
     Program {
         /// The text of the warning.
         text: String,
     },
     /// The mean power is not known as precisely as the plan asks.
+    #[error(
+        "the mean power is known to {} instead of ±{} (95 % confidence) from {samples} readings in {:.1} s. Read power \
+         more often, or measure longer (window_limit_s)",
+        .reached.map_or_else(|| "an unknown precision".to_owned(), |reached| format!("±{}", percent(reached))),
+        percent(*.wanted),
+        .window.as_secs_f64()
+    )]
     WidePowerInterval {
         /// Half-width of its 95 % confidence interval relative to it; `None` for too few readings.
         reached: Option<f64>,
@@ -64,18 +93,27 @@ pub enum Warning {
         window: Duration,
     },
     /// The idle device drew another power after the measurement than before.
+    #[error(
+        "the idle device drew {before_mw:.0} mW before the measurement and {after_mw:.0} mW after it: something else is at \
+         work on it. End other programs there and measure again"
+    )]
     IdleChanged {
         /// Before, in mW.
         before_mw: f64,
         /// After, in mW.
         after_mw: f64,
     },
-    /// The meter's own doubts.
+    /// A doubt of the meter about its trace, which is used nevertheless.
+    #[error("{note}")]
     Meter {
         /// The doubt.
-        note: MeterNote,
+        note: String,
     },
     /// The clock fell while the model ran.
+    #[error(
+        "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or its power \
+         mode allows no more. Cool it, choose a lower power mode, or leave it idle for longer (idle_s)"
+    )]
     Throttled {
         /// The highest, in MHz.
         before_mhz: f64,
@@ -83,150 +121,44 @@ pub enum Warning {
         after_mhz: f64,
     },
     /// Earlier tries failed or were in doubt.
+    #[error("measured again because {}", counted(.reasons))]
     Repeated {
         /// The reasons, one for each try.
         reasons: Vec<String>,
     },
     /// The operating system did not let the measuring thread be bound to a core.
+    #[error(
+        "the measuring thread could not be bound to a core, so the scheduler may move it. Leave other cores idle, or run \
+         where thread affinity is allowed"
+    )]
     NotPinned,
 }
 
-/// A doubt about a meter's trace that is used nevertheless.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum MeterNote {
-    /// Some readings were left out.
-    Skipped {
-        /// Their number.
-        skipped: usize,
-        /// Number of all readings.
-        readings: usize,
-        /// The reason for the last one.
-        reason: String,
-    },
-    /// Some readings are slightly negative, as from a sensor with an offset. They are kept as they are.
-    SlightlyNegative {
-        /// Their number.
-        negative: usize,
-        /// The lowest, in mW.
-        lowest_mw: f64,
-    },
-    /// The sensor renews its value rarely.
-    Slow {
-        /// Median time between two values, in s.
-        spacing_s: f64,
-    },
-    /// The meter's clock runs faster or slower than this machine's. The time stamps are corrected for it.
-    ClockDrift {
-        /// How much slower the meter's clock is, in parts per million; negative if it is faster.
-        ppm: f64,
-    },
-}
-
-impl fmt::Display for MeterNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Skipped { skipped, readings, reason } => {
-                write!(f, "{skipped} of {readings} readings of the meter were left out; the last because {reason}")
-            }
-            Self::SlightlyNegative { negative, lowest_mw } => write!(
-                f,
-                "{negative} readings are negative (down to {lowest_mw:.1} mW) and kept: the sensor has an offset, which \
-                 energy above idle does not contain"
-            ),
-            Self::Slow { spacing_s } => write!(
-                f,
-                "the meter renews its value every {spacing_s:.1} s only: measure for many times as long, or use a faster \
-                 meter"
-            ),
-            Self::ClockDrift { ppm } => {
-                write!(f, "the meter's clock is slower than this machine's by {ppm:.0} ppm, which is corrected for")
-            }
-        }
+fn wide_interval(reached: Option<f64>, wanted: f64, runs: usize, time_limit: Duration) -> String {
+    let (wanted, limit_s) = (percent(wanted), time_limit.as_secs_f64());
+    match reached.map(percent) {
+        Some(reached) => format!(
+            "the mean is known to ±{reached} instead of ±{wanted} (95 % confidence) after {runs} runs in the time limit of \
+             {limit_s} s. Make the limit longer, or the machine quieter"
+        ),
+        None => format!(
+            "there was time for {runs} runs only in the limit of {limit_s} s: too few for a confidence interval of the mean \
+             (wanted: ±{wanted}). Make the limit longer"
+        ),
     }
 }
 
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Outliers { outliers, runs, mean_ms, mean_of_others_ms } => write!(
-                f,
-                "{outliers} of {runs} runs are outliers (more than ten robust standard deviations \
-                 from the median). They are part of the mean, {}; without them it is {}. \
-                 Something else was at work: close other programs, let nothing train beside the \
-                 measurement, and measure again",
-                time(*mean_ms),
-                time(*mean_of_others_ms)
-            ),
-            Self::SlowFirstRun { first_ms, median_ms } => write!(
-                f,
-                "the first timed run took {}, the median {}: the warm-up was too short. Make it \
-                 longer and measure again",
-                time(*first_ms),
-                time(*median_ms)
-            ),
-            Self::WideInterval { reached: Some(reached), wanted, runs, time_limit } => write!(
-                f,
-                "the mean is known to ±{:.1} % instead of ±{:.1} % (95 % confidence) after {runs} \
-                 runs in the time limit of {} s. Make the limit longer, or the machine quieter",
-                reached * 100.0,
-                wanted * 100.0,
-                time_limit.as_secs_f64()
-            ),
-            Self::WideInterval { reached: None, wanted, runs, time_limit } => write!(
-                f,
-                "there was time for {runs} runs only in the limit of {} s: too few for a \
-                 confidence interval of the mean (wanted: ±{:.1} %). Make the limit longer",
-                time_limit.as_secs_f64(),
-                wanted * 100.0
-            ),
-            Self::Unsettled { waited, power_change, temperature_change_c } => {
-                let warmth = temperature_change_c
-                    .map_or_else(String::new, |change| format!(", its temperature by {change:.1} °C"));
-                write!(
-                    f,
-                    "the idle device was not steady after {:.0} s: its power still changed by {:.1} %{warmth}. End other \
-                     programs on it, cool it better, or wait longer (settle_limit_s)",
-                    waited.as_secs_f64(),
-                    power_change * 100.0
-                )
-            }
-            Self::WidePowerInterval { reached, wanted, samples, window } => write!(
-                f,
-                "the mean power is known to {} instead of ±{:.1} % (95 % confidence) from {samples} readings in {:.1} s. \
-                 Read power more often, or measure longer (window_limit_s)",
-                reached
-                    .map_or_else(|| "an unknown precision".to_owned(), |reached| format!("±{:.1} %", reached * 100.0)),
-                wanted * 100.0,
-                window.as_secs_f64()
-            ),
-            Self::IdleChanged { before_mw, after_mw } => write!(
-                f,
-                "the idle device drew {before_mw:.0} mW before the measurement and {after_mw:.0} mW after it: something \
-                 else is at work on it. End other programs there and measure again"
-            ),
-            Self::Meter { note } => note.fmt(f),
-            Self::Program { text } => write!(f, "the device's program warns: {text}"),
-            Self::Throttled { before_mhz, after_mhz } => write!(
-                f,
-                "the clock fell from {before_mhz:.0} to {after_mhz:.0} MHz while the model ran: the board is too warm, or \
-                 its power mode allows no more. Cool it, choose a lower power mode, or leave it idle for longer (idle_s)"
-            ),
-            Self::Repeated { reasons } => {
-                // A device that is away gives the same reason repeatedly.
-                let counted = reasons.chunk_by(|a, b| a == b).map(|alike| match alike {
-                    [reason] => reason.clone(),
-                    alike => format!("{} ({} times)", alike[0], alike.len()),
-                });
-                write!(f, "measured again because {}", counted.collect::<Vec<_>>().join("; then because "))
-            }
-            Self::NotPinned => write!(
-                f,
-                "the measuring thread could not be bound to a core, so the scheduler may move it. \
-                 Leave other cores idle, or run where thread affinity is allowed"
-            ),
-        }
-    }
+/// Equal reasons in a row, such as those of a device that is away, are one.
+fn counted(reasons: &[String]) -> String {
+    let counted = reasons.chunk_by(|a, b| a == b).map(|alike| match alike {
+        [reason] => reason.clone(),
+        alike => format!("{} ({} times)", alike[0], alike.len()),
+    });
+    counted.collect::<Vec<_>>().join("; then because ")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
 }
 
 /// A time in the unit that is easiest to read.

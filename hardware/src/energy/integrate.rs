@@ -1,7 +1,7 @@
 //! Mean power over windows of time.
 
 use super::EnergyError;
-use crate::meter::{Point, Series};
+use crate::meter::{Point, between};
 use crate::statistics;
 use crate::time::Window;
 
@@ -20,16 +20,13 @@ pub(crate) struct MeanPower {
 }
 
 /// Mean power over windows; each reading counts for the time half way to its neighbours.
-///
-/// # Errors
-/// If the windows contain fewer than two readings, or a window has a gap of more than a quarter of its length and of
-/// more than half a second.
-pub(crate) fn mean_power(series: &Series, windows: &[Window]) -> Result<MeanPower, EnergyError> {
+/// Fewer than two readings are an error, and so is a long gap.
+pub(crate) fn mean_power(series: &[Point], windows: &[Window]) -> Result<MeanPower, EnergyError> {
     /// Largest share of a window that may be without a reading; a pause of up to `PAUSE_S` is always accepted.
     const LARGEST_GAP: f64 = 0.25;
     const PAUSE_S: f64 = 0.5;
     let window_s: f64 = windows.iter().map(Window::seconds).sum();
-    let samples: Vec<&[Point]> = windows.iter().map(|window| series.between(window.from_ns, window.to_ns)).collect();
+    let samples: Vec<&[Point]> = windows.iter().map(|window| between(series, window.from_ns, window.to_ns)).collect();
     let count: usize = samples.iter().map(|points| points.len()).sum();
     if count < 2 {
         return Err(EnergyError(format!(
@@ -81,7 +78,7 @@ fn largest_gap_s(window: &Window, points: &[Point]) -> f64 {
 mod tests {
     use super::*;
 
-    fn series(points: &[(f64, f64)]) -> Series {
+    fn series(points: &[(f64, f64)]) -> Vec<Point> {
         let point = |(s, power_mw): &(f64, f64)| Point { at_ns: (s * 1e9) as u64, power_mw: *power_mw };
         points.iter().map(point).collect()
     }

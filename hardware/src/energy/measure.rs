@@ -7,7 +7,7 @@ use super::settle::{idle, pause, settle};
 use super::{EnergyError, EnergyPlan, conditions};
 use crate::measurement::{Conditions, Energy, RailEnergy};
 use crate::meter::align::{Pattern, coded};
-use crate::meter::{Condition, MeterError, PowerMeter, Series, Total, Trace};
+use crate::meter::{MeterError, Point, PowerMeter, Total, Trace};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -56,9 +56,6 @@ pub(crate) struct Measured {
 
 /// Measures the energy of a load. `wanted` is the half-width of the 95 % confidence interval of the mean power,
 /// relative to the mean, at which the load may end.
-///
-/// # Errors
-/// If the load or the meter fails, or there are too few readings.
 pub(crate) fn measure<L: Load>(
     meter: &mut dyn PowerMeter,
     clock: &Clock,
@@ -66,7 +63,8 @@ pub(crate) fn measure<L: Load>(
     options: &EnergyPlan,
     wanted: f64,
 ) -> Result<Measured, L::Error> {
-    let mut record = Record::new(*options, wanted.min(meter.reachable_interval()));
+    let target = wanted.min(meter.reachable_interval());
+    let mut record = Record { options: *options, target, ..Record::default() };
     let mut next = Some(options.window);
     while let Some(duration) = next {
         meter.start()?;
@@ -81,40 +79,22 @@ pub(crate) fn measure<L: Load>(
 }
 
 /// Results of load and meter so far.
+#[derive(Default)]
 struct Record {
     options: EnergyPlan,
     /// Half-width of the confidence interval at which the load ends.
     target: f64,
     trace: Trace,
     total: Total,
-    conditions: Vec<Condition>,
     runs: Vec<LoadRun>,
     idle_before: Vec<Window>,
     idle_after: Vec<Window>,
     /// Time between two readings, in s.
     spacing_s: f64,
-    /// Uncertainty of the readings' time stamps relative to the load, in s.
-    stamp_uncertainty_s: f64,
     warnings: Vec<Warning>,
 }
 
 impl Record {
-    fn new(options: EnergyPlan, target: f64) -> Self {
-        Self {
-            options,
-            target,
-            trace: Trace::default(),
-            total: Total::default(),
-            conditions: Vec::new(),
-            runs: Vec::new(),
-            idle_before: Vec::new(),
-            idle_after: Vec::new(),
-            spacing_s: 0.0,
-            stamp_uncertainty_s: 0.0,
-            warnings: Vec::new(),
-        }
-    }
-
     /// Idle, load, and idle again. If the meter shows its readings meanwhile, the load continues until they suffice.
     fn run<L: Load>(
         &mut self,
@@ -146,7 +126,7 @@ impl Record {
             loads.push(run.window);
             self.runs.push(run);
             let recent = meter.recent(begun_ns);
-            let so_far: Series = self.trace.total(&self.total).points().iter().copied().chain(recent.clone()).collect();
+            let so_far = [self.trace.total(&self.total), recent.clone()].concat();
             // Too few readings are an error only when the meter has given all of them.
             next = if recent.is_empty() { None } else { self.next_duration(&so_far).unwrap_or(None) };
         }
@@ -161,10 +141,8 @@ impl Record {
 
     /// The shortest window with enough readings in it.
     fn shortest_window(&self) -> Result<Duration, EnergyError> {
-        let (needed_s, limit_s) = (
-            (FEWEST_READINGS + 2) as f64 * self.spacing_s + 2.0 * self.edge_s(),
-            self.options.window_limit.as_secs_f64(),
-        );
+        let needed_s = (FEWEST_READINGS + 2) as f64 * self.spacing_s + 2.0 * self.edge_s();
+        let limit_s = self.options.window_limit.as_secs_f64();
         if needed_s > limit_s {
             return Err(EnergyError(format!(
                 "the power meter gives a reading every {:.2} s: {FEWEST_READINGS} of them take {needed_s:.0} s of \
@@ -177,16 +155,12 @@ impl Record {
 
     fn add(&mut self, trace: Trace, meter: &dyn PowerMeter) {
         self.total = meter.total();
-        for reading in trace.into_readings() {
-            self.trace.push(reading);
-        }
-        self.conditions.extend(meter.conditions());
-        self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(meter.stamp_uncertainty_s());
-        self.warnings.extend(meter.notes().into_iter().map(|note| Warning::Meter { note }));
+        self.warnings.extend(trace.notes.iter().map(|note| Warning::Meter { note: note.clone() }));
+        self.trace.extend(trace);
     }
 
     /// Length of the next window of load; `None` if the mean power is known well enough, or no time remains.
-    fn next_duration(&self, series: &Series) -> Result<Option<Duration>, EnergyError> {
+    fn next_duration(&self, series: &[Point]) -> Result<Option<Duration>, EnergyError> {
         let power = mean_power(series, &self.loads())?;
         let ran = Duration::from_secs_f64(self.ran_s());
         let left = self.options.window_limit.saturating_sub(ran);
@@ -203,7 +177,7 @@ impl Record {
 
     fn edge_s(&self) -> f64 {
         // The error hardly ever exceeds three times the standard uncertainty.
-        EDGE_S.max(self.spacing_s) + 3.0 * self.stamp_uncertainty_s
+        EDGE_S.max(self.spacing_s) + 3.0 * self.trace.stamp_uncertainty_s
     }
 
     fn ran_s(&self) -> f64 {
@@ -230,8 +204,8 @@ impl Record {
         let idle_windows = [self.idle_before.as_slice(), &self.idle_after].concat();
         let (before, after) = (mean_power(&series, &self.idle_before)?, mean_power(&series, &self.idle_after)?);
         let idle = mean_power(&series, &idle_windows)?;
-        self.warnings.extend(conditions::throttling(&self.conditions, &loads));
-        let interval = interval(&power, meter.resolution_mw());
+        self.warnings.extend(conditions::throttling(&self.trace.conditions, &loads));
+        let interval = interval(&power, self.trace.resolution_mw);
         if interval.is_none_or(|interval| interval > wanted) {
             self.warnings.push(Warning::WidePowerInterval {
                 reached: interval,
@@ -273,7 +247,7 @@ impl Record {
             source: meter.source(),
         };
         let windows: Vec<Window> = self.runs.iter().map(|run| run.window).collect();
-        let conditions = conditions::of(&self.conditions, self.idle_before.first(), &windows);
+        let conditions = conditions::of(&self.trace.conditions, self.idle_before.first(), &windows);
         Ok(Measured { energy, conditions, warnings: self.warnings })
     }
 }

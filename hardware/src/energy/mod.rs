@@ -53,7 +53,7 @@ pub struct EnergyOptions {
 }
 
 /// [`EnergyOptions`] with the defaults for the device's meter.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct EnergyPlan {
     pub window: Duration,
     pub window_limit: Duration,
@@ -70,9 +70,9 @@ pub(crate) struct EnergyError(pub(crate) String);
 impl EnergyOptions {
     /// The options with the meter's values for those that are absent.
     pub(crate) fn resolved(&self, meter: &MeterOptions) -> EnergyPlan {
-        let usual = meter.usual_window();
+        let (usual, usual_idle) = meter.usual_times();
         let window = self.window.unwrap_or(usual);
-        let idle = self.idle.unwrap_or_else(|| meter.usual_idle());
+        let idle = self.idle.unwrap_or(usual_idle);
         EnergyPlan {
             window,
             // A shorter window does not shorten the time that a slow meter has.

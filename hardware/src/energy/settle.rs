@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::integrate::mean_power;
-use crate::meter::{Condition, MeterError, Point, PowerMeter, Series};
+use crate::meter::{Condition, MeterError, Point, PowerMeter, between};
+use crate::statistics::sorted;
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -29,9 +30,6 @@ pub(super) struct Idle {
 }
 
 /// Leaves the device idle for `least`, or longer until there are a few readings.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn idle(meter: &dyn PowerMeter, clock: &Clock, least: Duration) -> Result<Idle, MeterError> {
     let (from_ns, first) = (clock.now_ns(), meter.check()?);
     loop {
@@ -49,9 +47,6 @@ pub(super) fn idle(meter: &dyn PowerMeter, clock: &Clock, least: Duration) -> Re
 /// Leaves the device idle as [`idle`] does, and waits for up to `limit` until power and temperature are steady; gives a
 /// warning if they are not steady by then. The window is the last part of that time. A meter that does not show its
 /// readings while it reads, or shows too few of them within the limit, gives no warning.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn settle(
     meter: &dyn PowerMeter,
     clock: &Clock,
@@ -72,7 +67,7 @@ pub(super) fn settle(
         let from_ns = last.min(to_ns.saturating_sub(least.as_nanos() as u64)).max(begun_ns);
         idle.window = Window { from_ns, to_ns };
         let waited = Duration::from_nanos(to_ns - begun_ns);
-        let change = Change::of(&points.iter().copied().collect(), &meter.conditions(), &idle.window);
+        let change = Change::of(&points, &meter.conditions(), &idle.window);
         let is_steady = points.len() >= FEWEST_TO_JUDGE && change.as_ref().is_some_and(Change::is_steady);
         if is_steady || waited >= limit {
             let warning = change.filter(|change| !change.is_steady()).map(|change| Warning::Unsettled {
@@ -87,9 +82,6 @@ pub(super) fn settle(
 }
 
 /// Waits while the meter reads.
-///
-/// # Errors
-/// If the meter fails.
 pub(super) fn pause(meter: &dyn PowerMeter, clock: &Clock, duration: Duration) -> Result<(), MeterError> {
     let until_ns = clock.now_ns() + duration.as_nanos() as u64;
     loop {
@@ -114,20 +106,17 @@ struct Change {
 
 impl Change {
     /// `None` where there are too few readings.
-    fn of(series: &Series, conditions: &[Condition], window: &Window) -> Option<Self> {
+    fn of(series: &[Point], conditions: &[Condition], window: &Window) -> Option<Self> {
         let middle = window.from_ns + (window.to_ns - window.from_ns) / 2;
         let mean_mw = |from_ns, to_ns| Some(mean_power(series, &[Window { from_ns, to_ns }]).ok()?.mean_mw);
         let whole_mw = mean_mw(window.from_ns, window.to_ns)?.abs().max(1.0);
         let (first_mw, second_mw) = (mean_mw(window.from_ns, middle)?, mean_mw(middle, window.to_ns)?);
         let within = conditions.iter().filter(|reading| reading.at_ns >= window.from_ns);
-        let temperatures = within.filter_map(|reading| reading.temperature_c);
-        let span = temperatures.fold(None, |span: Option<(f64, f64)>, t| {
-            Some(span.map_or((t, t), |(low, high)| (low.min(t), high.max(t))))
-        });
+        let temperatures = sorted(&within.filter_map(|reading| reading.temperature_c).collect::<Vec<_>>());
         Some(Self {
             power: (second_mw - first_mw).abs() / whole_mw,
-            noise: noise_mw(series.between(window.from_ns, window.to_ns)) / whole_mw,
-            temperature_c: span.map(|(low, high)| high - low),
+            noise: noise_mw(between(series, window.from_ns, window.to_ns)) / whole_mw,
+            temperature_c: temperatures.first().zip(temperatures.last()).map(|(low, high)| high - low),
         })
     }
 

@@ -123,11 +123,9 @@ impl PowerMeter for Simulated {
             let power_mw = self.step_mw.map_or(power_mw, |step| (power_mw / step).round() * step);
             points.push(Point { at_ns, power_mw });
         }
-        Ok(Trace::of_rail("simulated", points))
-    }
-
-    fn resolution_mw(&self) -> Option<f64> {
-        self.step_mw
+        let mut trace = Trace::of_rail("simulated", points);
+        trace.resolution_mw = self.step_mw;
+        Ok(trace)
     }
 }
 
@@ -235,7 +233,7 @@ mod options {
     fn defaults_suit_the_meter() {
         for meter in [MeterOptions::None {}, MeterOptions::Auto {}, MeterOptions::Battery { period_ms: 250 }] {
             let plan = EnergyOptions::default().resolved(&meter);
-            assert_eq!((plan.window, plan.idle), (meter.usual_window(), meter.usual_idle()));
+            assert_eq!((plan.window, plan.idle), meter.usual_times());
             assert_eq!((plan.window_limit, plan.problem()), (6 * plan.window, None));
         }
     }

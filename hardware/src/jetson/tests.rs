@@ -11,11 +11,11 @@ use super::{JetsonOptions, measure};
 use crate::device::Plan;
 use crate::measurement::Measurement;
 use crate::meter::options::At;
-use crate::meter::{Condition, MeterError, MeterOptions, Pattern, Point, PowerMeter, Trace};
+use crate::meter::{Condition, MeterError, MeterOptions, Pattern, Point, PowerMeter, StreamOptions, Trace};
 use crate::model::Model;
 use crate::remote::ssh::SshOptions;
 use crate::remote::{Agent, Place, RemoteError, Session};
-use crate::warning::{MeterNote, Warning};
+use crate::warning::Warning;
 
 const SLOW: MeterOptions = MeterOptions::TEGRASTATS;
 
@@ -257,14 +257,6 @@ impl PowerMeter for ExternalMeter {
         })
     }
 
-    fn resolution_mw(&self) -> Option<f64> {
-        self.meter.resolution_mw()
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.meter.notes()
-    }
-
     fn recent(&self, from_ns: u64) -> Vec<Point> {
         self.meter.recent(from_ns)
     }
@@ -280,10 +272,6 @@ impl PowerMeter for ExternalMeter {
     fn set_pattern(&mut self, pattern: Pattern) {
         self.meter.set_pattern(pattern);
     }
-
-    fn stamp_uncertainty_s(&self) -> f64 {
-        self.meter.stamp_uncertainty_s()
-    }
 }
 
 /// The table: `cargo test -p hardware --lib the_same_board -- --nocapture`.
@@ -295,12 +283,12 @@ fn the_same_board_has_the_same_energy_by_every_meter() {
         let path = folder.path().join(format!("{board}.csv"));
         let columns = "[columns]\ntime = { column = \"t\", unit = \"s\" }\npower = { column = \"P\", unit = \"w\" }";
         let csv = toml::from_str(&format!("kind = \"csv\"\nfile = {path:?}\nalign = \"edges\"\n{columns}")).unwrap();
-        let stream = MeterOptions::Stream {
+        let stream = MeterOptions::Stream(StreamOptions {
             command: vec!["/bin/meter".to_owned()],
             columns: toml::from_str("power = { column = 1, unit = \"w\" }").unwrap(),
             start_limit_s: 30.0,
             at: At::Device,
-        };
+        });
         let mut energies = Vec::new();
         for meter in [SLOW, FAST, stream, csv] {
             let (mut simulation, observed) = Simulation::new(physics.clone(), board as u8);

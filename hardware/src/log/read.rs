@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use csv::ByteRecord;
 
 use super::{COLUMNS, LogError, Row, Status};
-use crate::cells::{self, Rows};
+use crate::cells::{self, Rows, Separator};
 
 /// A last line without its end, as a program leaves that is killed while it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +64,13 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<(Vec<Row>, Option<Tor
         return Err(not_a_journal(format!("its only line is not {:?}", header())));
     }
 
-    let mut lines = Rows::new(content);
-    let first = lines.next().map_err(|error| unreadable(path, error))?.map(|(_, record)| record.clone());
+    let unreadable = |error: csv::Error| file_error("read", path, &error);
+    let mut lines = Rows::new(content, Separator::Comma);
+    let first = lines.next().map_err(unreadable)?.map(|(_, record)| record.clone());
     let first = first.unwrap_or_default();
     check_header(&first).map_err(not_a_journal)?;
     let mut rows = Vec::new();
-    while let Some((line, record)) = lines.next().map_err(|error| unreadable(path, error))? {
+    while let Some((line, record)) = lines.next().map_err(unreadable)? {
         rows.push(read_row(&first, record).map_err(|problem| {
             let torn = if record.len() == COLUMNS.len() { "" } else { ": it is torn, or was edited by hand" };
             LogError::Other(format!("{}:{line}: {problem}{torn}", path.display()))
@@ -83,12 +84,8 @@ pub(super) fn header() -> String {
     COLUMNS.join(",")
 }
 
-pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::error::Error) -> LogError {
+pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::fmt::Display) -> LogError {
     LogError::Other(format!("cannot {action} the log {}: {error}", path.display()))
-}
-
-fn unreadable(path: &Path, error: csv::Error) -> LogError {
-    file_error("read", path, &error)
 }
 
 fn check_header(record: &ByteRecord) -> Result<(), String> {

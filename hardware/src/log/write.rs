@@ -9,7 +9,7 @@ use csv::ByteRecord;
 
 use super::read::{self, TornLine, file_error};
 use super::{COLUMNS, LogError, Row};
-use crate::cells::Rows;
+use crate::cells::{Rows, Separator};
 
 /// Appends rows to a journal. After every [`write`](Self::write) the file ends with a whole line, which is on the disk:
 /// a power failure loses no row.
@@ -149,7 +149,7 @@ fn written(row: &Row) -> Result<(Vec<u8>, ByteRecord), LogError> {
     let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     writer.serialize(row).map_err(|error| failed(error.to_string()))?;
     let line = writer.into_inner().map_err(|error| failed(error.to_string()))?;
-    let record = match Rows::new(&line).next() {
+    let record = match Rows::new(&line, Separator::Comma).next() {
         Ok(Some((_, record))) => record.clone(),
         Ok(None) => ByteRecord::new(),
         Err(error) => return Err(failed(error.to_string())),

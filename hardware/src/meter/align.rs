@@ -17,7 +17,7 @@ mod fit;
 use std::time::Duration;
 
 use self::fit::Fit;
-use super::{MeterError, Series};
+use super::{MeterError, Point};
 use crate::time::Window;
 
 /// Largest relative error of a clock in the search: a quartz is wrong by less than a hundredth of this, a
@@ -50,10 +50,6 @@ pub struct Alignment {
     pub load_mw: f64,
     /// Difference of the two, divided by the standard deviation of readings around them.
     pub contrast_to_noise: f64,
-    /// Share of the variance that the pattern explains.
-    pub explained: f64,
-    /// Whether readings fit better as means over the time between them than as instants.
-    pub averaging: bool,
     /// Median time between readings, in s.
     pub spacing_s: f64,
 }
@@ -115,9 +111,9 @@ impl Alignment {
     }
 
     /// The trace on our clock.
-    pub fn apply(&self, series: &Series) -> Series {
-        let moved = |point: &super::Point| Some(super::Point { at_ns: self.ours_ns(point.at_ns)?, ..*point });
-        series.points().iter().filter_map(moved).collect()
+    pub fn apply(&self, series: &[Point]) -> Vec<Point> {
+        let moved = |point: &Point| Some(Point { at_ns: self.ours_ns(point.at_ns)?, ..*point });
+        series.iter().filter_map(moved).collect()
     }
 
     /// Standard uncertainty of the offset at an instant of our clock, in s: it grows with the distance from the
@@ -133,7 +129,7 @@ impl Alignment {
 ///
 /// # Errors
 /// If the trace does not contain the whole pattern, its load does not stand out, or it fits in two places.
-pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
+pub fn find(series: &[Point], pattern: &Pattern, clock_error: f64) -> Result<Alignment, MeterError> {
     /// Smallest contrast relative to the noise, and relative to its own uncertainty, of a pattern that counts as found.
     /// The latter reaches 4 to 5 at the best of many offsets in noise alone.
     const FAINTEST: f64 = 0.5;
@@ -142,7 +138,7 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     const CLEAR: f64 = 12.0;
     let clock_error = if clock_error.is_finite() { clock_error.clamp(0.0, LARGEST_CLOCK_ERROR) } else { 0.0 };
     let edges = pattern.edges_s();
-    let fit = Fit::new(series.points(), edges, pattern.whole.seconds(), clock_error);
+    let fit = Fit::new(series, edges, pattern.whole.seconds(), clock_error);
     let trace_s = fit.trace_s();
     let too_short = || {
         MeterError::Failed(format!(
@@ -167,11 +163,10 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
              {noise_mw:.1} mW. It is another trace, another device, or another column; else make the pattern longer"
         ))
     };
-    let coarse = fit.coarse(shortest_s);
-    let (best, rival) = coarse.two_best().ok_or_else(too_short)?;
-    let rough = fit.refine(best, coarse.steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
+    let (best, rival, steps) = fit.coarse(shortest_s).ok_or_else(too_short)?;
+    let rough = fit.refine(best, steps, 1.0).ok_or_else(|| faint(0.0, fit.deviation()))?;
     let independent = fit.independent_share(&rough);
-    let found = fit.refine((rough.offset, rough.rate), coarse.steps, independent).unwrap_or(rough);
+    let found = fit.refine(rough.place, steps, independent).unwrap_or(rough);
     let levels = found.levels;
     let (contrast_mw, noise_mw) = (levels.contrast, levels.noise);
     let contrast_to_noise = contrast_mw / noise_mw.max(contrast_mw * 1e-6);
@@ -179,10 +174,10 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
     if contrast_to_noise < FAINTEST || significance < LEAST_SIGNIFICANT {
         return Err(faint(contrast_mw, noise_mw));
     }
-    if let Some(rival) = rival.and_then(|rival| fit.refine(rival, coarse.steps, 1.0)) {
+    if let Some(rival) = rival.and_then(|rival| fit.refine(rival, steps, 1.0)) {
         let odds = rival.levels.misfit().ln() - levels.misfit().ln();
         if odds * levels.samples * independent / 2.0 < CLEAR {
-            let apart_s = (rival.offset - found.offset).abs();
+            let apart_s = (rival.place.0 - found.place.0).abs();
             return Err(MeterError::Failed(format!(
                 "the pattern fits about as well at two places of the trace, {apart_s:.2} s apart (it explains {:.4} and \
                  {:.4} of the variance there): cut the trace to one measurement, or use a pattern of unequal pulses",
@@ -191,20 +186,18 @@ pub fn find(series: &Series, pattern: &Pattern, clock_error: f64) -> Result<Alig
         }
     }
     let pivot_ns = pattern.whole.from_ns + (fit.pivot * 1e9) as u64;
-    let first_ns = series.points().first().map_or(0, |point| point.at_ns);
+    let first_ns = series.first().map_or(0, |point| point.at_ns);
     // The instant of the trace at the pivot, less the pivot.
     let whole_s = (i128::from(first_ns) - i128::from(pivot_ns)) as f64 / 1e9;
     Ok(Alignment {
         pivot_ns,
-        offset_s: whole_s + found.offset + fit.pivot,
-        offset_uncertainty_s: found.offset_deviation,
-        clock_error: found.rate,
-        clock_error_uncertainty: found.rate_deviation,
+        offset_s: whole_s + found.place.0 + fit.pivot,
+        offset_uncertainty_s: found.deviation.0,
+        clock_error: found.place.1,
+        clock_error_uncertainty: found.deviation.1,
         idle_mw: levels.idle,
         load_mw: levels.idle + contrast_mw,
         contrast_to_noise,
-        explained: levels.explained,
-        averaging: found.averaging,
         spacing_s: fit.spacing,
     })
 }

@@ -7,18 +7,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::poll::{self, PolledMeter, Sensor};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point};
 use crate::shown::start_of;
 use crate::statistics::median;
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
 /// Folder of batteries on Linux.
 pub(super) const ROOT: &str = "/sys/class/power_supply";
-/// Time between two polls.
-pub(super) const PERIOD: Duration = Duration::from_millis(250);
+/// Time between two polls, in ms.
+pub(super) const PERIOD_MS: u64 = 250;
 
 const NAME: &str = "battery";
 const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
@@ -31,8 +30,14 @@ const SLOW_S: f64 = 0.5;
 /// The batteries of this machine.
 pub(super) type BatteryMeter = PolledMeter<Batteries>;
 
-/// The sensor of such a meter.
-pub(super) struct Batteries(Vec<Battery>);
+/// The batteries, and the last reading, with which the next poll is compared.
+#[derive(Clone)]
+pub(super) struct Batteries {
+    batteries: Vec<Battery>,
+    last: Option<Point>,
+    /// Longest time between two changes so far.
+    longest_ns: u64,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 struct Battery {
@@ -41,44 +46,34 @@ struct Battery {
     has_power: bool,
 }
 
-/// The last poll, with which the next is compared.
-struct Watch {
-    clock: Clock,
-    batteries: Vec<Battery>,
-    last: Option<Point>,
-    /// Longest time between two changes so far.
-    longest_ns: u64,
-}
-
 impl BatteryMeter {
     /// Finds the batteries below [`ROOT`], or another folder.
-    ///
-    /// # Errors
-    /// If there are none, none reports its power, or the time between two polls is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
-        let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let battery = |folder: PathBuf| {
-            let name = folder.file_name()?.to_str().filter(|name| name.starts_with("BAT"))?.to_owned();
+            let name = folder.file_name()?.to_str()?.to_owned();
             let has = |file: &str| folder.join(file).exists();
             let has_power = has("power_now");
             let known = has_power || (has("current_now") && has("voltage_now"));
             known.then_some(Battery { name, folder, has_power })
         };
-        let mut batteries: Vec<Battery> = entries.filter_map(battery).collect();
-        batteries.sort_by(|a, b| a.name.cmp(&b.name));
+        let folders = poll::entries(root, |name| name.starts_with("BAT"));
+        let batteries: Vec<Battery> = folders.into_iter().filter_map(battery).collect();
         if batteries.is_empty() {
             let what = format!("a battery that reports its power below {}", root.display());
             return Err(MeterError::absent(&what, "only laptops have one"));
         }
-        Self::new(Batteries(batteries), period, clock)
+        Ok(Self::new(Batteries::of(batteries), period, clock))
     }
 
-    /// Checks that it can be used now.
-    ///
-    /// # Errors
-    /// If a battery is charged, none is discharged, or its power cannot be read.
+    /// An error if a battery is charged, none is discharged, or its power cannot be read.
     pub fn usable(&self) -> Result<(), MeterError> {
-        power_mw(&self.sensor.0).map(|_| ())
+        power_mw(&self.sensor.batteries).map(|_| ())
+    }
+}
+
+impl Batteries {
+    fn of(batteries: Vec<Battery>) -> Self {
+        Self { batteries, last: None, longest_ns: SHORTEST_NS }
     }
 }
 
@@ -86,14 +81,22 @@ impl Sensor for Batteries {
     const NAME: &'static str = NAME;
 
     fn describe(&self, _period: Duration) -> String {
-        let names: Vec<&str> = self.0.iter().map(|battery| battery.name.as_str()).collect();
+        let names: Vec<&str> = self.batteries.iter().map(|battery| battery.name.as_str()).collect();
         format!("battery {} (the whole machine, screen included)", names.join(" + "))
     }
 
-    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
-        power_mw(&self.0)?;
-        let mut watch = Watch { clock, batteries: self.0.clone(), last: None, longest_ns: SHORTEST_NS };
-        Ok(Box::new(move || watch.poll()))
+    fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
+        let (at_ns, power_mw) = poll::timed(clock, || power_mw(&self.batteries))?;
+        if let Some(last) = self.last {
+            let passed_ns = at_ns.saturating_sub(last.at_ns);
+            if last.power_mw == power_mw && passed_ns < self.longest_ns {
+                return Ok(Vec::new());
+            }
+            self.longest_ns = self.longest_ns.max(passed_ns).min(LONGEST_NS);
+        }
+        let point = Point { at_ns, power_mw };
+        self.last = Some(point);
+        Ok(vec![point])
     }
 
     /// The system does not report it.
@@ -101,62 +104,31 @@ impl Sensor for Batteries {
         None
     }
 
-    fn note(&self, points: &[Point]) -> Option<MeterNote> {
+    fn note(&self, points: &[Point]) -> Option<String> {
         let spacing = points.windows(2).map(|two| two[1].at_ns.saturating_sub(two[0].at_ns) as f64 / 1e9);
         let spacing_s = median(spacing.collect()).filter(|spacing_s| *spacing_s > SLOW_S)?;
-        Some(MeterNote::Slow { spacing_s })
+        Some(format!(
+            "the meter renews its value every {spacing_s:.1} s only: measure for many times as long, or use a faster meter"
+        ))
     }
 }
 
-impl Watch {
-    fn poll(&mut self) -> Result<Poll, MeterError> {
-        let (at_ns, power_mw) = match poll::timed(&self.clock, || power_mw(&self.batteries)) {
-            Ok(seen) => seen,
-            // Firmware is at times too busy to answer.
-            Err(error) => return poll::or_rejected(error),
-        };
-        if let Some(last) = self.last {
-            let passed_ns = at_ns.saturating_sub(last.at_ns);
-            if last.power_mw == power_mw && passed_ns < self.longest_ns {
-                return Ok(Poll::Points(Vec::new()));
-            }
-            self.longest_ns = self.longest_ns.max(passed_ns).min(LONGEST_NS);
-        }
-        let point = Point { at_ns, power_mw };
-        self.last = Some(point);
-        Ok(Poll::Points(vec![point]))
-    }
-}
-
-/// Total power of the batteries that are discharged.
-///
-/// # Errors
-/// If one is charged, none is discharged, or a value cannot be read.
+/// Total power of the batteries that are discharged; an error if one is charged or none is discharged.
 fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
-    let (mut sum, mut discharging) = (0.0, false);
-    let mut other = None;
-    for battery in batteries {
-        let status = poll::small_file(&battery.folder.join("status"), RIGHTS)?;
-        if status == "Discharging" {
-            discharging = true;
-            sum += battery.power_mw()?;
-        } else {
-            // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
-            other = Some((battery.name.clone(), status.clone()));
-            if status == "Charging" {
-                break;
-            }
-        }
+    let status = |battery: &Battery| poll::small_file(&battery.folder.join("status"), RIGHTS);
+    let statuses = batteries.iter().map(status).collect::<Result<Vec<_>, _>>()?;
+    let with_status = || batteries.iter().zip(&statuses);
+    let mut discharged = with_status().filter(|(_, status)| *status == "Discharging").peekable();
+    // The second battery of a laptop is idle while the first is emptied; one that is charged is not.
+    let charged = with_status().find(|(_, status)| *status == "Charging");
+    let idle = with_status().next_back().filter(|_| discharged.peek().is_none());
+    if let Some((Battery { name, .. }, status)) = charged.or(idle) {
+        let status = start_of(status, 80);
+        return Err(MeterError::Settings(format!(
+            "battery {name} is {status:?}: unplug the charger, else its power is not that of the machine"
+        )));
     }
-    match other {
-        Some((battery, status)) if !discharging || status == "Charging" => {
-            let status = start_of(&status, 80);
-            Err(MeterError::Settings(format!(
-                "battery {battery} is {status:?}: unplug the charger, else its power is not that of the machine"
-            )))
-        }
-        _ => Ok(sum),
-    }
+    discharged.map(|(battery, _)| battery.power_mw()).sum()
 }
 
 impl Battery {
@@ -203,10 +175,10 @@ mod tests {
     fn power_is_read_or_computed_from_current_and_voltage() {
         let discharging = ("status", "Discharging");
         let power = tree(&[("BAT0", &[discharging, ("power_now", "9540000")]), ("AC", &[("online", "0")])]);
-        assert_eq!(power_mw(&found(&power).sensor.0), Ok(9540.0));
+        assert_eq!(power_mw(&found(&power).sensor.batteries), Ok(9540.0));
         let product = [discharging, ("current_now", "-800000"), ("voltage_now", "11500000")];
         let product = tree(&[("BAT1", &product), ("BAT0", &[("status", "Not charging"), ("power_now", "0")])]);
-        assert_eq!(power_mw(&found(&product).sensor.0), Ok(9200.0));
+        assert_eq!(power_mw(&found(&product).sensor.batteries), Ok(9200.0));
     }
 
     #[test]
@@ -220,9 +192,12 @@ mod tests {
             ("BAT0", &[("status", "Discharging"), ("power_now", "9540000")]),
             ("BAT1", &[("status", "Charging"), ("power_now", "9540000")]),
         ]);
-        assert!(power_mw(&found(&two).sensor.0).unwrap_err().to_string().contains("unplug the charger"));
+        assert!(power_mw(&found(&two).sensor.batteries).unwrap_err().to_string().contains("unplug the charger"));
         let none = tree(&[("AC", &[("online", "1")])]);
-        let error = BatteryMeter::find(none.path(), PERIOD, Clock::start()).err().unwrap().to_string();
+        let error = BatteryMeter::find(none.path(), Duration::from_millis(PERIOD_MS), Clock::start())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("only laptops"), "{error}");
         let zero = tree(&[("BAT0", &[("status", "Discharging"), ("power_now", "0")])]);
         assert!(found(&zero).start().is_err());
@@ -245,7 +220,7 @@ mod tests {
         let readings = meter.check().unwrap();
         assert!((4..=6).contains(&readings), "{readings}");
         let trace = meter.stop().unwrap();
-        assert_eq!(trace.rail(NAME).points().last().unwrap().power_mw, 9004.0);
+        assert_eq!(trace.rail(NAME).last().unwrap().power_mw, 9004.0);
         meter.start().unwrap();
         file("status", "Charging");
         std::thread::sleep(Duration::from_millis(200));
@@ -255,13 +230,14 @@ mod tests {
 
     #[test]
     fn a_slow_gauge_gives_a_note() {
-        let mut watch = Watch { clock: Clock::start(), batteries: Vec::new(), last: None, longest_ns: SHORTEST_NS };
+        let (mut batteries, clock) = (Batteries::of(Vec::new()), Clock::start());
         // Without a battery the power is always 0.
-        let first = watch.poll();
-        let second = watch.poll();
-        assert!(matches!(first, Ok(Poll::Points(points)) if points.len() == 1));
-        assert!(matches!(second, Ok(Poll::Points(points)) if points.is_empty()));
-        let note = MeterNote::Slow { spacing_s: 12.0 }.to_string();
+        let first = batteries.poll(&clock);
+        let second = batteries.poll(&clock);
+        assert!(matches!(first, Ok(points) if points.len() == 1));
+        assert!(matches!(second, Ok(points) if points.is_empty()));
+        let point = |at_s: u64| Point { at_ns: at_s * 1_000_000_000, power_mw: 1.0 };
+        let note = batteries.note(&[point(1), point(13), point(25)]).unwrap();
         assert!(note.contains("every 12.0 s"), "{note}");
     }
 }

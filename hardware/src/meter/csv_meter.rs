@@ -1,6 +1,6 @@
 //! A file that another program writes while we measure: the log of a lab supply's or a USB meter's own software.
 //!
-//! The meter reads only lines that come after the start, so that the file may contain hours. [`super::csv_trace`]
+//! The meter reads only lines that come after the start, so that the file may contain hours. `csv_trace.rs`
 //! brings them to our clock. With stamps, the recorder's clock must be right: the same machine's, or one set by the
 //! same time server. The meter notices wrong stamps only if their error is more than `flush_limit_s`. With edges, the
 //! recorder's clock need not be right.
@@ -15,11 +15,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::align::{LARGEST_CLOCK_ERROR, Pattern};
-use super::csv_trace::{CsvTraceError, Parser, RAIL};
+use super::csv_trace::{Parser, RAIL};
 use super::fields::Fields;
-use super::{MeterError, PowerMeter, Trace};
+use super::{MeterError, PowerMeter, Trace, power_meter};
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
 /// Time between two polls of the file while waiting for it.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -82,9 +81,6 @@ pub(super) struct CsvMeter {
     clock: Clock,
     running: Option<RefCell<Tail>>,
     pattern: Option<Pattern>,
-    notes: Vec<MeterNote>,
-    resolution_mw: Option<f64>,
-    uncertainty_s: f64,
 }
 
 /// The lines written since the start.
@@ -99,14 +95,6 @@ struct Tail {
     /// Times of the last new line and of the last poll.
     grown: Instant,
     polled: Instant,
-}
-
-/// The written readings, on our clock.
-struct Placed {
-    trace: Trace,
-    notes: Vec<MeterNote>,
-    resolution_mw: Option<f64>,
-    uncertainty_s: f64,
 }
 
 impl CsvOptions {
@@ -130,10 +118,7 @@ impl CsvOptions {
         self.file.display().to_string()
     }
 
-    /// Checks the options.
-    ///
-    /// # Errors
-    /// If the columns are invalid, none is the time, or a number is out of its bounds.
+    /// An error if the columns are invalid, none is the time, or a number is out of its bounds.
     pub fn check(&self) -> Result<(), MeterError> {
         Parser::new(&self.shown(), &self.columns)?;
         let within = |name: &str, value: f64, least: f64, most: f64| {
@@ -149,16 +134,12 @@ impl CsvOptions {
 
 impl CsvMeter {
     /// A meter, not started yet.
-    ///
-    /// # Errors
-    /// If the options are invalid.
     pub fn new(options: CsvOptions, clock: Clock) -> Result<Self, MeterError> {
         options.check()?;
-        let (notes, resolution_mw) = (Vec::new(), None);
-        Ok(Self { options, clock, running: None, pattern: None, notes, resolution_mw, uncertainty_s: 0.0 })
+        Ok(Self { options, clock, running: None, pattern: None })
     }
 
-    fn by_stamps(&self, mut tail: Tail) -> Result<Placed, MeterError> {
+    fn by_stamps(&self, mut tail: Tail) -> Result<Trace, MeterError> {
         let (stop_ns, asked) = (self.clock.now_ns(), Instant::now());
         loop {
             tail.read()?;
@@ -167,7 +148,7 @@ impl CsvMeter {
                 Some(behind_ns) if behind_ns <= 0 => break,
                 _ if asked.elapsed() < self.options.flush_limit() => std::thread::sleep(PAUSE),
                 Some(behind_ns) if tail.grown > asked => {
-                    return Err(tail.stamps(format!(
+                    return Err(tail.stamps(&format!(
                         "the last is {:.1} s before the end of the measurement, though the file grows: the recorder's \
                          clock is slow, or it holds its lines back for longer than `flush_limit_s`. {EDGES}",
                         behind_ns as f64 / 1e9
@@ -181,18 +162,14 @@ impl CsvMeter {
             Timestamp::now().as_nanosecond() - begun.as_nanosecond() - i128::from(self.clock.now_ns() - begun_ns);
         if step.abs() > LARGEST_STEP_NS {
             let problem = format!("this machine's clock was set by {:.1} s while it measured", step as f64 / 1e9);
-            return Err(tail.stamps(problem));
+            return Err(tail.stamps(&problem));
         }
-        let path = self.options.shown();
-        let trace = tail.parser.finish()?;
-        let placed = trace.by_stamps(begun, begun_ns, stop_ns).map_err(|error| plain(&path, error))?;
-        let (notes, resolution_mw) = (trace.notes().to_vec(), trace.resolution_mw());
-        Ok(Placed { trace: placed, notes, resolution_mw, uncertainty_s: 0.0 })
+        let trace = tail.parser.clone().finish()?;
+        trace.by_stamps(begun, begun_ns, stop_ns).map_err(|error| tail.stamps(&error.to_string()))
     }
 
-    fn by_edges(&self, mut tail: Tail, pattern: &Pattern) -> Result<Placed, MeterError> {
+    fn by_edges(&self, mut tail: Tail, pattern: &Pattern) -> Result<Trace, MeterError> {
         let (stop_ns, asked) = (self.clock.now_ns(), Instant::now());
-        let path = self.options.shown();
         tail.read()?;
         let mut last = None;
         loop {
@@ -200,27 +177,23 @@ impl CsvMeter {
             // that come now go beyond the pattern.
             if tail.read()? {
                 let now_ns = self.clock.now_ns();
-                let trace = tail.parser.clone().finish()?;
-                match trace.by_edges(pattern, self.options.clock_error) {
-                    Ok((placed, alignment)) => {
-                        let uncertainty_s = alignment.uncertainty_s(stop_ns);
-                        let late_s = 3.0 * uncertainty_s + alignment.spacing_s;
-                        let end_ns = placed.readings().last().map_or(0, |reading| reading.at_ns);
+                match tail.parser.clone().finish()?.by_edges(pattern, self.options.clock_error) {
+                    Ok((mut trace, alignment)) => {
+                        trace.stamp_uncertainty_s = alignment.uncertainty_s(stop_ns);
+                        let late_s = 3.0 * trace.stamp_uncertainty_s + alignment.spacing_s;
+                        let end_ns = trace.readings().last().map_or(0, |reading| reading.at_ns);
                         let ahead_s = end_ns.saturating_sub(now_ns) as f64 / 1e9;
                         if ahead_s <= late_s {
-                            let mut notes = trace.notes().to_vec();
                             if alignment.clock_error.abs() > NOTED_CLOCK_ERROR {
-                                notes.push(MeterNote::ClockDrift { ppm: -alignment.clock_error * 1e6 });
+                                trace.notes.push(power_meter::clock_drift(-alignment.clock_error * 1e6));
                             }
-                            let resolution_mw = trace.resolution_mw();
-                            return Ok(Placed { trace: placed, notes, resolution_mw, uncertainty_s });
+                            return Ok(trace);
                         }
-                        let problem = format!(
+                        last = Some(tail.stamps(&format!(
                             "the pattern of load seems to lie {ahead_s:.1} s later than it can: some of it is missing"
-                        );
-                        last = Some(tail.stamps(problem));
+                        )));
                     }
-                    Err(error) => last = Some(plain(&path, error)),
+                    Err(error) => last = Some(error),
                 }
             }
             if asked.elapsed() >= self.options.flush_limit() {
@@ -258,32 +231,21 @@ impl PowerMeter for CsvMeter {
         if tail.grown.elapsed() > self.options.flush_limit() {
             return Err(tail.not_growing());
         }
-        Ok(tail.parser.readings())
+        Ok(tail.parser.trace.readings.len())
     }
 
     /// Waits until the file's time stamps pass the present, for `flush_limit_s` at most.
     fn stop(&mut self) -> Result<Trace, MeterError> {
         let tail = self.running.take().ok_or_else(|| MeterError::not_running(RAIL))?;
         let tail = tail.into_inner();
-        let Placed { trace, notes, resolution_mw, uncertainty_s } = match (self.options.align, self.pattern.take()) {
-            (Align::Stamps, _) => self.by_stamps(tail)?,
-            (Align::Edges, Some(pattern)) => self.by_edges(tail, &pattern)?,
+        match (self.options.align, self.pattern.take()) {
+            (Align::Stamps, _) => self.by_stamps(tail),
+            (Align::Edges, Some(pattern)) => self.by_edges(tail, &pattern),
             (Align::Edges, None) => {
                 let problem = "a trace can be placed by the edges of a load only where such a load is made".to_owned();
-                return Err(MeterError::Settings(problem));
+                Err(MeterError::Settings(problem))
             }
-        };
-        (self.notes, self.resolution_mw, self.uncertainty_s) = (notes, resolution_mw, uncertainty_s);
-        Ok(trace)
-    }
-
-    /// The value of the last printed digit.
-    fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        }
     }
 
     fn pattern_unit(&self) -> Option<Duration> {
@@ -292,11 +254,6 @@ impl PowerMeter for CsvMeter {
 
     fn set_pattern(&mut self, pattern: Pattern) {
         self.pattern = Some(pattern);
-    }
-
-    /// With edges, the uncertainty at the end of the trace; with stamps 0, since their error is unknown.
-    fn stamp_uncertainty_s(&self) -> f64 {
-        self.uncertainty_s
     }
 }
 
@@ -332,7 +289,7 @@ impl Tail {
                      since 1970, or dates; {EDGES}",
                     behind_ns.unsigned_abs() as f64 / 1e9
                 );
-                return Err(self.stamps(problem));
+                return Err(self.stamps(&problem));
             }
         }
         Ok(true)
@@ -365,8 +322,9 @@ impl Tail {
         stamp_ns - self.begun.0.as_nanosecond() + i128::from(self.begun.1)
     }
 
-    fn stamps(&self, problem: String) -> MeterError {
-        MeterError::Failed(format!("the time stamps of {} cannot be used: {problem}", self.options.shown()))
+    fn stamps(&self, problem: &str) -> MeterError {
+        let shown = self.options.shown();
+        MeterError::Failed(format!("the time stamps of {shown} cannot be used: {problem}"))
     }
 
     fn not_growing(&self) -> MeterError {
@@ -376,15 +334,6 @@ impl Tail {
             self.options.shown(),
             self.grown.elapsed().as_secs_f64()
         ))
-    }
-}
-
-fn plain(path: &str, error: CsvTraceError) -> MeterError {
-    match error {
-        CsvTraceError::Meter(error) => error,
-        CsvTraceError::Elsewhere { .. } => {
-            MeterError::Failed(format!("the time stamps of {path} cannot be used: {error}"))
-        }
     }
 }
 

@@ -6,33 +6,29 @@
 //! The file has one separator and one decimal sign (`cells`); a row with more or fewer cells than the header
 //! is torn, and rejected.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-
-use thiserror::Error;
+use std::io::{BufRead, Read};
 
 use super::align::{self, Alignment, Pattern};
+use super::collected::Collected;
 use super::error::MOST_READINGS;
-use super::fields::{Fields, Layout, MAX_LINE};
-use super::power_meter;
-use super::{MeterError, Point, Series, Trace};
+use super::fields::{Fields, LineReader, MAX_LINE, Row};
+use super::{MeterError, Point, Trace};
 use crate::cells;
 use crate::shown::start_of;
-use crate::warning::MeterNote;
 
 /// Name of the rail of such a trace.
-pub const RAIL: &str = "csv";
+pub(super) const RAIL: &str = "csv";
 
 /// Most lines before the header.
 const MOST_BEFORE_HEADER: u64 = 50;
 
 /// A recorded trace on its own clock.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CsvTrace {
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct CsvTrace {
     /// Time in ns since an arbitrary instant, and power in mW; times ascend.
-    readings: Vec<(i128, f64)>,
-    notes: Vec<MeterNote>,
+    pub readings: Vec<(i128, f64)>,
+    notes: Vec<String>,
+    /// The value of the last printed digit, in mW.
     resolution_mw: Option<f64>,
 }
 
@@ -40,99 +36,24 @@ pub struct CsvTrace {
 #[derive(Clone)]
 pub(super) struct Parser {
     path: String,
-    fields: Fields,
-    layout: Option<Layout>,
+    reader: LineReader,
     /// Number of lines so far.
     line: u64,
     repeated: usize,
-    trace: CsvTrace,
-}
-
-/// The reason why a recorded trace cannot be used.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum CsvTraceError {
-    /// The file is not a trace.
-    #[error(transparent)]
-    Meter(#[from] MeterError),
-    /// No reading falls in the time since our clock began.
-    #[error(
-        "all readings lie {side} the measurement, the nearest by {away_s:.1} s: the time stamps are not those of this \
-         measurement, or not seconds since 1970"
-    )]
-    Elsewhere {
-        /// `before` or `after`.
-        side: &'static str,
-        /// Time between the readings and the measurement, in s.
-        away_s: f64,
-    },
+    pub trace: CsvTrace,
 }
 
 impl CsvTrace {
-    /// Reads a file. It needs a column of time.
-    ///
-    /// # Errors
-    /// If it cannot be read, lacks a column, contains a line that is not a reading, its time goes back, or most of its
-    /// power is negative.
-    pub fn load(path: &Path, fields: &Fields) -> Result<Self, MeterError> {
-        let shown = path.display().to_string();
-        let failed = |error: std::io::Error| MeterError::unread(&shown, error);
-        Self::read(BufReader::new(File::open(path).map_err(failed)?), &shown, fields)
-    }
-
-    fn read(mut file: impl BufRead, path: &str, fields: &Fields) -> Result<Self, MeterError> {
-        let mut parser = Parser::new(path, fields)?;
-        while let Some((bytes, _)) = parser.next_line(&mut file)? {
-            parser.take(&bytes)?;
-        }
-        parser.finish()
-    }
-
-    /// Adds a reading; `false` for one of the same instant as the last.
-    fn push(&mut self, row: super::fields::Row, line: u64, path: &str) -> Result<bool, MeterError> {
-        let at_ns = row.own_ns.unwrap_or_default() as i128;
-        if let Some((last, _)) = self.readings.last() {
-            if at_ns == *last {
-                return Ok(false);
-            }
-            if at_ns < *last {
-                let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
-                return Err(MeterError::Failed(format!("line {line} of {path}: {problem}")));
-            }
-        }
-        if self.readings.len() >= MOST_READINGS {
-            return Err(MeterError::flood(path));
-        }
-        self.readings.push((at_ns, row.power_mw));
-        self.resolution_mw = Some(self.resolution_mw.map_or(row.step_mw, |step| step.min(row.step_mw)));
-        Ok(true)
-    }
-
-    fn finish(mut self, path: &str, repeated: usize) -> Result<Self, MeterError> {
-        let readings = self.readings.len();
-        if readings < 2 {
-            return Err(MeterError::too_few(path, readings));
-        }
-        // Signs are checked without the time, whose type differs.
-        let numbered = self.readings.iter().enumerate();
-        let mut points =
-            numbered.map(|(index, (_, power_mw))| Point { at_ns: index as u64, power_mw: *power_mw }).collect();
-        self.notes = power_meter::check_signs(path, &mut points)?;
-        self.readings = points.iter().filter_map(|point| self.readings.get(point.at_ns as usize).copied()).collect();
-        if repeated > 0 {
-            let reason = "it has the same time as the one before it".to_owned();
-            self.notes.push(MeterNote::Skipped { skipped: repeated, readings: readings + repeated, reason });
-        }
-        Ok(self)
-    }
-
     /// The trace on our clock, which showed `clock_ns` at `start`, by its stamps: times since 1970 or dates.
-    ///
-    /// # Errors
-    /// If no reading falls in the time since our clock began, or all lie after `until_ns`.
-    pub fn by_stamps(&self, start: jiff::Timestamp, clock_ns: u64, until_ns: u64) -> Result<Trace, CsvTraceError> {
+    pub fn by_stamps(&self, start: jiff::Timestamp, clock_ns: u64, until_ns: u64) -> Result<Trace, MeterError> {
         let shift = i128::from(clock_ns) - start.as_nanosecond();
-        let elsewhere = |side, away_ns: i128| CsvTraceError::Elsewhere { side, away_s: away_ns as f64 / 1e9 };
+        let elsewhere = |side, away_ns: i128| {
+            MeterError::Failed(format!(
+                "all readings lie {side} the measurement, the nearest by {:.1} s: the time stamps are not those of this \
+                 measurement, or not seconds since 1970",
+                away_ns as f64 / 1e9
+            ))
+        };
         if let Some((last, _)) = self.readings.last().filter(|(last, _)| last + shift < 0) {
             return Err(elsewhere("before", -(last + shift)));
         }
@@ -140,59 +61,46 @@ impl CsvTrace {
         if let Some((first, _)) = self.readings.first().filter(|(first, _)| first + shift > until) {
             return Err(elsewhere("after", first + shift - until));
         }
-        let ours = |(at_ns, power_mw): &(i128, f64)| {
-            Some(Point { at_ns: u64::try_from(at_ns + shift).ok()?, power_mw: *power_mw })
-        };
-        Ok(Trace::of_rail(RAIL, self.readings.iter().filter_map(ours)))
+        Ok(self.placed(self.points(-shift)))
     }
 
     /// The trace on our clock, placed by the edges of a load that we produced, and the alignment of the clocks.
-    ///
-    /// # Errors
-    /// If the pattern is not found.
-    pub fn by_edges(&self, pattern: &Pattern, clock_error: f64) -> Result<(Trace, Alignment), CsvTraceError> {
+    pub fn by_edges(&self, pattern: &Pattern, clock_error: f64) -> Result<(Trace, Alignment), MeterError> {
         let first = self.readings.first().map_or(0, |(at_ns, _)| *at_ns);
-        let own = |(at_ns, power_mw): &(i128, f64)| {
-            Some(Point { at_ns: u64::try_from(at_ns - first).ok()?, power_mw: *power_mw })
-        };
-        let series: Series = self.readings.iter().filter_map(own).collect();
+        let series: Vec<Point> = self.points(first).collect();
         let mut alignment = align::find(&series, pattern, clock_error)?;
-        let trace = Trace::of_rail(RAIL, alignment.apply(&series).points().iter().copied());
+        let trace = self.placed(alignment.apply(&series));
         // The error gives the file's own time.
         alignment.offset_s += first as f64 / 1e9;
         Ok((trace, alignment))
     }
 
-    /// Doubts about the trace.
-    pub fn notes(&self) -> &[MeterNote] {
-        &self.notes
+    /// The readings from an instant of its clock on, which becomes 0.
+    fn points(&self, from_ns: i128) -> impl Iterator<Item = Point> {
+        let point = move |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns - from_ns).ok()?, power_mw: *power_mw })
+        };
+        self.readings.iter().filter_map(point)
     }
 
-    /// The value of the last printed digit, in mW.
-    pub fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
+    fn placed(&self, points: impl IntoIterator<Item = Point>) -> Trace {
+        Trace { notes: self.notes.clone(), resolution_mw: self.resolution_mw, ..Trace::of_rail(RAIL, points) }
     }
 }
 
 impl Parser {
-    /// A parser that has read nothing yet.
-    ///
-    /// # Errors
-    /// If the columns contradict each other, or no column is the time.
+    /// A parser that has read nothing yet; an error if the columns contradict each other, or no column is the time.
     pub fn new(path: &str, fields: &Fields) -> Result<Self, MeterError> {
         fields.check()?;
         if fields.time.is_none() {
             let problem = "a recorded trace needs a column `time`: its readings have no place without one";
             return Err(MeterError::Settings(problem.to_owned()));
         }
-        let trace = CsvTrace { readings: Vec::new(), notes: Vec::new(), resolution_mw: None };
-        Ok(Self { path: path.to_owned(), fields: fields.clone(), layout: None, line: 0, repeated: 0, trace })
+        let (reader, trace) = (LineReader::new(fields.clone()), CsvTrace::default());
+        Ok(Self { path: path.to_owned(), reader, line: 0, repeated: 0, trace })
     }
 
     /// The next line, and whether a line break ends it; `None` at the end of the file.
-    ///
-    /// # Errors
-    /// If it cannot be read, or is longer than [`MAX_LINE`].
     pub fn next_line(&self, file: &mut impl BufRead) -> Result<Option<(Vec<u8>, bool)>, MeterError> {
         let mut bytes = Vec::new();
         let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
@@ -206,48 +114,54 @@ impl Parser {
     }
 
     /// Skips a line, unless it is the header.
-    ///
-    /// # Errors
-    /// If too many lines came without a header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
         // Damage before the start does not matter.
-        let line = self.begin(bytes, self.layout.is_none())?;
-        if self.layout.is_none() && !line.is_empty() {
-            self.find_header(&line)?;
-        }
-        Ok(())
+        let is_first = !self.reader.knows_layout();
+        let line = self.begin(bytes, is_first)?;
+        if is_first { self.read(&line).map(drop) } else { Ok(()) }
     }
 
     /// Adds a line.
-    ///
-    /// # Errors
-    /// If it is not a reading, or its time goes back.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
         let line = self.begin(bytes, true)?;
-        if line.is_empty() {
-            return Ok(());
+        match self.read(&line)? {
+            Some(row) => self.push(row.own_ns.unwrap_or_default() as i128, row.power_mw, row.step_mw),
+            None => Ok(()),
         }
-        let Some(layout) = &mut self.layout else {
-            // Without names, the first line may nevertheless be a header.
-            if self.find_header(&line)?
-                && let Some(Ok(row)) = self.layout.as_mut().map(|layout| layout.read(&line))
-            {
-                self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
-            }
-            return Ok(());
-        };
-        if line.starts_with('#') {
-            return Ok(());
-        }
-        let row = layout.read(&line);
-        let row = row.map_err(|problem| self.rejected(format!("{problem} in {:?}", start_of(&line, 80))))?;
-        self.repeated += usize::from(!self.trace.push(row, self.line, &self.path)?);
-        Ok(())
     }
 
-    /// Number of readings.
-    pub fn readings(&self) -> usize {
-        self.trace.readings.len()
+    /// The reading in a line; `None` for a title, a header, a comment, or an empty line.
+    fn read(&mut self, line: &str) -> Result<Option<Row>, MeterError> {
+        let is_first = !self.reader.knows_layout();
+        if line.is_empty() || !is_first && line.starts_with('#') {
+            return Ok(None);
+        }
+        match self.reader.read(line) {
+            Ok(row) => Ok(row),
+            // Without names, the first line may nevertheless be a header.
+            Err(_) if is_first && (self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER) => Ok(None),
+            Err(missing) if is_first => Err(self.rejected(format!("{missing} in it or the lines before it"))),
+            Err(problem) => Err(self.rejected(format!("{problem} in {:?}", start_of(line, 80)))),
+        }
+    }
+
+    fn push(&mut self, at_ns: i128, power_mw: f64, step_mw: f64) -> Result<(), MeterError> {
+        let trace = &mut self.trace;
+        match trace.readings.last() {
+            Some((last, _)) if at_ns == *last => {
+                self.repeated += 1;
+                return Ok(());
+            }
+            Some((last, _)) if at_ns < *last => {
+                let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
+                return Err(self.rejected(problem));
+            }
+            _ if trace.readings.len() >= MOST_READINGS => return Err(MeterError::flood(&self.path)),
+            _ => {}
+        }
+        trace.readings.push((at_ns, power_mw));
+        trace.resolution_mw = Some(trace.resolution_mw.map_or(step_mw, |step| step.min(step_mw)));
+        Ok(())
     }
 
     /// Time of the last reading, in ns since an arbitrary instant.
@@ -256,14 +170,21 @@ impl Parser {
     }
 
     /// The trace of all lines.
-    ///
-    /// # Errors
-    /// If they are not a trace.
     pub fn finish(self) -> Result<CsvTrace, MeterError> {
-        if self.layout.is_none() {
+        if !self.reader.knows_layout() {
             return Err(self.rejected("its header has not all of the named columns".to_owned()));
         }
-        self.trace.finish(&self.path, self.repeated)
+        let Self { path, repeated, mut trace, .. } = self;
+        // Signs are checked without the time, whose type differs.
+        let numbered = (0..).zip(&trace.readings);
+        let points = numbered.map(|(at_ns, (_, power_mw))| Point { at_ns, power_mw: *power_mw }).collect();
+        let last_reason = "it has the same time as the one before it".to_owned();
+        let polls = trace.readings.len() + repeated;
+        let (points, notes) =
+            Collected { points, rejected: repeated, polls, last_reason, ..Collected::default() }.finish(&path)?;
+        trace.notes = notes;
+        trace.readings = points.iter().filter_map(|point| trace.readings.get(point.at_ns as usize).copied()).collect();
+        Ok(trace)
     }
 
     /// A line without its line break; empty for a blank one.
@@ -276,16 +197,6 @@ impl Parser {
             return Err(self.rejected(disguise.to_owned()));
         }
         Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
-    }
-
-    /// Whether a possible header may also be a reading.
-    fn find_header(&mut self, line: &str) -> Result<bool, MeterError> {
-        match self.fields.layout(line) {
-            Ok(found) => self.layout = Some(found),
-            Err(_) if self.line < MOST_BEFORE_HEADER => return Ok(false),
-            Err(missing) => return Err(self.rejected(format!("{missing} in it or the lines before it"))),
-        }
-        Ok(!self.fields.has_names())
     }
 
     fn rejected(&self, problem: String) -> MeterError {

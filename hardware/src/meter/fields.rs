@@ -4,16 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::MeterError;
 use super::power_meter::MOST_MW;
-use crate::cells::Decimal;
 pub use crate::cells::Separator;
+use crate::cells::{Decimal, MOST_CELLS};
 use crate::shown::start_of;
 
 /// Longest line that is read, in bytes.
 pub(super) const MAX_LINE: usize = 4096;
 /// Largest value of a number's last digit, in the number's unit.
 const COARSEST: f64 = 1e15;
-/// Most columns of a line.
-const MAX_COLUMNS: usize = 256;
 
 /// Columns of a meter's lines, as an experiment file names them: power, or volts and amperes, and perhaps a time.
 ///
@@ -122,12 +120,18 @@ pub(super) struct Row {
     pub step_mw: f64,
 }
 
+/// Reads lines, whose header or first reading determines their layout.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LineReader {
+    fields: Fields,
+    layout: Option<Layout>,
+}
+
 /// [`Fields`] with each column's number, counted from 0.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Layout {
-    power: Option<Column>,
-    volts: Option<Column>,
-    amperes: Option<Column>,
+struct Layout {
+    /// Power, or volts and amperes, whose product it is.
+    factors: Vec<Column>,
     time: Option<(usize, StampUnit)>,
     /// `Auto` until the header or a reading determines it.
     separator: Separator,
@@ -136,7 +140,7 @@ pub(super) struct Layout {
     width: Option<usize>,
 }
 
-/// A column's number, the value of its unit in mW, V or A, and the unit's symbol in lower case.
+/// A column's number, the value of its unit in mW, mW/A or A, and the unit's symbol in lower case.
 type Column = (usize, f64, &'static str);
 
 impl PowerUnit {
@@ -152,8 +156,8 @@ impl PowerUnit {
 impl VoltageUnit {
     fn factor(self) -> (f64, &'static str) {
         match self {
-            Self::V => (1.0, "v"),
-            Self::Mv => (1e-3, "mv"),
+            Self::V => (1e3, "v"),
+            Self::Mv => (1.0, "mv"),
         }
     }
 }
@@ -169,10 +173,7 @@ impl CurrentUnit {
 }
 
 impl Fields {
-    /// Checks the columns.
-    ///
-    /// # Errors
-    /// If the columns give power in no way or in two ways, or a column's number is 0 or above 256.
+    /// An error if the columns give power in no way or in two ways, or a column's number is 0 or above 256.
     pub fn check(&self) -> Result<(), MeterError> {
         let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         match (&self.power, &self.volts, &self.amperes) {
@@ -180,35 +181,34 @@ impl Fields {
             _ => return settings("a meter's columns are either `power`, or both `volts` and `amperes`"),
         }
         let possible = |place: &Place| match place {
-            Place::Number(number) => (1..=MAX_COLUMNS).contains(number),
+            Place::Number(number) => (1..=MOST_CELLS).contains(number),
             Place::Name(name) => !name.trim().is_empty(),
         };
-        if self.places().into_iter().all(possible) {
+        if self.places().all(possible) {
             return Ok(());
         }
         settings("a meter's column is its number, from 1 to 256, or its name in the header")
     }
 
     /// Whether a column has a name, so that a header is necessary.
-    pub(super) fn has_names(&self) -> bool {
-        self.places().into_iter().any(|place| matches!(place, Place::Name(_)))
+    fn has_names(&self) -> bool {
+        self.places().any(|place| matches!(place, Place::Name(_)))
     }
 
-    fn places(&self) -> Vec<&Place> {
-        let places = [
-            self.power.as_ref().map(|field| &field.column),
-            self.volts.as_ref().map(|field| &field.column),
-            self.amperes.as_ref().map(|field| &field.column),
-            self.time.as_ref().map(|field| &field.column),
-        ];
-        places.into_iter().flatten().collect()
+    fn factors(&self) -> impl Iterator<Item = (&Place, (f64, &'static str))> {
+        let power = self.power.iter().map(|field| (&field.column, field.unit.factor()));
+        let volts = self.volts.iter().map(|field| (&field.column, field.unit.factor()));
+        let amperes = self.amperes.iter().map(|field| (&field.column, field.unit.factor()));
+        power.chain(volts).chain(amperes)
     }
 
-    /// The columns' numbers according to a header; without names any line serves.
-    ///
-    /// # Errors
-    /// Names the first column that the line lacks.
-    pub(super) fn layout(&self, header: &str) -> Result<Layout, String> {
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.factors().map(|(place, _)| place).chain(self.time.iter().map(|field| &field.column))
+    }
+
+    /// The columns' numbers according to a header; without names any line serves. The error names the first column that
+    /// the line lacks.
+    fn layout(&self, header: &str) -> Result<Layout, String> {
         let header = header.trim().trim_start_matches(['#', '\u{feff}']);
         let separator = self.separator.of(header, false);
         let mut names = separator.cells(header);
@@ -227,15 +227,10 @@ impl Fields {
                 }
             }
         };
-        let column = |place: &Place, (factor, sign): (f64, &'static str)| Ok::<_, String>((find(place)?, factor, sign));
-        let power = self.power.as_ref().map(|field| column(&field.column, field.unit.factor()));
-        let volts = self.volts.as_ref().map(|field| column(&field.column, field.unit.factor()));
-        let amperes = self.amperes.as_ref().map(|field| column(&field.column, field.unit.factor()));
+        let factors = self.factors().map(|(place, (factor, sign))| Ok::<_, String>((find(place)?, factor, sign)));
         let time = self.time.as_ref().map(|field| Ok::<_, String>((find(&field.column)?, field.unit)));
         Ok(Layout {
-            power: power.transpose()?,
-            volts: volts.transpose()?,
-            amperes: amperes.transpose()?,
+            factors: factors.collect::<Result<_, _>>()?,
             time: time.transpose()?,
             separator: if self.has_names() { separator } else { self.separator },
             decimal: Decimal::default(),
@@ -244,18 +239,34 @@ impl Fields {
     }
 }
 
+impl LineReader {
+    pub fn new(fields: Fields) -> Self {
+        Self { fields, layout: None }
+    }
+
+    pub fn knows_layout(&self) -> bool {
+        self.layout.is_some()
+    }
+
+    /// The reading in a line; `None` for a header.
+    pub fn read(&mut self, line: &str) -> Result<Option<Row>, String> {
+        if let Some(layout) = &mut self.layout {
+            return layout.read(line).map(Some);
+        }
+        let layout = self.layout.insert(self.fields.layout(line)?);
+        if self.fields.has_names() { Ok(None) } else { layout.read(line).map(Some) }
+    }
+}
+
 impl Layout {
     /// Reads a line. The first reading determines the format for all that follow, if the header has not.
-    ///
-    /// # Errors
-    /// The mistake in the line.
-    pub(super) fn read(&mut self, line: &str) -> Result<Row, String> {
+    fn read(&mut self, line: &str) -> Result<Row, String> {
         if line.len() > MAX_LINE {
             return Err(format!("it has {} bytes, more than any reading", line.len()));
         }
         let line = line.trim();
-        let columns = [self.power, self.volts, self.amperes].into_iter().flatten().map(|(column, ..)| column);
-        let has_one = columns.chain(self.time.map(|(column, _)| column)).all(|column| column == 0);
+        let columns = self.factors.iter().map(|(column, ..)| *column).chain(self.time.map(|(column, _)| column));
+        let has_one = columns.into_iter().all(|column| column == 0);
         let separator = self.separator.of(line, has_one);
         let cells = separator.cells(line);
         let width = self.width.unwrap_or(cells.len());
@@ -263,27 +274,19 @@ impl Layout {
         let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
         let mut decimal = self.decimal;
         let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, has_commas: separator == Separator::Comma };
-        let row = self.row(&mut numbers)?;
-        if is_torn && separator != Separator::Blanks {
-            return Err(format!("it has {} cells instead of {width}", cells.len()));
+        let (mut power_mw, mut step_mw) = (1.0_f64, 0.0);
+        for factor in &self.factors {
+            let (value, step) = numbers.value(*factor)?;
+            (power_mw, step_mw) = (power_mw * value, step_mw * value.abs() + power_mw.abs() * step);
         }
-        (self.separator, self.decimal, self.width) = (separator, decimal, Some(width));
-        Ok(row)
-    }
-
-    fn row(&self, numbers: &mut Numbers) -> Result<Row, String> {
-        let (power_mw, step_mw) = match (self.power, self.volts, self.amperes) {
-            (Some(power), ..) => numbers.value(power)?,
-            (None, Some(volts), Some(amperes)) => {
-                let ((volts, volts_step), (amperes, amperes_step)) = (numbers.value(volts)?, numbers.value(amperes)?);
-                (volts * amperes * 1e3, (volts.abs() * amperes_step + amperes.abs() * volts_step) * 1e3)
-            }
-            _ => return Err("no column of power is named".to_owned()),
-        };
         if power_mw.abs() > MOST_MW {
             return Err(format!("{:.0} W is more than any meter here reads", power_mw / 1e3));
         }
         let own_ns = self.time.map(|(column, unit)| numbers.stamp(column, unit)).transpose()?;
+        if is_torn && separator != Separator::Blanks {
+            return Err(format!("it has {} cells instead of {width}", cells.len()));
+        }
+        (self.separator, self.decimal, self.width) = (separator, decimal, Some(width));
         Ok(Row { own_ns, power_mw, step_mw })
     }
 }
@@ -301,7 +304,7 @@ impl<'a> Numbers<'a> {
         cell.ok_or_else(|| format!("column {} is missing", column + 1))
     }
 
-    /// A column's number and the value of its last digit, in mW, V or A.
+    /// A column's number and the value of its last digit, in mW, mW/A or A.
     fn value(&mut self, (column, factor, sign): Column) -> Result<(f64, f64), String> {
         let text = self.cell(column)?;
         let (digits, unit) = split_unit(text);

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::sysfs::Sensor;
+
 /// Patterns of the files' paths, below the root of sysfs.
 pub(super) const PATTERNS: [&str; 5] = [
     "bus/i2c/drivers/ina3221x/*/iio*device*/rail_name_*",
@@ -15,18 +17,9 @@ pub(super) const PATTERNS: [&str; 5] = [
     "class/hwmon/hwmon*/curr*_input",
 ];
 
-/// A rail, and the files whose product is its power.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RailFiles {
-    /// Name of the rail: `VDD_IN`.
-    pub rail: String,
-    /// A file with mW, or a file with mV and a file with mA.
-    pub files: Vec<String>,
-}
-
 /// The rails of files, each with its content. The result omits files without a partner, rails that are not connected
 /// (`NC`), and sums that the driver computes.
-pub(super) fn rails(found: &[(String, String)]) -> Vec<RailFiles> {
+pub(super) fn rails(found: &[(String, String)]) -> Vec<Sensor> {
     let content: BTreeMap<&str, &str> = found.iter().map(|(path, text)| (path.as_str(), text.trim())).collect();
     let has = |path: &String| content.contains_key(path.as_str());
     let files = |path: &str| -> Option<Vec<String>> {
@@ -42,7 +35,9 @@ pub(super) fn rails(found: &[(String, String)]) -> Vec<RailFiles> {
     let rail = |(path, name): (&&str, &&str)| {
         let is_rail = !name.is_empty() && *name != "NC" && !name.to_lowercase().starts_with("sum of");
         let files = files(path).filter(|_| is_rail)?;
-        Some(RailFiles { rail: (*name).to_owned(), files })
+        // mV times mA is µW.
+        let factor = if files.len() == 2 { 1e-3 } else { 1.0 };
+        Some(Sensor { name: (*name).to_owned(), files, factor })
     };
     content.iter().filter_map(rail).collect()
 }
@@ -65,7 +60,8 @@ mod tests {
         let files: Vec<(&str, &str)> = paths.iter().map(String::as_str).zip(texts).collect();
         let rails = rails(&found(&files));
         assert_eq!(rails.len(), 1, "{rails:?}");
-        assert_eq!(rails[0], RailFiles { rail: "VDD_IN".to_owned(), files: vec![format!("{folder}/in_power0_input")] });
+        let files = vec![format!("{folder}/in_power0_input")];
+        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files, factor: 1.0 });
     }
 
     #[test]
@@ -82,7 +78,7 @@ mod tests {
         let rails = rails(&found(&files));
         assert_eq!(rails.len(), 1, "{rails:?}");
         let files = ["in1_input", "curr1_input"].map(|file| format!("/sys/class/hwmon/hwmon3/{file}"));
-        assert_eq!(rails[0], RailFiles { rail: "VDD_IN".to_owned(), files: files.to_vec() });
+        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files: files.to_vec(), factor: 1e-3 });
     }
 
     proptest! {
@@ -99,7 +95,7 @@ mod tests {
             let files: Vec<(String, String)> = files.into_iter().collect();
             let exists = |wanted: &String| files.iter().any(|(path, _)| path == wanted);
             let rails = rails(&files);
-            prop_assert!(rails.iter().all(|rail| rail.files.iter().all(exists) && !rail.rail.is_empty() && rail.rail != "NC"));
+            prop_assert!(rails.iter().all(|rail| rail.files.iter().all(exists) && !rail.name.is_empty() && rail.name != "NC"));
         }
     }
 }

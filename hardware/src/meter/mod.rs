@@ -4,8 +4,9 @@
 
 pub mod align;
 mod battery;
+mod collected;
 pub mod csv_meter;
-pub mod csv_trace;
+mod csv_trace;
 mod error;
 pub mod fields;
 mod ina3221;
@@ -27,6 +28,7 @@ pub use options::MeterOptions;
 pub use power_meter::PowerMeter;
 pub use rails::Total;
 pub(crate) use remote_meter::PASSWORD_ADVICE;
+pub use stream::StreamOptions;
 
 /// Power of one rail.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,12 +63,14 @@ pub struct Condition {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trace {
     readings: Vec<Reading>,
-}
-
-/// Power of one rail, or of a sum of rails, over time.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Series {
-    points: Vec<Point>,
+    /// Temperature and clock of the device; empty if the meter reads neither.
+    pub conditions: Vec<Condition>,
+    /// Smallest difference between two readings, in mW; `None` if unknown.
+    pub resolution_mw: Option<f64>,
+    /// Standard uncertainty of the time stamps, relative to the load, in s.
+    pub stamp_uncertainty_s: f64,
+    /// Doubts about it.
+    pub notes: Vec<String>,
 }
 
 /// Power at one instant.
@@ -98,13 +102,20 @@ impl Trace {
         is_later
     }
 
+    /// Adds a later trace of the same meter.
+    pub(crate) fn extend(&mut self, later: Self) {
+        for reading in later.readings {
+            self.push(reading);
+        }
+        self.conditions.extend(later.conditions);
+        self.resolution_mw = later.resolution_mw;
+        self.stamp_uncertainty_s = self.stamp_uncertainty_s.max(later.stamp_uncertainty_s);
+        self.notes.extend(later.notes);
+    }
+
     /// All readings.
     pub fn readings(&self) -> &[Reading] {
         &self.readings
-    }
-
-    pub(crate) fn into_readings(self) -> Vec<Reading> {
-        self.readings
     }
 
     /// Names of the rails of the first reading; all readings have the same rails.
@@ -114,41 +125,26 @@ impl Trace {
     }
 
     /// One rail over time, without readings that lack it.
-    pub fn rail(&self, name: &str) -> Series {
+    pub fn rail(&self, name: &str) -> Vec<Point> {
         self.series(|rails| rails.iter().find(|rail| rail.name == name).map(|rail| rail.power_mw))
     }
 
     /// The sum of the rails of a total over time, without readings that lack one of them.
-    pub fn total(&self, total: &Total) -> Series {
+    pub fn total(&self, total: &Total) -> Vec<Point> {
         self.series(|rails| total.power_mw(rails))
     }
 
-    fn series(&self, power: impl Fn(&[RailPower]) -> Option<f64>) -> Series {
+    fn series(&self, power: impl Fn(&[RailPower]) -> Option<f64>) -> Vec<Point> {
         let point = |reading: &Reading| Some(Point { at_ns: reading.at_ns, power_mw: power(&reading.rails)? });
-        Series { points: self.readings.iter().filter_map(point).collect() }
+        self.readings.iter().filter_map(point).collect()
     }
 }
 
-impl Series {
-    /// The points, in the order of time.
-    pub fn points(&self) -> &[Point] {
-        &self.points
-    }
-
-    /// The points from one instant to another, both included.
-    pub fn between(&self, from_ns: u64, to_ns: u64) -> &[Point] {
-        let start = self.points.partition_point(|point| point.at_ns < from_ns);
-        let end = self.points.partition_point(|point| point.at_ns <= to_ns);
-        &self.points[start..end.max(start)]
-    }
-}
-
-impl FromIterator<Point> for Series {
-    fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
-        let mut points: Vec<Point> = points.into_iter().collect();
-        points.sort_by_key(|point| point.at_ns);
-        Self { points }
-    }
+/// The points from one instant to another, both included, of points in the order of time.
+pub(crate) fn between(points: &[Point], from_ns: u64, to_ns: u64) -> &[Point] {
+    let start = points.partition_point(|point| point.at_ns < from_ns);
+    let end = points.partition_point(|point| point.at_ns <= to_ns);
+    &points[start..end.max(start)]
 }
 
 #[cfg(test)]
@@ -172,8 +168,8 @@ mod tests {
         assert!(trace.push(reading(20, &[("VDD_SYS_GPU", 1.0)])));
         assert!(trace.push(reading(30, &[("VDD_IN", 7.0)])));
         let series = trace.rail("VDD_IN");
-        assert_eq!(series.points(), [Point { at_ns: 10, power_mw: 5.0 }, Point { at_ns: 30, power_mw: 7.0 }]);
-        assert_eq!(series.between(11, 30).len(), 1);
-        assert_eq!(series.between(31, 5), []);
+        assert_eq!(series, [Point { at_ns: 10, power_mw: 5.0 }, Point { at_ns: 30, power_mw: 7.0 }]);
+        assert_eq!(between(&series, 11, 30).len(), 1);
+        assert_eq!(between(&series, 31, 5), []);
     }
 }

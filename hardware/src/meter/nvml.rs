@@ -19,18 +19,16 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::error::NvmlError;
 use serde::{Deserialize, Serialize};
 
-use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::poll::{self, PolledMeter, Sensor};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point, sysfs};
 use crate::shown::start_of;
 use crate::time::Clock;
 
-/// Time between two polls.
-pub(super) const PERIOD: Duration = Duration::from_millis(20);
+/// Time between two polls, in ms.
+pub(super) const PERIOD_MS: u64 = 20;
 
 const NAME: &str = "nvml";
-/// Names of the library in the driver's package; the name without a version comes only with development packages.
-const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// Longest time without a change of the counter, in ns: an idle GPU draws watts, so that a longer one is a fault.
 const LONGEST_STANDSTILL_NS: u64 = 5_000_000_000;
 const JETSON: &str =
@@ -49,36 +47,21 @@ pub enum GpuName {
 /// A meter of one NVIDIA GPU of this machine.
 pub(super) type NvmlMeter = PolledMeter<Nvidia>;
 
-/// The sensor of such a meter.
+/// A GPU, and the last change of its counter.
+#[derive(Clone)]
 pub(super) struct Nvidia {
     card: Card,
     source: Source,
+    last: Option<Seen>,
 }
 
 /// The source of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Counter,
-    Power,
-}
-
-/// The reason why a value cannot be read.
-#[derive(Debug, Clone, PartialEq)]
-enum ReadFailure {
-    /// The GPU does not have it.
-    Unsupported,
-    /// The GPU is lost.
-    Lost(String),
-    /// A later poll may succeed.
-    Temporary(String),
-}
-
-/// The values of a GPU.
-trait Gpu {
     /// Energy since an arbitrary instant, in mJ.
-    fn energy_mj(&self) -> Result<u64, ReadFailure>;
+    Counter,
     /// Power, in mW.
-    fn power_mw(&self) -> Result<u32, ReadFailure>;
+    Power,
 }
 
 /// A GPU of this machine.
@@ -87,20 +70,6 @@ struct Card {
     index: u32,
     name: String,
     uuid: String,
-}
-
-/// A GPU with its library.
-struct Open {
-    library: &'static Nvml,
-    index: u32,
-}
-
-/// A GPU under polling, with the last poll for comparison.
-struct Watch<G> {
-    gpu: G,
-    source: Source,
-    clock: Clock,
-    last: Option<Seen>,
 }
 
 /// The counter at a poll.
@@ -114,10 +83,6 @@ struct Seen {
 
 impl NvmlMeter {
     /// Finds a GPU of this machine; without a name its only GPU.
-    ///
-    /// # Errors
-    /// If the driver or the GPU is missing, no name is given for several GPUs, none of its values is supported or
-    /// readable, or the time between two polls is 0.
     pub fn find(gpu: Option<&GpuName>, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let library = library()?;
         let failed = |error: NvmlError| meter_error("a GPU of NVIDIA's", &error);
@@ -129,8 +94,8 @@ impl NvmlMeter {
             cards.push(Card { index, name, uuid: device.uuid().map_err(failed)? });
         }
         let card = choose(&cards, gpu)?.clone();
-        let source = source_of(&Open { library, index: card.index }, &card)?;
-        Self::new(Nvidia { card, source }, period, clock)
+        let source = source_of(|source| read(library, card.index, source), &card)?;
+        Ok(Self::new(Nvidia { card, source, last: None }, period, clock))
     }
 }
 
@@ -145,19 +110,19 @@ impl Sensor for Nvidia {
         format!("{how} of {} (the whole card), read every {} ms", self.card.label(), period.as_millis())
     }
 
-    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
-        let gpu = Open { library: library()?, index: self.card.index };
-        let mut watch = Watch { gpu, source: self.source, clock, last: None };
-        watch.poll()?;
-        Ok(Box::new(move || watch.poll()))
+    fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
+        let library = library()?;
+        let read = || Ok::<_, MeterError>(read(library, self.card.index, self.source));
+        let (at_ns, value) = poll::timed(clock, read)?;
+        self.readings(at_ns, value)
     }
 
     /// A step of the counter divided by the time between two polls, which matters less over a longer window; or the
-    /// smallest difference between two values of the last trace.
+    /// smallest difference between two values of the trace.
     fn resolution_mw(&self, points: &[Point], period: Duration) -> Option<f64> {
         match self.source {
             // mJ per s are mW.
-            Source::Counter => Some(1.0 / period.as_secs_f64()).filter(|mw| mw.is_finite()),
+            Source::Counter => Some(1.0 / period.as_secs_f64()),
             Source::Power => sysfs::smallest_step(points),
         }
     }
@@ -169,77 +134,60 @@ impl Card {
     }
 }
 
-impl Gpu for Open {
-    fn energy_mj(&self) -> Result<u64, ReadFailure> {
-        Ok(self.library.device_by_index(self.index)?.total_energy_consumption()?)
-    }
-
-    fn power_mw(&self) -> Result<u32, ReadFailure> {
-        Ok(self.library.device_by_index(self.index)?.power_usage()?)
-    }
-}
-
-impl From<NvmlError> for ReadFailure {
-    fn from(error: NvmlError) -> Self {
-        match error {
-            // The library is older than the function.
-            NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => {
-                Self::Unsupported
-            }
-            NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::DriverNotLoaded => Self::Lost(error.to_string()),
-            other => Self::Temporary(other.to_string()),
-        }
-    }
-}
-
-impl<G: Gpu> Watch<G> {
-    fn poll(&mut self) -> Result<Poll, MeterError> {
-        let value = poll::timed(&self.clock, || {
-            Ok(match self.source {
-                Source::Counter => self.gpu.energy_mj(),
-                Source::Power => self.gpu.power_mw().map(u64::from),
-            })
-        });
-        let (at_ns, value) = value?;
+impl Nvidia {
+    fn readings(&mut self, at_ns: u64, value: Result<u64, NvmlError>) -> Result<Vec<Point>, MeterError> {
         match (value, self.source) {
-            (Ok(energy_mj), Source::Counter) => Ok(self.counted(at_ns, energy_mj)),
-            (Ok(power), Source::Power) if power as f64 <= MOST_MW => {
-                Ok(Poll::Points(vec![Point { at_ns, power_mw: power as f64 }]))
-            }
-            (Ok(power), Source::Power) => Ok(Poll::Rejected(format!("{power} mW is absurd"))),
-            (Err(ReadFailure::Temporary(problem)), _) => Ok(Poll::Rejected(problem)),
-            (Err(ReadFailure::Lost(problem)), _) => Err(MeterError::Failed(format!("the GPU is lost: {problem}"))),
-            (Err(ReadFailure::Unsupported), _) => {
+            (Ok(energy_mj), Source::Counter) => self.counted(at_ns, energy_mj),
+            (Ok(power), Source::Power) if power as f64 <= MOST_MW => Ok(vec![Point { at_ns, power_mw: power as f64 }]),
+            (Ok(power), Source::Power) => Err(MeterError::Read(format!("{power} mW is absurd"))),
+            (Err(error), _) if is_unsupported(&error) => {
                 Err(MeterError::Failed("the GPU no longer reports its power".to_owned()))
             }
+            (Err(error @ (NvmlError::GpuLost | NvmlError::ResetRequired | NvmlError::DriverNotLoaded)), _) => {
+                Err(MeterError::Failed(format!("the GPU is lost: {error}")))
+            }
+            (Err(error), _) => Err(MeterError::Read(error.to_string())),
         }
     }
 
     /// The readings that a new value of the counter gives.
-    fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Poll {
+    fn counted(&mut self, at_ns: u64, energy_mj: u64) -> Result<Vec<Point>, MeterError> {
         let seen = |moved| Some(Seen { at_ns, energy_mj, moved });
         let Some(last) = self.last else {
             self.last = seen(false);
-            return Poll::Points(Vec::new());
+            return Ok(Vec::new());
         };
         if energy_mj == last.energy_mj {
             let still_ns = at_ns.saturating_sub(last.at_ns);
-            return if still_ns > LONGEST_STANDSTILL_NS {
-                Poll::Rejected(format!("the energy counter has stood still for {:.1} s", still_ns as f64 / 1e9))
-            } else {
-                Poll::Points(Vec::new())
-            };
+            if still_ns > LONGEST_STANDSTILL_NS {
+                let problem = format!("the energy counter has stood still for {:.1} s", still_ns as f64 / 1e9);
+                return Err(MeterError::Read(problem));
+            }
+            return Ok(Vec::new());
         }
         self.last = seen(energy_mj > last.energy_mj);
-        let Some(used_mj) = energy_mj.checked_sub(last.energy_mj) else {
-            return Poll::Rejected("the energy counter was set back".to_owned());
-        };
+        let used_mj = energy_mj.checked_sub(last.energy_mj);
+        let used_mj = used_mj.ok_or_else(|| MeterError::Read("the energy counter was set back".to_owned()))?;
         // Before the first observed change, the time of the last change is unknown.
         if !last.moved {
-            return Poll::Points(Vec::new());
+            return Ok(Vec::new());
         }
         poll::between_polls(last.at_ns, at_ns, used_mj.saturating_mul(1000))
     }
+}
+
+/// The value of a GPU's source.
+fn read(library: &Nvml, index: u32, source: Source) -> Result<u64, NvmlError> {
+    let device = library.device_by_index(index)?;
+    match source {
+        Source::Counter => device.total_energy_consumption(),
+        Source::Power => device.power_usage().map(u64::from),
+    }
+}
+
+/// Whether the GPU does not have the value, or the library is older than its function.
+fn is_unsupported(error: &NvmlError) -> bool {
+    matches!(error, NvmlError::NotSupported | NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound)
 }
 
 /// The library, which the program loads and initialises once.
@@ -248,15 +196,11 @@ fn library() -> Result<&'static Nvml, MeterError> {
     if let Some(library) = LIBRARY.get() {
         return Ok(library);
     }
-    let mut first = None;
-    for name in LIBRARIES {
-        match Nvml::builder().lib_path(OsStr::new(name)).init() {
-            Ok(library) => return Ok(LIBRARY.get_or_init(|| library)),
-            Err(error) => first = first.or(Some(error)),
-        }
-    }
-    let error = first.unwrap_or(NvmlError::LibraryNotFound);
-    Err(meter_error("NVIDIA's management library (libnvidia-ml)", &error))
+    let init = |name: &str| Nvml::builder().lib_path(OsStr::new(name)).init();
+    // The name without a version comes only with development packages.
+    let library = init("libnvidia-ml.so.1").or_else(|first| init("libnvidia-ml.so").map_err(|_| first));
+    let library = library.map_err(|error| meter_error("NVIDIA's management library (libnvidia-ml)", &error))?;
+    Ok(LIBRARY.get_or_init(|| library))
 }
 
 /// An error of NVML as an error of a meter.
@@ -280,45 +224,42 @@ fn meter_error(what: &str, error: &NvmlError) -> MeterError {
 /// The GPU with the given name, or the only one.
 fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, MeterError> {
     let listed = || cards.iter().map(Card::label).collect::<Vec<_>>().join(", ");
-    let Some(first) = cards.first() else {
-        let advice = format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}");
-        return Err(MeterError::absent("a GPU of NVIDIA's", &advice));
-    };
-    let is_wanted = |card: &&Card| match wanted {
-        Some(GpuName::Index(index)) => card.index == *index,
-        Some(GpuName::Uuid(uuid)) => card.uuid.eq_ignore_ascii_case(uuid.trim()),
-        None => true,
-    };
-    match wanted {
-        None if cards.len() > 1 => Err(MeterError::Settings(format!(
+    match (cards, wanted) {
+        ([], _) => {
+            let advice = format!("the driver lists none that this user may read (`nvidia-smi -L`). {JETSON}");
+            Err(MeterError::absent("a GPU of NVIDIA's", &advice))
+        }
+        ([card], None) => Ok(card),
+        (_, None) => Err(MeterError::Settings(format!(
             "there are several GPUs: name one by `gpu`, its number or its UUID, of {}",
             listed()
         ))),
-        None => Ok(first),
-        Some(name) => cards.iter().find(is_wanted).ok_or_else(|| {
-            let name = match name {
-                GpuName::Index(index) => index.to_string(),
-                GpuName::Uuid(uuid) => format!("{:?}", start_of(uuid, 80)),
+        (_, Some(name)) => {
+            let (found, name) = match name {
+                GpuName::Index(index) => (cards.iter().find(|card| card.index == *index), index.to_string()),
+                GpuName::Uuid(uuid) => (
+                    cards.iter().find(|card| card.uuid.eq_ignore_ascii_case(uuid.trim())),
+                    format!("{:?}", start_of(uuid, 80)),
+                ),
             };
-            MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()))
-        }),
+            let problem = || MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()));
+            found.ok_or_else(problem)
+        }
     }
 }
 
 /// The best source that a GPU has.
-fn source_of(gpu: &impl Gpu, card: &Card) -> Result<Source, MeterError> {
-    if gpu.energy_mj().is_ok() {
+fn source_of(read: impl Fn(Source) -> Result<u64, NvmlError>, card: &Card) -> Result<Source, MeterError> {
+    if read(Source::Counter).is_ok() {
         return Ok(Source::Counter);
     }
-    match gpu.power_mw() {
+    match read(Source::Power) {
         Ok(_) => Ok(Source::Power),
-        Err(ReadFailure::Unsupported) => {
+        Err(error) if is_unsupported(&error) => {
             let advice = format!("this GPU has no power sensor that its driver reports. {JETSON}");
             Err(MeterError::absent(&format!("a power reading of {}", card.label()), &advice))
         }
-        Err(ReadFailure::Lost(problem) | ReadFailure::Temporary(problem)) => {
-            Err(MeterError::unread(&card.label(), problem))
-        }
+        Err(error) => Err(MeterError::unread(&card.label(), error)),
     }
 }
 

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::battery::{self, BatteryMeter};
 use super::csv_meter::{CsvMeter, CsvOptions};
-use super::fields::Fields;
 use super::nvml::{self, GpuName, NvmlMeter};
 use super::rapl::{self, RaplMeter};
 use super::remote_meter::{RemoteMeter, Source};
@@ -37,13 +36,13 @@ pub enum MeterOptions {
     /// The energy counters of this machine's processor.
     Rapl {
         /// Time between two polls, in ms; 20 by default.
-        #[serde(default = "MeterOptions::rapl_period_ms")]
+        #[serde(default = "ms::<{ rapl::PERIOD_MS }>")]
         period_ms: u64,
     },
     /// The battery of this machine.
     Battery {
         /// Time between two polls, in ms; 250 by default.
-        #[serde(default = "MeterOptions::battery_period_ms")]
+        #[serde(default = "ms::<{ battery::PERIOD_MS }>")]
         period_ms: u64,
     },
     /// An NVIDIA GPU of this machine.
@@ -52,7 +51,7 @@ pub enum MeterOptions {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gpu: Option<GpuName>,
         /// Time between two polls, in ms; 20 by default.
-        #[serde(default = "MeterOptions::nvml_period_ms")]
+        #[serde(default = "ms::<{ nvml::PERIOD_MS }>")]
         period_ms: u64,
     },
     /// Power sensors of Linux's `hwmon` or `iio`.
@@ -61,7 +60,7 @@ pub enum MeterOptions {
         #[serde(default)]
         sensors: Vec<String>,
         /// Time between two readings, in ms; 5 by default.
-        #[serde(default = "MeterOptions::hwmon_period_ms")]
+        #[serde(default = "ms::<{ sysfs::PERIOD_MS }>")]
         period_ms: u64,
         /// The root of the files; `/sys` by default.
         #[serde(default = "MeterOptions::sysfs")]
@@ -71,24 +70,13 @@ pub enum MeterOptions {
         at: At,
     },
     /// A program that prints readings.
-    Stream {
-        /// The program and its arguments.
-        command: Vec<String>,
-        /// The columns of its lines.
-        columns: Fields,
-        /// How long its first reading may take, in s; 30 by default.
-        #[serde(default = "StreamOptions::default_start_limit_s")]
-        start_limit_s: f64,
-        /// The machine that it runs on; `here` by default.
-        #[serde(default)]
-        at: At,
-    },
+    Stream(StreamOptions),
     /// A file that another program writes on this machine.
     Csv(CsvOptions),
     /// A Jetson's power monitors, read on the board by NVIDIA's `tegrastats`, which also gives temperature and clocks.
     Tegrastats {
         /// Time between two readings, in ms; 100 by default.
-        #[serde(default = "MeterOptions::tegrastats_period_ms")]
+        #[serde(default = "ms::<100>")]
         period_ms: u64,
         /// Whether `sudo -n` runs it; a Jetson's own `sudo` has the same effect.
         #[serde(default)]
@@ -97,7 +85,7 @@ pub enum MeterOptions {
     /// A Jetson's power monitors, read on the board from their files every few milliseconds.
     Ina3221 {
         /// Mean time between two readings, in ms; 5 by default.
-        #[serde(default = "MeterOptions::ina3221_period_ms")]
+        #[serde(default = "ms::<5>")]
         period_ms: u64,
         /// The root of the files; that of the Jetson by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,20 +104,6 @@ pub enum At {
     Device,
 }
 
-/// Folders of this machine's meters.
-struct Roots<'a> {
-    rapl: &'a Path,
-    battery: &'a Path,
-}
-
-/// The meter of this machine.
-enum Found {
-    Rapl(RaplMeter),
-    Battery(BatteryMeter),
-    /// No meter, and the reason.
-    Nothing(String),
-}
-
 impl Default for MeterOptions {
     fn default() -> Self {
         Self::Auto {}
@@ -141,30 +115,6 @@ impl MeterOptions {
     pub const TEGRASTATS: Self = Self::Tegrastats { period_ms: 100, sudo: false };
     /// The same by their files.
     pub(crate) const INA3221: Self = Self::Ina3221 { period_ms: 5, sysfs: None };
-
-    fn rapl_period_ms() -> u64 {
-        rapl::PERIOD.as_millis() as u64
-    }
-
-    fn battery_period_ms() -> u64 {
-        battery::PERIOD.as_millis() as u64
-    }
-
-    fn nvml_period_ms() -> u64 {
-        nvml::PERIOD.as_millis() as u64
-    }
-
-    fn hwmon_period_ms() -> u64 {
-        sysfs::PERIOD.as_millis() as u64
-    }
-
-    fn tegrastats_period_ms() -> u64 {
-        100
-    }
-
-    fn ina3221_period_ms() -> u64 {
-        5
-    }
 
     fn sysfs() -> String {
         sysfs::ROOT.to_owned()
@@ -188,29 +138,25 @@ impl MeterOptions {
     }
 
     /// Opens the meter over a session that it shares with its device.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub(crate) fn open_over(&self, clock: Clock, session: &Session) -> Result<Option<Box<dyn PowerMeter>>, MeterError> {
         let place = session.place();
         let over = |source: Source| RemoteMeter::new(session.clone(), source, clock);
         let meter: Box<dyn PowerMeter> = match self {
             Self::None {} => return Ok(None),
-            Self::Auto {} => match found(place, &Roots::here(), clock) {
-                Found::Rapl(meter) => Box::new(meter),
-                Found::Battery(meter) => Box::new(meter),
-                Found::Nothing(_) => return Ok(None),
+            Self::Auto {} => match found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref(), clock) {
+                Ok(meter) => meter,
+                Err(_) => return Ok(None),
             },
             Self::Rapl { period_ms } => {
-                self.reject_elsewhere(place)?;
+                reject_elsewhere("rapl", place)?;
                 Box::new(RaplMeter::find(rapl::ROOT.as_ref(), period(*period_ms)?, clock)?)
             }
             Self::Battery { period_ms } => {
-                self.reject_elsewhere(place)?;
+                reject_elsewhere("battery", place)?;
                 Box::new(BatteryMeter::find(battery::ROOT.as_ref(), period(*period_ms)?, clock)?)
             }
             Self::Nvml { gpu, period_ms } => {
-                self.reject_elsewhere(place)?;
+                reject_elsewhere("nvml", place)?;
                 Box::new(NvmlMeter::find(gpu.as_ref(), period(*period_ms)?, clock)?)
             }
             Self::Hwmon { sensors, period_ms, sysfs, at } => {
@@ -221,15 +167,10 @@ impl MeterOptions {
                     Box::new(over(Source::sensors(session, sysfs, sensors, period)?))
                 }
             }
-            Self::Stream { command, columns, start_limit_s, at } => {
-                let (command, columns) = (command.clone(), columns.clone());
-                let options = StreamOptions { command, columns, start_limit_s: *start_limit_s };
+            Self::Stream(options) if options.at.is_here(place) => Box::new(StreamMeter::new(options.clone(), clock)?),
+            Self::Stream(options) => {
                 options.check()?;
-                if at.is_here(place) {
-                    Box::new(StreamMeter::new(options, clock)?)
-                } else {
-                    Box::new(over(Source::Program(options)))
-                }
+                Box::new(over(Source::Program(options.clone())))
             }
             Self::Tegrastats { period_ms, sudo } => {
                 Box::new(over(Source::Tegrastats { sudo: *sudo, period: period(*period_ms)? }))
@@ -253,34 +194,20 @@ impl MeterOptions {
     pub fn why_none(&self, place: &Place) -> Option<String> {
         match self {
             Self::None {} => Some("its meter is set to \"none\"".to_owned()),
-            Self::Auto {} => match found(place, &Roots::here(), Clock::start()) {
-                Found::Nothing(why) => Some(why),
-                _ => None,
-            },
+            Self::Auto {} => found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref(), Clock::start()).err(),
             _ => None,
         }
     }
 
-    /// The default time of power measurement for a model: a slow meter needs longer. For `auto` it is that of the
-    /// processor's counters.
-    pub fn usual_window(&self) -> Duration {
+    /// The default time of power measurement for a model, and that of the idle device before and after: a slow meter needs
+    /// longer. For `auto` they are those of the processor's counters.
+    pub(crate) fn usual_times(&self) -> (Duration, Duration) {
         match self {
-            Self::Battery { .. } => Duration::from_secs(60),
-            Self::Stream { .. } | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
-                Duration::from_secs(10)
+            Self::Battery { .. } => (Duration::from_secs(60), Duration::from_secs(10)),
+            Self::Stream(_) | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
+                (Duration::from_secs(10), Duration::from_secs(3))
             }
-            _ => Duration::from_secs(2),
-        }
-    }
-
-    /// The default time of the idle device, before and after.
-    pub fn usual_idle(&self) -> Duration {
-        match self {
-            Self::Battery { .. } => Duration::from_secs(10),
-            Self::Stream { .. } | Self::Csv(_) | Self::Tegrastats { .. } | Self::Ina3221 { .. } => {
-                Duration::from_secs(3)
-            }
-            _ => Duration::from_millis(500),
+            _ => (Duration::from_secs(2), Duration::from_millis(500)),
         }
     }
 
@@ -291,34 +218,6 @@ impl MeterOptions {
         }
         Ok(())
     }
-
-    /// Its kind in an experiment file.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Auto {} => "auto",
-            Self::None {} => "none",
-            Self::Rapl { .. } => "rapl",
-            Self::Battery { .. } => "battery",
-            Self::Nvml { .. } => "nvml",
-            Self::Hwmon { .. } => "hwmon",
-            Self::Stream { .. } => "stream",
-            Self::Csv(_) => "csv",
-            Self::Tegrastats { .. } => "tegrastats",
-            Self::Ina3221 { .. } => "ina3221",
-        }
-    }
-
-    /// The error of a meter of this machine for a device of another one.
-    fn reject_elsewhere(&self, place: &Place) -> Result<(), MeterError> {
-        let Place::Over(_) = place else { return Ok(()) };
-        let problem = format!(
-            "a meter of kind {:?} sees this machine alone, and the device is at {}: use \"hwmon\" or \"stream\" with `at = \
-             \"device\"`, or a meter in the device's supply",
-            self.kind(),
-            place.label()
-        );
-        Err(MeterError::Settings(problem))
-    }
 }
 
 impl At {
@@ -328,10 +227,19 @@ impl At {
     }
 }
 
-impl Roots<'static> {
-    fn here() -> Self {
-        Self { rapl: Path::new(rapl::ROOT), battery: Path::new(battery::ROOT) }
-    }
+fn ms<const DEFAULT: u64>() -> u64 {
+    DEFAULT
+}
+
+/// The error of a meter of this machine for a device of another one.
+fn reject_elsewhere(kind: &str, place: &Place) -> Result<(), MeterError> {
+    let Place::Over(_) = place else { return Ok(()) };
+    let problem = format!(
+        "a meter of kind {kind:?} sees this machine alone, and the device is at {}: use \"hwmon\" or \"stream\" with `at = \
+         \"device\"`, or a meter in the device's supply",
+        place.label()
+    );
+    Err(MeterError::Settings(problem))
 }
 
 fn period(ms: u64) -> Result<Duration, MeterError> {
@@ -343,33 +251,32 @@ fn period(ms: u64) -> Result<Duration, MeterError> {
     Err(MeterError::Settings(format!("`period_ms` of a meter is from 1 to {LONGEST_MS}, not {ms}")))
 }
 
-/// The best that this machine has, if the device is here.
-fn found(place: &Place, roots: &Roots<'_>, clock: Clock) -> Found {
+/// The best that this machine has, with its counters and batteries below these folders, or the reason why it has none.
+fn found(place: &Place, counters: &Path, batteries: &Path, clock: Clock) -> Result<Box<dyn PowerMeter>, String> {
     if let Place::Over(_) = place {
-        return Found::Nothing(format!(
+        return Err(format!(
             "the meters of this machine say nothing of a device at {}: name a meter by its `kind`",
             place.label()
         ));
     }
-    let counters = match RaplMeter::find(roots.rapl, rapl::PERIOD, clock) {
-        Ok(meter) => return Found::Rapl(meter),
+    let counters = match RaplMeter::find(counters, Duration::from_millis(rapl::PERIOD_MS), clock) {
+        Ok(meter) => return Ok(Box::new(meter)),
         Err(error) => error,
     };
-    let battery = BatteryMeter::find(roots.battery, battery::PERIOD, clock);
+    let battery = BatteryMeter::find(batteries, Duration::from_millis(battery::PERIOD_MS), clock);
     let battery = match battery.and_then(|meter| meter.usable().map(|()| meter)) {
-        Ok(meter) => return Found::Battery(meter),
+        Ok(meter) => return Ok(Box::new(meter)),
         Err(error) => error,
     };
-    let is_absent = |error: &MeterError| matches!(error, MeterError::Absent(_));
     // The error of an existing meter is more helpful than that of a missing one.
-    Found::Nothing(match (is_absent(&counters), is_absent(&battery)) {
-        (true, true) => {
+    Err(match (counters, battery) {
+        (MeterError::Absent(_), MeterError::Absent(_)) => {
             "this machine has no energy counter that Linux shows (virtual machines and Arm processors have \
                          none), and no battery: connect a meter and name it by its `kind`"
                 .to_owned()
         }
-        (true, false) => battery.to_string(),
-        (false, _) => counters.to_string(),
+        (MeterError::Absent(_), battery) => battery.to_string(),
+        (counters, _) => counters.to_string(),
     })
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::align::Pattern;
 use super::{Condition, MeterError, Point, Total, Trace};
-use crate::warning::MeterNote;
 
 /// Highest accepted power, in mW: 10 kW. A reading beyond it is from the wrong column or in another unit.
 pub(super) const MOST_MW: f64 = 1e7;
@@ -74,16 +73,6 @@ pub trait PowerMeter: Send {
     /// If the meter has failed since `start`, or its readings are not credible.
     fn stop(&mut self) -> Result<Trace, MeterError>;
 
-    /// Smallest difference between two readings, in mW; `None` if unknown.
-    fn resolution_mw(&self) -> Option<f64> {
-        None
-    }
-
-    /// Doubts about the last trace; empty before the first `stop`.
-    fn notes(&self) -> Vec<MeterNote> {
-        Vec::new()
-    }
-
     /// The rails whose sum is the power of the device; by default one rail of the meter's name. A meter of several
     /// rails knows them after its first reading.
     fn total(&self) -> Total {
@@ -96,7 +85,7 @@ pub trait PowerMeter: Send {
         Vec::new()
     }
 
-    /// Temperature and clock of the device, while it reads and for the last trace; empty if the meter reads neither.
+    /// Temperature and clock of the device so far, while it reads; empty if the meter reads neither.
     fn conditions(&self) -> Vec<Condition> {
         Vec::new()
     }
@@ -107,9 +96,13 @@ pub trait PowerMeter: Send {
         f64::INFINITY
     }
 
-    /// Source of the energy of the last trace, for a log.
+    /// Source of the energy for a log: the meter, and the rails that it sums or chooses.
     fn source(&self) -> String {
-        self.describe()
+        let total = self.total();
+        if total == Total::measured(self.name()) {
+            return self.describe();
+        }
+        format!("{} {}", self.describe(), total.label())
     }
 
     /// For a meter whose clock is not ours: the unit of the load's pattern ([`super::align::coded`]) by whose edges its
@@ -122,19 +115,11 @@ pub trait PowerMeter: Send {
     fn set_pattern(&mut self, pattern: Pattern) {
         let _ = pattern;
     }
-
-    /// Standard uncertainty of the time stamps of the last trace, relative to the load, in s.
-    fn stamp_uncertainty_s(&self) -> f64 {
-        0.0
-    }
 }
 
 /// Checks the sign of readings. Small negative ones are a sensor's offset and kept; those beyond a tenth of the largest
-/// are dropped, at most a tenth of all.
-///
-/// # Errors
-/// If most are negative, or more than a tenth of them strongly.
-pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<MeterNote>, MeterError> {
+/// are dropped, at most a tenth of all. More of them are an error, and so are mostly negative readings.
+pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<String>, MeterError> {
     const LARGEST_OFFSET: f64 = 0.1;
     let readings = points.len();
     let count = |bound: f64| points.iter().filter(|point| point.power_mw < bound).count();
@@ -151,13 +136,27 @@ pub(super) fn check_signs(meter: &str, points: &mut Vec<Point>) -> Result<Vec<Me
     let mut notes = Vec::new();
     if far > 0 {
         let reason = format!("it is below {bound:.0} mW, a tenth of the highest negated");
-        notes.push(MeterNote::Skipped { skipped: far, readings, reason });
+        notes.push(skipped(far, readings, &reason));
     }
     if negative > far {
         let lowest_mw = points.iter().map(|point| point.power_mw).fold(0.0, f64::min);
-        notes.push(MeterNote::SlightlyNegative { negative: negative - far, lowest_mw });
+        notes.push(format!(
+            "{} readings are negative (down to {lowest_mw:.1} mW) and kept: the sensor has an offset, which energy above idle \
+             does not contain",
+            negative - far
+        ));
     }
     Ok(notes)
+}
+
+/// A note about readings that were left out, the last of them for a reason.
+pub(super) fn skipped(skipped: usize, readings: usize, reason: &str) -> String {
+    format!("{skipped} of {readings} readings of the meter were left out; the last because {reason}")
+}
+
+/// A note about a meter's clock that is slower than ours, or faster if `ppm` is negative.
+pub(super) fn clock_drift(ppm: f64) -> String {
+    format!("the meter's clock is slower than this machine's by {ppm:.0} ppm, which is corrected for")
 }
 
 /// For tests: the error that occurs after the start.
@@ -187,7 +186,10 @@ mod tests {
     fn an_offset_is_kept_and_a_reversed_shunt_rejected() {
         let mut offset = points(&[-0.5, 100.0, -1.0, 100.0, 90.0]);
         let notes = check_signs("m", &mut offset).unwrap();
-        assert_eq!(notes, [MeterNote::SlightlyNegative { negative: 2, lowest_mw: -1.0 }]);
+        assert!(
+            matches!(&notes[..], [note] if note.starts_with("2 readings are negative (down to -1.0 mW)")),
+            "{notes:?}"
+        );
         assert_eq!(offset.len(), 5);
         let mut reversed = points(&[-80.0, -100.0, -80.0, 1.0]);
         let error = check_signs("m", &mut reversed).unwrap_err().to_string();
@@ -196,7 +198,7 @@ mod tests {
         spike[7] = -5000.0;
         let mut spike = points(&spike);
         let notes = check_signs("m", &mut spike).unwrap();
-        assert!(matches!(notes[..], [MeterNote::Skipped { skipped: 1, readings: 20, .. }]), "{notes:?}");
+        assert!(matches!(&notes[..], [note] if note.starts_with("1 of 20 readings")), "{notes:?}");
         assert_eq!(spike.len(), 19);
         assert_eq!(check_signs("m", &mut Vec::new()), Ok(Vec::new()));
     }

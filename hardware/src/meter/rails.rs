@@ -42,26 +42,12 @@ const SUMS: [Parts; 2] = [
     Parts { summed: &["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"], contained: &["VDDQ_VDD2_1V8AO"] },
 ];
 
-/// A channel that is not connected.
-const NOT_CONNECTED: &str = "NC";
-
 /// The rails whose total power is that of the whole module or board.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Total {
-    /// The rails' names: one if measured, several if summed.
+    /// The rails' names: one for a sensor at the input; several parallel rails, whose sum is the vendor's total, for a
+    /// board without such a sensor.
     pub rails: Vec<String>,
-    /// Whether it is measured or summed.
-    pub kind: TotalKind,
-}
-
-/// The source of a total.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TotalKind {
-    /// One sensor at the input.
-    #[default]
-    Measured,
-    /// The board has no such sensor; the vendor's total is the sum of parallel rails.
-    Sum,
 }
 
 /// The total of a board that has rails of these names, in `tegrastats` or in sysfs.
@@ -74,17 +60,15 @@ pub(super) fn total_of(names: &[&str]) -> Option<Total> {
     }
     let parts = SUMS.iter().find(|parts| {
         parts.summed.iter().all(|part| names.contains(part))
-            && names
-                .iter()
-                .all(|name| *name == NOT_CONNECTED || parts.summed.contains(name) || parts.contained.contains(name))
+            && names.iter().all(|name| *name == "NC" || parts.summed.contains(name) || parts.contained.contains(name))
     })?;
-    Some(Total { rails: parts.summed.iter().map(|&part| part.to_owned()).collect(), kind: TotalKind::Sum })
+    Some(Total { rails: parts.summed.iter().map(|&part| part.to_owned()).collect() })
 }
 
 impl Total {
     /// The total that one rail measures.
     pub(crate) fn measured(rail: &str) -> Self {
-        Self { rails: vec![rail.to_owned()], kind: TotalKind::Measured }
+        Self { rails: vec![rail.to_owned()] }
     }
 
     /// Power of the whole at one moment, in mW. `None` if one of its rails is missing or occurs twice.
@@ -103,10 +87,7 @@ impl Total {
     /// The rail's name, or the names with a note that they are a sum.
     pub(crate) fn label(&self) -> String {
         let names = self.rails.join(" + ");
-        match self.kind {
-            TotalKind::Measured => names,
-            TotalKind::Sum => format!("{names} (sum; the board has no rail for its whole input)"),
-        }
+        if self.rails.len() > 1 { format!("{names} (sum; the board has no rail for its whole input)") } else { names }
     }
 }
 
@@ -127,7 +108,7 @@ mod tests {
             (vec!["VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0", "VIN"], "VIN"),
         ] {
             let total = total_of(&names).unwrap();
-            assert_eq!(total, Total { rails: vec![input.to_owned()], kind: TotalKind::Measured });
+            assert_eq!(total, Total { rails: vec![input.to_owned()] });
             assert_eq!(total.label(), input);
         }
     }
@@ -148,7 +129,7 @@ mod tests {
         assert_eq!(total.power_mw(&now), Some(5700.0));
 
         let xavier = total_of(&["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"]).unwrap();
-        assert_eq!((xavier.rails.len(), xavier.kind), (6, TotalKind::Sum));
+        assert_eq!(xavier.rails.len(), 6);
     }
 
     #[test]
@@ -172,6 +153,6 @@ mod tests {
         assert_eq!(total.power_mw(&rails(&[("VDD_GPU_SOC", 1.0), ("VDD_CPU_CV", 1.0)])), None);
         let twice = [("VDD_GPU_SOC", 1.0), ("VDD_CPU_CV", 1.0), ("VIN_SYS_5V0", 1.0), ("VIN_SYS_5V0", 2.0)];
         assert_eq!(total.power_mw(&rails(&twice)), None);
-        assert_eq!(Total { rails: vec![], kind: TotalKind::Sum }.power_mw(&[]), None);
+        assert_eq!(Total { rails: vec![] }.power_mw(&[]), None);
     }
 }

@@ -1,12 +1,9 @@
 //! The energy counters of Intel and AMD processors (Running Average Power Limit), through Linux's `powercap`.
 //!
-//! A counter gives energy and not power, so that the mean power between two polls is exact. It becomes two readings,
-//! one a nanosecond after the first poll and one a nanosecond before the second. Each reading counts for the time half
-//! way to its neighbours ([`crate::energy`]), so that both together count for exactly the time between the polls, and
-//! the integral from poll to poll is the counter's own difference. The remaining error is in the two intervals that the
-//! ends of a window cut: power counts as constant there, which is wrong by at most the length of one interval (20 ms)
-//! times the change of power in it, at each end. As each interval has two readings, their number is twice that of
-//! polls.
+//! A counter gives energy and not power, so that the mean power between two polls is exact. It becomes two readings
+//! (`between_polls`), so that the integral from poll to poll is the counter's own difference. The remaining error is in
+//! the two intervals that the ends of a window cut: power counts as constant there, which is wrong by at most the length
+//! of one interval (20 ms) times the change of power in it, at each end.
 //!
 //! The counter is renewed about every millisecond (Intel's manual, volume 3B, 16.10; Khan et al. 2018, "RAPL in
 //! Action", ACM TOMPECS 3(2)), in steps of 61 µJ on most processors. It covers the processor, or with `psys` the whole
@@ -15,14 +12,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, Poll, PolledMeter, Poller, Sensor};
+use super::poll::{self, PolledMeter, Sensor};
 use super::{MeterError, Point};
 use crate::time::Clock;
 
 /// Folder of the counters on Linux.
 pub(super) const ROOT: &str = "/sys/class/powercap";
-/// Time between two polls.
-pub(super) const PERIOD: Duration = Duration::from_millis(20);
+/// Time between two polls, in ms.
+pub(super) const PERIOD_MS: u64 = 20;
 
 const NAME: &str = "rapl";
 /// One step of the counter of most processors, in µJ.
@@ -35,9 +32,12 @@ const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `s
 /// The processor's energy counters.
 pub(super) type RaplMeter = PolledMeter<Rapl>;
 
-/// The sensor of such a meter.
+/// The counters between two polls.
+#[derive(Clone)]
 pub(super) struct Rapl {
     domains: Vec<Domain>,
+    /// Time and values of the last poll.
+    last: Option<(u64, Vec<u64>)>,
 }
 
 /// One counter.
@@ -49,18 +49,8 @@ struct Domain {
     range_uj: u64,
 }
 
-/// Counters between two polls.
-struct Counters {
-    clock: Clock,
-    domains: Vec<Domain>,
-    last: Option<(u64, Vec<u64>)>,
-}
-
 impl RaplMeter {
     /// Finds the counters below [`ROOT`] or another folder: `psys` if it exists, else each processor's package.
-    ///
-    /// # Errors
-    /// If there are none, the user may not read them, or the time between two polls is 0.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let absent = || {
             let what = format!("an energy counter (RAPL) below {}", root.display());
@@ -68,16 +58,11 @@ impl RaplMeter {
                           AMD's the module is missing (`sudo modprobe intel_rapl_common intel_rapl_msr`)";
             MeterError::absent(&what, advice)
         };
-        let entries = std::fs::read_dir(root).map_err(|_| absent())?;
         // Packages are `intel-rapl:0`, on AMD too; their parts, `intel-rapl:0:1`, are within them.
         let is_top = |name: &str| {
             name.strip_prefix("intel-rapl:").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        let mut folders: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_top))
-            .collect();
-        folders.sort();
+        let folders = poll::entries(root, is_top);
         let mut domains = folders.iter().map(|folder| Domain::open(folder)).collect::<Result<Vec<_>, _>>()?;
         if domains.iter().any(|domain| domain.name == "psys") {
             domains.retain(|domain| domain.name == "psys");
@@ -85,7 +70,7 @@ impl RaplMeter {
         if domains.is_empty() {
             return Err(absent());
         }
-        Self::new(Rapl { domains }, period, clock)
+        Ok(Self::new(Rapl { domains, last: None }, period, clock))
     }
 }
 
@@ -98,59 +83,48 @@ impl Sensor for Rapl {
         format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), period.as_millis())
     }
 
-    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
-        let mut counters = Counters { clock, domains: self.domains.clone(), last: None };
-        counters.poll()?;
-        Ok(Box::new(move || counters.poll()))
+    fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
+        let read = |domain: &Domain| read_counter(&domain.counter);
+        let (at_ns, values) = poll::timed(clock, || self.domains.iter().map(read).collect::<Result<Vec<u64>, _>>())?;
+        let Some((last_ns, last)) = self.last.replace((at_ns, values.clone())) else { return Ok(Vec::new()) };
+        let used = self.domains.iter().zip(last.iter().zip(&values));
+        let used_uj = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to));
+        used_between(last_ns, at_ns, used_uj)
     }
 
     /// The counter's step divided by the time between two polls. Over a longer window it matters less: the error of an
     /// integral is that of two polls, not of all.
     fn resolution_mw(&self, _points: &[Point], period: Duration) -> Option<f64> {
         // µJ per s are µW.
-        Some(STEP_UJ / period.as_secs_f64() / 1e3).filter(|mw| mw.is_finite())
+        Some(STEP_UJ / period.as_secs_f64() / 1e3)
     }
 }
 
 impl Domain {
     fn open(folder: &Path) -> Result<Self, MeterError> {
         let counter = folder.join("energy_uj");
-        let range = folder.join("max_energy_range_uj");
-        let read = |path: &Path| {
-            let value = poll::whole_number(path, RIGHTS)?;
-            let negative = || format!("{value} is negative, which no counter can be");
-            u64::try_from(value).map_err(|_| MeterError::unread(&path.display().to_string(), negative()))
-        };
-        read(&counter)?;
-        Ok(Self { name: poll::small_file(&folder.join("name"), RIGHTS)?, range_uj: read(&range)?, counter })
+        read_counter(&counter)?;
+        let range_uj = read_counter(&folder.join("max_energy_range_uj"))?;
+        Ok(Self { name: poll::small_file(&folder.join("name"), RIGHTS)?, range_uj, counter })
     }
 }
 
-impl Counters {
-    fn poll(&mut self) -> Result<Poll, MeterError> {
-        let read = |domain: &Domain| poll::whole_number(&domain.counter, RIGHTS);
-        let values = poll::timed(&self.clock, || self.domains.iter().map(read).collect::<Result<Vec<i64>, _>>());
-        let (at_ns, values) = match values {
-            Ok(values) => values,
-            Err(error) => return poll::or_rejected(error),
-        };
-        let values: Vec<u64> = values.into_iter().map(|value| u64::try_from(value).unwrap_or(0)).collect();
-        let Some((last_ns, last)) = self.last.replace((at_ns, values.clone())) else {
-            return Ok(Poll::Points(Vec::new()));
-        };
-        let used = self.domains.iter().zip(last.iter().zip(&values));
-        let used_uj = used.map(|(domain, (&from, &to))| difference_uj(domain.range_uj, from, to));
-        Ok(used_between(last_ns, at_ns, used_uj))
-    }
+fn read_counter(path: &Path) -> Result<u64, MeterError> {
+    let value = poll::whole_number(path, RIGHTS)?;
+    let negative = || format!("{value} is negative, which no counter can be");
+    u64::try_from(value).map_err(|_| MeterError::unread(&path.display().to_string(), negative()))
 }
 
 /// The energy of all counters between two polls, as power.
-fn used_between(from_ns: u64, to_ns: u64, mut used_uj: impl Iterator<Item = Option<u64>>) -> Poll {
+fn used_between(
+    from_ns: u64,
+    to_ns: u64,
+    mut used_uj: impl Iterator<Item = Option<u64>>,
+) -> Result<Vec<Point>, MeterError> {
     // Files may contain any number; a sum that overflows is impossible in any case.
-    match used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?))) {
-        Some(used_uj) => poll::between_polls(from_ns, to_ns, used_uj),
-        None => Poll::Rejected("the energy counter is beyond its range".to_owned()),
-    }
+    let used_uj = used_uj.try_fold(0_u64, |sum, used| Some(sum.saturating_add(used?)));
+    let used_uj = used_uj.ok_or_else(|| MeterError::Read("the energy counter is beyond its range".to_owned()))?;
+    poll::between_polls(from_ns, to_ns, used_uj)
 }
 
 /// Energy of a counter from one poll to the next, if it wrapped around at most once.
@@ -187,11 +161,11 @@ mod tests {
     fn psys_comes_before_packages_and_parts_are_not_counted_twice() {
         let parts = [("intel-rapl:0", "package-0", "5\n"), ("intel-rapl:0:0", "core", "5\n")];
         let root = tree(&parts);
-        let found = RaplMeter::find(root.path(), PERIOD, Clock::start()).unwrap();
+        let found = RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).unwrap();
         assert!(found.describe().contains("counters package-0 (the processor"), "{}", found.describe());
-        assert!((found.resolution_mw().unwrap() - 3.05).abs() < 1e-9);
+        assert!((found.sensor.resolution_mw(&[], Duration::from_millis(PERIOD_MS)).unwrap() - 3.05).abs() < 1e-9);
         let root = tree(&[parts[0], ("intel-rapl:1", "psys", "5\n")]);
-        let found = RaplMeter::find(root.path(), PERIOD, Clock::start()).unwrap();
+        let found = RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).unwrap();
         assert!(found.describe().contains("counters psys (the whole board)"), "{}", found.describe());
     }
 
@@ -199,11 +173,13 @@ mod tests {
     fn a_machine_without_counters_is_an_error_with_its_reason() {
         let root = tempfile::tempdir().unwrap();
         for path in [root.path().to_owned(), root.path().join("missing")] {
-            let error = RaplMeter::find(&path, PERIOD, Clock::start()).err().unwrap().to_string();
+            let error =
+                RaplMeter::find(&path, Duration::from_millis(PERIOD_MS), Clock::start()).err().unwrap().to_string();
             assert!(error.contains("virtual machines have none"), "{error}");
         }
         let root = tree(&[("intel-rapl:0", "package-0", "many\n")]);
-        let error = RaplMeter::find(root.path(), PERIOD, Clock::start()).err().unwrap().to_string();
+        let error =
+            RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).err().unwrap().to_string();
         assert!(error.contains("\"many\""), "{error}");
     }
 
@@ -218,7 +194,8 @@ mod tests {
         if std::fs::read(&counter).is_ok() {
             return;
         }
-        let error = RaplMeter::find(root.path(), PERIOD, Clock::start()).err().unwrap().to_string();
+        let error =
+            RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).err().unwrap().to_string();
         assert!(error.contains("only root") && error.contains("udev"), "{error}");
     }
 
@@ -228,9 +205,9 @@ mod tests {
         assert_eq!(difference_uj(1000, 990, 30), Some(40));
         assert_eq!(difference_uj(1000, 1010, 30), None);
         // A suspended machine resets it to 0, which polls like a wrap-around.
-        assert!(matches!(between_polls(0, 20_000_000, 262_000_000_000), Poll::Rejected(_)));
-        assert!(matches!(between_polls(0, 3, 1), Poll::Rejected(_)));
-        assert!(matches!(between_polls(0, LONGEST_INTERVAL_NS + 1, 1), Poll::Rejected(_)));
+        assert!(matches!(between_polls(0, 20_000_000, 262_000_000_000), Err(MeterError::Read(_))));
+        assert!(matches!(between_polls(0, 3, 1), Err(MeterError::Read(_))));
+        assert!(matches!(between_polls(0, LONGEST_INTERVAL_NS + 1, 1), Err(MeterError::Read(_))));
     }
 
     /// Polls at uneven times of power that jumps: the integral over whole intervals is the counter's difference; over
@@ -250,14 +227,12 @@ mod tests {
             polls.push(at);
             let next = at + 12_000_000 + (turn * 7_919_993) % 16_000_000;
             let used_uj = (energy_mj(at as f64 / 1e9, next as f64 / 1e9) * 1e3).round() as u64;
-            let Poll::Points(two) = between_polls(at, next, used_uj) else { panic!("rejected") };
-            points.extend(two);
+            points.extend(between_polls(at, next, used_uj).unwrap());
             at = next;
         }
-        let series = points.into_iter().collect();
         let measured = |from_ns, to_ns| {
             let window = Window { from_ns, to_ns };
-            energy::mean_power(&series, &[window]).unwrap().mean_mw * window.seconds()
+            energy::mean_power(&points, &[window]).unwrap().mean_mw * window.seconds()
         };
         for (from, to) in [(3, 90), (10, 50), (31, 32)] {
             let (from_ns, to_ns) = (polls[from], polls[to]);
@@ -279,7 +254,7 @@ mod tests {
             for (used, range) in used.clone().zip(&ranges) {
                 prop_assert!(used.is_none_or(|used| used <= *range));
             }
-            if let Poll::Points(points) = used_between(5, 5 + u64::from(passed_ns), used) {
+            if let Ok(points) = used_between(5, 5 + u64::from(passed_ns), used) {
                 prop_assert_eq!(points.len(), 2);
                 prop_assert!(points[0].at_ns < points[1].at_ns);
                 prop_assert!(points.iter().all(|point| (0.0..=power_meter::MOST_MW).contains(&point.power_mw)));
@@ -289,7 +264,7 @@ mod tests {
         #[test]
         fn a_counter_with_any_content_is_read_or_rejected_with_its_file(text in "-?[0-9]{1,21}\n?|.{0,12}") {
             let root = tree(&[("intel-rapl:0", "package-0", &text)]);
-            match RaplMeter::find(root.path(), PERIOD, Clock::start()) {
+            match RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()) {
                 Ok(_) => prop_assert!(text.trim_matches(['\0', '\n', ' ', '\t']).parse::<i64>().is_ok_and(|value| value >= 0), "{:?}", text),
                 Err(error) => prop_assert!(error.to_string().contains("energy_uj"), "{}", error),
             }
@@ -312,12 +287,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         let trace = rapl.stop().unwrap();
-        let used: f64 = trace
-            .rail(NAME)
-            .points()
-            .chunks(2)
-            .map(|two| two[0].power_mw * (two[1].at_ns - two[0].at_ns + 2) as f64)
-            .sum();
+        let used: f64 =
+            trace.rail(NAME).chunks(2).map(|two| two[0].power_mw * (two[1].at_ns - two[0].at_ns + 2) as f64).sum();
         assert!(used > 0.0 && used / 1e6 <= 29.0 * 40.0 + 1.0, "{} µJ", used / 1e6);
         assert!(used / 1e6 > 15.0 * 40.0, "{} µJ", used / 1e6);
     }

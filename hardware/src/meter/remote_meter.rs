@@ -16,17 +16,13 @@ use std::time::Duration;
 pub(crate) use self::rails::PASSWORD_ADVICE;
 use self::rails::Rails;
 pub(super) use self::source::Source;
-use super::fields::Fields;
-use super::stream::lines::{Finished, Lines};
+use super::collected::{Collected, SHORTEST_SILENCE};
+use super::stream::lines::Lines;
 use super::{Condition, MeterError, Point, PowerMeter, Reading, Total, Trace, sysfs};
 use crate::remote::{Agent, ClockMap, End, Job, JobEvent, Offset, RemoteError, Session};
 use crate::shown::start_of;
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
-/// Shortest silence that is a fault, and the same as a multiple of the time between two readings.
-const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
-const SILENT_PERIODS: u32 = 20;
 /// Longest time that a program may take to end; the agent kills it after two seconds.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -37,7 +33,8 @@ pub(super) struct RemoteMeter {
     clock: Clock,
     shortest_silence: Duration,
     running: Option<RefCell<Running>>,
-    last: Last,
+    /// The total of the last trace.
+    total: Option<Total>,
 }
 
 /// A running meter.
@@ -47,8 +44,6 @@ struct Running {
     jobs: Option<Jobs>,
     first: Offset,
     received: Received,
-    /// Time at which the last reading was collected, on our clock.
-    reading_ns: u64,
 }
 
 /// The agent's jobs on that machine.
@@ -62,24 +57,13 @@ struct Jobs {
 /// The data received so far.
 enum Received {
     Rails(Box<Rails>),
-    Lines { lines: Box<Lines>, columns: Box<Fields> },
-}
-
-/// Facts about the last trace besides its readings.
-#[derive(Default)]
-struct Last {
-    notes: Vec<MeterNote>,
-    resolution_mw: Option<f64>,
-    uncertainty_s: f64,
-    total: Option<Total>,
-    conditions: Vec<Condition>,
+    Lines(Box<Lines>),
 }
 
 impl RemoteMeter {
     /// A meter, not started yet.
     pub fn new(session: Session, source: Source, clock: Clock) -> Self {
-        let (shortest_silence, last) = (SHORTEST_SILENCE, Last::default());
-        Self { session, source, clock, shortest_silence, running: None, last }
+        Self { session, source, clock, shortest_silence: SHORTEST_SILENCE, running: None, total: None }
     }
 
     /// The agent, and the first comparison of clocks. Replaces a connection that broke while it was idle.
@@ -92,12 +76,8 @@ impl RemoteMeter {
         };
         connect().or_else(|_| {
             self.session.close();
-            connect().map_err(|error| self.unreachable(&error))
+            connect().map_err(|error| source::unreachable(&self.session, &error))
         })
-    }
-
-    fn unreachable(&self, error: &RemoteError) -> MeterError {
-        MeterError::lost(&format!("the meter of {}", self.session.place().label()), error)
     }
 
     /// Its name in errors.
@@ -113,21 +93,9 @@ impl RemoteMeter {
     fn collect(&self, silence: Duration) -> Result<usize, MeterError> {
         let mut running = self.running()?.borrow_mut();
         let label = self.label();
-        let before = running.received.readings();
         running.collect(&label).map_err(|error| MeterError::lost(&label, error))?;
-        let readings = running.received.check()?;
-        if readings > before {
-            running.reading_ns = self.clock.now_ns();
-        }
-        let silent_s = match &running.received {
-            Received::Lines { lines, .. } => lines.progress().silent_s(silence, self.source.start_limit()),
-            Received::Rails(_) => {
-                let passed = Duration::from_nanos(self.clock.now_ns().saturating_sub(running.reading_ns));
-                let limit = if readings == 0 { self.source.start_limit() } else { silence };
-                (passed > limit.max(SILENT_PERIODS * self.source.period())).then_some(passed.as_secs_f64())
-            }
-        };
-        match silent_s {
+        let readings = running.received.collected().check()?;
+        match running.received.collected().silent_s(silence, self.source.start_limit()) {
             Some(seconds) => Err(MeterError::silent(&label, seconds, &running.received.last_words())),
             None => Ok(readings),
         }
@@ -148,18 +116,12 @@ impl PowerMeter for RemoteMeter {
         self.running = None;
         let (mut agent, first) = self.connect()?;
         let (jobs, received) = self.source.begin(&mut agent, &self.label())?;
-        let running = Running { agent, jobs: Some(jobs), first, received, reading_ns: self.clock.now_ns() };
-        self.running = Some(RefCell::new(running));
-        loop {
-            match self.collect(self.source.start_limit()) {
-                Ok(0) => self.running()?.borrow_mut().wait(),
-                Ok(_) => return Ok(()),
-                Err(error) => {
-                    self.running = None;
-                    return Err(error);
-                }
-            }
+        self.running = Some(RefCell::new(Running { agent, jobs: Some(jobs), first, received }));
+        while self.collect(self.source.start_limit()).inspect_err(|_| self.running = None)? == 0 {
+            // The next collection of readings returns the error again.
+            let _ = self.running()?.borrow_mut().agent.wait(Duration::from_millis(50));
         }
+        Ok(())
     }
 
     fn check(&self) -> Result<usize, MeterError> {
@@ -183,59 +145,53 @@ impl PowerMeter for RemoteMeter {
         // The answer comes after all earlier readings.
         let last = ClockMap::sample(&mut running.agent, &self.clock).map_err(lost)?;
         running.collect(&label).map_err(lost)?;
-        running.received.check()?;
         running.end().map_err(lost)?;
-        let map = ClockMap::between(running.first, last);
-        self.last.uncertainty_s = map.uncertainty_s();
-        match &mut running.received {
+        let mut trace = match &mut running.received {
             Received::Rails(rails) => {
-                let (trace, notes) = rails.finish(&label)?;
-                (self.last.notes, self.last.total) = (notes, rails.total.clone());
-                self.last.conditions = on_our_clock(&map, &rails.conditions);
-                self.last.resolution_mw = sysfs::smallest_step(trace.total(&self.total()).points());
-                let mut placed = Trace::default();
-                for reading in trace.into_readings() {
-                    if let Some(at_ns) = map.ours_ns(reading.at_ns) {
-                        placed.push(Reading { at_ns, ..reading });
-                    }
-                }
-                Ok(placed)
+                self.total.clone_from(&rails.total);
+                rails.finish(&label)?
             }
-            Received::Lines { lines, .. } => {
-                let Finished { points, notes, resolution_mw } = std::mem::take(lines).finish(&label)?;
-                (self.last.notes, self.last.resolution_mw) = (notes, resolution_mw);
-                let ours = |point: Point| Some(Point { at_ns: map.ours_ns(point.at_ns)?, ..point });
-                Ok(Trace::of_rail(self.name(), points.into_iter().filter_map(ours)))
+            Received::Lines(lines) => std::mem::take(lines).finish(self.name(), &label)?,
+        };
+        let map = ClockMap::between(running.first, last);
+        let mut placed = Trace {
+            conditions: on_our_clock(&map, &trace.conditions),
+            resolution_mw: trace.resolution_mw.or_else(|| sysfs::smallest_step(&trace.total(&self.total()))),
+            // Half the shortest round trip to that machine.
+            stamp_uncertainty_s: map.uncertainty_s(),
+            notes: std::mem::take(&mut trace.notes),
+            ..Trace::default()
+        };
+        for reading in trace.readings {
+            if let Some(at_ns) = map.ours_ns(reading.at_ns) {
+                placed.push(Reading { at_ns, ..reading });
             }
         }
+        Ok(placed)
     }
 
     fn recent(&self, from_ns: u64) -> Vec<Point> {
         let Some(running) = &self.running else { return Vec::new() };
         let running = running.borrow();
         let map = ClockMap::between(running.first, running.first);
-        let from_ns = running.first.board_at(from_ns);
-        let points = match &running.received {
-            Received::Rails(rails) => rails.collected.since(from_ns),
-            Received::Lines { lines, .. } => lines.recent(from_ns),
-        };
         let ours = |point: Point| Some(Point { at_ns: map.ours_ns(point.at_ns)?, ..point });
+        let points = running.received.collected().since(running.first.board_at(from_ns));
         points.into_iter().filter_map(ours).collect()
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        let Some(running) = &self.running else { return self.last.conditions.clone() };
+        let Some(running) = &self.running else { return Vec::new() };
         let running = running.borrow();
         let Received::Rails(rails) = &running.received else { return Vec::new() };
-        on_our_clock(&ClockMap::between(running.first, running.first), &rails.conditions)
+        on_our_clock(&ClockMap::between(running.first, running.first), &rails.trace.conditions)
     }
 
     fn total(&self) -> Total {
         let running = self.running.as_ref().and_then(|running| match &running.borrow().received {
             Received::Rails(rails) => rails.total.clone(),
-            Received::Lines { .. } => None,
+            Received::Lines(_) => None,
         });
-        running.or_else(|| self.last.total.clone()).unwrap_or_else(|| Total::measured(self.name()))
+        running.or_else(|| self.total.clone()).unwrap_or_else(|| Total::measured(self.name()))
     }
 
     fn reachable_interval(&self) -> f64 {
@@ -244,29 +200,6 @@ impl PowerMeter for RemoteMeter {
             Source::Ina3221 { .. } => 0.003,
             Source::Sensors { .. } | Source::Program(_) => f64::INFINITY,
         }
-    }
-
-    fn source(&self) -> String {
-        match &self.source {
-            Source::Tegrastats { .. } | Source::Ina3221 { .. } => {
-                format!("{} {}", self.describe(), self.total().label())
-            }
-            Source::Sensors { .. } | Source::Program(_) => self.describe(),
-        }
-    }
-
-    /// The value of the last printed digit, or the smallest difference between two values of a sensor.
-    fn resolution_mw(&self) -> Option<f64> {
-        self.last.resolution_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.last.notes.clone()
-    }
-
-    /// Half the shortest round trip to that machine.
-    fn stamp_uncertainty_s(&self) -> f64 {
-        self.last.uncertainty_s
     }
 }
 
@@ -278,33 +211,24 @@ impl Running {
             for event in self.agent.arrived(*job)? {
                 // If the files end or are invalid, temperature and clock are missing; power is not.
                 if let JobEvent::Values { at_ns, values } = event {
-                    rails.conditions.push(files.condition(at_ns, &values));
+                    rails.trace.conditions.push(files.condition(at_ns, &values));
                 }
             }
         }
         for event in self.agent.arrived(jobs.main)? {
             match (event, &mut self.received) {
-                (JobEvent::Line { at_ns, text }, Received::Rails(rails)) => rails.take_line(at_ns, &text, label),
-                (JobEvent::Values { at_ns, values }, Received::Rails(rails)) => {
-                    rails.take_values(at_ns, &values, label)
-                }
-                (JobEvent::Line { at_ns, text }, Received::Lines { lines, columns }) => {
+                (JobEvent::Ended { end }, received) => received.ended(&end, label),
+                (event, Received::Rails(rails)) => rails.take(&event, label),
+                (JobEvent::Line { at_ns, text }, Received::Lines(lines)) => {
                     // The program's errors arrive together with its readings.
-                    if !lines.take(&text, at_ns, columns, label) && !lines.arrivals.is_empty() {
+                    if !lines.take(&text, at_ns, label) && !lines.collected.points.is_empty() {
                         lines.add_error(format!("{text}\n").as_bytes());
                     }
                 }
-                (JobEvent::Values { .. }, Received::Lines { .. }) => {}
-                (JobEvent::Ended { end }, received) => received.ended(&end, label),
+                (JobEvent::Values { .. }, Received::Lines(_)) => {}
             }
         }
         Ok(())
-    }
-
-    /// Waits for a moment, or until a line arrives.
-    fn wait(&mut self) {
-        // The next collection of readings returns the error again.
-        let _ = self.agent.wait(Duration::from_millis(50));
     }
 
     /// Ends reading, and waits until the jobs have ended.
@@ -330,23 +254,18 @@ impl Drop for Running {
 }
 
 impl Received {
-    /// Number of readings.
-    fn check(&self) -> Result<usize, MeterError> {
+    fn collected(&self) -> &Collected {
         match self {
-            Self::Rails(rails) => rails.collected.check(),
-            Self::Lines { lines, .. } => lines.failure.clone().map_or(Ok(lines.arrivals.len()), Err),
+            Self::Rails(rails) => &rails.collected,
+            Self::Lines(lines) => &lines.collected,
         }
-    }
-
-    fn readings(&self) -> usize {
-        self.check().unwrap_or(0)
     }
 
     /// Its last output besides readings, as the end of a sentence.
     fn last_words(&self) -> String {
         match self {
-            Self::Rails(rails) => rails.last_words(),
-            Self::Lines { lines, .. } => lines.errors(),
+            Self::Rails(rails) => rails.collected.last_words(),
+            Self::Lines(lines) => lines.errors(),
         }
     }
 
@@ -359,7 +278,10 @@ impl Received {
         };
         match self {
             Self::Rails(rails) => rails.ended(&how, label),
-            Self::Lines { lines, .. } => lines.failure = Some(MeterError::ended(label, &how, &lines.errors())),
+            Self::Lines(lines) => {
+                let error = MeterError::ended(label, &how, &lines.errors());
+                lines.collected.fail(error);
+            }
         }
     }
 }

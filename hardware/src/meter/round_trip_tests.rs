@@ -33,8 +33,8 @@ fn read(text: &str, fields: &str) -> Vec<Point> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("Spur é,\"日本\".csv");
     std::fs::write(&path, text).unwrap();
-    let trace = CsvTrace::load(&path, &fields).unwrap();
-    trace.by_stamps(jiff::Timestamp::UNIX_EPOCH, 0, u64::MAX).unwrap().rail(RAIL).points().to_vec()
+    let trace = CsvTrace::read(std::io::BufReader::new(std::fs::File::open(&path).unwrap()), "trace", &fields).unwrap();
+    trace.by_stamps(jiff::Timestamp::UNIX_EPOCH, 0, u64::MAX).unwrap().rail(RAIL).to_vec()
 }
 
 fn bits(points: &[Point]) -> Vec<(u64, u64)> {

@@ -7,9 +7,8 @@
 //! of clock skew from network delay measurements", INFOCOM).
 
 use super::fields::Row;
-use super::{MeterError, Point};
+use super::{MeterError, Point, power_meter};
 use crate::statistics::median;
-use crate::warning::MeterNote;
 
 /// A reading and the time of its arrival, on our clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,11 +24,9 @@ const NOTED_SLOPE: f64 = 1e-3;
 /// Number of successive stamps out of order that are a jump and not a slip.
 const MOST_SLIPS: usize = 3;
 
-/// Converts readings to our clock.
-///
-/// # Errors
-/// If there are fewer than two, the meter's time jumps or has another pace, or lines without a time arrive in bursts.
-pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<MeterNote>), MeterError> {
+/// Converts readings to our clock. It is an error if there are fewer than two, the meter's time jumps or has another pace,
+/// or lines without a time arrive in bursts.
+pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<String>), MeterError> {
     if arrivals.len() < 2 {
         return Err(MeterError::too_few(meter, arrivals.len()));
     }
@@ -42,26 +39,22 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
     let mut notes = Vec::new();
     if kept.len() < arrivals.len() {
         let skipped = arrivals.len() - kept.len();
-        let reason = "its time stamp is out of order".to_owned();
-        notes.push(MeterNote::Skipped { skipped, readings: arrivals.len(), reason });
+        notes.push(power_meter::skipped(skipped, arrivals.len(), "its time stamp is out of order"));
     }
     let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
     let Some(delays) = Delays::of(&pairs) else {
         return Err(MeterError::too_few(meter, pairs.len()));
     };
     if delays.slope.abs() > Delays::LARGEST_SLOPE {
-        let span = |of: fn(&(f64, f64)) -> f64| match (pairs.first(), pairs.last()) {
-            (Some(first), Some(last)) => (of(last) - of(first)) / 1e9,
-            _ => 0.0,
-        };
-        let (printed_s, passed_s) = (span(|pair| pair.0), span(|pair| pair.1));
+        let (first, last) = (pairs[0], pairs[pairs.len() - 1]);
+        let (printed_s, passed_s) = ((last.0 - first.0) / 1e9, (last.1 - first.1) / 1e9);
         return Err(MeterError::Failed(format!(
             "{meter} prints time stamps {printed_s:.3} s apart for what took {passed_s:.3} s: their unit is another one, \
              or its clock is wrong"
         )));
     }
     if delays.slope.abs() > NOTED_SLOPE {
-        notes.push(MeterNote::ClockDrift { ppm: delays.slope * 1e6 });
+        notes.push(power_meter::clock_drift(delays.slope * 1e6));
     }
     let at_ns = |own: f64| (own + delays.at(own)).max(0.0) as u64;
     let point = |&index: &usize| Point { at_ns: at_ns(own[index]), power_mw: arrivals[index].row.power_mw };
@@ -112,23 +105,17 @@ impl Delays {
 fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
     let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
     let spacing = median(steps).unwrap_or(0.0);
-    let mut kept: Vec<usize> = Vec::with_capacity(own.len());
+    let mut kept: Vec<usize> = vec![0];
     let mut slips = 0;
-    for index in 0..own.len() {
-        let Some(&last) = kept.last() else {
-            kept.push(index);
-            continue;
-        };
+    for index in 1..own.len() {
+        let last = kept[kept.len() - 1];
+        let step = own[index] - own[last];
         // The same time may have passed on both clocks: the meter was silent, or its output was held back.
-        let fits = |index: usize| {
-            let step = own[index] - own[last];
-            let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
-            step > 0.0 && step - passed <= JUMP * spacing.max(1e6) || step == 0.0
-        };
-        if fits(index) {
+        let passed = arrivals[index].at_ns.saturating_sub(arrivals[last].at_ns) as f64;
+        if step > 0.0 && step - passed <= JUMP * spacing.max(1e6) || step == 0.0 {
             slips = 0;
             // The same stamp twice: the same reading, printed again.
-            if own[index] > own[last] {
+            if step > 0.0 {
                 kept.push(index);
             }
             continue;
@@ -190,7 +177,7 @@ mod tests {
     #[test]
     fn the_meters_spacing_is_kept_and_put_where_the_least_delay_was() {
         let (points, notes) = place("m", &steady(60, 1.0)).unwrap();
-        assert_eq!(notes, []);
+        assert!(notes.is_empty(), "{notes:?}");
         assert!(points.windows(2).all(|two| two[1].at_ns - two[0].at_ns == 100_000_000), "{points:?}");
         assert!(points[0].at_ns.abs_diff(2_003_000_000) < 1000, "{:?}", points[0]);
     }
@@ -198,7 +185,8 @@ mod tests {
     #[test]
     fn a_slow_clock_is_corrected_and_a_wrong_unit_rejected() {
         let (points, notes) = place("m", &steady(600, 1.003)).unwrap();
-        assert!(matches!(notes[..], [MeterNote::ClockDrift { ppm }] if (ppm - 3000.0).abs() < 300.0), "{notes:?}");
+        let ppm = |note: &str| note.split_once(" by ").unwrap().1.split(' ').next().unwrap().parse::<f64>().unwrap();
+        assert!(matches!(&notes[..], [note] if (ppm(note) - 3000.0).abs() < 300.0), "{notes:?}");
         let true_ns = 2e9 + 599.0 * 1e8 * 1.003 + 3e6;
         assert!((points[599].at_ns as f64 - true_ns).abs() < 10e6);
         for pace in [1000.0, 1e-3] {
@@ -216,7 +204,7 @@ mod tests {
             arrivals[30].row.own_ns = arrivals[30].row.own_ns.map(|own| own + slip_ns);
             let (points, notes) = place("m", &arrivals).unwrap();
             assert_eq!(points.len(), 59);
-            assert!(matches!(notes[..], [MeterNote::Skipped { skipped: 1, .. }]), "{notes:?}");
+            assert!(matches!(&notes[..], [note] if note.starts_with("1 of ")), "{notes:?}");
             for arrival in &mut arrivals[31..] {
                 arrival.row.own_ns = arrival.row.own_ns.map(|own| own + slip_ns);
             }
@@ -279,10 +267,8 @@ mod tests {
             match place("m", &arrivals) {
                 Ok((points, notes)) => {
                     proptest::prop_assert!(points.is_sorted_by(|one, next| one.at_ns <= next.at_ns), "{:?}", points);
-                    let skipped = notes.iter().map(|note| match note {
-                        MeterNote::Skipped { skipped, .. } => *skipped,
-                        _ => 0,
-                    });
+                    let skipped = notes.iter().filter(|note| note.contains("left out"));
+                    let skipped = skipped.map(|note| note.split(' ').next().unwrap().parse::<usize>().unwrap());
                     proptest::prop_assert_eq!(points.len() + skipped.sum::<usize>(), arrivals.len());
                 }
                 Err(error) => proptest::prop_assert!(error.to_string().starts_with("m ") || error.to_string().contains(" m "), "{}", error),

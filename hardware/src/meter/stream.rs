@@ -9,16 +9,16 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::lines::SHORTEST_SILENCE;
 use self::process::Process;
+use super::collected::SHORTEST_SILENCE;
 use super::fields::Fields;
+use super::options::At;
 use super::{MeterError, Point, PowerMeter, Trace};
 use crate::time::Clock;
-use crate::warning::MeterNote;
 
 pub(super) const NAME: &str = "stream";
 
@@ -41,6 +41,9 @@ pub struct StreamOptions {
     /// How long the first reading may take, in s; 30 by default. Connecting by Bluetooth takes several.
     #[serde(default = "StreamOptions::default_start_limit_s")]
     pub start_limit_s: f64,
+    /// The machine that it runs on; `here` by default.
+    #[serde(default)]
+    pub at: At,
 }
 
 /// A meter that runs such a program.
@@ -49,8 +52,6 @@ pub(super) struct StreamMeter {
     clock: Clock,
     shortest_silence: Duration,
     running: Option<Process>,
-    notes: Vec<MeterNote>,
-    resolution_mw: Option<f64>,
 }
 
 impl StreamOptions {
@@ -58,10 +59,7 @@ impl StreamOptions {
         30.0
     }
 
-    /// Checks the options.
-    ///
-    /// # Errors
-    /// If the program is missing, or its columns or its limit are invalid.
+    /// An error if the program is missing, or its columns or its limit are invalid.
     pub fn check(&self) -> Result<(), MeterError> {
         let settings = |problem: &str| Err(MeterError::Settings(problem.to_owned()));
         if self.command.first().is_none_or(|program| program.is_empty()) {
@@ -84,36 +82,20 @@ impl StreamOptions {
 
 impl StreamMeter {
     /// A meter, not started yet.
-    ///
-    /// # Errors
-    /// If the program is missing, or its columns or its limit are invalid.
     pub fn new(options: StreamOptions, clock: Clock) -> Result<Self, MeterError> {
         options.check()?;
-        let shortest_silence = SHORTEST_SILENCE;
-        Ok(Self { options, clock, shortest_silence, running: None, notes: Vec::new(), resolution_mw: None })
-    }
-
-    fn program(&self) -> &str {
-        self.options.program()
-    }
-
-    fn start_limit(&self) -> Duration {
-        self.options.start_limit()
-    }
-
-    fn running(&self) -> Result<&Process, MeterError> {
-        self.running.as_ref().ok_or_else(|| MeterError::not_running(self.program()))
+        Ok(Self { options, clock, shortest_silence: SHORTEST_SILENCE, running: None })
     }
 
     /// Number of readings, unless the program has a fault.
     fn readings(&self, silence: Duration) -> Result<usize, MeterError> {
-        let process = self.running()?;
+        let process = self.running.as_ref().ok_or_else(|| MeterError::not_running(self.options.program()))?;
         process.fault()?;
-        let progress = process.progress();
-        if let Some(seconds) = progress.silent_s(silence, self.start_limit()) {
-            return Err(MeterError::silent(self.program(), seconds, &process.errors()));
+        let lines = process.lines();
+        match lines.collected.silent_s(silence, self.options.start_limit()) {
+            Some(seconds) => Err(MeterError::silent(self.options.program(), seconds, &lines.errors())),
+            None => lines.collected.check(),
         }
-        Ok(progress.readings)
     }
 }
 
@@ -130,20 +112,10 @@ impl PowerMeter for StreamMeter {
     fn start(&mut self) -> Result<(), MeterError> {
         self.running = None;
         self.running = Some(Process::start(&self.options.command, &self.options.columns, self.clock)?);
-        let limit = self.start_limit();
-        let begun = Instant::now();
-        loop {
-            let readings = self.readings(limit).and_then(|readings| match readings {
-                0 if begun.elapsed() >= limit => {
-                    Err(MeterError::silent(self.program(), limit.as_secs_f64(), &self.running()?.errors()))
-                }
-                readings => Ok(readings),
-            });
-            match readings.inspect_err(|_| self.running = None)? {
-                0 => std::thread::sleep(Duration::from_millis(5)),
-                _ => return Ok(()),
-            }
+        while self.readings(self.options.start_limit()).inspect_err(|_| self.running = None)? == 0 {
+            std::thread::sleep(Duration::from_millis(5));
         }
+        Ok(())
     }
 
     fn check(&self) -> Result<usize, MeterError> {
@@ -154,21 +126,12 @@ impl PowerMeter for StreamMeter {
         let fault = self.readings(self.shortest_silence);
         let process = self.running.take().ok_or_else(|| MeterError::not_running(NAME))?;
         fault?;
-        let finished = process.end().finish(self.program())?;
-        (self.notes, self.resolution_mw) = (finished.notes, finished.resolution_mw);
-        Ok(Trace::of_rail(NAME, finished.points))
+        let lines = std::mem::take(&mut *process.lines());
+        drop(process);
+        lines.finish(NAME, self.options.program())
     }
 
     fn recent(&self, from_ns: u64) -> Vec<Point> {
-        self.running.as_ref().map_or_else(Vec::new, |process| process.recent(from_ns))
-    }
-
-    /// The value of the last printed digit.
-    fn resolution_mw(&self) -> Option<f64> {
-        self.resolution_mw
-    }
-
-    fn notes(&self) -> Vec<MeterNote> {
-        self.notes.clone()
+        self.running.as_ref().map_or_else(Vec::new, |process| process.lines().collected.since(from_ns))
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, Poll, PolledMeter, Poller};
+use super::poll::{self, PolledMeter};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point, RailPower, ina3221};
 use crate::time::Clock;
@@ -26,8 +26,8 @@ const PATTERNS: [&str; 7] = [
     "bus/iio/devices/iio:device*/in_power*_label",
     "bus/iio/devices/iio:device*/name",
 ];
-/// Time between two readings that most sensors can follow.
-pub(super) const PERIOD: Duration = Duration::from_millis(5);
+/// Time between two readings that most sensors can follow, in ms.
+pub(super) const PERIOD_MS: u64 = 5;
 
 pub(super) const NAME: &str = "sysfs";
 pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
@@ -40,15 +40,16 @@ pub(super) struct Sensor {
     /// Its name: the label if it has one, else the chip's name and the channel: `ina226 power1`.
     pub name: String,
     /// Files whose numbers are multiplied.
-    files: Vec<String>,
+    pub files: Vec<String>,
     /// Factor from the product to mW.
-    factor: f64,
+    pub factor: f64,
 }
 
 /// One or several sensors, read from their files.
 pub(super) type SysfsMeter = PolledMeter<Sensors>;
 
 /// Sensors whose powers are added.
+#[derive(Clone)]
 pub(super) struct Sensors(Vec<Sensor>);
 
 /// All sensors below [`ROOT`], or another folder, in the order of their names. Their folder distinguishes two of the
@@ -67,37 +68,32 @@ pub(super) fn patterns() -> impl Iterator<Item = &'static str> {
     ina3221::PATTERNS.into_iter().chain(PATTERNS)
 }
 
+/// The folder of a file with power itself, its channel, and the factor to mW; `text` is the content of a file.
+fn channel<'a>(path: &'a str, text: impl Fn(String) -> Option<&'a str>) -> Option<(&'a str, &'a str, f64)> {
+    let (folder, file) = path.rsplit_once('/')?;
+    if let Some(channel) = file.strip_suffix("_raw").filter(|channel| channel.starts_with("in_power")) {
+        let scale = text(format!("{folder}/{channel}_scale"))?.parse::<f64>().ok()?;
+        return (scale.is_finite() && scale > 0.0).then_some((folder, channel, scale));
+    }
+    let is_power = |channel: &&str| channel.starts_with("power") && path.contains("/class/hwmon/");
+    Some((folder, file.strip_suffix("_input").filter(is_power)?, 1e-3))
+}
+
 /// The sensors of files, each with its content, in the order of their names.
 pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     let content: BTreeMap<&str, &str> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
-    let mut sensors = rails_of(files);
-    for path in content.keys() {
-        let Some((folder, file)) = path.rsplit_once('/') else { continue };
-        let in_hwmon = path.contains("/class/hwmon/");
-        let (channel, factor) = if let Some(channel) = file.strip_suffix("_input")
-            && in_hwmon
-            && channel.starts_with("power")
-        {
-            (channel, 1e-3)
-        } else if let Some(channel) = file.strip_suffix("_raw")
-            && channel.starts_with("in_power")
-        {
-            let scale = text(format!("{folder}/{channel}_scale")).and_then(|scale| scale.parse::<f64>().ok());
-            match scale.filter(|scale| scale.is_finite() && *scale > 0.0) {
-                Some(scale) => (channel, scale),
-                None => continue,
-            }
-        } else {
-            continue;
-        };
+    let sensor = |path| {
+        let (folder, channel, factor) = channel(path, text)?;
         let chip = || text(format!("{folder}/name")).unwrap_or("sensor");
         let name = match text(format!("{folder}/{channel}_label")) {
             Some(label) => label.to_owned(),
             None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
         };
-        sensors.push(Sensor { name, files: vec![(*path).to_owned()], factor });
-    }
+        Some(Sensor { name, files: vec![path.to_owned()], factor })
+    };
+    let mut sensors = ina3221::rails(files);
+    sensors.extend(content.keys().copied().filter_map(sensor));
     let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
     for sensor in &mut sensors {
         if names.iter().filter(|name| **name == sensor.name).count() > 1 {
@@ -109,21 +105,7 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     sensors
 }
 
-/// The rails of INA3221 monitors among the files.
-pub(super) fn rails_of(files: &[(String, String)]) -> Vec<Sensor> {
-    let sensor = |rail: ina3221::RailFiles| Sensor {
-        name: rail.rail,
-        // mV times mA is µW.
-        factor: if rail.files.len() == 2 { 1e-3 } else { 1.0 },
-        files: rail.files,
-    };
-    ina3221::rails(files).into_iter().map(sensor).collect()
-}
-
 /// The sensors with the given names; without a name the only sensor.
-///
-/// # Errors
-/// If a name has no sensor, or no name is given for several sensors.
 pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
     let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
@@ -160,12 +142,9 @@ pub(super) fn files(sensors: &[Sensor]) -> Vec<String> {
 
 impl SysfsMeter {
     /// A meter of the sensors with these names, whose powers are added; without a name, of the only sensor.
-    ///
-    /// # Errors
-    /// If a name has no sensor, no name is given for several sensors, or the time between two readings is 0.
     pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
-        Self::new(Sensors(sensors), period, clock)
+        Ok(Self::new(Sensors(sensors), period, clock))
     }
 }
 
@@ -176,15 +155,9 @@ impl poll::Sensor for Sensors {
         format!("power sensor {}, read every {} ms", names(&self.0), period.as_millis())
     }
 
-    fn begin(&self, clock: Clock) -> Result<Poller, MeterError> {
-        let sensors = self.0.clone();
-        let read = move || power_mw(&sensors, |file| poll::whole_number(Path::new(file), RIGHTS));
-        read()?;
-        Ok(Box::new(move || match poll::timed(&clock, &read) {
-            Ok((at_ns, power_mw)) => Ok(Poll::Points(vec![Point { at_ns, power_mw }])),
-            // I2C transfers fail occasionally.
-            Err(error) => poll::or_rejected(error),
-        }))
+    fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
+        let read = || power_mw(&self.0, |file| poll::whole_number(Path::new(file), RIGHTS));
+        poll::timed(clock, read).map(|(at_ns, power_mw)| vec![Point { at_ns, power_mw }])
     }
 
     fn resolution_mw(&self, points: &[Point], _period: Duration) -> Option<f64> {
@@ -193,9 +166,6 @@ impl poll::Sensor for Sensors {
 }
 
 /// Power of each sensor, from the numbers in its files.
-///
-/// # Errors
-/// If one cannot be read, or is impossible.
 pub(super) fn powers(
     sensors: &[Sensor],
     mut number: impl FnMut(&str) -> Result<i64, MeterError>,
@@ -230,13 +200,9 @@ pub(super) fn smallest_step(points: &[Point]) -> Option<f64> {
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut paths = vec![root.to_owned()];
     for part in pattern.split('/') {
-        let below = |folder: PathBuf| {
-            if !part.contains('*') {
-                return vec![folder.join(part)];
-            }
-            let entries = std::fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            names.filter(|name| fits(name, part)).map(|name| folder.join(name)).collect::<Vec<_>>()
+        let below = |folder: PathBuf| match part.contains('*') {
+            true => poll::entries(&folder, |name| fits(name, part)),
+            false => vec![folder.join(part)],
         };
         paths = paths.into_iter().flat_map(below).take(MOST_FILES).collect();
     }
@@ -319,8 +285,8 @@ mod tests {
             std::thread::sleep(Duration::from_millis(3));
         }
         let trace = meter.stop().unwrap();
-        assert!(trace.rail(NAME).points().iter().all(|point| point.power_mw == 1500.0));
-        assert_eq!(meter.resolution_mw(), None);
+        assert!(trace.rail(NAME).iter().all(|point| point.power_mw == 1500.0));
+        assert_eq!(trace.resolution_mw, None);
     }
 
     #[test]

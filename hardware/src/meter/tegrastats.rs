@@ -9,6 +9,8 @@
 //! break.
 
 use std::iter::Peekable;
+use std::ops::RangeInclusive;
+use std::vec::IntoIter;
 
 use super::{Condition, RailPower};
 use crate::shown::start_of;
@@ -32,27 +34,17 @@ pub(super) struct Stats {
     /// without root. Each is the power at the moment of the line, not the average over the run of `tegrastats` next to
     /// it.
     pub rails: Vec<RailPower>,
-    /// Temperatures of the sensors that are on.
-    pub temperatures: Vec<Temperature>,
+    /// Names and temperatures, in °C, of the sensors that are on.
+    pub temperatures: Vec<(String, f64)>,
     /// Clock of the GPU, in MHz; the mean over its clusters if each has its own. Missing without root on most releases.
     pub gpu_clock_mhz: Option<f64>,
-}
-
-/// Temperature of one sensor.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Temperature {
-    /// The sensor's name on this board.
-    pub sensor: String,
-    /// Its temperature, in °C.
-    pub celsius: f64,
 }
 
 impl Stats {
     /// Temperature and clock of the GPU; the hottest junction if the GPU has no sensor.
     pub fn condition(&self, at_ns: u64) -> Condition {
         let celsius = |name: &str| {
-            let found = self.temperatures.iter().find(|temperature| temperature.sensor.eq_ignore_ascii_case(name));
-            found.map(|temperature| temperature.celsius)
+            self.temperatures.iter().find(|(sensor, _)| sensor.eq_ignore_ascii_case(name)).map(|(_, celsius)| *celsius)
         };
         let temperature_c = ["gpu", "tj", "thermal"].into_iter().find_map(celsius);
         Condition { at_ns, temperature_c, clock_mhz: self.gpu_clock_mhz }
@@ -63,64 +55,52 @@ impl Stats {
 ///
 /// A field that looks like power, `NAME number/number` without a unit of memory, is a rail of that name: new boards
 /// have new rails. The result omits rails called `NC`, which are not connected, and sensors that are off.
-///
-/// # Errors
-///
-/// If it is not a line of `tegrastats`, is visibly cut, or has an impossible value. The error names the field.
+/// Another line, a visibly cut one, or an impossible value is an error that names the field.
 pub(super) fn parse(line: &str) -> Result<Stats, String> {
     if line.len() > MAX_LINE {
         return Err(format!("a line of {} bytes is not one of tegrastats (at most {MAX_LINE} are read)", line.len()));
     }
-    let mut fields = Fields { tokens: tokens(line)?.into_iter().peekable() };
-    let mut stats = Stats::default();
+    let mut fields = Fields { tokens: tokens(line)?.into_iter().peekable(), stats: Stats::default() };
     fields.skip_date_and_memory()?;
     while let Some(name) = fields.tokens.next() {
         if name.starts_with('(') {
             // It belongs to the memory before it: `(lfb 4x4MB)`.
         } else if let Some((sensor, value)) = name.split_once('@') {
-            fields.temperature(sensor, value, &mut stats)?;
+            fields.temperature(sensor, value)?;
         } else {
-            fields.named(name, &mut stats)?;
+            fields.named(name)?;
         }
     }
-    Ok(stats)
+    Ok(fields.stats)
 }
 
 /// Words of a line; a bracketed expression is one word.
 fn tokens(line: &str) -> Result<Vec<&str>, String> {
-    let mut tokens = Vec::new();
-    let mut start = None;
     let mut closing = None;
-    for (at, character) in line.char_indices() {
+    let is_border = |character: char| {
         match (character, closing) {
             ('[', None) => closing = Some(']'),
             ('(', None) => closing = Some(')'),
             (_, Some(bracket)) if character == bracket => closing = None,
             _ => {}
         }
-        if character.is_whitespace() && closing.is_none() {
-            tokens.extend(start.take().map(|from| &line[from..at]));
-        } else {
-            start = start.or(Some(at));
-        }
-    }
-    let last = start.map(|from| &line[from..]);
+        character.is_whitespace() && closing.is_none()
+    };
+    let tokens: Vec<&str> = line.split(is_border).filter(|token| !token.is_empty()).collect();
     if closing.is_some() {
         // A round bracket follows a name and a value, a square one follows a name.
-        let words = 1 + usize::from(closing == Some(')'));
-        let before = &tokens[tokens.len().saturating_sub(words)..];
-        let field = format!("{} {}", before.join(" "), last.unwrap_or_default());
-        return Err(cut(field.trim()));
+        let words = 2 + usize::from(closing == Some(')'));
+        return Err(cut(&tokens[tokens.len().saturating_sub(words)..].join(" ")));
     }
-    tokens.extend(last);
     Ok(tokens)
 }
 
-struct Fields<'a, I: Iterator<Item = &'a str>> {
-    tokens: Peekable<I>,
+struct Fields<'a> {
+    tokens: Peekable<IntoIter<&'a str>>,
+    stats: Stats,
 }
 
-impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
+impl<'a> Fields<'a> {
     fn skip_date_and_memory(&mut self) -> Result<(), String> {
         let is_date = |token: &&str| {
             token.starts_with(|c: char| c.is_ascii_digit())
@@ -138,27 +118,21 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         if is_memory(value) { Ok(()) } else { Err(self.bad(name, value, MEMORY)) }
     }
 
-    fn temperature(&mut self, sensor: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
-        const EXPECTED: &str = "a temperature: `39.5C`";
+    fn temperature(&mut self, sensor: &str, value: &str) -> Result<(), String> {
         if !is_name(sensor) {
             return Err(self.bad("a temperature", sensor, "the name of a sensor"));
         }
         // Since JetPack 7 a second number follows, over the whole run.
-        let celsius: Option<Vec<f64>> = value.split('/').map(|part| part.strip_suffix('C').and_then(number)).collect();
-        let Some(current) = celsius.filter(|numbers| numbers.len() <= 3).and_then(|numbers| numbers.first().copied())
-        else {
-            return Err(self.bad(sensor, value, EXPECTED));
-        };
-        if current.abs() > MAX_CELSIUS {
-            return Err(absurd(sensor, current, "300 °C"));
-        }
-        if current != SENSOR_OFF_CELSIUS {
-            stats.temperatures.push(Temperature { sensor: sensor.to_owned(), celsius: current });
+        let celsius = numbers(value, "C").filter(|numbers| numbers.len() <= 3);
+        let celsius = celsius.ok_or_else(|| self.bad(sensor, value, "a temperature: `39.5C`"))?[0];
+        within(sensor, celsius, -MAX_CELSIUS..=MAX_CELSIUS, "300 °C")?;
+        if celsius != SENSOR_OFF_CELSIUS {
+            self.stats.temperatures.push((sensor.to_owned(), celsius));
         }
         Ok(())
     }
 
-    fn named(&mut self, name: &'a str, stats: &mut Stats) -> Result<(), String> {
+    fn named(&mut self, name: &'a str) -> Result<(), String> {
         if !is_name(name) {
             return Err(self.bad("a field", name, "a name"));
         }
@@ -171,96 +145,59 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
         }
         let value = self.value(name)?;
         if value.starts_with('[') {
-            return self.cores(name, value);
+            let clocks_mhz = clocks_of_cores(value);
+            let expected = "loads and clocks of the cores: `[4%@1420,off]`";
+            let clocks_mhz = clocks_mhz.ok_or_else(|| self.bad(name, value, expected))?;
+            return clocks_mhz.into_iter().try_for_each(|mhz| plausible_clock(name, mhz).map(drop));
         }
         if value.contains(['%', '@']) {
-            return self.load(name, value, stats);
+            return self.load(name, value);
         }
         if value.contains('/') {
-            if is_memory(value) {
-                return Ok(());
-            }
-            return self.rail(name, value, stats);
+            return if is_memory(value) { Ok(()) } else { self.rail(name, value) };
         }
-        if value == "off" && !looks_like_rail(name) && name != "GR3D" {
-            return Ok(());
-        }
+        let is_off = value == "off" && !looks_like_rail(name) && name != "GR3D";
         // Half of a rail (`VDD_IN 19`) looks like a lone number, which only engines have.
-        if number(value).is_some() && (has_lone_number(name) || self.tokens.peek().is_some() && !looks_like_rail(name))
-        {
+        let is_lone = has_lone_number(name) || self.tokens.peek().is_some() && !looks_like_rail(name);
+        if is_off || number(value).is_some() && is_lone {
             return Ok(());
         }
         Err(self.bad(name, value, "a value of that field"))
     }
 
-    /// `[4%@1420,off,...]`; very old releases print one clock after the bracket.
-    fn cores(&mut self, name: &str, value: &str) -> Result<(), String> {
-        const EXPECTED: &str = "loads and clocks of the cores: `[4%@1420,off]`";
-        let Some((cores, common)) = value.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
-            return Err(self.bad(name, value, EXPECTED));
-        };
-        let common_mhz = match common.strip_prefix('@').map(number) {
-            Some(Some(mhz)) => Some(mhz),
-            None if common.is_empty() => None,
-            _ => return Err(self.bad(name, value, EXPECTED)),
-        };
-        for core in cores.split(',').map(str::trim).filter(|&core| core != "off") {
-            let Some((_, clocks_mhz)) = load_and_clocks(core) else {
-                return Err(self.bad(name, value, EXPECTED));
-            };
-            for mhz in clocks_mhz.into_iter().chain(common_mhz) {
-                plausible_clock(name, mhz)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn load(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
-        let Some((load, clocks_mhz)) = load_and_clocks(value) else {
-            return Err(self.bad(name, value, "a load or a clock: `5%@1275`"));
-        };
+    fn load(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let read = load_and_clocks(value).ok_or_else(|| self.bad(name, value, "a load or a clock: `5%@1275`"));
+        let (load, clocks_mhz) = read?;
         let clock_mhz = if clocks_mhz.is_empty() {
             None
         } else {
             Some(plausible_clock(name, clocks_mhz.iter().sum::<f64>() / clocks_mhz.len() as f64)?)
         };
-        match name {
-            "GR3D_FREQ" | "GR3D" => {
-                if let Some(load) = load.filter(|load| !(0.0..=100.0).contains(load)) {
-                    return Err(absurd(name, load, "0 to 100 %"));
-                }
-                stats.gpu_clock_mhz = clock_mhz;
-            }
-            _ => {}
+        if matches!(name, "GR3D_FREQ" | "GR3D") {
+            within(name, load.unwrap_or(0.0), 0.0..=100.0, "0 to 100 %")?;
+            self.stats.gpu_clock_mhz = clock_mhz;
         }
         Ok(())
     }
 
-    fn rail(&mut self, name: &str, value: &str, stats: &mut Stats) -> Result<(), String> {
+    fn rail(&mut self, name: &str, value: &str) -> Result<(), String> {
         const EXPECTED: &str = "power in mW: `current/average`, or `current/average/highest`";
         // Without their unit, which a cut removes, these would look like rails.
         if name == "SWAP" || name == "IRAM" {
             return Err(self.bad(name, value, MEMORY));
         }
-        let parts: Vec<&str> = value.split('/').collect();
-        let with_unit = parts.iter().filter(|part| part.ends_with("mW")).count();
-        let powers_mw: Option<Vec<f64>> =
-            parts.iter().map(|part| number(part.strip_suffix("mW").unwrap_or(part))).collect();
-        let Some(powers_mw) =
-            powers_mw.filter(|powers| (2..=3).contains(&powers.len()) && (with_unit == 0 || with_unit == powers.len()))
-        else {
-            return Err(self.bad(name, value, EXPECTED));
-        };
-        if let Some(&absurd) = powers_mw.iter().find(|power| power.abs() > MAX_POWER_MW) {
-            return Err(self::absurd(name, absurd, "1 000 000 mW"));
+        let powers_mw = numbers(value, "mW").or_else(|| numbers(value, ""));
+        let powers_mw = powers_mw.filter(|powers| (2..=3).contains(&powers.len()));
+        let powers_mw = powers_mw.ok_or_else(|| self.bad(name, value, EXPECTED))?;
+        for power_mw in &powers_mw {
+            within(name, *power_mw, -MAX_POWER_MW..=MAX_POWER_MW, "1 000 000 mW")?;
         }
-        if name == "NC" {
-            return Ok(());
-        }
-        if stats.rails.iter().any(|rail| rail.name == name) {
+        if self.stats.rails.iter().any(|rail| rail.name == name) {
             return Err(repeated(name));
         }
-        stats.rails.push(RailPower { name: name.to_owned(), power_mw: powers_mw[0] });
+        if name != "NC" {
+            self.stats.rails.push(RailPower { name: name.to_owned(), power_mw: powers_mw[0] });
+        }
         Ok(())
     }
 
@@ -278,26 +215,27 @@ impl<'a, I: Iterator<Item = &'a str>> Fields<'a, I> {
     }
 }
 
+/// The clocks in `[4%@1420,off,...]`; very old releases print one clock after the bracket.
+fn clocks_of_cores(value: &str) -> Option<Vec<f64>> {
+    let (cores, common) = value.strip_prefix('[')?.split_once(']')?;
+    let mut clocks_mhz = if common.is_empty() { Vec::new() } else { vec![number(common.strip_prefix('@')?)?] };
+    for core in cores.split(',').map(str::trim).filter(|&core| core != "off") {
+        clocks_mhz.extend(load_and_clocks(core)?.1);
+    }
+    Some(clocks_mhz)
+}
+
 /// `5%`, `5%@1275`, `5%@[407,407]`, `@314`, `@[314,314]`.
 fn load_and_clocks(value: &str) -> Option<(Option<f64>, Vec<f64>)> {
-    let (load, clocks) = match value.split_once('@') {
-        Some((load, clocks)) => (load, Some(clocks)),
-        None => (value, None),
-    };
+    let (load, clocks) = value.split_once('@').map_or((value, None), |(load, clocks)| (load, Some(clocks)));
     let load = if load.is_empty() { None } else { Some(number(load.strip_suffix('%')?)?) };
-    let clocks = match clocks {
-        None => Vec::new(),
-        Some(clocks) => {
-            let list = clocks.strip_prefix('[').map_or(Some(clocks), |rest| rest.strip_suffix(']'))?;
-            list.split(',').map(|clock| number(clock.trim())).collect::<Option<_>>()?
-        }
-    };
-    Some((load, clocks))
+    let Some(clocks) = clocks else { return Some((load, Vec::new())) };
+    let list = clocks.strip_prefix('[').map_or(Some(clocks), |rest| rest.strip_suffix(']'))?;
+    Some((load, list.split(',').map(|clock| number(clock.trim())).collect::<Option<_>>()?))
 }
 
 fn plausible_clock(field: &str, mhz: f64) -> Result<f64, String> {
-    let plausible = (0.0..=MAX_CLOCK_MHZ).contains(&mhz).then_some(mhz);
-    plausible.ok_or_else(|| absurd(field, mhz, "0 to 100 000 MHz"))
+    within(field, mhz, 0.0..=MAX_CLOCK_MHZ, "0 to 100 000 MHz")
 }
 
 /// `278/8192MB`, perhaps with a bracket right after it.
@@ -328,6 +266,11 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+".contains(c))
 }
 
+/// Numbers between slashes, each with its unit.
+fn numbers(text: &str, unit: &str) -> Option<Vec<f64>> {
+    text.split('/').map(|part| part.strip_suffix(unit).and_then(number)).collect()
+}
+
 /// A plain decimal number. Rust would also read `inf`, `nan` and `1e9`.
 fn number(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -340,8 +283,9 @@ fn cut(field: &str) -> String {
     format!("the line is cut off in {}", clip(field))
 }
 
-fn absurd(field: &str, value: f64, bound: &str) -> String {
-    format!("{} is {value}, beyond what can be ({bound})", clip(field))
+fn within(field: &str, value: f64, range: RangeInclusive<f64>, bound: &str) -> Result<f64, String> {
+    let problem = || format!("{} is {value}, beyond what can be ({bound})", clip(field));
+    if range.contains(&value) { Ok(value) } else { Err(problem()) }
 }
 
 fn repeated(field: &str) -> String {

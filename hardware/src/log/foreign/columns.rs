@@ -128,13 +128,6 @@ impl EnergyUnit {
     }
 }
 
-impl<U: Default> Column<U> {
-    /// A column in the journal's unit.
-    pub fn named(column: impl Into<String>) -> Self {
-        Self { column: column.into(), unit: U::default() }
-    }
-}
-
 // By hand, because what serde derives for "a text or a table" answers every mistake with "did not
 // match any variant".
 impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
@@ -143,7 +136,8 @@ impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
         #[serde(deny_unknown_fields)]
         struct Table<U> {
             column: String,
-            unit: Option<U>,
+            #[serde(default)]
+            unit: U,
         }
 
         struct TextOrTable<U>(PhantomData<U>);
@@ -156,12 +150,12 @@ impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Column::named(name))
+                Ok(Column { column: name.to_owned(), unit: U::default() })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let table = Table::<U>::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Column { column: table.column, unit: table.unit.unwrap_or_default() })
+                Ok(Column { column: table.column, unit: table.unit })
             }
         }
 
@@ -187,7 +181,7 @@ mod tests {
             columns,
             Columns {
                 accuracy: Some(Column { column: "valid_accuracy_percent".to_owned(), unit: FractionUnit::Percent }),
-                time: Some(Column::named("latency")),
+                time: Some(Column { column: "latency".to_owned(), unit: TimeUnit::Ms }),
                 energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J }),
                 ..Columns::default()
             }

@@ -13,97 +13,84 @@ const ACCURACY_ELSEWHERE: [(&str, FractionUnit); 3] = [
     ("valid_accuracy_percent", FractionUnit::Percent),
 ];
 
-/// A column found: where it is, and its name.
+/// What a column holds, in which unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Architecture,
+    Status,
+    Accuracy(FractionUnit),
+    Error(FractionUnit),
+    Time(TimeUnit),
+    TimeStd(TimeUnit),
+    Energy(EnergyUnit),
+    EnergyStd(EnergyUnit),
+    Device,
+    Epochs,
+}
+
+/// A column found: what it holds, where it is, and its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
+    pub(super) holds: Holds,
     pub(super) at: usize,
     pub(super) name: String,
 }
 
-/// The form of an accuracy in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccuracyAs {
-    Accuracy(FractionUnit),
-    Error(FractionUnit),
-}
-
-/// Where everything is.
-#[derive(Debug)]
-pub(super) struct Layout {
-    pub(super) width: usize,
-    pub(super) architecture: Found,
-    pub(super) accuracy: Option<(Found, AccuracyAs)>,
-    pub(super) time: Option<(Found, TimeUnit)>,
-    pub(super) time_std: Option<(Found, TimeUnit)>,
-    pub(super) energy: Option<(Found, EnergyUnit)>,
-    pub(super) energy_std: Option<(Found, EnergyUnit)>,
-    pub(super) device: Option<Found>,
-    pub(super) status: Option<Found>,
-    pub(super) epochs: Option<Found>,
-}
-
-impl Layout {
-    pub(super) fn new(path: &Path, headers: Vec<String>, columns: &Columns) -> Result<Self, LogError> {
-        if let (Some(accuracy), Some(error)) = (&columns.accuracy, &columns.error) {
-            return Err(LogError::Other(format!(
-                "the columns {:?} (accuracy) and {:?} (error) are both named for {}: name one, the other is 1 minus it",
-                accuracy.column,
-                error.column,
-                path.display()
-            )));
-        }
-        let header = Header { path, headers };
-        let accuracy = match &columns.error {
-            Some(error) => Some((header.find(&error.column)?, AccuracyAs::Error(error.unit))),
-            None => header.find_accuracy(columns)?.map(|(found, unit)| (found, AccuracyAs::Accuracy(unit))),
-        };
-        let layout = Self {
-            width: header.headers.len(),
-            architecture: header.find(columns.architecture.as_deref().unwrap_or("architecture"))?,
-            accuracy,
-            time: header.find_quantity(columns.time.as_ref(), "time_ms")?,
-            time_std: header.find_quantity(columns.time_std.as_ref(), "time_ms_std")?,
-            energy: header.find_quantity(columns.energy.as_ref(), "energy_mj")?,
-            energy_std: header.find_quantity(columns.energy_std.as_ref(), "energy_mj_std")?,
-            device: match &columns.device {
-                Some(device) => Some(header.find(device)?),
-                None => header.find_if_there("device")?,
-            },
-            status: header.find_if_there("status")?,
-            epochs: header.find_if_there("epochs")?,
-        };
-        if layout.accuracy.is_none() && layout.time.is_none() && layout.energy.is_none() {
-            return Err(LogError::Columns(format!(
-                "{}:1: no column holds an accuracy, a time or an energy: name them under [replay.columns]; the log's \
-                 columns are {}",
-                path.display(),
-                header.shown()
-            )));
-        }
-        Ok(layout)
+/// The columns of a header, architecture and status before the others.
+pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -> Result<Vec<Found>, LogError> {
+    if let (Some(accuracy), Some(error)) = (&columns.accuracy, &columns.error) {
+        return Err(LogError::Other(format!(
+            "the columns {:?} (accuracy) and {:?} (error) are both named for {}: name one, the other is 1 minus it",
+            accuracy.column,
+            error.column,
+            path.display()
+        )));
     }
+    let header = Header { path, headers };
+    let mut found = vec![header.find(columns.architecture.as_deref().unwrap_or("architecture"), Holds::Architecture)?];
+    found.extend(header.find_if_there("status", Holds::Status)?);
+    let status_and_architecture = found.len();
+    found.extend(header.find_accuracy(columns)?);
+    found.extend(header.find_quantity(columns.time.as_ref(), "time_ms", Holds::Time)?);
+    found.extend(header.find_quantity(columns.energy.as_ref(), "energy_mj", Holds::Energy)?);
+    if found.len() == status_and_architecture {
+        return Err(LogError::Columns(format!(
+            "{}:1: no column holds an accuracy, a time or an energy: name them under [replay.columns]; the log's \
+             columns are {}",
+            path.display(),
+            header.shown()
+        )));
+    }
+    found.extend(header.find_quantity(columns.time_std.as_ref(), "time_ms_std", Holds::TimeStd)?);
+    found.extend(header.find_quantity(columns.energy_std.as_ref(), "energy_mj_std", Holds::EnergyStd)?);
+    found.extend(match &columns.device {
+        Some(device) => Some(header.find(device, Holds::Device)?),
+        None => header.find_if_there("device", Holds::Device)?,
+    });
+    found.extend(header.find_if_there("epochs", Holds::Epochs)?);
+    Ok(found)
 }
 
 struct Header<'a> {
     path: &'a Path,
-    headers: Vec<String>,
+    headers: &'a [String],
 }
 
 impl Header<'_> {
     /// A column that must be there.
-    fn find(&self, name: &str) -> Result<Found, LogError> {
-        self.find_if_there(name)?.ok_or_else(|| {
+    fn find(&self, name: &str, holds: Holds) -> Result<Found, LogError> {
+        self.find_if_there(name, holds)?.ok_or_else(|| {
             let nearest = self.nearest(name).map_or(String::new(), |name| format!(", did you mean {name:?}?"));
             let (path, columns) = (self.path.display(), self.shown());
             LogError::Columns(format!("{path}:1: no column {name:?}{nearest}; the log's columns are {columns}"))
         })
     }
 
-    fn find_if_there(&self, name: &str) -> Result<Option<Found>, LogError> {
+    fn find_if_there(&self, name: &str, holds: Holds) -> Result<Option<Found>, LogError> {
         let places: Vec<usize> = (0..self.headers.len()).filter(|&at| self.headers[at] == name).collect();
         match places[..] {
             [] => Ok(None),
-            [at] => Ok(Some(Found { at, name: name.to_owned() })),
+            [at] => Ok(Some(Found { holds, at, name: name.to_owned() })),
             _ => Err(LogError::Other(format!(
                 "{}:1: {} columns are called {name:?}: rename all but the right one",
                 self.path.display(),
@@ -117,25 +104,26 @@ impl Header<'_> {
         &self,
         named: Option<&Column<U>>,
         default: &str,
-    ) -> Result<Option<(Found, U)>, LogError> {
+        holds: fn(U) -> Holds,
+    ) -> Result<Option<Found>, LogError> {
         match named {
-            Some(column) => Ok(Some((self.find(&column.column)?, column.unit))),
-            None => Ok(self.find_if_there(default)?.map(|found| (found, U::default()))),
+            Some(column) => self.find(&column.column, holds(column.unit)).map(Some),
+            None => self.find_if_there(default, holds(U::default())),
         }
     }
 
-    /// The accuracy under the name that was given, the journal's, or one that says by itself what it is.
-    fn find_accuracy(&self, columns: &Columns) -> Result<Option<(Found, FractionUnit)>, LogError> {
-        let named = self.find_quantity(columns.accuracy.as_ref(), "accuracy")?;
-        if named.is_some() {
-            return Ok(named);
+    /// The accuracy or error under the name that was given, the journal's, or one that says by itself what it is.
+    fn find_accuracy(&self, columns: &Columns) -> Result<Option<Found>, LogError> {
+        if let Some(error) = &columns.error {
+            return self.find(&error.column, Holds::Error(error.unit)).map(Some);
         }
+        let mut found = self.find_quantity(columns.accuracy.as_ref(), "accuracy", Holds::Accuracy)?;
         for (name, unit) in ACCURACY_ELSEWHERE {
-            if let Some(found) = self.find_if_there(name)? {
-                return Ok(Some((found, unit)));
+            if found.is_none() {
+                found = self.find_if_there(name, Holds::Accuracy(unit))?;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn shown(&self) -> String {

@@ -1,14 +1,12 @@
 //! The rows of a log, one by one.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::str::FromStr as _;
 
-use csv::ByteRecord;
-
 use super::columns::Columns;
-use super::header::{AccuracyAs, Found, Layout};
+use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
+use crate::log::read::file_error;
 use crate::log::{LogError, Row, Status};
 use crate::shown::ends_of;
 
@@ -35,128 +33,86 @@ pub fn read_rows(
     normalise: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<Vec<LogRow>, LogError> {
     if let Some(disguise) = cells::disguise(content) {
-        return Err(LogError::Other(format!("cannot read the log {}: {disguise}", path.display())));
+        return Err(file_error("read", path, &disguise));
     }
-    let unreadable = |error: csv::Error| LogError::Other(format!("cannot read the log {}: {error}", path.display()));
+    let unreadable = |error: csv::Error| file_error("read", path, &error);
     let first = content.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let separator = Separator::Auto.of(&String::from_utf8_lossy(first), false);
-    let mut rows = Rows::with(content, separator);
+    let mut rows = Rows::new(content, separator);
     let Some((line, header)) = rows.next().map_err(unreadable)? else {
         return Err(nothing_to_replay(path, "the file is empty"));
     };
     let headers = header.iter().map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned));
     let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|problem| bad_cell(path, line, "header", &problem))?;
-    let layout = Layout::new(path, headers, columns)?;
-    let (mut found, decimal) = (Vec::new(), Cell::default());
+    let columns = find_columns(path, &headers, columns)?;
+    let (mut found, mut decimal) = (Vec::new(), Decimal::default());
     let has_commas = matches!(separator, Separator::Comma | Separator::Blanks);
     while let Some((line, cells)) = rows.next().map_err(unreadable)? {
-        let reading = Reading { path, line, cells, layout: &layout, decimal: &decimal, has_commas };
-        found.push(LogRow { line, row: reading.row(normalise)? });
+        if cells.len() != headers.len() {
+            return Err(LogError::Other(format!(
+                "{}:{line}: the row has {} cells, the header {}: it is torn; delete or mend that line",
+                path.display(),
+                cells.len(),
+                headers.len()
+            )));
+        }
+        let mut row = Row::default();
+        for Found { holds, at, name } in &columns {
+            let is_first = matches!(holds, Holds::Architecture | Holds::Status);
+            if is_first || !matches!(row.status, Status::Failed | Status::Diverged) {
+                let number = || cells::number_in(&cells[*at], &mut decimal, has_commas);
+                set(&mut row, *holds, cells[*at].trim_ascii(), number, normalise)
+                    .map_err(|problem| bad_cell(path, line, name, &problem))?;
+            }
+        }
+        found.push(LogRow { line, row });
     }
     Ok(found)
 }
 
-/// A row that is being read, and what is needed to understand it.
-struct Reading<'a> {
-    path: &'a Path,
-    line: u64,
-    cells: &'a ByteRecord,
-    layout: &'a Layout,
-    decimal: &'a Cell<Decimal>,
-    has_commas: bool,
-}
-
-impl Reading<'_> {
-    fn row(&self, normalise: &dyn Fn(&str) -> Result<String, String>) -> Result<Row, LogError> {
-        let layout = self.layout;
-        if self.cells.len() != layout.width {
-            return Err(LogError::Other(format!(
-                "{}:{}: the row has {} cells, the header {}: it is torn; delete or mend that line",
-                self.path.display(),
-                self.line,
-                self.cells.len(),
-                layout.width
-            )));
+/// Sets the value that a column holds from its cell, which is a number for some.
+fn set(
+    row: &mut Row,
+    holds: Holds,
+    cell: &[u8],
+    number: impl FnOnce() -> Result<Option<f64>, String>,
+    normalise: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<(), String> {
+    let rename = |problem: String| format!("{problem} (rename the column where it means something else)");
+    match holds {
+        Holds::Architecture => {
+            row.architecture = match cells::text(cell)? {
+                "" => return Err("the cell is empty; every row has an architecture".to_owned()),
+                text => normalise(text)?,
+            }
         }
-        let architecture = self.cell(&layout.architecture, |cell| match cells::text(cell.trim_ascii())? {
-            "" => Err("the cell is empty; every row has an architecture".to_owned()),
-            text => normalise(text),
-        })?;
-        let status = match &layout.status {
-            Some(status) => self.cell(status, |cell| rename(Status::from_str(cells::text(cell.trim_ascii())?)))?,
-            None => Status::Ok,
-        };
-        let row = Row::new(0, architecture, status);
-        if matches!(status, Status::Failed | Status::Diverged) {
-            return Ok(row);
+        Holds::Status => row.status = Status::from_str(cells::text(cell)?).map_err(rename)?,
+        Holds::Accuracy(unit) => {
+            let accuracy = cells::between_zero_and(number()?, unit.whole())?;
+            row.accuracy = accuracy.map(|accuracy| accuracy / unit.whole());
         }
-        let epochs = layout.epochs.as_ref().map(|epochs| self.cell(epochs, |cell| rename(cells::count(cell))));
-        let device = layout
-            .device
-            .as_ref()
-            .map(|device| self.cell(device, |cell| cells::text(cell.trim_ascii()).map(str::to_owned)));
-        let accuracy = self.quantity(&layout.accuracy, |number, accuracy| {
-            let (AccuracyAs::Accuracy(unit) | AccuracyAs::Error(unit)) = accuracy;
-            let value = cells::between_zero_and(number, unit.whole())?;
-            Ok(value.map(|value| match accuracy {
-                AccuracyAs::Accuracy(_) => value / unit.whole(),
-                AccuracyAs::Error(_) => (unit.whole() - value) / unit.whole(),
-            }))
-        })?;
-        let time_ms =
-            self.quantity(&layout.time, |number, unit| in_range(cells::positive(number)?, |time| unit.to_ms(time)));
-        let time_ms_std = self
-            .quantity(&layout.time_std, |number, unit| in_range(cells::not_negative(number)?, |time| unit.to_ms(time)));
-        let energy_mj = |column| {
-            self.quantity(column, |number, unit: super::EnergyUnit| {
-                in_range(cells::not_negative(number)?, |energy| unit.to_mj(energy))
-            })
-        };
-        Ok(Row {
-            epochs: epochs.transpose()?.flatten(),
-            device: device.transpose()?.filter(|device| !device.is_empty()),
-            accuracy,
-            time_ms: time_ms?,
-            time_ms_std: time_ms_std?,
-            energy_mj: energy_mj(&layout.energy)?,
-            energy_mj_std: energy_mj(&layout.energy_std)?,
-            ..row
-        })
+        Holds::Error(unit) => {
+            let error = cells::between_zero_and(number()?, unit.whole())?;
+            row.accuracy = error.map(|error| (unit.whole() - error) / unit.whole());
+        }
+        Holds::Time(unit) => row.time_ms = in_range(cells::positive(number()?)?, |time| unit.to_ms(time))?,
+        Holds::TimeStd(unit) => row.time_ms_std = in_range(cells::not_negative(number()?)?, |time| unit.to_ms(time))?,
+        Holds::Energy(unit) => row.energy_mj = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
+        Holds::EnergyStd(unit) => row.energy_mj_std = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
+        Holds::Device => row.device = Some(cells::text(cell)?.to_owned()).filter(|device| !device.is_empty()),
+        Holds::Epochs => row.epochs = cells::count(cell).map_err(rename)?,
     }
-
-    fn cell<T>(&self, found: &Found, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T, LogError> {
-        parse(&self.cells[found.at]).map_err(|problem| bad_cell(self.path, self.line, &found.name, &problem))
-    }
-
-    fn quantity<U: Copy>(
-        &self,
-        found: &Option<(Found, U)>,
-        convert: impl FnOnce(Option<f64>, U) -> Result<Option<f64>, String>,
-    ) -> Result<Option<f64>, LogError> {
-        let Some((found, unit)) = found else { return Ok(None) };
-        self.cell(found, |cell| {
-            let mut decimal = self.decimal.get();
-            let number = cells::number_in(cell, &mut decimal, self.has_commas)?;
-            self.decimal.set(decimal);
-            convert(number, *unit)
-        })
-    }
+    Ok(())
 }
 
 /// Converts to the project's unit; rejects what overflows there, or vanishes.
 fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f64>, String> {
-    let Some(value) = value else {
-        return Ok(None);
-    };
+    let Some(value) = value else { return Ok(None) };
     let converted = convert(value);
     if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
         return Err(format!("{value} is not a value that a device could have"));
     }
     Ok(Some(converted))
-}
-
-fn rename<T>(parsed: Result<T, String>) -> Result<T, String> {
-    parsed.map_err(|problem| format!("{problem} (rename the column where it means something else)"))
 }
 
 fn bad_cell(path: &Path, line: u64, column: &str, problem: &str) -> LogError {

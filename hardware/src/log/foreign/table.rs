@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
 use super::rows::{LogRow, nothing_to_replay, read_rows};
+use crate::log::read::file_error;
 use crate::log::{LogError, Row, Status};
 use crate::uncertain::Uncertain;
 
@@ -36,8 +37,7 @@ impl Table {
         columns: &Columns,
         normalise: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, LogError> {
-        let content = std::fs::read(path)
-            .map_err(|error| LogError::Other(format!("cannot read the log {}: {error}", path.display())))?;
+        let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
         let (mut measured, mut unsuccessful): (Vec<Vec<Row>>, HashMap<_, _>) = Default::default();
         let mut by_architecture: HashMap<String, usize> = HashMap::new();
         for LogRow { row, .. } in read_rows(path, &content, columns, normalise)? {

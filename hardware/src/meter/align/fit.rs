@@ -46,21 +46,11 @@ pub(super) struct Levels {
 /// A place with its uncertainty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    pub offset: f64,
-    pub offset_deviation: f64,
-    pub rate: f64,
-    pub rate_deviation: f64,
+    pub place: Place,
+    pub deviation: Place,
+    /// Whether readings fit better as means over the time between them than as instants.
     pub averaging: bool,
     pub levels: Levels,
-}
-
-/// Quality of fit of each offset, with the best rate for it.
-pub(super) struct Coarse {
-    /// Explained share and rate, by offset.
-    scores: Vec<(f64, f64)>,
-    first_offset: f64,
-    /// Steps of offset and rate.
-    pub steps: Place,
 }
 
 impl Levels {
@@ -77,13 +67,11 @@ impl Fit {
         let mean = points.iter().map(|point| point.power_mw).sum::<f64>() / points.len().max(1) as f64;
         let powers: Vec<f64> = points.iter().map(|point| point.power_mw - mean).collect();
         let running = |value: fn(f64) -> f64| {
-            let mut sums = vec![0.0];
-            let mut sum = 0.0;
-            sums.extend(powers.iter().map(|&power| {
-                sum += value(power);
-                sum
-            }));
-            sums
+            let sums = powers.iter().scan(0.0, |sum, &power| {
+                *sum += value(power);
+                Some(*sum)
+            });
+            [0.0].into_iter().chain(sums).collect::<Vec<f64>>()
         };
         let (sums, squares) = (running(|power| power), running(|power| power * power));
         let spacing = median(times.windows(2).map(|two| two[1] - two[0]).collect()).unwrap_or(0.0);
@@ -106,41 +94,34 @@ impl Fit {
         offset + self.pivot + (1.0 + rate) * (instant - self.pivot)
     }
 
-    /// Fits every offset, in steps of a sample, or of an eighth of the pattern's shortest part if that is longer, and
-    /// every rate in steps that move the pattern's end by as much. Samples are put into bins of that step.
-    pub fn coarse(&self, shortest: f64) -> Coarse {
-        /// Bounds of the search, in bins of the trace and of the pattern.
-        const MOST_BINS: f64 = 200_000.0;
-        const MOST_BINS_OF_PATTERN: f64 = 4_000.0;
-        let bounded = (self.trace_s() / MOST_BINS).max(self.length / MOST_BINS_OF_PATTERN);
+    /// The best place, the best other place that is not on its slope, and the steps of offset and rate: of every offset, in
+    /// steps of a sample, or of an eighth of the pattern's shortest part if that is longer, and of every rate in steps that
+    /// move the pattern's end by as much.
+    pub fn coarse(&self, shortest: f64) -> Option<(Place, Option<Place>, Place)> {
+        /// Bounds of the search, in steps of the trace and of the pattern.
+        const MOST_STEPS: f64 = 200_000.0;
+        const MOST_STEPS_OF_PATTERN: f64 = 4_000.0;
+        let bounded = (self.trace_s() / MOST_STEPS).max(self.length / MOST_STEPS_OF_PATTERN);
         let step = self.spacing.max(shortest / 8.0).max(bounded).max(1e-9);
-        let bins = Bins::new(self, step);
         let turns = (self.largest_rate * self.length / 2.0 / step).ceil() as i32;
         let rate_step = if turns == 0 { 0.0 } else { self.largest_rate / f64::from(turns) };
         // The pattern may begin a sample before the trace, and end a sample after it.
         let first_offset = -self.spacing - self.largest_rate * self.pivot;
         let last_offset = self.trace_s() + self.spacing - self.length * (1.0 - self.largest_rate);
         let count = ((last_offset - first_offset) / step).floor().max(0.0) as usize + 1;
-        let mut scores = vec![(f64::NEG_INFINITY, 0.0); count];
-        let mut borders = vec![0; self.edges.len()];
-        for turn in -turns..=turns {
-            let rate = rate_step * f64::from(turn);
-            for (index, score) in scores.iter_mut().enumerate() {
-                let place = (first_offset + index as f64 * step, rate);
-                let (from, to) = (self.at(place, 0.0), self.at(place, self.length));
-                if from < -self.spacing || to > self.trace_s() + self.spacing {
-                    continue;
-                }
-                for (border, edge) in borders.iter_mut().zip(&self.edges) {
-                    *border = bins.index(self.at(place, *edge));
-                }
-                let explained = bins.explained(bins.index(from), bins.index(to), &borders);
-                if explained > score.0 {
-                    *score = (explained, rate);
-                }
-            }
-        }
-        Coarse { scores, first_offset, steps: (step, rate_step) }
+        let explained = |place: &Place| {
+            let (from, to) = (self.at(*place, 0.0), self.at(*place, self.length));
+            let is_within = from >= -self.spacing && to <= self.trace_s() + self.spacing;
+            is_within.then(|| self.levels(*place, 0.0).map_or(0.0, |levels| levels.explained))
+        };
+        let best_rate = |index: usize| {
+            let offset = first_offset + index as f64 * step;
+            let places = (-turns..=turns).map(|turn| (offset, rate_step * f64::from(turn)));
+            let scored = places.filter_map(|place| Some((place, explained(&place)?)));
+            scored.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(((offset, 0.0), f64::NEG_INFINITY))
+        };
+        let (best, rival) = two_best(&(0..count).map(best_rate).collect::<Vec<_>>())?;
+        Some((best, rival, (step, rate_step)))
     }
 
     /// The levels at a place, if each sample is the mean over a width around its time; `None` if load does not draw
@@ -224,28 +205,15 @@ impl Fit {
             let best = nodes.iter().min_by(|a, b| a.2.misfit().total_cmp(&b.2.misfit()))?;
             let scale = best.2.samples * independent / 2.0;
             let weight = |levels: &Levels| (scale * (best.2.misfit().ln() - levels.misfit().ln())).exp();
-            let (mut all, mut offset, mut rate) = (0.0, 0.0, 0.0);
-            for (at, _, levels) in &nodes {
-                let weight = weight(levels);
-                (all, offset, rate) = (all + weight, offset + weight * at.0, rate + weight * at.1);
-            }
-            let mean = (offset / all, rate / all);
-            let (mut offset, mut rate) = (0.0, 0.0);
-            for (at, _, levels) in &nodes {
-                let weight = weight(levels) / all;
-                offset += weight * (at.0 - mean.0).powi(2);
-                rate += weight * (at.1 - mean.1).powi(2);
-            }
-            let deviation = (offset.sqrt(), rate.sqrt());
-            let averaging = best.1 > 0.0;
-            found = Some(Found {
-                offset: mean.0,
-                offset_deviation: deviation.0,
-                rate: mean.1,
-                rate_deviation: deviation.1,
-                averaging,
-                levels: best.2,
-            });
+            let weights: Vec<f64> = nodes.iter().map(|(.., levels)| weight(levels)).collect();
+            let all: f64 = weights.iter().sum();
+            let weighted = |value: &dyn Fn(Place) -> f64| {
+                nodes.iter().zip(&weights).map(|((at, ..), weight)| weight * value(*at)).sum::<f64>() / all
+            };
+            let mean = (weighted(&|at| at.0), weighted(&|at| at.1));
+            let variance = (weighted(&|at| (at.0 - mean.0).powi(2)), weighted(&|at| (at.1 - mean.1).powi(2)));
+            let deviation = (variance.0.sqrt(), variance.1.sqrt());
+            found = Some(Found { place: mean, deviation, averaging: best.1 > 0.0, levels: best.2 });
             // A likelihood narrower than the grid has one node.
             let narrowed = |half: f64, deviation: f64| (5.0 * deviation).max(1.5 * half / f64::from(NODES)).min(half);
             let next = (narrowed(half.0, deviation.0), narrowed(half.1, deviation.1));
@@ -261,7 +229,7 @@ impl Fit {
     /// Number of independent samples that each sample is worth, from the correlation of neighbouring residuals, as for
     /// an autoregression of first order.
     pub fn independent_share(&self, found: &Found) -> f64 {
-        let place = (found.offset, found.rate);
+        let place = found.place;
         let width = if found.averaging { self.spacing } else { 1e-9 };
         let from = self.times.partition_point(|at| *at < self.at(place, 0.0));
         let to = self.times.partition_point(|at| *at <= self.at(place, self.length));
@@ -277,81 +245,31 @@ impl Fit {
     }
 }
 
-impl Coarse {
-    /// The best place, and the best other place that is not on its slope.
-    pub fn two_best(&self) -> Option<(Place, Option<Place>)> {
-        /// Share of the best score by which a slope may rise again.
-        const BUMP: f64 = 0.05;
-        let place = |index: usize| (self.first_offset + index as f64 * self.steps.0, self.scores[index].1);
-        let score = |index: usize| self.scores[index].0;
-        let best = (0..self.scores.len()).max_by(|&a, &b| score(a).total_cmp(&score(b)))?;
-        if score(best) == f64::NEG_INFINITY {
-            return None;
-        }
-        let foot = |indices: &mut dyn Iterator<Item = usize>| {
-            let mut lowest = score(best);
-            let mut last = best;
-            for index in indices {
-                if score(index) > lowest + BUMP * score(best) {
-                    break;
-                }
-                lowest = lowest.min(score(index));
-                last = index;
+/// The best place of those at each offset, each with the share that it explains, and the best other one that is not on
+/// its slope.
+fn two_best(places: &[(Place, f64)]) -> Option<(Place, Option<Place>)> {
+    /// Share of the best score by which a slope may rise again.
+    const BUMP: f64 = 0.05;
+    let score = |index: usize| places[index].1;
+    let best = (0..places.len()).max_by(|&a, &b| score(a).total_cmp(&score(b)))?;
+    if score(best) == f64::NEG_INFINITY {
+        return None;
+    }
+    let foot = |indices: &mut dyn Iterator<Item = usize>| {
+        let mut lowest = score(best);
+        let mut last = best;
+        for index in indices {
+            if score(index) > lowest + BUMP * score(best) {
+                break;
             }
-            last
-        };
-        let start = foot(&mut (0..best).rev());
-        let end = foot(&mut (best + 1..self.scores.len()));
-        let others = (0..start).chain(end + 1..self.scores.len()).filter(|&index| score(index) > 0.0);
-        let rival = others.max_by(|&a, &b| score(a).total_cmp(&score(b)));
-        Some((place(best), rival.map(place)))
-    }
-}
-
-/// Samples in bins of one length, as cumulative sums.
-struct Bins {
-    step: f64,
-    counts: Vec<f64>,
-    sums: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Bins {
-    fn new(fit: &Fit, step: f64) -> Self {
-        let length = (fit.trace_s() / step).floor() as usize + 2;
-        let (mut counts, mut sums, mut squares) = (vec![0.0; length], vec![0.0; length], vec![0.0; length]);
-        for (time, power) in fit.times.iter().zip(&fit.powers) {
-            // The first entry is the empty sum.
-            let bin = ((time / step).floor() as usize + 1).min(length - 1);
-            (counts[bin], sums[bin]) = (counts[bin] + 1.0, sums[bin] + power);
-            squares[bin] += power * power;
+            lowest = lowest.min(score(index));
+            last = index;
         }
-        for values in [&mut counts, &mut sums, &mut squares] {
-            for index in 1..length {
-                values[index] += values[index - 1];
-            }
-        }
-        Self { step, counts, sums, squares }
-    }
-
-    fn index(&self, time: f64) -> usize {
-        ((time / self.step).round().max(0.0) as usize).min(self.counts.len() - 1)
-    }
-
-    /// Share of the variance from one bin to another that two levels explain.
-    fn explained(&self, from: usize, to: usize, borders: &[usize]) -> f64 {
-        let between = |values: &[f64], from: usize, to: usize| values[to] - values[from];
-        let (n, y) = (between(&self.counts, from, to), between(&self.sums, from, to));
-        let (mut loaded, mut power) = (0.0, 0.0);
-        for load in borders.chunks_exact(2) {
-            loaded += between(&self.counts, load[0], load[1]);
-            power += between(&self.sums, load[0], load[1]);
-        }
-        let idle = n - loaded;
-        let variation = between(&self.squares, from, to) - y * y / n;
-        if loaded < 1.0 || idle < 1.0 || variation <= 0.0 || power * idle <= (y - power) * loaded {
-            return 0.0;
-        }
-        (power * power / loaded + (y - power) * (y - power) / idle - y * y / n) / variation
-    }
+        last
+    };
+    let start = foot(&mut (0..best).rev());
+    let end = foot(&mut (best + 1..places.len()));
+    let others = (0..start).chain(end + 1..places.len()).filter(|&index| score(index) > 0.0);
+    let rival = others.max_by(|&a, &b| score(a).total_cmp(&score(b)));
+    Some((places[best].0, rival.map(|rival| places[rival].0)))
 }

@@ -1,12 +1,13 @@
 //! Readings of several rails.
 
 use super::sysfs::{self, Sensor};
-use crate::meter::poll::{Collected, Poll, parse_whole};
+use crate::meter::collected::Collected;
+use crate::meter::poll::parse_whole;
 use crate::meter::rails::total_of;
 use crate::meter::tegrastats;
-use crate::meter::{Condition, MeterError, Point, RailPower, Reading, Total, Trace};
+use crate::meter::{MeterError, Point, RailPower, Reading, Total, Trace};
+use crate::remote::JobEvent;
 use crate::shown::start_of;
-use crate::warning::MeterNote;
 
 /// Number of lines without power rails, or with unknown ones, before the first complete line that shows a fault of the
 /// board: cut lines alone cause fewer.
@@ -31,10 +32,9 @@ pub(super) struct Rails {
     form: Form,
     /// The readings of the total.
     pub collected: Collected,
-    trace: Trace,
+    pub trace: Trace,
     /// The rails that make up the whole board, known after the first reading.
     pub total: Option<Total>,
-    pub conditions: Vec<Condition>,
     without_rails: usize,
     unknown_rails: usize,
 }
@@ -42,75 +42,87 @@ pub(super) struct Rails {
 impl Rails {
     /// No readings so far.
     pub fn new(form: Form) -> Self {
-        Self {
-            form,
-            collected: Collected::default(),
-            trace: Trace::default(),
-            total: None,
-            conditions: Vec::new(),
-            without_rails: 0,
-            unknown_rails: 0,
-        }
+        let total = matches!(form, Form::Sum(_)).then(|| Total::measured(sysfs::NAME));
+        let (collected, trace) = (Collected::begin(Vec::new()), Trace::default());
+        Self { form, collected, trace, total, without_rails: 0, unknown_rails: 0 }
     }
 
-    /// All rails, and doubts about the total.
-    ///
-    /// # Errors
-    /// If there are fewer than two readings, or most of them are negative.
-    pub fn finish(&mut self, label: &str) -> Result<(Trace, Vec<MeterNote>), MeterError> {
+    /// All rails, with doubts about the total.
+    pub fn finish(&mut self, label: &str) -> Result<Trace, MeterError> {
         let (_, notes) = std::mem::take(&mut self.collected).finish(label)?;
-        Ok((std::mem::take(&mut self.trace), notes))
+        Ok(Trace { notes, ..std::mem::take(&mut self.trace) })
     }
 
-    /// The last rejected line, as the end of a sentence.
-    pub fn last_words(&self) -> String {
-        match self.collected.last_reason() {
-            "" => String::new(),
-            reason => format!("; the last reading was rejected: {reason}"),
-        }
-    }
-
-    /// Adds a line of tegrastats.
-    pub fn take_line(&mut self, at_ns: u64, text: &str, label: &str) {
-        // The error budget covers half a line at the beginning, an empty one, and a warning of sudo's.
-        let stats = match tegrastats::parse(text) {
-            Ok(stats) => stats,
-            Err(error) => return self.reject(format!("{error} (in {:?})", start_of(text, 80)), label),
+    /// Adds a line of tegrastats, or the values of the files.
+    pub fn take(&mut self, event: &JobEvent, label: &str) {
+        let result = match event {
+            JobEvent::Line { at_ns, text } => self.line(*at_ns, text),
+            JobEvent::Values { at_ns, values } => self.values(*at_ns, values),
+            JobEvent::Ended { .. } => return,
         };
+        self.collected.take(label, result);
+    }
+
+    fn line(&mut self, at_ns: u64, text: &str) -> Result<Vec<Point>, MeterError> {
+        // The error budget covers half a line at the beginning, an empty one, and a warning of sudo's.
+        let rejected = |reason: &str| MeterError::Read(format!("{reason} in {:?}", start_of(text, 80)));
+        let stats = tegrastats::parse(text).map_err(|error| rejected(&error))?;
         if stats.rails.is_empty() {
             self.without_rails += 1;
             // A cut line may lack them.
-            if self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty() {
-                return self.reject(format!("no power rails in {:?}", start_of(text, 80)), label);
-            }
-            return self.collected.fail(self.no_rails());
+            let is_cut = self.without_rails < MOST_WITHOUT_RAILS || !self.trace.readings().is_empty();
+            return Err(if is_cut { rejected("no power rails") } else { self.no_rails() });
         }
         let condition = stats.condition(at_ns);
-        if self.push(Reading { at_ns, rails: stats.rails }, label) {
-            self.conditions.push(condition);
-        }
+        let points = self.reading(at_ns, stats.rails)?;
+        self.trace.conditions.push(condition);
+        Ok(points)
     }
 
-    /// Adds the values of the files.
-    pub fn take_values(&mut self, at_ns: u64, values: &[String], label: &str) {
-        let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return };
+    fn values(&mut self, at_ns: u64, values: &[String]) -> Result<Vec<Point>, MeterError> {
+        let (Form::Rails(sensors) | Form::Sum(sensors)) = &self.form else { return Ok(Vec::new()) };
         let mut values = values.iter();
         let number = |file: &str| parse_whole(file, values.next().map(String::as_str).unwrap_or_default());
-        match sysfs::powers(sensors, number) {
-            Ok(mut rails) => {
-                if matches!(self.form, Form::Sum(_)) {
-                    let power_mw = rails.iter().map(|rail| rail.power_mw).sum();
-                    rails = vec![RailPower { name: sysfs::NAME.to_owned(), power_mw }];
-                }
-                self.push(Reading { at_ns, rails }, label);
-            }
-            Err(error) => self.reject(error.to_string(), label),
+        let mut rails = sysfs::powers(sensors, number)?;
+        if matches!(self.form, Form::Sum(_)) {
+            let power_mw = rails.iter().map(|rail| rail.power_mw).sum();
+            rails = vec![RailPower { name: sysfs::NAME.to_owned(), power_mw }];
         }
+        self.reading(at_ns, rails)
+    }
+
+    /// Adds a reading to the trace, and returns the total's.
+    fn reading(&mut self, at_ns: u64, rails: Vec<RailPower>) -> Result<Vec<Point>, MeterError> {
+        let total = self.total_of(&rails)?;
+        let power_mw = total.power_mw(&rails).ok_or_else(|| {
+            MeterError::Read(format!("a rail of the total {} is missing or there twice", total.label()))
+        })?;
+        if self.trace.push(Reading { at_ns, rails }) {
+            return Ok(vec![Point { at_ns, power_mw }]);
+        }
+        Err(MeterError::Read("its time stamp is not later than that of the one before".to_owned()))
+    }
+
+    /// The total, which the first reading with known rails determines.
+    fn total_of(&mut self, rails: &[RailPower]) -> Result<Total, MeterError> {
+        if let Some(total) = &self.total {
+            return Ok(total.clone());
+        }
+        let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
+        if let Some(total) = total_of(&names) {
+            return Ok(self.total.insert(total).clone());
+        }
+        let names = names.join(", ");
+        let problem = format!("the board has the power rails {names}, and how they make up the whole is not known");
+        self.unknown_rails += 1;
+        // A cut line may contain some of the rails.
+        let is_cut = self.unknown_rails < MOST_WITHOUT_RAILS;
+        Err(if is_cut { MeterError::Read(problem) } else { MeterError::Settings(problem) })
     }
 
     /// Records that reading has ended by itself.
     pub fn ended(&mut self, how: &str, label: &str) {
-        let printed = self.collected.last_reason();
+        let printed = &self.collected.last_reason;
         let error = match self.form {
             Form::Tegrastats { .. } if printed.contains("sudo") && printed.contains("password") => {
                 MeterError::Settings(format!("sudo asks for a password{PASSWORD_ADVICE}"))
@@ -120,51 +132,6 @@ impl Rails {
             Form::Rails(_) | Form::Sum(_) => MeterError::Failed(format!("{label} {how}")),
         };
         self.collected.fail(error);
-    }
-
-    /// Adds a reading; `false` for one that is rejected.
-    fn push(&mut self, reading: Reading, label: &str) -> bool {
-        let Some(total) = self.total_of(&reading.rails, label) else { return false };
-        let Some(power_mw) = total.power_mw(&reading.rails) else {
-            self.reject(format!("a rail of the total {} is missing or there twice", total.label()), label);
-            return false;
-        };
-        let at_ns = reading.at_ns;
-        if !self.trace.push(reading) {
-            self.reject("its time stamp is not later than that of the one before".to_owned(), label);
-            return false;
-        }
-        self.collected.take(label, Ok(Poll::Points(vec![Point { at_ns, power_mw }])));
-        true
-    }
-
-    /// The total, which the first reading with known rails determines.
-    fn total_of(&mut self, rails: &[RailPower], label: &str) -> Option<Total> {
-        if self.total.is_none() {
-            let names: Vec<&str> = rails.iter().map(|rail| rail.name.as_str()).collect();
-            self.total = match &self.form {
-                Form::Sum(_) => Some(Total::measured(sysfs::NAME)),
-                Form::Tegrastats { .. } | Form::Rails(_) => total_of(&names),
-            };
-            if self.total.is_none() {
-                let problem = format!(
-                    "the board has the power rails {}, and how they make up the whole is not known",
-                    names.join(", ")
-                );
-                self.unknown_rails += 1;
-                // A cut line may contain some of the rails.
-                if self.unknown_rails < MOST_WITHOUT_RAILS {
-                    self.reject(problem, label);
-                } else {
-                    self.collected.fail(MeterError::Settings(problem));
-                }
-            }
-        }
-        self.total.clone()
-    }
-
-    fn reject(&mut self, reason: String, label: &str) {
-        self.collected.take(label, Ok(Poll::Rejected(reason)));
     }
 
     fn no_rails(&self) -> MeterError {

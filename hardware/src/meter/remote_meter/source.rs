@@ -16,6 +16,8 @@ use crate::remote::{Agent, RemoteError, Session};
 const LIMIT: Duration = Duration::from_secs(3 * 86_400);
 /// Longest time that the first reading of a sensor may take.
 const FIRST_READING: Duration = Duration::from_secs(10);
+/// The same as a multiple of the time between two readings.
+const SILENT_PERIODS: u32 = 20;
 /// Time between two polls of temperature and clock.
 const CONDITION_PERIOD: Duration = Duration::from_millis(200);
 
@@ -43,15 +45,11 @@ pub(super) struct ConditionFiles {
 
 impl Source {
     /// Power sensors below a root of sysfs, [`sysfs::ROOT`] for the real ones; without a name the only sensor.
-    ///
-    /// # Errors
-    /// If the machine cannot be reached, a name has no sensor, or no name is given for several sensors.
     pub fn sensors(session: &Session, root: &str, wanted: &[String], period: Duration) -> Result<Self, MeterError> {
-        let place = session.place().label();
-        let lost = |error: RemoteError| MeterError::lost(&format!("the meter of {place}"), error);
-        let mut agent = session.agent().map_err(lost)?;
-        let files = found(&mut agent, root, sysfs::patterns()).map_err(lost)?;
-        let sensors = sysfs::choose(sysfs::sensors_of(&files), wanted, &format!("{root} ({place})"))?;
+        let lost = |error: RemoteError| unreachable(session, &error);
+        let files = found(&mut session.agent().map_err(lost)?, root, sysfs::patterns()).map_err(lost)?;
+        let place = format!("{root} ({})", session.place().label());
+        let sensors = sysfs::choose(sysfs::sensors_of(&files), wanted, &place)?;
         Ok(Self::Sensors { sensors, period })
     }
 
@@ -83,37 +81,40 @@ impl Source {
         }
     }
 
-    /// Longest time that the first reading may take.
+    /// Longest time that the first readings may take.
     pub fn start_limit(&self) -> Duration {
         match self {
             Self::Program(options) => options.start_limit(),
-            _ => FIRST_READING,
-        }
-    }
-
-    /// Time between two readings; 0 if unknown.
-    pub fn period(&self) -> Duration {
-        match self {
-            Self::Program(_) => Duration::ZERO,
-            Self::Sensors { period, .. } | Self::Tegrastats { period, .. } | Self::Ina3221 { period, .. } => *period,
+            Self::Sensors { period, .. } | Self::Tegrastats { period, .. } | Self::Ina3221 { period, .. } => {
+                FIRST_READING.max(SILENT_PERIODS * *period)
+            }
         }
     }
 
     /// Begins to read.
-    ///
-    /// # Errors
-    /// If the program or file does not exist, or the machine cannot be reached.
     pub(super) fn begin(&self, agent: &mut Agent, label: &str) -> Result<(Jobs, Received), MeterError> {
         let lost = |error: RemoteError| MeterError::lost(label, error);
+        let started = |agent: &mut Agent, argv: &[String], program: &str| {
+            agent.start(argv, LIMIT, true).map_err(|error| match error {
+                RemoteError::Agent { problem } => MeterError::not_started(program, problem),
+                error => lost(error),
+            })
+        };
+        let polled = |agent: &mut Agent, sensors: &[Sensor], period: Duration| {
+            let files = sysfs::files(sensors);
+            agent.poll(&files, period).map_err(|error| match error {
+                RemoteError::Agent { problem } if problem.contains("PermissionError") => {
+                    MeterError::no_rights(&files.join(", "), sysfs::RIGHTS)
+                }
+                RemoteError::Agent { problem } => MeterError::unread(&files.join(", "), problem),
+                error => lost(error),
+            })
+        };
         let rails = |main, form| (Jobs { main, conditions: None }, Received::Rails(Box::new(Rails::new(form))));
         match self {
             Self::Program(options) => {
-                let main = agent.start(&options.command, LIMIT, true).map_err(|error| match error {
-                    RemoteError::Agent { problem } => MeterError::not_started(options.program(), problem),
-                    error => lost(error),
-                })?;
-                let received =
-                    Received::Lines { lines: Box::new(Lines::begin()), columns: Box::new(options.columns.clone()) };
+                let main = started(agent, &options.command, options.program())?;
+                let received = Received::Lines(Box::new(Lines::new(&options.columns)));
                 Ok((Jobs { main, conditions: None }, received))
             }
             Self::Tegrastats { sudo, period } => {
@@ -126,20 +127,14 @@ impl Source {
                 let interval_ms = period.as_millis().to_string();
                 let words = prefix.iter().copied().chain([path.as_str(), "--interval", &interval_ms]);
                 let argv: Vec<String> = words.map(str::to_owned).collect();
-                let main = agent.start(&argv, LIMIT, true).map_err(|error| match error {
-                    RemoteError::Agent { problem } => MeterError::not_started("tegrastats", problem),
-                    error => lost(error),
-                })?;
-                Ok(rails(main, Form::Tegrastats { sudo: *sudo }))
+                Ok(rails(started(agent, &argv, "tegrastats")?, Form::Tegrastats { sudo: *sudo }))
             }
             Self::Sensors { sensors, period } => {
-                let main =
-                    agent.poll(&sysfs::files(sensors), *period).map_err(|error| unread(error, sensors, label))?;
-                Ok(rails(main, Form::Sum(sensors.clone())))
+                Ok(rails(polled(agent, sensors, *period)?, Form::Sum(sensors.clone())))
             }
             Self::Ina3221 { root, period } => {
                 let files = found(agent, root, ina3221::PATTERNS).map_err(lost)?;
-                let sensors = sysfs::rails_of(&files);
+                let sensors = ina3221::rails(&files);
                 if sensors.is_empty() {
                     let problem = format!(
                         "there are no INA3221 power monitors below {root}: use meter = {{ kind = \"tegrastats\" }}"
@@ -147,15 +142,22 @@ impl Source {
                     return Err(MeterError::Absent(problem));
                 }
                 let conditions = match ConditionFiles::find(agent, root).map_err(lost)? {
-                    Some(files) => Some((agent.poll(&files.paths(), CONDITION_PERIOD).map_err(lost)?, files)),
+                    Some(files) => {
+                        let paths: Vec<String> = files.temperature.iter().chain(&files.clock).cloned().collect();
+                        Some((agent.poll(&paths, CONDITION_PERIOD).map_err(lost)?, files))
+                    }
                     None => None,
                 };
-                let main = agent.poll(&sysfs::files(&sensors), *period);
-                let main = main.map_err(|error| unread(error, &sensors, label))?;
-                Ok((Jobs { main, conditions }, Received::Rails(Box::new(Rails::new(Form::Rails(sensors))))))
+                let (jobs, received) = rails(polled(agent, &sensors, *period)?, Form::Rails(sensors));
+                Ok((Jobs { conditions, ..jobs }, received))
             }
         }
     }
+}
+
+/// The error of a connection to a machine, before its meter is read.
+pub(super) fn unreachable(session: &Session, error: &RemoteError) -> MeterError {
+    MeterError::lost(&format!("the meter of {}", session.place().label()), error)
 }
 
 /// Files that match the patterns below a root, with their content. A file that the user may not read has none; opening
@@ -168,17 +170,6 @@ fn found(
     let patterns: Vec<String> = patterns.into_iter().map(|pattern| format!("{root}/{pattern}")).collect();
     let files = agent.ask(json!({"do": "look", "patterns": patterns}))?.files;
     Ok(files.into_iter().map(|(path, text)| (path, text.unwrap_or_default())).collect())
-}
-
-fn unread(error: RemoteError, sensors: &[Sensor], label: &str) -> MeterError {
-    let path = sysfs::files(sensors).join(", ");
-    match error {
-        RemoteError::Agent { problem } if problem.contains("PermissionError") => {
-            MeterError::no_rights(&path, sysfs::RIGHTS)
-        }
-        RemoteError::Agent { problem } => MeterError::unread(&path, problem),
-        error => MeterError::lost(label, error),
-    }
 }
 
 impl ConditionFiles {
@@ -197,10 +188,6 @@ impl ConditionFiles {
             clock: clock.map(|(path, _)| path.clone()),
         };
         Ok((files.temperature.is_some() || files.clock.is_some()).then_some(files))
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.temperature.iter().chain(&self.clock).cloned().collect()
     }
 
     pub fn condition(&self, at_ns: u64, values: &[String]) -> Condition {

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::energy;
+use crate::meter::options::At;
 use crate::meter::power_meter::fault_of;
 use crate::meter::stream::StreamOptions;
 use crate::remote::{Channel, Place};
@@ -34,7 +35,8 @@ fn sensors(root: &Path, wanted: &[&str]) -> Option<Result<RemoteMeter, MeterErro
 
 fn program(root: &Path, script: &str, columns: &str) -> Option<RemoteMeter> {
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-    let options = StreamOptions { command, columns: toml::from_str(columns).unwrap(), start_limit_s: 20.0 };
+    let columns = toml::from_str(columns).unwrap();
+    let options = StreamOptions { command, columns, start_limit_s: 20.0, at: At::Device };
     let session = Session::new(Place::Here, root.display().to_string());
     let meter = RemoteMeter::new(session, Source::Program(options), Clock::start());
     let has_python = std::process::Command::new("python3").arg("--version").output().is_ok();
@@ -78,10 +80,10 @@ fn sensors_are_read_through_the_agent_and_stamped_on_our_clock() {
         assert!((mean(window.without_edges(20_000_000)) - 7500.0).abs() < 1.0, "{}", mean(window));
         let idle = Window { from_ns: before, to_ns: from_ns };
         assert!((mean(Window { from_ns: from_ns - 90_000_000, ..idle }) - idle_w * 1e3 - 500.0).abs() < 1.0);
-        let last = series.points().last().unwrap().at_ns;
+        let last = series.last().unwrap().at_ns;
         assert!(last > window.to_ns + 100_000_000 && last <= meter.clock.now_ns(), "{last}");
-        assert!((1e-7..0.2).contains(&meter.stamp_uncertainty_s()), "{}", meter.stamp_uncertainty_s());
-        assert_eq!(meter.resolution_mw().map(f64::round), Some(7000.0 - idle_w * 1e3));
+        assert!((1e-7..0.2).contains(&trace.stamp_uncertainty_s), "{}", trace.stamp_uncertainty_s);
+        assert_eq!(trace.resolution_mw.map(f64::round), Some(7000.0 - idle_w * 1e3));
     }
     // A connection that broke meanwhile is replaced.
     meter.session.agent().unwrap().ask(json!({"do": "no such order"})).unwrap_err();
@@ -137,15 +139,15 @@ fn a_program_there_is_read_line_by_line() {
     wait_for(&meter, 80);
     let trace = meter.stop().unwrap();
     let series = trace.rail("stream");
-    assert!(series.points().len() >= 40);
-    assert!(series.points().iter().all(|point| (point.power_mw - 1000.0).abs() < 1e-9));
-    assert!(series.points()[0].at_ns >= before && series.points()[39].at_ns <= meter.clock.now_ns());
+    assert!(series.len() >= 40);
+    assert!(series.iter().all(|point| (point.power_mw - 1000.0).abs() < 1e-9));
+    assert!(series[0].at_ns >= before && series[39].at_ns <= meter.clock.now_ns());
     assert!(
-        matches!(&meter.notes()[..], [MeterNote::Skipped { skipped: 1, reason, .. }] if reason.contains("checksum error")),
+        matches!(&trace.notes[..], [note] if note.starts_with("1 of ") && note.contains("checksum error")),
         "{:?}",
-        meter.notes()
+        trace.notes
     );
-    assert!((meter.resolution_mw().unwrap() - 7.0).abs() < 1e-9);
+    assert!((trace.resolution_mw.unwrap() - 7.0).abs() < 1e-9);
     assert!(meter.describe().contains("prints on here"));
 }
 
@@ -170,6 +172,7 @@ fn a_program_there_that_ends_or_stalls_is_an_error() {
         command: vec!["/nowhere/meter".to_owned()],
         columns: toml::from_str(WATTS).unwrap(),
         start_limit_s: 5.0,
+        at: At::Device,
     });
     let error = missing.start().unwrap_err();
     assert!(error.to_string().contains("could not be started"), "{error}");

@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::lines::{Lines, Progress};
+use super::lines::Lines;
 use crate::lock::lock;
+use crate::meter::MeterError;
 use crate::meter::fields::{Fields, MAX_LINE};
-use crate::meter::{MeterError, Point};
 use crate::time::Clock;
 
 /// A running program.
@@ -30,57 +30,38 @@ impl Process {
         std::os::unix::process::CommandExt::process_group(&mut started, 0);
         let mut child = started.spawn().map_err(|error| failed(error.to_string()))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let lines = Arc::new(Mutex::new(Lines::begin()));
+        let lines = Arc::new(Mutex::new(Lines::new(fields)));
         let process = Self { program: program.clone(), child: Mutex::new(Some(child)), lines };
         let (Some(out), Some(err)) = (out, err) else { return Err(failed("it has no output".to_owned())) };
-        let (shared, fields, name) = (Arc::clone(&process.lines), fields.clone(), program.clone());
+        let (shared, name) = (Arc::clone(&process.lines), program.clone());
         let thread = |name: &str| std::thread::Builder::new().name(format!("meter {name}"));
-        let read_out = move || read_lines(BufReader::new(out), &shared, &fields, &name, clock);
+        let read_out = move || read_lines(BufReader::new(out), &shared, &name, clock);
         thread("output").spawn(read_out).map_err(|error| failed(error.to_string()))?;
         let shared = Arc::clone(&process.lines);
         thread("errors").spawn(move || read_errors(err, &shared)).map_err(|error| failed(error.to_string()))?;
         Ok(process)
     }
 
-    pub fn progress(&self) -> Progress {
-        lock(&self.lines).progress()
+    pub fn lines(&self) -> MutexGuard<'_, Lines> {
+        lock(&self.lines)
     }
 
-    pub fn recent(&self, from_ns: u64) -> Vec<Point> {
-        lock(&self.lines).recent(from_ns)
-    }
-
-    /// # Errors
-    /// If it has ended, or printed too many lines that are not readings.
+    /// An error if it has ended, or printed too many lines that are not readings.
     pub fn fault(&self) -> Result<(), MeterError> {
         let (failure, closed) = {
-            let lines = lock(&self.lines);
-            (lines.failure.clone(), lines.closed)
+            let lines = self.lines();
+            (lines.collected.check(), lines.closed)
         };
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        failure?;
         if !closed {
             return Ok(());
         }
         // A program that has closed its output is about to end, or useless.
         std::thread::sleep(Duration::from_millis(100));
         let how = self.kill().map_or_else(|| "closed its output".to_owned(), how_it_ended);
-        let error = MeterError::ended(&self.program, &how, &self.errors());
-        lock(&self.lines).failure = Some(error.clone());
+        let error = MeterError::ended(&self.program, &how, &self.lines().errors());
+        self.lines().collected.fail(error.clone());
         Err(error)
-    }
-
-    /// Its error output, as the end of a sentence.
-    pub fn errors(&self) -> String {
-        lock(&self.lines).errors()
-    }
-
-    /// Ends it and returns its output.
-    pub fn end(self) -> Lines {
-        let lines = std::mem::take(&mut *lock(&self.lines));
-        drop(self);
-        lines
     }
 
     /// Asks its group to end, kills the processes that remain, and returns the program's exit status. Waiting for the
@@ -90,7 +71,7 @@ impl Process {
         let mut child = lock(&self.child).take()?;
         let begun = Instant::now();
         signal(child.id(), "TERM");
-        while !lock(&self.lines).closed && begun.elapsed() < POLITE {
+        while !self.lines().closed && begun.elapsed() < POLITE {
             std::thread::sleep(Duration::from_millis(5));
         }
         signal(child.id(), "KILL");
@@ -105,7 +86,7 @@ impl Drop for Process {
     }
 }
 
-fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, meter: &str, clock: Clock) {
+fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, meter: &str, clock: Clock) {
     let mut bytes = Vec::new();
     let mut is_continuation = false;
     loop {
@@ -116,13 +97,13 @@ fn read_lines(mut from: impl BufRead, lines: &Mutex<Lines>, fields: &Fields, met
         let mut lines = lock(lines);
         // Text without a line break may be half a line, whose cut numbers look like whole ones.
         let ended = !matches!(read, Ok(1..)) || !is_whole && bytes.len() <= MAX_LINE;
-        if ended || lines.failure.is_some() {
+        if ended || lines.collected.failure.is_some() {
             lines.closed = true;
             return;
         }
         if !is_continuation {
             let text = String::from_utf8_lossy(&bytes);
-            lines.take(text.trim_end_matches(['\r', '\n']), at_ns, fields, meter);
+            lines.take(text.trim_end_matches(['\r', '\n']), at_ns, meter);
         }
         is_continuation = !is_whole;
     }
@@ -171,8 +152,8 @@ mod tests {
         fn nothing_that_is_printed_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), lines in "([0-9.,;a-]{0,9}\n){0,40}") {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
             for bytes in [bytes, lines.into_bytes()] {
-                let state = Mutex::new(Lines::default());
-                read_lines(bytes.as_slice(), &state, &fields, "m", Clock::start());
+                let state = Mutex::new(Lines::new(&fields));
+                read_lines(bytes.as_slice(), &state, "m", Clock::start());
                 prop_assert!(lock(&state).closed);
             }
         }
@@ -181,16 +162,16 @@ mod tests {
         #[test]
         fn what_is_printed_gives_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
-            let state = Mutex::new(Lines::default());
-            read_lines(lines.as_bytes(), &state, &fields, "m", Clock::start());
+            let state = Mutex::new(Lines::new(&fields));
+            read_lines(lines.as_bytes(), &state, "m", Clock::start());
             read_errors(said.as_slice(), &state);
             let state = state.into_inner().unwrap();
-            prop_assert!(state.errors().len() < 4 * 2000 && state.shown.chars().count() <= 80);
-            match state.finish("m") {
-                Ok(finished) => {
-                    prop_assert!(finished.points.is_sorted_by(|one, next| one.at_ns <= next.at_ns));
-                    prop_assert!(finished.points.iter().all(|point| point.power_mw.abs() <= MOST_MW));
-                    prop_assert!(finished.resolution_mw.is_some_and(|step| step.is_finite() && step >= 0.0));
+            prop_assert!(state.errors().len() < 4 * 2000 && state.collected.last_reason.chars().count() <= 400);
+            match state.finish("m", "m") {
+                Ok(trace) => {
+                    prop_assert!(trace.readings().is_sorted_by(|one, next| one.at_ns <= next.at_ns));
+                    prop_assert!(trace.rail("m").iter().all(|point| point.power_mw.abs() <= MOST_MW));
+                    prop_assert!(trace.resolution_mw.is_some_and(|step| step.is_finite() && step >= 0.0));
                 }
                 Err(error) => prop_assert!(error.to_string().contains('m') && error.to_string().len() < 1000, "{}", error),
             }
