@@ -1,14 +1,14 @@
-//! Settings shared by the devices whose models run in another program.
+//! What the devices have in common whose models run in another program.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceError;
+use crate::device::{DeviceError, Settings};
 use crate::energy::{EnergyOptions, EnergyPlan};
-use crate::meter::MeterOptions;
-use crate::meter::PowerMeter;
-use crate::remote::{MachineOptions, Place, RemoteError};
+use crate::meter::{MeterOptions, PowerMeter};
+use crate::model::Model;
+use crate::remote::{Agent, MachineOptions, Place, RemoteError, Session, patiently};
 use crate::seconds;
 use crate::time::Clock;
 
@@ -71,23 +71,83 @@ impl ProgramOptions {
         self.meter.make_absolute()?;
         machine.make_absolute(others)
     }
+}
 
-    /// The machine and the meter of a device, whose folder there is `folder`.
+/// The machine of a device: the connection, kept from one model to the next, and the meter, which reads over the same
+/// one.
+pub(crate) struct Machine<L> {
+    /// The device's name, without the machine.
+    device: String,
+    session: Session,
+    /// The connection with all that the device needs there, opened when first needed, and kept until an error makes it
+    /// useless.
+    link: Option<L>,
+    /// Whether it was ever open.
+    was_open: bool,
+    /// The meter; `None` if energy is not measured.
+    pub meter: Option<Box<dyn PowerMeter>>,
+    pub clock: Clock,
+}
+
+impl<L> Machine<L> {
+    /// A machine that is not connected to yet, and the device's folder there.
     ///
     /// # Errors
-    /// If a secret or the meter is missing.
-    pub(crate) fn open(
-        &self,
-        machine: &MachineOptions,
+    /// If a setting is impossible, or a secret or the meter is missing.
+    pub fn new(
         device: &str,
-        clock: Clock,
-        folder: &str,
-    ) -> Result<(Place, Option<Box<dyn PowerMeter>>), DeviceError> {
-        let settings = |problem| DeviceError::Settings { device: device.to_owned(), problem };
-        let place = machine.place().map_err(settings)?;
-        let label = || format!("{device} {}", place.label());
-        let meter = self.meter.open(clock, &place, folder);
-        let meter = meter.map_err(|error| RemoteError::from(error).of_device(label(), None))?;
-        Ok((place, meter))
+        settings: &dyn Settings,
+        machine: &MachineOptions,
+        folder: String,
+        meter: &MeterOptions,
+    ) -> Result<Self, DeviceError> {
+        let place = settings.problem().map_or_else(|| machine.place(), Err).map_err(|problem| {
+            let host = machine.host.as_ref().map_or_else(String::new, |host| format!(" {host}"));
+            DeviceError::Settings { device: format!("{device}{host}"), problem }
+        })?;
+        let (clock, session) = (Clock::start(), Session::new(place, folder));
+        let mut this = Self { device: device.to_owned(), session, link: None, was_open: false, meter: None, clock };
+        let meter = meter.open_over(clock, &this.session);
+        this.meter = meter.map_err(|error| this.error(error.into(), None))?;
+        Ok(this)
+    }
+
+    pub fn place(&self) -> &Place {
+        self.session.place()
+    }
+
+    /// The error of the device, which was to measure `model`.
+    pub fn error(&self, error: RemoteError, model: Option<&Model>) -> DeviceError {
+        error.of_device(format!("{} {}", self.device, self.place().label()), model)
+    }
+
+    /// Does something with the connection and the meter. Where there is no connection `open` makes one of the agent,
+    /// for up to `patience` while the machine is away.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or as `act`.
+    pub fn with<T>(
+        &mut self,
+        patience: Duration,
+        mut open: impl FnMut(Agent, &Place) -> Result<L, RemoteError>,
+        act: impl FnOnce(&mut L, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let Self { session, was_open, .. } = self;
+        let open = || {
+            let opened = session.agent().and_then(|agent| open(agent, session.place()));
+            opened.inspect_err(|_| session.close())
+        };
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => patiently(patience, *was_open, open).map_err(|error| RemoteError::Absent(Box::new(error)))?,
+        };
+        *was_open = true;
+        let result = act(&mut link, self.meter.as_deref_mut());
+        if result.as_ref().err().is_none_or(RemoteError::spares_connection) {
+            self.link = Some(link);
+        } else {
+            self.session.close();
+        }
+        result
     }
 }

@@ -40,7 +40,7 @@ MARK = "CONTROLLER_AGENT"
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
-folder = os.path.realpath(sys.argv[1])
+folder = os.path.realpath(os.path.expanduser(sys.argv[1]))
 speaking = threading.Lock()
 orders = queue.Queue()
 jobs = {}
@@ -497,7 +497,12 @@ def main():
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(0o077)
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        os.close(os.open(inside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        report(problem="the work folder cannot be used: %s" % error)
+        sys.exit(1)
     report(hello=VERSION, t=now(), folder=folder, python=sys.version.split()[0], boot=first_line("/proc/sys/kernel/random/boot_id"),
          model=first_line("/proc/device-tree/model") or first_line("/sys/firmware/devicetree/base/model"),
          release=first_line("/etc/nv_tegra_release"), serial=first_line("/proc/device-tree/serial-number"),
