@@ -19,6 +19,8 @@ mod trtexec;
 
 pub use options::{JetsonOptions, PowerKind, Precision};
 
+use serde_json::json;
+
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::energy::{self, Load, Measured};
@@ -67,7 +69,7 @@ impl Jetson {
             let result = measure(link, meter, &clock, options, model, plan);
             if result.as_ref().is_err_and(|error| error.to_string().contains(trial::BAD_ENGINE)) {
                 // If this fails too, the next try shows it.
-                let _ = engine::discard(&mut link.agent, &link.builder, model);
+                let _ = link.agent.ask(json!({"do": "remove", "path": link.builder.engine(model)}));
             }
             result
         })

@@ -34,11 +34,50 @@ impl Load for Trials<'_> {
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(self.agent, self.clock)?;
-        let trial = run(self.agent, watch, &self.command, self.warm_up, duration, self.grace)?;
+        let trial = self.trial(duration, watch)?;
         let window = on_our_clock(self.agent, self.clock, before, trial.window)?;
         let run = LoadRun { window, inferences: trial.inferences, period_s: trial.period_s };
         self.runs.push(trial);
         Ok(run)
+    }
+}
+
+impl Trials<'_> {
+    /// Runs the engine for `duration`, after the warm-up. The run is killed if it has not ended within the grace after
+    /// that, or when `watch` returns an error.
+    ///
+    /// # Errors
+    /// If trtexec fails, or does not report how long it ran.
+    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<Trial, RemoteError> {
+        let mut argv = self.command.clone();
+        argv.extend([
+            format!("--warmUp={}", self.warm_up.as_millis()),
+            format!("--duration={}", duration.as_secs_f64().ceil()),
+            format!("--exportTimes={TIMES}"),
+        ]);
+        self.agent.ask(json!({"do": "remove", "path": TIMES}))?;
+        let limit = self.warm_up + duration + self.grace;
+        let printed = print(self.agent, &argv, limit, &|| Ok(watch()?))?;
+        let report = report(&printed, "run the engine", limit)?;
+        let times = self.agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), self.grace);
+        self.agent.ask(json!({"do": "remove", "path": TIMES}))?;
+        let unreadable =
+            |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
+        let times = times.map_err(|error| match error {
+            RemoteError::Agent { problem } => unreadable(problem),
+            error => error,
+        })?;
+        let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
+        let runs = runs.without_warm_up(report.queries, self.warm_up.as_secs_f64() * 1e3);
+        let (window, walltime_s) = window(&printed, &report, self.warm_up)?;
+        let inferences = runs.compute_ms.len() as u64;
+        if inferences == 0 {
+            return Err(unreadable("all runs are warm-up".to_owned()));
+        }
+        // The whole time divided by their number would be too long: the input of the first inference is transferred one
+        // inference before the computation.
+        let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
+        Ok(Trial { runs, window, inferences, period_s })
     }
 }
 
@@ -92,50 +131,6 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
     ];
     command.extend(options.spin_wait.then(|| "--useSpinWait".to_owned()));
     command
-}
-
-/// Runs an engine for `duration`, after `warm_up`. The run is killed if it has not ended within `grace` after that, or
-/// when `watch` returns an error.
-///
-/// # Errors
-/// If trtexec fails, or does not report how long it ran.
-fn run(
-    agent: &mut Agent,
-    watch: &Watch,
-    command: &[String],
-    warm_up: Duration,
-    duration: Duration,
-    grace: Duration,
-) -> Result<Trial, RemoteError> {
-    let mut argv = command.to_vec();
-    argv.extend([
-        format!("--warmUp={}", warm_up.as_millis()),
-        format!("--duration={}", duration.as_secs_f64().ceil()),
-        format!("--exportTimes={TIMES}"),
-    ]);
-    agent.ask(json!({"do": "remove", "path": TIMES}))?;
-    let limit = warm_up + duration + grace;
-    let printed = print(agent, &argv, limit, &|| Ok(watch()?))?;
-    let report = report(&printed, "run the engine", limit)?;
-    let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
-    agent.ask(json!({"do": "remove", "path": TIMES}))?;
-    let unreadable =
-        |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
-    let times = times.map_err(|error| match error {
-        RemoteError::Agent { problem } => unreadable(problem),
-        error => error,
-    })?;
-    let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
-    let runs = runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3);
-    let (window, walltime_s) = window(&printed, &report, warm_up)?;
-    let inferences = runs.compute_ms.len() as u64;
-    if inferences == 0 {
-        return Err(unreadable("all runs are warm-up".to_owned()));
-    }
-    // The whole time divided by their number would be too long: the input of the first inference is transferred one
-    // inference before the computation.
-    let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
-    Ok(Trial { runs, window, inferences, period_s })
 }
 
 /// The window of the timed inferences, on the board's clock, and how long trtexec says that they ran.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::error::RemoteError;
 use crate::lock::lock;
 
+/// Longest line, in bytes.
+pub(super) const LONGEST_LINE: usize = 1 << 20;
 /// Lines that may wait to be received; then the program has to wait.
 const MOST_WAITING: usize = 256;
 /// The agent's answer to a heartbeat, which is not passed on.

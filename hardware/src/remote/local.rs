@@ -7,10 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::RemoteError;
-use super::exchange::{ALIVE, Exchange};
+use super::exchange::{ALIVE, Exchange, LONGEST_LINE};
 
-/// Longest line, in bytes, as of the other channel.
-const LONGEST_LINE: u64 = 1 << 20;
 /// Time between two empty lines, which show the agent that this program still runs.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long an agent that is not needed any more may take to end what it started.
@@ -81,8 +79,8 @@ fn read(output: impl Read, lines: &SyncSender<String>) -> Result<(), String> {
     let mut output = BufReader::new(output);
     loop {
         let mut bytes = Vec::new();
-        output.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(|error| error.to_string())?;
-        if bytes.last() != Some(&b'\n') && bytes.len() as u64 >= LONGEST_LINE {
+        output.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut bytes).map_err(|error| error.to_string())?;
+        if bytes.last() != Some(&b'\n') && bytes.len() >= LONGEST_LINE {
             return Err(format!("it printed more than {LONGEST_LINE} bytes in a line"));
         }
         let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();

@@ -11,10 +11,8 @@ use ssh2::{Channel, ErrorCode};
 
 use super::connection::{Connection, milliseconds};
 use super::error::SshError;
-use crate::remote::exchange::{ALIVE, Exchange};
+use crate::remote::exchange::{ALIVE, Exchange, LONGEST_LINE};
 
-/// How long a line may be, in bytes.
-const LONGEST_LINE: usize = 1 << 20;
 /// How much of standard error is kept, in bytes.
 const STDERR: usize = 4 * 1024;
 /// How long the other machine may take to notice the end of a program's input.
