@@ -15,9 +15,6 @@ use crate::remote::RemoteError;
 const SHAPE: [usize; 4] = [1, 3, 8, 8];
 
 /// Calls `act` with the model file of a network of one rectifier.
-///
-/// # Errors
-/// If the file cannot be written, and the errors of `act`.
 pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
     let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
     let result = model(&folder)

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{DeviceError, Settings};
-use crate::energy::{EnergyOptions, EnergyPlan};
+use crate::device::{DeviceError, Plan, Settings};
+use crate::energy::{self, EnergyOptions, EnergyPlan, Load, Measured};
+use crate::measurement::{Conditions, Energy};
 use crate::meter::{MeterOptions, PowerMeter};
 use crate::model::Model;
 use crate::remote::{Agent, MachineOptions, Place, RemoteError, Session, patiently};
 use crate::seconds;
 use crate::time::Clock;
+use crate::warning::Warning;
 
 /// How long a device's program is waited for, and how power is read meanwhile. Its machine ([`MachineOptions`]) is beside
 /// it in a device's options: serde cannot tell unknown keys where one flattened struct holds another.
@@ -60,9 +62,6 @@ impl ProgramOptions {
     }
 
     /// Makes the paths of this machine, `others` among them, valid in any working directory.
-    ///
-    /// # Errors
-    /// If the working directory cannot be found.
     pub(crate) fn make_absolute(
         &mut self,
         machine: &mut MachineOptions,
@@ -71,6 +70,23 @@ impl ProgramOptions {
         self.meter.make_absolute()?;
         machine.make_absolute(others)
     }
+}
+
+/// Runs a load under the meter, or once where there is none.
+pub(crate) fn run<L: Load>(
+    load: &mut L,
+    meter: Option<&mut (dyn PowerMeter + 'static)>,
+    clock: &Clock,
+    energy: &EnergyPlan,
+    plan: &Plan,
+) -> Result<(Option<Energy>, Conditions, Vec<Warning>), L::Error> {
+    let Some(meter) = meter else {
+        load.run(plan.time_limit, &|| Ok(()))?;
+        return Ok((None, Conditions::default(), Vec::new()));
+    };
+    let Measured { energy, conditions, warnings } =
+        energy::measure(meter, clock, load, energy, plan.confidence_interval)?;
+    Ok((Some(energy), conditions, warnings))
 }
 
 /// The machine of a device: the connection, kept from one model to the next, and the meter, which reads over the same
@@ -123,9 +139,6 @@ impl<L> Machine<L> {
 
     /// Does something with the connection and the meter. Where there is no connection `open` makes one of the agent,
     /// for up to `patience` while the machine is away.
-    ///
-    /// # Errors
-    /// If it cannot be opened, or as `act`.
     pub fn with<T>(
         &mut self,
         patience: Duration,

@@ -23,11 +23,10 @@ use serde_json::json;
 
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
-use crate::energy::{self, Load, Measured};
-use crate::measurement::{Conditions, InvalidMeasurement, Latency, Measurement};
+use crate::measurement::{InvalidMeasurement, Latency, Measurement};
 use crate::meter::PowerMeter;
 use crate::model::Model;
-use crate::program::Machine;
+use crate::program::{self, Machine};
 use crate::remote::{RemoteError, measure_patiently};
 use crate::time::Clock;
 use crate::warning::Warning;
@@ -117,9 +116,6 @@ fn describe(
 }
 
 /// Measures a model.
-///
-/// # Errors
-/// If the board, its meter or the model fails.
 fn measure(
     link: &mut Link,
     meter: Option<&mut (dyn PowerMeter + 'static)>,
@@ -133,17 +129,7 @@ fn measure(
     let command = trial::command(&link.builder.trtexec, options, plan, &engine);
     let (warm_up, grace) = (plan.warm_up, options.grace);
     let mut trials = Trials { agent: &mut link.agent, clock, command, warm_up, grace, runs: Vec::new() };
-    let (energy, conditions, mut warnings) = match meter {
-        Some(meter) => {
-            let measured = energy::measure(meter, clock, &mut trials, &options.energy(), plan.confidence_interval)?;
-            let Measured { energy, conditions, warnings } = measured;
-            (Some(energy), conditions, warnings)
-        }
-        None => {
-            trials.run(plan.time_limit, &|| Ok(()))?;
-            (None, Conditions::default(), Vec::new())
-        }
-    };
+    let (energy, conditions, mut warnings) = program::run(&mut trials, meter, clock, &options.energy(), plan)?;
     let limit = if energy.is_some() { options.energy().window_limit } else { plan.time_limit };
     let impossible = |error: InvalidMeasurement| RemoteError::Failed { problem: error.to_string() };
     let latency = |samples: &[f64]| Latency::from_samples(samples).map_err(impossible);

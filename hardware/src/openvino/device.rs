@@ -9,12 +9,12 @@ use super::report::Report;
 use super::support;
 use super::trial::{self, Trial};
 use crate::device::{Description, Device, DeviceError, Plan};
-use crate::energy::{self, Load, LoadRun, Measured, Watch};
-use crate::measurement::{Conditions, Measurement};
+use crate::energy::{Load, LoadRun, Watch};
+use crate::measurement::Measurement;
 use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::probe;
-use crate::program::{Machine, ProgramOptions};
+use crate::program::{self, Machine, ProgramOptions};
 use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
 use crate::time::Clock;
 
@@ -110,15 +110,7 @@ fn measure(
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
-    let metered = match meter {
-        Some(meter) => {
-            Some(energy::measure(meter, clock, &mut work, &options.program.energy(), plan.confidence_interval)?)
-        }
-        None => {
-            work.trial(plan.time_limit, &|| Ok(()))?;
-            None
-        }
-    };
+    let (energy, conditions, warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
     let longest = work.trials.iter().max_by(|a, b| a.window.seconds().total_cmp(&b.window.seconds()));
     let nothing = || RemoteError::Failed { problem: "benchmark_app was not run".to_owned() };
     let latency = longest.ok_or_else(nothing)?.latency();
@@ -128,9 +120,6 @@ fn measure(
         let missing = || RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() };
         throughput_per_s = Some(report.throughput_fps.ok_or_else(missing)?);
     }
-    let (energy, warnings) =
-        metered.map_or((None, Vec::new()), |Measured { energy, warnings, .. }| (Some(energy), warnings));
-    let conditions = Conditions::default();
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
     measurement.validated().map_err(|error| RemoteError::Failed { problem: error.to_string() })
@@ -145,22 +134,15 @@ struct Work<'a> {
     trials: Vec<Trial>,
 }
 
-impl Work<'_> {
-    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<&Trial, RemoteError> {
-        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
-        self.trials.push(trial);
-        self.trials.last().ok_or_else(|| RemoteError::Failed { problem: "benchmark_app was not run".to_owned() })
-    }
-}
-
 impl Load for Work<'_> {
     type Error = RemoteError;
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
-        let trial = self.trial(duration, watch)?;
-        let (window, inferences) = (trial.window, trial.inferences);
-        let window = on_our_clock(&mut self.link.agent, self.clock, before, window)?;
+        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
+        let window = on_our_clock(&mut self.link.agent, self.clock, before, trial.window)?;
+        let inferences = trial.inferences;
+        self.trials.push(trial);
         Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences.max(1) as f64 })
     }
 }

@@ -42,9 +42,6 @@ pub(super) fn run(
 }
 
 /// Runs a model for `duration`, in whole seconds. Its report may contradict itself.
-///
-/// # Errors
-/// If the tool fails.
 pub(super) fn start(
     link: &mut Link,
     options: &OpenVinoOptions,

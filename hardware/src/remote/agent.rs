@@ -191,9 +191,6 @@ impl Agent {
     }
 
     /// Gives an order and waits for its answer.
-    ///
-    /// # Errors
-    /// If the order cannot be obeyed, or no answer comes.
     pub fn ask(&mut self, order: Value) -> Result<Answer, RemoteError> {
         self.ask_within(order, Self::ANSWER)
     }
@@ -210,34 +207,22 @@ impl Agent {
 
     /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it writes
     /// to one, and holds no line back.
-    ///
-    /// # Errors
-    /// If it cannot be started.
     pub fn start(&mut self, argv: &[String], limit: Duration, terminal: bool) -> Result<Job, RemoteError> {
         let order = json!({"do": "start", "argv": argv, "limit_s": limit.as_secs_f64(), "terminal": terminal});
         self.begin(order)
     }
 
     /// Reads files again and again.
-    ///
-    /// # Errors
-    /// If one cannot be opened.
     pub fn poll(&mut self, paths: &[String], period: Duration) -> Result<Job, RemoteError> {
         self.begin(json!({"do": "poll", "paths": paths, "period_s": period.as_secs_f64()}))
     }
 
     /// Ends a job; its end still comes as an event.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached.
     pub fn stop(&mut self, job: Job) -> Result<(), RemoteError> {
         self.ask(json!({"do": "stop", "job": job.0})).map(|_| ())
     }
 
     /// The next event of a job. `None` if none has come within `wait`, and as soon as an event of another job has.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn next(&mut self, job: Job, wait: Duration) -> Result<Option<JobEvent>, RemoteError> {
         let mut shared = self.shared();
         if let Some(event) = shared.pop(job) {
@@ -248,9 +233,6 @@ impl Agent {
     }
 
     /// All that a job has done and that has arrived by now.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn arrived(&mut self, job: Job) -> Result<VecDeque<JobEvent>, RemoteError> {
         let mut shared = self.shared();
         while shared.receive(Duration::ZERO)? {}
@@ -260,9 +242,6 @@ impl Agent {
     }
 
     /// Waits until something arrives, at most for `wait`.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn wait(&mut self, wait: Duration) -> Result<(), RemoteError> {
         self.shared().receive(wait).map(|_| ())
     }
@@ -282,17 +261,11 @@ impl Agent {
     }
 
     /// Runs a short program to its end.
-    ///
-    /// # Errors
-    /// If it cannot be started or does not end in time.
     pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<Printed, RemoteError> {
         print(self, argv, limit, &|| Ok(()))
     }
 
     /// Facts about its machine for a device's state.
-    ///
-    /// # Errors
-    /// If it cannot be reached.
     pub fn health(&mut self) -> Result<Vec<(String, String)>, RemoteError> {
         let free = self.make_room(0, ".")?;
         let Hello { folder, python, .. } = &*self.hello;
@@ -322,9 +295,6 @@ impl Agent {
 
     /// Writes a file of the work folder by way of `PATH.part`. One that an earlier upload left unfinished is continued,
     /// unless `fresh`; whether it has the same content shows when its hash is compared.
-    ///
-    /// # Errors
-    /// If it cannot be written, or the agent cannot be reached.
     pub fn upload(&mut self, content: &[u8], path: &str, fresh: bool) -> Result<(), RemoteError> {
         /// Bytes of one order: a slow line sends them well within the time for an answer.
         const PIECE: usize = 256 << 10;

@@ -51,7 +51,7 @@ fn keep(mut child: Child, orders: &Receiver<String>, lines: &SyncSender<String>)
         return Err(Lost("it was started without a pipe".to_owned()));
     };
     let lines = lines.clone();
-    let reader = thread::spawn(move || read(output, &lines));
+    let reader = thread::Builder::new().spawn(move || read(output, &lines)).map_err(|error| Lost(error.to_string()))?;
     while !reader.is_finished() {
         let line = match orders.recv_timeout(HEARTBEAT) {
             Ok(line) => line,

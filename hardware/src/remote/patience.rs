@@ -14,9 +14,6 @@ fn pause_after(tries: u32) -> Duration {
 }
 
 /// Tries for up to `patience`, as long as errors are such that `may_pass` is true of them.
-///
-/// # Errors
-/// The last try's.
 pub(crate) fn wait_while<T>(
     patience: Duration,
     may_pass: impl Fn(&RemoteError) -> bool,
@@ -36,9 +33,6 @@ pub(crate) fn wait_while<T>(
 
 /// Opens a connection, waiting for a board that is away or taken. One that `was_there` may be starting anew, when it
 /// rejects everybody for a while.
-///
-/// # Errors
-/// If it cannot be opened until then, or never will.
 pub(crate) fn patiently<T>(
     patience: Duration,
     was_there: bool,
@@ -50,9 +44,6 @@ pub(crate) fn patiently<T>(
 
 /// Measures a model, up to `tries` times where a failure may pass, or where another program seems to have disturbed the
 /// measurement. A device that is away is waited for instead, for up to `patience`.
-///
-/// # Errors
-/// The last try's.
 pub(crate) fn measure_patiently(
     tries: u32,
     patience: Duration,

@@ -16,9 +16,6 @@ pub(crate) const FREE: u64 = 64 << 20;
 
 /// Makes sure that a model's file is where the device is; gives its path there. Files of the folder `older`, within the
 /// work folder, go first where the disk is full.
-///
-/// # Errors
-/// If it cannot be read here, or written there.
 pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &str) -> Result<String, RemoteError> {
     match place {
         Place::Here => {
