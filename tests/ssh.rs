@@ -1,7 +1,5 @@
 //! Programs and files on another machine, against a real OpenSSH server.
 
-#[path = "ssh/files.rs"]
-mod files;
 #[path = "ssh/login.rs"]
 mod login;
 #[path = "ssh/remote.rs"]
@@ -62,7 +60,6 @@ fn connect(sshd: &Sshd) -> Connection {
 fn printed(sshd: &Sshd, words: &[&str]) -> (Vec<String>, SshError) {
     let options = RemoteOptions { heartbeat: Duration::from_secs(3600), silence: None };
     let program = connect(sshd).into_remote(words, &options).unwrap();
-    program.close_input().unwrap();
     let mut lines = Vec::new();
     loop {
         match program.receive(Duration::from_secs(20)) {
@@ -107,7 +104,8 @@ fn words_arrive_as_they_are() {
     assert!(matches!(error, SshError::Ended { status: Some(0), .. }), "{error}");
     let digits = |word: &&str| word.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(lines, words.iter().map(digits).collect::<Vec<_>>());
-    assert_eq!(connect(&sshd).size("injected").unwrap(), None);
+    let (_, error) = printed(&sshd, &["test", "-e", "injected"]);
+    assert!(matches!(error, SshError::Ended { status: Some(1), .. }), "{error}");
     for rejected in [&["printf", "a\0b"][..], &[]] {
         let error = connect(&sshd).into_remote(rejected, &RemoteOptions::default()).unwrap_err();
         assert!(error.to_string().contains("cannot be run"), "{error}");

@@ -89,12 +89,16 @@ pub trait Device: Send {
 }
 
 /// The settings of a kind of device, as an experiment file has them.
-pub(crate) trait Settings {
+pub trait Settings {
     /// The device, not connected to yet.
+    ///
+    /// # Errors
+    ///
+    /// If a setting is impossible, a secret is not in its environment variable, or the meter is missing.
     fn open(&self) -> Result<Box<dyn Device>, DeviceError>;
 
     /// The first impossible setting, and the reason; the text begins with `key = value` where one key is at fault.
-    /// Secrets are not looked up.
+    /// Secrets are not looked up: a run can be read on a machine that does not have them.
     fn problem(&self) -> Option<String>;
 
     /// The reason why the device measures no energy, as a sentence; `None` if it does, or if only the device itself can
@@ -107,6 +111,10 @@ pub(crate) trait Settings {
     }
 
     /// Makes paths of this machine valid in any working directory.
+    ///
+    /// # Errors
+    ///
+    /// If the working directory cannot be found.
     fn make_absolute(&mut self) -> std::io::Result<()>;
 
     /// Waits no longer than `limit` for a device that is away.

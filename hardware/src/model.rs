@@ -1,8 +1,8 @@
 //! The model file that is measured.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -43,16 +43,8 @@ impl Model {
         if let Some(problem) = inputs.iter().find_map(|input| input.sizes().err()) {
             return Err(ModelError(format!("the model {} cannot be measured: {problem}", path.display())));
         }
-        Ok(Self { architecture: architecture.into(), sha256: hexadecimal(&Sha256::digest(&content)), path, inputs })
+        Ok(Self { architecture: architecture.into(), sha256: HEXLOWER.encode(&Sha256::digest(&content)), path, inputs })
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
+use prost::Message as _;
+
 use crate::model::{Model, ModelError};
+use crate::onnx::{
+    DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
+};
 use crate::remote::RemoteError;
 
 /// Input of the network, `[batch, channels, height, width]`.
 const SHAPE: [usize; 4] = [1, 3, 8, 8];
 
 /// Calls `act` with the model file of a network of one rectifier.
-///
-/// # Errors
-/// If the file cannot be written, and the errors of `act`.
 pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
     let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
     let result = model(&folder)
@@ -30,26 +33,25 @@ fn model(folder: &Path) -> Result<Model, ModelError> {
     Model::load("a network of one rectifier", path)
 }
 
-/// The file's content, in protobuf's wire format; the fields' numbers are those of `onnx.proto`, version 7 of it.
+/// The file's content.
 fn onnx() -> Vec<u8> {
-    let dimensions: Vec<u8> = SHAPE.iter().flat_map(|&size| message(1, &number(1, size as u8))).collect();
     let float = 1;
-    let tensor = [number(1, float), message(2, &dimensions)].concat();
-    let value = |name: &str| [message(1, name.as_bytes()), message(2, &message(1, &tensor))].concat();
-    let node = [message(1, b"x"), message(2, b"y"), message(4, b"Relu")].concat();
-    let graph = [message(1, &node), message(2, b"probe"), message(11, &value("x")), message(12, &value("y"))].concat();
-    let opset = [message(1, b""), number(2, 12)].concat();
-    [number(1, 7), message(7, &graph), message(8, &opset)].concat()
-}
-
-/// A field that holds a number below 128.
-fn number(field: u8, value: u8) -> Vec<u8> {
-    vec![field << 3, value]
-}
-
-/// A field that holds fewer than 128 bytes.
-fn message(field: u8, content: &[u8]) -> Vec<u8> {
-    [&[field << 3 | 2, content.len() as u8], content].concat()
+    let dim = SHAPE.iter().map(|&size| DimensionProto { dim_value: Some(size as i64), dim_param: None }).collect();
+    let tensor = TensorTypeProto { elem_type: Some(float), shape: Some(TensorShapeProto { dim }) };
+    let value = |name: &str| ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { tensor_type: Some(tensor.clone()) }),
+    };
+    let (input, output) = (vec!["x".to_owned()], vec!["y".to_owned()]);
+    let graph = GraphProto {
+        node: vec![NodeProto { input, output, op_type: "Relu".to_owned(), ..NodeProto::default() }],
+        name: "probe".to_owned(),
+        input: vec![value("x")],
+        output: vec![value("y")],
+        ..GraphProto::default()
+    };
+    let opset_import = vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(12) }];
+    ModelProto { ir_version: Some(7), graph: Some(graph), opset_import }.encode_to_vec()
 }
 
 #[cfg(test)]

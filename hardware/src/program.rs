@@ -1,16 +1,18 @@
-//! Settings shared by the devices whose models run in another program.
+//! What the devices have in common whose models run in another program.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceError;
-use crate::energy::{EnergyOptions, EnergyPlan};
-use crate::meter::MeterOptions;
-use crate::meter::PowerMeter;
-use crate::remote::{MachineOptions, Place, RemoteError};
+use crate::device::{DeviceError, Plan, Settings};
+use crate::energy::{self, EnergyOptions, EnergyPlan, Load, Measured};
+use crate::measurement::{Conditions, Energy};
+use crate::meter::{MeterOptions, PowerMeter};
+use crate::model::Model;
+use crate::remote::{Agent, MachineOptions, Place, RemoteError, Session, patiently};
 use crate::seconds;
 use crate::time::Clock;
+use crate::warning::Warning;
 
 /// How long a device's program is waited for, and how power is read meanwhile. Its machine ([`MachineOptions`]) is beside
 /// it in a device's options: serde cannot tell unknown keys where one flattened struct holds another.
@@ -60,9 +62,6 @@ impl ProgramOptions {
     }
 
     /// Makes the paths of this machine, `others` among them, valid in any working directory.
-    ///
-    /// # Errors
-    /// If the working directory cannot be found.
     pub(crate) fn make_absolute(
         &mut self,
         machine: &mut MachineOptions,
@@ -71,23 +70,97 @@ impl ProgramOptions {
         self.meter.make_absolute()?;
         machine.make_absolute(others)
     }
+}
 
-    /// The machine and the meter of a device, whose folder there is `folder`.
+/// Runs a load under the meter, or once where there is none.
+pub(crate) fn run<L: Load>(
+    load: &mut L,
+    meter: Option<&mut (dyn PowerMeter + 'static)>,
+    clock: &Clock,
+    energy: &EnergyPlan,
+    plan: &Plan,
+) -> Result<(Option<Energy>, Conditions, Vec<Warning>), L::Error> {
+    let Some(meter) = meter else {
+        load.run(plan.time_limit, &|| Ok(()))?;
+        return Ok((None, Conditions::default(), Vec::new()));
+    };
+    let Measured { energy, conditions, warnings } =
+        energy::measure(meter, clock, load, energy, plan.confidence_interval)?;
+    Ok((Some(energy), conditions, warnings))
+}
+
+/// The machine of a device: the connection, kept from one model to the next, and the meter, which reads over the same
+/// one.
+pub(crate) struct Machine<L> {
+    /// The device's name, without the machine.
+    device: String,
+    session: Session,
+    /// The connection with all that the device needs there, opened when first needed, and kept until an error makes it
+    /// useless.
+    link: Option<L>,
+    /// Whether it was ever open.
+    was_open: bool,
+    /// The meter; `None` if energy is not measured.
+    pub meter: Option<Box<dyn PowerMeter>>,
+    pub clock: Clock,
+}
+
+impl<L> Machine<L> {
+    /// A machine that is not connected to yet, and the device's folder there.
     ///
     /// # Errors
-    /// If a secret or the meter is missing.
-    pub(crate) fn open(
-        &self,
-        machine: &MachineOptions,
+    /// If a setting is impossible, or a secret or the meter is missing.
+    pub fn new(
         device: &str,
-        clock: Clock,
-        folder: &str,
-    ) -> Result<(Place, Option<Box<dyn PowerMeter>>), DeviceError> {
-        let settings = |problem| DeviceError::Settings { device: device.to_owned(), problem };
-        let place = machine.place().map_err(settings)?;
-        let label = || format!("{device} {}", place.label());
-        let meter = self.meter.open(clock, &place, folder);
-        let meter = meter.map_err(|error| RemoteError::from(error).of_device(label(), None))?;
-        Ok((place, meter))
+        settings: &dyn Settings,
+        machine: &MachineOptions,
+        folder: String,
+        meter: &MeterOptions,
+    ) -> Result<Self, DeviceError> {
+        let place = settings.problem().map_or_else(|| machine.place(), Err).map_err(|problem| {
+            let host = machine.host.as_ref().map_or_else(String::new, |host| format!(" {host}"));
+            DeviceError::Settings { device: format!("{device}{host}"), problem }
+        })?;
+        let (clock, session) = (Clock::start(), Session::new(place, folder));
+        let mut this = Self { device: device.to_owned(), session, link: None, was_open: false, meter: None, clock };
+        let meter = meter.open_over(clock, &this.session);
+        this.meter = meter.map_err(|error| this.error(error.into(), None))?;
+        Ok(this)
+    }
+
+    pub fn place(&self) -> &Place {
+        self.session.place()
+    }
+
+    /// The error of the device, which was to measure `model`.
+    pub fn error(&self, error: RemoteError, model: Option<&Model>) -> DeviceError {
+        error.of_device(format!("{} {}", self.device, self.place().label()), model)
+    }
+
+    /// Does something with the connection and the meter. Where there is no connection `open` makes one of the agent,
+    /// for up to `patience` while the machine is away.
+    pub fn with<T>(
+        &mut self,
+        patience: Duration,
+        mut open: impl FnMut(Agent, &Place) -> Result<L, RemoteError>,
+        act: impl FnOnce(&mut L, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
+    ) -> Result<T, RemoteError> {
+        let Self { session, was_open, .. } = self;
+        let open = || {
+            let opened = session.agent().and_then(|agent| open(agent, session.place()));
+            opened.inspect_err(|_| session.close())
+        };
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => patiently(patience, *was_open, open).map_err(|error| RemoteError::Absent(Box::new(error)))?,
+        };
+        *was_open = true;
+        let result = act(&mut link, self.meter.as_deref_mut());
+        if result.as_ref().err().is_none_or(RemoteError::spares_connection) {
+            self.link = Some(link);
+        } else {
+            self.session.close();
+        }
+        result
     }
 }

@@ -18,6 +18,22 @@ pub(crate) fn start_of(text: &str, most_chars: usize) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').take(most_chars).collect()
 }
 
+/// The place of a line in a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    /// From 1.
+    pub number: usize,
+    /// Whether a line break follows it: the last line may end within a word.
+    pub whole: bool,
+}
+
+/// The lines of a text that may be cut anywhere.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (Line, &str)> {
+    let all = text.lines().count();
+    let place = move |at: usize| Line { number: at + 1, whole: at + 1 < all || text.ends_with('\n') };
+    text.lines().enumerate().map(move |(at, line)| (place(at), line))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -204,7 +204,7 @@ fn settings_of_a_killed_agent_are_restored_by_the_next() {
     let set = JetsonOptions { power_mode: Some(2), fix_clocks: true, ..options(&board) };
     let mut device = Jetson::new(set).unwrap();
     device.describe().unwrap();
-    let agent = format!("agent-.*{}$", board.work_folder().display());
+    let agent = format!("python3 -I -u -c .*{}$", board.work_folder().display());
     let killed = std::process::Command::new("pkill").args(["-9", "-f", &agent]).status().unwrap();
     assert!(killed.success());
     drop(device);

@@ -247,5 +247,7 @@ fn another_machine_is_measured_over_ssh_with_the_meter_there() {
     assert!((number(&found, "time_ms") - 1.0).abs() < 1e-3, "{found}");
     assert!((number(&found, "energy_mj") - 1.0).abs() < 0.03, "a watt for a millisecond: {found}");
     assert!(found["device"].as_str().unwrap().contains("127.0.0.1"), "{found}");
+    // The device and its meter share one session.
+    assert_eq!(sshd.log().matches("Accepted publickey").count(), 1);
     assert!(std::path::Path::new(&folder).is_dir() && !place.path().join("cache/controller").exists());
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use end_to_end::{Sshd, SshdOptions};
-use hardware::remote::ssh::{Authentication, Connection, Secret, SshError, SshOptions};
+use hardware::remote::ssh::{Authentication, Connection, RemoteOptions, Secret, SshError, SshOptions};
 
 use super::{options, soon};
 
@@ -202,7 +202,7 @@ fn an_agent_is_asked_for_its_keys() {
         let add = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).status().unwrap();
         assert!(add.success());
         match Connection::open(&with_agent()) {
-            Ok(mut connection) => assert_eq!(connection.size("no such file").unwrap(), None),
+            Ok(connection) => drop(connection.into_remote(&["true"], &RemoteOptions::default()).unwrap()),
             Err(error) => assert!(matches!(error, SshError::Rejected(_)) && key == wrong, "{error}"),
         }
     }

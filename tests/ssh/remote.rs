@@ -13,8 +13,8 @@ use hardware::remote::ssh::{Connection, Remote, RemoteOptions, SshError};
 
 use super::{connection, is_alive, options, process_in, soon};
 
-/// Answers every line, also an empty one.
-const ECHO: &str = "while read -r line; do echo \"got $line\"; done";
+/// Answers every line, also an empty one, until one ends it.
+const ECHO: &str = "while read -r line && [ \"$line\" != end ]; do echo \"got $line\"; done";
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -72,7 +72,7 @@ fn lines_go_there_and_come_back() {
     assert_eq!(next(&remote).len(), 500_004);
     // Heartbeats are answered.
     assert!(soon(|| remote.receive(SHORT).unwrap().is_some_and(|line| line == "got ")));
-    remote.close_input().unwrap();
+    remote.send("end").unwrap();
     let (_, error) = all(&remote);
     assert!(matches!(error, SshError::Ended { status: Some(_), .. }), "{error}");
     // A second call gives the same error.

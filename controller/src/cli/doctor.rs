@@ -94,7 +94,8 @@ fn data(experiment: &Experiment) -> anyhow::Result<String> {
 
 fn device(config: &DeviceOptions) -> anyhow::Result<String> {
     // The user waits for the answer.
-    let config = config.clone().with_patience_up_to(Duration::from_secs(3));
+    let mut config = config.clone();
+    config.limit_patience(Duration::from_secs(3));
     let mut device = config.open()?;
     let label = device.describe()?.label();
     let energy = match (device.measures_energy(), config.why_no_energy()) {

@@ -93,7 +93,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         *dir = std::path::absolute(&*dir).context("there is no working directory")?;
     }
     for device in experiment.devices.values_mut() {
-        *device = device.clone().absolute().context("there is no working directory")?;
+        device.make_absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
     let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;

@@ -10,6 +10,7 @@ pub use options::CommandOptions;
 
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -19,10 +20,8 @@ use crate::measurement::Measurement;
 use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::probe;
-use crate::remote::{
-    Agent, ClockMap, End, KeptConnection, Place, RemoteError, last_words, measure_patiently, on_our_clock, print,
-    provide,
-};
+use crate::program::{Machine, ProgramOptions};
+use crate::remote::{Agent, ClockMap, End, Place, RemoteError, measure_patiently, on_our_clock, print, provide, take};
 use crate::time::{Clock, Window};
 use answer::Answer;
 
@@ -39,10 +38,7 @@ const SCRIPT: &str = r#"rm -f answer status; { { "$@"; echo $? >status; } | head
 /// A device that a program measures, here or over SSH.
 pub struct CommandDevice {
     options: CommandOptions,
-    place: Place,
-    clock: Clock,
-    agent: KeptConnection<Agent>,
-    meter: Option<Box<dyn PowerMeter>>,
+    machine: Machine<Agent>,
     /// What the program printed for the smallest network.
     probed: Option<Answer>,
 }
@@ -53,18 +49,13 @@ impl CommandDevice {
     /// # Errors
     /// If a setting is impossible, or the meter is missing.
     pub fn new(mut options: CommandOptions) -> Result<Self, DeviceError> {
-        let (clock, device) = (Clock::start(), format!("{KIND} {}", options.command.join(" ")));
-        if let Some(problem) = options.problem() {
-            return Err(DeviceError::Settings { device, problem });
-        }
+        let device = format!("{KIND} {}", options.command.join(" "));
         let absolute = options.make_absolute();
         absolute.map_err(|error| DeviceError::Settings { device: device.clone(), problem: error.to_string() })?;
-        let (place, meter) = options.program.open(&options.machine, &device, clock, &folder(&options))?;
-        Ok(Self { options, place, clock, agent: KeptConnection::closed(), meter, probed: None })
-    }
-
-    fn label(&self) -> String {
-        format!("{KIND} {} {}", self.options.command.join(" "), self.place.label())
+        // The device's own folder, within the work folder: a machine may have several.
+        let folder = format!("{}/{}", options.machine.folder(), name(&options));
+        let machine = Machine::new(&device, &options, &options.machine, folder, &options.program.meter)?;
+        Ok(Self { options, machine, probed: None })
     }
 
     /// Does something with the program for a model, whose file is where the program runs.
@@ -74,17 +65,14 @@ impl CommandDevice {
         plan: &Plan,
         act: impl FnOnce(&mut Work, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
-        let Self { options, place, clock, agent, meter, .. } = self;
-        agent.with(
-            options.program.patience,
-            || connect(options, place),
-            |agent| {
-                agent.forget();
-                let model = provide(agent, place, model, OLDER)?;
-                let mut work = Work { agent, options, clock: *clock, model, plan, answers: Vec::new() };
-                act(&mut work, meter.as_deref_mut())
-            },
-        )
+        let Self { options, machine, .. } = self;
+        let (place, clock) = (machine.place().clone(), machine.clock);
+        let open = |agent, _: &_| open(agent, options);
+        machine.with(options.program.patience, open, |agent, meter| {
+            agent.forget();
+            let model = provide(agent, &place, model, OLDER)?;
+            act(&mut Work { agent, options, clock, model, plan, answers: Vec::new() }, meter)
+        })
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
@@ -114,19 +102,15 @@ impl CommandDevice {
     }
 }
 
-/// The device's own folder, within the work folder: a machine may have several.
-fn folder(options: &CommandOptions) -> String {
-    format!("{}/{}", options.machine.folder(), name(options))
-}
-
 /// A name that stands for the command on its machine.
 fn name(options: &CommandOptions) -> String {
     let digest = Sha256::digest(options.command.join("\0"));
-    format!("{KIND}-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
+    format!("{KIND}-{}", HEXLOWER.encode(&digest[..4]))
 }
 
-fn connect(options: &CommandOptions, place: &Place) -> Result<Agent, RemoteError> {
-    let mut agent = place.claim(&folder(options), &name(options))?;
+/// Takes the device for this run alone, if the program is there.
+fn open(mut agent: Agent, options: &CommandOptions) -> Result<Agent, RemoteError> {
+    take(&mut agent, Some(&name(options)))?;
     let program = options.command.first().map(String::as_str).unwrap_or_default();
     if agent.ask(json!({"do": "which", "name": program}))?.path.is_none() {
         let problem =
@@ -167,7 +151,7 @@ impl Work<'_> {
             ));
         }
         let answer = self.agent.ask(json!({"do": "read", "path": "answer", "most": MOST_BYTES}));
-        let answer = match (answer, printed.end) {
+        let answer = match (answer, printed.end.clone()) {
             (Err(error), _) if error.to_string().contains("is larger than") => {
                 return failed(format!("the program printed more than {} MiB and was ended", MOST_BYTES >> 20));
             }
@@ -178,8 +162,7 @@ impl Work<'_> {
                     End::Exit(status) => format!("ended with status {status}"),
                     other => format!("ended: {other:?}"),
                 };
-                let words = last_words(printed.lines.iter().map(|(_, text)| text.as_str()));
-                return failed(format!("the program {how}: {words}"));
+                return failed(format!("the program {how}: {}", printed.last_words()));
             }
         };
         // The agent passes bytes on as Latin-1.
@@ -228,27 +211,27 @@ impl Load for Work<'_> {
 
 impl Device for CommandDevice {
     fn describe(&mut self) -> Result<Description, DeviceError> {
-        self.probe().map_err(|error| error.of_device(self.label(), None))?;
+        self.probe().map_err(|error| self.machine.error(error, None))?;
         let name = self.probed.as_ref().and_then(|answer| answer.device.clone());
         let mut description = Description::new(KIND, name.unwrap_or_else(|| self.options.command.join(" ")));
-        if let Some(host) = self.place.address() {
+        if let Some(host) = self.machine.place().address() {
             description = description.with("host", host);
         }
-        let meter = self.meter.as_deref().map(|meter| meter as &dyn PowerMeter);
+        let meter = self.machine.meter.as_deref().map(|meter| meter as &dyn PowerMeter);
         Ok(self.options.program.energy().describe(description, meter))
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let (tries, patience) = (self.options.program.tries, self.options.program.patience);
-        let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
-        measured.map_err(|error| error.of_device(self.label(), Some(model)))
+        let ProgramOptions { tries, patience, .. } = self.options.program;
+        let measured = measure_patiently(tries, patience, |_| false, || self.attempt(model, plan));
+        measured.map_err(|error| self.machine.error(error, Some(model)))
     }
 
     fn shares_machine(&self) -> bool {
-        matches!(self.place, Place::Here)
+        matches!(self.machine.place(), Place::Here)
     }
 
     fn measures_energy(&self) -> bool {
-        self.meter.is_some() || self.probed.as_ref().is_some_and(|answer| answer.energy_mj.is_some())
+        self.machine.meter.is_some() || self.probed.as_ref().is_some_and(|answer| answer.energy_mj.is_some())
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Builder {
 
 impl Builder {
     /// Path of a model's engine, in the work folder.
-    fn engine(&self, model: &Model) -> String {
+    pub fn engine(&self, model: &Model) -> String {
         let key = format!("{}-trt{}-{}-{}", model.sha256, self.version, self.precision, self.board);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
         let key: String = key.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
@@ -87,14 +87,6 @@ pub(super) fn provide(
     }
     agent.ask(json!({"do": "rename", "from": part, "to": engine}))?;
     Ok(engine)
-}
-
-/// Removes a model's engine that proved unusable.
-///
-/// # Errors
-/// If the board cannot be reached.
-pub(super) fn discard(agent: &mut Agent, builder: &Builder, model: &Model) -> Result<(), RemoteError> {
-    agent.ask(json!({"do": "remove", "path": builder.engine(model)})).map(|_| ())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::engine::Builder;
 use super::options::JetsonOptions;
 use super::trtexec;
 use crate::meter::PASSWORD_ADVICE;
-use crate::remote::{Agent, End, Place, RemoteError, Session, patiently, take};
+use crate::remote::{Agent, End, Place, RemoteError, take};
 
 /// A connected board. Dropping it ends the agent, which ends the programs that it started and restores the board's
 /// settings.
@@ -24,23 +24,11 @@ pub(super) struct Link {
 const SETTING: Duration = Duration::from_secs(60);
 
 impl Link {
-    /// Connects, and waits for a board that is away or in use as long as the settings allow. A board that `was_there`
-    /// may be rebooting, and then rejects all logins for a while.
-    ///
-    /// # Errors
-    /// If the board cannot be reached within that time, or cannot be used.
-    pub fn open_patiently(session: &Session, options: &JetsonOptions, was_there: bool) -> Result<Self, RemoteError> {
-        patiently(options.patience, was_there, || {
-            let place = session.place().clone();
-            session.agent().and_then(|agent| Self::set_up(agent, place, options)).inspect_err(|_| session.close())
-        })
-    }
-
     /// Locks the board, finds its tools and applies the settings.
     ///
     /// # Errors
     /// If another program uses it, a tool is missing, or a setting is rejected.
-    pub fn set_up(mut agent: Agent, place: Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
+    pub fn set_up(mut agent: Agent, place: &Place, options: &JetsonOptions) -> Result<Self, RemoteError> {
         take(&mut agent, None)?;
         let trtexec = match &options.trtexec {
             Some(path) => find(&mut agent, path, &[])?,
@@ -86,7 +74,7 @@ impl Link {
             board: format!("mode{mode}{}-{serial}", if options.fix_clocks { "-fixed" } else { "" }),
         };
         let power_mode = power_mode.map(|(name, number)| format!("{number} {name}"));
-        Ok(Self { agent, place, builder, power_mode })
+        Ok(Self { agent, place: place.clone(), builder, power_mode })
     }
 }
 
@@ -107,12 +95,12 @@ fn find(agent: &mut Agent, name: &str, places: &[&str]) -> Result<String, Remote
 
 /// Version of TensorRT, from trtexec or else from the packages.
 fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
-    let (_, help) = agent.run(&[trtexec.to_owned(), "--help".to_owned()], SETTING)?;
-    if let Ok(trtexec::Report { version: Some(version), .. }) = trtexec::parse(&help) {
+    let help = agent.run(&[trtexec.to_owned(), "--help".to_owned()], SETTING)?;
+    if let Ok(trtexec::Report { version: Some(version), .. }) = trtexec::parse(&help.text()) {
         return Ok(version);
     }
     let words = ["dpkg-query", "--show", "--showformat=${Version}\\n", "libnvinfer[0-9]*"].map(str::to_owned);
-    let packages = agent.run(&words, SETTING).map(|(_, output)| output).unwrap_or_default();
+    let packages = agent.run(&words, SETTING).map(|printed| printed.text()).unwrap_or_default();
     // As in `8.2.1-1+cuda10.2`.
     let version = packages.lines().find_map(|line| line.split(['-', '+']).next().filter(|text| text.contains('.')));
     version.map(str::to_owned).ok_or_else(|| RemoteError::Settings {
@@ -124,7 +112,7 @@ fn version(agent: &mut Agent, trtexec: &str) -> Result<String, RemoteError> {
 fn power_mode(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Result<Option<(String, u32)>, RemoteError> {
     let asked = match agent.run(&sudo(&["nvpmodel", "-q"]), SETTING) {
         Err(RemoteError::Agent { .. }) => return Ok(None),
-        asked => asked?.1,
+        asked => asked?.text(),
     };
     let name = asked.lines().find_map(|line| line.trim().strip_prefix("NV Power Mode:")).map(str::trim);
     let number = asked.lines().rev().find_map(|line| line.trim().parse::<u32>().ok());
@@ -161,7 +149,7 @@ fn fix_clocks(agent: &mut Agent, sudo: &dyn Fn(&[&str]) -> Vec<String>) -> Resul
 }
 
 fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), RemoteError> {
-    let (end, output) = match agent.run(argv, SETTING) {
+    let printed = match agent.run(argv, SETTING) {
         Err(RemoteError::Agent { problem }) => {
             let program = argv.first().map_or("", String::as_str);
             return Err(RemoteError::Settings {
@@ -170,11 +158,10 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
         }
         run => run?,
     };
-    if end == End::Exit(0) {
+    if printed.end == End::Exit(0) {
         return Ok(());
     }
-    let said: String =
-        output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing").chars().take(200).collect();
+    let said = printed.last_words();
     let by_sudo = argv.first().is_some_and(|program| program == "sudo");
     let advice = match (by_sudo, said.contains("password")) {
         (false, _) => ". It needs root: set sudo = true",

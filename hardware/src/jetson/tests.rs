@@ -45,7 +45,7 @@ impl Bench {
     fn new(simulation: Simulation, observed: Arc<Mutex<Observed>>, options: &JetsonOptions) -> Self {
         let agent = Agent::greet(Box::new(simulation)).unwrap();
         let place = Place::Over(SshOptions::new("nowhere", "user"));
-        let link = Link::set_up(agent.clone(), place.clone(), options).unwrap();
+        let link = Link::set_up(agent.clone(), &place, options).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         std::fs::write(&path, "a model").unwrap();

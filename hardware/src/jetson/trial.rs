@@ -9,7 +9,7 @@ use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
 use crate::device::Plan;
 use crate::energy::{Load, LoadRun, Watch};
-use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, last_words, on_our_clock, print};
+use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, on_our_clock, print};
 use crate::time::{Clock, Window};
 
 /// File in the work folder to which trtexec writes the times of all runs.
@@ -34,11 +34,50 @@ impl Load for Trials<'_> {
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(self.agent, self.clock)?;
-        let trial = run(self.agent, watch, &self.command, self.warm_up, duration, self.grace)?;
+        let trial = self.trial(duration, watch)?;
         let window = on_our_clock(self.agent, self.clock, before, trial.window)?;
         let run = LoadRun { window, inferences: trial.inferences, period_s: trial.period_s };
         self.runs.push(trial);
         Ok(run)
+    }
+}
+
+impl Trials<'_> {
+    /// Runs the engine for `duration`, after the warm-up. The run is killed if it has not ended within the grace after
+    /// that, or when `watch` returns an error.
+    ///
+    /// # Errors
+    /// If trtexec fails, or does not report how long it ran.
+    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<Trial, RemoteError> {
+        let mut argv = self.command.clone();
+        argv.extend([
+            format!("--warmUp={}", self.warm_up.as_millis()),
+            format!("--duration={}", duration.as_secs_f64().ceil()),
+            format!("--exportTimes={TIMES}"),
+        ]);
+        self.agent.ask(json!({"do": "remove", "path": TIMES}))?;
+        let limit = self.warm_up + duration + self.grace;
+        let printed = print(self.agent, &argv, limit, &|| Ok(watch()?))?;
+        let report = report(&printed, "run the engine", limit)?;
+        let times = self.agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), self.grace);
+        self.agent.ask(json!({"do": "remove", "path": TIMES}))?;
+        let unreadable =
+            |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
+        let times = times.map_err(|error| match error {
+            RemoteError::Agent { problem } => unreadable(problem),
+            error => error,
+        })?;
+        let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
+        let runs = runs.without_warm_up(report.queries, self.warm_up.as_secs_f64() * 1e3);
+        let (window, walltime_s) = window(&printed, &report, self.warm_up)?;
+        let inferences = runs.compute_ms.len() as u64;
+        if inferences == 0 {
+            return Err(unreadable("all runs are warm-up".to_owned()));
+        }
+        // The whole time divided by their number would be too long: the input of the first inference is transferred one
+        // inference before the computation.
+        let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
+        Ok(Trial { runs, window, inferences, period_s })
     }
 }
 
@@ -65,10 +104,7 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
     match (&report.problem, &printed.end) {
         (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
         (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was", limit.as_secs()))),
-        (_, End::Signal(signal)) => Err(failed(format!(
-            "it was ended by signal {signal}{}",
-            if *signal == 9 { ", as by a board that is out of memory" } else { "" }
-        ))),
+        (_, End::Signal(_)) => Err(failed(printed.failure())),
         (Some(Problem::Unsupported(text)), _) => {
             Err(RemoteError::Refused { reason: format!("TensorRT does not accept it: {text}") })
         }
@@ -77,7 +113,7 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
         }
         (Some(Problem::BadEngine(text)), _) => Err(RemoteError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
         (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
-        (None, _) => Err(failed(last_words(printed.lines.iter().map(|(_, text)| text.as_str())))),
+        (None, _) => Err(failed(printed.failure())),
     }
 }
 
@@ -97,87 +133,19 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
     command
 }
 
-/// Runs an engine for `duration`, after `warm_up`. The run is killed if it has not ended within `grace` after that, or
-/// when `watch` returns an error.
-///
-/// # Errors
-/// If trtexec fails, or does not report how long it ran.
-fn run(
-    agent: &mut Agent,
-    watch: &Watch,
-    command: &[String],
-    warm_up: Duration,
-    duration: Duration,
-    grace: Duration,
-) -> Result<Trial, RemoteError> {
-    let mut argv = command.to_vec();
-    argv.extend([
-        format!("--warmUp={}", warm_up.as_millis()),
-        format!("--duration={}", duration.as_secs_f64().ceil()),
-        format!("--exportTimes={TIMES}"),
-    ]);
-    agent.ask(json!({"do": "remove", "path": TIMES}))?;
-    let limit = warm_up + duration + grace;
-    let printed = print(agent, &argv, limit, &|| Ok(watch()?))?;
-    let report = report(&printed, "run the engine", limit)?;
-    let times = agent.ask_within(json!({"do": "read", "path": TIMES, "most": MOST_TIMES}), grace);
-    agent.ask(json!({"do": "remove", "path": TIMES}))?;
-    let unreadable =
-        |problem: String| RemoteError::Failed { problem: format!("trtexec's times cannot be used: {problem}") };
-    let times = times.map_err(|error| match error {
-        RemoteError::Agent { problem } => unreadable(problem),
-        error => error,
-    })?;
-    let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
-    let runs = runs.without_warm_up(report.queries, warm_up.as_secs_f64() * 1e3);
-    let (window, walltime_s) = window(&printed.lines, &report, warm_up)?;
-    let inferences = runs.compute_ms.len() as u64;
-    if inferences == 0 {
-        return Err(unreadable("all runs are warm-up".to_owned()));
-    }
-    // The whole time divided by their number would be too long: the input of the first inference is transferred one
-    // inference before the computation.
-    let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
-    Ok(Trial { runs, window, inferences, period_s })
-}
-
-/// The window of the timed inferences, on the board's clock: they ended when trtexec began to report, and the report
-/// contains their duration.
-fn window(lines: &[(u64, String)], report: &Report, warm_up: Duration) -> Result<(Window, f64), RemoteError> {
-    let stamp = |texts: &[&str]| {
-        let found = lines.iter().find(|(_, line)| texts.iter().any(|text| line.contains(text)));
-        found.map(|(at_ns, _)| *at_ns)
-    };
-    let started = stamp(&["Starting inference"]);
-    let ended = stamp(&[
-        "Warmup completed",
-        "Timing trace has",
-        "=== Trace details",
-        "=== Performance summary",
-        "Host Latency",
-    ]);
+/// The window of the timed inferences, on the board's clock, and how long trtexec says that they ran.
+fn window(printed: &Printed, report: &Report, warm_up: Duration) -> Result<(Window, f64), RemoteError> {
     let missing = |what: &str| RemoteError::Failed {
         problem: format!("trtexec does not say {what}: power cannot be assigned to inferences"),
     };
-    let ended = ended.ok_or_else(|| missing("when inferences ended"))?;
+    let reports =
+        ["Warmup completed", "Timing trace has", "=== Trace details", "=== Performance summary", "Host Latency"];
+    let ended_ns = printed.stamp(&reports).ok_or_else(|| missing("when inferences ended"))?;
     let walltime_s = report.walltime_s.ok_or_else(|| missing("how long inferences ran"))?;
-    let from_ns = ended.saturating_sub((walltime_s * 1e9) as u64);
-    // A report that arrived late, or a start that was noticed late, would move the window over time without inference.
-    if let Some(started) = started {
-        let between_s = ended.saturating_sub(started) as f64 / 1e9 - warm_up.as_secs_f64();
-        if (between_s - walltime_s).abs() > LATE_S + LATE_SHARE * walltime_s {
-            let problem = format!(
-                "trtexec says that inferences ran for {walltime_s:.2} s, but {between_s:.2} s lie between the end of its \
-                 warm-up and its report: the board was too busy to show when inferences ran. End other programs on it"
-            );
-            return Err(RemoteError::Failed { problem });
-        }
-    }
-    Ok((Window { from_ns, to_ns: ended }, walltime_s))
+    let begun_ns = printed.stamp(&["Starting inference"]);
+    let window = printed.window("trtexec", begun_ns, ended_ns, walltime_s, warm_up.as_secs_f64(), LATE_S)?;
+    Ok((window, walltime_s))
 }
 
-/// Largest difference between the time from start to report of trtexec and the time that it reports for inferences, in
-/// s and as a share of the latter. Other work of trtexec between the two lines, and a line that is noticed late, take
-/// some tenths of a second.
+/// How long other work of trtexec may take between its lines, and until they are noticed.
 const LATE_S: f64 = 0.4;
-const LATE_SHARE: f64 = 0.02;

@@ -2,34 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::support::is_stick;
-use super::version::{Version, version};
+use super::options::OpenVinoOptions;
+use super::support::{Version, is_stick, version};
 
 /// The first release with `-hint`. From then on the hint is for throughput where none is given.
-const FIRST_HINT: Version = Version::new(2022, 1);
+const FIRST_HINT: Version = (2022, 1);
 /// The first release with `-infer_precision`, which took the place of `-enforcebf16`.
-const FIRST_PRECISION: Version = Version::new(2022, 2);
+const FIRST_PRECISION: Version = (2022, 2);
 /// The oldest release whose options are known; older ones get those that all have in common.
-const FIRST_KNOWN: Version = Version::new(2021, 4);
-
-/// One run of benchmark_app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run<'a> {
-    /// Version of OpenVINO: `2021.4.2`. Another text is taken for a new one.
-    pub version: &'a str,
-    /// Device: `MYRIAD`, `CPU`, `GPU`, `NPU`, `HETERO:…`.
-    pub device: &'a str,
-    /// Path of the model. ONNX does for all devices and versions.
-    pub model: &'a str,
-    /// The quantity to measure.
-    pub goal: Goal,
-    /// How long it measures, in seconds; at least 1.
-    pub seconds: u32,
-    /// Precision of inference.
-    pub precision: Precision,
-    /// Threads on `CPU`; as many as it likes where absent.
-    pub threads: Option<u32>,
-}
+const FIRST_KNOWN: Version = (2021, 4);
 
 /// The quantity that a run measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +49,8 @@ impl Precision {
     }
 }
 
-/// The arguments of a run, without the program's name.
+/// The arguments of a run of at least a second, without the program's name. A build that is no version is taken for a
+/// new one; ONNX does for all devices and versions.
 ///
 /// For latency one request at a time (`-api sync -nireq 1`), without the hint that would trade latency for throughput, in one
 /// stream on `CPU`. `-ip` states the input's precision: unasked, an input with three channels is taken for an image of
@@ -77,54 +59,50 @@ impl Precision {
 /// For `MYRIAD` nothing has to be converted beforehand: its plugin turns a network of FP32, ONNX or IR, into FP16 when
 /// it loads it (`ConvertPrecision` in its front end, 2021), and knows no `-infer_precision`. The input is given as FP16,
 /// so that half as much goes over the bus, and nothing is converted there.
-#[must_use]
-pub(super) fn arguments(run: &Run) -> Vec<String> {
-    let found = version(run.version);
-    // An unknown version is more likely a new one.
+pub(super) fn arguments(options: &OpenVinoOptions, build: &str, model: &str, goal: Goal, seconds: u32) -> Vec<String> {
+    let device = options.device.as_str();
+    let found = version(build);
     let since = |first: Version| found.is_none_or(|found| found >= first);
     let mut arguments = Vec::new();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|&word| word.to_owned()));
 
     // A path that begins with a hyphen would be taken for an option.
-    let model = if run.model.starts_with('-') { format!("./{}", run.model) } else { run.model.to_owned() };
-    let seconds = run.seconds.max(1).to_string();
-    let is_latency = run.goal == Goal::Latency;
-    add(&["-m", &model, "-d", run.device, "-t", &seconds]);
+    let model = if model.starts_with('-') { format!("./{model}") } else { model.to_owned() };
+    let is_latency = goal == Goal::Latency;
+    add(&["-m", &model, "-d", device, "-t", &seconds.max(1).to_string()]);
     add(if is_latency { &["-api", "sync", "-nireq", "1"] } else { &["-api", "async"] });
     if since(FIRST_HINT) {
         add(&["-hint", if is_latency { "none" } else { "throughput" }]);
     }
-    let is_cpu = run.device == "CPU" || run.device.starts_with("CPU.");
+    let is_cpu = device == "CPU" || device.starts_with("CPU.");
     if is_cpu {
         if is_latency {
             add(&["-nstreams", "1"]);
         }
         // The hint does not go with a number of threads: the tool refuses both together.
-        if let Some(threads) = run.threads.filter(|_| is_latency || !since(FIRST_HINT)) {
+        if let Some(threads) = options.threads.filter(|_| is_latency || !since(FIRST_HINT)) {
             add(&["-nthreads", &threads.max(1).to_string()]);
         }
     }
-    let is_stick = is_stick(run.device);
+    let is_stick = is_stick(device);
     if since(FIRST_KNOWN) {
-        add(&[
-            "-ip",
-            match (is_stick, since(FIRST_HINT)) {
-                (true, true) => "f16",
-                (true, false) => "FP16",
-                (false, true) => "f32",
-                (false, false) => "FP32",
-            },
-        ]);
+        let precision = match (is_stick, since(FIRST_HINT)) {
+            (true, true) => "f16",
+            (true, false) => "FP16",
+            (false, true) => "f32",
+            (false, false) => "FP32",
+        };
+        add(&["-ip", precision]);
     }
     if !is_stick && since(FIRST_PRECISION) {
-        match run.precision {
+        match options.precision {
             Precision::Native => (),
             Precision::Fp32 => add(&["-infer_precision", "f32"]),
             Precision::Fp16 => add(&["-infer_precision", "f16"]),
             Precision::Bf16 => add(&["-infer_precision", "bf16"]),
         }
     } else if is_cpu && since(FIRST_KNOWN) {
-        match run.precision {
+        match options.precision {
             Precision::Fp32 => add(&["-enforcebf16", "false"]),
             Precision::Bf16 => add(&["-enforcebf16", "true"]),
             Precision::Native | Precision::Fp16 => (),
@@ -138,9 +116,8 @@ mod tests {
     use super::*;
 
     fn line(version: &str, device: &str, precision: Precision) -> String {
-        let goal = Goal::Latency;
-        let run = Run { version, device, model: "m.onnx", goal, seconds: 3, precision, threads: None };
-        arguments(&run).join(" ")
+        let options = OpenVinoOptions { device: device.to_owned(), precision, ..OpenVinoOptions::default() };
+        arguments(&options, version, "m.onnx", Goal::Latency, 3).join(" ")
     }
 
     #[test]
@@ -165,16 +142,13 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_passed_on() {
-        let run = Run {
-            version: "2026.4.1",
-            device: "CPU",
-            model: "-m.onnx",
-            goal: Goal::Throughput,
-            seconds: 0,
+        let options = OpenVinoOptions {
+            device: "CPU".to_owned(),
             precision: Precision::Bf16,
             threads: Some(2),
+            ..OpenVinoOptions::default()
         };
-        let arguments = arguments(&run);
+        let arguments = arguments(&options, "2026.4.1", "-m.onnx", Goal::Throughput, 0);
         let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
         assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]), "{arguments:?}");
         assert!(!arguments.contains(&"-nthreads".to_owned()), "{arguments:?}");

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
+use super::command::Goal;
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::support;
 use super::trial::{self, Trial};
-use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
-use crate::energy::{self, Load, LoadRun, Measured, Watch};
-use crate::measurement::{Conditions, Measurement};
+use crate::device::{Description, Device, DeviceError, Plan};
+use crate::energy::{Load, LoadRun, Watch};
+use crate::measurement::Measurement;
 use crate::meter::PowerMeter;
 use crate::model::Model;
 use crate::probe;
-use crate::remote::{
-    ClockMap, KeptConnection, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while,
-};
+use crate::program::{self, Machine, ProgramOptions};
+use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
 use crate::time::Clock;
 
 /// Kind of this device in experiment files and logs.
@@ -28,10 +28,7 @@ const PROBING: Duration = Duration::from_secs(1);
 /// A device that OpenVINO drives, here or over SSH.
 pub struct OpenVino {
     options: OpenVinoOptions,
-    place: Place,
-    clock: Clock,
-    link: KeptConnection<Link>,
-    meter: Option<Box<dyn PowerMeter>>,
+    machine: Machine<Link>,
     /// The report of the smallest network, once it has run.
     probed: Option<Report>,
 }
@@ -42,51 +39,44 @@ impl OpenVino {
     /// # Errors
     /// If a setting is impossible, or the meter is missing.
     pub fn new(options: OpenVinoOptions) -> Result<Self, DeviceError> {
-        let clock = Clock::start();
-        let device = format!("{KIND} {}", options.device);
-        if let Some(problem) = options.problem() {
-            return Err(DeviceError::Settings { device, problem });
-        }
-        let (place, meter) = options.program.open(&options.machine, &device, clock, &options.folder())?;
-        Ok(Self { options, place, clock, link: KeptConnection::closed(), meter, probed: None })
-    }
-
-    fn label(&self) -> String {
-        format!("{KIND} {} {}", self.options.device, self.place.label())
+        let (device, meter) = (format!("{KIND} {}", options.device), &options.program.meter);
+        let machine = Machine::new(&device, &options, &options.machine, options.folder(), meter)?;
+        Ok(Self { options, machine, probed: None })
     }
 
     /// Does something with the connection, which is opened where there is none.
     fn with_link<T>(
         &mut self,
-        act: impl FnOnce(&mut Link, Option<&mut (dyn PowerMeter + 'static)>) -> Result<T, RemoteError>,
+        act: impl FnOnce(&mut Link, Option<&mut (dyn PowerMeter + 'static)>, &OpenVinoOptions) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
-        let Self { options, place, link, meter, .. } = self;
-        link.with(options.program.patience, || Link::open(options, place), |link| act(link, meter.as_deref_mut()))
+        let Self { options, machine, .. } = self;
+        let open = |agent, place: &_| Link::open(agent, place, options);
+        machine.with(options.program.patience, open, |link, meter| act(link, meter, options))
     }
 
     /// Runs the smallest network, which only works if the device is there.
     fn probe(&mut self) -> Result<(), RemoteError> {
-        let (options, place) = (self.options.clone(), self.place.clone());
-        let run = |link: &mut Link, model: &Model| {
-            let path = provide(&mut link.agent, &place, model, OLDER)?;
-            trial::check(link, &options, &path, PROBING)
-        };
-        self.probed = Some(probe::with_model(|model| self.with_link(|link, _| run(link, model)))?);
+        let report = probe::with_model(|model| {
+            self.with_link(|link, _, options| {
+                let path = provide(&mut link.agent, &link.place, model, OLDER)?;
+                trial::start(link, options, &path, Goal::Latency, PROBING, &|| Ok(()))
+            })
+        });
+        self.probed = Some(report?.1);
         Ok(())
     }
 
     fn ask(&mut self) -> Result<Description, RemoteError> {
-        let (options, host) = (self.options.clone(), self.place.address());
         let is_away = |error: &RemoteError| matches!(error, RemoteError::Away { .. });
-        wait_while(options.program.patience, is_away, || self.probe())?;
+        wait_while(self.options.program.patience, is_away, || self.probe())?;
         let precision = self.probed.as_ref().and_then(|probed| probed.precision.clone());
-        let precision = precision.unwrap_or_else(|| match support::is_stick(&options.device) {
-            true => "FP16".to_owned(),
-            false => options.precision.as_str().to_owned(),
-        });
-        self.with_link(|link, meter| {
+        self.with_link(|link, meter, options| {
+            let precision = precision.unwrap_or_else(|| match support::is_stick(&options.device) {
+                true => "FP16".to_owned(),
+                false => options.precision.as_str().to_owned(),
+            });
             let mut description = Description::new(KIND, &options.device);
-            if let Some(host) = host {
+            if let Some(host) = link.place.address() {
                 description = description.with("host", host);
             }
             description = description
@@ -96,17 +86,16 @@ impl OpenVino {
             if let Some(threads) = options.threads {
                 description = description.with("threads", threads);
             }
-            let energy = options.program.energy();
-            Ok(energy.describe(description, meter.map(|meter| meter as &dyn PowerMeter)))
+            Ok(options.program.energy().describe(description, meter.map(|meter| meter as &dyn PowerMeter)))
         })
     }
 
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
-        let (options, place, clock) = (self.options.clone(), self.place.clone(), self.clock);
-        self.with_link(|link, meter| {
-            let path = provide(&mut link.agent, &place, model, OLDER)?;
+        let clock = self.machine.clock;
+        self.with_link(|link, meter, options| {
+            let path = provide(&mut link.agent, &link.place, model, OLDER)?;
             link.agent.forget();
-            measure(link, meter, &clock, &options, &path, plan)
+            measure(link, meter, &clock, options, &path, plan)
         })
     }
 }
@@ -121,25 +110,16 @@ fn measure(
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, trials: Vec::new() };
-    let metered = match meter {
-        Some(meter) => {
-            Some(energy::measure(meter, clock, &mut work, &options.program.energy(), plan.confidence_interval)?)
-        }
-        None => {
-            work.trial(plan.time_limit, &|| Ok(()))?;
-            None
-        }
-    };
+    let (energy, conditions, warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
     let longest = work.trials.iter().max_by(|a, b| a.window.seconds().total_cmp(&b.window.seconds()));
     let nothing = || RemoteError::Failed { problem: "benchmark_app was not run".to_owned() };
     let latency = longest.ok_or_else(nothing)?.latency();
-    let throughput_per_s = match options.throughput {
-        true => Some(trial::throughput(work.link, options, model, plan.time_limit)?),
-        false => None,
-    };
-    let (energy, warnings) =
-        metered.map_or((None, Vec::new()), |Measured { energy, warnings, .. }| (Some(energy), warnings));
-    let conditions = Conditions::default();
+    let mut throughput_per_s = None;
+    if options.throughput {
+        let (_, report) = trial::start(work.link, options, model, Goal::Throughput, plan.time_limit, &|| Ok(()))?;
+        let missing = || RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() };
+        throughput_per_s = Some(report.throughput_fps.ok_or_else(missing)?);
+    }
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
     measurement.validated().map_err(|error| RemoteError::Failed { problem: error.to_string() })
@@ -154,63 +134,51 @@ struct Work<'a> {
     trials: Vec<Trial>,
 }
 
-impl Work<'_> {
-    fn trial(&mut self, duration: Duration, watch: &Watch) -> Result<&Trial, RemoteError> {
-        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
-        self.trials.push(trial);
-        self.trials.last().ok_or_else(|| RemoteError::Failed { problem: "benchmark_app was not run".to_owned() })
-    }
-}
-
 impl Load for Work<'_> {
     type Error = RemoteError;
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
-        let trial = self.trial(duration, watch)?;
-        let (window, inferences) = (trial.window, trial.inferences);
-        let window = on_our_clock(&mut self.link.agent, self.clock, before, window)?;
+        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
+        let window = on_our_clock(&mut self.link.agent, self.clock, before, trial.window)?;
+        let inferences = trial.inferences;
+        self.trials.push(trial);
         Ok(LoadRun { window, inferences, period_s: window.seconds() / inferences.max(1) as f64 })
     }
 }
 
 impl Device for OpenVino {
     fn describe(&mut self) -> Result<Description, DeviceError> {
-        self.ask().map_err(|error| error.of_device(self.label(), None))
+        self.ask().map_err(|error| self.machine.error(error, None))
     }
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         // A description has waited for the probe already.
         let probed = if self.probed.is_some() { Ok(()) } else { self.ask().map(|_| ()) };
         let asked = probed.and_then(|()| {
-            self.with_link(|link, _| {
-                let free = link.agent.make_room(0, OLDER)?;
-                let hello = link.agent.hello();
-                Ok(vec![
-                    ("work folder".to_owned(), format!("{}, {} MB free", hello.folder, free >> 20)),
-                    ("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)),
-                    ("python3".to_owned(), hello.python.clone()),
-                ])
+            self.with_link(|link, meter, options| {
+                let mut health = link.agent.health()?;
+                health.push(("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)));
+                let meter = meter.map(|meter| meter.describe());
+                let meter = meter.or_else(|| options.program.meter.why_none(&link.place));
+                health.extend(meter.map(|text| ("power meter".to_owned(), text)));
+                Ok(health)
             })
         });
-        let mut health = asked.map_err(|error| error.of_device(self.label(), None))?;
-        let meter = self.meter.as_ref().map(|meter| meter.describe());
-        let meter = meter.or_else(|| self.options.program.meter.why_none(&self.place));
-        health.extend(meter.map(|text| ("power meter".to_owned(), text)));
-        Ok(health)
+        asked.map_err(|error| self.machine.error(error, None))
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
-        let (tries, patience) = (self.options.program.tries, self.options.program.patience);
-        let measured = measure_patiently(tries, patience, || self.attempt(model, plan));
-        measured.map_err(|error| error.of_device(self.label(), Some(model)))
+        let ProgramOptions { tries, patience, .. } = self.options.program;
+        let measured = measure_patiently(tries, patience, |_| false, || self.attempt(model, plan));
+        measured.map_err(|error| self.machine.error(error, Some(model)))
     }
 
     fn shares_machine(&self) -> bool {
-        matches!(self.place, Place::Here)
+        matches!(self.machine.place(), Place::Here)
     }
 
     fn measures_energy(&self) -> bool {
-        self.meter.is_some()
+        self.machine.meter.is_some()
     }
 }

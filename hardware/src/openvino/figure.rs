@@ -58,20 +58,16 @@ impl fmt::Display for Figure {
             Origin::Duration => "from duration and count",
             Origin::Throughput => "from the throughput",
         };
-        write!(f, "{statistic} {} ms {origin}", Digits(self.ms))
+        write!(f, "{statistic} {} ms {origin}", digits(self.ms))
     }
 }
 
 /// A number with four digits that count.
-struct Digits(f64);
-
-impl fmt::Display for Digits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = if self.0 > 0.0 { self.0.log10().floor().clamp(-9.0, 9.0) } else { 0.0 };
-        // From 0 to 12: a small whole number.
-        let decimals = (3.0 - magnitude).clamp(0.0, 12.0) as usize;
-        write!(f, "{:.decimals$}", self.0)
-    }
+fn digits(number: f64) -> String {
+    let magnitude = if number > 0.0 { number.log10().floor().clamp(-9.0, 9.0) } else { 0.0 };
+    // From 0 to 12: a small whole number.
+    let decimals = (3.0 - magnitude).clamp(0.0, 12.0) as usize;
+    format!("{number:.decimals$}")
 }
 
 impl Report {
@@ -122,7 +118,7 @@ impl Report {
                     "{figure} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms \
                      each): take a version of 2026 or newer, which prints microseconds",
                     figure.rounding_ms / figure.ms * 100.0,
-                    Digits(each_ms)
+                    digits(each_ms)
                 ));
             }
             let (least, most) = (figure.ms - figure.rounding_ms, figure.ms + figure.rounding_ms);
@@ -130,7 +126,7 @@ impl Report {
                 return Err(format!(
                     "benchmark_app contradicts itself: {figure}, but {count} inferences in {duration_ms} ms are {} ms \
                      each, {:+.0} %. Something else may have been at work: measure again",
-                    Digits(each_ms),
+                    digits(each_ms),
                     (each_ms / figure.ms - 1.0) * 100.0
                 ));
             }
@@ -174,7 +170,7 @@ impl Report {
             _ => Err(format!(
                 "benchmark_app contradicts itself: {fps} FPS is neither {} FPS, as duration and count have it, nor what \
                  the latency makes",
-                Digits(expected_fps)
+                digits(expected_fps)
             )),
         }
     }

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::options::OpenVinoOptions;
 use super::report::{Report, parse};
-use super::support::{check, check_wheel};
-use crate::remote::{Agent, End, Place, RemoteError};
+use super::support::check;
+use crate::remote::{Agent, End, Place, RemoteError, take};
 
 /// The program.
 const TOOL: &str = "benchmark_app";
@@ -17,6 +17,7 @@ const TELLING: Duration = Duration::from_secs(60);
 /// A connected machine. Dropping it ends the programs that this one started there.
 pub(super) struct Link {
     pub agent: Agent,
+    pub place: Place,
     /// Path of benchmark_app.
     pub tool: String,
     /// Build of OpenVINO.
@@ -24,19 +25,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects, takes the device for this run alone, and finds the tool.
+    /// Takes the device for this run alone, and finds the tool.
     ///
     /// # Errors
-    /// If the machine cannot be reached, another run has the device, the tool is missing, or its version does not
-    /// drive the device.
-    pub fn open(options: &OpenVinoOptions, place: &Place) -> Result<Self, RemoteError> {
-        let mut agent = place.claim(&options.folder(), &format!("openvino {}", options.device))?;
+    /// If another run has the device, the tool is missing, or its version does not drive the device.
+    pub fn open(mut agent: Agent, place: &Place, options: &OpenVinoOptions) -> Result<Self, RemoteError> {
+        take(&mut agent, Some(&format!("openvino {}", options.device)))?;
         let tool = find(&mut agent, options, place)?;
         let version = version(&mut agent, &tool)?;
         let is_wheel = is_wheel(&mut agent, &tool)?;
-        let checked = if is_wheel { check_wheel(&options.device, &version) } else { check(&options.device, &version) };
-        checked.map_err(|problem| RemoteError::Settings { problem })?;
-        Ok(Self { agent, tool, version })
+        check(&options.device, &version, is_wheel).map_err(|problem| RemoteError::Settings { problem })?;
+        Ok(Self { agent, place: place.clone(), tool, version })
     }
 
     /// Number of the version without its build: `2026.4.1`.
@@ -79,12 +78,12 @@ fn find(agent: &mut Agent, options: &OpenVinoOptions, place: &Place) -> Result<S
 /// The build, which the tool prints before it notices that the model is missing.
 fn version(agent: &mut Agent, tool: &str) -> Result<String, RemoteError> {
     let argv = ["env", "PYTHONUNBUFFERED=1", tool, "-m", "no-model.onnx", "-d", "CPU"].map(str::to_owned);
-    let (end, output) = agent.run(&argv, TELLING)?;
+    let printed = agent.run(&argv, TELLING)?;
     let settings = |problem: String| RemoteError::Settings { problem };
-    if end == End::TimedOut {
+    if printed.end == End::TimedOut {
         return Err(settings(format!("{tool} does not even print its version within {} s", TELLING.as_secs())));
     }
-    let report = parse(&output).map_err(|error| settings(format!("{tool}: {error}")))?;
+    let report = parse(&printed.text()).map_err(|error| settings(format!("{tool}: {error}")))?;
     let Report { version, problem, .. } = report;
     version.ok_or_else(|| {
         let why = problem.map_or_else(|| "it prints none".to_owned(), |problem| problem.text);

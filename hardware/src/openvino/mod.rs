@@ -17,7 +17,6 @@ mod report;
 mod support;
 mod trial;
 mod values;
-mod version;
 
 pub use command::Precision;
 pub use device::OpenVino;

@@ -1,12 +1,13 @@
 //! The output of benchmark_app, Python's and C++'s, from 2018 to 2026.
 
 use super::problem::{Problem, Problems};
-use super::values::{Line, Mode, count, looks_like_a_result, mode, plain, rate, shown, start_of, time};
+use super::values::{Mode, count, looks_like_a_result, mode, plain, rate, time};
+use crate::shown::{Line, lines, start_of};
 
-/// Longest output that is read, in bytes. It has some hundred lines.
-const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 /// Longest part of a line that is read, in bytes.
 const MAX_LINE: usize = 16 * 1024;
+/// Longest part of a line that is shown, in characters.
+const MAX_SHOWN: usize = 200;
 
 /// The output's statements, `None` where there is none. [`Report::figure`] computes the latency from them.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -56,16 +57,10 @@ pub(super) struct Latency {
 /// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when a result is of an unknown
 /// kind, or when results contradict one another. A run that failed gives a [`Report`] with its problem.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
-    if output.len() > MAX_OUTPUT {
-        let bytes = output.len();
-        return Err(format!("{bytes} bytes are more than benchmark_app prints (at most {MAX_OUTPUT} are read)"));
-    }
     let mut reader = Reader::default();
-    let lines = output.lines().count();
-    for (at, text) in output.lines().enumerate() {
-        let text = start_of(plain(text), MAX_LINE);
-        // The last line may end within a word.
-        let line = Line { number: at + 1, whole: at + 1 < lines || output.ends_with('\n') };
+    for (line, text) in lines(output) {
+        let text = plain(text);
+        let text = &text[..text.floor_char_boundary(MAX_LINE)];
         reader.problems.take(text);
         let message = text.strip_prefix("[ INFO ]").unwrap_or(text).trim();
         // A line that was cut may have lost its end.
@@ -90,89 +85,67 @@ struct Reader {
     latency_line: usize,
 }
 
-/// The quantity in a line of results.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Key {
-    Count,
-    Duration,
-    Latency,
-    Median,
-    Mean,
-    Min,
-    Max,
-    Throughput,
-}
+/// Finds a time among the results.
+type Slot = fn(&mut Report) -> &mut Option<f64>;
 
-/// As 2018, 2019 to 2021, 2022 and later versions call them, in lower case.
-const KEYS: [(&str, Key); 9] = [
-    ("count", Key::Count),
-    ("duration", Key::Duration),
-    ("latency", Key::Latency),
-    ("median", Key::Median),
-    ("average", Key::Mean),
-    ("avg", Key::Mean),
-    ("min", Key::Min),
-    ("max", Key::Max),
-    ("throughput", Key::Throughput),
+/// Times as 2018, 2019 to 2021, 2022 and later versions call them, in lower case, and as errors do.
+const TIMES: [(&str, &str, Slot); 7] = [
+    ("duration", "duration", |report| &mut report.duration_ms),
+    ("latency", "median latency", |report| &mut report.latency.median_ms),
+    ("median", "median latency", |report| &mut report.latency.median_ms),
+    ("average", "average latency", |report| &mut report.latency.mean_ms),
+    ("avg", "average latency", |report| &mut report.latency.mean_ms),
+    ("min", "shortest latency", |report| &mut report.latency.min_ms),
+    ("max", "longest latency", |report| &mut report.latency.max_ms),
 ];
 
 impl Reader {
     /// Reads a line if it is a result.
     fn result(&mut self, message: &str, line: Line) -> Result<bool, String> {
         let lower = message.to_ascii_lowercase();
-        let found = KEYS.iter().find_map(|&(name, key)| {
+        // The text behind a name. Lower case in ASCII keeps lengths.
+        let after = |name: &str| {
             let rest = lower.strip_prefix(name).filter(|rest| rest.starts_with([':', ' ', '\t']))?;
-            let rest = rest.trim_start_matches([':', ' ', '\t']);
-            // Lower case in ASCII keeps lengths.
-            Some((key, &message[message.len() - rest.len()..]))
-        });
-        match found {
-            Some((Key::Count, rest)) => {
-                self.has_results = true;
-                if let Some(count) = count(rest, line)? {
-                    set(&mut self.report.count, count, "count", line)?;
-                }
-            }
-            Some(_) if !self.has_results => return Ok(false),
-            Some((Key::Latency, "")) => (),
-            Some((key, rest)) => self.value(key, rest, line)?,
-            // Of a percentile that was asked for instead of the median.
-            None if lower.contains(" percentile:") || lower.starts_with("execution devices:") => return Ok(false),
-            None if self.is_among_results() && line.whole && looks_like_a_result(message) => {
-                return Err(not_understood(line.number, &shown(message)));
-            }
-            None => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// The throughput comes last.
-    fn is_among_results(&self) -> bool {
-        self.has_results && self.report.throughput_fps.is_none()
-    }
-
-    fn value(&mut self, key: Key, text: &str, line: Line) -> Result<(), String> {
-        let latency = &mut self.report.latency;
-        let (field, slot) = match key {
-            Key::Duration => ("duration", &mut self.report.duration_ms),
-            Key::Latency | Key::Median => ("median latency", &mut latency.median_ms),
-            Key::Mean => ("average latency", &mut latency.mean_ms),
-            Key::Min => ("shortest latency", &mut latency.min_ms),
-            Key::Max => ("longest latency", &mut latency.max_ms),
-            Key::Throughput | Key::Count => {
-                if let Some(fps) = rate(text, line)? {
-                    set(&mut self.report.throughput_fps, fps, "throughput", line)?;
-                }
-                return Ok(());
-            }
+            Some(&message[message.len() - rest.trim_start_matches([':', ' ', '\t']).len()..])
         };
-        let Some((ms, half_ms)) = time(text, field, line)? else { return Ok(()) };
-        set(slot, ms, field, line)?;
-        self.latency_line = line.number;
-        if matches!(key, Key::Latency | Key::Median | Key::Mean) {
-            latency.rounding_ms = Some(latency.rounding_ms.map_or(half_ms, |known| known.max(half_ms)));
+        if let Some(text) = after("count") {
+            self.has_results = true;
+            if let Some(count) = count(text, line)? {
+                set(&mut self.report.count, count, "count", line)?;
+            }
+            return Ok(true);
         }
-        Ok(())
+        if !self.has_results {
+            return Ok(false);
+        }
+        if let Some(text) = after("throughput") {
+            if let Some(fps) = rate(text, line)? {
+                set(&mut self.report.throughput_fps, fps, "throughput", line)?;
+            }
+            return Ok(true);
+        }
+        if let Some((text, (name, field, slot))) = TIMES.iter().find_map(|entry| Some((after(entry.0)?, entry))) {
+            // The heading of several times has none.
+            if (*name, text) != ("latency", "")
+                && let Some((ms, half_ms)) = time(text, field, line)?
+            {
+                set(slot(&mut self.report), ms, field, line)?;
+                self.latency_line = line.number;
+                if matches!(*field, "median latency" | "average latency") {
+                    let rounding_ms = &mut self.report.latency.rounding_ms;
+                    *rounding_ms = Some(rounding_ms.map_or(half_ms, |known| known.max(half_ms)));
+                }
+            }
+            return Ok(true);
+        }
+        // Of a percentile that was asked for instead of the median.
+        let is_other = lower.contains(" percentile:") || lower.starts_with("execution devices:");
+        // The throughput comes last.
+        let is_among_results = self.report.throughput_fps.is_none();
+        if !is_other && is_among_results && line.whole && looks_like_a_result(message) {
+            return Err(not_understood(line.number, &start_of(message, MAX_SHOWN)));
+        }
+        Ok(false)
     }
 
     /// Reads a line about how the tool runs.
@@ -181,11 +154,11 @@ impl Reader {
         if let Some(build) = message.strip_prefix("Build ").or_else(|| message.strip_prefix("Build.")) {
             let build = build.trim_start_matches(['.', ' ']);
             if report.version.is_none() && !build.is_empty() {
-                report.version = Some(shown(build));
+                report.version = Some(start_of(build, MAX_SHOWN));
             }
         } else if let Some(precision) = message.strip_prefix("INFERENCE_PRECISION_HINT:") {
             let name = precision.split('\'').nth(1).unwrap_or(precision).trim();
-            report.precision = (!name.is_empty()).then(|| shown(name));
+            report.precision = (!name.is_empty()).then(|| start_of(name, MAX_SHOWN));
         } else if message.starts_with("First inference took ") || message.starts_with("Warming up inference took ") {
             let took = message.split(" took ").nth(1).unwrap_or_default();
             report.first_inference_ms = time(took, "first inference", line).ok().flatten().map(|(ms, _)| ms);
@@ -198,7 +171,7 @@ impl Reader {
             }
             self.is_last_step = message.contains("Dumping statistics") || message.contains("Saving statistics");
         } else if self.is_last_step && !self.has_results && self.unknown.is_none() && looks_like_a_result(message) {
-            self.unknown = Some((line.number, shown(message)));
+            self.unknown = Some((line.number, start_of(message, MAX_SHOWN)));
         }
     }
 

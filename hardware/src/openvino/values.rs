@@ -1,7 +1,7 @@
 //! Values as benchmark_app prints them.
 
-/// Longest part of a line that is shown, in bytes.
-const MAX_SHOWN: usize = 200;
+use crate::shown::{Line, start_of};
+
 /// No time is beyond that, in ms.
 const LARGEST_MS: f64 = 1e12;
 
@@ -15,15 +15,6 @@ pub(super) enum Mode {
         /// How many, where the output says it.
         requests: Option<u64>,
     },
-}
-
-/// Where a text stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    /// From 1.
-    pub number: usize,
-    /// Whether a line break follows it.
-    pub whole: bool,
 }
 
 /// A line without blanks and colours around it, in which the stick's driver writes, and without what was overwritten.
@@ -119,13 +110,4 @@ fn unfinished<T>(field: &str, text: &str, expected: &str, line: Line) -> Result<
 fn wrong(field: &str, text: &str, expected: &str, line: Line) -> String {
     let (line, value) = (line.number, start_of(text, 40));
     format!("line {line} of benchmark_app's output: {field} is {value:?}, which is not {expected}")
-}
-
-pub(super) fn shown(text: &str) -> String {
-    start_of(text, MAX_SHOWN).to_owned()
-}
-
-/// A text's first bytes, up to the end of a character.
-pub(super) fn start_of(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }

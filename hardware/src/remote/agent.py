@@ -40,7 +40,7 @@ MARK = "CONTROLLER_AGENT"
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
-folder = os.path.realpath(sys.argv[1])
+folder = os.path.realpath(os.path.expanduser(sys.argv[1]))
 speaking = threading.Lock()
 orders = queue.Queue()
 jobs = {}
@@ -278,12 +278,11 @@ def leftovers():
 
 
 def sha256(path):
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
+    return digest.hexdigest()
 
 
 def take_lock(by, claim):
@@ -358,7 +357,7 @@ def obey(order):
     elif what == "sha256":
         path = inside(order["path"])
         if os.path.isfile(path):
-            answer["sha256"], answer["size"] = sha256(path)
+            answer["sha256"] = sha256(path)
     elif what == "exists":
         path = inside(order["path"])
         answer["exists"] = os.path.isfile(path)
@@ -497,7 +496,12 @@ def main():
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.umask(0o077)
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        os.close(os.open(inside("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        report(problem="the work folder cannot be used: %s" % error)
+        sys.exit(1)
     report(hello=VERSION, t=now(), folder=folder, python=sys.version.split()[0], boot=first_line("/proc/sys/kernel/random/boot_id"),
          model=first_line("/proc/device-tree/model") or first_line("/sys/firmware/devicetree/base/model"),
          release=first_line("/etc/nv_tegra_release"), serial=first_line("/proc/device-tree/serial-number"),

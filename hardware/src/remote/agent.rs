@@ -4,15 +4,17 @@
 //! ends all that it started when the connection to it is lost.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::channel::Channel;
 use super::error::RemoteError;
+use super::exchange::Channel;
+use super::program::{Printed, print};
+use crate::lock::lock;
 use crate::shown::ends_of;
 
 /// The program itself.
@@ -28,7 +30,10 @@ pub(crate) struct Agent {
 
 struct Shared {
     channel: Box<dyn Channel>,
+    /// The last order, its answer or problem once that has come, and the content of a file that comes before.
     last_id: u64,
+    answer: Option<Result<Answer, String>>,
+    content: String,
     /// When the last order was answered, on the board's clock.
     answered_ns: u64,
     /// Events of each job that its owner has not read yet.
@@ -119,14 +124,6 @@ struct Event {
     hello: Option<u64>,
 }
 
-/// A message of the agent.
-enum Message {
-    Nothing,
-    Job(Job, JobEvent),
-    Reply { id: Option<u64>, result: Result<Value, String> },
-    Chunk { id: u64, text: String },
-}
-
 impl JobEvent {
     /// About what it takes to keep it, in bytes.
     fn length(&self) -> usize {
@@ -165,10 +162,14 @@ impl Agent {
                 // A login script may print something first.
                 Err(_) => continue,
             };
+            if let Some(problem) = event.problem {
+                return Err(RemoteError::Settings { problem: ends_of(&problem) });
+            }
             if event.hello == Some(Self::VERSION) {
                 let hello = serde_json::from_str(&line).map_err(|error| RemoteError::protocol(&line, &error))?;
-                let pending = BTreeMap::new();
-                let shared = Shared { channel, last_id: 0, answered_ns: 0, pending, pending_bytes: 0 };
+                let (content, pending) = (String::new(), BTreeMap::new());
+                let shared =
+                    Shared { channel, last_id: 0, answer: None, content, answered_ns: 0, pending, pending_bytes: 0 };
                 return Ok(Self { hello: Arc::new(hello), shared: Arc::new(Mutex::new(shared)) });
             }
         }
@@ -186,13 +187,10 @@ impl Agent {
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 
     /// Gives an order and waits for its answer.
-    ///
-    /// # Errors
-    /// If the order cannot be obeyed, or no answer comes.
     pub fn ask(&mut self, order: Value) -> Result<Answer, RemoteError> {
         self.ask_within(order, Self::ANSWER)
     }
@@ -209,34 +207,22 @@ impl Agent {
 
     /// Starts a program, which is ended after `limit`. Its two streams come as one; with `terminal` it writes
     /// to one, and holds no line back.
-    ///
-    /// # Errors
-    /// If it cannot be started.
     pub fn start(&mut self, argv: &[String], limit: Duration, terminal: bool) -> Result<Job, RemoteError> {
         let order = json!({"do": "start", "argv": argv, "limit_s": limit.as_secs_f64(), "terminal": terminal});
         self.begin(order)
     }
 
     /// Reads files again and again.
-    ///
-    /// # Errors
-    /// If one cannot be opened.
     pub fn poll(&mut self, paths: &[String], period: Duration) -> Result<Job, RemoteError> {
         self.begin(json!({"do": "poll", "paths": paths, "period_s": period.as_secs_f64()}))
     }
 
     /// Ends a job; its end still comes as an event.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached.
     pub fn stop(&mut self, job: Job) -> Result<(), RemoteError> {
         self.ask(json!({"do": "stop", "job": job.0})).map(|_| ())
     }
 
     /// The next event of a job. `None` if none has come within `wait`, and as soon as an event of another job has.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn next(&mut self, job: Job, wait: Duration) -> Result<Option<JobEvent>, RemoteError> {
         let mut shared = self.shared();
         if let Some(event) = shared.pop(job) {
@@ -247,21 +233,15 @@ impl Agent {
     }
 
     /// All that a job has done and that has arrived by now.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn arrived(&mut self, job: Job) -> Result<VecDeque<JobEvent>, RemoteError> {
         let mut shared = self.shared();
-        while shared.receive(Duration::ZERO)?.is_some() {}
+        while shared.receive(Duration::ZERO)? {}
         let events = shared.pending.remove(&job.0).unwrap_or_default();
         shared.pending_bytes -= events.iter().map(JobEvent::length).sum::<usize>();
         Ok(events)
     }
 
     /// Waits until something arrives, at most for `wait`.
-    ///
-    /// # Errors
-    /// If the agent cannot be reached any more.
     pub fn wait(&mut self, wait: Duration) -> Result<(), RemoteError> {
         self.shared().receive(wait).map(|_| ())
     }
@@ -280,29 +260,17 @@ impl Agent {
         Err(RemoteError::Failed { problem: format!("a program could not be ended within {} s", limit.as_secs()) })
     }
 
-    /// Runs a short program to its end, and gives its output.
-    ///
-    /// # Errors
-    /// If it cannot be started or does not end in time.
-    pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<(End, String), RemoteError> {
-        /// Longest output, in bytes.
-        const MOST: usize = 1 << 20;
-        let job = self.start(argv, limit, false)?;
-        let deadline = Instant::now() + limit + Self::ANSWER;
-        let mut output = String::new();
-        loop {
-            if Instant::now() >= deadline {
-                return Err(RemoteError::Silent { what: argv.join(" "), waited: limit });
-            }
-            match self.next(job, Duration::from_millis(500))? {
-                Some(JobEvent::Line { text, .. }) => {
-                    let room = MOST.saturating_sub(output.len());
-                    output.extend(text.chars().chain(['\n']).take(room));
-                }
-                Some(JobEvent::Ended { end }) => return Ok((end, output)),
-                Some(JobEvent::Values { .. }) | None => {}
-            }
-        }
+    /// Runs a short program to its end.
+    pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<Printed, RemoteError> {
+        print(self, argv, limit, &|| Ok(()))
+    }
+
+    /// Facts about its machine for a device's state.
+    pub fn health(&mut self) -> Result<Vec<(String, String)>, RemoteError> {
+        let free = self.make_room(0, ".")?;
+        let Hello { folder, python, .. } = &*self.hello;
+        let folder = format!("{folder}, {} MB free", free >> 20);
+        Ok(vec![("work folder".to_owned(), folder), ("python3".to_owned(), python.clone())])
     }
 
     /// Makes sure that so many bytes are free; files of a folder, within the work folder, that were not used for longest
@@ -327,9 +295,6 @@ impl Agent {
 
     /// Writes a file of the work folder by way of `PATH.part`. One that an earlier upload left unfinished is continued,
     /// unless `fresh`; whether it has the same content shows when its hash is compared.
-    ///
-    /// # Errors
-    /// If it cannot be written, or the agent cannot be reached.
     pub fn upload(&mut self, content: &[u8], path: &str, fresh: bool) -> Result<(), RemoteError> {
         /// Bytes of one order: a slow line sends them well within the time for an answer.
         const PIECE: usize = 256 << 10;
@@ -360,31 +325,20 @@ impl Shared {
     /// Gives an order and waits for its answer; the order's number is that of the job that it starts.
     fn ask(&mut self, mut order: Value, wait: Duration) -> Result<(u64, Answer), RemoteError> {
         self.last_id += 1;
-        let id = self.last_id;
-        order["id"] = json!(id);
+        self.answer = None;
+        self.content.clear();
+        order["id"] = json!(self.last_id);
         self.channel.send(&order.to_string())?;
         let deadline = Instant::now() + wait;
-        let mut content = String::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(RemoteError::Silent { what: "the agent on the board".to_owned(), waited: wait });
             }
-            match self.receive(left.min(Duration::from_millis(500)))? {
-                Some(Message::Reply { id: of, result }) if of == Some(id) => {
-                    let value = result.map_err(|problem| RemoteError::Agent { problem })?;
-                    let mut answer: Answer =
-                        serde_json::from_value(value).map_err(|error| RemoteError::protocol("an answer", &error))?;
-                    answer.content = content;
-                    return Ok((id, answer));
-                }
-                Some(Message::Chunk { id: of, text }) if of == id => {
-                    if content.len() + text.len() > Agent::LARGEST_FILE {
-                        return Err(RemoteError::Flood);
-                    }
-                    content.push_str(&text);
-                }
-                _ => {}
+            self.receive(left.min(Duration::from_millis(500)))?;
+            if let Some(answer) = self.answer.take() {
+                let answer = answer.map_err(|problem| RemoteError::Agent { problem })?;
+                return Ok((self.last_id, Answer { content: std::mem::take(&mut self.content), ..answer }));
             }
         }
     }
@@ -395,58 +349,51 @@ impl Shared {
         Some(event)
     }
 
-    /// Reads one line, if one comes within `wait`. The event of a job is kept for its owner.
-    fn receive(&mut self, wait: Duration) -> Result<Option<Message>, RemoteError> {
-        let Some(line) = self.channel.receive(wait)? else { return Ok(None) };
-        match self.parse(&line)? {
-            Message::Job(Job(id), event) => {
-                self.pending_bytes += event.length();
-                if self.pending_bytes > Agent::MOST_PENDING {
-                    return Err(RemoteError::Flood);
-                }
-                self.pending.entry(id).or_default().push_back(event);
-                Ok(Some(Message::Nothing))
-            }
-            other => Ok(Some(other)),
-        }
-    }
-
-    fn parse(&mut self, line: &str) -> Result<Message, RemoteError> {
-        let event: Event = serde_json::from_str(line).map_err(|error| RemoteError::protocol(line, &error))?;
-        let Some(id) = event.id else {
-            let result = event.problem.map_or(Ok(Value::Null), |problem| Err(ends_of(&problem)));
-            return Ok(if result.is_err() { Message::Reply { id: None, result } } else { Message::Nothing });
-        };
-        let job = |event| Ok(Message::Job(Job(id), event));
-        if event.done {
+    /// Reads one line, if one comes within `wait`; whether one did. The event of a job is kept for its owner.
+    fn receive(&mut self, wait: Duration) -> Result<bool, RemoteError> {
+        let Some(line) = self.channel.receive(wait)? else { return Ok(false) };
+        let unknown = |problem: &dyn std::fmt::Display| RemoteError::protocol(&line, problem);
+        let event: Event = serde_json::from_str(&line).map_err(|error| unknown(&error))?;
+        let Some(id) = event.id else { return Ok(true) };
+        let problem = event.problem.map(|problem| ends_of(&problem));
+        let job_event = if event.done {
             self.answered_ns = event.t;
-            let value = serde_json::from_str(line).map_err(|error| RemoteError::protocol(line, &error))?;
-            return Ok(Message::Reply { id: Some(id), result: Ok(value) });
-        }
-        if let Some(text) = event.chunk {
-            return Ok(Message::Chunk { id, text });
-        }
-        if let Some(mut text) = event.line {
+            let answer = serde_json::from_str(&line).map_err(|error| unknown(&error))?;
+            self.answer = Some(Ok(answer)).filter(|_| id == self.last_id);
+            return Ok(true);
+        } else if let Some(text) = event.chunk {
+            if self.content.len() + text.len() > Agent::LARGEST_FILE {
+                return Err(RemoteError::Flood);
+            }
+            self.content.push_str(if id == self.last_id { &text } else { "" });
+            return Ok(true);
+        } else if let Some(mut text) = event.line {
             text.truncate(text.floor_char_boundary(Agent::LONGEST_LINE));
             // An escape sequence would reach the user's terminal.
             let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
-            return job(JobEvent::Line { at_ns: event.t, text });
-        }
-        if let Some(values) = event.values {
-            return job(JobEvent::Values { at_ns: event.t, values });
-        }
-        let event = Event { problem: event.problem.map(|problem| ends_of(&problem)), ..event };
-        let end = match event {
-            Event { exit: Some(_), problem: Some(problem), .. } => End::Problem(problem),
-            Event { problem: Some(problem), .. } => {
-                return Ok(Message::Reply { id: Some(id), result: Err(problem) });
-            }
-            Event { timeout: true, .. } => End::TimedOut,
-            Event { signal: Some(signal), .. } => End::Signal(signal),
-            Event { exit: Some(code), .. } => End::Exit(code),
-            _ => return Err(RemoteError::protocol(line, &"it has no content")),
+            JobEvent::Line { at_ns: event.t, text }
+        } else if let Some(values) = event.values {
+            JobEvent::Values { at_ns: event.t, values }
+        } else {
+            let end = match (problem, event.exit, event.signal) {
+                (Some(problem), Some(_), _) => End::Problem(problem),
+                (Some(problem), None, _) => {
+                    self.answer = Some(Err(problem)).filter(|_| id == self.last_id);
+                    return Ok(true);
+                }
+                _ if event.timeout => End::TimedOut,
+                (None, _, Some(signal)) => End::Signal(signal),
+                (None, Some(code), None) => End::Exit(code),
+                (None, None, None) => return Err(unknown(&"it has no content")),
+            };
+            JobEvent::Ended { end }
         };
-        job(JobEvent::Ended { end })
+        self.pending_bytes += job_event.length();
+        if self.pending_bytes > Agent::MOST_PENDING {
+            return Err(RemoteError::Flood);
+        }
+        self.pending.entry(id).or_default().push_back(job_event);
+        Ok(true)
     }
 }
 

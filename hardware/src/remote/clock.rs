@@ -46,9 +46,6 @@ impl Offset {
 
 impl ClockMap {
     /// Asks the agent for its time.
-    ///
-    /// # Errors
-    /// If it cannot be reached.
     pub fn sample(agent: &mut Agent, clock: &Clock) -> Result<Offset, RemoteError> {
         let mut best = Self::round_trip(agent, clock)?;
         for _ in 1..ROUND_TRIPS {

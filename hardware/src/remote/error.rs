@@ -31,6 +31,9 @@ pub(crate) enum RemoteError {
     /// The agent on this machine has ended.
     #[error("the agent that runs programs here has ended: {how}")]
     Lost { how: String },
+    /// The machine stayed away for as long as it is waited for.
+    #[error(transparent)]
+    Absent(Box<Self>),
     /// The device itself is not there, or another program uses it.
     #[error("{problem}")]
     Away { problem: String },
@@ -65,6 +68,7 @@ impl RemoteError {
         let architecture = model.map_or("nothing", |model| &model.architecture).to_owned();
         let reason = self.to_string();
         match self {
+            Self::Absent(error) => error.of_device(device, model),
             Self::Settings { problem } => DeviceError::Settings { device, problem },
             Self::Refused { reason } => DeviceError::Refused { device, architecture, reason },
             Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
@@ -79,14 +83,9 @@ impl RemoteError {
             // The agent ends when its board is shut down, or short of memory.
             Self::Ssh(SshError::Ended { status, .. }) => *status != Some(127),
             Self::Ssh(error) => error.is_transient(),
-            Self::Refused { .. } | Self::Settings { .. } => false,
+            Self::Refused { .. } | Self::Settings { .. } | Self::Absent(_) => false,
             _ => true,
         }
-    }
-
-    /// Whether a board that could be logged in to before may say so while it starts anew.
-    pub fn may_be_starting(&self) -> bool {
-        matches!(self, Self::Ssh(SshError::Rejected(_)))
     }
 
     /// Whether the agent and the connection are still good for another try.

@@ -1,152 +1,109 @@
 //! The agent as a program on this machine.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::channel::Channel;
 use super::error::RemoteError;
+use super::exchange::{ALIVE, Exchange, LONGEST_LINE};
 
-/// Longest line, in bytes, as of the other channel.
-const LONGEST_LINE: u64 = 1 << 20;
-/// Lines that may wait to be taken; the agent then waits in its turn.
-const MOST_WAITING: usize = 4096;
 /// Time between two empty lines, which show the agent that this program still runs.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long an agent that is not needed any more may take to end what it started.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// A running agent. When it is dropped the agent's input ends, and with it the agent and all that it started.
-pub(super) struct Local {
-    child: Child,
-    input: Arc<Mutex<Option<ChildStdin>>>,
-    lines: Receiver<Result<String, String>>,
-}
+/// How the agent on this machine has ended.
+#[derive(Debug, Clone)]
+pub(super) struct Lost(String);
 
-impl Local {
-    /// Starts `python3 PROGRAM FOLDER`.
-    ///
-    /// # Errors
-    /// If Python 3 is missing, or a thread cannot be started.
-    pub fn start(program: &Path, folder: &Path) -> Result<Self, RemoteError> {
-        let failed = |error: std::io::Error| RemoteError::Settings {
-            problem: format!("python3 cannot be started here: {error}"),
-        };
-        let mut command = Command::new("python3");
-        command.arg("-u").arg(program).arg(folder).env("LC_ALL", "C.UTF-8");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Ctrl-C on the terminal is for this program: the agent ends by its input, in order.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(failed)?;
-        let nothing = || RemoteError::Settings { problem: "python3 was started without a pipe".to_owned() };
-        let output = child.stdout.take().ok_or_else(nothing)?;
-        let input = Arc::new(Mutex::new(child.stdin.take()));
-        let (sender, lines) = sync_channel(MOST_WAITING);
-        thread::Builder::new().name("agent".to_owned()).spawn(move || read(output, &sender)).map_err(failed)?;
-        let shared = Arc::clone(&input);
-        let beat = move || {
-            while send(&shared, "") {
-                thread::sleep(HEARTBEAT);
-            }
-        };
-        thread::Builder::new().name("heartbeat".to_owned()).spawn(beat).map_err(failed)?;
-        Ok(Self { child, input, lines })
-    }
-
-    fn ended(&mut self, how: &str) -> RemoteError {
-        let how = match self.child.try_wait() {
-            Ok(Some(status)) => format!("it ended ({status})"),
-            _ => how.to_owned(),
-        };
-        RemoteError::Lost { how }
+impl From<Lost> for RemoteError {
+    fn from(Lost(how): Lost) -> Self {
+        Self::Lost { how }
     }
 }
 
-impl Channel for Local {
-    fn send(&mut self, line: &str) -> Result<(), RemoteError> {
-        if send(&self.input, line) { Ok(()) } else { Err(self.ended("its input is closed")) }
-    }
+/// Starts Python with these arguments. When the exchange is dropped its input ends, and with it the agent and all that
+/// it started.
+///
+/// # Errors
+/// If Python 3 is missing, or a thread cannot be started.
+pub(super) fn start(arguments: &[&str]) -> Result<Exchange<Lost>, RemoteError> {
+    let failed =
+        |error: io::Error| RemoteError::Settings { problem: format!("python3 cannot be started here: {error}") };
+    let mut command = Command::new("python3");
+    command.args(arguments).env("LC_ALL", "C.UTF-8");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // Ctrl-C on the terminal is for this program: the agent ends by its input, in order.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let child = command.spawn().map_err(failed)?;
+    let lost = Lost("its thread has ended".to_owned());
+    // Dropping waits until the agent is killed.
+    let farewell = 2 * FAREWELL;
+    Exchange::start("agent".to_owned(), lost, farewell, |orders, lines| keep(child, orders, lines)).map_err(failed)
+}
 
-    fn receive(&mut self, wait: Duration) -> Result<Option<String>, RemoteError> {
-        let deadline = Instant::now() + wait;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                // A sign of life.
-                Ok(Ok(line)) if line.trim() == "{}" => {}
-                Ok(Ok(line)) => return Ok(Some(line)),
-                Ok(Err(problem)) => return Err(self.ended(&problem)),
-                Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.ended("its output is closed")),
-            }
+/// Exchanges lines until the agent or the orders end; the agent has ended then.
+fn keep(mut child: Child, orders: &Receiver<String>, lines: &SyncSender<String>) -> Result<(), Lost> {
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Lost("it was started without a pipe".to_owned()));
+    };
+    let lines = lines.clone();
+    let reader = thread::Builder::new().spawn(move || read(output, &lines)).map_err(|error| Lost(error.to_string()))?;
+    while !reader.is_finished() {
+        let line = match orders.recv_timeout(HEARTBEAT) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => String::new(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if writeln!(input, "{line}").is_err() {
+            break;
         }
     }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        *self.input.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let begun = Instant::now();
-        while begun.elapsed() < FAREWELL {
-            // Its last lines are read, so that it does not wait for that.
-            while self.lines.try_recv().is_ok() {}
-            match self.child.try_wait() {
-                Ok(None) => thread::sleep(Duration::from_millis(10)),
-                _ => return,
-            }
-        }
-        // The kernel then ends the programs that the agent started.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    drop(input);
+    let begun = Instant::now();
+    while matches!(child.try_wait(), Ok(None)) && begun.elapsed() < FAREWELL {
+        thread::sleep(Duration::from_millis(10));
     }
+    // The kernel then ends the programs that the agent started.
+    let _ = child.kill();
+    let how = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+    let problem = reader.join().ok().and_then(Result::err);
+    Err(Lost(problem.unwrap_or(how)))
 }
 
-/// Writes a line; `false` once the agent has closed its input.
-fn send(input: &Mutex<Option<ChildStdin>>, line: &str) -> bool {
-    let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(pipe) = input.as_mut() else { return false };
-    let sent = writeln!(pipe, "{line}").and_then(|()| pipe.flush());
-    if sent.is_err() {
-        *input = None;
-    }
-    sent.is_ok()
-}
-
-fn read(output: impl Read, lines: &SyncSender<Result<String, String>>) {
+/// Passes lines on until the output ends, or they are not wanted any more.
+fn read(output: impl Read, lines: &SyncSender<String>) -> Result<(), String> {
     let mut output = BufReader::new(output);
-    let mut bytes = Vec::new();
     loop {
-        bytes.clear();
-        let line = match output.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes) {
-            Ok(0) => return,
-            Ok(_) if bytes.last() != Some(&b'\n') && bytes.len() as u64 >= LONGEST_LINE => {
-                Err(format!("it printed more than {LONGEST_LINE} bytes in a line"))
-            }
-            Ok(_) => Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        let is_over = line.is_err();
-        if lines.send(line).is_err() || is_over {
-            return;
+        let mut bytes = Vec::new();
+        output.by_ref().take(LONGEST_LINE as u64).read_until(b'\n', &mut bytes).map_err(|error| error.to_string())?;
+        if bytes.last() != Some(&b'\n') && bytes.len() >= LONGEST_LINE {
+            return Err(format!("it printed more than {LONGEST_LINE} bytes in a line"));
+        }
+        let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        if bytes.is_empty() || (line != ALIVE && lines.send(line).is_err()) {
+            return Ok(());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use proptest::prelude::*;
 
     use super::*;
 
+    /// The lines, and the error at their end.
     fn received(bytes: &[u8]) -> Vec<Result<String, String>> {
-        let (sender, lines) = sync_channel(MOST_WAITING);
-        read(bytes, &sender);
+        let (sender, lines) = sync_channel(1000);
+        let end = read(bytes, &sender);
         drop(sender);
-        lines.into_iter().collect()
+        lines.into_iter().map(Ok).chain(end.err().map(Err)).collect()
     }
 
     #[test]

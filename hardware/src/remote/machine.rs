@@ -135,9 +135,6 @@ impl MachineOptions {
     }
 
     /// Makes paths of this machine valid in any working directory: the work folder, and `others`.
-    ///
-    /// # Errors
-    /// If the working directory cannot be found.
     pub(crate) fn make_absolute(&mut self, others: &mut [&mut Option<String>]) -> io::Result<()> {
         if self.host.is_none() {
             let paths = others.iter_mut().map(|path| &mut **path).chain([&mut self.work_folder]);

@@ -4,10 +4,9 @@
 //! the connection to it is lost: a connection that breaks, or a run that is killed, leaves nothing running.
 
 mod agent;
-mod channel;
 mod clock;
-mod connection;
 mod error;
+mod exchange;
 mod local;
 mod machine;
 mod patience;
@@ -18,15 +17,14 @@ pub mod ssh;
 mod upload;
 
 pub(crate) use agent::{Agent, End, Job, JobEvent};
-#[cfg(test)]
-pub(crate) use channel::Channel;
 pub(crate) use clock::{ClockMap, Offset, on_our_clock};
-pub(crate) use connection::KeptConnection;
 pub(crate) use error::RemoteError;
+#[cfg(test)]
+pub(crate) use exchange::Channel;
 pub use machine::MachineOptions;
-pub(crate) use patience::{measure_patiently, patiently, pause_after, wait_while};
+pub(crate) use patience::{measure_patiently, patiently, wait_while};
 pub use place::Place;
 pub(crate) use place::take;
-pub(crate) use program::{Printed, last_words, print};
+pub(crate) use program::{Printed, print};
 pub(crate) use session::Session;
 pub(crate) use upload::{FREE, provide};

@@ -3,19 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::error::RemoteError;
+use super::ssh::SshError;
 use crate::measurement::Measurement;
 use crate::warning::Warning;
 
 /// The pause before a try that follows `tries` others: each is twice the one before, up to half a minute.
-pub(crate) fn pause_after(tries: u32) -> Duration {
+fn pause_after(tries: u32) -> Duration {
     const LONGEST: Duration = Duration::from_secs(30);
     LONGEST.min(Duration::from_secs(1) * 2_u32.saturating_pow(tries.saturating_sub(1)))
 }
 
 /// Tries for up to `patience`, as long as errors are such that `may_pass` is true of them.
-///
-/// # Errors
-/// The last try's.
 pub(crate) fn wait_while<T>(
     patience: Duration,
     may_pass: impl Fn(&RemoteError) -> bool,
@@ -35,48 +33,55 @@ pub(crate) fn wait_while<T>(
 
 /// Opens a connection, waiting for a board that is away or taken. One that `was_there` may be starting anew, when it
 /// rejects everybody for a while.
-///
-/// # Errors
-/// If it cannot be opened until then, or never will.
 pub(crate) fn patiently<T>(
     patience: Duration,
     was_there: bool,
     open: impl FnMut() -> Result<T, RemoteError>,
 ) -> Result<T, RemoteError> {
-    wait_while(patience, |error| error.is_transient() || was_there && error.may_be_starting(), open)
+    let may_be_starting = |error: &RemoteError| was_there && matches!(error, RemoteError::Ssh(SshError::Rejected(_)));
+    wait_while(patience, |error| error.is_transient() || may_be_starting(error), open)
 }
 
-/// Measures a model, up to `tries` times where a failure may pass. A device that is away is waited for instead, for up
-/// to `patience`.
-///
-/// # Errors
-/// The last try's.
+/// Measures a model, up to `tries` times where a failure may pass, or where another program seems to have disturbed the
+/// measurement. A device that is away is waited for instead, for up to `patience`.
 pub(crate) fn measure_patiently(
     tries: u32,
     patience: Duration,
+    is_disturbed: impl Fn(&Measurement) -> bool,
     mut attempt: impl FnMut() -> Result<Measurement, RemoteError>,
 ) -> Result<Measurement, RemoteError> {
     let begun = Instant::now();
     let mut problems: Vec<String> = Vec::new();
+    let mut disturbed: Option<Measurement> = None;
     loop {
         let tried = problems.len() as u32 + 1;
         let error = match attempt() {
-            Ok(mut measurement) => {
-                if !problems.is_empty() {
-                    measurement.warnings.push(Warning::Repeated { reasons: problems });
-                }
-                return Ok(measurement);
+            // Repeat once only: a cause that is always there is not a disturbance.
+            Ok(measurement) if tried < tries && disturbed.is_none() && is_disturbed(&measurement) => {
+                problems.push("another program seemed to use the board".to_owned());
+                disturbed = Some(measurement);
+                continue;
             }
+            Ok(measurement) => return Ok(repeated(measurement, problems)),
             Err(error) => error,
         };
         let again = match error {
             RemoteError::Away { .. } => begun.elapsed() + pause_after(tried) < patience,
             _ => error.is_transient() && tried < tries,
         };
-        if !again {
-            return Err(error);
-        }
         problems.push(error.to_string());
+        if !again {
+            // A doubtful measurement is better than none.
+            return disturbed.map(|measurement| repeated(measurement, problems)).ok_or(error);
+        }
         std::thread::sleep(pause_after(tried));
     }
+}
+
+/// A measurement that followed others, which had these problems.
+fn repeated(mut measurement: Measurement, reasons: Vec<String>) -> Measurement {
+    if !reasons.is_empty() {
+        measurement.warnings.push(Warning::Repeated { reasons });
+    }
+    measurement
 }

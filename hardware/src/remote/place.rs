@@ -1,20 +1,22 @@
 //! The machine that a device belongs to.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use data_encoding::BASE64;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::agent::{Agent, PROGRAM};
 use super::error::RemoteError;
-use super::local::Local;
+use super::exchange::Channel;
+use super::local;
 use crate::remote::ssh::{Connection, RemoteOptions, SshOptions};
 
 /// Time without a sign of life after which an agent counts as lost. A board that swaps while it
 /// builds an engine may take long.
 const SILENCE: Duration = Duration::from_secs(20);
+/// Reads the agent's program as the first line that is not a heartbeat, and becomes it: no file is needed there.
+const RECEIVE: &str =
+    "import base64, sys; exec(base64.b64decode(next(line for line in sys.stdin if line.strip())).decode())";
 
 /// The machine that a device belongs to.
 #[derive(Debug, Clone)]
@@ -47,36 +49,18 @@ impl Place {
     /// # Errors
     /// If the machine cannot be reached, has no Python 3, or the folder cannot be made.
     pub(crate) fn connect(&self, work_folder: &str) -> Result<Agent, RemoteError> {
-        match self {
-            Self::Here => {
-                let folder = PathBuf::from(work_folder);
-                let program = agent_file(&folder)?;
-                Agent::greet(Box::new(Local::start(&program, &folder)?))
-            }
+        // Isolated: no file of the working directory stands in for a module of Python's.
+        let arguments = ["-I", "-u", "-c", RECEIVE, work_folder];
+        let mut channel: Box<dyn Channel> = match self {
+            Self::Here => Box::new(local::start(&arguments)?),
             Self::Over(ssh) => {
-                let mut connection = Connection::open(ssh)?;
-                connection.make_folders(work_folder)?;
-                let path = format!("{work_folder}/{}", agent_name());
-                // Its name tells its content, and it is never there by half.
-                if connection.size(&path)? != Some(PROGRAM.len() as u64) {
-                    connection.upload(PROGRAM.as_bytes(), &path, true)?;
-                }
-                let words = ["env", "LC_ALL=C.UTF-8", "python3", "-u", &path, work_folder];
+                let words = [&["env", "LC_ALL=C.UTF-8", "python3"], &arguments[..]].concat();
                 let options = RemoteOptions { silence: Some(SILENCE), ..RemoteOptions::default() };
-                Agent::greet(Box::new(connection.into_remote(&words, &options)?))
+                Box::new(Connection::open(ssh)?.into_remote(&words, &options)?)
             }
-        }
-    }
-
-    /// The same, and takes the machine for this run alone; `claim` names the claimed device to runs of other users and with
-    /// other folders.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect), or if another run has it.
-    pub(crate) fn claim(&self, work_folder: &str, claim: &str) -> Result<Agent, RemoteError> {
-        let mut agent = self.connect(work_folder)?;
-        take(&mut agent, Some(claim))?;
-        Ok(agent)
+        };
+        channel.send(&BASE64.encode(PROGRAM.as_bytes()))?;
+        Agent::greet(channel)
     }
 }
 
@@ -105,25 +89,4 @@ pub(crate) fn take(agent: &mut Agent, claim: Option<&str>) -> Result<(), RemoteE
         });
     }
     Ok(())
-}
-
-fn agent_name() -> String {
-    let digest = Sha256::digest(PROGRAM);
-    format!("agent-{:02x}{:02x}{:02x}{:02x}.py", digest[0], digest[1], digest[2], digest[3])
-}
-
-/// The agent's file in a folder of this machine, written if it is not there.
-fn agent_file(folder: &Path) -> Result<PathBuf, RemoteError> {
-    let failed = |path: &Path, error: &std::io::Error| RemoteError::Settings {
-        problem: format!("{} cannot be written: {error}", path.display()),
-    };
-    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    let path = folder.join(agent_name());
-    if fs::read(&path).is_ok_and(|content| content == PROGRAM.as_bytes()) {
-        return Ok(path);
-    }
-    let part = folder.join(format!("{}.{}.part", agent_name(), std::process::id()));
-    fs::write(&part, PROGRAM).map_err(|error| failed(&part, &error))?;
-    fs::rename(&part, &path).map_err(|error| failed(&path, &error))?;
-    Ok(path)
 }

@@ -1,10 +1,11 @@
 //! One connection to a machine, for all that uses it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::agent::Agent;
 use super::error::RemoteError;
 use super::place::Place;
+use crate::lock::lock;
 
 /// The agent on a machine, connected to when it is first needed. Clones share it: a device keeps one session between its
 /// models, and its meter reads over the same one.
@@ -31,7 +32,7 @@ impl Session {
     /// # Errors
     /// If the machine cannot be reached, has no Python 3, or the folder cannot be made.
     pub fn agent(&self) -> Result<Agent, RemoteError> {
-        let mut slot = self.slot();
+        let mut slot = lock(&self.agent);
         let agent = match slot.take() {
             Some(agent) => agent,
             None => self.place.connect(&self.folder)?,
@@ -42,16 +43,12 @@ impl Session {
     /// Closes the connection, after a fault or when it is no longer needed: as soon as the other handles of the agent
     /// are dropped too, it ends all that it started and puts the machine's settings back.
     pub fn close(&self) {
-        *self.slot() = None;
+        *lock(&self.agent) = None;
     }
 
     /// A session over an agent that is there.
     #[cfg(test)]
     pub fn over(place: Place, agent: Agent) -> Self {
         Self { place, folder: String::new(), agent: Arc::new(Mutex::new(Some(agent))) }
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<Agent>> {
-        self.agent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

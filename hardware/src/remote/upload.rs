@@ -16,9 +16,6 @@ pub(crate) const FREE: u64 = 64 << 20;
 
 /// Makes sure that a model's file is where the device is; gives its path there. Files of the folder `older`, within the
 /// work folder, go first where the disk is full.
-///
-/// # Errors
-/// If it cannot be read here, or written there.
 pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &str) -> Result<String, RemoteError> {
     match place {
         Place::Here => {
@@ -62,4 +59,44 @@ fn unreadable(model: &Model, error: &std::io::Error) -> RemoteError {
 fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, RemoteError> {
     let found = agent.ask_within(json!({"do": "sha256", "path": path}), Duration::from_secs(120))?.sha256;
     Ok(found.as_deref() == Some(&model.sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_upload_left_is_continued_and_not_trusted_blindly() {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(mut agent) = Place::Here.connect(&folder.path().join("work").display().to_string()) else { return };
+        let content: Vec<u8> =
+            (0..600_000_u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+        fs::write(folder.path().join("model.onnx"), &content).unwrap();
+        let model = Model::load("a", folder.path().join("model.onnx")).unwrap();
+        let models = folder.path().join("work/models");
+        fs::create_dir_all(&models).unwrap();
+        // Something longer, another beginning, the beginning of this one, and all of it but for its name.
+        for left in [&[1; 700_000][..], &[1; 200_000], &content[..300_000], &content] {
+            let part = models.join(format!("{}.onnx.part", model.sha256));
+            fs::write(&part, left).unwrap();
+            let path = folder.path().join("work").join(upload(&mut agent, &model, MODELS).unwrap());
+            assert!(fs::read(&path).unwrap() == content && !part.exists(), "{} bytes", left.len());
+            fs::remove_file(path).unwrap();
+        }
+        fs::remove_dir(&models).unwrap();
+        fs::write(&models, "").unwrap();
+        assert!(upload(&mut agent, &model, MODELS).unwrap_err().to_string().contains("models"));
+    }
+
+    #[test]
+    fn a_work_folder_that_cannot_be_is_an_error_at_once_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Place::Here.connect(&file.join("work").display().to_string()).err().unwrap();
+        assert!(!error.is_transient() && error.to_string().contains(&file.display().to_string()), "{error}");
+        assert!(error.to_string().contains("work folder"), "{error}");
+    }
 }

@@ -5,10 +5,8 @@
 
 pub(super) mod times;
 
-use crate::shown::start_of;
+use crate::shown::{Line, lines, start_of};
 
-/// Longest output that is read, in bytes. Verbose builds of large networks print many megabytes.
-const MAX_OUTPUT: usize = 256 * 1024 * 1024;
 /// Longest part of a line that is read, in bytes: verbose lines that list kernels are longer, and contain no times.
 const MAX_LINE: usize = 16 * 1024;
 /// Longest part of a message that is kept, in characters.
@@ -62,16 +60,10 @@ pub(super) enum Problem {
 /// If the duration or the number of runs is impossible, or the output contradicts itself. A failed or unfinished run is
 /// a [`Report`] and not an error. The error names line and field.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
-    if output.len() > MAX_OUTPUT {
-        return Err(format!("{} bytes are more than trtexec prints (at most {MAX_OUTPUT} are read)", output.len()));
-    }
     let mut report =
         Report { version: None, outcome: Outcome::Unfinished, walltime_s: None, queries: None, problem: None };
     let mut problems = Problems::default();
-    let lines = output.lines().count();
-    for (at, text) in output.lines().enumerate() {
-        // The last line may end within a number.
-        let line = Line { number: at + 1, whole: at + 1 < lines || output.ends_with('\n') };
+    for (line, text) in lines(output) {
         let text = text.trim();
         let text = &text[..text.floor_char_boundary(MAX_LINE)];
         if let Some(verdict) = text.strip_prefix("&&&& ") {
@@ -92,15 +84,6 @@ pub(super) fn parse(output: &str) -> Result<Report, String> {
     }
     report.problem = problems.finish();
     Ok(report)
-}
-
-/// Position of a text.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    /// Number of the line, from 1.
-    number: usize,
-    /// Whether a line break follows it.
-    whole: bool,
 }
 
 fn outcome(verdict: &str, before: Outcome, line: Line) -> Result<Outcome, String> {

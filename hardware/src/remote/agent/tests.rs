@@ -124,7 +124,8 @@ fn what_comes_beside_a_program_is_kept_and_counted() {
         r#"{"id": 9, "t": 5, "line": "beside"}"#,
         r#"{"id": 1, "t": 7, "exit": 0}"#,
     ]);
-    assert_eq!(agent.run(&["true".to_owned()], Duration::from_secs(5)).unwrap(), (End::Exit(0), String::new()));
+    let printed = agent.run(&["true".to_owned()], Duration::from_secs(5)).unwrap();
+    assert_eq!((printed.end, printed.lines), (End::Exit(0), Vec::new()));
     let line = JobEvent::Line { at_ns: 5, text: "beside".to_owned() };
     assert_eq!(agent.shared().pending_bytes, line.length());
     assert_eq!(agent.next(Job(9), Duration::ZERO).unwrap(), Some(line));

@@ -1,6 +1,6 @@
 //! Finding out why two sides cannot agree: libssh2 says only that they do not.
 
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
 
 use ssh2::{MethodType, Session};
@@ -57,17 +57,13 @@ fn is_algorithm(name: &str) -> bool {
 /// The ten lists that a server sends at first.
 fn offered(stream: &mut impl Read) -> io::Result<Vec<String>> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-    let mut stream = stream.take(MOST as u64);
+    let mut stream = BufReader::new(stream.take(MOST as u64));
     // Lines of its own may come before the one with the version.
-    loop {
-        let mut line = Vec::new();
-        while line.last() != Some(&b'\n') {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            line.extend(byte);
-        }
-        if line.starts_with(b"SSH-") {
-            break;
+    let mut line = Vec::new();
+    while !line.starts_with(b"SSH-") {
+        line.clear();
+        if stream.read_until(b'\n', &mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
     let mut length = [0; 4];

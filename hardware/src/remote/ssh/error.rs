@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use libssh2_sys as code;
 use ssh2::ErrorCode;
 use thiserror::Error;
 
 use super::options::Address;
 
 /// Why something on another machine did not work; the text says at which stage, and what to do about it.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum SshError {
     /// The network or the server is away, or the connection broke: a new one a little later may work.
     #[error("{0}")]
@@ -17,9 +18,6 @@ pub enum SshError {
     /// The server does not accept the login, or failed in a way of its own. A server that starts may do so for a while.
     #[error("{0}")]
     Rejected(String),
-    /// A file on the other machine cannot be used.
-    #[error("{0}")]
-    File(String),
     /// A program has ended, with this exit status if it was not ended by a signal.
     #[error("{text}")]
     Ended {
@@ -55,38 +53,21 @@ impl SshError {
     }
 }
 
-/// Codes of libssh2, from its `libssh2.h`.
-pub(super) mod code {
-    pub const KEX_FAILURE: i32 = -5;
-    pub const SOCKET_SEND: i32 = -7;
-    pub const KEY_EXCHANGE_FAILURE: i32 = -8;
-    pub const TIMEOUT: i32 = -9;
-    pub const SOCKET_DISCONNECT: i32 = -13;
-    pub const FILE: i32 = -16;
-    pub const METHOD_NONE: i32 = -17;
-    pub const AUTHENTICATION_FAILED: i32 = -18;
-    pub const PUBLICKEY_UNVERIFIED: i32 = -19;
-    pub const CHANNEL_CLOSED: i32 = -26;
-    pub const SOCKET_TIMEOUT: i32 = -30;
-    pub const EAGAIN: i32 = -37;
-    pub const SOCKET_RECV: i32 = -43;
-    pub const BAD_SOCKET: i32 = -45;
-    pub const KEYFILE_AUTH_FAILED: i32 = -48;
-}
-
 /// An error of libssh2 as one of ours. `doing` completes "… failed".
 pub(super) fn translate(address: &Address, doing: &str, after: Duration, error: &ssh2::Error) -> SshError {
     match error.code() {
-        ErrorCode::Session(code::TIMEOUT | code::SOCKET_TIMEOUT) => SshError::timed_out(address, doing, after),
+        ErrorCode::Session(code::LIBSSH2_ERROR_TIMEOUT | code::LIBSSH2_ERROR_SOCKET_TIMEOUT) => {
+            SshError::timed_out(address, doing, after)
+        }
         ErrorCode::Session(
-            code::SOCKET_SEND
-            | code::SOCKET_DISCONNECT
-            | code::SOCKET_RECV
-            | code::BAD_SOCKET
-            | code::CHANNEL_CLOSED
-            | code::KEX_FAILURE
-            | code::KEY_EXCHANGE_FAILURE
-            | code::METHOD_NONE,
+            code::LIBSSH2_ERROR_SOCKET_SEND
+            | code::LIBSSH2_ERROR_SOCKET_DISCONNECT
+            | code::LIBSSH2_ERROR_SOCKET_RECV
+            | code::LIBSSH2_ERROR_BAD_SOCKET
+            | code::LIBSSH2_ERROR_CHANNEL_CLOSED
+            | code::LIBSSH2_ERROR_KEX_FAILURE
+            | code::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE
+            | code::LIBSSH2_ERROR_METHOD_NONE,
         ) => SshError::lost(address, format!("{doing} failed: {}", Plain(error))),
         _ => SshError::failed(address, doing, Plain(error)),
     }

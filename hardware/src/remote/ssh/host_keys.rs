@@ -12,9 +12,16 @@ use ssh2::{CheckResult, KnownHostFileKind, Session};
 use super::error::SshError;
 use super::options::Address;
 
-/// Key types in the order they are asked for where none is known: the one that every board has comes first.
-const PREFERENCE: [&str; 5] =
-    ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+/// Key types with a signature algorithm each, in the order they are asked for where none is known: the one that every
+/// board has comes first. SHA-1 is left out: OpenSSH has not needed it since 2016.
+const ALGORITHMS: [(&str, &str); 6] = [
+    ("ssh-ed25519", "ssh-ed25519"),
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
+    ("ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384"),
+    ("ecdsa-sha2-nistp521", "ecdsa-sha2-nistp521"),
+    ("ssh-rsa", "rsa-sha2-512"),
+    ("ssh-rsa", "rsa-sha2-256"),
+];
 
 /// What the file of known hosts says of one server.
 #[derive(Debug)]
@@ -61,16 +68,11 @@ impl KnownKeys {
     /// The algorithms to ask for, best first: those of known keys, as OpenSSH does it. Otherwise a server with several
     /// keys would show one that is not known.
     pub fn preferred(&self, supported: &[&str]) -> String {
-        let known = self.keys.iter().filter(|key| !key.revoked).map(|key| key.key_type.as_str());
-        let mut names: Vec<&str> = Vec::new();
-        for key_type in known.chain(PREFERENCE) {
-            for name in algorithms(key_type) {
-                if supported.contains(name) && !names.contains(name) {
-                    names.push(name);
-                }
-            }
-        }
-        names.join(",")
+        let is_known = |key_type: &str| self.keys.iter().any(|key| !key.revoked && key.key_type == key_type);
+        let mut asked = ALGORITHMS.to_vec();
+        asked.retain(|(_, name)| supported.contains(name));
+        asked.sort_by_key(|(key_type, _)| !is_known(key_type));
+        asked.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(",")
     }
 
     /// Whether a server with this key is the one that is known.
@@ -138,21 +140,9 @@ fn short_type(key_type: &str) -> &str {
     }
 }
 
-/// Signature algorithms for keys of a type. SHA-1 is left out: OpenSSH has not needed it since 2016.
-fn algorithms(key_type: &str) -> &'static [&'static str] {
-    match key_type {
-        "ssh-ed25519" => &["ssh-ed25519"],
-        "ecdsa-sha2-nistp256" => &["ecdsa-sha2-nistp256"],
-        "ecdsa-sha2-nistp384" => &["ecdsa-sha2-nistp384"],
-        "ecdsa-sha2-nistp521" => &["ecdsa-sha2-nistp521"],
-        "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256"],
-        _ => &[],
-    }
-}
-
 /// Whether servers are asked for it at all.
 pub(super) fn is_asked_for(algorithm: &str) -> bool {
-    PREFERENCE.iter().any(|key_type| algorithms(key_type).contains(&algorithm))
+    ALGORITHMS.iter().any(|(_, name)| *name == algorithm)
 }
 
 /// Whether a hashed name, `|1|salt|hash`, is this one.

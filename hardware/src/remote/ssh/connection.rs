@@ -1,30 +1,38 @@
-//! A connection up to the point where the server is known to be the right one.
+//! A connection whose server is known to be the right one, and has let the user in.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use ssh2::{Channel, ErrorCode, MethodType, Session};
+use libssh2_sys as code;
+use ssh2::{ErrorCode, MethodType, Session};
 
 use super::algorithms::{Disagreement, disagreement};
-use super::error::{Plain, SshError, code, translate};
+use super::authentication;
+use super::error::{Plain, SshError, translate};
 use super::host_keys::KnownKeys;
 use super::options::{Address, SshOptions};
 
 /// How long the end of a session may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// A session whose server has shown the key it is known by. Blocking, except where a function says otherwise.
-pub(super) struct Link {
-    pub session: Session,
+/// One authenticated session with a server. Ends when it is dropped. Blocking, except where a function says otherwise.
+pub struct Connection {
+    pub(super) session: Session,
     /// The session's socket, to be shut down where libssh2 would go on waiting.
-    pub socket: TcpStream,
-    pub address: Address,
+    socket: TcpStream,
+    pub(super) address: Address,
     /// Patience with a single answer.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
-impl Link {
+impl Connection {
+    /// Connects, checks the server's key, and logs in.
+    ///
+    /// # Errors
+    ///
+    /// With the stage that failed, and what to do.
     pub fn open(options: &SshOptions) -> Result<Self, SshError> {
         let address = options.address();
         let known = KnownKeys::read(&options.known_hosts, &address)?;
@@ -40,18 +48,23 @@ impl Link {
         let supported = session.supported_algs(MethodType::HostKey).map_err(internal)?;
         session.method_pref(MethodType::HostKey, &known.preferred(&supported)).map_err(internal)?;
         session.set_tcp_stream(stream);
-        let mut link = Self { session, socket, address, timeout: options.timeout };
-        link.session.handshake().map_err(|error| link.handshake_error(&error))?;
+        let mut this = Self { session, socket, address, timeout: options.timeout };
+        this.session.handshake().map_err(|error| this.handshake_error(&error))?;
 
         let no_key = || failed("the key exchange", "the server has shown no key".to_owned());
-        let (key, _) = link.session.host_key().ok_or_else(no_key)?;
+        let (key, _) = this.session.host_key().ok_or_else(no_key)?;
         known.verify(key)?;
-        Ok(link)
+        authentication::log_in(&this, options)?;
+        Ok(this)
     }
 
     fn handshake_error(&self, error: &ssh2::Error) -> SshError {
         let what_happened = self.error("greeting the server", error);
-        let ErrorCode::Session(code::KEX_FAILURE | code::KEY_EXCHANGE_FAILURE | code::METHOD_NONE) = error.code()
+        let ErrorCode::Session(
+            code::LIBSSH2_ERROR_KEX_FAILURE
+            | code::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE
+            | code::LIBSSH2_ERROR_METHOD_NONE,
+        ) = error.code()
         else {
             return what_happened;
         };
@@ -70,28 +83,18 @@ impl Link {
         }
     }
 
-    pub fn error(&self, doing: &str, error: &ssh2::Error) -> SshError {
+    pub(super) fn error(&self, doing: &str, error: &ssh2::Error) -> SshError {
         translate(&self.address, doing, self.timeout, error)
-    }
-
-    /// Whether the server has closed the connection, or it broke; a break that has not arrived yet cannot be seen.
-    pub fn is_broken(&self) -> bool {
-        // libssh2 keeps its sockets from blocking, so that nothing is waited for here.
-        match self.socket.peek(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        }
-    }
-
-    /// Starts a command in a channel of its own.
-    pub fn start(&self, command: &str) -> Result<Channel, SshError> {
-        let mut channel = self.session.channel_session().map_err(|error| self.error("opening a channel", &error))?;
-        channel.exec(command).map_err(|error| self.error("starting a program", &error))?;
-        Ok(channel)
     }
 }
 
-impl Drop for Link {
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Connection {
     fn drop(&mut self) {
         self.session.set_blocking(true);
         self.session.set_timeout(milliseconds(FAREWELL));
