@@ -51,16 +51,13 @@ impl Dataset {
         }
         let parts = [Some(&train), validation.as_ref(), test.as_ref()];
         for part in parts.into_iter().flatten() {
-            if let Some(label) = part.labels().iter().find(|label| usize::from(**label) >= classes) {
+            if let Some(label) = part.labels.iter().find(|label| usize::from(**label) >= classes) {
                 return Err(misfit(format!("there is an image with the label {label}, but only {classes} classes")));
             }
-            if (part.shape(), part.scale()) != (train.shape(), train.scale()) {
+            if (part.shape, part.scale) != (train.shape, train.scale) {
                 return Err(misfit(format!(
                     "images have the shape {} and values up to {}, those to train on {} and {}",
-                    part.shape(),
-                    part.scale(),
-                    train.shape(),
-                    train.scale()
+                    part.shape, part.scale, train.shape, train.scale
                 )));
             }
         }
@@ -175,7 +172,7 @@ mod tests {
         let splits = dataset.split(0.2, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         assert_eq!(splits.validation.class_counts(3), [12, 6, 2]);
         assert_eq!(splits.train.class_counts(3), [48, 24, 8]);
-        let all: BTreeSet<_> = splits.train.indices().iter().chain(splits.validation.indices()).collect();
+        let all: BTreeSet<_> = splits.train.indices.iter().chain(&splits.validation.indices).collect();
         assert_eq!(all.len(), 100);
     }
 
@@ -183,7 +180,7 @@ mod tests {
     fn a_split_depends_on_the_seed_alone() {
         let held = |seed| {
             let splits = uneven().split(0.3, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
-            splits.validation.indices().to_vec()
+            splits.validation.indices.to_vec()
         };
         assert_eq!(held(5), held(5));
         assert_ne!(held(5), held(6));
@@ -215,7 +212,7 @@ mod tests {
         let mut dataset = uneven();
         dataset.limit_train(20).unwrap();
         assert_eq!(dataset.train.class_counts(3), [12, 6, 2]);
-        assert!(dataset.train.indices().last().is_some_and(|last| *last >= 50), "it must not be the first images only");
+        assert!(dataset.train.indices.last().is_some_and(|last| *last >= 50), "it must not be the first images only");
         dataset.limit_train(1000).unwrap();
         assert_eq!(dataset.train.len(), 20);
         assert!(dataset.limit_train(2).unwrap_err().to_string().contains("3 classes"));

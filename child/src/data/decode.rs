@@ -187,7 +187,7 @@ mod tests {
         let path = dir.path().join("x.jpg");
         fs::write(&path, &bytes).unwrap();
         let images = read(&path, Channels::Grey).unwrap();
-        assert_eq!(images.shape(), Shape::new(1, 32, 16));
+        assert_eq!(images.shape, Shape::new(1, 32, 16));
         let image = images.image(0);
         assert!(image[..16].iter().all(|value| *value > 200) && image[31 * 16..].iter().all(|value| *value < 50));
     }
@@ -228,10 +228,10 @@ mod tests {
         for (size, channels) in [(None, Channels::Colour), (Some(5), Channels::Grey)] {
             match Reader::new(size, channels).read_all(&[(path.clone(), 3)]) {
                 Ok(images) => {
-                    let Shape { channels: found, height, width } = images.shape();
+                    let Shape { channels: found, height, width } = images.shape;
                     prop_assert_eq!(found, channels as usize);
                     prop_assert!(size.is_none_or(|size| (height, width) == (size as usize, size as usize)));
-                    prop_assert_eq!(images.image(0).len(), images.shape().elements());
+                    prop_assert_eq!(images.image(0).len(), images.shape.elements());
                 }
                 Err(error) => prop_assert!(error.to_string().contains("a.png: "), "{}", error),
             }

@@ -60,7 +60,7 @@ mod tests {
         let digits = load().unwrap();
         assert_eq!((digits.train.len(), digits.classes(), digits.shape()), (1797, 10, SHAPE));
         assert_eq!(digits.train.class_counts(10), [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let zero = digits.train.images().image(0);
+        let zero = digits.train.images.image(0);
         assert_eq!(zero[..16], [0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0]);
         assert_eq!(zero[56..], [0, 0, 6, 13, 10, 0, 0, 0]);
         assert_eq!(digits.train.labels().take(3).collect::<Vec<_>>(), [0, 1, 2]);
@@ -98,7 +98,7 @@ mod tests {
         fn damaged_tables_give_digits_or_an_error_with_its_place(bytes in damaged(vec![table()])) {
             match parse(&bytes[..]) {
                 Ok(images) => {
-                    prop_assert!(images.labels().iter().all(|label| *label < u16::from(CLASSES)));
+                    prop_assert!(images.labels.iter().all(|label| *label < u16::from(CLASSES)));
                     prop_assert!((0..images.len()).all(|image| images.image(image).iter().all(|value| *value <= SCALE)));
                 }
                 Err(error) => {

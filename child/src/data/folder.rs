@@ -167,7 +167,7 @@ mod tests {
         let dataset = load(dir.path(), None, None).unwrap();
         assert_eq!(dataset.class_names, ["cat", "dog"]);
         assert_eq!(dataset.shape(), Shape::new(1, 4, 4));
-        let first: Vec<_> = (0..4).map(|index| dataset.train.images().image(index)[0]).collect();
+        let first: Vec<_> = (0..4).map(|index| dataset.train.images.image(index)[0]).collect();
         assert_eq!(first, [10, 11, 30, 31]);
         assert_eq!(dataset.train.labels().collect::<Vec<_>>(), [0, 0, 1, 1]);
         assert!(dataset.validation.is_none() && dataset.test.is_none());
@@ -181,8 +181,8 @@ mod tests {
         let dataset = load(dir.path(), None, None).unwrap();
         let test = dataset.test.as_ref().unwrap();
         assert_eq!(dataset.shape(), Shape::new(3, 4, 4));
-        assert_eq!((dataset.train.images().image(0), test.images().image(1)), (&[10; 48][..], &[9; 48][..]));
-        assert_eq!(test.images().image(0)[..], [[1; 16], [2; 16], [3; 16]].concat());
+        assert_eq!((dataset.train.images.image(0), test.images.image(1)), (&[10; 48][..], &[9; 48][..]));
+        assert_eq!(test.images.image(0)[..], [[1; 16], [2; 16], [3; 16]].concat());
         assert_eq!(load(dir.path(), None, Some(Channels::Grey)).unwrap().shape(), Shape::new(1, 4, 4));
     }
 
@@ -194,7 +194,7 @@ mod tests {
         assert!(error.contains("c.png is 9x9") && error.contains("4x4; set `size`"), "{error}");
         let dataset = load(dir.path(), Some(6), None).unwrap();
         assert_eq!(dataset.shape(), Shape::new(1, 6, 6));
-        assert_eq!(dataset.train.images().image(4), [200; 36]);
+        assert_eq!(dataset.train.images.image(4), [200; 36]);
     }
 
     #[test]

@@ -8,10 +8,11 @@ use crate::graph::Shape;
 /// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    shape: Shape,
-    scale: u8,
+    pub(super) shape: Shape,
+    /// Value of full intensity.
+    pub(super) scale: u8,
     data: Vec<u8>,
-    labels: Vec<u16>,
+    pub(super) labels: Vec<u16>,
 }
 
 impl Images {
@@ -39,16 +40,6 @@ impl Images {
         Ok(Self { shape, scale, data, labels })
     }
 
-    /// Shape of one image.
-    pub(super) fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// Value of full intensity.
-    pub(super) fn scale(&self) -> u8 {
-        self.scale
-    }
-
     /// Number of images; at least 1.
     pub(super) fn len(&self) -> usize {
         self.labels.len()
@@ -62,18 +53,15 @@ impl Images {
         let elements = self.shape.elements();
         &self.data[index * elements..][..elements]
     }
-
-    /// Classes of the images, in their order.
-    pub(super) fn labels(&self) -> &[u16] {
-        &self.labels
-    }
 }
 
 /// A selection of images; the images themselves are shared, not copied.
 #[derive(Debug, Clone)]
 pub struct Split {
-    images: Arc<Images>,
-    indices: Vec<u32>,
+    /// All images among which the selection is made.
+    pub(super) images: Arc<Images>,
+    /// The selected ones, in the order of the selection.
+    pub(super) indices: Vec<u32>,
 }
 
 impl Split {
@@ -94,16 +82,6 @@ impl Split {
     #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {
         self.indices.len()
-    }
-
-    /// All images among which the selection is made.
-    pub(super) fn images(&self) -> &Images {
-        &self.images
-    }
-
-    /// Which of the images are selected, in the order of the selection.
-    pub(super) fn indices(&self) -> &[u32] {
-        &self.indices
     }
 
     /// Shape of one image.
@@ -156,7 +134,7 @@ mod tests {
         let split = Split::all(Arc::clone(&images)).with_indices(vec![2, 1]);
         assert_eq!(split.labels().collect::<Vec<_>>(), [2, 0]);
         assert_eq!(split.class_counts(3), [1, 0, 1]);
-        assert_eq!(split.images().image(2), [5, 6]);
-        assert!(std::ptr::eq(split.images(), images.as_ref()));
+        assert_eq!(split.images.image(2), [5, 6]);
+        assert!(Arc::ptr_eq(&split.images, &images));
     }
 }

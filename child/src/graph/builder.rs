@@ -31,7 +31,7 @@ impl GraphBuilder {
             return Err(GraphError::setting(0, Op::Input, format!("the shape {input} has no elements")));
         }
         let layers = vec![Layer { op: Op::Input, inputs: Vec::new(), shape: input, droppable: false }];
-        Ok((Self { layers }, LayerId::new(0)))
+        Ok((Self { layers }, LayerId(0)))
     }
 
     /// Shape of a layer's output.
@@ -39,7 +39,7 @@ impl GraphBuilder {
     /// # Panics
     /// If the id of another builder lies beyond the layers of this one; so do all methods that take ids.
     pub fn shape(&self, id: LayerId) -> Shape {
-        self.layers[id.index()].shape
+        self.layers[id.0].shape
     }
 
     /// Appends any operation.
@@ -47,7 +47,7 @@ impl GraphBuilder {
         let shapes: Vec<_> = inputs.iter().map(|id| self.shape(*id)).collect();
         let shape = infer(self.layers.len(), op, &shapes)?;
         self.layers.push(Layer { op, inputs: inputs.to_vec(), shape, droppable: false });
-        Ok(LayerId::new(self.layers.len() - 1))
+        Ok(LayerId(self.layers.len() - 1))
     }
 
     /// Appends a convolution.
@@ -88,7 +88,7 @@ impl GraphBuilder {
 
     /// Lets drop-path leave out the path that ends at this layer.
     pub fn mark_droppable(&mut self, id: LayerId) {
-        self.layers[id.index()].droppable = true;
+        self.layers[id.0].droppable = true;
     }
 
     /// Ends the graph with global average pooling and a linear classifier.
@@ -267,7 +267,7 @@ mod tests {
     fn the_classifier_ends_the_graph() -> Result<(), GraphError> {
         let (graph, image) = GraphBuilder::new(IMAGE)?;
         let graph = graph.classifier(image, 7)?;
-        assert_eq!((graph.input_shape(), graph.classes(), graph.output().index()), (IMAGE, 7, 2));
+        assert_eq!((graph.input_shape(), graph.classes(), graph.output().0), (IMAGE, 7, 2));
         assert!(infer(1, Op::Linear { outputs: 7 }, &[IMAGE]).is_err());
         let (graph, image) = GraphBuilder::new(IMAGE)?;
         assert!(graph.classifier(image, 0).is_err());

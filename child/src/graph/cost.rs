@@ -67,10 +67,10 @@ impl Graph {
     fn depth(&self) -> usize {
         let mut depths: Vec<usize> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let before = layer.inputs.iter().map(|id| depths[id.index()]).max().unwrap_or(0);
+            let before = layer.inputs.iter().map(|id| depths[id.0]).max().unwrap_or(0);
             depths.push(before + usize::from(matches!(layer.op, Op::Conv(_) | Op::Linear { .. })));
         }
-        depths[self.output().index()]
+        depths[self.output().0]
     }
 }
 

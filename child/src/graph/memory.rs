@@ -48,7 +48,7 @@ impl Graph {
         let mut needed_by: Vec<Option<usize>> = vec![None; self.layers.len()];
         let last_readers = self.last_readers();
         for (index, layer) in self.layers.iter().enumerate() {
-            for input in layer.inputs.iter().map(|id| id.index()) {
+            for input in layer.inputs.iter().map(|id| id.0) {
                 if keeps_inputs(&layer.op) {
                     needed_by[input].get_or_insert(index);
                 }

@@ -14,7 +14,7 @@ mod prune;
 mod tests;
 
 pub use builder::GraphBuilder;
-pub use canonical::{CanonicalKey, CanonicalKeyError};
+pub use canonical::CanonicalKey;
 pub use cost::Cost;
 pub use features::Features;
 pub(crate) use layer::Layer;
@@ -73,18 +73,14 @@ impl GraphError {
 /// A network: layers in topological order, the first of which is the input and the last the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
-    layers: Vec<Layer>,
+    /// Every one after its inputs. The first is [`Op::Input`], the last gives the logits.
+    pub(crate) layers: Vec<Layer>,
 }
 
 impl Graph {
-    /// The layers, every one after its inputs. The first is [`Op::Input`], the last gives the logits.
-    pub(crate) fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
     /// One layer.
     pub(crate) fn layer(&self, id: LayerId) -> &Layer {
-        &self.layers[id.index()]
+        &self.layers[id.0]
     }
 
     /// Shape of an input image.
@@ -99,7 +95,7 @@ impl Graph {
 
     /// The layer that gives the logits.
     pub(crate) fn output(&self) -> LayerId {
-        LayerId::new(self.layers.len() - 1)
+        LayerId(self.layers.len() - 1)
     }
 
     /// For every layer, the index of its last reader, or its own where no layer reads it.
@@ -107,7 +103,7 @@ impl Graph {
         let mut last: Vec<usize> = (0..self.layers.len()).collect();
         for (index, layer) in self.layers.iter().enumerate() {
             for id in &layer.inputs {
-                last[id.index()] = index;
+                last[id.0] = index;
             }
         }
         last

@@ -8,7 +8,7 @@ impl Graph {
     /// A sum depends on it if one of its summands does. A convolution, a normalisation or a pooling of zeros counts as
     /// zeros: it can only add a learnt constant.
     pub fn is_connected(&self) -> bool {
-        self.sees_image()[self.output().index()]
+        self.sees_image()[self.output().0]
     }
 
     /// The same network without dead branches.
@@ -24,7 +24,7 @@ impl Graph {
     /// of the graph itself.
     pub fn pruned(&self) -> Graph {
         let sees_image = self.sees_image();
-        if !sees_image[self.output().index()] {
+        if !sees_image[self.output().0] {
             return constant(self.input_shape(), self.classes());
         }
         let replaced_by = self.replacements(&sees_image);
@@ -43,7 +43,7 @@ impl Graph {
                     Read::Layer(from) => inputs.extend(moved[from]),
                     Read::ZerosLike(from) => {
                         let known = zeros.iter().find(|(like, _)| *like == from).map(|(_, id)| *id);
-                        let id = known.unwrap_or(LayerId::new(layers.len()));
+                        let id = known.unwrap_or(LayerId(layers.len()));
                         if known.is_none() {
                             let shape = self.layers[from].shape;
                             let inputs = Vec::from_iter(moved[from]);
@@ -54,7 +54,7 @@ impl Graph {
                     }
                 }
             }
-            moved[index] = Some(LayerId::new(layers.len()));
+            moved[index] = Some(LayerId(layers.len()));
             let droppable = layer.droppable && !replaces_sum[index];
             layers.push(Layer { op: layer.op, inputs, shape: layer.shape, droppable });
         }
@@ -65,7 +65,7 @@ impl Graph {
     fn sees_image(&self) -> Vec<bool> {
         let mut sees: Vec<bool> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let mut inputs = layer.inputs.iter().map(|id| sees[id.index()]);
+            let mut inputs = layer.inputs.iter().map(|id| sees[id.0]);
             let this = match layer.op {
                 Op::Input => true,
                 Op::Zero { .. } => false,
@@ -81,8 +81,7 @@ impl Graph {
     fn replacements(&self, sees_image: &[bool]) -> Vec<usize> {
         let mut replaced_by: Vec<usize> = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let mut summands =
-                layer.inputs.iter().map(|id| id.index()).filter(|id| sees_image[*id] == sees_image[index]);
+            let mut summands = layer.inputs.iter().map(|id| id.0).filter(|id| sees_image[*id] == sees_image[index]);
             let this = match (layer.op, summands.next(), summands.next()) {
                 // Any summand can replace a sum of zeros.
                 (Op::Add, Some(first), _) if !sees_image[index] => replaced_by[first],
@@ -97,7 +96,7 @@ impl Graph {
     /// The inputs of a layer that stays.
     fn reads(&self, index: usize, sees_image: &[bool], replaced_by: &[usize]) -> Vec<Read> {
         let layer = &self.layers[index];
-        let inputs = layer.inputs.iter().map(|id| id.index());
+        let inputs = layer.inputs.iter().map(|id| id.0);
         match layer.op {
             Op::Add if sees_image[index] => {
                 inputs.filter(|from| sees_image[*from]).map(|from| Read::Layer(replaced_by[from])).collect()
@@ -120,7 +119,7 @@ impl Graph {
     /// For every layer, whether the logits read it, directly or not.
     fn needed(&self, sees_image: &[bool], replaced_by: &[usize]) -> Vec<bool> {
         let mut needed = vec![false; self.layers.len()];
-        needed[replaced_by[self.output().index()]] = true;
+        needed[replaced_by[self.output().0]] = true;
         for index in (0..self.layers.len()).rev() {
             if needed[index] {
                 for read in self.reads(index, sees_image, replaced_by) {
@@ -147,7 +146,7 @@ fn constant(input: Shape, classes: usize) -> Graph {
     let stride = input.height.max(input.width);
     let pixel = Shape::new(input.channels, 1, 1);
     let layer = |op, reads: Option<usize>, shape| {
-        let inputs = reads.into_iter().map(LayerId::new).collect();
+        let inputs = reads.into_iter().map(LayerId).collect();
         Layer { op, inputs, shape, droppable: false }
     };
     let layers = vec![
@@ -165,7 +164,7 @@ mod tests {
     use crate::graph::{Activation, Conv, GraphBuilder, GraphError};
 
     fn operations(graph: &Graph) -> Vec<&'static str> {
-        graph.layers().iter().map(|layer| layer.op.name()).collect()
+        graph.layers.iter().map(|layer| layer.op.name()).collect()
     }
 
     fn stem() -> Result<(GraphBuilder, LayerId), GraphError> {
@@ -200,9 +199,9 @@ mod tests {
             operations(&pruned),
             ["input", "convolution", "activation", "add", "global average pooling", "linear"]
         );
-        assert_eq!(pruned.layers()[3].inputs, [LayerId::new(2), LayerId::new(1)]);
+        assert_eq!(pruned.layers[3].inputs, [LayerId(2), LayerId(1)]);
         // It replaces the sum that it was a droppable path of.
-        assert!(!pruned.layers()[2].droppable);
+        assert!(!pruned.layers[2].droppable);
         assert!(written.is_connected() && pruned.is_connected());
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
@@ -214,7 +213,7 @@ mod tests {
         let relu = graph.activation(x, Activation::Relu)?;
         graph.mark_droppable(relu);
         let sum = graph.add(&[relu, x])?;
-        assert!(graph.classifier(sum, 10)?.pruned().layers()[2].droppable);
+        assert!(graph.classifier(sum, 10)?.pruned().layers[2].droppable);
         Ok(())
     }
 
@@ -226,8 +225,8 @@ mod tests {
         let both = graph.concat(&[dead, x, dead])?;
         let pruned = graph.classifier(both, 10)?.pruned();
         assert_eq!(operations(&pruned), ["input", "convolution", "zero", "concat", "global average pooling", "linear"]);
-        assert_eq!(pruned.layers()[3].inputs, [2, 1, 2].map(LayerId::new));
-        assert_eq!(pruned.layers()[3].shape, Shape::new(12, 8, 8));
+        assert_eq!(pruned.layers[3].inputs, [2, 1, 2].map(LayerId));
+        assert_eq!(pruned.layers[3].shape, Shape::new(12, 8, 8));
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
     }
@@ -244,7 +243,7 @@ mod tests {
             operations(&pruned),
             ["input", "convolution", "zero", "convolution", "concat", "global average pooling", "linear"]
         );
-        assert_eq!(pruned.layers()[4].shape, Shape::new(11, 8, 8));
+        assert_eq!(pruned.layers[4].shape, Shape::new(11, 8, 8));
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
     }

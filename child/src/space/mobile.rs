@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn count(graph: &Graph, is_wanted: impl Fn(&Op) -> bool) -> usize {
-        graph.layers().iter().filter(|layer| is_wanted(&layer.op)).count()
+        graph.layers.iter().filter(|layer| is_wanted(&layer.op)).count()
     }
 
     #[test]
@@ -282,10 +282,10 @@ mod tests {
         // Blocks 16→16, 16→16 and 16→32 at stride 2: the first two are residual.
         let with = graph("stem=16 k3e6d2w16s0 k5e6d1w32s0", image);
         assert_eq!(count(&with, |op| *op == Op::Add), 2);
-        assert_eq!(with.layers().iter().filter(|layer| layer.droppable).count(), 2);
+        assert_eq!(with.layers.iter().filter(|layer| layer.droppable).count(), 2);
         let without = graph("stem=16 k3e6d1w24s0 k5e6d1w24s0", image);
         assert_eq!(count(&without, |op| *op == Op::Add), 0);
-        assert!(without.layers().iter().all(|layer| !layer.droppable));
+        assert!(without.layers.iter().all(|layer| !layer.droppable));
     }
 
     #[test]
@@ -301,10 +301,10 @@ mod tests {
     #[test]
     fn squeeze_and_excitation_narrows_and_scales() {
         let graph = graph("stem=16 k3e6d1w16s1 k3e1d1w24s0", Shape::new(3, 8, 8));
-        let scale = graph.layers().iter().find(|layer| layer.op == Op::Scale).unwrap();
+        let scale = graph.layers.iter().find(|layer| layer.op == Op::Scale).unwrap();
         assert_eq!(scale.shape, Shape::new(96, 8, 8));
         assert_eq!(graph.layer(scale.inputs[1]).op, Op::Activation(Activation::HardSigmoid));
-        let narrow = graph.layers().iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
+        let narrow = graph.layers.iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
         assert_eq!(narrow.shape, Shape::new(24, 1, 1));
     }
 }

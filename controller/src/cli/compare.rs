@@ -11,10 +11,10 @@ use hardware::log::{Row, Status};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::options::{parse_bound, read};
-use crate::compare::{self, Found, LETTERS, Measuring, Pair, Side, measure, measured_before};
+use crate::compare::{self, Found, LETTERS, Pair, Side, measure};
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::run::write_atomically;
+use crate::run::{CONFIG, logged_rows, write_atomically};
 use crate::terminal::{note, say};
 
 /// Show how much is lost by searching on one run's device for the other's.
@@ -79,22 +79,18 @@ impl Compare {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
             (0..LETTERS.len()).try_for_each(|here| self.complete(&mut pair, here, folder))?;
         }
-        let comparison = pair.compare(&self.bound)?;
+        let on = pair.compare(&self.bound)?;
         if self.json {
-            say(format_args!("{:#}", compare::json(&comparison)))?;
+            say(format_args!("{:#}", compare::json(&pair, &on)))?;
         } else {
-            say(compare::table(&comparison).trim_end())?;
+            say(compare::table(&pair, &on).trim_end())?;
         }
         if let Some(folder) = &self.out {
-            let write = |name: &str, content: &[u8]| {
-                let path = folder.join(name);
-                write_atomically(&path, content).with_context(|| format!("cannot write {}", path.display()))
-            };
-            write("comparison.csv", &compare::csv(&comparison)?)?;
-            write("comparison.svg", compare::plot(&comparison)?.as_bytes())?;
+            write_atomically(&folder.join("comparison.csv"), &compare::csv(&pair.objectives, &on)?)?;
+            write_atomically(&folder.join("comparison.svg"), compare::plot(&pair.objectives, &on)?.as_bytes())?;
         }
-        let mut sides = pair.sides.iter().zip(&comparison.unknown);
-        if !self.measure && sides.any(|(side, unknown)| side.has_device() && !unknown.is_empty()) {
+        let mut sides = pair.sides.iter().zip(&on);
+        if !self.measure && sides.any(|(side, on)| side.has_device() && !on.unknown.is_empty()) {
             note("unknown networks can be measured on the runs' devices: --measure --out DIR");
         }
         Ok(ExitCode::SUCCESS)
@@ -113,7 +109,7 @@ impl Compare {
         let experiment = match &self.experiment {
             Some(file) => read(Some(file), &overrides)?,
             None if other.is_dir() => {
-                let Experiment { space, input, .. } = Experiment::read(&other.join("config.toml"), &[])?;
+                let Experiment { space, input, .. } = Experiment::read(&other.join(CONFIG), &[])?;
                 let same = Experiment { space, input, ..Experiment::default() };
                 Experiment::parse(&same.to_toml()?, "the defaults for a log", &overrides)?
             }
@@ -128,7 +124,7 @@ impl Compare {
             return Ok(());
         }
         let log = pair.sides[here].measured_log(folder)?;
-        pair.add_measured(here, measured_before(&log)?)?;
+        pair.add_measured(here, logged_rows(&log)?)?;
         let networks = pair.other_front(here)?.1;
         if !self.measure || networks.is_empty() {
             return Ok(());
@@ -165,8 +161,7 @@ fn measure_all(pair: &Pair, here: usize, networks: &[Found], log: &Path) -> anyh
         bar.enable_steady_tick(Duration::from_millis(250));
     }
     let (began, mut done, mut last) = (Instant::now(), 0, Instant::now());
-    let measuring = Measuring { side: &pair.sides[here], problem: pair.problem(here), networks, log };
-    let measured = measure(&measuring, |_| {
+    let measured = measure(pair, here, networks, log, |_| {
         done += 1;
         bar.inc(1);
         if !is_terminal && last.elapsed() >= INTERVAL {

@@ -69,7 +69,7 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
 /// All parts together, as at the begin of a search.
 fn search(experiment: &Experiment) -> anyhow::Result<String> {
     // Nothing is measured, so the folder stays empty.
-    let prepared = prepare(experiment.clone(), std::env::temp_dir(), &Stop::default())?;
+    let prepared = prepare(experiment.clone(), &std::env::temp_dir(), &Stop::default())?;
     Ok(format!("{} minimises {}", prepared.strategy()?.name(), prepared.problem.objectives().names()))
 }
 
@@ -77,7 +77,7 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
     let space = experiment.space.build()?;
     let Some(replay) = &experiment.replay else { return Ok("none".to_owned()) };
     let log = Replayed::open(replay, space.as_ref())?;
-    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().rows().len()))
+    Ok(format!("{}, {} architectures", log.table.path().display(), log.table.rows().len()))
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::options::ExperimentOptions;
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::{TrainingSet, untrained_network};
+use crate::run::write_atomically;
 use crate::terminal::say;
 
 /// Write an architecture as an ONNX file with fresh weights, as devices measure it. For trained weights, see `train`.
@@ -35,7 +36,7 @@ impl Export {
         let experiment = self.experiment.read()?;
         let input = input_of(&experiment)?;
         let network = fresh_network(&experiment, &self.architecture, input)?;
-        onnx::write(&self.to, &network, &self.architecture, experiment.export.into())?;
+        write_atomically(&self.to, &onnx::to_bytes(&network, &self.architecture, experiment.export)?)?;
         let cost = network.graph().cost();
         say(format_args!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs))?;
         Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@ use hardware::log::Status;
 
 use super::INTERRUPTED;
 use crate::report::{self, Summary};
-use crate::run::RunFolder;
+use crate::run::{JOURNAL, REPORT, RunFolder};
 use crate::search::{End, Spent};
 use crate::terminal::{note, say};
 
@@ -56,8 +56,8 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
         own.as_secs_f64(),
         100.0 * own.as_secs_f64() / whole.as_secs_f64()
     ))?;
-    say(format_args!("report:  {}", folder.report().display()))?;
-    say(format_args!("journal: {}", folder.journal().display()))?;
+    say(format_args!("report:  {}", folder.join(REPORT).display()))?;
+    say(format_args!("journal: {}", folder.join(JOURNAL).display()))?;
     say(format_args!("watch:   tensorboard --logdir {path}"))?;
     say(format_args!("front:   controller front {path} --json"))?;
     // A replay has no children to train longer.

@@ -49,7 +49,7 @@ impl Measure {
             model_of_file(&path)?
         } else {
             let network = fresh_network(&experiment, &self.model, input_of(&experiment)?)?;
-            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export.into())?
+            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export)?
         };
         let mut device = config.open()?;
         // On a terminal only, and removed at the end.

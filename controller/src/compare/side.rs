@@ -61,7 +61,7 @@ impl Side {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
+        let rows = (0..).zip(log.table.rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);

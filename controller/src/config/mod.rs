@@ -5,23 +5,24 @@
 mod check;
 mod load;
 mod place;
-mod problem;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{ExportConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+pub use sections::{InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use child::data::DataConfig;
+use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
-use crate::problem::Identity;
+use crate::problem::{Identity, Problem};
 use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
@@ -49,7 +50,7 @@ pub struct Experiment {
     /// What children are measured on, by name.
     pub devices: BTreeMap<String, DeviceOptions>,
     /// How ONNX files are written.
-    pub export: ExportConfig,
+    pub export: onnx::Options,
     /// A log that answers in place of training and devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayConfig>,
@@ -67,7 +68,7 @@ impl Default for Experiment {
             training: TrainingConfig::default(),
             measuring: MeasuringConfig::default(),
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
-            export: ExportConfig::default(),
+            export: onnx::Options::default(),
             replay: None,
         }
     }
@@ -77,19 +78,14 @@ impl Default for Experiment {
 pub const QUICKSTART: &str = include_str!("../../../experiments/quickstart.toml");
 
 impl Experiment {
-    /// When two architectures are one: a log tells all of its texts apart.
-    pub fn identity(&self) -> Identity {
-        if self.replay.is_some() { Identity::Architecture } else { Identity::Network }
-    }
-
     /// Reads an experiment file and lays overrides (`key=value`) over it.
     ///
     /// # Errors
     /// With file, line and column, and the nearest right name for an unknown key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string(), overrides)
+        let name = path.display().to_string();
+        let failed = |error| ConfigError::Other(format!("cannot read the experiment file {name}: {error}"));
+        Self::parse(&std::fs::read_to_string(path).map_err(failed)?, &name, overrides)
     }
 
     /// The quickstart with overrides.
@@ -106,14 +102,26 @@ impl Experiment {
     /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let read = load::parse::<Self>(text, name, overrides)?;
-        match read.check() {
-            Ok(()) => Ok(read),
-            // What an override did has no place in the file.
-            Err(error) => match load::parse::<Self>(text, name, &[])?.check() {
-                Err(own) if own.to_string() == error.to_string() => Err(error.placed(text, name)),
-                _ => Err(error),
-            },
-        }
+        let Err(error) = read.check() else { return Ok(read) };
+        let message = error.to_string();
+        // A contradiction by an override has no place in the file.
+        let without = load::parse::<Self>(text, name, &[])?.check();
+        let is_of_file = without.is_err_and(|error| error.to_string() == message);
+        Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
+    }
+
+    /// The search problem of an experiment with resolved objectives and input.
+    ///
+    /// # Errors
+    /// If these are missing, or the space, the bounds or the reward cannot be used.
+    pub(crate) fn problem(&self) -> Result<Problem> {
+        let objectives = self.search.objectives.clone().context("search.objectives is missing")?;
+        let input = self.input.context("the section [input] is missing")?;
+        let (bounds, reward) = (self.search.bounds.clone(), self.reward.clone());
+        let space = self.space.build()?.into();
+        let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?;
+        // A log tells all of its texts apart.
+        Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })
     }
 
     /// The experiment as a file that reads back to it.

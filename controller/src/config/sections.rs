@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use child::graph::Shape;
-use child::onnx;
 use hardware::Plan;
 use hardware::log::foreign::Columns;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use crate::objective::{Bounds, Objectives};
 
 /// `[search]`: how long, for what.
@@ -112,49 +111,23 @@ impl MeasuringConfig {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self) -> Result<()> {
         let interval = self.confidence_interval;
-        if !(interval > 0.0 && interval < 1.0) {
-            let message = format!("measuring.confidence_interval = {interval} must be above 0 and below 1");
-            return Err(ConfigError::Contradiction(message));
-        }
+        ensure!(
+            interval > 0.0 && interval < 1.0,
+            "measuring.confidence_interval = {interval} must be above 0 and below 1"
+        );
         /// A day: no measurement takes as long, and instants do not reach without end.
         const LONGEST_MS: u64 = 86_400_000;
-        let numbers = [
+        for (key, number, range) in [
             ("warm_up_ms", self.warm_up_ms, 0..=LONGEST_MS),
             ("time_limit_ms", self.time_limit_ms, 1..=LONGEST_MS),
             ("min_runs", self.min_runs.into(), 1..=u64::from(u32::MAX)),
-        ];
-        match numbers.iter().find(|(_, number, range)| !range.contains(number)) {
-            Some((key, number, range)) => {
-                let message = format!("measuring.{key} = {number} must be {} to {}", range.start(), range.end());
-                Err(ConfigError::Contradiction(message))
-            }
-            None => Ok(()),
+        ] {
+            let (least, most) = (range.start(), range.end());
+            ensure!(range.contains(&number), "measuring.{key} = {number} must be {least} to {most}");
         }
-    }
-}
-
-/// `[export]`: how ONNX files are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ExportConfig {
-    /// Operator set, 11 to 13.
-    pub opset: i64,
-    /// Whether batch norms become part of the convolutions before them.
-    pub fold_batch_norm: bool,
-}
-
-impl Default for ExportConfig {
-    fn default() -> Self {
-        let options = onnx::Options::default();
-        Self { opset: options.opset, fold_batch_norm: options.fold_batch_norm }
-    }
-}
-
-impl From<ExportConfig> for onnx::Options {
-    fn from(config: ExportConfig) -> Self {
-        Self { opset: config.opset, fold_batch_norm: config.fold_batch_norm }
+        Ok(())
     }
 }
 

@@ -52,15 +52,7 @@ pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) 
 
 /// For each objective its value from a row of the journal or the costs of the network, if it is known.
 pub(crate) fn values_of(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
-    let value = |objective| match objective {
-        Objective::Error => row.accuracy.map(|accuracy| 1.0 - accuracy),
-        Objective::Time => row.time_ms,
-        Objective::Energy => row.energy_mj,
-        Objective::Parameters => Some(cost.parameters as f64),
-        Objective::Macs => Some(cost.macs as f64),
-        Objective::ActivationBytes => Some(cost.peak_activation_bytes as f64),
-    };
-    objectives.iter().map(value).collect()
+    objectives.iter().map(|objective| objective.measured(row).or_else(|| objective.computed(cost))).collect()
 }
 
 /// For each objective the standard deviation of its value in a row of the journal, if it is known.

@@ -70,7 +70,7 @@ impl Summary {
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
-            reference: history.reference().get().map(<[f64]>::to_vec),
+            reference: history.reference.get().map(<[f64]>::to_vec),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
@@ -145,7 +145,7 @@ fn near_front(history: &History) -> Vec<u64> {
         let mut dominating = members.iter().filter(|member| dominates(&values(member), &values(point)));
         dominating.all(|member| lead_is_within_noise(member, point))
     };
-    let off = history.evaluations().iter().filter(|evaluation| !history.archive().contains(evaluation.number));
+    let off = history.evaluations().iter().filter(|evaluation| !history.archive.contains(evaluation.number));
     let near = off.filter(|evaluation| evaluation.uncertain().is_some_and(|point| is_near(&point)));
     near.map(|evaluation| evaluation.number).collect()
 }

@@ -54,7 +54,7 @@ impl Digests {
             }
         }
         let whole = format!("{FORMAT}\n{}", found.concat());
-        write_atomically(path, whole.as_bytes()).map_err(failed("write", path))?;
+        write_atomically(path, whole.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed("open", path))?;
         Ok(Self { path: path.to_owned(), file })
     }

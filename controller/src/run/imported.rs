@@ -6,12 +6,10 @@ use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use hardware::log::{COLUMNS, Row, cells, read_row};
 use serde::{Deserialize, Serialize};
 
-use super::{failed, write_atomically};
+use super::{IMPORTED, failed, write_atomically};
 use crate::history::{Import, candidate_of, evaluation_of};
+use crate::objective::Objective;
 use crate::problem::Problem;
-
-/// Its name in the run folder.
-pub(super) const IMPORTED: &str = "imported.csv";
 
 /// Columns of the row; those of its [`Origin`] follow.
 const OF_ROW: [&str; 8] =
@@ -84,30 +82,23 @@ impl Imported {
             }
             writer.serialize(origin)?;
         }
-        let path = folder.join(IMPORTED);
-        write_atomically(&path, &writer.into_inner()?).map_err(failed("write", &path))
-    }
-
-    /// Whether it has any value that a search could minimise.
-    fn has_values(&self) -> bool {
-        self.row.accuracy.is_some() || self.row.time_ms.is_some() || self.row.energy_mj.is_some()
+        write_atomically(&folder.join(IMPORTED), &writer.into_inner()?)
     }
 
     fn parse(header: &ByteRecord, record: &ByteRecord) -> Result<Self, String> {
         let row = read_row(header, record)?;
         let origin: Origin = record.deserialize(Some(header)).map_err(|error| problem_of(&error, header))?;
-        let imported = Self { row, origin };
-        if !imported.has_values() {
+        if Objective::MEASURED.iter().all(|objective| objective.measured(&row).is_none()) {
             return Err("the row has neither accuracy nor time nor energy".to_owned());
         }
-        let Origin { sha256, imported_at, .. } = &imported.origin;
+        let Origin { sha256, imported_at, .. } = &origin;
         if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(format!("column \"sha256\": {sha256:?} is not 64 hexadecimal digits"));
         }
         if imported_at.parse::<jiff::Timestamp>().is_err() {
             return Err(format!("column \"imported_at\": {imported_at:?} is not a time (RFC 3339)"));
         }
-        Ok(imported)
+        Ok(Self { row, origin })
     }
 }
 

@@ -87,7 +87,7 @@ impl Search {
         let Finished { row, model } = finished;
         if let Some(model) = model {
             let path = self.storage.models.join(format!("{}.onnx", row.evaluation));
-            write_atomically(&path, &model).with_context(|| format!("cannot write {}", path.display()))?;
+            write_atomically(&path, &model)?;
         }
         self.storage.journal.record(&row)?;
         Ok(row)

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::unseen::Unseen;
-use super::{Diagnostics, Proposal, Strategy};
+use super::{Proposal, Strategy};
 use crate::history::History;
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -37,10 +37,6 @@ impl Strategy for Random {
     fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let found = Unseen::new(problem, history).random(count, &mut self.rng)?;
         Ok(found.into_iter().map(Proposal::from).collect())
-    }
-
-    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        Ok(Diagnostics::of_round(problem, round))
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -13,7 +13,7 @@ use crate::scalarisation::RewardConfig;
 
 /// The key of a network by number.
 pub(crate) fn key(network: usize) -> CanonicalKey {
-    format!("{network:032x}").parse().unwrap()
+    (network as u128).to_be_bytes().into()
 }
 
 /// An evaluation of a network by number.

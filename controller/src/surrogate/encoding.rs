@@ -8,7 +8,6 @@ use child::space::{Architecture, ArchitectureError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::objective::Objective;
 use crate::problem::Problem;
 
 /// An architecture in three groups of coordinates, each scaled so that two random architectures of the space have an
@@ -28,16 +27,6 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// The value of an objective that follows from the graph alone.
-    pub fn exact(&self, objective: Objective) -> Option<f64> {
-        match objective {
-            Objective::Parameters => Some(self.cost.parameters as f64),
-            Objective::Macs => Some(self.cost.macs as f64),
-            Objective::ActivationBytes => Some(self.cost.peak_activation_bytes as f64),
-            Objective::Error | Objective::Time | Objective::Energy => None,
-        }
-    }
-
     pub(super) fn groups(&self) -> [&[f64]; 3] {
         [&self.decisions, &self.live, &self.executed]
     }

@@ -85,7 +85,7 @@ impl Surrogate {
         let fit = |(index, objective, seed): (usize, Objective, u64)| -> Result<Modelled> {
             let (rows, values) = targets(evaluations, index);
             let warp = Warp::fit(&values);
-            let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
+            let is_exact = points.first().is_some_and(|point| objective.computed(&point.cost).is_some());
             if is_exact {
                 return Ok(Modelled { objective, warp, learnt: None });
             }
@@ -102,7 +102,7 @@ impl Surrogate {
 
     /// The fitted hyper-parameters by objective, as the start of the next fit.
     pub fn hyperparameters(&self) -> Vec<Hyperparameters> {
-        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters());
+        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters);
         self.objectives.iter().map(|modelled| of(modelled).unwrap_or_default()).collect()
     }
 
@@ -169,7 +169,7 @@ impl Modelled {
                 (posterior.means.clone(), posterior.deviations.clone(), Some(posterior))
             }
             None => {
-                let exact = points.iter().filter_map(|point| point.exact(self.objective));
+                let exact = points.iter().filter_map(|point| self.objective.computed(&point.cost));
                 let means: Vec<f64> = exact.map(|value| self.warp.forward(value)).collect();
                 let deviations = vec![0.0; means.len()];
                 (means, deviations, None)

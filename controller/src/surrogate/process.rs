@@ -15,7 +15,7 @@ use super::{Encoding, Hyperparameters};
 /// A Gaussian process conditioned on measurements.
 #[derive(Debug, Clone)]
 pub struct Process {
-    hyperparameters: Hyperparameters,
+    pub hyperparameters: Hyperparameters,
     mean: f64,
     scale: f64,
     conditioned: Conditioned,
@@ -69,11 +69,6 @@ impl Process {
         let trust = trust(&pairs, &standard, &hyperparameters).with_context(failure)?;
         let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).with_context(failure)?;
         Ok(Self { hyperparameters, mean, scale, conditioned })
-    }
-
-    /// The hyper-parameters found.
-    pub fn hyperparameters(&self) -> Hyperparameters {
-        self.hyperparameters
     }
 
     /// Variance of a measurement's noise, in squared units of the targets.
