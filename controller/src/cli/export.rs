@@ -44,9 +44,6 @@ impl Export {
 }
 
 /// Input and classes of an experiment's networks: as stated, or those of its data.
-///
-/// # Errors
-/// If neither is stated and the data cannot be loaded.
 pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
     if let Some(input) = experiment.input {
         return Ok(input);
@@ -56,9 +53,6 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
 }
 
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.
-///
-/// # Errors
-/// If the text is not an architecture of the experiment's space, or the network is too large for this machine's memory.
 pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputConfig) -> anyhow::Result<Network> {
     let space = experiment.space.build()?;
     let architecture = architecture_of(space.as_ref(), text)?;

@@ -13,9 +13,6 @@ use crate::search::{End, Spent};
 use crate::terminal::{note, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
-///
-/// # Errors
-/// If the report cannot be written, or not one evaluation succeeded.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
     let summary = report::write(folder)?;
     if !quiet {

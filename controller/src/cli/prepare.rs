@@ -39,9 +39,6 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet.
-///
-/// # Errors
-/// If its data, devices or log cannot be used, or do not have its objectives.
 pub(super) fn prepare(experiment: Experiment, scratch: &Path, stop: &Stop) -> anyhow::Result<Prepared> {
     match experiment.replay.clone() {
         Some(replay) => replayed(experiment, &replay),

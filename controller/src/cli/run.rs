@@ -27,9 +27,6 @@ pub(super) enum Place {
 }
 
 /// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
-///
-/// # Errors
-/// If the experiment or the folder cannot be used, or the journal cannot be written.
 pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
     let (path, opened) = match place {

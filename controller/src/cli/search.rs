@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   controller replay table.csv --space nasbench201     search on a log of measurements
   controller front runs/short --json                  the front for other programs";
 
-/// Search: train and measure children, and learn which to try next.
+/// Search: train and measure children, and learn which to try next (the default).
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Search {

@@ -110,9 +110,6 @@ fn check_writable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Downloads the data set if it can be downloaded.
-///
-/// # Errors
-/// If the download fails, or its content is not the published one.
 pub(super) fn download(data: &DataConfig, quiet: bool) -> anyhow::Result<()> {
     let Source::Cifar10 { dir } = &data.source else { return Ok(()) };
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };

@@ -28,9 +28,6 @@ pub struct Side {
 
 impl Side {
     /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
-    ///
-    /// # Errors
-    /// If the folder does not hold a run, or its journal is damaged.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let Recorded { experiment, problem, rows } = Recorded::read(path)?;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));

@@ -89,17 +89,11 @@ impl Experiment {
     }
 
     /// The quickstart with overrides.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub fn quickstart(overrides: &[String]) -> Result<Self, ConfigError> {
         Self::parse(QUICKSTART, "experiments/quickstart.toml", overrides)
     }
 
     /// Reads the text of an experiment; `name` stands for it in errors.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let read = load::parse::<Self>(text, name, overrides)?;
         let Err(error) = read.check() else { return Ok(read) };
@@ -125,17 +119,11 @@ impl Experiment {
     }
 
     /// The experiment as a file that reads back to it.
-    ///
-    /// # Errors
-    /// If a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string(self)
     }
 
     /// The same for equal experiments, however many evaluations and re-measurements they have.
-    ///
-    /// # Errors
-    /// As [`to_toml`](Self::to_toml).
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();
         same.search.evaluations = 0;

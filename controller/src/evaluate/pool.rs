@@ -59,9 +59,6 @@ pub struct DevicePool {
 
 impl DevicePool {
     /// Opens and describes every device, so that a missing one is noticed before the search.
-    ///
-    /// # Errors
-    /// If a device does not answer.
     pub fn open<'a>(
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
         plan: Plan,

@@ -16,9 +16,6 @@ pub struct TrainingSet {
 
 impl TrainingSet {
     /// Loads the data set and holds out its validation images, which depend on the seed.
-    ///
-    /// # Errors
-    /// If the data set cannot be loaded or split.
     pub fn load(config: &DataConfig, seed: u64) -> Result<Self, DataError> {
         let dataset = config.load()?;
         let splits = dataset.split(config.validation_fraction(), &mut ChaCha8Rng::seed_from_u64(seed))?;

@@ -23,9 +23,6 @@ pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8
 }
 
 /// Writes an untrained network as the model of an architecture's text.
-///
-/// # Errors
-/// If the file cannot be written or read back.
 pub(crate) fn untrained_model(network: &Network, text: &str, path: &Path, options: onnx::Options) -> Result<Model> {
     let model = onnx::to_bytes(network, text, options)?;
     std::fs::write(path, model).with_context(|| format!("cannot write {}", path.display()))?;

@@ -10,9 +10,6 @@ use crate::problem::Problem;
 
 impl History {
     /// The history of a journal's rows under some bounds.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
     pub(crate) fn of_rows(problem: &Problem, bounds: &Bounds, rows: &[Row]) -> Result<Self> {
         let mut history = Self::new(problem.objectives().clone(), bounds.clone());
         rows.iter().try_for_each(|row| history.enter(problem, row))?;
@@ -20,18 +17,12 @@ impl History {
     }
 
     /// Enters a row of the journal.
-    ///
-    /// # Errors
-    /// If the row is not of the problem, or its number is taken.
     pub(crate) fn enter(&mut self, problem: &Problem, row: &Row) -> Result<()> {
         self.push(evaluation_of(problem, candidate_of(problem, row)?, row)?)
     }
 }
 
 /// The network of a row of the journal.
-///
-/// # Errors
-/// If the row's text is not an architecture of the problem's space.
 pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
     let parsed = problem.space().parse(&row.architecture);
     let architecture = parsed.with_context(|| format!("evaluation {} of the journal", row.evaluation))?;
@@ -39,9 +30,6 @@ pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
 }
 
 /// A row of the journal as an evaluation; objectives that are not measured come from the network's costs.
-///
-/// # Errors
-/// If the network is not of the problem's space.
 pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> Result<Evaluation> {
     let Candidate { architecture, key } = candidate;
     let cost = problem.graph(&architecture)?.pruned().cost();

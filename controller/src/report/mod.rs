@@ -19,9 +19,6 @@ use hardware::log::{COLUMNS, line};
 use crate::run::{PARETO, REPORT, RunFolder, write_atomically};
 
 /// Writes `pareto.csv` and `report.html` of a run.
-///
-/// # Errors
-/// If the journal cannot be read, or a file cannot be written.
 pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     let summary = Summary::read(folder.path())?;
     write_pareto(&folder.join(PARETO), &summary)?;

@@ -46,9 +46,6 @@ pub struct Member {
 
 impl Summary {
     /// Reads a run folder, also during its search.
-    ///
-    /// # Errors
-    /// If the folder does not hold a run, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
         Self::of(&recorded.problem, recorded.rows)

@@ -36,9 +36,6 @@ impl Checkpoint {
     }
 
     /// Writes it in place of the one before.
-    ///
-    /// # Errors
-    /// If it cannot be written; the one before is kept then.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         let mut header = serde_json::to_value(self)?;
         header["version"] = VERSION.into();
@@ -48,9 +45,6 @@ impl Checkpoint {
     }
 
     /// The checkpoint of a run, if it has one.
-    ///
-    /// # Errors
-    /// If it is there but cannot be read, is of a version with another format, or is damaged.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = Self::path(folder);
         if !path.exists() {

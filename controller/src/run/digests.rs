@@ -32,9 +32,6 @@ pub(super) struct Digests {
 
 impl Digests {
     /// Compares the rows of a journal with their digests, and makes those that are missing.
-    ///
-    /// # Errors
-    /// If a row is not as it was written, or the file cannot be read or written.
     pub fn open(path: &Path, journal: &Path, rows: &[Row]) -> anyhow::Result<Self> {
         let known = if path.exists() { std::fs::read(path).map_err(failed("read", path))? } else { Vec::new() };
         // Digests of another format, or damaged beyond reading, say nothing.
@@ -60,9 +57,6 @@ impl Digests {
     }
 
     /// Adds the digest of a row that the journal holds now.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn push(&mut self, row: &Row) -> anyhow::Result<()> {
         self.file.write_all(line(row)?.as_bytes()).map_err(failed("write", &self.path))
     }

@@ -53,9 +53,6 @@ const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
 
 impl RunFolder {
     /// A new run folder that holds the experiment.
-    ///
-    /// # Errors
-    /// If a run is there already, or the folder cannot be made.
     pub fn create(path: &Path, experiment: &Experiment) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).map_err(failed("create the folder", path))?;
         let shown = path.display();
@@ -78,9 +75,6 @@ impl RunFolder {
     }
 
     /// Writes the experiment in place of the one that is there.
-    ///
-    /// # Errors
-    /// If it cannot be written; the one before is kept then.
     pub fn write_config(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let text = experiment.to_toml()?;
         [WRITTEN_CONFIG, CONFIG].into_iter().try_for_each(|name| write_atomically(&self.join(name), text.as_bytes()))
@@ -88,9 +82,6 @@ impl RunFolder {
 
     /// Whether the experiment is as the program wrote it. If it is, and still differs from the checkpoint's, another
     /// version with other keys wrote it.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub fn config_is_as_written(&self) -> anyhow::Result<bool> {
         let read = |path: PathBuf| match std::fs::read(&path) {
             Ok(content) => Ok(Some(content)),
@@ -103,9 +94,6 @@ impl RunFolder {
     }
 
     /// A folder to go on in, and its experiment.
-    ///
-    /// # Errors
-    /// If it is not a run folder, another process uses it, or its experiment cannot be read.
     pub fn open(path: &Path) -> anyhow::Result<(Self, Experiment)> {
         ensure!(path.join(CONFIG).is_file(), not_a_run(path));
         let folder = Self::lock(path)?;
@@ -117,9 +105,6 @@ impl RunFolder {
 
     /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic
     /// where they cannot open theirs, and a network would be blamed for a model that cannot be read.
-    ///
-    /// # Errors
-    /// If they cannot.
     pub fn check_open_files(&self) -> anyhow::Result<()> {
         let opened: Result<Vec<File>, _> = (0..SPARE_FILES).map(|_| self.lock.try_clone()).collect();
         opened.map(drop).map_err(failed("open all files that a search needs in", &self.path))

@@ -42,17 +42,11 @@ pub struct Origin {
 
 impl Imported {
     /// Everything that was imported into the run of a folder, in its order; empty without such a file.
-    ///
-    /// # Errors
-    /// With file and line, if the file is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Vec<Self>> {
         Ok(read(&folder.join(IMPORTED))?.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The same as a search for a problem takes it.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read), also where an architecture is not of the problem's space.
     pub fn imports(folder: &Path, problem: &Problem) -> anyhow::Result<Vec<Import>> {
         let path = folder.join(IMPORTED);
         let mut imports = Vec::new();
@@ -67,9 +61,6 @@ impl Imported {
     }
 
     /// Writes all that was imported into the run of a folder in place of the file that is there.
-    ///
-    /// # Errors
-    /// If it cannot be written; the old file is kept then.
     pub fn write(folder: &Path, rows: &[Self]) -> anyhow::Result<()> {
         let mut content = OF_ROW.into_iter().chain(OF_ORIGIN).collect::<Vec<_>>().join(",").into_bytes();
         content.push(b'\n');

@@ -61,9 +61,6 @@ fn failed<'a>(action: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> any
 }
 
 /// A folder for temporary files, outside any run.
-///
-/// # Errors
-/// If it cannot be made.
 pub(crate) fn temporary_folder() -> anyhow::Result<tempfile::TempDir> {
     let place = std::env::temp_dir();
     let made = tempfile::Builder::new().prefix("models-").tempdir_in(&place);

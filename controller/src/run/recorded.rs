@@ -23,9 +23,6 @@ pub struct Recorded {
 
 impl Recorded {
     /// Reads a run folder; nothing in it is changed.
-    ///
-    /// # Errors
-    /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let experiment = kept_experiment(folder, &[])?;
         let not_resolved = || format!("{} is not resolved", folder.join(CONFIG).display());
@@ -34,9 +31,6 @@ impl Recorded {
     }
 
     /// The evaluations as a search under these bounds would see them, without imported rows.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
     pub fn history(&self, bounds: Bounds) -> anyhow::Result<History> {
         History::of_rows(&self.problem, &bounds, &self.rows)
     }

@@ -94,9 +94,6 @@ impl Encoder {
     }
 
     /// The point of an architecture.
-    ///
-    /// # Errors
-    /// If it is not of the space, or its layers do not fit the images.
     pub fn encode(
         &mut self,
         problem: &Problem,
