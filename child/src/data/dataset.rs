@@ -6,7 +6,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::stratify::shares;
-use super::{DataError, Images, Split};
+use super::{Images, Split};
+use crate::Error;
 use crate::graph::Shape;
 
 /// A labelled set of images with its training part and, where it has them, its validation and test parts.
@@ -43,8 +44,8 @@ impl Dataset {
         train: Images,
         validation: Option<Images>,
         test: Option<Images>,
-    ) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::new(format_args!("the data set {name}"), reason);
+    ) -> Result<Self, Error> {
+        let misfit = |reason: String| Error::new(format_args!("the data set {name}"), reason);
         let classes = class_names.len();
         if classes < 2 {
             return Err(misfit(format!("it has {classes} classes, but at least 2 are needed")));
@@ -84,11 +85,11 @@ impl Dataset {
     ///
     /// # Errors
     /// If there are more classes than images to keep.
-    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
+    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), Error> {
         let by_class = self.train.by_class(self.classes());
         if images < by_class.len() {
             let reason = format!("{images} images are too few for {} classes; raise it", by_class.len());
-            return Err(DataError::setting("limit", reason));
+            return Err(Error::setting("limit", reason));
         }
         if images >= self.train.len() {
             return Ok(());
@@ -109,7 +110,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Where images have to be held out: if the fraction is not between 0 and 1, or a class has a single image.
-    pub fn split(&self, validation_fraction: f64, rng: &mut ChaCha8Rng) -> Result<Splits, DataError> {
+    pub fn split(&self, validation_fraction: f64, rng: &mut ChaCha8Rng) -> Result<Splits, Error> {
         if let Some(validation) = &self.validation {
             return Ok(Splits { train: self.train.clone(), validation: validation.clone() });
         }
@@ -118,7 +119,7 @@ impl Dataset {
         if let Some(class) = by_class.iter().position(|class| class.len() < 2) {
             let class = &self.class_names[class];
             let reason = format!("the class {class} has a single training image, so none can be held out");
-            return Err(DataError::setting("validation", reason));
+            return Err(Error::setting("validation", reason));
         }
         let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
         let total = (self.train.len() as f64 * validation_fraction).round() as usize;
@@ -136,12 +137,12 @@ impl Dataset {
 }
 
 /// Rejects a validation fraction that leaves one side without images.
-pub(super) fn check_fraction(fraction: f64) -> Result<(), DataError> {
+pub(super) fn check_fraction(fraction: f64) -> Result<(), Error> {
     if fraction > 0.0 && fraction < 1.0 {
         return Ok(());
     }
     let reason = format!("{fraction} is not a fraction of the training images: it must lie between 0 and 1");
-    Err(DataError::setting("validation", reason))
+    Err(Error::setting("validation", reason))
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use flate2::read::GzDecoder;
 
-use super::{DataError, Dataset, Images};
+use super::{Dataset, Images};
+use crate::Error;
 use crate::graph::Shape;
 
 const TABLE: &[u8] = include_bytes!("../../assets/digits.csv.gz");
@@ -17,15 +18,15 @@ const CLASSES: u8 = 10;
 ///
 /// # Errors
 /// If the embedded table is damaged.
-pub(super) fn load() -> Result<Dataset, DataError> {
+pub(super) fn load() -> Result<Dataset, Error> {
     let images = parse(GzDecoder::new(TABLE))?;
     Dataset::new("digits", (0..CLASSES).map(|digit| digit.to_string()).collect(), images, None, None)
 }
 
 /// Reads rows of 64 values and a label.
-fn parse(table: impl std::io::Read) -> Result<Images, DataError> {
+fn parse(table: impl std::io::Read) -> Result<Images, Error> {
     let wrong = |line: u64, column: usize, reason: String| {
-        DataError::new(format_args!("digits, line {line}, column {column}"), reason)
+        Error::new(format_args!("digits, line {line}, column {column}"), reason)
     };
     let (mut data, mut labels) = (Vec::new(), Vec::new());
     let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);

@@ -6,11 +6,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::Error;
 use md5::{Digest, Md5};
 use ureq::Agent;
 use ureq::tls::{TlsConfig, TlsProvider};
-
-use super::DataError;
 
 /// A client that waits for a slow server, but not for one that is silent.
 pub(super) fn agent() -> Agent {
@@ -33,34 +32,34 @@ pub(super) fn fetch(
     md5: &str,
     target: &Path,
     progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<(), DataError> {
-    let read_error = |error| DataError::io("read", target)(error);
+) -> Result<(), Error> {
+    let read_error = |error| Error::io("read", target)(error);
     if target.is_file() && md5_of(&mut File::open(target).map_err(read_error)?, read_error, |_| Ok(()))? == md5 {
         return Ok(());
     }
-    let failed = |reason: String| DataError::new(format_args!("cannot download {url}"), reason);
+    let failed = |reason: String| Error::new(format_args!("cannot download {url}"), reason);
     let mut response = agent.get(url).call().map_err(|error| failed(error.to_string()))?;
     let total = response.body().content_length();
     // With the process id, because two downloads may run at once.
     let part = target.with_added_extension(format!("{}.part", std::process::id()));
-    let mut file = File::create(&part).map_err(DataError::io("create", &part))?;
+    let mut file = File::create(&part).map_err(Error::io("create", &part))?;
     let done = Cell::new(0);
     progress(0, total);
     let broken = |error| failed(format!("it broke off after {} bytes: {error}", done.get()));
     let received = md5_of(&mut response.body_mut().as_reader(), broken, |piece| {
-        file.write_all(piece).map_err(DataError::io("write", &part))?;
+        file.write_all(piece).map_err(Error::io("write", &part))?;
         done.set(done.get() + piece.len() as u64);
         progress(done.get(), total);
         Ok(())
     });
     let kept = received.and_then(|found| match total.filter(|total| *total != done.get()) {
         Some(total) => Err(failed(format!("it broke off after {} of {total} bytes", done.get()))),
-        None if found != md5 => Err(DataError(format!(
-            "{url} has the MD5 {found}, not {md5} as published: nothing was kept; try again later"
-        ))),
+        None if found != md5 => {
+            Err(Error(format!("{url} has the MD5 {found}, not {md5} as published: nothing was kept; try again later")))
+        }
         None => {
-            file.sync_all().map_err(DataError::io("write", &part))?;
-            fs::rename(&part, target).map_err(DataError::io("rename", &part))
+            file.sync_all().map_err(Error::io("write", &part))?;
+            fs::rename(&part, target).map_err(Error::io("rename", &part))
         }
     });
     if kept.is_err() {
@@ -73,9 +72,9 @@ pub(super) fn fetch(
 /// The MD5 of everything that a source gives; `take` receives each piece.
 fn md5_of(
     source: &mut dyn Read,
-    broken: impl Fn(io::Error) -> DataError,
-    mut take: impl FnMut(&[u8]) -> Result<(), DataError>,
-) -> Result<String, DataError> {
+    broken: impl Fn(io::Error) -> Error,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<String, Error> {
     let mut hasher = Md5::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::DataError;
+use crate::Error;
 use crate::graph::Shape;
 
 /// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
@@ -21,8 +21,8 @@ impl Images {
     /// # Errors
     /// If the shape or the scale is 0, there are 0 images or more than 2³² of them, bytes and labels differ in
     /// number, or a byte lies above the scale.
-    pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::new("the data set of images", reason);
+    pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, Error> {
+        let misfit = |reason: String| Error::new("the data set of images", reason);
         if shape.elements() == 0 || scale == 0 {
             return Err(misfit(format!("images of shape {shape} with values up to {scale} hold nothing")));
         }

@@ -53,23 +53,6 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// A layer that cannot follow those before it: the text names the layer, the mistake, and the shape that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct GraphError(String);
-
-impl GraphError {
-    /// A layer with a wrong setting.
-    fn setting(layer: usize, op: Op, reason: impl std::fmt::Display) -> Self {
-        Self(format!("layer {layer} ({}): {reason}", op.name()))
-    }
-
-    /// A layer with an input of a wrong shape.
-    fn shape(layer: usize, op: Op, shape: Shape, reason: impl std::fmt::Display) -> Self {
-        Self(format!("layer {layer} ({}) cannot take an input of shape {shape}: {reason}", op.name()))
-    }
-}
-
 /// A network: layers in topological order, the first of which is the input and the last the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {

@@ -161,20 +161,21 @@ fn constant(input: Shape, classes: usize) -> Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Activation, Conv, GraphBuilder, GraphError};
+    use crate::Error;
+    use crate::graph::{Activation, Conv, GraphBuilder};
 
     fn operations(graph: &Graph) -> Vec<&'static str> {
         graph.layers.iter().map(|layer| layer.op.name()).collect()
     }
 
-    fn stem() -> Result<(GraphBuilder, LayerId), GraphError> {
+    fn stem() -> Result<(GraphBuilder, LayerId), Error> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
         let x = graph.conv(image, Conv::same(4, 3, 1))?;
         Ok((graph, x))
     }
 
     #[test]
-    fn what_nobody_reads_goes() -> Result<(), GraphError> {
+    fn what_nobody_reads_goes() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let unread = graph.conv(x, Conv::same(8, 3, 1))?;
         graph.batch_norm(unread)?;
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_summands_are_removed_with_their_layers() -> Result<(), GraphError> {
+    fn zero_summands_are_removed_with_their_layers() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn droppable_paths_stay_droppable() -> Result<(), GraphError> {
+    fn droppable_paths_stay_droppable() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let relu = graph.activation(x, Activation::Relu)?;
         graph.mark_droppable(relu);
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn concat_keeps_its_zeros() -> Result<(), GraphError> {
+    fn concat_keeps_its_zeros() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let dead = graph.conv(zero, Conv::same(4, 5, 1))?;
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_of_a_unique_shape_keep_their_layers() -> Result<(), GraphError> {
+    fn zeros_of_a_unique_shape_keep_their_layers() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let sum = graph.add(&[zero, zero])?;
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disconnected_network_becomes_a_constant() -> Result<(), GraphError> {
+    fn a_disconnected_network_becomes_a_constant() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 2 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;

@@ -6,6 +6,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::Error;
 use crate::space::tests::{IMAGES, spaces};
 
 /// Another encoding of the same network: layers in another topological order, summands in another order.
@@ -31,7 +32,7 @@ fn reordered(graph: &Graph, rng: &mut dyn Rng) -> Graph {
 }
 
 /// Rebuilds the graph through the builder, which infers and checks every shape again.
-fn rebuilt(graph: &Graph) -> Result<Graph, GraphError> {
+fn rebuilt(graph: &Graph) -> Result<Graph, Error> {
     let (mut builder, _) = GraphBuilder::new(graph.input_shape())?;
     let (inner, last_two) = graph.layers.split_at(graph.layers.len() - 2);
     for layer in &inner[1..] {

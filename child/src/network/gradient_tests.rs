@@ -12,7 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Network;
 use super::reference::{difference, gradients_of, logits, loss, numbers_of};
-use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind, Shape};
+use crate::Error;
+use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
 use crate::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
 use crate::train::cross_entropy;
 
@@ -76,7 +77,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
 }
 
 /// An image of odd and unequal sides, a convolution of it, `body`, and the classifier.
-fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>) -> Graph {
+fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, Error>) -> Graph {
     let (mut graph, image) = GraphBuilder::new(Shape::new(2, 7, 6)).unwrap();
     let x = graph.conv(image, Conv::same(4, 3, 1)).unwrap();
     let x = body(&mut graph, x).unwrap();

@@ -12,6 +12,7 @@ mod writer;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::network::Network;
 
 /// Name of the model's input, `[1, channels, height, width]`, normalised as in training.
@@ -35,8 +36,11 @@ impl Options {
     ///
     /// # Errors
     /// If it is not 11, 12 or 13.
-    pub fn check(self) -> Result<(), OpsetError> {
-        if (11..=13).contains(&self.opset) { Ok(()) } else { Err(OpsetError(self.opset)) }
+    pub fn check(self) -> Result<(), Error> {
+        match self.opset {
+            11..=13 => Ok(()),
+            other => Err(Error(format!("opset {other} is not supported: choose 11, 12 or 13"))),
+        }
     }
 }
 
@@ -46,16 +50,11 @@ impl Default for Options {
     }
 }
 
-/// An operator set that the boards' tools and this exporter do not share.
-#[derive(Debug, thiserror::Error)]
-#[error("opset {0} is not supported: choose 11, 12 or 13")]
-pub struct OpsetError(i64);
-
 /// The bytes of a network's ONNX file. `architecture` is kept in the file's metadata.
 ///
 /// # Errors
 /// If the options name an opset outside 11 to 13.
-pub fn to_bytes(network: &Network, architecture: &str, options: Options) -> Result<Vec<u8>, OpsetError> {
+pub fn to_bytes(network: &Network, architecture: &str, options: Options) -> Result<Vec<u8>, Error> {
     options.check()?;
     Ok(writer::model(network, architecture, options).encode_to_vec())
 }

@@ -1,7 +1,8 @@
 //! The text form that all spaces share: fixed text with the name of one choice in it for every decision.
 
 use super::settings::nearest;
-use super::{Architecture, ArchitectureError, Decision, TextError};
+use super::{Architecture, Decision, TextError};
+use crate::Error;
 
 /// The decisions of a space, and the fixed text around the names of their choices.
 ///
@@ -32,24 +33,24 @@ impl Grammar {
         &self.decisions
     }
 
-    pub(super) fn check(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
+    pub(super) fn check(&self, architecture: &Architecture) -> Result<(), Error> {
         let (expected, found) = (self.decisions.len(), architecture.choices().len());
         if expected != found {
             let text = format!("the architecture has {found} choices, but the space has {expected} decisions");
-            return Err(ArchitectureError(text));
+            return Err(Error(text));
         }
         for (decision, choice) in self.decisions.iter().zip(architecture.choices()) {
             let (name, choices) = (&decision.name, decision.choices.len());
             if *choice >= choices {
                 let text =
                     format!("decision `{name}` has {choices} choices, so a choice number {choice} does not exist");
-                return Err(ArchitectureError(text));
+                return Err(Error(text));
             }
         }
         Ok(())
     }
 
-    pub(super) fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+    pub(super) fn format(&self, architecture: &Architecture) -> Result<String, Error> {
         self.check(architecture)?;
         let mut text = String::new();
         for ((decision, before), choice) in self.decisions.iter().zip(&self.before).zip(architecture.choices()) {

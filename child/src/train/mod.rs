@@ -4,7 +4,7 @@ mod config;
 mod loss;
 mod schedule;
 
-pub use config::{TrainingConfig, TrainingConfigError};
+pub use config::TrainingConfig;
 pub(crate) use loss::cross_entropy;
 
 use std::ops::ControlFlow;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use child::Error;
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
-use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
+use child::space::{Architecture, Grammar, SearchSpace};
 
 use super::Proposal;
 use crate::history::{Evaluation, History, Status};
@@ -35,13 +36,13 @@ impl SearchSpace for Chain {
         &self.0
     }
 
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let (mut graph, mut layer) = GraphBuilder::new(input)?;
         for choice in architecture.choices() {
             layer = graph.conv(layer, Conv::same(1 + choice, 1, 1))?;
         }
-        Ok(graph.classifier(layer, classes)?)
+        graph.classifier(layer, classes)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use child::Error;
 use child::graph::{CanonicalKey, Cost};
-use child::space::{Architecture, ArchitectureError};
+use child::space::Architecture;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -72,7 +73,7 @@ impl Encoder {
     const KNOWN: usize = 20_000;
 
     /// An encoder for a problem. The scales come from a fixed sample of the space.
-    pub fn new(problem: &Problem) -> Result<Self, ArchitectureError> {
+    pub fn new(problem: &Problem) -> Result<Self, Error> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let (mut live, mut executed) = (Vec::new(), Vec::new());
         for _ in 0..Self::REFERENCES {
@@ -89,16 +90,12 @@ impl Encoder {
         &mut self,
         problem: &Problem,
         architectures: impl IntoIterator<Item = &'a Architecture>,
-    ) -> Result<Vec<Arc<Encoding>>, ArchitectureError> {
+    ) -> Result<Vec<Arc<Encoding>>, Error> {
         architectures.into_iter().map(|architecture| self.encode(problem, architecture)).collect()
     }
 
     /// The point of an architecture.
-    pub fn encode(
-        &mut self,
-        problem: &Problem,
-        architecture: &Architecture,
-    ) -> Result<Arc<Encoding>, ArchitectureError> {
+    pub fn encode(&mut self, problem: &Problem, architecture: &Architecture) -> Result<Arc<Encoding>, Error> {
         if let Some(known) = self.known.get(architecture) {
             return Ok(Arc::clone(known));
         }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::graph::{Conv, GraphBuilder, GraphError, LayerId};
+use crate::Error;
+use crate::graph::{Conv, GraphBuilder, LayerId};
 use crate::space::{Architecture, NasBench201, NasBench201Settings, SearchSpace};
 
 /// Key of the network that `body` builds on an image of `[3, 8, 8]`.
-fn key(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>) -> CanonicalKey {
+fn key(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, Error>) -> CanonicalKey {
     let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8)).unwrap();
     let features = body(&mut graph, image).unwrap();
     graph.classifier(features, 10).unwrap().canonical()
