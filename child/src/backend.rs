@@ -46,11 +46,7 @@ impl Backend {
 /// Its name in experiment files and on the command line, which is also its Cargo feature.
 impl std::fmt::Display for Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Flex => "flex",
-            Self::Tch => "tch",
-            Self::Cuda => "cuda",
-        })
+        self.serialize(f)
     }
 }
 

@@ -47,16 +47,6 @@ impl Objective {
         }
     }
 
-    /// Unit of its values, empty for a plain number.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::Time => "ms",
-            Self::Energy => "mJ",
-            Self::ActivationBytes => "B",
-            Self::Error | Self::Parameters | Self::Macs => "",
-        }
-    }
-
     /// Its value in a row of a log, if it is measured.
     pub(crate) fn measured(self, row: &Row) -> Option<f64> {
         match self {

@@ -71,11 +71,6 @@ impl Problem {
         self.input
     }
 
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
     /// The minimised objectives, in order.
     pub fn objectives(&self) -> &Objectives {
         &self.objectives

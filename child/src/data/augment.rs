@@ -44,7 +44,6 @@ impl Augmentation {
         Ok(())
     }
 
-    /// Draws the changes of one image.
     pub(super) fn draw(&self, shape: Shape, rng: &mut ChaCha8Rng) -> View {
         let mut shift = || match self.crop_padding {
             0 => 0,
@@ -68,7 +67,6 @@ pub(super) struct View {
     pub(super) down: isize,
     /// Column of the image that becomes column 0 before mirroring.
     pub(super) right: isize,
-    /// Whether left and right are mirrored.
     pub(super) flip: bool,
     /// Rows and columns that are set to 0.
     pub(super) hole: Option<(Range<usize>, Range<usize>)>,

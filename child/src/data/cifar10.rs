@@ -176,7 +176,6 @@ impl Contents {
         Ok(())
     }
 
-    /// Training and test images.
     fn images(mut self) -> Result<(Images, Images), Error> {
         let train = TRAIN_FILES * self.records_per_file;
         let test_data = self.data.split_off(train * SHAPE.elements());

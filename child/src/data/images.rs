@@ -40,7 +40,6 @@ impl Images {
         Ok(Self { shape, scale, data, labels })
     }
 
-    /// Number of images; at least 1.
     pub(super) fn len(&self) -> usize {
         self.labels.len()
     }

@@ -9,11 +9,9 @@ pub struct LayerId(pub(crate) usize);
 /// One layer: an operation, where its inputs come from, and the shape it gives.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layer {
-    /// The operation.
     pub(crate) op: Op,
     /// The layers it reads, each before this one.
     pub(crate) inputs: Vec<LayerId>,
-    /// Shape of its output.
     pub(crate) shape: Shape,
     /// Whether it ends a path that drop-path may leave out while training.
     pub(crate) droppable: bool,

@@ -61,7 +61,6 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// One layer.
     pub(crate) fn layer(&self, id: LayerId) -> &Layer {
         &self.layers[id.0]
     }
@@ -76,7 +75,6 @@ impl Graph {
         self.layers[self.layers.len() - 1].shape.channels
     }
 
-    /// The layer that gives the logits.
     pub(crate) fn output(&self) -> LayerId {
         LayerId(self.layers.len() - 1)
     }

@@ -73,7 +73,6 @@ impl Weights {
         (kernel.val(), self.biases[layer].as_ref().map(Param::val))
     }
 
-    /// The batch norm at a layer.
     pub(crate) fn batch_norm(&self, layer: usize) -> &BatchNorm {
         self.batch_norms[layer].as_ref().expect("every batch norm of the graph was given its weights")
     }

@@ -28,7 +28,6 @@ use super::{Architecture, SearchSpace};
 use crate::Error;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Shape};
 
-/// Name in experiment files.
 const NAME: &str = "mobile";
 
 /// Squeeze-and-excitation narrows to this part of the channels (MobileNetV3) …
@@ -160,7 +159,6 @@ impl Mobile {
 }
 
 impl Stage {
-    /// One inverted bottleneck.
     fn block(&self, graph: &mut GraphBuilder, input: LayerId, stride: usize) -> Result<LayerId, Error> {
         let wide = self.expansion * graph.shape(input).channels;
         let mut x = input;

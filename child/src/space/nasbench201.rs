@@ -25,10 +25,8 @@ use super::{Architecture, SearchSpace};
 use crate::Error;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
 
-/// Name in experiment files.
 const NAME: &str = "nasbench201";
 
-/// The operation of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     None,
@@ -97,7 +95,6 @@ impl NasBench201 {
         Ok(Self { channels, cells, operations, grammar })
     }
 
-    /// One cell.
     fn cell(&self, graph: &mut GraphBuilder, chosen: &[Operation], input: LayerId) -> Result<LayerId, Error> {
         let channels = graph.shape(input).channels;
         let mut chosen = chosen.iter();

@@ -35,7 +35,6 @@ use super::{Architecture, SearchSpace};
 use crate::Error;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, Shape};
 
-/// Name in experiment files.
 const NAME: &str = "nasnet";
 
 /// Stages of normal cells.

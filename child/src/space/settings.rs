@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 /// Channels that a layer may have; a larger number is a typing mistake.
 pub(super) const CHANNELS: RangeInclusive<usize> = 1..=4096;
 
-/// Checks one number.
 pub(super) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), Error> {
     if range.contains(&value) {
         return Ok(());

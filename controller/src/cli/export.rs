@@ -48,8 +48,7 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
     if let Some(input) = experiment.input {
         return Ok(input);
     }
-    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    Ok(InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes })
+    Ok(TrainingSet::load(&experiment.data, experiment.search.seed)?.input())
 }
 
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.

@@ -67,7 +67,6 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
     Ok(())
 }
 
-/// The most frequent reason of unsuccessful evaluations.
 fn most_frequent_reason(summary: &Summary) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &summary.rows {

@@ -57,14 +57,12 @@ pub(super) struct Import {
     same_device: bool,
 }
 
-/// A log that was read.
 struct Log {
     path: PathBuf,
     sha256: String,
     rows: Vec<LogRow>,
 }
 
-/// A run that is imported into.
 struct Target {
     experiment: Experiment,
     problem: std::sync::Arc<Problem>,
@@ -279,7 +277,8 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         (*useless, "without anything that can be used here"),
     ] {
         if count > 0 {
-            say(format_args!("  {} {why}: not taken", are(count)))?;
+            let are = if count == 1 { "is" } else { "are" };
+            say(format_args!("  {} {are} {why}: not taken", rows_of(count)))?;
         }
     }
     Ok(())
@@ -287,10 +286,6 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
 
 fn rows_of(count: usize) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
-}
-
-fn are(count: usize) -> String {
-    if count == 1 { "1 row is".to_owned() } else { format!("{count} rows are") }
 }
 
 /// Prints what the run has now, and how to continue.

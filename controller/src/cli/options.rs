@@ -83,7 +83,6 @@ impl SearchOptions {
 }
 
 impl ExperimentOptions {
-    /// Reads the experiment.
     pub fn read(&self) -> anyhow::Result<Experiment> {
         read(self.file.as_deref(), &self.overrides.all())
     }

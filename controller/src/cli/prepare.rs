@@ -8,7 +8,7 @@ use child::data::Source;
 use child::space::Architecture;
 use hardware::options::DeviceOptions;
 
-use crate::config::{Experiment, InputConfig, ReplayConfig};
+use crate::config::{Experiment, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::problem::Problem;
@@ -26,7 +26,6 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The strategy of the experiment.
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
         let device = self.experiment.training.backend.device()?;
         self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)
@@ -81,8 +80,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
     let tensor_device = experiment.training.backend.device()?;
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    let of_data =
-        InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes };
+    let of_data = data.input();
     if let Some(input) = experiment.input {
         let stated = (input.shape, input.classes);
         let found = (of_data.shape, of_data.classes);

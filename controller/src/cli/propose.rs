@@ -61,7 +61,8 @@ impl Propose {
         let problem = &recorded.problem;
         let given = Bounds::new(self.bound.iter().copied())?;
         given.check(problem.objectives())?;
-        let mut history = recorded.history(problem.bounds().overridden_by(&given))?;
+        let bounds = problem.bounds().overridden_by(&given);
+        let mut history = History::of_rows(problem, &bounds, &recorded.rows)?;
         history.import(&Imported::imports(&self.run, problem)?)?;
         ensure!(
             history.evaluations().iter().any(|evaluation| evaluation.complete().is_some()),
@@ -111,7 +112,6 @@ impl Propose {
     }
 }
 
-/// The proposals for other programs.
 fn json(
     problem: &Problem,
     history: &History,

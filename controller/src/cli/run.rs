@@ -19,7 +19,6 @@ use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::note;
 
-/// The folder of a search.
 pub(super) enum Place {
     New(PathBuf),
     /// The folder of an earlier run.
@@ -42,7 +41,9 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     };
     folder.check_open_files()?;
     if !quiet {
-        announce(&prepared, &folder);
+        prepared.notices.iter().for_each(note);
+        note(format_args!("minimising {}", prepared.problem.objectives().names()));
+        note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
     }
     let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
     let result = drive(search, checkpoint, &stop);
@@ -73,12 +74,6 @@ fn resume(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyh
         folder.write_config(experiment)?;
     }
     Ok(folder)
-}
-
-fn announce(prepared: &Prepared, folder: &RunFolder) {
-    prepared.notices.iter().for_each(note);
-    note(format_args!("minimising {}", prepared.problem.objectives().names()));
-    note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
 }
 
 /// The search of a folder, and the checkpoint to resume from.

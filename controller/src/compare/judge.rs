@@ -17,7 +17,6 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Name in files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Journal => "journal",

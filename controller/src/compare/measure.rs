@@ -82,7 +82,6 @@ impl Side {
     }
 }
 
-/// The untrained model of a network.
 fn model(experiment: &Experiment, problem: &Problem, network: &Found, scratch: &Path) -> anyhow::Result<Model> {
     let graph = problem.graph(&network.architecture)?.pruned();
     // The backend that trained the run may be missing, and is not needed.

@@ -14,12 +14,9 @@ pub struct Boxes {
     pub cells: Vec<Cell>,
 }
 
-/// One of the [`Boxes`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// Least value of each objective.
     pub lower: Vec<f64>,
-    /// Largest value of each objective.
     pub upper: Vec<f64>,
 }
 

@@ -20,7 +20,6 @@ use crate::surrogate::{Encoder, Surrogate, Warp};
 
 pub use table::table;
 
-/// A proposed architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposed {
     pub architecture: Architecture,

@@ -29,7 +29,6 @@ pub struct Summary {
     pub reference: Option<Vec<f64>>,
 }
 
-/// A member of the front.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its row of the journal. After several measurements, time and energy are the means, their standard deviations
@@ -76,7 +75,6 @@ impl Summary {
         })
     }
 
-    /// Number of evaluations with a status.
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }

@@ -15,13 +15,10 @@ use crate::fingerprint::sha256;
 /// to the same state, by replaying every round of the strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Fingerprint of the experiment.
     pub experiment: String,
-    /// Whole rounds so far.
     pub round: u64,
     /// Evaluations that the strategy has received.
     pub told: u64,
-    /// The strategy's state.
     #[serde(skip)]
     pub strategy: Vec<u8>,
 }

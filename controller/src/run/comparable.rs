@@ -28,7 +28,6 @@ type Measured = [Option<u64>; 5];
 /// How many rows of a log were taken, and why others were not, or not whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Rows there are.
     pub rows: usize,
     /// Rows taken, at least in part.
     pub taken: usize,
@@ -54,12 +53,10 @@ impl Comparable {
         Self { objectives: objectives.as_slice().to_vec(), devices, epochs, same_device, ..Self::default() }
     }
 
-    /// Remembers an evaluation of the run.
     pub fn know_evaluated(&mut self, row: &Row) {
         self.known.insert((row.architecture.clone(), measured(row)));
     }
 
-    /// Remembers an imported row.
     pub fn know_imported(&mut self, Imported { row, origin }: &Imported) {
         self.know_evaluated(row);
         let present = Objective::MEASURED.map(|objective| objective.measured(row).is_some());

@@ -20,10 +20,8 @@ const FORMAT: &str = "sha256 of a row, format 1";
 /// they are whole themselves.
 const DIGITS: usize = 16;
 const CHECK: usize = 4;
-/// Length of a line.
 const LINE: usize = DIGITS + CHECK + 1;
 
-/// The digests of a journal.
 #[derive(Debug)]
 pub(super) struct Digests {
     path: PathBuf,

@@ -18,7 +18,6 @@ const WRITTEN_CONFIG: &str = "checkpoint/config.toml";
 pub(crate) const SCRATCH: &str = "checkpoint/scratch";
 /// Rows that wait for their turn in the journal.
 pub(crate) const WAITING: &str = "checkpoint/waiting.csv";
-/// Digests of the journal's rows.
 pub(crate) const DIGESTS: &str = "checkpoint/rows";
 pub(crate) const TENSORBOARD: &str = "tensorboard";
 pub(crate) const PARETO: &str = "pareto.csv";
@@ -135,7 +134,6 @@ impl RunFolder {
         }
     }
 
-    /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -21,7 +21,6 @@ const OF_ORIGIN: [&str; 5] = ["after", "imported_at", "source", "line", "sha256"
 pub struct Imported {
     /// The values, without a number.
     pub row: Row,
-    /// The log and the line.
     pub origin: Origin,
 }
 
@@ -93,7 +92,6 @@ impl Imported {
     }
 }
 
-/// The rows with their lines.
 fn read(path: &Path) -> anyhow::Result<Vec<(u64, Imported)>> {
     if !path.exists() {
         return Ok(Vec::new());

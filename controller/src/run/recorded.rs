@@ -7,8 +7,6 @@ use hardware::log::Row;
 
 use super::{CONFIG, JOURNAL, kept_experiment, logged_rows};
 use crate::config::Experiment;
-use crate::history::History;
-use crate::objective::Bounds;
 use crate::problem::Problem;
 
 /// A run, also one that is being searched in.
@@ -28,10 +26,5 @@ impl Recorded {
         let not_resolved = || format!("{} is not resolved", folder.join(CONFIG).display());
         let problem = experiment.problem().with_context(not_resolved)?;
         Ok(Self { experiment, problem, rows: logged_rows(&folder.join(JOURNAL))? })
-    }
-
-    /// The evaluations as a search under these bounds would see them, without imported rows.
-    pub fn history(&self, bounds: Bounds) -> anyhow::Result<History> {
-        History::of_rows(&self.problem, &bounds, &self.rows)
     }
 }

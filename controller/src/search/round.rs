@@ -94,7 +94,6 @@ impl Search {
     }
 }
 
-/// Removes the models of dominated networks.
 pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
     let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
     let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;

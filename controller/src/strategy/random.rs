@@ -50,12 +50,10 @@ impl Strategy for Random {
     }
 }
 
-/// A generator's state as bytes.
 pub(super) fn save_rng(rng: &ChaCha8Rng) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(rng)?)
 }
 
-/// A generator from its bytes.
 pub(super) fn restore_rng(bytes: &[u8]) -> Result<ChaCha8Rng> {
     serde_json::from_slice(bytes).context("the saved state does not fit")
 }

@@ -85,7 +85,6 @@ impl Encoder {
         Ok(Self { live: Standard::fit(&live), executed: Standard::fit(&executed), known: HashMap::new() })
     }
 
-    /// The points of some architectures.
     pub fn encode_all<'a>(
         &mut self,
         problem: &Problem,
@@ -94,7 +93,6 @@ impl Encoder {
         architectures.into_iter().map(|architecture| self.encode(problem, architecture)).collect()
     }
 
-    /// The point of an architecture.
     pub fn encode(&mut self, problem: &Problem, architecture: &Architecture) -> Result<Arc<Encoding>, Error> {
         if let Some(known) = self.known.get(architecture) {
             return Ok(Arc::clone(known));

@@ -24,7 +24,6 @@ pub struct Process {
 /// The prediction of a process for some points, in the units of the targets.
 #[derive(Debug, Clone)]
 pub struct Posterior {
-    /// Mean of each point.
     pub means: Vec<f64>,
     /// Standard deviation of each point, without the noise of a measurement.
     pub deviations: Vec<f64>,
