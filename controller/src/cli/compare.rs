@@ -1,6 +1,5 @@
 //! `controller compare RUN_A RUN_B`.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -153,18 +152,15 @@ fn measure_all(pair: &Pair, here: usize, networks: &[Found], log: &Path) -> anyh
     const INTERVAL: Duration = Duration::from_secs(10);
     let (letter, all) = (LETTERS[here], networks.len() as u64);
     note(format_args!("measuring {all} networks on {letter}'s devices; kept in {}", log.display()));
-    let is_terminal = std::io::stderr().is_terminal();
-    let bar = if is_terminal { ProgressBar::new(all) } else { ProgressBar::hidden() };
+    let bar = ProgressBar::new(all);
     let template = format!("{{bar:24}} {{pos}}/{{len}} measured on {letter}, ETA {{eta}}");
     bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    if is_terminal {
-        bar.enable_steady_tick(Duration::from_millis(250));
-    }
+    bar.enable_steady_tick(Duration::from_millis(250));
     let (began, mut done, mut last) = (Instant::now(), 0, Instant::now());
     let measured = measure(pair, here, networks, log, |_| {
         done += 1;
         bar.inc(1);
-        if !is_terminal && last.elapsed() >= INTERVAL {
+        if bar.is_hidden() && last.elapsed() >= INTERVAL {
             last = Instant::now();
             let left = began.elapsed().mul_f64((all - done) as f64 / done as f64);
             note(format_args!("{done}/{all} measured on {letter}, ETA {}", HumanDuration(left)));

@@ -48,7 +48,8 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
     if let Some(input) = experiment.input {
         return Ok(input);
     }
-    Ok(TrainingSet::load(&experiment.data, experiment.search.seed)?.input())
+    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    Ok(InputConfig::new(data.shape, data.classes))
 }
 
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.

@@ -8,7 +8,7 @@ use child::data::Source;
 use child::space::Architecture;
 use hardware::options::DeviceOptions;
 
-use crate::config::{Experiment, ReplayConfig};
+use crate::config::{Experiment, InputConfig, ReplayConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::problem::Problem;
@@ -80,7 +80,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
     let tensor_device = experiment.training.backend.device()?;
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    let of_data = data.input();
+    let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
         let stated = (input.shape, input.classes);
         let found = (of_data.shape, of_data.classes);

@@ -67,6 +67,11 @@ impl Default for InputConfig {
 }
 
 impl InputConfig {
+    /// For images of a shape.
+    pub fn new(shape: Shape, classes: usize) -> Self {
+        Self { shape: [shape.channels, shape.height, shape.width], classes }
+    }
+
     /// Shape of an image.
     pub fn shape(&self) -> Shape {
         let [channels, height, width] = self.shape;

@@ -6,8 +6,6 @@ use child::graph::Shape;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::config::InputConfig;
-
 #[derive(Debug)]
 pub struct TrainingSet {
     pub splits: Splits,
@@ -18,11 +16,6 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
-    /// Input and classes of the networks that are trained with it.
-    pub fn input(&self) -> InputConfig {
-        InputConfig { shape: [self.shape.channels, self.shape.height, self.shape.width], classes: self.classes }
-    }
-
     /// Loads the data set and holds out its validation images, which depend on the seed.
     pub fn load(config: &DataConfig, seed: u64) -> Result<Self, Error> {
         let dataset = config.load()?;
