@@ -65,19 +65,9 @@ impl Graph {
         let mut live = pruned.totals(&all);
         live.extend(pruned.paths());
         live.push(f64::from(u8::from(!self.is_connected())));
-        Features { live, executed: self.totals(&self.executed()) }
-    }
-
-    /// For every layer, whether a runtime executes it: the inputs of the logits, and theirs, up to a constant zero.
-    fn executed(&self) -> Vec<bool> {
-        let mut executed = vec![false; self.layers.len()];
-        executed[self.output().0] = true;
-        for (index, layer) in self.layers.iter().enumerate().rev() {
-            if executed[index] && !matches!(layer.op, Op::Zero { .. }) {
-                layer.inputs.iter().for_each(|input| executed[input.0] = true);
-            }
-        }
-        executed
+        // Up to a constant zero.
+        let executed = self.read_by_logits(|layer| !matches!(layer.op, Op::Zero { .. }));
+        Features { live, executed: self.totals(&executed) }
     }
 
     /// Counts, costs and depths of the layers that count.
