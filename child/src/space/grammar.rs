@@ -4,12 +4,13 @@ use super::settings::nearest;
 use super::{Architecture, Decision, TextError};
 use crate::Error;
 
-/// The decisions of a space, and the fixed text around the names of their choices.
+/// The name and the decisions of a space, and the fixed text around the names of their choices.
 ///
 /// A grammar is built from left to right by [`text`](Self::text) and [`decision`](Self::decision). The name of a choice
 /// consists of letters, digits and `_`, and does not contain the character that follows it in the text.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Grammar {
+    pub(super) name: &'static str,
     decisions: Vec<Decision>,
     /// Fixed text before each decision's choice.
     before: Vec<String>,
@@ -18,6 +19,11 @@ pub struct Grammar {
 }
 
 impl Grammar {
+    /// An empty text for the space of a name.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, decisions: Vec::new(), before: Vec::new(), closing: String::new() }
+    }
+
     /// Appends fixed text.
     pub fn text(&mut self, text: &str) {
         self.closing.push_str(text);

@@ -28,8 +28,6 @@ use super::{Architecture, SearchSpace};
 use crate::Error;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Shape};
 
-const NAME: &str = "mobile";
-
 /// Squeeze-and-excitation narrows to this part of the channels (MobileNetV3) …
 const SQUEEZE: usize = 4;
 /// … rounded to a multiple of this.
@@ -123,7 +121,7 @@ impl Mobile {
         settings.check()?;
         let names = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>();
         let squeeze: Vec<_> = settings.squeeze_excitation.iter().map(|yes| usize::from(*yes)).collect();
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new("mobile");
         grammar.text("stem=");
         grammar.decision("stem", names(&settings.stems));
         for (before, widths) in settings.widths.iter().enumerate() {
@@ -197,10 +195,6 @@ fn squeeze_excitation(graph: &mut GraphBuilder, input: LayerId) -> Result<LayerI
 }
 
 impl SearchSpace for Mobile {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }

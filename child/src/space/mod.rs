@@ -61,7 +61,7 @@ impl Architecture {
 /// A search space: its decisions, and the network that an architecture means.
 ///
 /// A search sees only [`decisions`](Self::decisions); files and logs see only the text form; training, timing and
-/// surrogates see only the graph. A space gives its name, its [`Grammar`] and its graphs; the rest follows from them:
+/// surrogates see only the graph. A space gives its [`Grammar`] and its graphs; the rest follows from them:
 ///
 /// ```
 /// use child::Error;
@@ -72,10 +72,6 @@ impl Architecture {
 /// struct OneLayer(Grammar);
 ///
 /// impl SearchSpace for OneLayer {
-///     fn name(&self) -> &'static str {
-///         "one-layer"
-///     }
-///
 ///     fn grammar(&self) -> &Grammar {
 ///         &self.0
 ///     }
@@ -88,7 +84,7 @@ impl Architecture {
 ///     }
 /// }
 ///
-/// let mut grammar = Grammar::default();
+/// let mut grammar = Grammar::new("one-layer");
 /// grammar.text("width=");
 /// grammar.decision("width", ["8", "16"]);
 /// let space = OneLayer(grammar);
@@ -99,10 +95,7 @@ impl Architecture {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait SearchSpace: Send + Sync {
-    /// Name of the space in experiment files, such as `nasbench201`.
-    fn name(&self) -> &'static str;
-
-    /// The decisions and the text form. At least one decision, each with at least one choice.
+    /// The name, the decisions and the text form. At least one decision, each with at least one choice.
     fn grammar(&self) -> &Grammar;
 
     /// The network with every operation that the architecture names, dead branches included;
@@ -111,6 +104,11 @@ pub trait SearchSpace: Send + Sync {
     /// # Errors
     /// If the architecture is not one of this space, or its layers do not fit the input shape.
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error>;
+
+    /// Name of the space in experiment files, such as `nasbench201`.
+    fn name(&self) -> &'static str {
+        self.grammar().name
+    }
 
     /// The decisions, in the order in which a controller takes them.
     fn decisions(&self) -> &[Decision] {

@@ -84,7 +84,7 @@ impl NasBench201 {
         within("channels", channels, CHANNELS)?;
         within("cells", cells, 1..=100)?;
         let operations = operations(NAME, &names, &OPERATIONS)?;
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new(NAME);
         for (before, sources) in NODES.iter().enumerate() {
             grammar.text(if before == 0 { "|" } else { "+|" });
             for source in *sources {
@@ -128,10 +128,6 @@ fn residual_block(graph: &mut GraphBuilder, input: LayerId, channels: usize) -> 
 }
 
 impl SearchSpace for NasBench201 {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }

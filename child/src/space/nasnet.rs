@@ -100,7 +100,7 @@ impl Nasnet {
         list("depths", &depths, 1..=100)?;
         list("widths", &widths, CHANNELS)?;
         let operations = operations(NAME, &names, &OPERATIONS)?;
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new(NAME);
         for (cell, opening) in [("normal", "normal["), ("reduce", " reduce[")] {
             grammar.text(opening);
             for block in 1..=blocks {
@@ -132,10 +132,6 @@ impl Nasnet {
 }
 
 impl SearchSpace for Nasnet {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }

@@ -28,10 +28,6 @@ pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) 
 struct Chain(Grammar);
 
 impl SearchSpace for Chain {
-    fn name(&self) -> &'static str {
-        "chain"
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.0
     }
@@ -49,7 +45,7 @@ impl SearchSpace for Chain {
 /// A problem of error, time and energy over decisions with these numbers of choices. Everything keeps its bounds,
 /// which fix the reference of the hypervolume.
 pub(crate) fn problem(counts: &[usize]) -> Problem {
-    let mut grammar = Grammar::default();
+    let mut grammar = Grammar::new("chain");
     for (index, count) in counts.iter().enumerate() {
         grammar.text(if index == 0 { "[" } else { ", " });
         grammar.decision(format!("d{index}"), (0..*count).map(|choice| choice.to_string()));
