@@ -58,7 +58,7 @@ impl Measure {
         progress.enable_steady_tick(Duration::from_millis(100));
         let label = device.describe()?.label();
         progress.set_message(format!("measuring on {label}"));
-        let measurement = device.measure(&model, &experiment.measuring.plan())?;
+        let measurement = device.measure(&model, &experiment.measuring)?;
         progress.finish_and_clear();
         if self.json {
             say(format_args!("{:#}", json(&model, &label, &measurement)))?;

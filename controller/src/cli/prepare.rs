@@ -94,7 +94,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         *device = device.clone().absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
-    let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
+    let devices = DevicePool::open(&experiment.devices, experiment.measuring.clone())?;
     let of_device = |(name, device): (&String, &DeviceOptions)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };

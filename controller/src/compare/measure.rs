@@ -35,7 +35,7 @@ pub fn measure(
     let (side, problem) = (&pair.sides[here], &pair.problems[here]);
     let experiment = &side.experiment;
     // Before the models are written, so that a missing device is noticed at once.
-    let pool = Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.plan())?);
+    let pool = Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.clone())?);
     let (mut writer, before, _) = open_log(log)?;
     let scratch = temporary_folder()?;
     // All of them first: a device that is this machine measures while nothing else is computed.

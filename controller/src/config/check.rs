@@ -1,6 +1,7 @@
 //! Checks across the keys of an experiment.
 
 use anyhow::{Result, anyhow, bail, ensure};
+use hardware::Plan;
 use hardware::options::DeviceOptions;
 
 use super::{Experiment, InputConfig};
@@ -12,6 +13,8 @@ const MOST: usize = 10_000;
 /// Most channels and pixels a side of an image, and most classes, for the same reason.
 const LARGEST_SIDE: usize = 4096;
 const MOST_CLASSES: usize = 65_536;
+/// A day: no measurement takes as long, and instants do not reach without end.
+const LONGEST_MS: u128 = 86_400_000;
 
 impl Experiment {
     /// Checks ranges, and keys that contradict one another.
@@ -47,7 +50,7 @@ impl Experiment {
         self.reward.check()?;
         check_strategy(&self.strategy)?;
         self.space.build()?;
-        self.measuring.check()?;
+        check_measuring(&self.measuring)?;
         self.export.check()?;
         self.devices.iter().try_for_each(|(name, device)| check_device(name, device))
     }
@@ -64,6 +67,20 @@ fn check_strategy(strategy: &StrategyConfig) -> Result<()> {
     // Their messages begin with the setting.
     own.map_err(|error| anyhow!("strategy.{error}"))?;
     update.map_or(Ok(()), UpdateConfig::check).map_err(|error| anyhow!("strategy.update.{error}"))
+}
+
+fn check_measuring(plan: &Plan) -> Result<()> {
+    let interval = plan.confidence_interval;
+    ensure!(interval > 0.0 && interval < 1.0, "measuring.confidence_interval = {interval} must be above 0 and below 1");
+    for (key, number, range) in [
+        ("warm_up_ms", plan.warm_up.as_millis(), 0..=LONGEST_MS),
+        ("time_limit_ms", plan.time_limit.as_millis(), 1..=LONGEST_MS),
+        ("min_runs", plan.min_runs.into(), 1..=u32::MAX.into()),
+    ] {
+        let (least, most) = (range.start(), range.end());
+        ensure!(range.contains(&number), "measuring.{key} = {number} must be {least} to {most}");
+    }
+    Ok(())
 }
 
 /// Checks a device's settings, without looking up secrets.

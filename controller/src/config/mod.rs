@@ -8,7 +8,7 @@ mod place;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+pub use sections::{InputConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,7 @@ use child::data::DataConfig;
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
+use hardware::Plan;
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ pub struct Experiment {
     /// How children are trained.
     pub training: TrainingConfig,
     /// How long and how precisely devices measure.
-    pub measuring: MeasuringConfig,
+    pub measuring: Plan,
     /// What children are measured on, by name.
     pub devices: BTreeMap<String, DeviceOptions>,
     /// How ONNX files are written.
@@ -66,7 +67,7 @@ impl Default for Experiment {
             input: None,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
-            measuring: MeasuringConfig::default(),
+            measuring: Plan::default(),
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
             export: onnx::Options::default(),
             replay: None,

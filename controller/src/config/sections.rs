@@ -1,11 +1,8 @@
 //! Sections of an experiment file that belong to the search itself.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
 use child::graph::Shape;
-use hardware::Plan;
 use hardware::log::foreign::Columns;
 use serde::{Deserialize, Serialize};
 
@@ -76,63 +73,6 @@ impl InputConfig {
     pub fn shape(&self) -> Shape {
         let [channels, height, width] = self.shape;
         Shape::new(channels, height, width)
-    }
-}
-
-/// `[measuring]`: how long and how precisely devices measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MeasuringConfig {
-    /// Milliseconds of inference before the first one that counts.
-    pub warm_up_ms: u64,
-    /// Milliseconds after which a measurement ends, as precise as it is.
-    pub time_limit_ms: u64,
-    /// Fewest inferences that count.
-    pub min_runs: u32,
-    /// Half-width of the 95 % confidence interval at which a measurement ends, relative to the mean.
-    pub confidence_interval: f64,
-}
-
-impl Default for MeasuringConfig {
-    fn default() -> Self {
-        let plan = Plan::default();
-        Self {
-            warm_up_ms: plan.warm_up.as_millis() as u64,
-            time_limit_ms: plan.time_limit.as_millis() as u64,
-            min_runs: plan.min_runs,
-            confidence_interval: plan.confidence_interval,
-        }
-    }
-}
-
-impl MeasuringConfig {
-    /// As a device takes it.
-    pub fn plan(&self) -> Plan {
-        Plan {
-            warm_up: Duration::from_millis(self.warm_up_ms),
-            time_limit: Duration::from_millis(self.time_limit_ms),
-            min_runs: self.min_runs,
-            confidence_interval: self.confidence_interval,
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        let interval = self.confidence_interval;
-        ensure!(
-            interval > 0.0 && interval < 1.0,
-            "measuring.confidence_interval = {interval} must be above 0 and below 1"
-        );
-        /// A day: no measurement takes as long, and instants do not reach without end.
-        const LONGEST_MS: u64 = 86_400_000;
-        for (key, number, range) in [
-            ("warm_up_ms", self.warm_up_ms, 0..=LONGEST_MS),
-            ("time_limit_ms", self.time_limit_ms, 1..=LONGEST_MS),
-            ("min_runs", self.min_runs.into(), 1..=u64::from(u32::MAX)),
-        ] {
-            let (least, most) = (range.start(), range.end());
-            ensure!(range.contains(&number), "measuring.{key} = {number} must be {least} to {most}");
-        }
-        Ok(())
     }
 }
 
