@@ -207,7 +207,7 @@ impl History {
 
     /// The non-dominated evaluations.
     pub fn front(&self) -> impl Iterator<Item = &Evaluation> {
-        self.archive.members().iter().filter_map(|member| self.get(member.id))
+        self.archive.members.iter().filter_map(|member| self.get(member.id))
     }
 
     /// Hypervolume of the front as a share of the box from 0 to the reference point; `None` until the reference is

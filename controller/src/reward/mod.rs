@@ -94,7 +94,7 @@ impl Reward {
             reference.push(if bound.is_some() { 1.0 } else { Self::MARGIN });
         }
         let mut reward = Self { config: config.clone(), objectives, bounds, scales, front: Vec::new(), reference };
-        let members = history.archive.members().iter();
+        let members = history.archive.members.iter();
         reward.front = members.map(|member| (member.id, reward.normalised(&member.values))).collect();
         reward
     }
