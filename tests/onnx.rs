@@ -183,7 +183,7 @@ impl Data {
             let norm = if fold_batch_norm { "folded" } else { "apart" };
             let name = format!("{name}-opset{opset}-{norm}");
             let path = folder.join(format!("{name}.onnx"));
-            onnx::write(&path, network, text, options).unwrap();
+            std::fs::write(&path, onnx::to_bytes(network, text, options).unwrap()).unwrap();
             std::fs::write(path.with_extension("images"), bytes(&batch.images)).unwrap();
             std::fs::write(path.with_extension("logits"), bytes(&logits)).unwrap();
             Export { name, path, options, images: batch.images.clone(), logits: logits.clone() }

@@ -1,5 +1,6 @@
 //! Backends by name: which library computes the tensors, chosen at run time among those compiled in.
 
+use crate::Error;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -16,17 +17,12 @@ pub enum Backend {
     Cuda,
 }
 
-/// A backend that is not compiled in: the text says how to compile it in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BackendError(String);
-
 impl Backend {
     /// The device that it computes on.
     ///
     /// # Errors
     /// If the program was built without it.
-    pub fn device(self) -> Result<Device, BackendError> {
+    pub fn device(self) -> Result<Device, Error> {
         match self {
             #[cfg(feature = "flex")]
             Self::Flex => Ok(Device::flex()),
@@ -38,7 +34,7 @@ impl Backend {
             #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
             missing => {
                 let hint = if missing == Self::Tch { " (scripts/libtorch.sh prepares LibTorch)" } else { "" };
-                Err(BackendError(format!(
+                Err(Error(format!(
                     "the backend `{missing}` is not compiled in; compile it in with `cargo run --release -p controller \
                      --features {missing}`{hint}"
                 )))
@@ -50,11 +46,7 @@ impl Backend {
 /// Its name in experiment files and on the command line, which is also its Cargo feature.
 impl std::fmt::Display for Backend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Flex => "flex",
-            Self::Tch => "tch",
-            Self::Cuda => "cuda",
-        })
+        self.serialize(f)
     }
 }
 

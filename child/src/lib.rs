@@ -12,8 +12,11 @@ pub mod backend;
 #[path = "../../tests/support/damage.rs"]
 mod damage;
 pub mod data;
+mod error;
 pub mod graph;
 pub mod network;
 pub mod onnx;
 pub mod space;
 pub mod train;
+
+pub use error::Error;

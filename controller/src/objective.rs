@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail, ensure};
+use child::graph::Cost;
+use hardware::log::Row;
 use serde::{Deserialize, Serialize};
 
 /// A quantity to minimise. Its name in files is [`Objective::name`].
@@ -30,6 +32,9 @@ impl Objective {
     pub const ALL: [Self; 6] =
         [Self::Error, Self::Time, Self::Energy, Self::Parameters, Self::Macs, Self::ActivationBytes];
 
+    /// The objectives that are measured; the others follow from the network.
+    pub(crate) const MEASURED: [Self; 3] = [Self::Error, Self::Time, Self::Energy];
+
     /// Name in experiment files, journals and tables; it carries the unit where the type has none.
     pub fn name(self) -> &'static str {
         match self {
@@ -42,13 +47,23 @@ impl Objective {
         }
     }
 
-    /// Unit of its values, empty for a plain number.
-    pub fn unit(self) -> &'static str {
+    /// Its value in a row of a log, if it is measured.
+    pub(crate) fn measured(self, row: &Row) -> Option<f64> {
         match self {
-            Self::Time => "ms",
-            Self::Energy => "mJ",
-            Self::ActivationBytes => "B",
-            Self::Error | Self::Parameters | Self::Macs => "",
+            Self::Error => row.accuracy.map(|accuracy| 1.0 - accuracy),
+            Self::Time => row.time_ms,
+            Self::Energy => row.energy_mj,
+            Self::Parameters | Self::Macs | Self::ActivationBytes => None,
+        }
+    }
+
+    /// Its value for a network of these costs, if it follows from the network.
+    pub(crate) fn computed(self, cost: &Cost) -> Option<f64> {
+        match self {
+            Self::Parameters => Some(cost.parameters as f64),
+            Self::Macs => Some(cost.macs as f64),
+            Self::ActivationBytes => Some(cost.peak_activation_bytes as f64),
+            Self::Error | Self::Time | Self::Energy => None,
         }
     }
 
@@ -93,7 +108,7 @@ impl FromStr for Objective {
 
 /// The objectives of a search, in the order in which every vector of values lists them: two to five, all different.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Objective>", into = "Vec<Objective>")]
+#[serde(try_from = "Vec<Objective>")]
 pub struct Objectives(Vec<Objective>);
 
 impl Objectives {
@@ -151,15 +166,9 @@ impl TryFrom<Vec<Objective>> for Objectives {
     }
 }
 
-impl From<Objectives> for Vec<Objective> {
-    fn from(objectives: Objectives) -> Self {
-        objectives.0
-    }
-}
-
 /// Upper bounds on objectives; not every objective has one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "BTreeMap<Objective, f64>", into = "BTreeMap<Objective, f64>")]
+#[serde(try_from = "BTreeMap<Objective, f64>")]
 pub struct Bounds(BTreeMap<Objective, f64>);
 
 impl Bounds {
@@ -236,12 +245,6 @@ impl TryFrom<BTreeMap<Objective, f64>> for Bounds {
 
     fn try_from(bounds: BTreeMap<Objective, f64>) -> Result<Self> {
         Self::new(bounds)
-    }
-}
-
-impl From<Bounds> for BTreeMap<Objective, f64> {
-    fn from(bounds: Bounds) -> Self {
-        bounds.0
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
+use child::Error;
 use child::graph::{CanonicalKey, Graph, Shape};
-use child::space::{Architecture, ArchitectureError, SearchSpace};
+use child::space::{Architecture, SearchSpace};
 use sha2::{Digest, Sha256};
 
 use crate::objective::{Bounds, Objectives};
@@ -70,11 +71,6 @@ impl Problem {
         self.input
     }
 
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
     /// The minimised objectives, in order.
     pub fn objectives(&self) -> &Objectives {
         &self.objectives
@@ -94,7 +90,7 @@ impl Problem {
     ///
     /// # Errors
     /// If the architecture is not of the space, or its layers do not fit the images.
-    pub fn graph(&self, architecture: &Architecture) -> Result<Graph, ArchitectureError> {
+    pub fn graph(&self, architecture: &Architecture) -> Result<Graph, Error> {
         self.space.graph(architecture, self.input, self.classes)
     }
 
@@ -102,7 +98,7 @@ impl Problem {
     ///
     /// # Errors
     /// If the architecture is not of the space or, with [`Identity::Network`], its layers do not fit the images.
-    pub fn key(&self, architecture: &Architecture) -> Result<CanonicalKey, ArchitectureError> {
+    pub fn key(&self, architecture: &Architecture) -> Result<CanonicalKey, Error> {
         if self.identity == Identity::Architecture {
             self.space.check(architecture)?;
             let mut hash = Sha256::new();

@@ -4,9 +4,6 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 
 /// Writes a line to standard output.
-///
-/// # Errors
-/// If standard output is closed or cannot be written.
 pub(crate) fn say(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }

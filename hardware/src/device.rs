@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::measurement::{InvalidMeasurement, Measurement};
 use crate::model::Model;
+use crate::seconds::milliseconds;
 
 /// A device that runs a model and measures how long one inference takes.
 ///
@@ -121,13 +123,16 @@ pub trait Settings {
     fn limit_patience(&mut self, limit: Duration);
 }
 
-/// How long and how precisely to measure.
-#[derive(Debug, Clone, PartialEq)]
+/// How long and how precisely to measure: `[measuring]` of an experiment file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Plan {
     /// Time that the model runs before the first timed run. The timed runs together last at least as long, so that they
     /// include occasional disturbances of the machine.
+    #[serde(rename = "warm_up_ms", with = "milliseconds")]
     pub warm_up: Duration,
     /// Time after which timed runs end even if the mean is not known as precisely as wanted.
+    #[serde(rename = "time_limit_ms", with = "milliseconds")]
     pub time_limit: Duration,
     /// Fewest timed runs within the time limit.
     pub min_runs: u32,

@@ -19,7 +19,22 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     duration.ok_or_else(|| D::Error::custom(problem()))
 }
 
-/// The same for an optional time.
+/// Whole milliseconds.
+pub(crate) mod milliseconds {
+    use serde::Deserialize as _;
+
+    use super::{Deserializer, Duration, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_millis() as u64)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// Seconds of an optional time.
 pub(crate) mod optional {
     use super::{Deserializer, Duration, Serializer};
 

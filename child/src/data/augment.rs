@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::DataError;
 use super::normalise::Affine;
+use crate::Error;
 use crate::graph::Shape;
 
 /// Random changes of each training image; by default none.
@@ -33,18 +33,17 @@ impl Augmentation {
     ///
     /// # Errors
     /// If padding or square are as large as the image's smaller side.
-    pub fn check(&self, shape: Shape) -> Result<(), DataError> {
+    pub fn check(&self, shape: Shape) -> Result<(), Error> {
         let side = shape.height.min(shape.width);
         for (key, pixels) in [("crop_padding", self.crop_padding), ("cutout", self.cutout)] {
             if pixels >= side {
                 let reason = format!("{pixels} pixels can hide a whole image of {side}; set it to less");
-                return Err(DataError::setting(key, reason));
+                return Err(Error::setting(key, reason));
             }
         }
         Ok(())
     }
 
-    /// Draws the changes of one image.
     pub(super) fn draw(&self, shape: Shape, rng: &mut ChaCha8Rng) -> View {
         let mut shift = || match self.crop_padding {
             0 => 0,
@@ -68,7 +67,6 @@ pub(super) struct View {
     pub(super) down: isize,
     /// Column of the image that becomes column 0 before mirroring.
     pub(super) right: isize,
-    /// Whether left and right are mirrored.
     pub(super) flip: bool,
     /// Rows and columns that are set to 0.
     pub(super) hole: Option<(Range<usize>, Range<usize>)>,

@@ -48,7 +48,7 @@ impl Split {
     /// If the batch size is 0, or the normalisation has another number of channels.
     pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
         assert!(batch_size > 0, "a batch holds at least one image");
-        let affine = normalisation.affine(self.images().scale());
+        let affine = normalisation.affine(self.images.scale);
         assert_eq!(affine.len(), self.shape().channels, "the normalisation has another number of channels");
         Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0 }
     }
@@ -68,7 +68,7 @@ impl Split {
         rng: &mut ChaCha8Rng,
     ) -> Batches<'_> {
         let mut rng = ChaCha8Rng::from_rng(rng);
-        let mut order = self.indices().to_vec();
+        let mut order = self.indices.to_vec();
         order.shuffle(&mut rng);
         Batches { shuffled: Some(order), augment: Some((augmentation, rng)), ..self.batches(batch_size, normalisation) }
     }
@@ -78,13 +78,13 @@ impl Iterator for Batches<'_> {
     type Item = Batch;
 
     fn next(&mut self) -> Option<Batch> {
-        let order = self.shuffled.as_deref().unwrap_or(self.split.indices());
+        let order = self.shuffled.as_deref().unwrap_or(&self.split.indices);
         let chunk = &order[self.given..order.len().min(self.given + self.batch_size)];
         if chunk.is_empty() {
             return None;
         }
         let shape = self.split.shape();
-        let all = self.split.images();
+        let all = &self.split.images;
         let mut images = vec![0.0; chunk.len() * shape.elements()];
         for (index, output) in chunk.iter().zip(images.chunks_exact_mut(shape.elements())) {
             let view = match &mut self.augment {
@@ -93,7 +93,7 @@ impl Iterator for Batches<'_> {
             };
             view.write(all.image(*index as usize), shape, &self.affine, output);
         }
-        let labels = chunk.iter().map(|index| i64::from(all.labels()[*index as usize])).collect();
+        let labels = chunk.iter().map(|index| i64::from(all.labels[*index as usize])).collect();
         self.given += chunk.len();
         Some(Batch { images, labels, shape })
     }

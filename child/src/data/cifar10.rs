@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use super::{DataError, Dataset, Images, download};
+use super::{Dataset, Images, download};
+use crate::Error;
 use crate::graph::Shape;
 
 const URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
@@ -39,7 +40,7 @@ const CLASS_NAMES: [&str; 10] =
 ///
 /// # Errors
 /// If it is missing, or a file is missing, of another size, or has a label without a class.
-pub(super) fn load(dir: &Path) -> Result<Dataset, DataError> {
+pub(super) fn load(dir: &Path) -> Result<Dataset, Error> {
     load_files(dir, RECORDS_PER_FILE)
 }
 
@@ -50,15 +51,15 @@ pub(super) fn load(dir: &Path) -> Result<Dataset, DataError> {
 ///
 /// # Errors
 /// If the transfer fails or the checksum differs; then no file is left behind.
-pub fn download(dir: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<PathBuf, DataError> {
-    std::fs::create_dir_all(dir).map_err(DataError::io("create", dir))?;
+pub fn download(dir: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<PathBuf, Error> {
+    std::fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     let archive = dir.join(ARCHIVE);
     download::fetch(&download::agent(), URL, MD5, &archive, progress)?;
     Ok(archive)
 }
 
 /// [`load`] for files of any number of records.
-fn load_files(dir: &Path, records: usize) -> Result<Dataset, DataError> {
+fn load_files(dir: &Path, records: usize) -> Result<Dataset, Error> {
     let mut contents = Contents::new(records);
     let nested = dir.join(FOLDER);
     let archive = dir.join(ARCHIVE);
@@ -67,29 +68,29 @@ fn load_files(dir: &Path, records: usize) -> Result<Dataset, DataError> {
     if let Some(folder) = [dir, &nested].into_iter().find(|dir| holds_files(dir)) {
         for (number, file) in FILES.iter().enumerate() {
             let path = folder.join(file);
-            let mut reader = File::open(&path).map_err(DataError::io("read", &path))?;
-            let size = reader.metadata().map_err(DataError::io("read", &path))?.len();
+            let mut reader = File::open(&path).map_err(Error::io("read", &path))?;
+            let size = reader.metadata().map_err(Error::io("read", &path))?.len();
             let name = path.display().to_string();
             let mut bytes = contents.room_for(&name, size)?;
-            reader.read_exact(&mut bytes).map_err(DataError::io("read", &path))?;
+            reader.read_exact(&mut bytes).map_err(Error::io("read", &path))?;
             contents.put(number, &name, &bytes)?;
         }
     } else if archive.is_file() {
         read_archive(&archive, &mut contents)?;
     } else {
         let reason = format!("expected the folder {FOLDER} or the archive {ARCHIVE} there; the archive is at {URL}");
-        return Err(DataError::new(format_args!("no CIFAR-10 in {}", dir.display()), reason));
+        return Err(Error::new(format_args!("no CIFAR-10 in {}", dir.display()), reason));
     }
     let (train, test) = contents.images()?;
     Dataset::new("cifar10", CLASS_NAMES.map(str::to_owned).to_vec(), train, None, Some(test))
 }
 
 /// Reads the files as they lie in the archive, in any order.
-fn read_archive(path: &Path, contents: &mut Contents) -> Result<(), DataError> {
+fn read_archive(path: &Path, contents: &mut Contents) -> Result<(), Error> {
     let broken = |reason: String| {
-        DataError::new(format_args!("the archive {}", path.display()), reason + "; delete it and download it again")
+        Error::new(format_args!("the archive {}", path.display()), reason + "; delete it and download it again")
     };
-    let file = File::open(path).map_err(DataError::io("read", path))?;
+    let file = File::open(path).map_err(Error::io("read", path))?;
     let unpacked = Bounded { source: GzDecoder::new(BufReader::new(file)), left: MOST_UNPACKED };
     let mut archive = tar::Archive::new(unpacked);
     let mut found = [false; FILES.len()];
@@ -144,18 +145,18 @@ impl Contents {
     }
 
     /// A buffer for a file, if it has the right size.
-    fn room_for(&self, name: &str, size: u64) -> Result<Vec<u8>, DataError> {
+    fn room_for(&self, name: &str, size: u64) -> Result<Vec<u8>, Error> {
         let bytes = self.records_per_file * RECORD_BYTES;
         if size != bytes as u64 {
             let reason =
                 format!("expected {bytes} bytes, found {size}; it is incomplete or not CIFAR-10's binary version");
-            return Err(DataError::new(name, reason));
+            return Err(Error::new(name, reason));
         }
         Ok(vec![0; bytes])
     }
 
     /// Stores the records of a file in their place.
-    fn put(&mut self, number: usize, name: &str, bytes: &[u8]) -> Result<(), DataError> {
+    fn put(&mut self, number: usize, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let first = number * self.records_per_file;
         let images = self.data.chunks_exact_mut(SHAPE.elements()).zip(&mut self.labels).skip(first);
         for ((nth, record), (image, label)) in bytes.chunks_exact(RECORD_BYTES).enumerate().zip(images) {
@@ -167,7 +168,7 @@ impl Contents {
                     nth * RECORD_BYTES,
                     record[0]
                 );
-                return Err(DataError::new(name, reason));
+                return Err(Error::new(name, reason));
             }
             *label = u16::from(record[0]);
             image.copy_from_slice(&record[1..]);
@@ -175,8 +176,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Training and test images.
-    fn images(mut self) -> Result<(Images, Images), DataError> {
+    fn images(mut self) -> Result<(Images, Images), Error> {
         let train = TRAIN_FILES * self.records_per_file;
         let test_data = self.data.split_off(train * SHAPE.elements());
         let test_labels = self.labels.split_off(train);

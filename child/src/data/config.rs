@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::check_fraction;
 use super::decode::Channels;
-use super::{DataError, Dataset, cifar10, digits, folder};
+use super::{Dataset, cifar10, digits, folder};
+use crate::Error;
 
 /// Which data set is used, and how much of it.
 ///
@@ -83,7 +84,7 @@ impl DataConfig {
     /// # Errors
     /// If the files are missing or wrong, or if a fraction is to be held out of a data set with its own validation
     /// images.
-    pub fn load(&self) -> Result<Dataset, DataError> {
+    pub fn load(&self) -> Result<Dataset, Error> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,
             Source::Cifar10 { dir } => cifar10::load(dir)?,
@@ -91,7 +92,7 @@ impl DataConfig {
         };
         if dataset.validation.is_some() && self.validation.is_some() {
             let reason = "the folder has validation images of its own; remove this key, or that part";
-            return Err(DataError::setting("validation", reason));
+            return Err(Error::setting("validation", reason));
         }
         if let Some(limit) = self.limit {
             dataset.limit_train(limit)?;
@@ -135,10 +136,10 @@ enum Name {
 }
 
 impl TryFrom<Table> for DataConfig {
-    type Error = DataError;
+    type Error = Error;
 
-    fn try_from(table: Table) -> Result<Self, DataError> {
-        let wrong = |key, reason: &str| Err(DataError::setting(key, reason));
+    fn try_from(table: Table) -> Result<Self, Error> {
+        let wrong = |key, reason: &str| Err(Error::setting(key, reason));
         if table.name != Name::Folder {
             if table.size.is_some() {
                 return wrong("size", "only the data set \"folder\" has it; remove it");

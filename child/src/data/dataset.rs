@@ -6,7 +6,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::stratify::shares;
-use super::{DataError, Images, Split};
+use super::{Images, Split};
+use crate::Error;
 use crate::graph::Shape;
 
 /// A labelled set of images with its training part and, where it has them, its validation and test parts.
@@ -43,24 +44,21 @@ impl Dataset {
         train: Images,
         validation: Option<Images>,
         test: Option<Images>,
-    ) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::new(format_args!("the data set {name}"), reason);
+    ) -> Result<Self, Error> {
+        let misfit = |reason: String| Error::new(format_args!("the data set {name}"), reason);
         let classes = class_names.len();
         if classes < 2 {
             return Err(misfit(format!("it has {classes} classes, but at least 2 are needed")));
         }
         let parts = [Some(&train), validation.as_ref(), test.as_ref()];
         for part in parts.into_iter().flatten() {
-            if let Some(label) = part.labels().iter().find(|label| usize::from(**label) >= classes) {
+            if let Some(label) = part.labels.iter().find(|label| usize::from(**label) >= classes) {
                 return Err(misfit(format!("there is an image with the label {label}, but only {classes} classes")));
             }
-            if (part.shape(), part.scale()) != (train.shape(), train.scale()) {
+            if (part.shape, part.scale) != (train.shape, train.scale) {
                 return Err(misfit(format!(
                     "images have the shape {} and values up to {}, those to train on {} and {}",
-                    part.shape(),
-                    part.scale(),
-                    train.shape(),
-                    train.scale()
+                    part.shape, part.scale, train.shape, train.scale
                 )));
             }
         }
@@ -87,11 +85,11 @@ impl Dataset {
     ///
     /// # Errors
     /// If there are more classes than images to keep.
-    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), DataError> {
+    pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), Error> {
         let by_class = self.train.by_class(self.classes());
         if images < by_class.len() {
             let reason = format!("{images} images are too few for {} classes; raise it", by_class.len());
-            return Err(DataError::setting("limit", reason));
+            return Err(Error::setting("limit", reason));
         }
         if images >= self.train.len() {
             return Ok(());
@@ -112,7 +110,7 @@ impl Dataset {
     ///
     /// # Errors
     /// Where images have to be held out: if the fraction is not between 0 and 1, or a class has a single image.
-    pub fn split(&self, validation_fraction: f64, rng: &mut ChaCha8Rng) -> Result<Splits, DataError> {
+    pub fn split(&self, validation_fraction: f64, rng: &mut ChaCha8Rng) -> Result<Splits, Error> {
         if let Some(validation) = &self.validation {
             return Ok(Splits { train: self.train.clone(), validation: validation.clone() });
         }
@@ -121,7 +119,7 @@ impl Dataset {
         if let Some(class) = by_class.iter().position(|class| class.len() < 2) {
             let class = &self.class_names[class];
             let reason = format!("the class {class} has a single training image, so none can be held out");
-            return Err(DataError::setting("validation", reason));
+            return Err(Error::setting("validation", reason));
         }
         let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
         let total = (self.train.len() as f64 * validation_fraction).round() as usize;
@@ -139,12 +137,12 @@ impl Dataset {
 }
 
 /// Rejects a validation fraction that leaves one side without images.
-pub(super) fn check_fraction(fraction: f64) -> Result<(), DataError> {
+pub(super) fn check_fraction(fraction: f64) -> Result<(), Error> {
     if fraction > 0.0 && fraction < 1.0 {
         return Ok(());
     }
     let reason = format!("{fraction} is not a fraction of the training images: it must lie between 0 and 1");
-    Err(DataError::setting("validation", reason))
+    Err(Error::setting("validation", reason))
 }
 
 #[cfg(test)]
@@ -175,7 +173,7 @@ mod tests {
         let splits = dataset.split(0.2, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
         assert_eq!(splits.validation.class_counts(3), [12, 6, 2]);
         assert_eq!(splits.train.class_counts(3), [48, 24, 8]);
-        let all: BTreeSet<_> = splits.train.indices().iter().chain(splits.validation.indices()).collect();
+        let all: BTreeSet<_> = splits.train.indices.iter().chain(&splits.validation.indices).collect();
         assert_eq!(all.len(), 100);
     }
 
@@ -183,7 +181,7 @@ mod tests {
     fn a_split_depends_on_the_seed_alone() {
         let held = |seed| {
             let splits = uneven().split(0.3, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
-            splits.validation.indices().to_vec()
+            splits.validation.indices.to_vec()
         };
         assert_eq!(held(5), held(5));
         assert_ne!(held(5), held(6));
@@ -215,7 +213,7 @@ mod tests {
         let mut dataset = uneven();
         dataset.limit_train(20).unwrap();
         assert_eq!(dataset.train.class_counts(3), [12, 6, 2]);
-        assert!(dataset.train.indices().last().is_some_and(|last| *last >= 50), "it must not be the first images only");
+        assert!(dataset.train.indices.last().is_some_and(|last| *last >= 50), "it must not be the first images only");
         dataset.limit_train(1000).unwrap();
         assert_eq!(dataset.train.len(), 20);
         assert!(dataset.limit_train(2).unwrap_err().to_string().contains("3 classes"));

@@ -8,7 +8,8 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Images};
+use super::Images;
+use crate::Error;
 use crate::graph::Shape;
 
 /// An image file and its class.
@@ -43,16 +44,16 @@ impl From<Channels> for u8 {
 }
 
 /// A decoder chosen by the file's content: extensions are often wrong.
-pub(super) fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, DataError> {
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
+pub(super) fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a, Error> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io("read", path))?;
     if !matches!(reader.format(), Some(ImageFormat::Png | ImageFormat::Jpeg)) {
         return Err(unreadable(path, "its content is neither PNG nor JPEG"));
     }
     reader.into_decoder().map_err(|error| unreadable(path, error))
 }
 
-pub(super) fn unreadable(path: &Path, reason: impl std::fmt::Display) -> DataError {
-    DataError::new(format_args!("the image {}", path.display()), reason)
+pub(super) fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::new(format_args!("the image {}", path.display()), reason)
 }
 
 /// Whether a JPEG file has its end-of-image marker. The decoder fills missing places with grey.
@@ -87,7 +88,7 @@ impl Reader {
     }
 
     /// Decodes files in their order.
-    pub(super) fn read_all(&mut self, files: &[LabelledFile]) -> Result<Images, DataError> {
+    pub(super) fn read_all(&mut self, files: &[LabelledFile]) -> Result<Images, Error> {
         let (mut data, mut labels) = (Vec::new(), Vec::with_capacity(files.len()));
         let mut shape = Shape::new(0, 0, 0);
         for (path, label) in files {
@@ -95,7 +96,7 @@ impl Reader {
             shape = Shape::new(self.channels as usize, image.height() as usize, image.width() as usize);
             let expected = *self.shape.get_or_insert(shape);
             if shape != expected {
-                return Err(DataError(format!(
+                return Err(Error(format!(
                     "the image {} is {}x{} pixels (width x height), those before it {}x{}; \
                      set `size` to bring all to one size",
                     path.display(),
@@ -119,8 +120,8 @@ impl Reader {
         Images::new(shape, u8::MAX, data, labels)
     }
 
-    fn read(&self, path: &Path) -> Result<DynamicImage, DataError> {
-        let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+    fn read(&self, path: &Path) -> Result<DynamicImage, Error> {
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let mut decoder = decoder(path, &bytes)?;
         if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
             return Err(unreadable(path, "the file is truncated"));
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
     use crate::damage::damaged;
 
-    fn read(path: &Path, channels: Channels) -> Result<Images, DataError> {
+    fn read(path: &Path, channels: Channels) -> Result<Images, Error> {
         Reader::new(None, channels).read_all(&[(path.to_owned(), 0)])
     }
 
@@ -187,7 +188,7 @@ mod tests {
         let path = dir.path().join("x.jpg");
         fs::write(&path, &bytes).unwrap();
         let images = read(&path, Channels::Grey).unwrap();
-        assert_eq!(images.shape(), Shape::new(1, 32, 16));
+        assert_eq!(images.shape, Shape::new(1, 32, 16));
         let image = images.image(0);
         assert!(image[..16].iter().all(|value| *value > 200) && image[31 * 16..].iter().all(|value| *value < 50));
     }
@@ -228,10 +229,10 @@ mod tests {
         for (size, channels) in [(None, Channels::Colour), (Some(5), Channels::Grey)] {
             match Reader::new(size, channels).read_all(&[(path.clone(), 3)]) {
                 Ok(images) => {
-                    let Shape { channels: found, height, width } = images.shape();
+                    let Shape { channels: found, height, width } = images.shape;
                     prop_assert_eq!(found, channels as usize);
                     prop_assert!(size.is_none_or(|size| (height, width) == (size as usize, size as usize)));
-                    prop_assert_eq!(images.image(0).len(), images.shape().elements());
+                    prop_assert_eq!(images.image(0).len(), images.shape.elements());
                 }
                 Err(error) => prop_assert!(error.to_string().contains("a.png: "), "{}", error),
             }

@@ -5,7 +5,8 @@
 
 use flate2::read::GzDecoder;
 
-use super::{DataError, Dataset, Images};
+use super::{Dataset, Images};
+use crate::Error;
 use crate::graph::Shape;
 
 const TABLE: &[u8] = include_bytes!("../../assets/digits.csv.gz");
@@ -14,38 +15,20 @@ const SCALE: u8 = 16;
 const CLASSES: u8 = 10;
 
 /// The digits, all of them for training, without a test part.
-///
-/// # Errors
-/// If the embedded table is damaged.
-pub(super) fn load() -> Result<Dataset, DataError> {
-    let images = parse(GzDecoder::new(TABLE))?;
-    Dataset::new("digits", (0..CLASSES).map(|digit| digit.to_string()).collect(), images, None, None)
+pub(super) fn load() -> Result<Dataset, Error> {
+    dataset(GzDecoder::new(TABLE))
 }
 
 /// Reads rows of 64 values and a label.
-fn parse(table: impl std::io::Read) -> Result<Images, DataError> {
-    let wrong = |line: u64, column: usize, reason: String| {
-        DataError::new(format_args!("digits, line {line}, column {column}"), reason)
-    };
+fn dataset(table: impl std::io::Read) -> Result<Dataset, Error> {
     let (mut data, mut labels) = (Vec::new(), Vec::new());
-    let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(table);
-    for (row, line) in rows.records().zip(1..) {
-        let row = row.map_err(|error| wrong(line, 1, error.to_string()))?;
-        if row.len() != SHAPE.elements() + 1 {
-            let reason = format!("expected {} values and the digit, found {}", SHAPE.elements(), row.len());
-            return Err(wrong(line, row.len(), reason));
-        }
-        for (text, column) in row.iter().zip(1..) {
-            let is_label = column > SHAPE.elements();
-            let highest = if is_label { CLASSES - 1 } else { SCALE };
-            match text.parse::<u8>() {
-                Ok(label) if is_label && label <= highest => labels.push(u16::from(label)),
-                Ok(value) if value <= highest => data.push(value),
-                _ => return Err(wrong(line, column, format!("expected a number from 0 to {highest}, found {text:?}"))),
-            }
-        }
+    for row in csv::ReaderBuilder::new().has_headers(false).from_reader(table).into_deserialize::<Vec<u8>>() {
+        let mut row = row.map_err(|error| Error::new("the digits", error))?;
+        labels.extend(row.pop().map(u16::from));
+        data.extend(row);
     }
-    Images::new(SHAPE, SCALE, data, labels)
+    let images = Images::new(SHAPE, SCALE, data, labels)?;
+    Dataset::new("digits", (0..CLASSES).map(|digit| digit.to_string()).collect(), images, None, None)
 }
 
 #[cfg(test)]
@@ -60,55 +43,55 @@ mod tests {
         let digits = load().unwrap();
         assert_eq!((digits.train.len(), digits.classes(), digits.shape()), (1797, 10, SHAPE));
         assert_eq!(digits.train.class_counts(10), [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let zero = digits.train.images().image(0);
+        let zero = digits.train.images.image(0);
         assert_eq!(zero[..16], [0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0]);
         assert_eq!(zero[56..], [0, 0, 6, 13, 10, 0, 0, 0]);
         assert_eq!(digits.train.labels().take(3).collect::<Vec<_>>(), [0, 1, 2]);
     }
 
+    fn row(digit: impl std::fmt::Display) -> String {
+        format!("{}{digit}\n", "3,16,".repeat(32))
+    }
+
+    /// Every digit once.
+    fn table() -> String {
+        (0..CLASSES).map(row).collect()
+    }
+
     #[test]
     fn a_damaged_table_is_an_error_with_its_place() {
-        let good = format!("{}7\n", "3,".repeat(64));
-        assert!(parse(good.as_bytes()).is_ok());
-        let error = |table: String| parse(table.as_bytes()).unwrap_err().to_string();
-        assert!(error(format!("{good}{}7\n", "3,".repeat(63))).starts_with("digits, line 2, column 64: expected 64"));
-        assert!(
-            error(format!("{}17,3,7\n", "3,".repeat(62))).contains("line 1, column 63: expected a number from 0 to 16")
-        );
-        assert!(error(format!("{}10\n", "3,".repeat(64))).contains("column 65: expected a number from 0 to 9"));
-        assert!(error(format!("{}\n", "3,".repeat(64))).contains("found \"\""));
-        assert!(parse(GzDecoder::new(&TABLE[..30_000])).is_err());
-    }
-
-    /// Line and column that an error names.
-    fn place(error: &str) -> Option<(usize, usize)> {
-        let (line, rest) = error.strip_prefix("digits, line ")?.split_once(", column ")?;
-        let (column, _) = rest.split_once(':')?;
-        Some((line.parse().ok()?, column.parse().ok()?))
-    }
-
-    fn table() -> Vec<u8> {
-        (0..4).map(|digit| format!("{}{digit}\n", "3,16,".repeat(32))).collect::<String>().into_bytes()
+        let good = table();
+        assert!(dataset(good.as_bytes()).is_ok());
+        let error = |line: &str| dataset(format!("{good}{line}").as_bytes()).unwrap_err().to_string();
+        for (line, expected) in [
+            (format!("{}7\n", "3,".repeat(63)), "line: 11, byte: 1620): found record with 64 fields"),
+            (format!("{}17,3,7\n", "3,".repeat(62)), "image 10 has the value 17, above the scale 16"),
+            (row(10), "there is an image with the label 10, but only 10 classes"),
+            (row(""), "line: 11, byte: 1620): field 64"),
+            (row("x"), "line: 11, byte: 1620): field 64"),
+        ] {
+            assert!(error(&line).contains(expected), "{}", error(&line));
+        }
+        assert!(dataset(GzDecoder::new(&TABLE[..30_000])).is_err());
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn damaged_tables_give_digits_or_an_error_with_its_place(bytes in damaged(vec![table()])) {
-            match parse(&bytes[..]) {
-                Ok(images) => {
-                    prop_assert!(images.labels().iter().all(|label| *label < u16::from(CLASSES)));
+        fn damaged_tables_give_digits_or_an_error_with_its_place(bytes in damaged(vec![table().into_bytes()])) {
+            match dataset(&bytes[..]) {
+                Ok(digits) => {
+                    let images = &digits.train.images;
+                    prop_assert!(images.labels.iter().all(|label| *label < u16::from(CLASSES)));
                     prop_assert!((0..images.len()).all(|image| images.image(image).iter().all(|value| *value <= SCALE)));
                 }
                 Err(error) => {
                     let error = error.to_string();
-                    match place(&error) {
-                        Some((line, column)) => {
-                            prop_assert!(line <= 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count());
-                            prop_assert!(column >= 1);
-                        }
-                        None => prop_assert!(error.contains("0 images"), "{}", error),
+                    prop_assert!(error.starts_with("the digits: ") || error.starts_with("the data set "), "{}", error);
+                    if let Some((_, rest)) = error.split_once("(line: ") {
+                        let line: usize = rest.split(',').next().unwrap().parse().unwrap();
+                        prop_assert!(line <= 1 + bytes.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count());
                     }
                 }
             }

@@ -1,15 +1,15 @@
 //! Downloads a file with a published checksum.
 
+use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
+use crate::Error;
 use md5::{Digest, Md5};
 use ureq::Agent;
 use ureq::tls::{TlsConfig, TlsProvider};
-
-use super::DataError;
 
 /// A client that waits for a slow server, but not for one that is silent.
 pub(super) fn agent() -> Agent {
@@ -32,85 +32,59 @@ pub(super) fn fetch(
     md5: &str,
     target: &Path,
     progress: &mut dyn FnMut(u64, Option<u64>),
-) -> Result<(), DataError> {
-    if target.is_file() && checksum_of(target)? == md5 {
+) -> Result<(), Error> {
+    let read_error = |error| Error::io("read", target)(error);
+    if target.is_file() && md5_of(&mut File::open(target).map_err(read_error)?, read_error, |_| Ok(()))? == md5 {
         return Ok(());
     }
-    let failed = |reason: String| DataError::new(format_args!("cannot download {url}"), reason);
+    let failed = |reason: String| Error::new(format_args!("cannot download {url}"), reason);
     let mut response = agent.get(url).call().map_err(|error| failed(error.to_string()))?;
     let total = response.body().content_length();
-    let mut body = response.body_mut().as_reader();
-
-    let part = PartFile::create(target)?;
-    let mut file = &part.file;
-    let mut hasher = Md5::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut done = 0;
-    progress(done, total);
-    loop {
-        let read = match body.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) => return Err(failed(format!("it broke off after {done} bytes: {error}"))),
-        };
-        hasher.update(&buffer[..read]);
-        file.write_all(&buffer[..read]).map_err(DataError::io("write", &part.path))?;
-        done += read as u64;
-        progress(done, total);
-    }
-    if let Some(total) = total.filter(|total| *total != done) {
-        return Err(failed(format!("it broke off after {done} of {total} bytes")));
-    }
-    let found = hexadecimal(&hasher.finalize());
-    if found != md5 {
-        let text = format!("{url} has the MD5 {found}, not {md5} as published: nothing was kept; try again later");
-        return Err(DataError(text));
-    }
-    part.rename(target)
-}
-
-fn checksum_of(path: &Path) -> Result<String, DataError> {
-    let mut hasher = Md5::new();
-    let mut file = File::open(path).map_err(DataError::io("read", path))?;
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer).map_err(DataError::io("read", path))? {
-            0 => return Ok(hexadecimal(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
+    // With the process id, because two downloads may run at once.
+    let part = target.with_added_extension(format!("{}.part", std::process::id()));
+    let mut file = File::create(&part).map_err(Error::io("create", &part))?;
+    let done = Cell::new(0);
+    progress(0, total);
+    let broken = |error| failed(format!("it broke off after {} bytes: {error}", done.get()));
+    let received = md5_of(&mut response.body_mut().as_reader(), broken, |piece| {
+        file.write_all(piece).map_err(Error::io("write", &part))?;
+        done.set(done.get() + piece.len() as u64);
+        progress(done.get(), total);
+        Ok(())
+    });
+    let kept = received.and_then(|found| match total.filter(|total| *total != done.get()) {
+        Some(total) => Err(failed(format!("it broke off after {} of {total} bytes", done.get()))),
+        None if found != md5 => {
+            Err(Error(format!("{url} has the MD5 {found}, not {md5} as published: nothing was kept; try again later")))
         }
+        None => {
+            file.sync_all().map_err(Error::io("write", &part))?;
+            fs::rename(&part, target).map_err(Error::io("rename", &part))
+        }
+    });
+    if kept.is_err() {
+        // That error is the one to report.
+        let _ = fs::remove_file(&part);
     }
+    kept
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A file under a temporary name, which is removed unless it is renamed.
-struct PartFile {
-    file: File,
-    path: PathBuf,
-}
-
-impl PartFile {
-    /// A file beside `target`, with the process id in its name because two downloads may run at once.
-    fn create(target: &Path) -> Result<Self, DataError> {
-        let mut name = target.as_os_str().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let path = PathBuf::from(name);
-        let file = File::create(&path).map_err(DataError::io("create", &path))?;
-        Ok(Self { file, path })
-    }
-
-    fn rename(self, target: &Path) -> Result<(), DataError> {
-        self.file.sync_all().map_err(DataError::io("write", &self.path))?;
-        fs::rename(&self.path, target).map_err(DataError::io("rename", &self.path))
-    }
-}
-
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        // After a renaming there is nothing to remove; after an error, that error is the one to report.
-        let _ = fs::remove_file(&self.path);
+/// The MD5 of everything that a source gives; `take` receives each piece.
+fn md5_of(
+    source: &mut dyn Read,
+    broken: impl Fn(io::Error) -> Error,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<String, Error> {
+    let mut hasher = Md5::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match source.read(&mut buffer).map_err(&broken)? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            read => {
+                hasher.update(&buffer[..read]);
+                take(&buffer[..read])?;
+            }
+        }
     }
 }
 

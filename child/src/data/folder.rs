@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use image::ImageDecoder;
 
+use super::Dataset;
 use super::decode::{Channels, LabelledFile, Reader, decoder, unreadable};
-use super::{DataError, Dataset};
+use crate::Error;
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
@@ -21,7 +22,7 @@ const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// # Errors
 /// If a folder is missing or empty, the parts have different classes, or a file is not an image, is truncated, or is
 /// of another size than the first.
-pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, DataError> {
+pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, Error> {
     let train = dir.join("train");
     if !train.is_dir() {
         let reason = "it is not there; images are expected in train/<class>/, one folder a class";
@@ -47,15 +48,15 @@ pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) ->
     Dataset::new(&name, class_names, train, validation, test)
 }
 
-fn folder_error(path: &Path, reason: impl std::fmt::Display) -> DataError {
-    DataError::new(format_args!("the image folder {}", path.display()), reason)
+fn folder_error(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::new(format_args!("the image folder {}", path.display()), reason)
 }
 
 /// Files and folders in a folder, sorted, without hidden ones.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("read", folder))? {
-        let entry = entry.map_err(DataError::io("read", folder))?;
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
         if !entry.file_name().as_encoded_bytes().starts_with(b".") {
             entries.push(entry.path());
         }
@@ -65,7 +66,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// Names of the folders in a part, sorted.
-fn class_names(part: &Path) -> Result<Vec<String>, DataError> {
+fn class_names(part: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for path in entries(part)? {
         if !path.is_dir() {
@@ -78,7 +79,7 @@ fn class_names(part: &Path) -> Result<Vec<String>, DataError> {
 }
 
 /// Files of a part with their labels.
-fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, DataError> {
+fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, Error> {
     let mut files = Vec::new();
     for (class, label) in class_names.iter().zip(0..=u16::MAX) {
         let folder = part.join(class);
@@ -99,7 +100,7 @@ fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, DataE
 }
 
 /// Files of a part that need not be there, but if it is, must have the same classes.
-fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<LabelledFile>>, DataError> {
+fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<LabelledFile>>, Error> {
     if !part.exists() {
         return Ok(None);
     }
@@ -114,9 +115,9 @@ fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<Labe
 }
 
 /// Grey if every file is.
-fn common_channels<'a>(files: impl Iterator<Item = &'a LabelledFile>) -> Result<Channels, DataError> {
+fn common_channels<'a>(files: impl Iterator<Item = &'a LabelledFile>) -> Result<Channels, Error> {
     for (path, _) in files {
-        let bytes = fs::read(path).map_err(DataError::io("read", path))?;
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
         if decoder(path, &bytes)?.color_type().has_color() {
             return Ok(Channels::Colour);
         }
@@ -167,7 +168,7 @@ mod tests {
         let dataset = load(dir.path(), None, None).unwrap();
         assert_eq!(dataset.class_names, ["cat", "dog"]);
         assert_eq!(dataset.shape(), Shape::new(1, 4, 4));
-        let first: Vec<_> = (0..4).map(|index| dataset.train.images().image(index)[0]).collect();
+        let first: Vec<_> = (0..4).map(|index| dataset.train.images.image(index)[0]).collect();
         assert_eq!(first, [10, 11, 30, 31]);
         assert_eq!(dataset.train.labels().collect::<Vec<_>>(), [0, 0, 1, 1]);
         assert!(dataset.validation.is_none() && dataset.test.is_none());
@@ -181,8 +182,8 @@ mod tests {
         let dataset = load(dir.path(), None, None).unwrap();
         let test = dataset.test.as_ref().unwrap();
         assert_eq!(dataset.shape(), Shape::new(3, 4, 4));
-        assert_eq!((dataset.train.images().image(0), test.images().image(1)), (&[10; 48][..], &[9; 48][..]));
-        assert_eq!(test.images().image(0)[..], [[1; 16], [2; 16], [3; 16]].concat());
+        assert_eq!((dataset.train.images.image(0), test.images.image(1)), (&[10; 48][..], &[9; 48][..]));
+        assert_eq!(test.images.image(0)[..], [[1; 16], [2; 16], [3; 16]].concat());
         assert_eq!(load(dir.path(), None, Some(Channels::Grey)).unwrap().shape(), Shape::new(1, 4, 4));
     }
 
@@ -194,7 +195,7 @@ mod tests {
         assert!(error.contains("c.png is 9x9") && error.contains("4x4; set `size`"), "{error}");
         let dataset = load(dir.path(), Some(6), None).unwrap();
         assert_eq!(dataset.shape(), Shape::new(1, 6, 6));
-        assert_eq!(dataset.train.images().image(4), [200; 36]);
+        assert_eq!(dataset.train.images.image(4), [200; 36]);
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use super::DataError;
+use crate::Error;
 use crate::graph::Shape;
 
 /// Labelled images as they were stored: one byte a value, planar, `[images, channels, height, width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    shape: Shape,
-    scale: u8,
+    pub(super) shape: Shape,
+    /// Value of full intensity.
+    pub(super) scale: u8,
     data: Vec<u8>,
-    labels: Vec<u16>,
+    pub(super) labels: Vec<u16>,
 }
 
 impl Images {
@@ -20,8 +21,8 @@ impl Images {
     /// # Errors
     /// If the shape or the scale is 0, there are 0 images or more than 2³² of them, bytes and labels differ in
     /// number, or a byte lies above the scale.
-    pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
-        let misfit = |reason: String| DataError::new("the data set of images", reason);
+    pub fn new(shape: Shape, scale: u8, data: Vec<u8>, labels: Vec<u16>) -> Result<Self, Error> {
+        let misfit = |reason: String| Error::new("the data set of images", reason);
         if shape.elements() == 0 || scale == 0 {
             return Err(misfit(format!("images of shape {shape} with values up to {scale} hold nothing")));
         }
@@ -39,17 +40,6 @@ impl Images {
         Ok(Self { shape, scale, data, labels })
     }
 
-    /// Shape of one image.
-    pub(super) fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    /// Value of full intensity.
-    pub(super) fn scale(&self) -> u8 {
-        self.scale
-    }
-
-    /// Number of images; at least 1.
     pub(super) fn len(&self) -> usize {
         self.labels.len()
     }
@@ -62,18 +52,15 @@ impl Images {
         let elements = self.shape.elements();
         &self.data[index * elements..][..elements]
     }
-
-    /// Classes of the images, in their order.
-    pub(super) fn labels(&self) -> &[u16] {
-        &self.labels
-    }
 }
 
 /// A selection of images; the images themselves are shared, not copied.
 #[derive(Debug, Clone)]
 pub struct Split {
-    images: Arc<Images>,
-    indices: Vec<u32>,
+    /// All images among which the selection is made.
+    pub(super) images: Arc<Images>,
+    /// The selected ones, in the order of the selection.
+    pub(super) indices: Vec<u32>,
 }
 
 impl Split {
@@ -94,16 +81,6 @@ impl Split {
     #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {
         self.indices.len()
-    }
-
-    /// All images among which the selection is made.
-    pub(super) fn images(&self) -> &Images {
-        &self.images
-    }
-
-    /// Which of the images are selected, in the order of the selection.
-    pub(super) fn indices(&self) -> &[u32] {
-        &self.indices
     }
 
     /// Shape of one image.
@@ -156,7 +133,7 @@ mod tests {
         let split = Split::all(Arc::clone(&images)).with_indices(vec![2, 1]);
         assert_eq!(split.labels().collect::<Vec<_>>(), [2, 0]);
         assert_eq!(split.class_counts(3), [1, 0, 1]);
-        assert_eq!(split.images().image(2), [5, 6]);
-        assert!(std::ptr::eq(split.images(), images.as_ref()));
+        assert_eq!(split.images.image(2), [5, 6]);
+        assert!(Arc::ptr_eq(&split.images, &images));
     }
 }

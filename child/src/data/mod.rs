@@ -17,7 +17,7 @@
 //! for batch in splits.train.batches(64, &normalisation) {
 //!     assert_eq!(batch.images.len(), batch.len() * dataset.shape().elements());
 //! }
-//! # Ok::<(), child::data::DataError>(())
+//! # Ok::<(), child::Error>(())
 //! ```
 
 mod augment;
@@ -28,7 +28,6 @@ mod dataset;
 mod decode;
 mod digits;
 mod download;
-mod error;
 mod folder;
 mod images;
 mod normalise;
@@ -38,6 +37,5 @@ pub use augment::Augmentation;
 pub use batch::{Batch, Batches};
 pub use config::{DataConfig, Source};
 pub use dataset::{Dataset, Splits};
-pub use error::DataError;
 pub use images::{Images, Split};
 pub use normalise::Normalisation;

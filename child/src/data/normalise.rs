@@ -29,15 +29,15 @@ impl Normalisation {
         let pixels = shape.height * shape.width;
         // Sums of integers are exact, so the result does not depend on their order.
         let mut sums = vec![(0_u64, 0_u64); shape.channels];
-        for index in split.indices() {
-            let image = split.images().image(*index as usize);
+        for index in &split.indices {
+            let image = split.images.image(*index as usize);
             for (plane, (sum, squares)) in image.chunks_exact(pixels).zip(&mut sums) {
                 *sum += plane.iter().map(|value| u64::from(*value)).sum::<u64>();
                 *squares += plane.iter().map(|value| u64::from(*value).pow(2)).sum::<u64>();
             }
         }
         let count = (split.len() * pixels).max(1) as u128;
-        let scale = f64::from(split.images().scale());
+        let scale = f64::from(split.images.scale);
         let (mean, std) = sums
             .into_iter()
             .map(|(sum, squares)| {

@@ -1,6 +1,7 @@
 //! Building a graph layer by layer, with each layer's shape inferred and checked.
 
-use super::{Activation, Conv, Graph, GraphError, Layer, LayerId, Op, Pool, Shape};
+use super::{Activation, Conv, Graph, Layer, LayerId, Op, Pool, Shape};
+use crate::Error;
 
 /// Builds a [`Graph`]: every method appends one layer and returns its id, or an error where the shapes of the inputs do
 /// not fit the layer.
@@ -14,7 +15,7 @@ use super::{Activation, Conv, Graph, GraphError, Layer, LayerId, Op, Pool, Shape
 /// let x = graph.activation(x, Activation::Relu)?;
 /// let graph = graph.classifier(x, 10)?;
 /// assert_eq!(graph.classes(), 10);
-/// # Ok::<(), child::graph::GraphError>(())
+/// # Ok::<(), child::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct GraphBuilder {
@@ -26,12 +27,12 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// If one of the input's sides is 0.
-    pub fn new(input: Shape) -> Result<(Self, LayerId), GraphError> {
+    pub fn new(input: Shape) -> Result<(Self, LayerId), Error> {
         if input.elements() == 0 {
-            return Err(GraphError::setting(0, Op::Input, format!("the shape {input} has no elements")));
+            return Err(Error(format!("layer 0 (input): the shape {input} has no elements")));
         }
         let layers = vec![Layer { op: Op::Input, inputs: Vec::new(), shape: input, droppable: false }];
-        Ok((Self { layers }, LayerId::new(0)))
+        Ok((Self { layers }, LayerId(0)))
     }
 
     /// Shape of a layer's output.
@@ -39,39 +40,39 @@ impl GraphBuilder {
     /// # Panics
     /// If the id of another builder lies beyond the layers of this one; so do all methods that take ids.
     pub fn shape(&self, id: LayerId) -> Shape {
-        self.layers[id.index()].shape
+        self.layers[id.0].shape
     }
 
     /// Appends any operation.
-    pub fn push(&mut self, op: Op, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
+    pub fn push(&mut self, op: Op, inputs: &[LayerId]) -> Result<LayerId, Error> {
         let shapes: Vec<_> = inputs.iter().map(|id| self.shape(*id)).collect();
         let shape = infer(self.layers.len(), op, &shapes)?;
         self.layers.push(Layer { op, inputs: inputs.to_vec(), shape, droppable: false });
-        Ok(LayerId::new(self.layers.len() - 1))
+        Ok(LayerId(self.layers.len() - 1))
     }
 
     /// Appends a convolution.
-    pub fn conv(&mut self, input: LayerId, conv: Conv) -> Result<LayerId, GraphError> {
+    pub fn conv(&mut self, input: LayerId, conv: Conv) -> Result<LayerId, Error> {
         self.push(Op::Conv(conv), &[input])
     }
 
     /// Appends a batch normalisation.
-    pub fn batch_norm(&mut self, input: LayerId) -> Result<LayerId, GraphError> {
+    pub fn batch_norm(&mut self, input: LayerId) -> Result<LayerId, Error> {
         self.push(Op::BatchNorm, &[input])
     }
 
     /// Appends a non-linearity.
-    pub fn activation(&mut self, input: LayerId, activation: Activation) -> Result<LayerId, GraphError> {
+    pub fn activation(&mut self, input: LayerId, activation: Activation) -> Result<LayerId, Error> {
         self.push(Op::Activation(activation), &[input])
     }
 
     /// Appends a pooling.
-    pub fn pool(&mut self, input: LayerId, pool: Pool) -> Result<LayerId, GraphError> {
+    pub fn pool(&mut self, input: LayerId, pool: Pool) -> Result<LayerId, Error> {
         self.push(Op::Pool(pool), &[input])
     }
 
     /// Appends the sum of one or more layers; of a single one, gives that one back.
-    pub fn add(&mut self, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
+    pub fn add(&mut self, inputs: &[LayerId]) -> Result<LayerId, Error> {
         match inputs {
             [single] => Ok(*single),
             _ => self.push(Op::Add, inputs),
@@ -79,7 +80,7 @@ impl GraphBuilder {
     }
 
     /// Appends the concatenation of one or more layers along their channels; of a single one, gives that one back.
-    pub fn concat(&mut self, inputs: &[LayerId]) -> Result<LayerId, GraphError> {
+    pub fn concat(&mut self, inputs: &[LayerId]) -> Result<LayerId, Error> {
         match inputs {
             [single] => Ok(*single),
             _ => self.push(Op::Concat, inputs),
@@ -88,14 +89,14 @@ impl GraphBuilder {
 
     /// Lets drop-path leave out the path that ends at this layer.
     pub fn mark_droppable(&mut self, id: LayerId) {
-        self.layers[id.index()].droppable = true;
+        self.layers[id.0].droppable = true;
     }
 
     /// Ends the graph with global average pooling and a linear classifier.
     ///
     /// # Errors
     /// If the number of classes is 0.
-    pub fn classifier(mut self, input: LayerId, classes: usize) -> Result<Graph, GraphError> {
+    pub fn classifier(mut self, input: LayerId, classes: usize) -> Result<Graph, Error> {
         let pooled = self.push(Op::GlobalAveragePool, &[input])?;
         self.push(Op::Linear { outputs: classes }, &[pooled])?;
         Ok(Graph { layers: self.layers })
@@ -103,9 +104,11 @@ impl GraphBuilder {
 }
 
 /// Shape that an operation gives for the shapes of its inputs.
-fn infer(layer: usize, op: Op, inputs: &[Shape]) -> Result<Shape, GraphError> {
-    let setting = |reason: &str| GraphError::setting(layer, op, reason);
-    let misfit = |shape: Shape, reason: &str| GraphError::shape(layer, op, shape, reason);
+fn infer(layer: usize, op: Op, inputs: &[Shape]) -> Result<Shape, Error> {
+    let layer = format!("layer {layer} ({})", op.name());
+    let setting = |reason: &str| Error::new(&layer, reason);
+    let misfit =
+        |shape: Shape, reason: &str| Error::new(format_args!("{layer} cannot take an input of shape {shape}"), reason);
     let (&first, rest) = inputs.split_first().ok_or_else(|| setting("it has no input"))?;
     let expected_inputs = match op {
         Op::Add | Op::Concat => inputs.len(),
@@ -178,11 +181,11 @@ mod tests {
     const IMAGE: Shape = Shape::new(4, 9, 8);
 
     /// Shape of one operation on [`IMAGE`].
-    fn of(op: Op) -> Result<Shape, GraphError> {
+    fn of(op: Op) -> Result<Shape, Error> {
         infer(1, op, &[IMAGE])
     }
 
-    fn reason(error: Result<Shape, GraphError>) -> String {
+    fn reason(error: Result<Shape, Error>) -> String {
         error.unwrap_err().to_string()
     }
 
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_one_summand_is_that_summand() -> Result<(), GraphError> {
+    fn a_sum_of_one_summand_is_that_summand() -> Result<(), Error> {
         let (mut graph, image) = GraphBuilder::new(IMAGE)?;
         assert_eq!(graph.add(&[image])?, image);
         assert_eq!(graph.concat(&[image])?, image);
@@ -264,10 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn the_classifier_ends_the_graph() -> Result<(), GraphError> {
+    fn the_classifier_ends_the_graph() -> Result<(), Error> {
         let (graph, image) = GraphBuilder::new(IMAGE)?;
         let graph = graph.classifier(image, 7)?;
-        assert_eq!((graph.input_shape(), graph.classes(), graph.output().index()), (IMAGE, 7, 2));
+        assert_eq!((graph.input_shape(), graph.classes(), graph.output().0), (IMAGE, 7, 2));
         assert!(infer(1, Op::Linear { outputs: 7 }, &[IMAGE]).is_err());
         let (graph, image) = GraphBuilder::new(IMAGE)?;
         assert!(graph.classifier(image, 0).is_err());

@@ -2,22 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Activation, Graph, Op, PoolKind, Shape};
 
-/// Key of a network's canonical form: see [`Graph::canonical`]. Shown and serialised as 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+/// Key of a network's canonical form: see [`Graph::canonical`]. Shown as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CanonicalKey([u8; 16]);
-
-/// A text that is not a [`CanonicalKey`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a canonical key, which has 32 hexadecimal digits")]
-pub struct CanonicalKeyError(String);
 
 impl fmt::Display for CanonicalKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,35 +17,10 @@ impl fmt::Display for CanonicalKey {
     }
 }
 
-impl FromStr for CanonicalKey {
-    type Err = CanonicalKeyError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // `from_str_radix` alone would also accept a sign.
-        let is_hexadecimal = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let bits = u128::from_str_radix(text, 16).ok().filter(|_| is_hexadecimal);
-        bits.map(|bits| Self(bits.to_be_bytes())).ok_or_else(|| CanonicalKeyError(text.to_owned()))
-    }
-}
-
 /// A key of other bits that identify a network, such as a hash of its text.
 impl From<[u8; 16]> for CanonicalKey {
     fn from(bits: [u8; 16]) -> Self {
         Self(bits)
-    }
-}
-
-impl From<CanonicalKey> for String {
-    fn from(key: CanonicalKey) -> Self {
-        key.to_string()
-    }
-}
-
-impl TryFrom<String> for CanonicalKey {
-    type Error = CanonicalKeyError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
     }
 }
 
@@ -104,14 +71,14 @@ struct Node {
 fn nodes(graph: &Graph) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     let mut places: Vec<usize> = Vec::new();
-    for layer in graph.layers() {
+    for layer in &graph.layers {
         let kind = kind(layer.op, layer.shape);
         let is_zero = matches!(layer.op, Op::Zero { .. });
         let known = if is_zero { nodes.iter().position(|node| node.kind == kind) } else { None };
         places.push(known.unwrap_or(nodes.len()));
         if known.is_none() {
             let reads = if is_zero { &[][..] } else { &layer.inputs[..] };
-            let inputs = reads.iter().map(|id| places[id.index()]).collect();
+            let inputs = reads.iter().map(|id| places[id.0]).collect();
             nodes.push(Node { kind, is_sum: layer.op == Op::Add, inputs });
         }
     }

@@ -67,19 +67,20 @@ impl Graph {
     fn depth(&self) -> usize {
         let mut depths: Vec<usize> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let before = layer.inputs.iter().map(|id| depths[id.index()]).max().unwrap_or(0);
+            let before = layer.inputs.iter().map(|id| depths[id.0]).max().unwrap_or(0);
             depths.push(before + usize::from(matches!(layer.op, Op::Conv(_) | Op::Linear { .. })));
         }
-        depths[self.output().index()]
+        depths[self.output().0]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::graph::{Conv, GraphBuilder, GraphError, Shape};
+    use crate::Error;
+    use crate::graph::{Conv, GraphBuilder, Shape};
 
     #[test]
-    fn costs_equal_those_counted_by_hand() -> Result<(), GraphError> {
+    fn costs_equal_those_counted_by_hand() -> Result<(), Error> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
         let full = graph.conv(image, Conv::same(4, 3, 2))?;
         let norm = graph.batch_norm(full)?;
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_includes_activations_that_wait_for_a_reader() -> Result<(), GraphError> {
+    fn the_peak_includes_activations_that_wait_for_a_reader() -> Result<(), Error> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(1, 8, 8))?;
         let wide = graph.conv(image, Conv::same(10, 1, 1))?;
         let narrow = graph.conv(wide, Conv::same(1, 1, 1))?;

@@ -65,19 +65,9 @@ impl Graph {
         let mut live = pruned.totals(&all);
         live.extend(pruned.paths());
         live.push(f64::from(u8::from(!self.is_connected())));
-        Features { live, executed: self.totals(&self.executed()) }
-    }
-
-    /// For every layer, whether a runtime executes it: the inputs of the logits, and theirs, up to a constant zero.
-    fn executed(&self) -> Vec<bool> {
-        let mut executed = vec![false; self.layers.len()];
-        executed[self.output().index()] = true;
-        for (index, layer) in self.layers.iter().enumerate().rev() {
-            if executed[index] && !matches!(layer.op, Op::Zero { .. }) {
-                layer.inputs.iter().for_each(|input| executed[input.index()] = true);
-            }
-        }
-        executed
+        // Up to a constant zero.
+        let executed = self.read_by_logits(|layer| !matches!(layer.op, Op::Zero { .. }));
+        Features { live, executed: self.totals(&executed) }
     }
 
     /// Counts, costs and depths of the layers that count.
@@ -89,13 +79,13 @@ impl Graph {
         for (index, layer) in self.layers.iter().enumerate() {
             let mut depth = [0.0_f64; 2];
             for input in &layer.inputs {
-                depth = std::array::from_fn(|at| depth[at].max(depths[input.index()][at]));
+                depth = std::array::from_fn(|at| depth[at].max(depths[input.0][at]));
             }
             if counts[index] {
                 let (layer_macs, layer_parameters) = self.counts(layer);
                 macs += layer_macs as f64;
                 parameters += layer_parameters as f64;
-                let live_inputs = layer.inputs.iter().filter(|id| !self.is_zero(id.index())).count() as f64;
+                let live_inputs = layer.inputs.iter().filter(|id| !self.is_zero(id.0)).count() as f64;
                 // Nested sums count as one sum, so that all encodings of a network have the same number.
                 let added = (live_inputs - 1.0).max(0.0);
                 match layer.op {
@@ -116,7 +106,7 @@ impl Graph {
         }
         let mut totals: Vec<f64> = number.iter().zip(work).flat_map(|(number, work)| [*number, work.ln_1p()]).collect();
         totals.extend([summands, parts, macs.ln_1p(), parameters.ln_1p(), elements.ln_1p()]);
-        totals.extend(depths[self.output().index()]);
+        totals.extend(depths[self.output().0]);
         totals
     }
 
@@ -132,13 +122,13 @@ impl Graph {
                 Op::Scale => &layer.inputs[..1],
                 _ => &layer.inputs[..],
             };
-            let mut paths = Paths::joined(followed.iter().map(|id| &at[id.index()]));
+            let mut paths = Paths::joined(followed.iter().map(|id| &at[id.0]));
             if let Some(class) = Class::of(layer.op) {
                 paths.pass(class);
             }
             at.push(paths);
         }
-        at.swap_remove(self.output().index()).features()
+        at.swap_remove(self.output().0).features()
     }
 }
 

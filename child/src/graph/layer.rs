@@ -4,27 +4,14 @@ use super::Shape;
 
 /// A layer's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LayerId(usize);
-
-impl LayerId {
-    pub(crate) fn new(index: usize) -> Self {
-        Self(index)
-    }
-
-    /// Index into [`Graph::layers`](super::Graph::layers).
-    pub(crate) fn index(self) -> usize {
-        self.0
-    }
-}
+pub struct LayerId(pub(crate) usize);
 
 /// One layer: an operation, where its inputs come from, and the shape it gives.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layer {
-    /// The operation.
     pub(crate) op: Op,
     /// The layers it reads, each before this one.
     pub(crate) inputs: Vec<LayerId>,
-    /// Shape of its output.
     pub(crate) shape: Shape,
     /// Whether it ends a path that drop-path may leave out while training.
     pub(crate) droppable: bool,

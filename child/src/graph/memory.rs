@@ -48,7 +48,7 @@ impl Graph {
         let mut needed_by: Vec<Option<usize>> = vec![None; self.layers.len()];
         let last_readers = self.last_readers();
         for (index, layer) in self.layers.iter().enumerate() {
-            for input in layer.inputs.iter().map(|id| id.index()) {
+            for input in layer.inputs.iter().map(|id| id.0) {
                 if keeps_inputs(&layer.op) {
                     needed_by[input].get_or_insert(index);
                 }
@@ -97,10 +97,11 @@ fn keeps_output(op: &Op) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::graph::{Activation, Conv, GraphBuilder, GraphError, Shape};
+    use crate::Error;
+    use crate::graph::{Activation, Conv, GraphBuilder, Shape};
 
     #[test]
-    fn bytes_equal_those_counted_by_hand() -> Result<(), GraphError> {
+    fn bytes_equal_those_counted_by_hand() -> Result<(), Error> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(1, 8, 8))?;
         let wide = graph.conv(image, Conv::same(10, 3, 1))?;
         let norm = graph.batch_norm(wide)?;

@@ -14,7 +14,7 @@ mod prune;
 mod tests;
 
 pub use builder::GraphBuilder;
-pub use canonical::{CanonicalKey, CanonicalKeyError};
+pub use canonical::CanonicalKey;
 pub use cost::Cost;
 pub use features::Features;
 pub(crate) use layer::Layer;
@@ -53,38 +53,16 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// A layer that cannot follow those before it: the text names the layer, the mistake, and the shape that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct GraphError(String);
-
-impl GraphError {
-    /// A layer with a wrong setting.
-    fn setting(layer: usize, op: Op, reason: impl std::fmt::Display) -> Self {
-        Self(format!("layer {layer} ({}): {reason}", op.name()))
-    }
-
-    /// A layer with an input of a wrong shape.
-    fn shape(layer: usize, op: Op, shape: Shape, reason: impl std::fmt::Display) -> Self {
-        Self(format!("layer {layer} ({}) cannot take an input of shape {shape}: {reason}", op.name()))
-    }
-}
-
 /// A network: layers in topological order, the first of which is the input and the last the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
-    layers: Vec<Layer>,
+    /// Every one after its inputs. The first is [`Op::Input`], the last gives the logits.
+    pub(crate) layers: Vec<Layer>,
 }
 
 impl Graph {
-    /// The layers, every one after its inputs. The first is [`Op::Input`], the last gives the logits.
-    pub(crate) fn layers(&self) -> &[Layer] {
-        &self.layers
-    }
-
-    /// One layer.
     pub(crate) fn layer(&self, id: LayerId) -> &Layer {
-        &self.layers[id.index()]
+        &self.layers[id.0]
     }
 
     /// Shape of an input image.
@@ -97,9 +75,8 @@ impl Graph {
         self.layers[self.layers.len() - 1].shape.channels
     }
 
-    /// The layer that gives the logits.
     pub(crate) fn output(&self) -> LayerId {
-        LayerId::new(self.layers.len() - 1)
+        LayerId(self.layers.len() - 1)
     }
 
     /// For every layer, the index of its last reader, or its own where no layer reads it.
@@ -107,7 +84,7 @@ impl Graph {
         let mut last: Vec<usize> = (0..self.layers.len()).collect();
         for (index, layer) in self.layers.iter().enumerate() {
             for id in &layer.inputs {
-                last[id.index()] = index;
+                last[id.0] = index;
             }
         }
         last

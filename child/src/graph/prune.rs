@@ -8,7 +8,7 @@ impl Graph {
     /// A sum depends on it if one of its summands does. A convolution, a normalisation or a pooling of zeros counts as
     /// zeros: it can only add a learnt constant.
     pub fn is_connected(&self) -> bool {
-        self.sees_image()[self.output().index()]
+        self.sees_image()[self.output().0]
     }
 
     /// The same network without dead branches.
@@ -24,48 +24,78 @@ impl Graph {
     /// of the graph itself.
     pub fn pruned(&self) -> Graph {
         let sees_image = self.sees_image();
-        if !sees_image[self.output().index()] {
+        if !sees_image[self.output().0] {
             return constant(self.input_shape(), self.classes());
         }
-        let replaced_by = self.replacements(&sees_image);
-        let needed = self.needed(&sees_image, &replaced_by);
-        let mut replaces_sum = vec![false; self.layers.len()];
-        for (sum, kept) in replaced_by.iter().enumerate() {
-            replaces_sum[*kept] |= sum != *kept;
-        }
-        let mut moved = vec![None; self.layers.len()];
-        let mut layers: Vec<Layer> = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate().filter(|(index, _)| needed[*index]) {
-            let mut inputs = Vec::new();
-            let mut zeros: Vec<(usize, LayerId)> = Vec::new();
-            for read in self.reads(index, &sees_image, &replaced_by) {
-                match read {
-                    Read::Layer(from) => inputs.extend(moved[from]),
-                    Read::ZerosLike(from) => {
-                        let known = zeros.iter().find(|(like, _)| *like == from).map(|(_, id)| *id);
-                        let id = known.unwrap_or(LayerId::new(layers.len()));
-                        if known.is_none() {
-                            let shape = self.layers[from].shape;
-                            let inputs = Vec::from_iter(moved[from]);
-                            layers.push(Layer { op: Op::Zero { stride: 1 }, inputs, shape, droppable: false });
-                            zeros.push((from, id));
-                        }
-                        inputs.push(id);
-                    }
+        let mut layers: Vec<Layer> = Vec::with_capacity(self.layers.len());
+        // For every layer, the one in its place.
+        let mut places: Vec<LayerId> = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let mut inputs = layer.inputs.clone();
+            if layer.op == Op::Add {
+                inputs.retain(|id| sees_image[id.0] == sees_image[index]);
+                // Any summand can replace a sum of zeros.
+                if inputs.len() == 1 || !sees_image[index] {
+                    let summand = places[inputs[0].0];
+                    layers[summand.0].droppable = false;
+                    places.push(summand);
+                    continue;
                 }
             }
-            moved[index] = Some(LayerId::new(layers.len()));
-            let droppable = layer.droppable && !replaces_sum[index];
-            layers.push(Layer { op: layer.op, inputs, shape: layer.shape, droppable });
+            let first_zero = layers.len();
+            let mut reads = Vec::with_capacity(inputs.len());
+            for id in &inputs {
+                let shape = self.layer(*id).shape;
+                let is_alike = |other: &&LayerId| sees_image[other.0] && self.layer(**other).shape == shape;
+                reads.push(match inputs.iter().find(is_alike) {
+                    Some(alike) if layer.op == Op::Concat && !sees_image[id.0] => {
+                        let inputs = vec![places[alike.0]];
+                        let known = (first_zero..layers.len()).find(|zero| layers[*zero].inputs == inputs);
+                        LayerId(known.unwrap_or_else(|| {
+                            layers.push(Layer { op: Op::Zero { stride: 1 }, inputs, shape, droppable: false });
+                            layers.len() - 1
+                        }))
+                    }
+                    _ => places[id.0],
+                });
+            }
+            places.push(LayerId(layers.len()));
+            layers.push(Layer { inputs: reads, ..layer.clone() });
+        }
+        Graph { layers }.without_unread_layers()
+    }
+
+    fn without_unread_layers(self) -> Graph {
+        let is_read = self.read_by_logits(|_| true);
+        let mut layers = Vec::with_capacity(self.layers.len());
+        let mut places = Vec::with_capacity(self.layers.len());
+        for (mut layer, is_read) in self.layers.into_iter().zip(is_read) {
+            places.push(LayerId(layers.len()));
+            if is_read {
+                layer.inputs.iter_mut().for_each(|id| *id = places[id.0]);
+                layers.push(layer);
+            }
         }
         Graph { layers }
+    }
+
+    /// For every layer, whether the logits read it, directly or through layers that are `read_through`.
+    pub(super) fn read_by_logits(&self, read_through: impl Fn(&Layer) -> bool) -> Vec<bool> {
+        let mut is_read = vec![false; self.layers.len()];
+        is_read[self.output().0] = true;
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            if is_read[index] && read_through(layer) {
+                layer.inputs.iter().for_each(|input| is_read[input.0] = true);
+            }
+        }
+        is_read
     }
 
     /// For every layer, whether its output depends on the image.
     fn sees_image(&self) -> Vec<bool> {
         let mut sees: Vec<bool> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let mut inputs = layer.inputs.iter().map(|id| sees[id.index()]);
+            let mut inputs = layer.inputs.iter().map(|id| sees[id.0]);
             let this = match layer.op {
                 Op::Input => true,
                 Op::Zero { .. } => false,
@@ -76,69 +106,6 @@ impl Graph {
         }
         sees
     }
-
-    /// For every layer, the one that replaces it: the summand of a sum with one summand left, else the layer itself.
-    fn replacements(&self, sees_image: &[bool]) -> Vec<usize> {
-        let mut replaced_by: Vec<usize> = Vec::with_capacity(self.layers.len());
-        for (index, layer) in self.layers.iter().enumerate() {
-            let mut summands =
-                layer.inputs.iter().map(|id| id.index()).filter(|id| sees_image[*id] == sees_image[index]);
-            let this = match (layer.op, summands.next(), summands.next()) {
-                // Any summand can replace a sum of zeros.
-                (Op::Add, Some(first), _) if !sees_image[index] => replaced_by[first],
-                (Op::Add, Some(only), None) => replaced_by[only],
-                _ => index,
-            };
-            replaced_by.push(this);
-        }
-        replaced_by
-    }
-
-    /// The inputs of a layer that stays.
-    fn reads(&self, index: usize, sees_image: &[bool], replaced_by: &[usize]) -> Vec<Read> {
-        let layer = &self.layers[index];
-        let inputs = layer.inputs.iter().map(|id| id.index());
-        match layer.op {
-            Op::Add if sees_image[index] => {
-                inputs.filter(|from| sees_image[*from]).map(|from| Read::Layer(replaced_by[from])).collect()
-            }
-            Op::Concat => inputs
-                .clone()
-                .map(|from| {
-                    let alike =
-                        |other: &usize| sees_image[*other] && self.layers[*other].shape == self.layers[from].shape;
-                    match inputs.clone().find(alike) {
-                        Some(alike) if !sees_image[from] => Read::ZerosLike(replaced_by[alike]),
-                        _ => Read::Layer(replaced_by[from]),
-                    }
-                })
-                .collect(),
-            _ => inputs.map(|from| Read::Layer(replaced_by[from])).collect(),
-        }
-    }
-
-    /// For every layer, whether the logits read it, directly or not.
-    fn needed(&self, sees_image: &[bool], replaced_by: &[usize]) -> Vec<bool> {
-        let mut needed = vec![false; self.layers.len()];
-        needed[replaced_by[self.output().index()]] = true;
-        for index in (0..self.layers.len()).rev() {
-            if needed[index] {
-                for read in self.reads(index, sees_image, replaced_by) {
-                    let (Read::Layer(from) | Read::ZerosLike(from)) = read;
-                    needed[from] = true;
-                }
-            }
-        }
-        needed
-    }
-}
-
-/// One input of a layer that stays.
-enum Read {
-    /// Another layer that stays.
-    Layer(usize),
-    /// Zeros of the shape of a layer that stays.
-    ZerosLike(usize),
 }
 
 /// A classifier of zeros.
@@ -147,7 +114,7 @@ fn constant(input: Shape, classes: usize) -> Graph {
     let stride = input.height.max(input.width);
     let pixel = Shape::new(input.channels, 1, 1);
     let layer = |op, reads: Option<usize>, shape| {
-        let inputs = reads.into_iter().map(LayerId::new).collect();
+        let inputs = reads.into_iter().map(LayerId).collect();
         Layer { op, inputs, shape, droppable: false }
     };
     let layers = vec![
@@ -162,20 +129,21 @@ fn constant(input: Shape, classes: usize) -> Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Activation, Conv, GraphBuilder, GraphError};
+    use crate::Error;
+    use crate::graph::{Activation, Conv, GraphBuilder};
 
     fn operations(graph: &Graph) -> Vec<&'static str> {
-        graph.layers().iter().map(|layer| layer.op.name()).collect()
+        graph.layers.iter().map(|layer| layer.op.name()).collect()
     }
 
-    fn stem() -> Result<(GraphBuilder, LayerId), GraphError> {
+    fn stem() -> Result<(GraphBuilder, LayerId), Error> {
         let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
         let x = graph.conv(image, Conv::same(4, 3, 1))?;
         Ok((graph, x))
     }
 
     #[test]
-    fn what_nobody_reads_goes() -> Result<(), GraphError> {
+    fn what_nobody_reads_goes() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let unread = graph.conv(x, Conv::same(8, 3, 1))?;
         graph.batch_norm(unread)?;
@@ -185,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_summands_are_removed_with_their_layers() -> Result<(), GraphError> {
+    fn zero_summands_are_removed_with_their_layers() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;
@@ -200,40 +168,40 @@ mod tests {
             operations(&pruned),
             ["input", "convolution", "activation", "add", "global average pooling", "linear"]
         );
-        assert_eq!(pruned.layers()[3].inputs, [LayerId::new(2), LayerId::new(1)]);
+        assert_eq!(pruned.layers[3].inputs, [LayerId(2), LayerId(1)]);
         // It replaces the sum that it was a droppable path of.
-        assert!(!pruned.layers()[2].droppable);
+        assert!(!pruned.layers[2].droppable);
         assert!(written.is_connected() && pruned.is_connected());
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
     }
 
     #[test]
-    fn droppable_paths_stay_droppable() -> Result<(), GraphError> {
+    fn droppable_paths_stay_droppable() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let relu = graph.activation(x, Activation::Relu)?;
         graph.mark_droppable(relu);
         let sum = graph.add(&[relu, x])?;
-        assert!(graph.classifier(sum, 10)?.pruned().layers()[2].droppable);
+        assert!(graph.classifier(sum, 10)?.pruned().layers[2].droppable);
         Ok(())
     }
 
     #[test]
-    fn concat_keeps_its_zeros() -> Result<(), GraphError> {
+    fn concat_keeps_its_zeros() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let dead = graph.conv(zero, Conv::same(4, 5, 1))?;
         let both = graph.concat(&[dead, x, dead])?;
         let pruned = graph.classifier(both, 10)?.pruned();
         assert_eq!(operations(&pruned), ["input", "convolution", "zero", "concat", "global average pooling", "linear"]);
-        assert_eq!(pruned.layers()[3].inputs, [2, 1, 2].map(LayerId::new));
-        assert_eq!(pruned.layers()[3].shape, Shape::new(12, 8, 8));
+        assert_eq!(pruned.layers[3].inputs, [2, 1, 2].map(LayerId));
+        assert_eq!(pruned.layers[3].shape, Shape::new(12, 8, 8));
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
     }
 
     #[test]
-    fn zeros_of_a_unique_shape_keep_their_layers() -> Result<(), GraphError> {
+    fn zeros_of_a_unique_shape_keep_their_layers() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 1 }, &[x])?;
         let sum = graph.add(&[zero, zero])?;
@@ -244,13 +212,13 @@ mod tests {
             operations(&pruned),
             ["input", "convolution", "zero", "convolution", "concat", "global average pooling", "linear"]
         );
-        assert_eq!(pruned.layers()[4].shape, Shape::new(11, 8, 8));
+        assert_eq!(pruned.layers[4].shape, Shape::new(11, 8, 8));
         assert_eq!(pruned.pruned(), pruned);
         Ok(())
     }
 
     #[test]
-    fn a_disconnected_network_becomes_a_constant() -> Result<(), GraphError> {
+    fn a_disconnected_network_becomes_a_constant() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let zero = graph.push(Op::Zero { stride: 2 }, &[x])?;
         let conv = graph.conv(zero, Conv::same(4, 3, 1))?;

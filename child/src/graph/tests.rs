@@ -6,6 +6,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::Error;
 use crate::space::tests::{IMAGES, spaces};
 
 /// Another encoding of the same network: layers in another topological order, summands in another order.
@@ -15,23 +16,23 @@ fn reordered(graph: &Graph, rng: &mut dyn Rng) -> Graph {
     while layers.len() < graph.layers.len() {
         let last = layers.len() + 1 == graph.layers.len();
         let ready: Vec<usize> = (0..graph.layers.len())
-            .filter(|index| moved[*index].is_none() && (last || *index != graph.output().index()))
-            .filter(|index| graph.layers[*index].inputs.iter().all(|id| moved[id.index()].is_some()))
+            .filter(|index| moved[*index].is_none() && (last || *index != graph.output().0))
+            .filter(|index| graph.layers[*index].inputs.iter().all(|id| moved[id.0].is_some()))
             .collect();
         let next = ready[rng.random_range(0..ready.len())];
         let mut layer = graph.layers[next].clone();
-        layer.inputs = layer.inputs.iter().filter_map(|id| moved[id.index()]).collect();
+        layer.inputs = layer.inputs.iter().filter_map(|id| moved[id.0]).collect();
         if layer.op == Op::Add {
             layer.inputs.shuffle(rng);
         }
-        moved[next] = Some(LayerId::new(layers.len()));
+        moved[next] = Some(LayerId(layers.len()));
         layers.push(layer);
     }
     Graph { layers }
 }
 
 /// Rebuilds the graph through the builder, which infers and checks every shape again.
-fn rebuilt(graph: &Graph) -> Result<Graph, GraphError> {
+fn rebuilt(graph: &Graph) -> Result<Graph, Error> {
     let (mut builder, _) = GraphBuilder::new(graph.input_shape())?;
     let (inner, last_two) = graph.layers.split_at(graph.layers.len() - 2);
     for layer in &inner[1..] {
@@ -73,8 +74,8 @@ proptest! {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for space in spaces() {
             let pruned = space.graph(&space.random(&mut rng), IMAGES[0], 10).unwrap().pruned();
-            let is_read = |index| pruned.layers.iter().any(|layer| layer.inputs.contains(&LayerId::new(index)));
-            prop_assert!((0..pruned.output().index()).all(is_read));
+            let is_read = |index| pruned.layers.iter().any(|layer| layer.inputs.contains(&LayerId(index)));
+            prop_assert!((0..pruned.output().0).all(is_read));
         }
     }
 

@@ -8,21 +8,12 @@ use rand_chacha::ChaCha8Rng;
 /// the same (Larsson et al. 2016, "FractalNet", §3; as used for cells by Zoph et al. 2018, §3.1).
 #[derive(Debug)]
 pub struct DropPath {
-    probability: f64,
-    rng: ChaCha8Rng,
+    /// In `[0, 1)`.
+    pub(crate) probability: f64,
+    pub(crate) rng: ChaCha8Rng,
 }
 
 impl DropPath {
-    /// Drop-path with a probability in `[0, 1)`; larger ones are cut to just below 1.
-    pub(crate) fn new(probability: f64, rng: ChaCha8Rng) -> Self {
-        Self { probability: probability.clamp(0.0, 0.99), rng }
-    }
-
-    /// Changes the probability, as a schedule over the epochs does.
-    pub(crate) fn set_probability(&mut self, probability: f64) {
-        self.probability = probability.clamp(0.0, 0.99);
-    }
-
     /// The path's output with some images' maps set to zero: `[batch, channels, height, width]` both ways.
     pub(super) fn apply(&mut self, path: Tensor<4>) -> Tensor<4> {
         if self.probability == 0.0 {
@@ -46,7 +37,7 @@ mod tests {
 
     #[test]
     fn drop_path_keeps_the_expectation_and_drops_whole_images() {
-        let mut drop_path = DropPath::new(0.3, ChaCha8Rng::seed_from_u64(1));
+        let mut drop_path = DropPath { probability: 0.3, rng: ChaCha8Rng::seed_from_u64(1) };
         let out = drop_path.apply(Tensor::ones([4000, 2, 1, 1], &Device::flex()));
         let values: Vec<f32> = out.into_data().try_to_vec().unwrap();
         for image in values.chunks(2) {

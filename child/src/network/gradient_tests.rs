@@ -12,7 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Network;
 use super::reference::{difference, gradients_of, logits, loss, numbers_of};
-use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind, Shape};
+use crate::Error;
+use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
 use crate::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
 use crate::train::cross_entropy;
 
@@ -45,8 +46,8 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let device = Device::flex().autodiff();
     let graph = Arc::new(graph);
-    let network = Network::init(Arc::clone(&graph), &Device::flex(), &mut rng)
-        .map_weights(|weights| weights.to_device(&device).train().map(&mut Moved(ChaCha8Rng::seed_from_u64(seed))));
+    let mut network = Network::init(Arc::clone(&graph), &Device::flex(), &mut rng);
+    network.weights = network.weights.to_device(&device).train().map(&mut Moved(ChaCha8Rng::seed_from_u64(seed)));
     let Shape { channels, height, width } = graph.input_shape();
     let images = random([BATCH, channels, height, width], &device, &mut rng).require_grad();
     let found = network.forward(images.clone(), None);
@@ -68,7 +69,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
                 let expected = difference(&mut numbers, at, |numbers| loss(&graph, numbers, &LABELS, SMOOTHING));
                 // In 32 bits sums of some hundred terms are right to about four digits, and batch norms subtract.
                 let off = (found[index] - expected).abs();
-                let op = graph.layers()[layer].op;
+                let op = graph.layers[layer].op;
                 assert!(off < 1e-3 * largest + 2e-6, "{name}, {op:?} {at:?}: {} {expected}", found[index]);
             }
         }
@@ -76,7 +77,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
 }
 
 /// An image of odd and unequal sides, a convolution of it, `body`, and the classifier.
-fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>) -> Graph {
+fn graph(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, Error>) -> Graph {
     let (mut graph, image) = GraphBuilder::new(Shape::new(2, 7, 6)).unwrap();
     let x = graph.conv(image, Conv::same(4, 3, 1)).unwrap();
     let x = body(&mut graph, x).unwrap();

@@ -28,7 +28,7 @@ use crate::graph::{Activation, Conv, Graph, LayerId, Op, Shape};
 #[derive(Debug, Clone)]
 pub struct Network {
     graph: Arc<Graph>,
-    weights: Weights,
+    pub(crate) weights: Weights,
 }
 
 impl Network {
@@ -41,16 +41,6 @@ impl Network {
     /// The graph that it computes.
     pub fn graph(&self) -> &Graph {
         &self.graph
-    }
-
-    /// Its weights.
-    pub(crate) fn weights(&self) -> &Weights {
-        &self.weights
-    }
-
-    /// The same network with its weights changed, as an optimiser does.
-    pub(crate) fn map_weights(self, change: impl FnOnce(Weights) -> Weights) -> Self {
-        Self { weights: change(self.weights), graph: self.graph }
     }
 
     /// The network in evaluation mode: off the autodiff graph, batch norms using their running statistics.
@@ -71,13 +61,13 @@ impl Network {
     pub fn forward(&self, images: Tensor<4>, mut drop_path: Option<&mut DropPath>) -> Tensor<2> {
         let [batch, channels, height, width] = images.dims();
         assert_eq!(Shape::new(channels, height, width), self.graph.input_shape(), "shape of the images");
-        let mut outputs: Vec<Option<Tensor<4>>> = vec![None; self.graph.layers().len()];
+        let mut outputs: Vec<Option<Tensor<4>>> = vec![None; self.graph.layers.len()];
         outputs[0] = Some(images);
         let last_readers = self.graph.last_readers();
-        for (index, layer) in self.graph.layers().iter().enumerate().skip(1) {
+        for (index, layer) in self.graph.layers.iter().enumerate().skip(1) {
             let inputs: Vec<_> = layer.inputs.iter().map(|id| read(&outputs, *id)).collect();
-            for id in layer.inputs.iter().filter(|id| last_readers[id.index()] == index) {
-                outputs[id.index()] = None;
+            for id in layer.inputs.iter().filter(|id| last_readers[id.0] == index) {
+                outputs[id.0] = None;
             }
             let mut output = self.layer(index, layer.op, inputs);
             if let Some(drop_path) = drop_path.as_deref_mut().filter(|_| layer.droppable) {
@@ -132,5 +122,5 @@ fn options(conv: &Conv) -> ConvOptions<2> {
 
 /// A layer's output. Its memory is freed by its last reader, which clears it.
 fn read(outputs: &[Option<Tensor<4>>], id: LayerId) -> Tensor<4> {
-    outputs[id.index()].clone().expect("a layer is computed before those that read it")
+    outputs[id.0].clone().expect("a layer is computed before those that read it")
 }

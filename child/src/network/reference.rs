@@ -42,20 +42,20 @@ fn each(
     let of = |(index, op): (usize, Op)| match op {
         Op::Input => [four(images.clone()), Vec::new()],
         Op::Conv(_) => {
-            let (kernel, bias) = network.weights().convolution(index);
+            let (kernel, bias) = network.weights.convolution(index);
             [four(kernel), bias.map(&one).unwrap_or_default()]
         }
         Op::BatchNorm => {
-            let norm = network.weights().batch_norm(index);
+            let norm = network.weights.batch_norm(index);
             [one(norm.gamma.val()), one(norm.beta.val())]
         }
         Op::Linear { .. } => {
-            let (weight, bias) = network.weights().classifier();
+            let (weight, bias) = network.weights.classifier();
             [two(weight), one(bias)]
         }
         _ => Default::default(),
     };
-    network.graph().layers().iter().map(|layer| layer.op).enumerate().map(of).collect()
+    network.graph().layers.iter().map(|layer| layer.op).enumerate().map(of).collect()
 }
 
 /// Mean cross-entropy against labels of which a share is spread evenly over all classes.
@@ -90,8 +90,8 @@ pub(crate) fn difference(numbers: &mut Numbers, [layer, list, index]: [usize; 3]
 /// Logits of a batch while training, `[batch, classes]`.
 pub(crate) fn logits(graph: &Graph, numbers: &Numbers, batch: usize) -> Vec<f64> {
     let mut outputs: Vec<Vec<f64>> = Vec::new();
-    for (index, layer) in graph.layers().iter().enumerate() {
-        let read = |place: usize| &outputs[layer.inputs[place].index()];
+    for (index, layer) in graph.layers.iter().enumerate() {
+        let read = |place: usize| &outputs[layer.inputs[place].0];
         let shape = |place: usize| graph.layer(layer.inputs[place]).shape;
         let [first, second] = &numbers[index];
         let elements = batch * layer.shape.elements();
@@ -106,14 +106,14 @@ pub(crate) fn logits(graph: &Graph, numbers: &Numbers, batch: usize) -> Vec<f64>
                 read(0).chunks(places).map(|map| map.iter().sum::<f64>() / places as f64).collect()
             }
             Op::Add => {
-                let sum = |at: usize| layer.inputs.iter().map(|id| outputs[id.index()][at]).sum();
+                let sum = |at: usize| layer.inputs.iter().map(|id| outputs[id.0][at]).sum();
                 (0..elements).map(sum).collect()
             }
             Op::Concat => (0..batch)
                 .flat_map(|image| layer.inputs.iter().map(move |id| (image, *id)))
                 .flat_map(|(image, id)| {
                     let size = graph.layer(id).shape.elements();
-                    outputs[id.index()][image * size..(image + 1) * size].iter().copied()
+                    outputs[id.0][image * size..(image + 1) * size].iter().copied()
                 })
                 .collect(),
             Op::Scale => {

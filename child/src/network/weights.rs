@@ -30,7 +30,7 @@ impl Weights {
     /// burn's own initialisers draw from a generator that all threads share, and at first use. These do not, so that the
     /// same seed gives the same network, also while other networks are trained.
     pub(crate) fn init(graph: &Graph, device: &Device, rng: &mut ChaCha8Rng) -> Self {
-        let layers = graph.layers();
+        let layers = &graph.layers;
         let mut kernels = vec![None; layers.len()];
         let mut biases = vec![None; layers.len()];
         let mut batch_norms = vec![None; layers.len()];
@@ -73,7 +73,6 @@ impl Weights {
         (kernel.val(), self.biases[layer].as_ref().map(Param::val))
     }
 
-    /// The batch norm at a layer.
     pub(crate) fn batch_norm(&self, layer: usize) -> &BatchNorm {
         self.batch_norms[layer].as_ref().expect("every batch norm of the graph was given its weights")
     }

@@ -4,18 +4,18 @@ use crate::graph::{Graph, LayerId, Op};
 
 /// For every layer, the batch norm that is folded into it: the only reader of a convolution.
 pub(super) fn folded_norms(graph: &Graph) -> Vec<Option<LayerId>> {
-    let mut readers = vec![0; graph.layers().len()];
-    for input in graph.layers().iter().flat_map(|layer| &layer.inputs) {
-        readers[input.index()] += 1;
+    let mut readers = vec![0; graph.layers.len()];
+    for input in graph.layers.iter().flat_map(|layer| &layer.inputs) {
+        readers[input.0] += 1;
     }
-    let mut folded = vec![None; graph.layers().len()];
-    for (index, layer) in graph.layers().iter().enumerate() {
+    let mut folded = vec![None; graph.layers.len()];
+    for (index, layer) in graph.layers.iter().enumerate() {
         if layer.op != Op::BatchNorm {
             continue;
         }
         let source = layer.inputs[0];
-        if matches!(graph.layer(source).op, Op::Conv(_)) && readers[source.index()] == 1 {
-            folded[source.index()] = Some(LayerId::new(index));
+        if matches!(graph.layer(source).op, Op::Conv(_)) && readers[source.0] == 1 {
+            folded[source.0] = Some(LayerId(index));
         }
     }
     folded

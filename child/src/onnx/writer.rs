@@ -15,10 +15,10 @@ const IR_VERSION: i64 = 6;
 pub(super) fn model(network: &Network, architecture: &str, options: Options) -> ModelProto {
     let graph = network.graph();
     let input = graph.input_shape();
-    let folded = if options.fold_batch_norm { folded_norms(graph) } else { vec![None; graph.layers().len()] };
+    let folded = if options.fold_batch_norm { folded_norms(graph) } else { vec![None; graph.layers.len()] };
     let mut writer = Writer { network, graph, folded, names: Vec::new(), proto: GraphProto::default() };
-    for index in 0..graph.layers().len() {
-        let name = writer.layer(LayerId::new(index));
+    for index in 0..graph.layers.len() {
+        let name = writer.layer(LayerId(index));
         writer.names.push(name);
     }
     let mut proto = writer.proto;
@@ -49,11 +49,11 @@ impl Writer<'_> {
     /// Writes a layer and returns the name of its output.
     fn layer(&mut self, id: LayerId) -> String {
         let layer = self.graph.layer(id);
-        let inputs: Vec<_> = layer.inputs.iter().map(|input| self.names[input.index()].clone()).collect();
-        let output = if id == self.graph.output() { OUTPUT.to_owned() } else { format!("v{}", id.index()) };
+        let inputs: Vec<_> = layer.inputs.iter().map(|input| self.names[input.0].clone()).collect();
+        let output = if id == self.graph.output() { OUTPUT.to_owned() } else { format!("v{}", id.0) };
         match layer.op {
             Op::Input => return INPUT.to_owned(),
-            Op::BatchNorm if self.folded[layer.inputs[0].index()].is_some() => return inputs[0].clone(),
+            Op::BatchNorm if self.folded[layer.inputs[0].0].is_some() => return inputs[0].clone(),
             Op::Conv(conv) => self.convolution(id, conv, inputs, &output),
             Op::BatchNorm => self.batch_norm(id, inputs, &output),
             Op::Activation(activation) => self.activation(activation, inputs, &output),
@@ -85,10 +85,10 @@ impl Writer<'_> {
     }
 
     fn convolution(&mut self, id: LayerId, conv: Conv, mut inputs: Vec<String>, output: &str) {
-        let (kernel, bias) = self.network.weights().convolution(id.index());
+        let (kernel, bias) = self.network.weights.convolution(id.0);
         let dims = kernel.dims();
         let (mut kernel, mut bias) = (values(kernel), bias.map(values));
-        if let Some(norm) = self.folded[id.index()] {
+        if let Some(norm) = self.folded[id.0] {
             let (folded_kernel, folded_bias) = self.affine(norm).fold(&kernel, bias.as_deref());
             (kernel, bias) = (folded_kernel, Some(folded_bias));
         }
@@ -102,14 +102,14 @@ impl Writer<'_> {
     }
 
     fn affine(&self, norm: LayerId) -> Affine {
-        let norm = self.network.weights().batch_norm(norm.index());
+        let norm = self.network.weights.batch_norm(norm.0);
         let [gamma, beta] = [norm.gamma.val(), norm.beta.val()].map(values);
         let [mean, variance] = [norm.running_mean.value_sync(), norm.running_var.value_sync()].map(values);
         Affine::new(&gamma, &beta, &mean, &variance, norm.epsilon)
     }
 
     fn batch_norm(&mut self, id: LayerId, mut inputs: Vec<String>, output: &str) {
-        let norm = self.network.weights().batch_norm(id.index());
+        let norm = self.network.weights.batch_norm(id.0);
         let parts = [
             ("scale", norm.gamma.val()),
             ("shift", norm.beta.val()),
@@ -161,7 +161,7 @@ impl Writer<'_> {
     }
 
     fn classifier(&mut self, inputs: Vec<String>, output: &str) {
-        let (weight, bias) = self.network.weights().classifier();
+        let (weight, bias) = self.network.weights.classifier();
         let (dims, classes) = (weight.dims(), bias.dims());
         let flat = format!("{output}.flat");
         self.proto.node.push(node("Flatten", inputs, &flat, vec![int("axis", 1)]));

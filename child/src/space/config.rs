@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::SpaceError;
 use super::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
+use crate::Error;
 
 /// A space's name and settings; every setting has a default, and keys that the space does not have are errors.
 ///
@@ -34,7 +34,7 @@ impl SpaceConfig {
     ///
     /// # Errors
     /// If a setting is wrong, or every decision has a single choice.
-    pub fn build(&self) -> Result<Box<dyn SearchSpace>, SpaceError> {
+    pub fn build(&self) -> Result<Box<dyn SearchSpace>, Error> {
         let space: Box<dyn SearchSpace> = match self {
             Self::NasBench201(settings) => Box::new(NasBench201::new(settings.clone())?),
             Self::Nasnet(settings) => Box::new(Nasnet::new(settings.clone())?),
@@ -42,7 +42,7 @@ impl SpaceConfig {
         };
         if space.size() < 2 {
             let name = space.name();
-            return Err(SpaceError(format!(
+            return Err(Error(format!(
                 "there is nothing to search in this {name}: every decision has a single choice, so give one of them more"
             )));
         }

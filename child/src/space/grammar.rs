@@ -1,14 +1,16 @@
 //! The text form that all spaces share: fixed text with the name of one choice in it for every decision.
 
 use super::settings::nearest;
-use super::{Architecture, ArchitectureError, Decision, TextError};
+use super::{Architecture, Decision, TextError};
+use crate::Error;
 
-/// The decisions of a space, and the fixed text around the names of their choices.
+/// The name and the decisions of a space, and the fixed text around the names of their choices.
 ///
 /// A grammar is built from left to right by [`text`](Self::text) and [`decision`](Self::decision). The name of a choice
 /// consists of letters, digits and `_`, and does not contain the character that follows it in the text.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Grammar {
+    pub(super) name: &'static str,
     decisions: Vec<Decision>,
     /// Fixed text before each decision's choice.
     before: Vec<String>,
@@ -17,6 +19,11 @@ pub struct Grammar {
 }
 
 impl Grammar {
+    /// An empty text for the space of a name.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, decisions: Vec::new(), before: Vec::new(), closing: String::new() }
+    }
+
     /// Appends fixed text.
     pub fn text(&mut self, text: &str) {
         self.closing.push_str(text);
@@ -32,24 +39,24 @@ impl Grammar {
         &self.decisions
     }
 
-    pub(super) fn check(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
+    pub(super) fn check(&self, architecture: &Architecture) -> Result<(), Error> {
         let (expected, found) = (self.decisions.len(), architecture.choices().len());
         if expected != found {
             let text = format!("the architecture has {found} choices, but the space has {expected} decisions");
-            return Err(ArchitectureError(text));
+            return Err(Error(text));
         }
         for (decision, choice) in self.decisions.iter().zip(architecture.choices()) {
             let (name, choices) = (&decision.name, decision.choices.len());
             if *choice >= choices {
                 let text =
                     format!("decision `{name}` has {choices} choices, so a choice number {choice} does not exist");
-                return Err(ArchitectureError(text));
+                return Err(Error(text));
             }
         }
         Ok(())
     }
 
-    pub(super) fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+    pub(super) fn format(&self, architecture: &Architecture) -> Result<String, Error> {
         self.check(architecture)?;
         let mut text = String::new();
         for ((decision, before), choice) in self.decisions.iter().zip(&self.before).zip(architecture.choices()) {

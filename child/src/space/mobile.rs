@@ -23,12 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
-use super::settings::{CHANNELS, SpaceError, list, unique, within};
-use super::{Architecture, ArchitectureError, SearchSpace};
-use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Shape};
-
-/// Name in experiment files.
-const NAME: &str = "mobile";
+use super::settings::{CHANNELS, list, unique, within};
+use super::{Architecture, SearchSpace};
+use crate::Error;
+use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Shape};
 
 /// Squeeze-and-excitation narrows to this part of the channels (MobileNetV3) …
 const SQUEEZE: usize = 4;
@@ -73,7 +71,7 @@ impl Default for MobileSettings {
 }
 
 impl MobileSettings {
-    fn check(&self) -> Result<(), SpaceError> {
+    fn check(&self) -> Result<(), Error> {
         list("stems", &self.stems, CHANNELS)?;
         list("kernels", &self.kernels, 1..=31)?;
         list("expansions", &self.expansions, 1..=32)?;
@@ -81,15 +79,15 @@ impl MobileSettings {
         unique("squeeze_excitation", &self.squeeze_excitation)?;
         within("head", self.head, CHANNELS)?;
         if let Some(even) = self.kernels.iter().find(|kernel| **kernel % 2 == 0) {
-            return Err(SpaceError(format!("`kernels`: a kernel of side {even} has no middle: give odd sides")));
+            return Err(Error(format!("`kernels`: a kernel of side {even} has no middle: give odd sides")));
         }
         if self.strides.is_empty() {
-            return Err(SpaceError("`strides` is empty: give at least one choice".to_owned()));
+            return Err(Error("`strides` is empty: give at least one choice".to_owned()));
         }
         self.strides.iter().try_for_each(|stride| within("strides", *stride, 1..=4))?;
         if self.strides.len() != self.widths.len() {
             let (strides, widths) = (self.strides.len(), self.widths.len());
-            return Err(SpaceError(format!(
+            return Err(Error(format!(
                 "`widths`: there are lists for {widths} stages, but `strides` has {strides}: give one for each stage"
             )));
         }
@@ -119,11 +117,11 @@ impl Mobile {
     /// # Errors
     /// If a list is empty or names something twice, a number is 0, even where it must be odd, or absurdly large, or
     /// strides and widths are for another number of stages.
-    pub fn new(settings: MobileSettings) -> Result<Self, SpaceError> {
+    pub fn new(settings: MobileSettings) -> Result<Self, Error> {
         settings.check()?;
         let names = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>();
         let squeeze: Vec<_> = settings.squeeze_excitation.iter().map(|yes| usize::from(*yes)).collect();
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new("mobile");
         grammar.text("stem=");
         grammar.decision("stem", names(&settings.stems));
         for (before, widths) in settings.widths.iter().enumerate() {
@@ -159,8 +157,7 @@ impl Mobile {
 }
 
 impl Stage {
-    /// One inverted bottleneck.
-    fn block(&self, graph: &mut GraphBuilder, input: LayerId, stride: usize) -> Result<LayerId, GraphError> {
+    fn block(&self, graph: &mut GraphBuilder, input: LayerId, stride: usize) -> Result<LayerId, Error> {
         let wide = self.expansion * graph.shape(input).channels;
         let mut x = input;
         if self.expansion > 1 {
@@ -179,14 +176,14 @@ impl Stage {
     }
 }
 
-fn conv_bn_relu6(graph: &mut GraphBuilder, input: LayerId, conv: Conv) -> Result<LayerId, GraphError> {
+fn conv_bn_relu6(graph: &mut GraphBuilder, input: LayerId, conv: Conv) -> Result<LayerId, Error> {
     let x = conv_bn(graph, input, conv)?;
     graph.activation(x, Activation::Relu6)
 }
 
 /// Scales each channel by a number made of all channels' means (Hu et al., "Squeeze-and-Excitation Networks", CVPR
 /// 2018; with the hard sigmoid of MobileNetV3).
-fn squeeze_excitation(graph: &mut GraphBuilder, input: LayerId) -> Result<LayerId, GraphError> {
+fn squeeze_excitation(graph: &mut GraphBuilder, input: LayerId) -> Result<LayerId, Error> {
     let channels = graph.shape(input).channels;
     let narrow = (channels / SQUEEZE).next_multiple_of(SQUEEZE_MULTIPLE).max(SQUEEZE_MULTIPLE);
     let x = graph.push(Op::GlobalAveragePool, &[input])?;
@@ -198,15 +195,11 @@ fn squeeze_excitation(graph: &mut GraphBuilder, input: LayerId) -> Result<LayerI
 }
 
 impl SearchSpace for Mobile {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }
 
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let choices = architecture.choices();
         let (mut graph, image) = GraphBuilder::new(input)?;
@@ -217,7 +210,7 @@ impl SearchSpace for Mobile {
             }
         }
         let x = conv_bn_relu6(&mut graph, x, Conv::same(self.settings.head, 1, 1))?;
-        Ok(graph.classifier(x, classes)?)
+        graph.classifier(x, classes)
     }
 }
 
@@ -245,7 +238,7 @@ mod tests {
     }
 
     fn count(graph: &Graph, is_wanted: impl Fn(&Op) -> bool) -> usize {
-        graph.layers().iter().filter(|layer| is_wanted(&layer.op)).count()
+        graph.layers.iter().filter(|layer| is_wanted(&layer.op)).count()
     }
 
     #[test]
@@ -282,10 +275,10 @@ mod tests {
         // Blocks 16→16, 16→16 and 16→32 at stride 2: the first two are residual.
         let with = graph("stem=16 k3e6d2w16s0 k5e6d1w32s0", image);
         assert_eq!(count(&with, |op| *op == Op::Add), 2);
-        assert_eq!(with.layers().iter().filter(|layer| layer.droppable).count(), 2);
+        assert_eq!(with.layers.iter().filter(|layer| layer.droppable).count(), 2);
         let without = graph("stem=16 k3e6d1w24s0 k5e6d1w24s0", image);
         assert_eq!(count(&without, |op| *op == Op::Add), 0);
-        assert!(without.layers().iter().all(|layer| !layer.droppable));
+        assert!(without.layers.iter().all(|layer| !layer.droppable));
     }
 
     #[test]
@@ -301,10 +294,10 @@ mod tests {
     #[test]
     fn squeeze_and_excitation_narrows_and_scales() {
         let graph = graph("stem=16 k3e6d1w16s1 k3e1d1w24s0", Shape::new(3, 8, 8));
-        let scale = graph.layers().iter().find(|layer| layer.op == Op::Scale).unwrap();
+        let scale = graph.layers.iter().find(|layer| layer.op == Op::Scale).unwrap();
         assert_eq!(scale.shape, Shape::new(96, 8, 8));
         assert_eq!(graph.layer(scale.inputs[1]).op, Op::Activation(Activation::HardSigmoid));
-        let narrow = graph.layers().iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
+        let narrow = graph.layers.iter().find(|layer| matches!(layer.op, Op::Conv(conv) if conv.bias)).unwrap();
         assert_eq!(narrow.shape, Shape::new(24, 1, 1));
     }
 }

@@ -16,13 +16,13 @@ pub use grammar::Grammar;
 pub use mobile::{Mobile, MobileSettings};
 pub use nasbench201::{NasBench201, NasBench201Settings};
 pub use nasnet::{Nasnet, NasnetSettings};
-pub use settings::SpaceError;
 pub use text::TextError;
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{Graph, GraphError, Shape};
+use crate::Error;
+use crate::graph::{Graph, Shape};
 
 /// One decision of a search space: a name, and the names of its choices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,47 +58,33 @@ impl Architecture {
     }
 }
 
-/// An architecture outside of its space, or one whose layers do not fit together for an input.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ArchitectureError(String);
-
-impl From<GraphError> for ArchitectureError {
-    fn from(error: GraphError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 /// A search space: its decisions, and the network that an architecture means.
 ///
 /// A search sees only [`decisions`](Self::decisions); files and logs see only the text form; training, timing and
-/// surrogates see only the graph. A space gives its name, its [`Grammar`] and its graphs; the rest follows from them:
+/// surrogates see only the graph. A space gives its [`Grammar`] and its graphs; the rest follows from them:
 ///
 /// ```
+/// use child::Error;
 /// use child::graph::{Conv, Graph, GraphBuilder, Shape};
-/// use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
+/// use child::space::{Architecture, Grammar, SearchSpace};
 ///
 /// /// One convolution with 8 or 16 channels.
 /// struct OneLayer(Grammar);
 ///
 /// impl SearchSpace for OneLayer {
-///     fn name(&self) -> &'static str {
-///         "one-layer"
-///     }
-///
 ///     fn grammar(&self) -> &Grammar {
 ///         &self.0
 ///     }
 ///
-///     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+///     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
 ///         self.check(architecture)?;
 ///         let (mut graph, image) = GraphBuilder::new(input)?;
 ///         let features = graph.conv(image, Conv::same([8, 16][architecture.choices()[0]], 3, 1))?;
-///         Ok(graph.classifier(features, classes)?)
+///         graph.classifier(features, classes)
 ///     }
 /// }
 ///
-/// let mut grammar = Grammar::default();
+/// let mut grammar = Grammar::new("one-layer");
 /// grammar.text("width=");
 /// grammar.decision("width", ["8", "16"]);
 /// let space = OneLayer(grammar);
@@ -109,10 +95,7 @@ impl From<GraphError> for ArchitectureError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait SearchSpace: Send + Sync {
-    /// Name of the space in experiment files, such as `nasbench201`.
-    fn name(&self) -> &'static str;
-
-    /// The decisions and the text form. At least one decision, each with at least one choice.
+    /// The name, the decisions and the text form. At least one decision, each with at least one choice.
     fn grammar(&self) -> &Grammar;
 
     /// The network with every operation that the architecture names, dead branches included;
@@ -120,7 +103,12 @@ pub trait SearchSpace: Send + Sync {
     ///
     /// # Errors
     /// If the architecture is not one of this space, or its layers do not fit the input shape.
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError>;
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error>;
+
+    /// Name of the space in experiment files, such as `nasbench201`.
+    fn name(&self) -> &'static str {
+        self.grammar().name
+    }
 
     /// The decisions, in the order in which a controller takes them.
     fn decisions(&self) -> &[Decision] {
@@ -131,7 +119,7 @@ pub trait SearchSpace: Send + Sync {
     ///
     /// # Errors
     /// The first mistake.
-    fn check(&self, architecture: &Architecture) -> Result<(), ArchitectureError> {
+    fn check(&self, architecture: &Architecture) -> Result<(), Error> {
         self.grammar().check(architecture)
     }
 
@@ -139,7 +127,7 @@ pub trait SearchSpace: Send + Sync {
     ///
     /// # Errors
     /// If the architecture is not one of this space.
-    fn format(&self, architecture: &Architecture) -> Result<String, ArchitectureError> {
+    fn format(&self, architecture: &Architecture) -> Result<String, Error> {
         self.grammar().format(architecture)
     }
 

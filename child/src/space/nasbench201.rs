@@ -20,14 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{conv_bn, relu_conv_bn};
 use super::grammar::Grammar;
-use super::settings::{CHANNELS, SpaceError, operations, within};
-use super::{Architecture, ArchitectureError, SearchSpace};
-use crate::graph::{Activation, Conv, Graph, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind, Shape};
+use super::settings::{CHANNELS, operations, within};
+use super::{Architecture, SearchSpace};
+use crate::Error;
+use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
 
-/// Name in experiment files.
 const NAME: &str = "nasbench201";
 
-/// The operation of an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     None,
@@ -80,12 +79,12 @@ impl NasBench201 {
     ///
     /// # Errors
     /// If an operation is unknown or named twice or there is none, or a number is 0 or absurdly large.
-    pub fn new(settings: NasBench201Settings) -> Result<Self, SpaceError> {
+    pub fn new(settings: NasBench201Settings) -> Result<Self, Error> {
         let NasBench201Settings { channels, cells, operations: names } = settings;
         within("channels", channels, CHANNELS)?;
         within("cells", cells, 1..=100)?;
         let operations = operations(NAME, &names, &OPERATIONS)?;
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new(NAME);
         for (before, sources) in NODES.iter().enumerate() {
             grammar.text(if before == 0 { "|" } else { "+|" });
             for source in *sources {
@@ -96,8 +95,7 @@ impl NasBench201 {
         Ok(Self { channels, cells, operations, grammar })
     }
 
-    /// One cell.
-    fn cell(&self, graph: &mut GraphBuilder, chosen: &[Operation], input: LayerId) -> Result<LayerId, GraphError> {
+    fn cell(&self, graph: &mut GraphBuilder, chosen: &[Operation], input: LayerId) -> Result<LayerId, Error> {
         let channels = graph.shape(input).channels;
         let mut chosen = chosen.iter();
         let mut nodes = vec![input];
@@ -121,7 +119,7 @@ impl NasBench201 {
 }
 
 /// The block that halves the size and brings the channels to `channels`: the benchmark's `ResNetBasicblock`.
-fn residual_block(graph: &mut GraphBuilder, input: LayerId, channels: usize) -> Result<LayerId, GraphError> {
+fn residual_block(graph: &mut GraphBuilder, input: LayerId, channels: usize) -> Result<LayerId, Error> {
     let x = relu_conv_bn(graph, input, Conv::same(channels, 3, 2))?;
     let x = relu_conv_bn(graph, x, Conv::same(channels, 3, 1))?;
     let shortcut = graph.pool(input, Pool { kind: PoolKind::Average, kernel: 2, stride: 2, padding: 0 })?;
@@ -130,16 +128,12 @@ fn residual_block(graph: &mut GraphBuilder, input: LayerId, channels: usize) -> 
 }
 
 impl SearchSpace for NasBench201 {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }
 
     /// The image's sides must be divisible by 4, as the shortcuts of the residual blocks pool 2 × 2.
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let chosen: Vec<_> = architecture.choices().iter().map(|choice| self.operations[*choice]).collect();
         let (mut graph, image) = GraphBuilder::new(input)?;
@@ -154,7 +148,7 @@ impl SearchSpace for NasBench201 {
         }
         let x = graph.batch_norm(x)?;
         let x = graph.activation(x, Activation::Relu)?;
-        Ok(graph.classifier(x, classes)?)
+        graph.classifier(x, classes)
     }
 }
 

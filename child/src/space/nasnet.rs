@@ -30,11 +30,11 @@ use serde::{Deserialize, Serialize};
 use self::cell::{Block, Cell, OPERATIONS, Operation};
 use super::blocks::conv_bn;
 use super::grammar::Grammar;
-use super::settings::{CHANNELS, SpaceError, list, operations, within};
-use super::{Architecture, ArchitectureError, SearchSpace};
+use super::settings::{CHANNELS, list, operations, within};
+use super::{Architecture, SearchSpace};
+use crate::Error;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, Shape};
 
-/// Name in experiment files.
 const NAME: &str = "nasnet";
 
 /// Stages of normal cells.
@@ -94,13 +94,13 @@ impl Nasnet {
     ///
     /// # Errors
     /// If an operation is unknown, a list is empty or names something twice, or a number is 0 or absurdly large.
-    pub fn new(settings: NasnetSettings) -> Result<Self, SpaceError> {
+    pub fn new(settings: NasnetSettings) -> Result<Self, Error> {
         let NasnetSettings { blocks, operations: names, depths, widths } = settings;
         within("blocks", blocks, 1..=20)?;
         list("depths", &depths, 1..=100)?;
         list("widths", &widths, CHANNELS)?;
         let operations = operations(NAME, &names, &OPERATIONS)?;
-        let mut grammar = Grammar::default();
+        let mut grammar = Grammar::new(NAME);
         for (cell, opening) in [("normal", "normal["), ("reduce", " reduce[")] {
             grammar.text(opening);
             for block in 1..=blocks {
@@ -132,15 +132,11 @@ impl Nasnet {
 }
 
 impl SearchSpace for Nasnet {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.grammar
     }
 
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let (normal, rest) = architecture.choices().split_at(BLOCK_DECISIONS * self.blocks);
         let (reduce, rest) = rest.split_at(BLOCK_DECISIONS * self.blocks);
@@ -160,7 +156,7 @@ impl SearchSpace for Nasnet {
             }
         }
         let x = graph.activation(last_two.1, Activation::Relu)?;
-        Ok(graph.classifier(x, classes)?)
+        graph.classifier(x, classes)
     }
 }
 

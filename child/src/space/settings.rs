@@ -1,46 +1,41 @@
 //! Checks of the settings of a space.
 
+use crate::Error;
 use std::ops::RangeInclusive;
-
-/// Settings from which no search space can be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SpaceError(pub(super) String);
 
 /// Channels that a layer may have; a larger number is a typing mistake.
 pub(super) const CHANNELS: RangeInclusive<usize> = 1..=4096;
 
-/// Checks one number.
-pub(super) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), SpaceError> {
+pub(super) fn within(key: &str, value: usize, range: RangeInclusive<usize>) -> Result<(), Error> {
     if range.contains(&value) {
         return Ok(());
     }
     let (min, max) = (range.start(), range.end());
-    Err(SpaceError(format!("`{key}` is {value}, but must lie between {min} and {max}")))
+    Err(Error(format!("`{key}` is {value}, but must lie between {min} and {max}")))
 }
 
 /// Checks a list of choices: not empty, nothing twice, everything within the range.
-pub(super) fn list(key: &str, values: &[usize], range: RangeInclusive<usize>) -> Result<(), SpaceError> {
+pub(super) fn list(key: &str, values: &[usize], range: RangeInclusive<usize>) -> Result<(), Error> {
     unique(key, values)?;
     values.iter().try_for_each(|value| within(key, *value, range.clone()))
 }
 
 /// Checks that a list of choices is not empty and has nothing twice.
-pub(super) fn unique<T: PartialEq + ToString>(key: &str, values: &[T]) -> Result<(), SpaceError> {
+pub(super) fn unique<T: PartialEq + ToString>(key: &str, values: &[T]) -> Result<(), Error> {
     if values.is_empty() {
-        return Err(SpaceError(format!("`{key}` is empty: give at least one choice")));
+        return Err(Error(format!("`{key}` is empty: give at least one choice")));
     }
     for (place, value) in values.iter().enumerate() {
         if values[..place].contains(value) {
             let value = value.to_string();
-            return Err(SpaceError(format!("`{key}` names {value} twice: a choice may be there only once")));
+            return Err(Error(format!("`{key}` names {value} twice: a choice may be there only once")));
         }
     }
     Ok(())
 }
 
 /// Looks up the operations named in `operations`.
-pub(super) fn operations<T: Copy>(space: &str, names: &[String], known: &[(&str, T)]) -> Result<Vec<T>, SpaceError> {
+pub(super) fn operations<T: Copy>(space: &str, names: &[String], known: &[(&str, T)]) -> Result<Vec<T>, Error> {
     unique("operations", names)?;
     let mut found = Vec::with_capacity(names.len());
     for name in names {
@@ -49,7 +44,7 @@ pub(super) fn operations<T: Copy>(space: &str, names: &[String], known: &[(&str,
             let hint = nearest(name, &known).map_or_else(String::new, |nearest| format!(", did you mean `{nearest}`?"));
             let known = known.join(", ");
             let text = format!("`{name}` is not an operation of {space}{hint}; its operations are: {known}");
-            return Err(SpaceError(text));
+            return Err(Error(text));
         };
         found.push(*operation);
     }

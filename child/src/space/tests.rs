@@ -183,7 +183,7 @@ fn small_images_keep_some_places() {
     let space = Mobile::new(small_images()).unwrap();
     let architecture = Architecture::new(vec![0; space.decisions().len()]);
     let graph = space.graph(&architecture, Shape::new(1, 8, 8), 10).unwrap();
-    let pooled = graph.layers()[graph.output().index() - 1].inputs[0];
+    let pooled = graph.layers[graph.output().0 - 1].inputs[0];
     assert_eq!(graph.layer(pooled).shape, Shape::new(64, 2, 2));
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
 use crate::backend::Backend;
 use crate::data::Augmentation;
 
@@ -45,17 +46,12 @@ impl Default for TrainingConfig {
     }
 }
 
-/// A setting outside its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub struct TrainingConfigError(String);
-
 impl TrainingConfig {
     /// Checks that every number is in its range.
     ///
     /// # Errors
     /// The first one outside.
-    pub fn check(&self) -> Result<(), TrainingConfigError> {
+    pub fn check(&self) -> Result<(), Error> {
         const SHARE: &str = "at least 0 and below 1";
         let is_share = |value: f64| (0.0..1.0).contains(&value);
         let is_positive = |value: f64| value > 0.0 && value.is_finite();
@@ -71,7 +67,7 @@ impl TrainingConfig {
         for (key, value, is_right, range) in rules {
             if !is_right {
                 let text = format!("training.{key} = {value} is out of range: it must be {range}");
-                return Err(TrainingConfigError(text));
+                return Err(Error(text));
             }
         }
         Ok(())

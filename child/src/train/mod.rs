@@ -4,7 +4,7 @@ mod config;
 mod loss;
 mod schedule;
 
-pub use config::{TrainingConfig, TrainingConfigError};
+pub use config::TrainingConfig;
 pub(crate) use loss::cross_entropy;
 
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::data::{Batch, Normalisation, Split, Splits};
 use crate::network::{DropPath, Network};
 use loss::count_correct;
-use schedule::CosineSchedule;
+use schedule::cosine;
 
 /// The result of one epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,13 +96,13 @@ impl Trainer<'_> {
     /// If the loss is not finite, or `observe` stops the training.
     pub fn train(
         &self,
-        network: Network,
+        mut network: Network,
         rng: &mut ChaCha8Rng,
         observe: &mut dyn FnMut(&EpochReport) -> ControlFlow<()>,
     ) -> Result<Trained, TrainError> {
         let Self { data, normalisation, config, .. } = *self;
         let device = self.device.clone().autodiff();
-        let mut network = network.map_weights(|weights| weights.to_device(&device).train());
+        network.weights = network.weights.to_device(&device).train();
         let mut optimiser = SgdConfig::new()
             .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
             // burn dampens by default, which PyTorch and the benchmarks' recipes do not.
@@ -110,25 +110,26 @@ impl Trainer<'_> {
                 MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(true),
             ))
             .init();
-        let mut drop_path = (config.drop_path > 0.0).then(|| DropPath::new(0.0, ChaCha8Rng::from_rng(rng)));
+        let mut drop_path =
+            (config.drop_path > 0.0).then(|| DropPath { probability: 0.0, rng: ChaCha8Rng::from_rng(rng) });
         let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
-        let schedule = CosineSchedule::new(config.learning_rate, config.epochs * steps_per_epoch);
         let mut step = 0;
         let mut accuracy = None;
         for epoch in 1..=config.epochs {
             if let Some(drop_path) = &mut drop_path {
-                drop_path.set_probability(config.drop_path * epoch as f64 / config.epochs as f64);
+                drop_path.probability = config.drop_path * epoch as f64 / config.epochs as f64;
             }
             let mut total: Option<Tensor<1>> = None;
             for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
                 let labels = batch.labels.clone();
                 let logits = network.forward(images(batch, &device), drop_path.as_mut());
                 let loss = cross_entropy(logits, &labels, config.label_smoothing);
-                let gradients = GradientsParams::from_grads(loss.backward(), network.weights());
+                let gradients = GradientsParams::from_grads(loss.backward(), &network.weights);
                 let seen = loss.detach();
                 // Summed on the device: fetching every loss would make a GPU wait for each step.
                 total = Some(total.map_or(seen.clone(), |total| total + seen));
-                network = network.map_weights(|weights| optimiser.step(schedule.at(step), weights, gradients));
+                let rate = cosine(config.learning_rate, step, config.epochs * steps_per_epoch);
+                network.weights = optimiser.step(rate, network.weights, gradients);
                 step += 1;
             }
             let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
@@ -151,7 +152,7 @@ impl Trainer<'_> {
 /// Share of a split's images that a network in evaluation mode classifies right, in `[0, 1]`.
 pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation) -> f64 {
     const BATCH_SIZE: usize = 128;
-    let device = network.weights().device();
+    let device = network.weights.device();
     let correct: usize = split
         .batches(BATCH_SIZE, normalisation)
         .map(|batch| {

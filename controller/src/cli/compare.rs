@@ -1,6 +1,5 @@
 //! `controller compare RUN_A RUN_B`.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,10 +10,10 @@ use hardware::log::{Row, Status};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use super::options::{parse_bound, read};
-use crate::compare::{self, Found, LETTERS, Measuring, Pair, Side, measure, measured_before};
+use crate::compare::{self, Found, LETTERS, Pair, Side, measure};
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::run::write_atomically;
+use crate::run::{CONFIG, logged_rows, write_atomically};
 use crate::terminal::{note, say};
 
 /// Show how much is lost by searching on one run's device for the other's.
@@ -79,22 +78,18 @@ impl Compare {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
             (0..LETTERS.len()).try_for_each(|here| self.complete(&mut pair, here, folder))?;
         }
-        let comparison = pair.compare(&self.bound)?;
+        let on = pair.compare(&self.bound)?;
         if self.json {
-            say(format_args!("{:#}", compare::json(&comparison)))?;
+            say(format_args!("{:#}", compare::json(&pair, &on)))?;
         } else {
-            say(compare::table(&comparison).trim_end())?;
+            say(compare::table(&pair, &on).trim_end())?;
         }
         if let Some(folder) = &self.out {
-            let write = |name: &str, content: &[u8]| {
-                let path = folder.join(name);
-                write_atomically(&path, content).with_context(|| format!("cannot write {}", path.display()))
-            };
-            write("comparison.csv", &compare::csv(&comparison)?)?;
-            write("comparison.svg", compare::plot(&comparison)?.as_bytes())?;
+            write_atomically(&folder.join("comparison.csv"), &compare::csv(&pair.objectives, &on)?)?;
+            write_atomically(&folder.join("comparison.svg"), compare::plot(&pair.objectives, &on)?.as_bytes())?;
         }
-        let mut sides = pair.sides.iter().zip(&comparison.unknown);
-        if !self.measure && sides.any(|(side, unknown)| side.has_device() && !unknown.is_empty()) {
+        let mut sides = pair.sides.iter().zip(&on);
+        if !self.measure && sides.any(|(side, on)| side.has_device() && !on.unknown.is_empty()) {
             note("unknown networks can be measured on the runs' devices: --measure --out DIR");
         }
         Ok(ExitCode::SUCCESS)
@@ -113,7 +108,7 @@ impl Compare {
         let experiment = match &self.experiment {
             Some(file) => read(Some(file), &overrides)?,
             None if other.is_dir() => {
-                let Experiment { space, input, .. } = Experiment::read(&other.join("config.toml"), &[])?;
+                let Experiment { space, input, .. } = Experiment::read(&other.join(CONFIG), &[])?;
                 let same = Experiment { space, input, ..Experiment::default() };
                 Experiment::parse(&same.to_toml()?, "the defaults for a log", &overrides)?
             }
@@ -128,7 +123,7 @@ impl Compare {
             return Ok(());
         }
         let log = pair.sides[here].measured_log(folder)?;
-        pair.add_measured(here, measured_before(&log)?)?;
+        pair.add_measured(here, logged_rows(&log)?)?;
         let networks = pair.other_front(here)?.1;
         if !self.measure || networks.is_empty() {
             return Ok(());
@@ -157,19 +152,15 @@ fn measure_all(pair: &Pair, here: usize, networks: &[Found], log: &Path) -> anyh
     const INTERVAL: Duration = Duration::from_secs(10);
     let (letter, all) = (LETTERS[here], networks.len() as u64);
     note(format_args!("measuring {all} networks on {letter}'s devices; kept in {}", log.display()));
-    let is_terminal = std::io::stderr().is_terminal();
-    let bar = if is_terminal { ProgressBar::new(all) } else { ProgressBar::hidden() };
+    let bar = ProgressBar::new(all);
     let template = format!("{{bar:24}} {{pos}}/{{len}} measured on {letter}, ETA {{eta}}");
     bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    if is_terminal {
-        bar.enable_steady_tick(Duration::from_millis(250));
-    }
+    bar.enable_steady_tick(Duration::from_millis(250));
     let (began, mut done, mut last) = (Instant::now(), 0, Instant::now());
-    let measuring = Measuring { side: &pair.sides[here], problem: pair.problem(here), networks, log };
-    let measured = measure(&measuring, |_| {
+    let measured = measure(pair, here, networks, log, |_| {
         done += 1;
         bar.inc(1);
-        if !is_terminal && last.elapsed() >= INTERVAL {
+        if bar.is_hidden() && last.elapsed() >= INTERVAL {
             last = Instant::now();
             let left = began.elapsed().mul_f64((all - done) as f64 / done as f64);
             note(format_args!("{done}/{all} measured on {letter}, ETA {}", HumanDuration(left)));

@@ -27,38 +27,30 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let experiment = read(self.experiment.as_deref(), &self.overrides.all())?;
-        let mut healthy = true;
         // Printed one by one: a device that does not answer takes a while.
-        let mut report = |name: String, result: anyhow::Result<String>| match result {
-            Ok(found) => say(format_args!("ok      {name}: {found}")),
-            Err(error) => {
-                healthy = false;
-                say(format_args!("FAILED  {name}: {}", super::describe(&error)))
-            }
-        };
-        report("search space".to_owned(), space(&experiment))?;
-        match &experiment.replay {
-            Some(_) => report("log".to_owned(), log(&experiment))?,
-            None => {
-                report(format!("backend {}", experiment.training.backend), backend(&experiment))?;
-                report("data".to_owned(), data(&experiment))?;
-                for (name, config) in &experiment.devices {
-                    report(format!("device {name}"), device(config))?;
-                }
+        let mut healthy = report("search space", space(&experiment))?;
+        if experiment.replay.is_some() {
+            healthy &= report("log", log(&experiment))?;
+        } else {
+            healthy &= report(&format!("backend {}", experiment.training.backend), backend(&experiment))?;
+            healthy &= report("data", data(&experiment))?;
+            for (name, config) in &experiment.devices {
+                healthy &= report(&format!("device {name}"), device(config))?;
             }
         }
         // Problems of the parts would be reported twice.
-        if healthy {
-            match search(&experiment) {
-                Ok(found) => say(format_args!("ok      search: {found}"))?,
-                Err(error) => {
-                    healthy = false;
-                    say(format_args!("FAILED  search: {}", super::describe(&error)))?;
-                }
-            }
-        }
+        healthy = healthy && report("search", search(&experiment))?;
         Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Prints the result of a check, and returns whether it is good.
+fn report(name: &str, result: anyhow::Result<String>) -> anyhow::Result<bool> {
+    match &result {
+        Ok(found) => say(format_args!("ok      {name}: {found}"))?,
+        Err(error) => say(format_args!("FAILED  {name}: {}", super::describe(error)))?,
+    }
+    Ok(result.is_ok())
 }
 
 fn space(experiment: &Experiment) -> anyhow::Result<String> {
@@ -69,7 +61,7 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
 /// All parts together, as at the begin of a search.
 fn search(experiment: &Experiment) -> anyhow::Result<String> {
     // Nothing is measured, so the folder stays empty.
-    let prepared = prepare(experiment.clone(), std::env::temp_dir(), &Stop::default())?;
+    let prepared = prepare(experiment.clone(), &std::env::temp_dir(), &Stop::default())?;
     Ok(format!("{} minimises {}", prepared.strategy()?.name(), prepared.problem.objectives().names()))
 }
 
@@ -77,7 +69,7 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
     let space = experiment.space.build()?;
     let Some(replay) = &experiment.replay else { return Ok("none".to_owned()) };
     let log = Replayed::open(replay, space.as_ref())?;
-    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().rows().len()))
+    Ok(format!("{}, {} architectures", log.table.path().display(), log.table.rows().len()))
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {

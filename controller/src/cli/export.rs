@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::options::ExperimentOptions;
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::{TrainingSet, untrained_network};
+use crate::run::write_atomically;
 use crate::terminal::say;
 
 /// Write an architecture as an ONNX file with fresh weights, as devices measure it. For trained weights, see `train`.
@@ -35,7 +36,7 @@ impl Export {
         let experiment = self.experiment.read()?;
         let input = input_of(&experiment)?;
         let network = fresh_network(&experiment, &self.architecture, input)?;
-        onnx::write(&self.to, &network, &self.architecture, experiment.export.into())?;
+        write_atomically(&self.to, &onnx::to_bytes(&network, &self.architecture, experiment.export)?)?;
         let cost = network.graph().cost();
         say(format_args!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs))?;
         Ok(ExitCode::SUCCESS)
@@ -43,21 +44,15 @@ impl Export {
 }
 
 /// Input and classes of an experiment's networks: as stated, or those of its data.
-///
-/// # Errors
-/// If neither is stated and the data cannot be loaded.
 pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
     if let Some(input) = experiment.input {
         return Ok(input);
     }
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    Ok(InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes })
+    Ok(InputConfig::new(data.shape, data.classes))
 }
 
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.
-///
-/// # Errors
-/// If the text is not an architecture of the experiment's space, or the network is too large for this machine's memory.
 pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputConfig) -> anyhow::Result<Network> {
     let space = experiment.space.build()?;
     let architecture = architecture_of(space.as_ref(), text)?;

@@ -8,14 +8,11 @@ use hardware::log::Status;
 
 use super::INTERRUPTED;
 use crate::report::{self, Summary};
-use crate::run::RunFolder;
+use crate::run::{JOURNAL, REPORT, RunFolder};
 use crate::search::{End, Spent};
 use crate::terminal::{note, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
-///
-/// # Errors
-/// If the report cannot be written, or not one evaluation succeeded.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
     let summary = report::write(folder)?;
     if !quiet {
@@ -56,8 +53,8 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
         own.as_secs_f64(),
         100.0 * own.as_secs_f64() / whole.as_secs_f64()
     ))?;
-    say(format_args!("report:  {}", folder.report().display()))?;
-    say(format_args!("journal: {}", folder.journal().display()))?;
+    say(format_args!("report:  {}", folder.join(REPORT).display()))?;
+    say(format_args!("journal: {}", folder.join(JOURNAL).display()))?;
     say(format_args!("watch:   tensorboard --logdir {path}"))?;
     say(format_args!("front:   controller front {path} --json"))?;
     // A replay has no children to train longer.
@@ -70,7 +67,6 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
     Ok(())
 }
 
-/// The most frequent reason of unsuccessful evaluations.
 fn most_frequent_reason(summary: &Summary) -> Option<String> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in &summary.rows {

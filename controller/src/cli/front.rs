@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::Args;
 
 use crate::report::{Summary, front_plot, in_words, table};
@@ -36,7 +36,7 @@ impl Front {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let summary = Summary::read(&self.run)?;
         if self.json {
-            say(summary.to_json()?)?;
+            say(format_args!("{:#}", summary.to_json()))?;
         } else {
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
@@ -51,8 +51,7 @@ impl Front {
             let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
             let plot = front_plot(&summary, across, up)?;
             ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
-            let text = plot.unwrap_or_default();
-            write_atomically(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            write_atomically(path, plot.unwrap_or_default().as_bytes())?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,16 +7,19 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
-use hardware::log::{COLUMNS, LogError, Row, read_whole_lines};
+use hardware::log::{COLUMNS, LogError, Row};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
-use super::prepare::prepare;
+use super::prepare::{absolute, prepare};
 use crate::config::Experiment;
 use crate::fingerprint::sha256;
 use crate::history::History;
 use crate::problem::Problem;
-use crate::run::{Comparable, Imported, Origin, Recorded, RunFolder, Tally, differences, not_a_run};
+use crate::run::{
+    CONFIG, Comparable, Imported, JOURNAL, Origin, Recorded, RunFolder, SCRATCH, Tally, WAITING, differences,
+    logged_rows, not_a_run,
+};
 use crate::stop::Stop;
 use crate::terminal::{note, say};
 
@@ -54,14 +57,12 @@ pub(super) struct Import {
     same_device: bool,
 }
 
-/// A log that was read.
 struct Log {
     path: PathBuf,
     sha256: String,
     rows: Vec<LogRow>,
 }
 
-/// A run that is imported into.
 struct Target {
     experiment: Experiment,
     problem: std::sync::Arc<Problem>,
@@ -88,8 +89,7 @@ impl Import {
         let imported_at = Timestamp::now().to_string();
         let before = imported.len();
         for Log { path, sha256, rows } in logs {
-            let absolute = std::path::absolute(&path).context("the working directory was removed")?;
-            let (source, imported_at) = (absolute.display().to_string(), imported_at.clone());
+            let (source, imported_at) = (absolute(&path)?.display().to_string(), imported_at.clone());
             let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
             report(&path, &tally, &here)?;
@@ -111,7 +111,7 @@ impl Import {
 
     fn target(&self) -> anyhow::Result<Target> {
         let path = self.into.display();
-        let exists = self.into.join("config.toml").is_file();
+        let exists = self.into.join(CONFIG).is_file();
         let Some(file) = &self.experiment else {
             ensure!(
                 self.overrides.all().is_empty(),
@@ -127,9 +127,7 @@ impl Import {
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
-        let scratch =
-            std::path::absolute(RunFolder::scratch(&self.into)).context("the working directory was removed")?;
-        let prepared = prepare(experiment, scratch, &Stop::default())?;
+        let prepared = prepare(experiment, &self.into.join(SCRATCH), &Stop::default())?;
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.
         prepared.strategy()?;
@@ -158,7 +156,7 @@ impl Import {
 
 /// Reads a log, or the journal of a run folder.
 fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result<Log> {
-    let path = if path.is_dir() { path.join("measurements.csv") } else { path.to_owned() };
+    let path = if path.is_dir() { path.join(JOURNAL) } else { path.to_owned() };
     let content = std::fs::read(&path).with_context(|| {
         format!("cannot read the log {}: name a run folder, a journal or another CSV file", path.display())
     })?;
@@ -192,7 +190,7 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
 /// The settings of training in which the run of a journal differs from this one, without epochs, which every row states.
 /// None where no difference is known.
 fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Option<String>> {
-    let config = log.with_file_name("config.toml");
+    let config = log.with_file_name(CONFIG);
     // A file of another kind says nothing about training.
     let Ok(there) = Experiment::read(&config, &[]) else { return Ok(None) };
     if there.replay.is_some() || experiment.replay.is_some() {
@@ -240,8 +238,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
 
 /// How many evaluations a run has, those counted that wait for an earlier one to end.
 fn evaluations(folder: &RunFolder, rows: &[Row]) -> anyhow::Result<u64> {
-    let waiting = folder.waiting();
-    let waiting = if waiting.exists() { read_whole_lines(&waiting)?.0 } else { Vec::new() };
+    let waiting = logged_rows(&folder.join(WAITING))?;
     Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
 }
 
@@ -249,7 +246,7 @@ fn evaluations(folder: &RunFolder, rows: &[Row]) -> anyhow::Result<u64> {
 fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
     let Tally { rows, taken, unsuccessful, known, useless, other_devices, unlabelled, other_epochs } = tally;
     say(format_args!("{}: {taken} of {rows} rows taken", path.display()))?;
-    let devices = here.devices().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let devices = here.devices.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     for (device, count) in other_devices {
         say(format_args!(
             "  time and energy of {} are of another device ({device}, here {devices}): left out",
@@ -267,7 +264,7 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
             rows_of(*unlabelled)
         ))?;
     }
-    let epochs = here.epochs().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let epochs = here.epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     for (found, count) in other_epochs {
         say(format_args!(
             "  the accuracy of {} is after {found} epochs, not {epochs} as here: left out",
@@ -280,7 +277,8 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         (*useless, "without anything that can be used here"),
     ] {
         if count > 0 {
-            say(format_args!("  {} {why}: not taken", are(count)))?;
+            let are = if count == 1 { "is" } else { "are" };
+            say(format_args!("  {} {are} {why}: not taken", rows_of(count)))?;
         }
     }
     Ok(())
@@ -288,10 +286,6 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
 
 fn rows_of(count: usize) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
-}
-
-fn are(count: usize) -> String {
-    if count == 1 { "1 row is".to_owned() } else { format!("{count} rows are") }
 }
 
 /// Prints what the run has now, and how to continue.

@@ -49,7 +49,7 @@ impl Measure {
             model_of_file(&path)?
         } else {
             let network = fresh_network(&experiment, &self.model, input_of(&experiment)?)?;
-            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export.into())?
+            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export)?
         };
         let mut device = config.open()?;
         // On a terminal only, and removed at the end.
@@ -58,7 +58,7 @@ impl Measure {
         progress.enable_steady_tick(Duration::from_millis(100));
         let label = device.describe()?.label();
         progress.set_message(format!("measuring on {label}"));
-        let measurement = device.measure(&model, &experiment.measuring.plan())?;
+        let measurement = device.measure(&model, &experiment.measuring)?;
         progress.finish_and_clear();
         if self.json {
             say(format_args!("{:#}", json(&model, &label, &measurement)))?;

@@ -37,25 +37,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Search: train and measure children, and learn which to try next (the default).
     Search(search::Search),
-    /// Search with a CSV log answering in place of training and devices.
     Replay(replay::Replay),
-    /// Measure one model or architecture on a device.
     Measure(measure::Measure),
-    /// Train one architecture.
     Train(train::Train),
-    /// Write an architecture as an ONNX file with fresh weights.
     Export(export::Export),
-    /// Show the Pareto front of a run.
     Front(front::Front),
-    /// Ask the policy of a run for architectures, for a preference or within bounds.
     Propose(propose::Propose),
-    /// Warm-start a search from other logs.
     Import(import::Import),
-    /// Show how much is lost by searching on one run's device for the other's.
     Compare(compare::Compare),
-    /// Check the devices, the backend and the data of an experiment.
     Doctor(doctor::Doctor),
 }
 

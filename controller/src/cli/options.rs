@@ -1,11 +1,11 @@
 //! Options that several verbs share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::{ConfigError, Experiment};
+use crate::config::Experiment;
 use crate::objective::Objective;
 use crate::run::kept_experiment;
 
@@ -75,26 +75,27 @@ impl SearchOptions {
         let space = self.space.iter().map(|name| format!("space.name={name}"));
         let strategy = self.strategy.iter().map(|name| format!("strategy.name={name}"));
         let bounds = self.bound.iter().map(|bound| format!("search.bounds.{bound}"));
+        let evaluations = self.evaluations.map(|count| format!("search.evaluations={count}"));
         let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
-        space.chain(strategy).chain(bounds).chain(objectives).chain(remeasure).collect()
+        let counts = evaluations.into_iter().chain(remeasure);
+        space.chain(strategy).chain(bounds).chain(objectives).chain(counts).collect()
     }
 }
 
 impl ExperimentOptions {
-    /// Reads the experiment.
-    pub fn read(&self) -> Result<Experiment, ConfigError> {
+    pub fn read(&self) -> anyhow::Result<Experiment> {
         read(self.file.as_deref(), &self.overrides.all())
     }
 }
 
 /// Reads an experiment file, or the quickstart, with overrides.
-pub(super) fn read(file: Option<&std::path::Path>, overrides: &[String]) -> Result<Experiment, ConfigError> {
-    match file {
+pub(super) fn read(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<Experiment> {
+    Ok(match file {
         // A run folder holds an experiment.
-        Some(folder) if folder.is_dir() => kept_experiment(folder, overrides),
-        Some(file) => Experiment::read(file, overrides),
-        None => Experiment::quickstart(overrides),
-    }
+        Some(folder) if folder.is_dir() => kept_experiment(folder, overrides)?,
+        Some(file) => Experiment::read(file, overrides)?,
+        None => Experiment::quickstart(overrides)?,
+    })
 }
 
 /// Reads a bound such as `time_ms=4`.

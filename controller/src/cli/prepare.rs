@@ -1,6 +1,6 @@
 //! From an experiment to the parts of a search.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -26,35 +26,35 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The strategy of the experiment.
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
         let device = self.experiment.training.backend.device()?;
         self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)
     }
 }
 
+/// An absolute path, for a run may be resumed in another working directory, and devices may have others.
+pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).context("there is no working directory")
+}
+
 /// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet.
-///
-/// # Errors
-/// If its data, devices or log cannot be used, or do not have its objectives.
-pub(super) fn prepare(experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
+pub(super) fn prepare(experiment: Experiment, scratch: &Path, stop: &Stop) -> anyhow::Result<Prepared> {
     match experiment.replay.clone() {
         Some(replay) => replayed(experiment, &replay),
-        None => live(experiment, scratch, stop),
+        None => live(experiment, absolute(scratch)?, stop),
     }
 }
 
 fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result<Prepared> {
     let space = experiment.space.build()?;
     let log = Replayed::open(replay, space.as_ref())?;
-    // A run may be resumed in another working directory.
     if let Some(replay) = &mut experiment.replay {
-        replay.log = std::path::absolute(&replay.log).context("there is no working directory")?;
+        replay.log = absolute(&replay.log)?;
     }
     let found = log.measured();
     let path = replay.log.display();
     if let Some(objectives) = &experiment.search.objectives {
-        for objective in [Objective::Error, Objective::Time, Objective::Energy] {
+        for objective in Objective::MEASURED {
             ensure!(
                 found.contains(&objective) || objectives.position(objective).is_none(),
                 "{path} has no values for the objective `{objective}`: remove it from search.objectives, or name its \
@@ -69,10 +69,10 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     experiment.input.get_or_insert_default();
     let mut notices = Vec::new();
     if log.available().is_some() {
-        notices.push(format!("{path} has {} of the space's {} architectures", log.table().rows().len(), space.size()));
+        notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }
-    if log.table().skipped() > 0 {
-        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table().skipped()));
+    if log.table.skipped() > 0 {
+        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
     Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), experiment, notices })
 }
@@ -80,36 +80,34 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
     let tensor_device = experiment.training.backend.device()?;
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    let of_data =
-        InputConfig { shape: [data.shape.channels, data.shape.height, data.shape.width], classes: data.classes };
+    let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
         let stated = (input.shape, input.classes);
         let found = (of_data.shape, of_data.classes);
         ensure!(stated == found, "[input] says {stated:?}, but the data has {found:?}: remove the section");
     }
     experiment.input = Some(of_data);
-    // A run may be resumed in another working directory.
     if let Source::Cifar10 { dir } | Source::Folder { dir, .. } = &mut experiment.data.source {
-        *dir = std::path::absolute(&*dir).context("there is no working directory")?;
+        *dir = absolute(dir)?;
     }
     for device in experiment.devices.values_mut() {
         device.make_absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
-    let devices = DevicePool::open(&experiment.devices, experiment.measuring.plan())?;
+    let devices = DevicePool::open(&experiment.devices, experiment.measuring.clone())?;
     let of_device = |(name, device): (&String, &DeviceOptions)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
     let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
-            devices.measures_energy() || objectives.position(Objective::Energy).is_none(),
+            devices.measures_energy || objectives.position(Objective::Energy).is_none(),
             "energy is not measured by every device{}: remove `energy_mj` from search.objectives, or name a meter",
             why_no_energy(&experiment)
         ),
         None => {
             let mut objectives = vec![Objective::Error, Objective::Time];
-            if devices.measures_energy() {
+            if devices.measures_energy {
                 objectives.push(Objective::Energy);
             } else {
                 notices.push(format!("energy is not measured{}", why_no_energy(&experiment)));
@@ -124,7 +122,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         training: experiment.training.clone(),
         tensor_device,
         devices: Arc::new(devices),
-        export: experiment.export.into(),
+        export: experiment.export,
         seed: experiment.search.seed,
         trainers: experiment.search.trainers,
         trainer_threads: experiment.search.trainer_threads,

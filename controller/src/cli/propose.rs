@@ -16,7 +16,7 @@ use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::propose::{Proposed, preference_for_unbounded, propose, table};
-use crate::run::{Checkpoint, Imported, Recorded};
+use crate::run::{CHECKPOINT, CONFIG, Checkpoint, Imported, Recorded};
 use crate::strategy::Strategy;
 use crate::terminal::say;
 
@@ -61,7 +61,8 @@ impl Propose {
         let problem = &recorded.problem;
         let given = Bounds::new(self.bound.iter().copied())?;
         given.check(problem.objectives())?;
-        let mut history = recorded.history(problem.bounds().overridden_by(&given))?;
+        let bounds = problem.bounds().overridden_by(&given);
+        let mut history = History::of_rows(problem, &bounds, &recorded.rows)?;
         history.import(&Imported::imports(&self.run, problem)?)?;
         ensure!(
             history.evaluations().iter().any(|evaluation| evaluation.complete().is_some()),
@@ -84,13 +85,13 @@ impl Propose {
         let Recorded { experiment, problem, .. } = recorded;
         let device = experiment.training.backend.device()?;
         let mut strategy = experiment.strategy.build(experiment.search.seed, problem, &device)?;
-        let checkpoint = Checkpoint::load(&self.run.join("checkpoint"))?.with_context(|| {
+        let checkpoint = Checkpoint::load(&self.run.join(CHECKPOINT))?.with_context(|| {
             format!("{} has no checkpoint yet: a search writes one after its first round", self.run.display())
         })?;
         ensure!(
             checkpoint.experiment == experiment.fingerprint()?,
             "{} was changed since the run began: its policy may belong to another experiment",
-            self.run.join("config.toml").display()
+            self.run.join(CONFIG).display()
         );
         strategy.restore(&checkpoint.strategy)?;
         Ok(strategy)
@@ -111,7 +112,6 @@ impl Propose {
     }
 }
 
-/// The proposals for other programs.
 fn json(
     problem: &Problem,
     history: &History,

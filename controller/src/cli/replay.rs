@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::options::{Overrides, SearchOptions, read};
-use super::run::{Place, Request, new_folder, run};
+use super::run::{Place, new_folder, run};
 use crate::config::Experiment;
 
 /// Search with a CSV log answering in place of training and devices.
@@ -43,7 +43,6 @@ impl Replay {
             None => Experiment::parse("", "the defaults of replay", &overrides)?,
         };
         let place = Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "replay")));
-        let SearchOptions { evaluations, quiet, .. } = self.options;
-        run(Request { experiment: Some(experiment), place, evaluations, quiet })
+        run(experiment, place, self.options.quiet)
     }
 }

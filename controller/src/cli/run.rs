@@ -10,51 +10,40 @@ use super::finish::finish;
 use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
 use crate::observe::{Observer, Progress, TensorBoard};
-use crate::run::{Checkpoint, Imported, Journal, RunFolder, differences};
+use crate::run::{
+    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MODELS, RunFolder, SCRATCH,
+    TENSORBOARD, WAITING, differences,
+};
 use crate::search::{Outcome, Plan, Search, Storage};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::note;
 
-/// The folder of a search.
 pub(super) enum Place {
     New(PathBuf),
     /// The folder of an earlier run.
     Resume(PathBuf),
 }
 
-pub(super) struct Request {
-    /// The experiment; `None` for that of the folder, or for the quickstart.
-    pub experiment: Option<Experiment>,
-    pub place: Place,
-    pub evaluations: Option<u64>,
-    /// Whether to print nothing but errors.
-    pub quiet: bool,
-}
-
-/// Runs a search to its end and shows its front.
-///
-/// # Errors
-/// If the experiment or the folder cannot be used, or the journal cannot be written.
-pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
-    let (stop, quiet) = (Stop::default(), request.quiet);
-    let (place, opened) = match request.place {
+/// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
+pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
+    let stop = Stop::default();
+    let (path, opened) = match place {
         Place::New(path) => (path, None),
         Place::Resume(path) => (path.clone(), Some(RunFolder::open(&path)?)),
     };
-    let experiment = chosen(request.experiment, opened.as_ref().map(|(_, kept)| kept), request.evaluations)?;
-    // Devices may have different working directories.
-    let scratch = std::path::absolute(RunFolder::scratch(&place)).context("there is no working directory")?;
-    let prepared = prepare(experiment, scratch, &stop)?;
+    let prepared = prepare(experiment, &path.join(SCRATCH), &stop)?;
     // Before the folder is created, so that wrong settings leave nothing behind.
     let strategy = prepared.strategy()?;
     let folder = match opened {
         Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
-        None => RunFolder::create(&place, &prepared.experiment)?,
+        None => RunFolder::create(&path, &prepared.experiment)?,
     };
     folder.check_open_files()?;
     if !quiet {
-        announce(&prepared, &folder);
+        prepared.notices.iter().for_each(note);
+        note(format_args!("minimising {}", prepared.problem.objectives().names()));
+        note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
     }
     let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
     let result = drive(search, checkpoint, &stop);
@@ -69,23 +58,6 @@ pub(super) fn run(request: Request) -> anyhow::Result<ExitCode> {
         return Err(anyhow!("{reason}").context(failed()));
     }
     finish(end, spent, &folder, quiet)
-}
-
-/// The given experiment, or that of the folder, or the quickstart; with another number of evaluations if one is given.
-fn chosen(
-    given: Option<Experiment>,
-    kept: Option<&Experiment>,
-    evaluations: Option<u64>,
-) -> anyhow::Result<Experiment> {
-    let mut experiment = match given.or_else(|| kept.cloned()) {
-        Some(experiment) => experiment,
-        None => Experiment::quickstart(&[])?,
-    };
-    if let Some(evaluations) = evaluations {
-        experiment.search.evaluations = evaluations;
-        experiment.check()?;
-    }
-    Ok(experiment)
 }
 
 /// Checks that a folder's run is this experiment's; the numbers of evaluations and re-measurements may differ.
@@ -104,12 +76,6 @@ fn resume(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyh
     Ok(folder)
 }
 
-fn announce(prepared: &Prepared, folder: &RunFolder) {
-    prepared.notices.iter().for_each(note);
-    note(format_args!("minimising {}", prepared.problem.objectives().names()));
-    note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
-}
-
 /// The search of a folder, and the checkpoint to resume from.
 fn assemble(
     prepared: Prepared,
@@ -122,18 +88,18 @@ fn assemble(
     let (journal, checkpoint) = recover(folder, &experiment)?;
     let imported = Imported::imports(folder.path(), &problem)?;
     if !quiet && !imported.is_empty() && experiment.strategy.learns_from_imports() {
-        let path = folder.imported();
+        let path = folder.join(IMPORTED);
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.tensorboard()))];
+    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.join(TENSORBOARD)))];
     if !quiet {
         observers.push(Box::new(Progress::new()));
     }
     let storage = Storage {
         journal,
-        checkpoints: folder.checkpoints(),
+        checkpoints: folder.join(CHECKPOINT),
         fingerprint: experiment.fingerprint()?,
-        models: folder.models(),
+        models: folder.join(MODELS),
     };
     let plan = Plan {
         budget: experiment.search.evaluations,
@@ -147,11 +113,11 @@ fn assemble(
 
 /// The journal and the checkpoint of a folder. An unusable checkpoint is ignored.
 fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journal, Option<Checkpoint>)> {
-    let (journal, torn) = Journal::open(&folder.journal(), &folder.waiting(), &folder.digests())?;
+    let (journal, torn) = Journal::open(&folder.join(JOURNAL), &folder.join(WAITING), &folder.join(DIGESTS))?;
     if let Some(torn) = torn {
         note(format_args!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text));
     }
-    let checkpoint = Checkpoint::load(&folder.checkpoints()).unwrap_or_else(|error| {
+    let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).unwrap_or_else(|error| {
         note(format_args!("warning: {error:#}; going on from the journal alone"));
         None
     });
@@ -160,7 +126,7 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
         ensure!(
             folder.config_is_as_written()?,
             "{} was changed since the run began: change it back, or begin another run with --out",
-            folder.config().display()
+            folder.join(CONFIG).display()
         );
         note("warning: the run was begun by another version of the program; going on from the journal alone");
         return Ok((journal, None));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::options::{Overrides, SearchOptions, read};
-use super::run::{Place, Request, new_folder, run};
+use super::run::{Place, new_folder, run};
 use crate::run::kept_experiment;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -18,7 +18,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   controller replay table.csv --space nasbench201     search on a log of measurements
   controller front runs/short --json                  the front for other programs";
 
-/// Search: train and measure children, and learn which to try next.
+/// Search: train and measure children, and learn which to try next (the default).
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Search {
@@ -49,21 +49,18 @@ impl Search {
         if let Some(dir) = &self.data_dir {
             overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
         }
-        let given = self.experiment.is_some() || !overrides.is_empty();
         // A resumed run has an experiment; a given one must be equal.
-        let experiment = match (&self.resume, given) {
-            (Some(_), false) => None,
-            (Some(run), true) if self.experiment.is_none() => Some(kept_experiment(run, &overrides)?),
-            _ => Some(read(self.experiment.as_deref(), &overrides)?),
+        let experiment = match (&self.resume, &self.experiment) {
+            (Some(run), None) => kept_experiment(run, &overrides)?,
+            (_, file) => read(file.as_deref(), &overrides)?,
         };
-        if let Some(experiment) = experiment.as_ref().filter(|_| self.download) {
+        if self.download {
             super::train::download(&experiment.data, self.options.quiet)?;
         }
         let place = match self.resume {
             Some(run) => Place::Resume(run),
             None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
         };
-        let SearchOptions { evaluations, quiet, .. } = self.options;
-        run(Request { experiment, place, evaluations, quiet })
+        run(experiment, place, self.options.quiet)
     }
 }

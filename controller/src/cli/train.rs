@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use super::export::architecture_of;
 use super::options::ExperimentOptions;
 use crate::evaluate::{Need, TrainingSet, free_memory};
+use crate::run::write_atomically;
 use crate::terminal::say;
 
 /// Train one architecture with the experiment's settings, and print its accuracy after every epoch.
@@ -94,7 +95,7 @@ impl Train {
         let trained = trainer.train(network, &mut rng, &mut observe)?;
         say(format_args!("validation accuracy {:.2} %", 100.0 * trained.accuracy))?;
         if let Some(path) = &self.export {
-            onnx::write(path, &trained.network, &self.architecture, experiment.export.into())?;
+            write_atomically(path, &onnx::to_bytes(&trained.network, &self.architecture, experiment.export)?)?;
             say(format_args!("written to {}", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -109,9 +110,6 @@ fn check_writable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Downloads the data set if it can be downloaded.
-///
-/// # Errors
-/// If the download fails, or its content is not the published one.
 pub(super) fn download(data: &DataConfig, quiet: bool) -> anyhow::Result<()> {
     let Source::Cifar10 { dir } = &data.source else { return Ok(()) };
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };

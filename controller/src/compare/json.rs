@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::judge::Pick;
-use super::{Comparison, Found, OnDevice, Point, Side};
+use super::{OnDevice, Pair, Point, Side};
 use crate::objective::{Objective, Objectives};
 
 /// The comparison for other programs. `own` is the front that was found on a device, `foreign` the other one.
-pub fn json(comparison: &Comparison) -> Value {
-    let objectives = &comparison.pair.objectives;
-    let [a, b] = &comparison.pair.sides;
-    let [on_a, on_b] = [0, 1].map(|here| device(objectives, &comparison.on[here], &comparison.unknown[here]));
+pub fn json(pair: &Pair, on: &[OnDevice; 2]) -> Value {
+    let objectives = &pair.objectives;
+    let ([a, b], [on_a, on_b]) = (&pair.sides, on);
     json!({
         "objectives": objectives,
         "runs": { "a": run(a), "b": run(b) },
-        "on": { "a": on_a, "b": on_b },
+        "on": { "a": device(objectives, on_a), "b": device(objectives, on_b) },
     })
 }
 
@@ -29,14 +28,14 @@ fn run(side: &Side) -> Value {
     })
 }
 
-fn device(objectives: &Objectives, on: &OnDevice, unknown: &[Found]) -> Value {
+fn device(objectives: &Objectives, on: &OnDevice) -> Value {
     let by_name = |values: &[f64]| objectives.iter().zip(values.iter().copied()).collect::<BTreeMap<Objective, f64>>();
     let network = |point: &Point| {
         json!({
-            "evaluation": point.member.evaluation,
-            "architecture": point.member.architecture,
-            "source": point.member.origin,
-            "objectives": by_name(&point.member.values),
+            "evaluation": point.network.evaluation,
+            "architecture": point.network.text,
+            "source": point.network.origin.as_str(),
+            "objectives": by_name(&point.network.values),
             "within_bounds": point.feasible,
             "on_joint_front": point.on_joint_front,
         })
@@ -63,7 +62,7 @@ fn device(objectives: &Objectives, on: &OnDevice, unknown: &[Found]) -> Value {
         "reference": on.reference.as_deref().map(by_name),
         "own": front(&on.baseline, on.hypervolumes[0]),
         "foreign": front(&on.other, on.hypervolumes[1]),
-        "unknown": unknown.iter().map(|network| network.text.as_str()).collect::<Vec<_>>(),
+        "unknown": on.unknown.iter().map(|network| network.text.as_str()).collect::<Vec<_>>(),
         "hypervolume_share": on.share,
         "best": on.picks.iter().map(best).collect::<Vec<_>>(),
     })

@@ -1,13 +1,12 @@
 //! Two fronts on one device: the baseline, which was searched for this device, and the other.
 
-use serde::Serialize;
+use child::space::Architecture;
 
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::pareto::{dominates, hypervolume};
 
 /// Source of the values of a network on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// The journal of the run on that device, or a log that stands alone.
     Journal,
@@ -18,7 +17,6 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Name in files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Journal => "journal",
@@ -28,11 +26,13 @@ impl Origin {
     }
 }
 
-/// A network of a front, with its values on the device of the comparison.
+/// A member of a front of one run, with values on a device.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Member {
+pub struct Found {
+    /// Number in the run.
     pub evaluation: u64,
-    pub architecture: String,
+    pub architecture: Architecture,
+    pub text: String,
     pub values: Vec<f64>,
     pub origin: Origin,
 }
@@ -40,7 +40,7 @@ pub struct Member {
 /// A network in comparison with both fronts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Point {
-    pub member: Member,
+    pub network: Found,
     /// Whether it keeps all bounds on this device.
     pub feasible: bool,
     /// Whether it keeps all bounds and no network of either front that keeps them dominates it.
@@ -56,6 +56,8 @@ pub struct OnDevice {
     pub baseline: Vec<Point>,
     /// The front that was found on the other device, as far as its values here are known.
     pub other: Vec<Point>,
+    /// The members of the other front without known values here.
+    pub unknown: Vec<Found>,
     /// Hypervolume of each; `None` without a member of known values.
     pub hypervolumes: [Option<f64>; 2],
     /// Hypervolume of the other front as a share of the baseline's, if both exist.
@@ -92,24 +94,24 @@ const MARGIN: f64 = 1.1;
 pub fn judge(
     objectives: &Objectives,
     bounds: &Bounds,
-    baseline: Vec<Member>,
-    other: Vec<Member>,
+    baseline: Vec<Found>,
+    other: Vec<Found>,
     within: &[Bounds],
 ) -> OnDevice {
-    let [mut baseline, mut other] = [baseline, other].map(|members| {
-        let points = members.into_iter().map(|member| {
-            let feasible = keeps(objectives, bounds, &member.values);
-            Point { member, feasible, on_joint_front: feasible }
+    let [mut baseline, mut other] = [baseline, other].map(|networks| {
+        let points = networks.into_iter().map(|network| {
+            let feasible = keeps(objectives, bounds, &network.values);
+            Point { network, feasible, on_joint_front: feasible }
         });
         points.collect::<Vec<_>>()
     });
     let fronts = [&baseline, &other].map(|points| {
         let feasible = points.iter().filter(|point| point.feasible);
-        feasible.map(|point| point.member.values.clone()).collect::<Vec<_>>()
+        feasible.map(|point| point.network.values.clone()).collect::<Vec<_>>()
     });
     let all = fronts.concat();
     for point in baseline.iter_mut().chain(&mut other) {
-        point.on_joint_front &= !all.iter().any(|rival| dominates(rival, &point.member.values));
+        point.on_joint_front &= !all.iter().any(|rival| dominates(rival, &point.network.values));
     }
     let reference = reference(objectives, bounds, &all);
     let hypervolumes = [(&baseline, &fronts[0]), (&other, &fronts[1])].map(|(points, front)| {
@@ -126,7 +128,8 @@ pub fn judge(
         Some(error) => within.map(|within| pick(objectives, within, error, &baseline, &other)).collect(),
         None => Vec::new(),
     };
-    OnDevice { bounds: bounds.clone(), reference, baseline, other, hypervolumes, share, picks }
+    let unknown = Vec::new();
+    OnDevice { bounds: bounds.clone(), reference, baseline, other, unknown, hypervolumes, share, picks }
 }
 
 fn keeps(objectives: &Objectives, bounds: &Bounds, values: &[f64]) -> bool {
@@ -150,16 +153,16 @@ fn reference(objectives: &Objectives, bounds: &Bounds, points: &[Vec<f64>]) -> O
 
 fn pick(objectives: &Objectives, bounds: Bounds, error: usize, baseline: &[Point], other: &[Point]) -> Pick {
     let [best_baseline, best_other] = [baseline, other].map(|points| {
-        let values = points.iter().map(|point| &point.member.values).enumerate();
+        let values = points.iter().map(|point| &point.network.values).enumerate();
         let within = values.filter(|(index, values)| points[*index].feasible && keeps(objectives, &bounds, values));
         within.min_by(|(_, a), (_, b)| a[error].total_cmp(&b[error])).map(|(index, _)| index)
     });
-    let best = best_baseline.map(|index| &baseline[index].member.values);
-    let error_difference = best.zip(best_other).map(|(best, index)| other[index].member.values[error] - best[error]);
+    let best = best_baseline.map(|index| &baseline[index].network.values);
+    let error_difference = best.zip(best_other).map(|(best, index)| other[index].network.values[error] - best[error]);
     let least_ratio = |index: usize| {
         let best = best?;
-        let as_accurate = other.iter().filter(|point| point.feasible && point.member.values[error] <= best[error]);
-        let least = as_accurate.map(|point| point.member.values[index]).reduce(f64::min)?;
+        let as_accurate = other.iter().filter(|point| point.feasible && point.network.values[error] <= best[error]);
+        let least = as_accurate.map(|point| point.network.values[index]).reduce(f64::min)?;
         (best[index] > 0.0).then(|| least / best[index])
     };
     let of_device = objectives.iter().enumerate().filter(|(_, objective)| is_of_device(*objective));
@@ -180,10 +183,11 @@ mod tests {
         Objectives::new([Objective::Error, Objective::Time]).unwrap()
     }
 
-    fn front(values: &[[f64; 2]]) -> Vec<Member> {
-        let member = |(values, number): (&[f64; 2], u64)| Member {
+    fn front(values: &[[f64; 2]]) -> Vec<Found> {
+        let member = |(values, number): (&[f64; 2], u64)| Found {
             evaluation: number,
-            architecture: format!("a{number}"),
+            architecture: Architecture::new([number as usize]),
+            text: format!("a{number}"),
             values: values.to_vec(),
             origin: Origin::Journal,
         };

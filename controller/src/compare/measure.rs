@@ -8,50 +8,39 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow, ensure};
 use child::train::TrainingConfig;
 use hardware::Model;
-use hardware::log::{Row, Status, Writer};
+use hardware::log::{Row, Status};
 use jiff::Timestamp;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 
-use super::{Found, Side};
+use super::{Found, Pair, Side};
+use crate::config::Experiment;
 use crate::evaluate::{DevicePool, seconds, set_measured, untrained_model, untrained_network};
 use crate::problem::Problem;
-use crate::run::temporary_folder;
+use crate::run::{open_log, temporary_folder};
 
-/// Networks to measure.
-pub struct Measuring<'a> {
-    /// The run with the devices.
-    pub side: &'a Side,
-    pub problem: &'a Problem,
-    pub networks: &'a [Found],
-    /// The log to which rows are appended.
-    pub log: &'a Path,
-}
-
-/// The measurements of earlier comparisons, in the order of the log; empty without a log.
-pub fn measured_before(log: &Path) -> anyhow::Result<Vec<Row>> {
-    Ok(if log.exists() { hardware::log::read_whole_lines(log)?.0 } else { Vec::new() })
-}
-
-/// Measures networks and appends a row for each to the log at once, also after a failure. `observe` receives each row.
-/// Accuracies are left empty: nothing is trained.
+/// Measures networks on the devices of one run and appends a row for each to a log at once, also after a failure.
+/// `observe` receives each row. Accuracies are left empty: nothing is trained.
 ///
 /// # Errors
 /// If a device cannot be used or is not the run's, or the log cannot be written. Finished measurements are kept.
-pub fn measure(measuring: &Measuring, mut observe: impl FnMut(&Row)) -> anyhow::Result<Vec<Row>> {
-    let Measuring { side, networks, log, .. } = *measuring;
+pub fn measure(
+    pair: &Pair,
+    here: usize,
+    networks: &[Found],
+    log: &Path,
+    mut observe: impl FnMut(&Row),
+) -> anyhow::Result<Vec<Row>> {
+    let (side, problem) = (&pair.sides[here], &pair.problems[here]);
     let experiment = &side.experiment;
     // Before the models are written, so that a missing device is noticed at once.
-    let pool = Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.plan())?);
-    let (mut writer, before, _) = match log.exists() {
-        true => Writer::append(log)?,
-        false => (Writer::create(log)?, Vec::new(), None),
-    };
+    let pool = Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.clone())?);
+    let (mut writer, before, _) = open_log(log)?;
     let scratch = temporary_folder()?;
     // All of them first: a device that is this machine measures while nothing else is computed.
-    let models =
-        networks.iter().map(|network| model(measuring, network, scratch.path())).collect::<Result<Vec<_>, _>>()?;
+    let models = networks.iter().map(|network| model(experiment, problem, network, scratch.path()));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
     let known: BTreeSet<&str> = side.devices();
     let mut waiting = models.into_iter().zip(before.len() as u64..);
     let mut rows = Vec::new();
@@ -66,7 +55,7 @@ pub fn measure(measuring: &Measuring, mut observe: impl FnMut(&Row)) -> anyhow::
         (0..experiment.devices.len()).for_each(|_| start(&mut running));
         while let Some(ended) = running.join_next().await {
             let row = ended.map_err(|error| anyhow!("the measuring thread failed: {error}"))?;
-            if let Some(device) = row.device.as_deref().filter(|_| pool.shares_machine() && !known.is_empty()) {
+            if let Some(device) = row.device.as_deref().filter(|_| pool.shares_machine && !known.is_empty()) {
                 let names = known.iter().copied().collect::<Vec<_>>().join(" and ");
                 let path = side.path.display();
                 ensure!(
@@ -93,16 +82,13 @@ impl Side {
     }
 }
 
-/// The untrained model of a network.
-fn model(measuring: &Measuring, network: &Found, scratch: &Path) -> anyhow::Result<Model> {
-    let Measuring { side, problem, .. } = measuring;
-    let experiment = &side.experiment;
+fn model(experiment: &Experiment, problem: &Problem, network: &Found, scratch: &Path) -> anyhow::Result<Model> {
     let graph = problem.graph(&network.architecture)?.pruned();
     // The backend that trained the run may be missing, and is not needed.
     let device = experiment.training.backend.device().or_else(|_| TrainingConfig::default().backend.device())?;
     let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
     let path = scratch.join(format!("{}.onnx", network.evaluation));
-    untrained_model(&untrained_network(graph, &device, &mut rng)?, &network.text, &path, experiment.export.into())
+    untrained_model(&untrained_network(graph, &device, &mut rng)?, &network.text, &path, experiment.export)
 }
 
 async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {

@@ -13,13 +13,13 @@ mod side;
 mod table;
 
 pub use json::json;
-pub use measure::{Measuring, measure, measured_before};
-pub use pair::{Found, Pair};
+pub use judge::Found;
+pub use measure::measure;
+pub use pair::Pair;
 pub use plot::plot;
 pub use side::Side;
 pub use table::{csv, table};
 
 use judge::{OnDevice, Point};
-use pair::Comparison;
 
 pub const LETTERS: [&str; 2] = ["A", "B"];

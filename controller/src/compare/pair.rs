@@ -6,34 +6,23 @@ use anyhow::{Result, bail, ensure};
 use child::backend::Backend;
 use child::data::Source;
 use child::graph::CanonicalKey;
-use child::space::Architecture;
 use child::train::TrainingConfig;
 use hardware::log::{Row, Status};
 
 use super::LETTERS;
-use super::judge::{Member, OnDevice, Origin, is_of_device, judge};
+use super::judge::{Found, OnDevice, Origin, is_of_device, judge};
 use super::side::Side;
 use crate::config::Experiment;
 use crate::history::{History, candidate_of};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
 
-/// A member of a front in the run that found it.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// Number in the run.
-    pub evaluation: u64,
-    pub architecture: Architecture,
-    pub text: String,
-    /// Values of the objectives in the run.
-    pub values: Vec<f64>,
-}
-
 /// Two runs of the same search space, compared by their common objectives.
 pub struct Pair {
     pub sides: [Side; 2],
     pub objectives: Objectives,
-    problems: [Problem; 2],
+    /// The search problem of each run, with the common objectives.
+    pub problems: [Problem; 2],
     histories: [History; 2],
     /// Measurements for the comparison on each device.
     measured: [HashMap<CanonicalKey, Row>; 2],
@@ -71,11 +60,6 @@ impl Pair {
         Ok((Self { sides: [a, b], objectives, problems, histories, measured }, notices))
     }
 
-    /// The search problem of one run, with the common objectives.
-    pub fn problem(&self, side: usize) -> &Problem {
-        &self.problems[side]
-    }
-
     /// The feasible front of one run by its own measurements, the best in the first objective first.
     pub fn front(&self, side: usize) -> Result<Vec<Found>> {
         let (history, problem) = (&self.histories[side], &self.problems[side]);
@@ -87,6 +71,7 @@ impl Pair {
                     architecture: evaluation.architecture.clone(),
                     text: problem.space().format(&evaluation.architecture)?,
                     values: evaluation.complete().unwrap_or_default(),
+                    origin: Origin::Journal,
                 });
             }
         }
@@ -104,28 +89,25 @@ impl Pair {
     }
 
     /// The front of the other run on the device of this one: members with known values, and those without.
-    pub fn other_front(&self, side: usize) -> Result<(Vec<Member>, Vec<Found>)> {
+    pub fn other_front(&self, side: usize) -> Result<(Vec<Found>, Vec<Found>)> {
         let (mut known, mut unknown) = (Vec::new(), Vec::new());
         for found in self.front(1 - side)? {
             match self.known_on(side, &found)? {
-                Some((values, origin)) => known.push(Member::new(Found { values, ..found }, origin)),
+                Some((values, origin)) => known.push(Found { values, origin, ..found }),
                 None => unknown.push(found),
             }
         }
         Ok((known, unknown))
     }
 
-    /// Compares both fronts on both devices, and finds the best networks within each of the bounds `within`.
-    pub fn compare(&self, within: &[Bounds]) -> Result<Comparison<'_>> {
-        let [(a, unknown_on_a), (b, unknown_on_b)] = [self.on(0, within)?, self.on(1, within)?];
-        Ok(Comparison { pair: self, on: [a, b], unknown: [unknown_on_a, unknown_on_b] })
-    }
-
-    /// Both fronts on the device of one run, and the members of the other's front without known values.
-    fn on(&self, side: usize, within: &[Bounds]) -> Result<(OnDevice, Vec<Found>)> {
-        let baseline = self.front(side)?.into_iter().map(|found| Member::new(found, Origin::Journal)).collect();
-        let (other, unknown) = self.other_front(side)?;
-        Ok((judge(&self.objectives, self.problems[side].bounds(), baseline, other, within), unknown))
+    /// Compares both fronts on the device of each run, and finds the best networks within each of the bounds `within`.
+    pub fn compare(&self, within: &[Bounds]) -> Result<[OnDevice; 2]> {
+        let on = |side: usize| -> Result<OnDevice> {
+            let (other, unknown) = self.other_front(side)?;
+            let bounds = self.problems[side].bounds();
+            Ok(OnDevice { unknown, ..judge(&self.objectives, bounds, self.front(side)?, other, within) })
+        };
+        Ok([on(0)?, on(1)?])
     }
 
     /// The values of a network of the other run on this device, if all that depend on the device are known.
@@ -137,14 +119,15 @@ impl Pair {
         {
             return Ok(Some((values, Origin::Journal)));
         }
+        let measured = |row: &Row| {
+            let here: Vec<_> = self.objectives.iter().map(|objective| objective.measured(row)).collect();
+            self.merged(&here, found)
+        };
         let replayed = self.sides[side].replayed.as_ref();
-        if let Some(row) = replayed.and_then(|replayed| replayed.table().get(&found.text))
-            && let Some(values) = self.merged(&self.measured_values(row), found)
-        {
+        if let Some(values) = replayed.and_then(|replayed| measured(replayed.table.get(&found.text)?)) {
             return Ok(Some((values, Origin::Log)));
         }
-        let measured = self.measured[side].get(&key);
-        let values = measured.and_then(|row| self.merged(&self.measured_values(row), found));
+        let values = self.measured[side].get(&key).and_then(measured);
         Ok(values.map(|values| (values, Origin::Measured)))
     }
 
@@ -154,30 +137,6 @@ impl Pair {
         let values = self.objectives.iter().zip(both);
         values.map(|(objective, (here, there))| if is_of_device(objective) { *here } else { Some(*there) }).collect()
     }
-
-    /// The values of a row for the objectives that depend on the device.
-    fn measured_values(&self, row: &Row) -> Vec<Option<f64>> {
-        let value = |objective| match objective {
-            Objective::Time => row.time_ms,
-            Objective::Energy => row.energy_mj,
-            _ => None,
-        };
-        self.objectives.iter().map(value).collect()
-    }
-}
-
-impl Member {
-    fn new(found: Found, origin: Origin) -> Self {
-        Self { evaluation: found.evaluation, architecture: found.text, values: found.values, origin }
-    }
-}
-
-pub struct Comparison<'a> {
-    pub pair: &'a Pair,
-    /// The fronts on the device of each run.
-    pub on: [OnDevice; 2],
-    /// For each device the members of the other run's front without known values.
-    pub unknown: [Vec<Found>; 2],
 }
 
 /// Rejects runs of different networks or data, and returns notices of differences that are allowed.

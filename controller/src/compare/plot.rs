@@ -3,7 +3,7 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Comparison, LETTERS, OnDevice, Point};
+use super::{LETTERS, OnDevice, Point};
 use crate::objective::{Objective, Objectives};
 use crate::report::{DrawResult, label, range, svg};
 
@@ -13,10 +13,10 @@ const FOUND: [RGBColor; 2] = [RGBColor(200, 60, 30), RGBColor(40, 90, 170)];
 const FRAME: RGBColor = RGBColor(150, 160, 170);
 
 /// Two plots side by side: both fronts on A's device, and on B's.
-pub fn plot(comparison: &Comparison) -> anyhow::Result<String> {
+pub fn plot(objectives: &Objectives, on: &[OnDevice; 2]) -> anyhow::Result<String> {
     svg(SIZE, |area| {
-        for ((here, on), panel) in comparison.on.iter().enumerate().zip(&area.split_evenly((1, 2))) {
-            draw(panel, here, on, &comparison.pair.objectives)?;
+        for ((here, on), panel) in on.iter().enumerate().zip(&area.split_evenly((1, 2))) {
+            draw(panel, here, on, objectives)?;
         }
         Ok(())
     })
@@ -31,7 +31,7 @@ fn draw(area: &DrawingArea<SVGBackend, Shift>, here: usize, on: &OnDevice, objec
     let places = objectives.position(across).zip(objectives.position(up));
     let place = |point: &Point| {
         let (x, y) = places?;
-        Some((*point.member.values.get(x)?, *point.member.values.get(y)?))
+        Some((*point.network.values.get(x)?, *point.network.values.get(y)?))
     };
     let mut found = [&on.baseline, &on.other].map(|points| points.iter().filter_map(place).collect::<Vec<_>>());
     // From baseline and other to A's and B's.

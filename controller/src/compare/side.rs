@@ -28,9 +28,6 @@ pub struct Side {
 
 impl Side {
     /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
-    ///
-    /// # Errors
-    /// If the folder does not hold a run, or its journal is damaged.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
         let Recorded { experiment, problem, rows } = Recorded::read(path)?;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
@@ -61,7 +58,7 @@ impl Side {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
+        let rows = (0..).zip(log.table.rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);

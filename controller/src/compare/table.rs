@@ -1,26 +1,26 @@
 //! A comparison as tables and as CSV.
 
-use super::{Comparison, LETTERS, OnDevice, Point};
+use super::{LETTERS, OnDevice, Pair, Point};
 use crate::objective::{Objective, Objectives};
 use crate::report::{bounds_in_words, cell, heading, lines, plain_table};
 
 /// The loss on each device, and the best networks within the given bounds.
-pub fn table(comparison: &Comparison) -> String {
-    let objectives = &comparison.pair.objectives;
+pub fn table(pair: &Pair, on: &[OnDevice; 2]) -> String {
+    let objectives = &pair.objectives;
     let mut text = String::new();
-    for (letter, side) in LETTERS.into_iter().zip(&comparison.pair.sides) {
+    for (letter, side) in LETTERS.into_iter().zip(&pair.sides) {
         let devices: Vec<_> = side.devices().into_iter().collect();
         let on = if devices.is_empty() { String::new() } else { format!(", on {}", devices.join("; ")) };
         text.push_str(&format!("{letter}: {}, {} evaluations{on}\n", side.path.display(), side.rows.len()));
     }
     text.push('\n');
-    text.push_str(&fronts(comparison));
-    for ((letter, on), unknown) in LETTERS.into_iter().zip(&comparison.on).zip(&comparison.unknown) {
-        text.push_str(&in_words(letter, on, unknown.len(), objectives));
+    text.push_str(&fronts(on));
+    for (letter, on) in LETTERS.into_iter().zip(on) {
+        text.push_str(&in_words(letter, on, objectives));
     }
-    if comparison.on.iter().any(|on| !on.picks.is_empty()) {
+    if on.iter().any(|on| !on.picks.is_empty()) {
         text.push('\n');
-        text.push_str(&picks(comparison));
+        text.push_str(&picks(objectives, on));
         text.push_str(
             "best: the least error of each front within the bounds; ×: the cost of the cheapest network of the other \
              front that is at least as accurate as the best of the device's own front, as a multiple of that one's cost\n",
@@ -30,13 +30,13 @@ pub fn table(comparison: &Comparison) -> String {
 }
 
 /// One line for each front on each device.
-fn fronts(comparison: &Comparison) -> String {
+fn fronts(on: &[OnDevice; 2]) -> String {
     let header =
         ["on", "found on", "members", "known there", "within bounds", "on the joint front", "hypervolume", "share"];
     let mut table = plain_table(&header);
-    for (here, (on, unknown)) in comparison.on.iter().zip(&comparison.unknown).enumerate() {
+    for (here, on) in on.iter().enumerate() {
         let baseline = (here, &on.baseline, 0, on.hypervolumes[0]);
-        let other = (1 - here, &on.other, unknown.len(), on.hypervolumes[1]);
+        let other = (1 - here, &on.other, on.unknown.len(), on.hypervolumes[1]);
         for (found, points, unknown, hypervolume) in [baseline, other] {
             let count = |counts: fn(&Point) -> bool| points.iter().filter(|point| counts(point)).count().to_string();
             let share = if found == here { None } else { on.share };
@@ -56,7 +56,7 @@ fn fronts(comparison: &Comparison) -> String {
 }
 
 /// The reference of the hypervolumes, and the loss, in words.
-fn in_words(letter: &str, on: &OnDevice, unknown: usize, objectives: &Objectives) -> String {
+fn in_words(letter: &str, on: &OnDevice, objectives: &Objectives) -> String {
     let other = if letter == LETTERS[0] { LETTERS[1] } else { LETTERS[0] };
     let mut text = String::new();
     if let Some(reference) = &on.reference {
@@ -77,7 +77,7 @@ fn in_words(letter: &str, on: &OnDevice, unknown: usize, objectives: &Objectives
         None if on.baseline.is_empty() => {
             format!("{letter} has found nothing that keeps its bounds, so nothing is compared")
         }
-        None if on.other.is_empty() && unknown == 0 => {
+        None if on.other.is_empty() && on.unknown.is_empty() => {
             format!("{other} has found nothing that keeps its bounds, so nothing is compared")
         }
         None if on.other.is_empty() => {
@@ -85,7 +85,7 @@ fn in_words(letter: &str, on: &OnDevice, unknown: usize, objectives: &Objectives
         }
         None => format!("{letter}'s front has no hypervolume below the reference, so there is no share"),
     };
-    let left_out = match unknown {
+    let left_out = match on.unknown.len() {
         0 => String::new(),
         unknown => format!("; {unknown} of {other}'s members are not known there and left out"),
     };
@@ -94,26 +94,27 @@ fn in_words(letter: &str, on: &OnDevice, unknown: usize, objectives: &Objectives
 }
 
 /// The best networks of each front within each of the bounds.
-fn picks(comparison: &Comparison) -> String {
-    let objectives = &comparison.pair.objectives;
+fn picks(objectives: &Objectives, on: &[OnDevice; 2]) -> String {
     let mut header = ["on", "within", "best found on", "#"].map(str::to_owned).to_vec();
     header.extend(objectives.iter().map(|objective| heading(objective).trim_end_matches(" ± σ").to_owned()));
     header.push("more error %".to_owned());
-    let first = comparison.on.iter().find_map(|on| on.picks.first());
+    let first = on.iter().find_map(|on| on.picks.first());
     let costs: Vec<Objective> = first.iter().flat_map(|pick| &pick.as_accurate).map(|(cost, _)| *cost).collect();
     header.extend(costs.iter().map(|objective| format!("× {objective}")));
     let right_aligned = header.len();
     header.push("architecture".to_owned());
     let mut table = plain_table(&header);
-    for (here, on) in comparison.on.iter().enumerate() {
+    for (here, on) in on.iter().enumerate() {
         for pick in &on.picks {
             for (found, points, best) in [(here, &on.baseline, pick.baseline), (1 - here, &on.other, pick.other)] {
                 let point = best.and_then(|index| points.get(index));
                 let within = bounds_in_words(&pick.bounds).unwrap_or_else(|| "–".to_owned());
                 let mut row = vec![LETTERS[here].to_owned(), within, LETTERS[found].to_owned()];
-                row.push(point.map_or_else(|| "none".to_owned(), |point| point.member.evaluation.to_string()));
+                row.push(point.map_or_else(|| "none".to_owned(), |point| point.network.evaluation.to_string()));
                 for (index, objective) in objectives.iter().enumerate() {
-                    row.push(point.map_or_else(String::new, |point| cell(objective, point.member.values[index], None)));
+                    row.push(
+                        point.map_or_else(String::new, |point| cell(objective, point.network.values[index], None)),
+                    );
                 }
                 if found == here {
                     row.extend(std::iter::repeat_n(String::new(), 1 + costs.len()));
@@ -123,7 +124,7 @@ fn picks(comparison: &Comparison) -> String {
                         row.push(ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")));
                     }
                 }
-                row.push(point.map_or_else(String::new, |point| point.member.architecture.clone()));
+                row.push(point.map_or_else(String::new, |point| point.network.text.clone()));
                 table.add_row(row);
             }
         }
@@ -132,26 +133,25 @@ fn picks(comparison: &Comparison) -> String {
 }
 
 /// All networks of both fronts on both devices, one row each, without values if these are not known.
-pub fn csv(comparison: &Comparison) -> csv::Result<Vec<u8>> {
-    let objectives = &comparison.pair.objectives;
+pub fn csv(objectives: &Objectives, on: &[OnDevice; 2]) -> csv::Result<Vec<u8>> {
     let names: Vec<&str> = objectives.iter().map(Objective::name).collect();
     let mut csv = csv::Writer::from_writer(Vec::new());
     let before = ["on", "found_on", "evaluation", "architecture", "source"];
     csv.write_record(before.iter().chain(&names).chain(&["within_bounds", "on_joint_front"]))?;
-    for (here, (on, unknown)) in comparison.on.iter().zip(&comparison.unknown).enumerate() {
+    for (here, on) in on.iter().enumerate() {
         let row = |found: usize, number: u64, architecture: &str| {
             [LETTERS[here].to_owned(), LETTERS[found].to_owned(), number.to_string(), architecture.to_owned()]
         };
         for (found, points) in [(here, &on.baseline), (1 - here, &on.other)] {
-            for Point { member, feasible, on_joint_front } in points {
-                let mut cells = row(found, member.evaluation, &member.architecture).to_vec();
-                cells.push(member.origin.as_str().to_owned());
-                cells.extend(member.values.iter().map(f64::to_string));
+            for Point { network, feasible, on_joint_front } in points {
+                let mut cells = row(found, network.evaluation, &network.text).to_vec();
+                cells.push(network.origin.as_str().to_owned());
+                cells.extend(network.values.iter().map(f64::to_string));
                 cells.extend([feasible.to_string(), on_joint_front.to_string()]);
                 csv.write_record(cells)?;
             }
         }
-        for network in unknown {
+        for network in &on.unknown {
             let mut cells = row(1 - here, network.evaluation, &network.text).to_vec();
             cells.resize(before.len() + names.len() + 2, String::new());
             csv.write_record(cells)?;

@@ -1,9 +1,10 @@
 //! Checks across the keys of an experiment.
 
-use child::onnx;
+use anyhow::{Result, anyhow, bail, ensure};
+use hardware::Plan;
 use hardware::options::DeviceOptions;
 
-use super::{ConfigError, Experiment};
+use super::{Experiment, InputConfig};
 use crate::policy::UpdateConfig;
 use crate::strategy::StrategyConfig;
 
@@ -12,53 +13,51 @@ const MOST: usize = 10_000;
 /// Most channels and pixels a side of an image, and most classes, for the same reason.
 const LARGEST_SIDE: usize = 4096;
 const MOST_CLASSES: usize = 65_536;
+/// A day: no measurement takes as long, and instants do not reach without end.
+const LONGEST_MS: u128 = 86_400_000;
 
 impl Experiment {
     /// Checks ranges, and keys that contradict one another.
     ///
     /// # Errors
     /// The first contradiction; its message begins with a key where one is to blame.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let contradiction = |message: String| Err(ConfigError::Contradiction(message));
+    pub fn check(&self) -> Result<()> {
         let search = &self.search;
-        if search.evaluations == 0 {
-            return contradiction("search.evaluations = 0: a search needs at least one evaluation".to_owned());
-        }
-        if search.remeasure > 0 && self.replay.is_some() {
-            let reason = "a log gives the same values each time, so nothing can be measured again in a replay";
-            let remeasure = search.remeasure;
-            return contradiction(format!("search.remeasure = {remeasure}: {reason}; leave it out, or set it to 0"));
-        }
+        ensure!(search.evaluations > 0, "search.evaluations = 0: a search needs at least one evaluation");
+        ensure!(
+            search.remeasure == 0 || self.replay.is_none(),
+            "search.remeasure = {}: a log gives the same values each time, so nothing can be measured again in a replay; \
+             leave it out, or set it to 0",
+            search.remeasure
+        );
         let counts =
             [("batch", search.batch), ("trainers", search.trainers), ("trainer_threads", search.trainer_threads)];
-        if let Some((key, count)) = counts.into_iter().find(|(_, count)| !(1..=MOST).contains(count)) {
-            return contradiction(format!("search.{key} = {count}: it must be at least 1, and at most {MOST}"));
+        for (key, count) in counts {
+            ensure!((1..=MOST).contains(&count), "search.{key} = {count}: it must be at least 1, and at most {MOST}");
         }
-        if let Some(input) = &self.input {
-            if !input.shape.iter().all(|side| (1..=LARGEST_SIDE).contains(side)) {
-                let message = "must be channels, height and width, each from 1 to";
-                return contradiction(format!("input.shape = {:?} {message} {LARGEST_SIDE}", input.shape));
-            }
-            if !(1..=MOST_CLASSES).contains(&input.classes) {
-                return contradiction(format!("input.classes = {} must be 1 to {MOST_CLASSES}", input.classes));
-            }
+        if let Some(InputConfig { shape, classes }) = &self.input {
+            ensure!(
+                shape.iter().all(|side| (1..=LARGEST_SIDE).contains(side)),
+                "input.shape = {shape:?} must be channels, height and width, each from 1 to {LARGEST_SIDE}"
+            );
+            ensure!((1..=MOST_CLASSES).contains(classes), "input.classes = {classes} must be 1 to {MOST_CLASSES}");
         }
-        if self.devices.is_empty() && self.replay.is_none() {
-            return contradiction("no device to measure on: add a [devices.NAME] section, or [replay]".to_owned());
-        }
-        let as_text = |error: &dyn std::fmt::Display| ConfigError::Contradiction(error.to_string());
-        self.training.check().map_err(|error| as_text(&error))?;
-        self.reward.check().map_err(|error| as_text(&error))?;
+        ensure!(
+            !self.devices.is_empty() || self.replay.is_some(),
+            "no device to measure on: add a [devices.NAME] section, or [replay]"
+        );
+        self.training.check()?;
+        self.reward.check()?;
         check_strategy(&self.strategy)?;
-        self.space.build().map_err(|error| as_text(&error))?;
-        self.measuring.check()?;
-        onnx::Options::from(self.export).check().map_err(|error| as_text(&error))?;
+        self.space.build()?;
+        check_measuring(&self.measuring)?;
+        self.export.check()?;
         self.devices.iter().try_for_each(|(name, device)| check_device(name, device))
     }
 }
 
 /// Checks that a strategy itself would only make when it begins.
-fn check_strategy(strategy: &StrategyConfig) -> Result<(), ConfigError> {
+fn check_strategy(strategy: &StrategyConfig) -> Result<()> {
     let (own, update) = match strategy {
         StrategyConfig::ModelBased(config) => (config.check(), Some(&config.update)),
         StrategyConfig::PolicyGradient(config) => (Ok(()), Some(&config.update)),
@@ -66,15 +65,28 @@ fn check_strategy(strategy: &StrategyConfig) -> Result<(), ConfigError> {
         StrategyConfig::Random(_) => (Ok(()), None),
     };
     // Their messages begin with the setting.
-    own.map_err(|error| ConfigError::Contradiction(format!("strategy.{error}")))?;
-    let update = update.map_or(Ok(()), UpdateConfig::check);
-    update.map_err(|error| ConfigError::Contradiction(format!("strategy.update.{error}")))
+    own.map_err(|error| anyhow!("strategy.{error}"))?;
+    update.map_or(Ok(()), UpdateConfig::check).map_err(|error| anyhow!("strategy.update.{error}"))
+}
+
+fn check_measuring(plan: &Plan) -> Result<()> {
+    let interval = plan.confidence_interval;
+    ensure!(interval > 0.0 && interval < 1.0, "measuring.confidence_interval = {interval} must be above 0 and below 1");
+    for (key, number, range) in [
+        ("warm_up_ms", plan.warm_up.as_millis(), 0..=LONGEST_MS),
+        ("time_limit_ms", plan.time_limit.as_millis(), 1..=LONGEST_MS),
+        ("min_runs", plan.min_runs.into(), 1..=u32::MAX.into()),
+    ] {
+        let (least, most) = (range.start(), range.end());
+        ensure!(range.contains(&number), "measuring.{key} = {number} must be {least} to {most}");
+    }
+    Ok(())
 }
 
 /// Checks a device's settings, without looking up secrets.
-fn check_device(name: &str, device: &DeviceOptions) -> Result<(), ConfigError> {
+fn check_device(name: &str, device: &DeviceOptions) -> Result<()> {
     let Some(problem) = device.problem() else { return Ok(()) };
     let begins_with_key = problem.split(' ').nth(1) == Some("=");
     let between = if begins_with_key { "." } else { ": " };
-    Err(ConfigError::Contradiction(format!("devices.{name}{between}{problem}")))
+    bail!("devices.{name}{between}{problem}")
 }

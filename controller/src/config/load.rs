@@ -1,7 +1,5 @@
 //! Reading experiment files, with overrides from the command line.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -14,15 +12,7 @@ const MOST_SECTIONS: usize = 16;
 /// An experiment that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file cannot be opened.
-    #[error("cannot read the experiment file {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file is not an experiment.
+    /// The file or an override is not an experiment.
     #[error("{path}{place}: {message}{suggestion}")]
     Invalid {
         /// The file, or the option that it came from.
@@ -34,17 +24,9 @@ pub enum ConfigError {
         /// The nearest right name, where there is one.
         suggestion: String,
     },
-    /// An override that is not `key=value`.
-    #[error("--set {text}: {reason}")]
-    Override {
-        /// The override.
-        text: String,
-        /// The problem with it.
-        reason: String,
-    },
-    /// Settings that do not go together.
+    /// The file cannot be read, or its settings do not go together.
     #[error("{0}")]
-    Contradiction(String),
+    Other(String),
 }
 
 /// Reads the experiment file's text, then lays the overrides over it, one after the other.
@@ -58,8 +40,7 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
 ) -> Result<T, ConfigError> {
     let from_file = toml::from_str::<T>(text).map_err(|error| invalid::<T>(name, text, &error))?;
     // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
-    let resolved =
-        Table::try_from(&from_file).map_err(|error| ConfigError::Contradiction(format!("{name}: {error}")))?;
+    let resolved = Table::try_from(&from_file).map_err(|error| ConfigError::Other(format!("{name}: {error}")))?;
     let mut table = resolved.clone();
     for given in overrides {
         set(&mut table, given)?;
@@ -82,25 +63,19 @@ fn to_blame<T: DeserializeOwned>(mut table: Table, overrides: &[String], error: 
     given.map_or_else(String::new, |given| format!("--set {given}"))
 }
 
-impl ConfigError {
-    /// A contradiction at its place in the file, where its message begins with a key of it.
-    pub(super) fn placed(self, text: &str, name: &str) -> Self {
-        match self {
-            Self::Contradiction(message) => match place::of_key(text, &message) {
-                Some(at) => {
-                    let place = place::line_and_column(text, at);
-                    Self::Invalid { path: name.to_owned(), place, message, suggestion: String::new() }
-                }
-                None => Self::Contradiction(message),
-            },
-            other => other,
-        }
-    }
+/// A contradiction, at its place in the file where its message begins with a key of it.
+pub(super) fn contradiction(message: String, text: &str, name: &str) -> ConfigError {
+    let Some(at) = place::of_key(text, &message) else { return ConfigError::Other(message) };
+    let (path, place) = (name.to_owned(), place::line_and_column(text, at));
+    ConfigError::Invalid { path, place, message, suggestion: String::new() }
 }
 
 /// Lays `a.b.c=value` over a table. The value is TOML; what is not TOML is a string, so that no quotes are needed.
 fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
-    let wrong = |reason: String| ConfigError::Override { text: text.to_owned(), reason };
+    let wrong = |message: String| {
+        let (path, place, suggestion) = (format!("--set {text}"), String::new(), String::new());
+        ConfigError::Invalid { path, place, message, suggestion }
+    };
     let (key, value) =
         text.split_once('=').ok_or_else(|| wrong("expected KEY=VALUE, such as search.evaluations=200".to_owned()))?;
     // What has more lines than one could bring other keys along.

@@ -5,23 +5,25 @@
 mod check;
 mod load;
 mod place;
-mod problem;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{ExportConfig, InputConfig, MeasuringConfig, ReplayConfig, SearchConfig};
+pub use sections::{InputConfig, ReplayConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use child::data::DataConfig;
+use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
+use hardware::Plan;
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::sha256;
-use crate::problem::Identity;
+use crate::problem::{Identity, Problem};
 use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
@@ -45,11 +47,11 @@ pub struct Experiment {
     /// How children are trained.
     pub training: TrainingConfig,
     /// How long and how precisely devices measure.
-    pub measuring: MeasuringConfig,
+    pub measuring: Plan,
     /// What children are measured on, by name.
     pub devices: BTreeMap<String, DeviceOptions>,
     /// How ONNX files are written.
-    pub export: ExportConfig,
+    pub export: onnx::Options,
     /// A log that answers in place of training and devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayConfig>,
@@ -65,9 +67,9 @@ impl Default for Experiment {
             input: None,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
-            measuring: MeasuringConfig::default(),
+            measuring: Plan::default(),
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
-            export: ExportConfig::default(),
+            export: onnx::Options::default(),
             replay: None,
         }
     }
@@ -77,57 +79,52 @@ impl Default for Experiment {
 pub const QUICKSTART: &str = include_str!("../../../experiments/quickstart.toml");
 
 impl Experiment {
-    /// When two architectures are one: a log tells all of its texts apart.
-    pub fn identity(&self) -> Identity {
-        if self.replay.is_some() { Identity::Architecture } else { Identity::Network }
-    }
-
     /// Reads an experiment file and lays overrides (`key=value`) over it.
     ///
     /// # Errors
     /// With file, line and column, and the nearest right name for an unknown key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, &path.display().to_string(), overrides)
+        let name = path.display().to_string();
+        let failed = |error| ConfigError::Other(format!("cannot read the experiment file {name}: {error}"));
+        Self::parse(&std::fs::read_to_string(path).map_err(failed)?, &name, overrides)
     }
 
     /// The quickstart with overrides.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub fn quickstart(overrides: &[String]) -> Result<Self, ConfigError> {
         Self::parse(QUICKSTART, "experiments/quickstart.toml", overrides)
     }
 
     /// Reads the text of an experiment; `name` stands for it in errors.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let read = load::parse::<Self>(text, name, overrides)?;
-        match read.check() {
-            Ok(()) => Ok(read),
-            // What an override did has no place in the file.
-            Err(error) => match load::parse::<Self>(text, name, &[])?.check() {
-                Err(own) if own.to_string() == error.to_string() => Err(error.placed(text, name)),
-                _ => Err(error),
-            },
-        }
+        let Err(error) = read.check() else { return Ok(read) };
+        let message = error.to_string();
+        // A contradiction by an override has no place in the file.
+        let without = load::parse::<Self>(text, name, &[])?.check();
+        let is_of_file = without.is_err_and(|error| error.to_string() == message);
+        Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
+    }
+
+    /// The search problem of an experiment with resolved objectives and input.
+    ///
+    /// # Errors
+    /// If these are missing, or the space, the bounds or the reward cannot be used.
+    pub(crate) fn problem(&self) -> Result<Problem> {
+        let objectives = self.search.objectives.clone().context("search.objectives is missing")?;
+        let input = self.input.context("the section [input] is missing")?;
+        let (bounds, reward) = (self.search.bounds.clone(), self.reward.clone());
+        let space = self.space.build()?.into();
+        let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?;
+        // A log tells all of its texts apart.
+        Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })
     }
 
     /// The experiment as a file that reads back to it.
-    ///
-    /// # Errors
-    /// If a value cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string(self)
     }
 
     /// The same for equal experiments, however many evaluations and re-measurements they have.
-    ///
-    /// # Errors
-    /// As [`to_toml`](Self::to_toml).
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();
         same.search.evaluations = 0;

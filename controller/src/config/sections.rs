@@ -1,15 +1,11 @@
 //! Sections of an experiment file that belong to the search itself.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use child::graph::Shape;
-use child::onnx;
-use hardware::Plan;
 use hardware::log::foreign::Columns;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use crate::objective::{Bounds, Objectives};
 
 /// `[search]`: how long, for what.
@@ -68,93 +64,15 @@ impl Default for InputConfig {
 }
 
 impl InputConfig {
+    /// For images of a shape.
+    pub fn new(shape: Shape, classes: usize) -> Self {
+        Self { shape: [shape.channels, shape.height, shape.width], classes }
+    }
+
     /// Shape of an image.
     pub fn shape(&self) -> Shape {
         let [channels, height, width] = self.shape;
         Shape::new(channels, height, width)
-    }
-}
-
-/// `[measuring]`: how long and how precisely devices measure.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MeasuringConfig {
-    /// Milliseconds of inference before the first one that counts.
-    pub warm_up_ms: u64,
-    /// Milliseconds after which a measurement ends, as precise as it is.
-    pub time_limit_ms: u64,
-    /// Fewest inferences that count.
-    pub min_runs: u32,
-    /// Half-width of the 95 % confidence interval at which a measurement ends, relative to the mean.
-    pub confidence_interval: f64,
-}
-
-impl Default for MeasuringConfig {
-    fn default() -> Self {
-        let plan = Plan::default();
-        Self {
-            warm_up_ms: plan.warm_up.as_millis() as u64,
-            time_limit_ms: plan.time_limit.as_millis() as u64,
-            min_runs: plan.min_runs,
-            confidence_interval: plan.confidence_interval,
-        }
-    }
-}
-
-impl MeasuringConfig {
-    /// As a device takes it.
-    pub fn plan(&self) -> Plan {
-        Plan {
-            warm_up: Duration::from_millis(self.warm_up_ms),
-            time_limit: Duration::from_millis(self.time_limit_ms),
-            min_runs: self.min_runs,
-            confidence_interval: self.confidence_interval,
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let interval = self.confidence_interval;
-        if !(interval > 0.0 && interval < 1.0) {
-            let message = format!("measuring.confidence_interval = {interval} must be above 0 and below 1");
-            return Err(ConfigError::Contradiction(message));
-        }
-        /// A day: no measurement takes as long, and instants do not reach without end.
-        const LONGEST_MS: u64 = 86_400_000;
-        let numbers = [
-            ("warm_up_ms", self.warm_up_ms, 0..=LONGEST_MS),
-            ("time_limit_ms", self.time_limit_ms, 1..=LONGEST_MS),
-            ("min_runs", self.min_runs.into(), 1..=u64::from(u32::MAX)),
-        ];
-        match numbers.iter().find(|(_, number, range)| !range.contains(number)) {
-            Some((key, number, range)) => {
-                let message = format!("measuring.{key} = {number} must be {} to {}", range.start(), range.end());
-                Err(ConfigError::Contradiction(message))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// `[export]`: how ONNX files are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ExportConfig {
-    /// Operator set, 11 to 13.
-    pub opset: i64,
-    /// Whether batch norms become part of the convolutions before them.
-    pub fold_batch_norm: bool,
-}
-
-impl Default for ExportConfig {
-    fn default() -> Self {
-        let options = onnx::Options::default();
-        Self { opset: options.opset, fold_batch_norm: options.fold_batch_norm }
-    }
-}
-
-impl From<ExportConfig> for onnx::Options {
-    fn from(config: ExportConfig) -> Self {
-        Self { opset: config.opset, fold_batch_norm: config.fold_batch_norm }
     }
 }
 

@@ -115,7 +115,7 @@ impl Live {
     async fn measure(self: &Arc<Self>, row: &mut Row, job: &Job, graph: &Arc<Graph>) -> Result<(), End> {
         let model = self.write_model(job, graph).await?;
         let path = model.path.clone();
-        let exclusive = if self.settings.devices.shares_machine() { Some(self.machine.write().await) } else { None };
+        let exclusive = if self.settings.devices.shares_machine { Some(self.machine.write().await) } else { None };
         let mut started = None;
         let begin = || {
             started = Some(Instant::now());

@@ -31,9 +31,6 @@ impl Need {
     }
 
     /// Checks that the work may fit into the free bytes, if these are known.
-    ///
-    /// # Errors
-    /// If it clearly does not fit.
     pub fn check(self, free: Option<u64>) -> Result<()> {
         if let Some(free) = free.filter(|free| self.bytes as f64 * WANTED_SHARE > *free as f64) {
             let remedy = match self.batch {

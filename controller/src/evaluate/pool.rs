@@ -45,8 +45,10 @@ pub enum PoolError {
 pub struct DevicePool {
     free: Mutex<Vec<Member>>,
     permits: Semaphore,
-    shares_machine: bool,
-    measures_energy: bool,
+    /// Whether measuring competes with training.
+    pub shares_machine: bool,
+    /// Whether every device measures energy.
+    pub measures_energy: bool,
     plan: Plan,
     devices: usize,
     /// Number of devices that are no longer used.
@@ -57,9 +59,6 @@ pub struct DevicePool {
 
 impl DevicePool {
     /// Opens and describes every device, so that a missing one is noticed before the search.
-    ///
-    /// # Errors
-    /// If a device does not answer.
     pub fn open<'a>(
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
         plan: Plan,
@@ -88,16 +87,6 @@ impl DevicePool {
             lost: AtomicUsize::new(0),
             none_left: OnceLock::new(),
         }
-    }
-
-    /// Whether measuring competes with training.
-    pub fn shares_machine(&self) -> bool {
-        self.shares_machine
-    }
-
-    /// Whether every device measures energy.
-    pub fn measures_energy(&self) -> bool {
-        self.measures_energy
     }
 
     /// Measures a model on the first free device; returns the measurement and the device's label. `begin` is called when

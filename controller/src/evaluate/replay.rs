@@ -14,7 +14,7 @@ use crate::objective::Objective;
 /// changes from run to run: equal seeds give equal journals.
 #[derive(Debug)]
 pub struct Replayed {
-    table: Table,
+    pub table: Table,
     /// Every architecture of the log, where it does not cover the space.
     available: Option<Vec<Architecture>>,
 }
@@ -37,20 +37,10 @@ impl Replayed {
         Ok(Self { available, table })
     }
 
-    /// The log.
-    pub fn table(&self) -> &Table {
-        &self.table
-    }
-
     /// The measured objectives that the log has values for.
     pub fn measured(&self) -> Vec<Objective> {
-        let has = |value: fn(&Row) -> Option<f64>| self.table.rows().iter().any(|row| value(row).is_some());
-        let there = [
-            (Objective::Error, has(|row| row.accuracy)),
-            (Objective::Time, has(|row| row.time_ms)),
-            (Objective::Energy, has(|row| row.energy_mj)),
-        ];
-        there.into_iter().filter_map(|(objective, there)| there.then_some(objective)).collect()
+        let has = |objective: &Objective| self.table.rows().iter().any(|row| objective.measured(row).is_some());
+        Objective::MEASURED.into_iter().filter(has).collect()
     }
 
     fn row(&self, number: u64, text: &str) -> Row {

@@ -6,7 +6,6 @@ use child::train::TrainingConfig;
 use hardware::log::Status;
 
 use super::*;
-use crate::config::MeasuringConfig;
 use crate::history::evaluation_of;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
@@ -31,9 +30,10 @@ impl Place {
     }
 
     fn evaluator(&self, training: TrainingConfig, stop: Stop) -> Arc<Live> {
-        let measuring = MeasuringConfig { warm_up_ms: 2, time_limit_ms: 20, ..MeasuringConfig::default() };
+        let [warm_up, time_limit] = [2, 20].map(std::time::Duration::from_millis);
+        let plan = hardware::Plan { warm_up, time_limit, ..Default::default() };
         let devices = [("here".to_owned(), hardware::options::DeviceOptions::default())];
-        let devices = DevicePool::open(devices.iter().map(|(name, device)| (name, device)), measuring.plan());
+        let devices = DevicePool::open(devices.iter().map(|(name, device)| (name, device)), plan);
         let data: DataConfig = toml::from_str("name = 'digits'\nlimit = 300").unwrap();
         Arc::new(Live::new(LiveSettings {
             problem: Arc::clone(&self.problem),

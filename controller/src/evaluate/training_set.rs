@@ -1,6 +1,7 @@
 //! The training and validation images of a search.
 
-use child::data::{DataConfig, DataError, Normalisation, Splits};
+use child::Error;
+use child::data::{DataConfig, Normalisation, Splits};
 use child::graph::Shape;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,10 +17,7 @@ pub struct TrainingSet {
 
 impl TrainingSet {
     /// Loads the data set and holds out its validation images, which depend on the seed.
-    ///
-    /// # Errors
-    /// If the data set cannot be loaded or split.
-    pub fn load(config: &DataConfig, seed: u64) -> Result<Self, DataError> {
+    pub fn load(config: &DataConfig, seed: u64) -> Result<Self, Error> {
         let dataset = config.load()?;
         let splits = dataset.split(config.validation_fraction(), &mut ChaCha8Rng::seed_from_u64(seed))?;
         let normalisation = Normalisation::of(&splits.train);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use child::graph::Graph;
 use child::network::Network;
@@ -23,10 +23,8 @@ pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8
 }
 
 /// Writes an untrained network as the model of an architecture's text.
-///
-/// # Errors
-/// If the file cannot be written or read back.
 pub(crate) fn untrained_model(network: &Network, text: &str, path: &Path, options: onnx::Options) -> Result<Model> {
-    onnx::write(path, network, text, options)?;
+    let model = onnx::to_bytes(network, text, options)?;
+    std::fs::write(path, model).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Model::load(text, path)?)
 }

@@ -35,8 +35,10 @@ pub struct History {
     by_key: HashMap<CanonicalKey, usize>,
     /// By number of an evaluation, the place of its network in `evaluations`.
     by_number: HashMap<u64, usize>,
-    archive: Archive,
-    reference: ReferencePoint,
+    /// The non-dominated vectors of values.
+    pub(crate) archive: Archive,
+    /// The worst corner of the box for the hypervolume.
+    pub(crate) reference: ReferencePoint,
     share: Option<f64>,
     imports: Imports,
 }
@@ -205,23 +207,13 @@ impl History {
 
     /// The non-dominated evaluations.
     pub fn front(&self) -> impl Iterator<Item = &Evaluation> {
-        self.archive.members().iter().filter_map(|member| self.get(member.id))
-    }
-
-    /// The non-dominated vectors of values.
-    pub(crate) fn archive(&self) -> &Archive {
-        &self.archive
+        self.archive.members.iter().filter_map(|member| self.get(member.id))
     }
 
     /// Hypervolume of the front as a share of the box from 0 to the reference point; `None` until the reference is
     /// fixed. A new network never lowers it; a repeated measurement may, if it turns out worse.
     pub fn hypervolume_share(&self) -> Option<f64> {
         self.share
-    }
-
-    /// The worst corner of the box for the hypervolume.
-    pub(crate) fn reference(&self) -> &ReferencePoint {
-        &self.reference
     }
 
     /// The minimised objectives, in order.

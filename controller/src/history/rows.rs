@@ -10,9 +10,6 @@ use crate::problem::Problem;
 
 impl History {
     /// The history of a journal's rows under some bounds.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
     pub(crate) fn of_rows(problem: &Problem, bounds: &Bounds, rows: &[Row]) -> Result<Self> {
         let mut history = Self::new(problem.objectives().clone(), bounds.clone());
         rows.iter().try_for_each(|row| history.enter(problem, row))?;
@@ -20,18 +17,12 @@ impl History {
     }
 
     /// Enters a row of the journal.
-    ///
-    /// # Errors
-    /// If the row is not of the problem, or its number is taken.
     pub(crate) fn enter(&mut self, problem: &Problem, row: &Row) -> Result<()> {
         self.push(evaluation_of(problem, candidate_of(problem, row)?, row)?)
     }
 }
 
 /// The network of a row of the journal.
-///
-/// # Errors
-/// If the row's text is not an architecture of the problem's space.
 pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
     let parsed = problem.space().parse(&row.architecture);
     let architecture = parsed.with_context(|| format!("evaluation {} of the journal", row.evaluation))?;
@@ -39,9 +30,6 @@ pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
 }
 
 /// A row of the journal as an evaluation; objectives that are not measured come from the network's costs.
-///
-/// # Errors
-/// If the network is not of the problem's space.
 pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> Result<Evaluation> {
     let Candidate { architecture, key } = candidate;
     let cost = problem.graph(&architecture)?.pruned().cost();
@@ -52,15 +40,7 @@ pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) 
 
 /// For each objective its value from a row of the journal or the costs of the network, if it is known.
 pub(crate) fn values_of(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
-    let value = |objective| match objective {
-        Objective::Error => row.accuracy.map(|accuracy| 1.0 - accuracy),
-        Objective::Time => row.time_ms,
-        Objective::Energy => row.energy_mj,
-        Objective::Parameters => Some(cost.parameters as f64),
-        Objective::Macs => Some(cost.macs as f64),
-        Objective::ActivationBytes => Some(cost.peak_activation_bytes as f64),
-    };
-    objectives.iter().map(value).collect()
+    objectives.iter().map(|objective| objective.measured(row).or_else(|| objective.computed(cost))).collect()
 }
 
 /// For each objective the standard deviation of its value in a row of the journal, if it is known.

@@ -86,7 +86,7 @@ fn repeated_measurements_are_averaged_and_the_front_follows() {
     assert_eq!((merged.number, merged.complete()), (0, Some(vec![0.25, 5.5])), "under its first number");
     // s / √2 of 4 and 7; nothing new about the error.
     assert_eq!((merged.deviations[0], merged.deviations[1]), (None, Some(1.5)));
-    assert_eq!((front(&history), history.archive().contains(0)), (vec![1], false));
+    assert_eq!((front(&history), history.archive.contains(0)), (vec![1], false));
     assert!(history.hypervolume_share().unwrap() < before, "and the hypervolume fell");
     history.push(again(3, 0, 1.0)).unwrap();
     assert_eq!((front(&history), history.evaluations().len()), (vec![0], 2));
@@ -110,9 +110,9 @@ fn the_share_starts_with_the_reference_and_new_networks_never_lower_it() {
         }
     }
     assert!(last > 0.0);
-    let reference = history.reference().clone();
+    let reference = history.reference.clone();
     history.push(again(40, 3, 1000.0)).unwrap();
-    assert_eq!(*history.reference(), reference, "a repeat does not move the box");
+    assert_eq!(history.reference, reference, "a repeat does not move the box");
 }
 
 #[test]

@@ -55,7 +55,6 @@ impl EventFile {
     }
 }
 
-/// Prefix of the names.
 const PREFIX: &str = "events.out.tfevents.";
 
 /// Name of a file with a start time.
@@ -78,7 +77,6 @@ fn begun(name: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_nanos(nanoseconds.parse().ok()?)))
 }
 
-/// The time since 1970.
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

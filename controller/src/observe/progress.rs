@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use hardware::log::Row;
@@ -35,11 +34,7 @@ impl Progress {
     /// Progress on standard error.
     pub fn new() -> Self {
         let bar = ProgressBar::no_length();
-        let lines =
-            (!std::io::stderr().is_terminal()).then(|| Lines { began: Instant::now(), evaluations: 0, last: None });
-        if lines.is_some() {
-            bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        }
+        let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), evaluations: 0, last: None });
         let template = "{bar:24} {pos}/{len} evaluations, ETA {left}, {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("left", write_left));

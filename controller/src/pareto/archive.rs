@@ -17,15 +17,11 @@ pub struct Member {
 /// first is kept, so that the front is a set of different trade-offs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Archive {
-    members: Vec<Member>,
+    /// In the order of their insertion.
+    pub members: Vec<Member>,
 }
 
 impl Archive {
-    /// The members in the order of their insertion.
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
     /// The members' values in the order of their insertion.
     pub fn points(&self) -> impl ExactSizeIterator<Item = &[f64]> {
         self.members.iter().map(|member| member.values.as_slice())
@@ -60,7 +56,7 @@ mod tests {
         let mut ids_after = |a, b, id| {
             let is_inserted = archive.insert(&[a, b], id);
             assert_eq!(is_inserted, archive.contains(id));
-            archive.members().iter().map(|member| member.id).collect::<Vec<_>>()
+            archive.members.iter().map(|member| member.id).collect::<Vec<_>>()
         };
         assert_eq!(ids_after(2.0, 2.0, 0), [0]);
         assert_eq!(ids_after(2.0, 2.0, 1), [0], "a duplicate");
@@ -78,7 +74,7 @@ mod tests {
                 archive.insert(point, id as u64);
             }
             let expected: Vec<_> = non_dominated(&points).into_iter().map(|index| index as u64).collect();
-            prop_assert_eq!(archive.members().iter().map(|member| member.id).collect::<Vec<_>>(), expected);
+            prop_assert_eq!(archive.members.iter().map(|member| member.id).collect::<Vec<_>>(), expected);
         }
     }
 }

@@ -68,7 +68,7 @@ proptest! {
         let first = |id: &&usize| order.iter().find(|other| points[**other] == points[**id]) == Some(id);
         let expected: BTreeSet<u64> =
             order.iter().filter(|id| !beaten(&points[**id])).filter(first).map(|id| *id as u64).collect();
-        prop_assert_eq!(found.members().iter().map(|member| member.id).collect::<BTreeSet<_>>(), expected);
+        prop_assert_eq!(found.members.iter().map(|member| member.id).collect::<BTreeSet<_>>(), expected);
 
         let as_bits = |archive: &Archive| -> BTreeSet<Vec<u64>> {
             archive.points().map(|point| point.iter().map(|value| value.to_bits()).collect()).collect()

@@ -142,7 +142,7 @@ proptest! {
                         let bounds = cell.lower.iter().zip(&cell.upper);
                         bounds.zip(&middle).all(|((from, to), at)| from < at && at < to)
                     };
-                    boxes.cells().iter().filter(holds).count()
+                    boxes.cells.iter().filter(holds).count()
                 };
                 let expected = usize::from(!dominated);
                 prop_assert_eq!((holding(&at_once), holding(&one_by_one)), (expected, expected), "{:?}", points);

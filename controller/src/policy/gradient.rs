@@ -11,9 +11,6 @@ use super::sampling::fetch;
 
 /// Scales all gradients of a module by one factor so that their norm over all parameters is at most `limit`. Returns
 /// them with their norm before (Pascanu et al. 2013, algorithm 1).
-///
-/// # Errors
-/// If the device fails.
 pub(super) fn clip<M: Module>(module: &M, gradients: GradientsParams, limit: f64) -> Result<(GradientsParams, f64)> {
     let mut squares = Squares { gradients: &gradients, sums: Vec::new() };
     module.visit(&mut squares);

@@ -20,7 +20,6 @@ use crate::surrogate::{Encoder, Surrogate, Warp};
 
 pub use table::table;
 
-/// A proposed architecture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposed {
     pub architecture: Architecture,
@@ -76,9 +75,6 @@ pub fn preference_for_unbounded(bounds: &Bounds, objectives: &Objectives) -> Pre
 ///
 /// Architectures that are likely to keep the bounds come first, ordered by the scalarised reward of their measured or
 /// else predicted values. The candidates are draws of the policy and all evaluated networks.
-///
-/// # Errors
-/// If the policy is of a different space, or the surrogate cannot be fitted.
 pub fn propose(
     problem: &Problem,
     history: &History,
@@ -93,11 +89,11 @@ pub fn propose(
     let surrogate = Surrogate::fit(history.objectives(), &known, &points, &[], FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
-    let (warps, reward) = (surrogate.warps(), Reward::of_training_set(problem.reward(), history));
+    let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, history.training_set()));
     let mut ranked = Vec::with_capacity(candidates.len());
     for (index, architecture) in candidates.into_iter().enumerate() {
-        let columns = prediction.means.iter().zip(&prediction.deviations);
-        let beliefs: Vec<(f64, f64)> = columns.map(|(means, deviations)| (means[index], deviations[index])).collect();
+        let columns = prediction.iter();
+        let beliefs: Vec<(f64, f64)> = columns.map(|column| (column.means[index], column.deviations[index])).collect();
         let expected: Vec<_> = beliefs.iter().zip(&warps).map(|((m, d), warp)| Expected::new(warp, *m, *d)).collect();
         let measured = history.known(&problem.key(&architecture)?).cloned();
         let complete = measured.as_ref().and_then(Evaluation::complete);

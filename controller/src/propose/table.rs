@@ -47,7 +47,6 @@ pub fn table(
     Ok(text)
 }
 
-/// Number and values of an evaluation.
 fn measured(problem: &Problem, evaluation: &Evaluation) -> String {
     let both = problem.objectives().iter().zip(&evaluation.values);
     let values = both.map(|(objective, value)| value.map_or("–".to_owned(), |value| cell(objective, value, None)));

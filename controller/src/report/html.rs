@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::plot::{front_plot, hypervolume_plot};
 use super::{Summary, in_words, table};
 
-/// The page of a run.
 pub(super) fn page(summary: &Summary, name: &str) -> anyhow::Result<String> {
     let mut plots = String::new();
     let first = summary.objectives.as_slice()[0];

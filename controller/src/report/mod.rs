@@ -14,21 +14,16 @@ pub use table::{bounds_in_words, cell, heading, in_words, lines, plain_table, ta
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use hardware::log::{COLUMNS, line};
 
-use crate::run::{RunFolder, write_atomically};
+use crate::run::{PARETO, REPORT, RunFolder, write_atomically};
 
 /// Writes `pareto.csv` and `report.html` of a run.
-///
-/// # Errors
-/// If the journal cannot be read, or a file cannot be written.
 pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     let summary = Summary::read(folder.path())?;
-    write_pareto(&folder.pareto(), &summary)?;
+    write_pareto(&folder.join(PARETO), &summary)?;
     let page = html::page(&summary, &folder.path().display().to_string())?;
-    let report = folder.report();
-    write_atomically(&report, page.as_bytes()).with_context(|| format!("cannot write {}", report.display()))?;
+    write_atomically(&folder.join(REPORT), page.as_bytes())?;
     Ok(summary)
 }
 
@@ -38,5 +33,5 @@ fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     for member in &summary.members {
         content.extend(line(&member.row)?);
     }
-    write_atomically(path, &content).with_context(|| format!("cannot write {}", path.display()))
+    write_atomically(path, &content)
 }

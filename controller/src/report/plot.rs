@@ -92,13 +92,13 @@ pub fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// The label of an objective's axis.
-pub fn label(objective: Objective) -> String {
-    match (objective.unit(), objective) {
-        (_, Objective::Error) => "validation error".to_owned(),
-        ("", _) => objective.name().to_owned(),
-        (unit, Objective::Time) => format!("time per inference ({unit})"),
-        (unit, Objective::Energy) => format!("energy per inference ({unit})"),
-        (unit, _) => format!("{objective} ({unit})"),
+pub fn label(objective: Objective) -> &'static str {
+    match objective {
+        Objective::Error => "validation error",
+        Objective::Time => "time per inference (ms)",
+        Objective::Energy => "energy per inference (mJ)",
+        Objective::Parameters => "parameters",
+        Objective::Macs => "macs",
+        Objective::ActivationBytes => "activation_bytes (B)",
     }
 }

@@ -29,7 +29,6 @@ pub struct Summary {
     pub reference: Option<Vec<f64>>,
 }
 
-/// A member of the front.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its row of the journal. After several measurements, time and energy are the means, their standard deviations
@@ -46,9 +45,6 @@ pub struct Member {
 
 impl Summary {
     /// Reads a run folder, also during its search.
-    ///
-    /// # Errors
-    /// If the folder does not hold a run, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
         Self::of(&recorded.problem, recorded.rows)
@@ -70,7 +66,7 @@ impl Summary {
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
-            reference: history.reference().get().map(<[f64]>::to_vec),
+            reference: history.reference.get().map(<[f64]>::to_vec),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
@@ -79,7 +75,6 @@ impl Summary {
         })
     }
 
-    /// Number of evaluations with a status.
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
     }
@@ -145,7 +140,7 @@ fn near_front(history: &History) -> Vec<u64> {
         let mut dominating = members.iter().filter(|member| dominates(&values(member), &values(point)));
         dominating.all(|member| lead_is_within_noise(member, point))
     };
-    let off = history.evaluations().iter().filter(|evaluation| !history.archive().contains(evaluation.number));
+    let off = history.evaluations().iter().filter(|evaluation| !history.archive.contains(evaluation.number));
     let near = off.filter(|evaluation| evaluation.uncertain().is_some_and(|point| is_near(&point)));
     near.map(|evaluation| evaluation.number).collect()
 }

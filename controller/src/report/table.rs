@@ -97,7 +97,6 @@ pub fn bounds_in_words(bounds: &Bounds) -> Option<String> {
     (!each.is_empty()).then(|| each.join(", "))
 }
 
-/// The heading of an objective's column.
 pub fn heading(objective: Objective) -> &'static str {
     match objective {
         Objective::Error => "accuracy %",

@@ -77,28 +77,24 @@ impl Reward {
     /// Reference of the contributions, beyond the worst score, so that the ends of a front contribute.
     const MARGIN: f64 = 1.1;
 
-    /// Fits scales and front to the evaluations.
-    pub fn fit(config: &RewardConfig, history: &History) -> Self {
-        Self::on_scales_of(&history.evaluations().iter().collect::<Vec<_>>(), config, history)
-    }
-
-    /// The same with scales fitted to the surrogate's whole training set, imports included, so that there are scales
-    /// before the first evaluation.
-    pub fn of_training_set(config: &RewardConfig, history: &History) -> Self {
-        Self::on_scales_of(&history.training_set(), config, history)
-    }
-
-    fn on_scales_of(evaluations: &[&Evaluation], config: &RewardConfig, history: &History) -> Self {
+    /// The reward with the front of a history, and with scales fitted to some evaluations: those of the history, or the
+    /// surrogate's whole training set, so that there are scales before the first evaluation.
+    pub fn fit<'a>(
+        config: &RewardConfig,
+        history: &History,
+        evaluations: impl IntoIterator<Item = &'a Evaluation> + Clone,
+    ) -> Self {
         let (objectives, bounds) = (history.objectives().clone(), history.bounds().clone());
         let (mut scales, mut reference) = (Vec::new(), Vec::new());
         for (index, objective) in objectives.iter().enumerate() {
-            let mut measured: Vec<f64> = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).collect();
+            let evaluations = evaluations.clone().into_iter();
+            let mut measured: Vec<f64> = evaluations.filter_map(|evaluation| evaluation.values[index]).collect();
             let bound = bounds.get(objective);
             scales.push(Scale::fit(&mut measured, bound));
             reference.push(if bound.is_some() { 1.0 } else { Self::MARGIN });
         }
         let mut reward = Self { config: config.clone(), objectives, bounds, scales, front: Vec::new(), reference };
-        let members = history.archive().members().iter();
+        let members = history.archive.members.iter();
         reward.front = members.map(|member| (member.id, reward.normalised(&member.values))).collect();
         reward
     }
@@ -199,13 +195,21 @@ mod tests {
 
     /// The contribution of each evaluation: its shaping at a weight of 1, without a penalty.
     fn contributions(history: &History) -> Vec<f64> {
-        let reward = Reward::fit(&RewardConfig { improvement: 1.0, penalty: 0.0, ..RewardConfig::default() }, history);
+        let reward = Reward::fit(
+            &RewardConfig { improvement: 1.0, penalty: 0.0, ..RewardConfig::default() },
+            history,
+            history.evaluations(),
+        );
         history.evaluations().iter().map(|evaluation| reward.judge(evaluation).shaping).collect()
     }
 
     /// The violation of each evaluation: its shaping at a penalty of 1, without the contribution.
     fn violations(history: &History) -> Vec<f64> {
-        let reward = Reward::fit(&RewardConfig { improvement: 0.0, penalty: 1.0, ..RewardConfig::default() }, history);
+        let reward = Reward::fit(
+            &RewardConfig { improvement: 0.0, penalty: 1.0, ..RewardConfig::default() },
+            history,
+            history.evaluations(),
+        );
         history.evaluations().iter().map(|evaluation| -reward.judge(evaluation).shaping).collect()
     }
 
@@ -222,7 +226,7 @@ mod tests {
             let history = history(&points, &bounds);
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             for scalarisation in [Scalarisation::Chebyshev, Scalarisation::Linear, Scalarisation::WeightedProduct] {
-                let reward = Reward::fit(&with(scalarisation), &history);
+                let reward = Reward::fit(&with(scalarisation), &history, history.evaluations());
                 let preference = Preference::sample(&mut rng, 3);
                 let judged: Vec<_> = history.evaluations().iter().map(|e| reward.judge(e)).collect();
                 for (a, better) in judged.iter().enumerate() {
@@ -257,7 +261,7 @@ mod tests {
         bounded.status = Status::Bounded;
         history.push(failed).unwrap();
         history.push(bounded).unwrap();
-        let reward = Reward::fit(&RewardConfig::default(), &history);
+        let reward = Reward::fit(&RewardConfig::default(), &history, history.evaluations());
         let judged: Vec<_> = history.evaluations().iter().map(|e| reward.judge(e)).collect();
         assert_eq!(judged[2].values, [0.5, 10.0, 20.0]);
         let (violations, contributions) = (violations(&history), contributions(&history));
@@ -280,7 +284,7 @@ mod tests {
         for scalarisation in
             [Scalarisation::Linear, Scalarisation::WeightedProduct, Scalarisation::Absolute, Scalarisation::Chebyshev]
         {
-            let reward = Reward::fit(&with(scalarisation), &history);
+            let reward = Reward::fit(&with(scalarisation), &history, history.evaluations());
             assert!(reward.judge(&history.evaluations()[0]).under(&Preference::uniform(3)).is_finite());
         }
     }

@@ -49,12 +49,10 @@ impl NormalScores {
         }
     }
 
-    /// Score of the smallest measured value.
     pub fn lowest(&self) -> f64 {
         self.steps[0].1
     }
 
-    /// Score of the largest measured value.
     pub fn highest(&self) -> f64 {
         self.steps[self.steps.len() - 1].1
     }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{failed, write_atomically};
 use crate::fingerprint::sha256;
@@ -12,36 +13,18 @@ use crate::fingerprint::sha256;
 ///
 /// One file: a line of JSON, then the strategy's own bytes. It only saves time: the journal and the seed alone lead
 /// to the same state, by replaying every round of the strategy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Fingerprint of the experiment.
     pub experiment: String,
-    /// Whole rounds so far.
     pub round: u64,
     /// Evaluations that the strategy has received.
     pub told: u64,
-    /// The strategy's state.
+    #[serde(skip)]
     pub strategy: Vec<u8>,
 }
 
 /// Raised when the format changes, so that an old checkpoint is not misread.
 const VERSION: u64 = 1;
-
-/// The part of a header that every version has.
-#[derive(Deserialize)]
-struct Format {
-    version: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    version: u64,
-    experiment: String,
-    round: u64,
-    told: u64,
-    /// Of the strategy's bytes.
-    sha256: String,
-}
 
 impl Checkpoint {
     /// The file inside its folder.
@@ -50,48 +33,34 @@ impl Checkpoint {
     }
 
     /// Writes it in place of the one before.
-    ///
-    /// # Errors
-    /// If it cannot be written; the one before is kept then.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
-        let header = Header {
-            version: VERSION,
-            experiment: self.experiment.clone(),
-            round: self.round,
-            told: self.told,
-            sha256: sha256(&self.strategy),
-        };
-        let mut content = serde_json::to_vec(&header)?;
-        content.push(b'\n');
-        content.extend_from_slice(&self.strategy);
-        let path = Self::path(folder);
-        write_atomically(&path, &content).map_err(failed("write the checkpoint", &path))
+        let mut header = serde_json::to_value(self)?;
+        header["version"] = VERSION.into();
+        header["sha256"] = sha256(&self.strategy).into();
+        let content = [format!("{header}\n").as_bytes(), &self.strategy].concat();
+        write_atomically(&Self::path(folder), &content).context("the checkpoint cannot be saved")
     }
 
     /// The checkpoint of a run, if it has one.
-    ///
-    /// # Errors
-    /// If it is there but cannot be read, is of a version with another format, or is damaged.
     pub fn load(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = Self::path(folder);
         if !path.exists() {
             return Ok(None);
         }
         let content = std::fs::read(&path).map_err(failed("read the checkpoint", &path))?;
-        let damaged = || format!("the checkpoint {} is damaged", path.display());
+        let path = path.display();
+        let damaged = || format!("the checkpoint {path} is damaged");
         let end = content.iter().position(|byte| *byte == b'\n').context("it has no header").with_context(damaged)?;
         let (header, strategy) = (&content[..end], &content[end + 1..]);
-        let Format { version } = serde_json::from_slice(header).context("its header").with_context(damaged)?;
-        if version != VERSION {
-            let path = path.display();
-            bail!("the checkpoint {path} is of another version of the program (format {version}, not {VERSION})");
-        }
-        let header: Header = serde_json::from_slice(header).context("its header").with_context(damaged)?;
-        if sha256(strategy) != header.sha256 {
-            bail!("{}: its content does not match its checksum", damaged());
-        }
-        let Header { experiment, round, told, .. } = header;
-        Ok(Some(Self { experiment, round, told, strategy: strategy.to_vec() }))
+        let header: Value = serde_json::from_slice(header).context("its header").with_context(damaged)?;
+        let version = &header["version"];
+        ensure!(
+            *version == VERSION,
+            "the checkpoint {path} is of another version of the program (format {version}, not {VERSION})"
+        );
+        ensure!(header["sha256"] == sha256(strategy), "{}: its content does not match its checksum", damaged());
+        let checkpoint: Self = serde_json::from_value(header).context("its header").with_context(damaged)?;
+        Ok(Some(Self { strategy: strategy.to_vec(), ..checkpoint }))
     }
 }
 

@@ -13,9 +13,9 @@ use crate::objective::{Objective, Objectives};
 pub struct Comparable {
     objectives: Vec<Objective>,
     /// Labels of its devices; none where nothing says what they are.
-    devices: BTreeSet<String>,
+    pub devices: BTreeSet<String>,
     /// Epochs that its children are trained; none where nothing says it.
-    epochs: BTreeSet<u64>,
+    pub epochs: BTreeSet<u64>,
     same_device: bool,
     known: HashSet<(String, Measured)>,
     /// By log (its path or its hash) and line, whether accuracy, time and energy were imported from there.
@@ -28,7 +28,6 @@ type Measured = [Option<u64>; 5];
 /// How many rows of a log were taken, and why others were not, or not whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Rows there are.
     pub rows: usize,
     /// Rows taken, at least in part.
     pub taken: usize,
@@ -54,25 +53,13 @@ impl Comparable {
         Self { objectives: objectives.as_slice().to_vec(), devices, epochs, same_device, ..Self::default() }
     }
 
-    /// Labels of the run's devices.
-    pub fn devices(&self) -> &BTreeSet<String> {
-        &self.devices
-    }
-
-    /// Epochs that the run's children are trained.
-    pub fn epochs(&self) -> &BTreeSet<u64> {
-        &self.epochs
-    }
-
-    /// Remembers an evaluation of the run.
     pub fn know_evaluated(&mut self, row: &Row) {
         self.known.insert((row.architecture.clone(), measured(row)));
     }
 
-    /// Remembers an imported row.
     pub fn know_imported(&mut self, Imported { row, origin }: &Imported) {
         self.know_evaluated(row);
-        let present = [row.accuracy.is_some(), row.time_ms.is_some(), row.energy_mj.is_some()];
+        let present = Objective::MEASURED.map(|objective| objective.measured(row).is_some());
         for log in [&origin.source, &origin.sha256] {
             let before = self.taken.entry((log.clone(), origin.line)).or_default();
             before.iter_mut().zip(present).for_each(|(before, present)| *before |= present);
@@ -148,13 +135,7 @@ impl Comparable {
 
     /// Whether it has a measured value that the run minimises.
     fn wants(&self, row: &Row) -> bool {
-        let has = |objective: &Objective| match objective {
-            Objective::Error => row.accuracy.is_some(),
-            Objective::Time => row.time_ms.is_some(),
-            Objective::Energy => row.energy_mj.is_some(),
-            Objective::Parameters | Objective::Macs | Objective::ActivationBytes => false,
-        };
-        self.objectives.iter().any(has)
+        self.objectives.iter().any(|objective| objective.measured(row).is_some())
     }
 }
 

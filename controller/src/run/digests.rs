@@ -20,10 +20,8 @@ const FORMAT: &str = "sha256 of a row, format 1";
 /// they are whole themselves.
 const DIGITS: usize = 16;
 const CHECK: usize = 4;
-/// Length of a line.
 const LINE: usize = DIGITS + CHECK + 1;
 
-/// The digests of a journal.
 #[derive(Debug)]
 pub(super) struct Digests {
     path: PathBuf,
@@ -32,9 +30,6 @@ pub(super) struct Digests {
 
 impl Digests {
     /// Compares the rows of a journal with their digests, and makes those that are missing.
-    ///
-    /// # Errors
-    /// If a row is not as it was written, or the file cannot be read or written.
     pub fn open(path: &Path, journal: &Path, rows: &[Row]) -> anyhow::Result<Self> {
         let known = if path.exists() { std::fs::read(path).map_err(failed("read", path))? } else { Vec::new() };
         // Digests of another format, or damaged beyond reading, say nothing.
@@ -54,15 +49,12 @@ impl Digests {
             }
         }
         let whole = format!("{FORMAT}\n{}", found.concat());
-        write_atomically(path, whole.as_bytes()).map_err(failed("write", path))?;
+        write_atomically(path, whole.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed("open", path))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
     /// Adds the digest of a row that the journal holds now.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn push(&mut self, row: &Row) -> anyhow::Result<()> {
         self.file.write_all(line(row)?.as_bytes()).map_err(failed("write", &self.path))
     }

@@ -5,9 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::imported::IMPORTED;
 use super::{failed, write_atomically};
 use crate::config::{ConfigError, Experiment};
+
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const JOURNAL: &str = "measurements.csv";
+pub(crate) const IMPORTED: &str = "imported.csv";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+/// The experiment as the program wrote it last, to find out whether it was edited since.
+const WRITTEN_CONFIG: &str = "checkpoint/config.toml";
+/// Models that are being measured. Emptied when a search begins or goes on, and removed when it ends.
+pub(crate) const SCRATCH: &str = "checkpoint/scratch";
+/// Rows that wait for their turn in the journal.
+pub(crate) const WAITING: &str = "checkpoint/waiting.csv";
+pub(crate) const DIGESTS: &str = "checkpoint/rows";
+pub(crate) const TENSORBOARD: &str = "tensorboard";
+pub(crate) const PARETO: &str = "pareto.csv";
+pub(crate) const MODELS: &str = "models";
+pub(crate) const REPORT: &str = "report.html";
 
 /// A folder that one process at a time searches in.
 ///
@@ -37,14 +52,11 @@ const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
 
 impl RunFolder {
     /// A new run folder that holds the experiment.
-    ///
-    /// # Errors
-    /// If a run is there already, or the folder cannot be made.
     pub fn create(path: &Path, experiment: &Experiment) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).map_err(failed("create the folder", path))?;
         let shown = path.display();
         ensure!(
-            !path.join("config.toml").exists(),
+            !path.join(CONFIG).exists(),
             "{shown} holds a run already: go on with it by `--resume {shown}`, or choose another folder with --out"
         );
         for entry in std::fs::read_dir(path).map_err(failed("read", path))? {
@@ -62,22 +74,13 @@ impl RunFolder {
     }
 
     /// Writes the experiment in place of the one that is there.
-    ///
-    /// # Errors
-    /// If it cannot be written; the one before is kept then.
     pub fn write_config(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let text = experiment.to_toml()?;
-        for path in [self.written_config(), self.config()] {
-            write_atomically(&path, text.as_bytes()).map_err(failed("write", &path))?;
-        }
-        Ok(())
+        [WRITTEN_CONFIG, CONFIG].into_iter().try_for_each(|name| write_atomically(&self.join(name), text.as_bytes()))
     }
 
     /// Whether the experiment is as the program wrote it. If it is, and still differs from the checkpoint's, another
     /// version with other keys wrote it.
-    ///
-    /// # Errors
-    /// If it cannot be read.
     pub fn config_is_as_written(&self) -> anyhow::Result<bool> {
         let read = |path: PathBuf| match std::fs::read(&path) {
             Ok(content) => Ok(Some(content)),
@@ -85,16 +88,13 @@ impl RunFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         };
-        let written = read(self.written_config())?;
-        Ok(written.is_some() && written == read(self.config())?)
+        let written = read(self.join(WRITTEN_CONFIG))?;
+        Ok(written.is_some() && written == read(self.join(CONFIG))?)
     }
 
     /// A folder to go on in, and its experiment.
-    ///
-    /// # Errors
-    /// If it is not a run folder, another process uses it, or its experiment cannot be read.
     pub fn open(path: &Path) -> anyhow::Result<(Self, Experiment)> {
-        ensure!(path.join("config.toml").is_file(), not_a_run(path));
+        ensure!(path.join(CONFIG).is_file(), not_a_run(path));
         let folder = Self::lock(path)?;
         let experiment = kept_experiment(path, &[])?;
         // The journal alone is enough to continue; other deleted entries are made again.
@@ -104,23 +104,18 @@ impl RunFolder {
 
     /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic
     /// where they cannot open theirs, and a network would be blamed for a model that cannot be read.
-    ///
-    /// # Errors
-    /// If they cannot.
     pub fn check_open_files(&self) -> anyhow::Result<()> {
         let opened: Result<Vec<File>, _> = (0..SPARE_FILES).map(|_| self.lock.try_clone()).collect();
         opened.map(drop).map_err(failed("open all files that a search needs in", &self.path))
     }
 
     fn make_inner(&self) -> anyhow::Result<()> {
-        for inner in [self.checkpoints(), self.models()] {
-            std::fs::create_dir_all(&inner).map_err(failed("create the folder", &inner))?;
-        }
-        for folder in [self.path.clone(), self.checkpoints(), self.models()] {
+        for folder in [self.path.clone(), self.join(CHECKPOINT), self.join(MODELS)] {
+            std::fs::create_dir_all(&folder).map_err(failed("create the folder", &folder))?;
             remove_half_written(&folder).map_err(failed("tidy up", &folder))?;
         }
         // Under the lock: the process that was measuring these was killed.
-        let scratch = Self::scratch(&self.path);
+        let scratch = self.join(SCRATCH);
         match std::fs::remove_dir_all(&scratch) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("empty", &scratch)(error)),
             _ => std::fs::create_dir(&scratch).map_err(failed("create the folder", &scratch)),
@@ -139,70 +134,13 @@ impl RunFolder {
         }
     }
 
-    /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The experiment, everything resolved.
-    pub fn config(&self) -> PathBuf {
-        self.path.join("config.toml")
-    }
-
-    /// The experiment as the program wrote it last, to find out whether it was edited since.
-    fn written_config(&self) -> PathBuf {
-        self.checkpoints().join("config.toml")
-    }
-
-    /// The journal.
-    pub fn journal(&self) -> PathBuf {
-        self.path.join("measurements.csv")
-    }
-
-    /// Rows that were imported from other logs.
-    pub fn imported(&self) -> PathBuf {
-        self.path.join(IMPORTED)
-    }
-
-    /// Folder of the checkpoint.
-    pub fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoint")
-    }
-
-    /// Folder of the models that are being measured in a run of this path, also before there is one. It is emptied
-    /// when a search begins or goes on there, and goes when it ends.
-    pub fn scratch(path: &Path) -> PathBuf {
-        path.join("checkpoint").join("scratch")
-    }
-
-    /// Rows that wait for their turn in the journal.
-    pub fn waiting(&self) -> PathBuf {
-        self.checkpoints().join("waiting.csv")
-    }
-
-    /// Digests of the journal's rows.
-    pub fn digests(&self) -> PathBuf {
-        self.checkpoints().join("rows")
-    }
-
-    /// Folder of the TensorBoard events.
-    pub fn tensorboard(&self) -> PathBuf {
-        self.path.join("tensorboard")
-    }
-
-    /// The front's rows.
-    pub fn pareto(&self) -> PathBuf {
-        self.path.join("pareto.csv")
-    }
-
-    /// Folder of the front's networks.
-    pub fn models(&self) -> PathBuf {
-        self.path.join("models")
-    }
-
-    /// The front's and the search's plots.
-    pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+    /// The path of one of its entries.
+    pub fn join(&self, entry: &str) -> PathBuf {
+        self.path.join(entry)
     }
 }
 
@@ -225,17 +163,19 @@ fn remove_half_written(folder: &Path) -> std::io::Result<()> {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         // A folder that cannot be removed now is removed when the run continues.
-        let _ = std::fs::remove_dir_all(Self::scratch(&self.path));
+        let _ = std::fs::remove_dir_all(self.join(SCRATCH));
     }
 }
 
 /// The experiment of a run folder, with overrides laid over it.
 ///
 /// # Errors
-/// If it cannot be read. An unknown key may be one of another version, so the message names that too.
-pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> Result<Experiment, ConfigError> {
-    let path = folder.join("config.toml");
-    Experiment::read(&path, overrides).map_err(|error| match error {
+/// If it is not a run folder, or its experiment cannot be read. An unknown key may be one of another version, so the
+/// message names that too.
+pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> anyhow::Result<Experiment> {
+    let path = folder.join(CONFIG);
+    ensure!(path.is_file(), not_a_run(folder));
+    let read = Experiment::read(&path, overrides).map_err(|error| match error {
         ConfigError::Invalid { path: file, place, message, suggestion }
             if file == path.display().to_string()
                 && ["unknown ", "missing "].iter().any(|start| message.starts_with(start)) =>
@@ -245,7 +185,8 @@ pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> Result<Exp
             ConfigError::Invalid { path: file, place, message, suggestion: format!("{suggestion}\n  {hint}") }
         }
         error => error,
-    })
+    });
+    Ok(read?)
 }
 
 /// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the numbers of evaluations and of

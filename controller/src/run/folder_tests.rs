@@ -12,7 +12,7 @@ fn a_folder_is_taken_once_and_opened_by_one() {
     let path = place.path().join("run");
     let experiment = Experiment::default();
     let folder = RunFolder::create(&path, &experiment).unwrap();
-    let scratch = RunFolder::scratch(folder.path());
+    let scratch = folder.join(SCRATCH);
     std::fs::write(scratch.join("0.onnx"), "being measured").unwrap();
     assert!(rejection(RunFolder::open(&path)).contains("another process is searching"));
     assert!(scratch.join("0.onnx").exists(), "a rejected process leaves it alone");
@@ -23,7 +23,7 @@ fn a_folder_is_taken_once_and_opened_by_one() {
     std::fs::write(scratch.join("1.onnx"), "left behind by a kill").unwrap();
     std::fs::write(path.join("models/1.onnx.tmp"), "half").unwrap();
     let (folder, found) = RunFolder::open(&path).unwrap();
-    assert_eq!(std::fs::read_dir(folder.models()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.join(MODELS)).unwrap().count(), 0);
     assert_eq!((found, std::fs::read_dir(&scratch).unwrap().count()), (experiment.clone(), 0));
     drop(folder);
     assert!(rejection(RunFolder::open(place.path())).contains("is not a run folder"));

@@ -6,12 +6,10 @@ use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use hardware::log::{COLUMNS, Row, cells, read_row};
 use serde::{Deserialize, Serialize};
 
-use super::{failed, write_atomically};
+use super::{IMPORTED, failed, write_atomically};
 use crate::history::{Import, candidate_of, evaluation_of};
+use crate::objective::Objective;
 use crate::problem::Problem;
-
-/// Its name in the run folder.
-pub(super) const IMPORTED: &str = "imported.csv";
 
 /// Columns of the row; those of its [`Origin`] follow.
 const OF_ROW: [&str; 8] =
@@ -23,7 +21,6 @@ const OF_ORIGIN: [&str; 5] = ["after", "imported_at", "source", "line", "sha256"
 pub struct Imported {
     /// The values, without a number.
     pub row: Row,
-    /// The log and the line.
     pub origin: Origin,
 }
 
@@ -44,17 +41,11 @@ pub struct Origin {
 
 impl Imported {
     /// Everything that was imported into the run of a folder, in its order; empty without such a file.
-    ///
-    /// # Errors
-    /// With file and line, if the file is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Vec<Self>> {
         Ok(read(&folder.join(IMPORTED))?.into_iter().map(|(_, row)| row).collect())
     }
 
     /// The same as a search for a problem takes it.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read), also where an architecture is not of the problem's space.
     pub fn imports(folder: &Path, problem: &Problem) -> anyhow::Result<Vec<Import>> {
         let path = folder.join(IMPORTED);
         let mut imports = Vec::new();
@@ -69,9 +60,6 @@ impl Imported {
     }
 
     /// Writes all that was imported into the run of a folder in place of the file that is there.
-    ///
-    /// # Errors
-    /// If it cannot be written; the old file is kept then.
     pub fn write(folder: &Path, rows: &[Self]) -> anyhow::Result<()> {
         let mut content = OF_ROW.into_iter().chain(OF_ORIGIN).collect::<Vec<_>>().join(",").into_bytes();
         content.push(b'\n');
@@ -84,34 +72,26 @@ impl Imported {
             }
             writer.serialize(origin)?;
         }
-        let path = folder.join(IMPORTED);
-        write_atomically(&path, &writer.into_inner()?).map_err(failed("write", &path))
-    }
-
-    /// Whether it has any value that a search could minimise.
-    fn has_values(&self) -> bool {
-        self.row.accuracy.is_some() || self.row.time_ms.is_some() || self.row.energy_mj.is_some()
+        write_atomically(&folder.join(IMPORTED), &writer.into_inner()?)
     }
 
     fn parse(header: &ByteRecord, record: &ByteRecord) -> Result<Self, String> {
         let row = read_row(header, record)?;
         let origin: Origin = record.deserialize(Some(header)).map_err(|error| problem_of(&error, header))?;
-        let imported = Self { row, origin };
-        if !imported.has_values() {
+        if Objective::MEASURED.iter().all(|objective| objective.measured(&row).is_none()) {
             return Err("the row has neither accuracy nor time nor energy".to_owned());
         }
-        let Origin { sha256, imported_at, .. } = &imported.origin;
+        let Origin { sha256, imported_at, .. } = &origin;
         if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(format!("column \"sha256\": {sha256:?} is not 64 hexadecimal digits"));
         }
         if imported_at.parse::<jiff::Timestamp>().is_err() {
             return Err(format!("column \"imported_at\": {imported_at:?} is not a time (RFC 3339)"));
         }
-        Ok(imported)
+        Ok(Self { row, origin })
     }
 }
 
-/// The rows with their lines.
 fn read(path: &Path) -> anyhow::Result<Vec<(u64, Imported)>> {
     if !path.exists() {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use hardware::log::{Row, TornLine, Writer};
 
 use super::digests::Digests;
-use super::failed;
+use super::{failed, open_log};
 
 /// The journal, written in the order of the evaluations, although they may end in any order.
 ///
@@ -100,16 +100,11 @@ impl Journal {
     /// # Errors
     /// If it cannot be written; everything before it is kept.
     pub fn record(&mut self, row: &Row) -> anyhow::Result<()> {
-        if row.evaluation == self.next && self.waiting.is_empty() {
-            self.writer.write(row)?;
-            self.digests.push(row)?;
-            self.next += 1;
-            return Ok(());
-        }
-        if self.waiting_writer.is_none() {
-            self.waiting_writer = Some(Writer::create(&self.waiting_path)?);
-        }
-        if let Some(writer) = &mut self.waiting_writer {
+        if row.evaluation != self.next || !self.waiting.is_empty() {
+            let writer = match &mut self.waiting_writer {
+                Some(writer) => writer,
+                empty => empty.insert(Writer::create(&self.waiting_path)?),
+            };
             writer.write(row)?;
         }
         self.waiting.insert(row.evaluation, row.clone());
@@ -129,10 +124,6 @@ impl Journal {
         }
         Ok(())
     }
-}
-
-fn open_log(path: &Path) -> anyhow::Result<(Writer, Vec<Row>, Option<TornLine>)> {
-    if path.exists() { Ok(Writer::append(path)?) } else { Ok((Writer::create(path)?, Vec::new(), None)) }
 }
 
 #[cfg(test)]

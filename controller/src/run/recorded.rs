@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use hardware::log::Row;
 
-use super::{kept_experiment, not_a_run};
+use super::{CONFIG, JOURNAL, kept_experiment, logged_rows};
 use crate::config::Experiment;
-use crate::history::History;
-use crate::objective::Bounds;
 use crate::problem::Problem;
 
 /// A run, also one that is being searched in.
@@ -23,24 +21,10 @@ pub struct Recorded {
 
 impl Recorded {
     /// Reads a run folder; nothing in it is changed.
-    ///
-    /// # Errors
-    /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let config = folder.join("config.toml");
-        ensure!(config.is_file(), not_a_run(folder));
         let experiment = kept_experiment(folder, &[])?;
-        let problem = experiment.problem().with_context(|| format!("{} is not resolved", config.display()))?;
-        let journal = folder.join("measurements.csv");
-        let rows = if journal.exists() { hardware::log::read_whole_lines(&journal)?.0 } else { Vec::new() };
-        Ok(Self { experiment, problem, rows })
-    }
-
-    /// The evaluations as a search under these bounds would see them, without imported rows.
-    ///
-    /// # Errors
-    /// If a row is not of the problem.
-    pub fn history(&self, bounds: Bounds) -> anyhow::Result<History> {
-        History::of_rows(&self.problem, &bounds, &self.rows)
+        let not_resolved = || format!("{} is not resolved", folder.join(CONFIG).display());
+        let problem = experiment.problem().with_context(not_resolved)?;
+        Ok(Self { experiment, problem, rows: logged_rows(&folder.join(JOURNAL))? })
     }
 }

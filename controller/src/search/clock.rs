@@ -11,7 +11,6 @@ pub(super) struct Clock {
     lapped: Duration,
 }
 
-/// Duration of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
     pub whole: Duration,

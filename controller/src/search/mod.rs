@@ -26,7 +26,6 @@ use round::remove_dominated;
 
 pub use clock::Spent;
 
-/// The end of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Finished,
@@ -50,7 +49,6 @@ pub struct Search {
     pub stop: Stop,
 }
 
-/// The files of a search.
 pub struct Storage {
     /// Rows of all evaluations.
     pub journal: Journal,
@@ -64,12 +62,10 @@ pub struct Storage {
 /// Length of a search and of its rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Number of networks to evaluate.
     pub budget: u64,
     /// Number of evaluations besides these that measure members of the front again. While some are left, the models of
     /// all children are kept: a dominated network may come back to the front.
     pub remeasure: u64,
-    /// Proposals in each round.
     pub batch: usize,
     pub seed: u64,
 }

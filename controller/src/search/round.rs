@@ -87,14 +87,13 @@ impl Search {
         let Finished { row, model } = finished;
         if let Some(model) = model {
             let path = self.storage.models.join(format!("{}.onnx", row.evaluation));
-            write_atomically(&path, &model).with_context(|| format!("cannot write {}", path.display()))?;
+            write_atomically(&path, &model)?;
         }
         self.storage.journal.record(&row)?;
         Ok(row)
     }
 }
 
-/// Removes the models of dominated networks.
 pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
     let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
     let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Diagnostics, Proposal, Strategy};
+use super::{Proposal, Strategy};
 use crate::history::{Evaluation, History};
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -124,10 +124,6 @@ impl Strategy for Evolution {
             }
         }
         Ok(found.into_iter().map(Proposal::from).collect())
-    }
-
-    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        Ok(Diagnostics::of_round(problem, round))
     }
 
     fn save(&self) -> Result<Vec<u8>> {

@@ -82,7 +82,7 @@ impl Diagnostics {
 /// ```
 /// use controller::history::History;
 /// use controller::problem::Problem;
-/// use controller::strategy::{Diagnostics, Proposal, Strategy};
+/// use controller::strategy::{Proposal, Strategy};
 /// use rand::SeedableRng;
 /// use rand_chacha::ChaCha8Rng;
 ///
@@ -97,10 +97,6 @@ impl Diagnostics {
 ///     fn ask(&mut self, problem: &Problem, _: &History, count: usize) -> anyhow::Result<Vec<Proposal>> {
 ///         let mut draw = || Proposal { architecture: problem.space().random(&mut self.0), preference: None };
 ///         Ok((0..count).map(|_| draw()).collect())
-///     }
-///
-///     fn tell(&mut self, problem: &Problem, _: &History, round: &[Proposal]) -> anyhow::Result<Diagnostics> {
-///         Ok(Diagnostics::of_round(problem, round))
 ///     }
 ///
 ///     fn save(&self) -> anyhow::Result<Vec<u8>> {
@@ -131,11 +127,13 @@ pub trait Strategy: Send {
     fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>>;
 
     /// Tells the strategy the results of a round that it proposed: the history knows them. Proposals that were not
-    /// evaluated, because the search ended, are skipped.
+    /// evaluated, because the search ended, are skipped. By default, the strategy learns from the history alone.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics>;
+    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
+        Ok(Diagnostics::of_round(problem, round))
+    }
 
     /// The present policy, if the strategy has one: it proposes for any preference without an evaluation.
     fn policy(&self) -> Option<&Policy> {

@@ -100,7 +100,7 @@ impl Strategy for PolicyGradient {
     }
 
     fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        let reward = Reward::fit(problem.reward(), history);
+        let reward = Reward::fit(problem.reward(), history, history.evaluations());
         let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for proposal in round {
             let known = history.known(&problem.key(&proposal.architecture)?);

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::unseen::Unseen;
-use super::{Diagnostics, Proposal, Strategy};
+use super::{Proposal, Strategy};
 use crate::history::History;
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -39,10 +39,6 @@ impl Strategy for Random {
         Ok(found.into_iter().map(Proposal::from).collect())
     }
 
-    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        Ok(Diagnostics::of_round(problem, round))
-    }
-
     fn save(&self) -> Result<Vec<u8>> {
         Ok(seal(self.name(), &[&save_rng(&self.rng)?]))
     }
@@ -54,12 +50,10 @@ impl Strategy for Random {
     }
 }
 
-/// A generator's state as bytes.
 pub(super) fn save_rng(rng: &ChaCha8Rng) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(rng)?)
 }
 
-/// A generator from its bytes.
 pub(super) fn restore_rng(bytes: &[u8]) -> Result<ChaCha8Rng> {
     serde_json::from_slice(bytes).context("the saved state does not fit")
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use child::Error;
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
-use child::space::{Architecture, ArchitectureError, Grammar, SearchSpace};
+use child::space::{Architecture, Grammar, SearchSpace};
 
 use super::Proposal;
 use crate::history::{Evaluation, History, Status};
@@ -13,7 +14,7 @@ use crate::scalarisation::RewardConfig;
 
 /// The key of a network by number.
 pub(crate) fn key(network: usize) -> CanonicalKey {
-    format!("{network:032x}").parse().unwrap()
+    (network as u128).to_be_bytes().into()
 }
 
 /// An evaluation of a network by number.
@@ -27,28 +28,24 @@ pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) 
 struct Chain(Grammar);
 
 impl SearchSpace for Chain {
-    fn name(&self) -> &'static str {
-        "chain"
-    }
-
     fn grammar(&self) -> &Grammar {
         &self.0
     }
 
-    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, ArchitectureError> {
+    fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let (mut graph, mut layer) = GraphBuilder::new(input)?;
         for choice in architecture.choices() {
             layer = graph.conv(layer, Conv::same(1 + choice, 1, 1))?;
         }
-        Ok(graph.classifier(layer, classes)?)
+        graph.classifier(layer, classes)
     }
 }
 
 /// A problem of error, time and energy over decisions with these numbers of choices. Everything keeps its bounds,
 /// which fix the reference of the hypervolume.
 pub(crate) fn problem(counts: &[usize]) -> Problem {
-    let mut grammar = Grammar::default();
+    let mut grammar = Grammar::new("chain");
     for (index, count) in counts.iter().enumerate() {
         grammar.text(if index == 0 { "[" } else { ", " });
         grammar.decision(format!("d{index}"), (0..*count).map(|choice| choice.to_string()));

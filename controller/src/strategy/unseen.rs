@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use child::Error;
 use child::graph::CanonicalKey;
-use child::space::{Architecture, ArchitectureError};
+use child::space::Architecture;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -29,7 +30,7 @@ impl<'a> Unseen<'a> {
     }
 
     /// Adds an architecture to the round if neither history nor round knows its network; returns whether it did.
-    pub fn take(&mut self, architecture: &Architecture) -> Result<bool, ArchitectureError> {
+    pub fn take(&mut self, architecture: &Architecture) -> Result<bool, Error> {
         let key = self.problem.key(architecture)?;
         Ok(self.history.known(&key).is_none() && self.taken.insert(key))
     }
@@ -44,7 +45,7 @@ impl<'a> Unseen<'a> {
     ///
     /// Returns fewer only if a space of up to 100,000 architectures has no more, or if a hundred draws for each wanted
     /// network find none in a larger space.
-    pub fn random(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>, ArchitectureError> {
+    pub fn random(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>, Error> {
         let space = self.problem.space();
         let mut found = Vec::new();
         let mut draws = 0;
@@ -68,7 +69,7 @@ impl<'a> Unseen<'a> {
     }
 
     /// All architectures with unknown networks, in the order of their choices.
-    fn list(&self) -> Result<Vec<Architecture>, ArchitectureError> {
+    fn list(&self) -> Result<Vec<Architecture>, Error> {
         let decisions = self.problem.space().decisions();
         let mut choices = vec![0; decisions.len()];
         let mut found = Vec::new();

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use child::Error;
 use child::graph::{CanonicalKey, Cost};
-use child::space::{Architecture, ArchitectureError};
+use child::space::Architecture;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::objective::Objective;
 use crate::problem::Problem;
 
 /// An architecture in three groups of coordinates, each scaled so that two random architectures of the space have an
@@ -28,16 +28,6 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// The value of an objective that follows from the graph alone.
-    pub fn exact(&self, objective: Objective) -> Option<f64> {
-        match objective {
-            Objective::Parameters => Some(self.cost.parameters as f64),
-            Objective::Macs => Some(self.cost.macs as f64),
-            Objective::ActivationBytes => Some(self.cost.peak_activation_bytes as f64),
-            Objective::Error | Objective::Time | Objective::Energy => None,
-        }
-    }
-
     pub(super) fn groups(&self) -> [&[f64]; 3] {
         [&self.decisions, &self.live, &self.executed]
     }
@@ -83,7 +73,7 @@ impl Encoder {
     const KNOWN: usize = 20_000;
 
     /// An encoder for a problem. The scales come from a fixed sample of the space.
-    pub fn new(problem: &Problem) -> Result<Self, ArchitectureError> {
+    pub fn new(problem: &Problem) -> Result<Self, Error> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let (mut live, mut executed) = (Vec::new(), Vec::new());
         for _ in 0..Self::REFERENCES {
@@ -95,24 +85,15 @@ impl Encoder {
         Ok(Self { live: Standard::fit(&live), executed: Standard::fit(&executed), known: HashMap::new() })
     }
 
-    /// The points of some architectures.
     pub fn encode_all<'a>(
         &mut self,
         problem: &Problem,
         architectures: impl IntoIterator<Item = &'a Architecture>,
-    ) -> Result<Vec<Arc<Encoding>>, ArchitectureError> {
+    ) -> Result<Vec<Arc<Encoding>>, Error> {
         architectures.into_iter().map(|architecture| self.encode(problem, architecture)).collect()
     }
 
-    /// The point of an architecture.
-    ///
-    /// # Errors
-    /// If it is not of the space, or its layers do not fit the images.
-    pub fn encode(
-        &mut self,
-        problem: &Problem,
-        architecture: &Architecture,
-    ) -> Result<Arc<Encoding>, ArchitectureError> {
+    pub fn encode(&mut self, problem: &Problem, architecture: &Architecture) -> Result<Arc<Encoding>, Error> {
         if let Some(known) = self.known.get(architecture) {
             return Ok(Arc::clone(known));
         }

@@ -24,7 +24,6 @@ impl Hyperparameters {
     /// Least variance of the noise, which keeps the covariance positive definite.
     const LEAST_NOISE: f64 = 1e-3;
 
-    /// Variance of the noise.
     pub(super) fn noise(&self) -> f64 {
         self.0[5].exp().max(Self::LEAST_NOISE)
     }

@@ -13,5 +13,6 @@ mod warp;
 
 pub use encoding::{Encoder, Encoding};
 pub use kernel::Hyperparameters;
-pub use model::{Correlation, Prediction, Surrogate};
+pub use model::{Correlation, Surrogate};
+pub use process::Posterior;
 pub use warp::Warp;

@@ -38,16 +38,6 @@ struct Learnt {
     rows: Vec<usize>,
 }
 
-/// Predictions for some points: one column for each objective.
-#[derive(Debug)]
-pub struct Prediction {
-    /// By objective and point, on the objective's [`Warp`].
-    pub means: Vec<Vec<f64>>,
-    /// Standard deviations of the means, without the noise of a measurement; 0 where the value is exact.
-    pub deviations: Vec<Vec<f64>>,
-    posteriors: Vec<Option<Posterior>>,
-}
-
 /// Two objectives with correlated errors of prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correlation {
@@ -68,9 +58,6 @@ impl Surrogate {
     ///
     /// The missing values of a failed evaluation count as the worst measured ones; values that are missing for other
     /// reasons are left out.
-    ///
-    /// # Errors
-    /// If a covariance has no Cholesky factor.
     pub fn fit(
         objectives: &Objectives,
         evaluations: &[&Evaluation],
@@ -85,7 +72,7 @@ impl Surrogate {
         let fit = |(index, objective, seed): (usize, Objective, u64)| -> Result<Modelled> {
             let (rows, values) = targets(evaluations, index);
             let warp = Warp::fit(&values);
-            let is_exact = points.first().is_some_and(|point| point.exact(objective).is_some());
+            let is_exact = points.first().is_some_and(|point| objective.computed(&point.cost).is_some());
             if is_exact {
                 return Ok(Modelled { objective, warp, learnt: None });
             }
@@ -102,7 +89,7 @@ impl Surrogate {
 
     /// The fitted hyper-parameters by objective, as the start of the next fit.
     pub fn hyperparameters(&self) -> Vec<Hyperparameters> {
-        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters());
+        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters);
         self.objectives.iter().map(|modelled| of(modelled).unwrap_or_default()).collect()
     }
 
@@ -117,31 +104,24 @@ impl Surrogate {
         self.objectives.iter().map(of).collect()
     }
 
-    /// Predicts the objectives of some points.
-    pub fn predict(&self, points: &[Arc<Encoding>]) -> Prediction {
-        let columns: Vec<_> = self.objectives.par_iter().map(|modelled| modelled.predict(points)).collect();
-        let mut prediction = Prediction { means: Vec::new(), deviations: Vec::new(), posteriors: Vec::new() };
-        for (means, deviations, posterior) in columns {
-            prediction.means.push(means);
-            prediction.deviations.push(deviations);
-            prediction.posteriors.push(posterior);
-        }
-        prediction
+    /// Predictions for some points, one for each objective, on its [`Warp`]; the deviations of exact values are 0.
+    pub fn predict(&self, points: &[Arc<Encoding>]) -> Vec<Posterior> {
+        self.objectives.par_iter().map(|modelled| modelled.predict(points)).collect()
     }
 
     /// Covariances of some points of a prediction, by objective: `[chosen, chosen]`; `None` for an exact objective.
     pub fn covariances(
         &self,
-        prediction: &Prediction,
+        prediction: &[Posterior],
         points: &[Arc<Encoding>],
         chosen: &[usize],
     ) -> Vec<Option<Mat<f64>>> {
         let points = borrowed(points);
-        let of = |(modelled, posterior): (&Modelled, &Option<Posterior>)| {
-            let (learnt, posterior) = (modelled.learnt.as_ref()?, posterior.as_ref()?);
-            Some(learnt.process.covariance(posterior, &points, chosen))
+        let of = |(modelled, posterior): (&Modelled, &Posterior)| {
+            let process = &modelled.learnt.as_ref()?.process;
+            Some(process.covariance(posterior, &points, chosen))
         };
-        self.objectives.iter().zip(&prediction.posteriors).map(of).collect()
+        self.objectives.iter().zip(prediction).map(of).collect()
     }
 
     /// The pair of objectives with the highest correlation of leave-one-out residuals, if any is positive.
@@ -162,17 +142,12 @@ impl Correlation {
 }
 
 impl Modelled {
-    fn predict(&self, points: &[Arc<Encoding>]) -> (Vec<f64>, Vec<f64>, Option<Posterior>) {
+    fn predict(&self, points: &[Arc<Encoding>]) -> Posterior {
         match &self.learnt {
-            Some(learnt) => {
-                let posterior = learnt.process.posterior(&borrowed(&learnt.points), &borrowed(points));
-                (posterior.means.clone(), posterior.deviations.clone(), Some(posterior))
-            }
+            Some(learnt) => learnt.process.posterior(&borrowed(&learnt.points), &borrowed(points)),
             None => {
-                let exact = points.iter().filter_map(|point| point.exact(self.objective));
-                let means: Vec<f64> = exact.map(|value| self.warp.forward(value)).collect();
-                let deviations = vec![0.0; means.len()];
-                (means, deviations, None)
+                let exact = points.iter().filter_map(|point| self.objective.computed(&point.cost));
+                Posterior::exact(exact.map(|value| self.warp.forward(value)).collect())
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{Encoding, Hyperparameters};
 /// A Gaussian process conditioned on measurements.
 #[derive(Debug, Clone)]
 pub struct Process {
-    hyperparameters: Hyperparameters,
+    pub hyperparameters: Hyperparameters,
     mean: f64,
     scale: f64,
     conditioned: Conditioned,
@@ -24,12 +24,18 @@ pub struct Process {
 /// The prediction of a process for some points, in the units of the targets.
 #[derive(Debug, Clone)]
 pub struct Posterior {
-    /// Mean of each point.
     pub means: Vec<f64>,
     /// Standard deviation of each point, without the noise of a measurement.
     pub deviations: Vec<f64>,
     /// Covariances with the measurements, solved with the Cholesky factor: `[measurements, points]`.
     solved: Mat<f64>,
+}
+
+impl Posterior {
+    /// The prediction of values that are exact.
+    pub fn exact(means: Vec<f64>) -> Self {
+        Self { deviations: vec![0.0; means.len()], solved: Mat::zeros(0, means.len()), means }
+    }
 }
 
 impl Process {
@@ -69,11 +75,6 @@ impl Process {
         let trust = trust(&pairs, &standard, &hyperparameters).with_context(failure)?;
         let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).with_context(failure)?;
         Ok(Self { hyperparameters, mean, scale, conditioned })
-    }
-
-    /// The hyper-parameters found.
-    pub fn hyperparameters(&self) -> Hyperparameters {
-        self.hyperparameters
     }
 
     /// Variance of a measurement's noise, in squared units of the targets.

@@ -45,10 +45,10 @@ fn check(dataset: &Dataset) {
     assert_eq!((dataset.train.len(), test.len(), dataset.classes()), (5 * RECORDS, RECORDS, 10));
     assert_eq!(dataset.train.class_counts(10), [10; 10]);
     // The last image of the third file.
-    let image = dataset.train.images().image(3 * RECORDS - 1);
+    let image = dataset.train.images.image(3 * RECORDS - 1);
     assert_eq!((image[0], image[1024], image[3071]), (30, 31, 32));
     assert_eq!(dataset.train.labels().nth(3 * RECORDS - 1), Some(9));
-    assert_eq!(test.images().image(0)[0], 60);
+    assert_eq!(test.images.image(0)[0], 60);
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn the_real_files_equal_the_published_ones() {
     assert_eq!(dataset.train.class_counts(10), [5_000; 10]);
     assert_eq!(dataset.test.as_ref().unwrap().class_counts(10), [1_000; 10]);
     // Known from the Python version: the first training image is a frog whose first pixel is (59, 62, 63).
-    let frog = dataset.train.images().image(0);
-    assert_eq!((dataset.train.images().labels()[0], frog[0], frog[1024], frog[2048]), (6, 59, 62, 63));
+    let frog = dataset.train.images.image(0);
+    assert_eq!((dataset.train.images.labels[0], frog[0], frog[1024], frog[2048]), (6, 59, 62, 63));
     // Statistics used throughout the literature.
     let normalisation = crate::data::Normalisation::of(&dataset.train);
     for (found, published) in normalisation.mean.iter().zip([0.4914, 0.4822, 0.4465]) {

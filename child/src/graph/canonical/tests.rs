@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::graph::{Conv, GraphBuilder, GraphError, LayerId};
+use crate::Error;
+use crate::graph::{Conv, GraphBuilder, LayerId};
 use crate::space::{Architecture, NasBench201, NasBench201Settings, SearchSpace};
 
 /// Key of the network that `body` builds on an image of `[3, 8, 8]`.
-fn key(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, GraphError>) -> CanonicalKey {
+fn key(body: impl Fn(&mut GraphBuilder, LayerId) -> Result<LayerId, Error>) -> CanonicalKey {
     let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8)).unwrap();
     let features = body(&mut graph, image).unwrap();
     graph.classifier(features, 10).unwrap().canonical()
@@ -119,20 +120,10 @@ fn settings_shapes_and_classes_change_the_key() {
 }
 
 #[test]
-fn the_key_is_stable_and_reads_back() {
-    #[derive(Serialize, Deserialize)]
-    struct Row {
-        key: CanonicalKey,
-    }
+fn the_key_is_stable() {
     let key = key(|g, x| g.conv(x, Conv::same(4, 3, 1)));
-    // Logs contain keys: a change of this one makes the keys of every old log worthless.
+    // The weights of a child are drawn from the text of its key: a change of this one changes every resumed run.
     assert_eq!(key.to_string(), "18313a7eee8cffae64d70d5dea5d90de");
-    let text = toml::to_string(&Row { key }).unwrap();
-    assert_eq!(text, format!("key = \"{key}\"\n"));
-    assert_eq!(toml::from_str::<Row>(&text).unwrap().key, key);
-    for bad in ["", "12", "+2345678901234567890123456789012", "g2345678901234567890123456789012"] {
-        assert!(bad.parse::<CanonicalKey>().is_err(), "{bad}");
-    }
 }
 
 /// Whether two networks are the same, layer by layer: an exact search, against which the keys are judged.

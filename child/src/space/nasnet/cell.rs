@@ -1,6 +1,7 @@
 //! One cell: its operations and how its blocks are wired.
 
-use crate::graph::{Activation, Conv, GraphBuilder, GraphError, LayerId, Op, Pool, PoolKind};
+use crate::Error;
+use crate::graph::{Activation, Conv, GraphBuilder, LayerId, Op, Pool, PoolKind};
 use crate::space::blocks::{conv_bn, relu_conv_bn};
 
 /// The operation of a block on one of its inputs.
@@ -44,11 +45,7 @@ pub(super) struct Cell<'a> {
 
 impl Cell<'_> {
     /// Appends the cell after the outputs of the last two, the older one first.
-    pub(super) fn append(
-        self,
-        graph: &mut GraphBuilder,
-        (older, newer): (LayerId, LayerId),
-    ) -> Result<LayerId, GraphError> {
+    pub(super) fn append(self, graph: &mut GraphBuilder, (older, newer): (LayerId, LayerId)) -> Result<LayerId, Error> {
         let after_reduction = graph.shape(older).height != graph.shape(newer).height
             || graph.shape(older).width != graph.shape(newer).width;
         let older_stride = if after_reduction { 2 } else { 1 };
@@ -77,7 +74,7 @@ impl Cell<'_> {
 
 impl Operation {
     /// Appends the operation; it keeps the number of channels.
-    fn append(self, graph: &mut GraphBuilder, input: LayerId, stride: usize) -> Result<LayerId, GraphError> {
+    fn append(self, graph: &mut GraphBuilder, input: LayerId, stride: usize) -> Result<LayerId, Error> {
         let channels = graph.shape(input).channels;
         let end = match self {
             Self::SkipConnect if stride == 1 => return Ok(input),
@@ -99,7 +96,7 @@ impl Operation {
 }
 
 /// ReLU, the depthwise convolution, a 1 × 1 convolution, batch norm.
-fn depthwise_pointwise(graph: &mut GraphBuilder, input: LayerId, depthwise: Conv) -> Result<LayerId, GraphError> {
+fn depthwise_pointwise(graph: &mut GraphBuilder, input: LayerId, depthwise: Conv) -> Result<LayerId, Error> {
     let x = graph.activation(input, Activation::Relu)?;
     let x = graph.conv(x, depthwise)?;
     conv_bn(graph, x, Conv::same(depthwise.channels, 1, 1))

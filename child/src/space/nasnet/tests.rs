@@ -53,7 +53,7 @@ fn errors_point_at_their_place() {
 fn reductions_halve_the_size_and_double_the_channels() {
     for (size, sizes) in [(8, [8, 4, 2]), (32, [32, 16, 8]), (5, [5, 3, 2]), (1, [1, 1, 1])] {
         let graph = graph(PLAIN, Shape::new(1, size, size));
-        let mut shapes: Vec<_> = graph.layers().iter().filter(|l| l.op == Op::Add).map(|layer| layer.shape).collect();
+        let mut shapes: Vec<_> = graph.layers.iter().filter(|l| l.op == Op::Add).map(|layer| layer.shape).collect();
         shapes.dedup();
         // A block has as many channels as its cell, a cell's output here those of its one unread block.
         assert_eq!(shapes, [0, 1, 2].map(|stage| Shape::new(8 << stage, sizes[stage], sizes[stage])));
@@ -66,14 +66,14 @@ fn the_output_concatenates_the_blocks_that_no_block_reads() {
                   reduce[0.conv_1x1+1.conv_1x1, 2.conv_3x3+1.conv_3x3] depth=1 width=4";
     let graph = graph(unread, Shape::new(3, 8, 8));
     let concatenations: Vec<_> =
-        graph.layers().iter().filter(|l| l.op == Op::Concat).map(|layer| layer.shape.channels).collect();
+        graph.layers.iter().filter(|l| l.op == Op::Concat).map(|layer| layer.shape.channels).collect();
     assert_eq!(concatenations, [8, 16, 32]);
 }
 
 #[test]
 fn drop_path_never_drops_identities() {
     let graph = graph(PLAIN, Shape::new(3, 8, 8));
-    let droppable: Vec<_> = graph.layers().iter().filter(|layer| layer.droppable).map(|layer| layer.op).collect();
+    let droppable: Vec<_> = graph.layers.iter().filter(|layer| layer.droppable).map(|layer| layer.op).collect();
     // Three paths of each of six normal cells; of each of two reduction cells the skip that is a convolution there,
     // the dilated convolution and the pooling.
     assert_eq!(droppable.len(), 6 * 3 + 2 * 3);
@@ -100,6 +100,6 @@ fn none_leaves_zeros_in_the_concatenation() {
     let text = "normal[0.none+1.none, 0.conv_1x1+1.none] reduce[0.conv_1x1+1.conv_1x1, 0.none+1.conv_1x1] \
                 depth=1 width=4";
     let graph = space.graph(&space.parse(text).unwrap(), Shape::new(3, 8, 8), 10).unwrap();
-    let zeros = |graph: &Graph| graph.layers().iter().filter(|layer| matches!(layer.op, Op::Zero { .. })).count();
+    let zeros = |graph: &Graph| graph.layers.iter().filter(|layer| matches!(layer.op, Op::Zero { .. })).count();
     assert_eq!((zeros(&graph), zeros(&graph.pruned())), (11, 3));
 }

@@ -48,7 +48,7 @@ impl Acquisition {
             let measured: Vec<f64> = training_set.iter().filter_map(|evaluation| evaluation.values[index]).collect();
             corners.push(corner(&measured, history.bounds().get(objective)));
         }
-        let front: Vec<&[f64]> = history.archive().points().collect();
+        let front: Vec<&[f64]> = history.archive.points().collect();
         Self::new(&front, &corners, &surrogate.warps(), surrogate.correlation())
     }
 
@@ -115,10 +115,10 @@ impl Acquisition {
     fn divide(&mut self) {
         let mut values = Vec::new();
         for (index, axis) in self.axes.iter_mut().enumerate() {
-            let ends = self.boxes.cells().iter().flat_map(|cell| [cell.lower[index], cell.upper[index]]);
+            let ends = self.boxes.cells.iter().flat_map(|cell| [cell.lower[index], cell.upper[index]]);
             values.push(axis.divide(ends));
         }
-        let cells = self.boxes.cells().iter();
+        let cells = self.boxes.cells.iter();
         let edges = cells.flat_map(|cell| {
             let place = |index: usize, value: f64| values[index].partition_point(|other| *other < value);
             (0..values.len())

@@ -78,8 +78,7 @@ fn on_the_front(history: &History) -> impl Iterator<Item = &Evaluation> {
     let complete = history.imported().filter_map(|evaluation| Some((evaluation, evaluation.complete()?)));
     let (evaluations, points): (Vec<_>, Vec<_>) = complete.unzip();
     let front = non_dominated(&points).into_iter();
-    let stays =
-        move |index: &usize| !history.archive().points().any(|member| weakly_dominates(member, &points[*index]));
+    let stays = move |index: &usize| !history.archive.points().any(|member| weakly_dominates(member, &points[*index]));
     front.filter(stays).map(move |index| evaluations[index])
 }
 

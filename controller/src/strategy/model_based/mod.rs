@@ -37,7 +37,7 @@ use crate::history::History;
 use crate::policy::{Learner, Policy, UpdateStats};
 use crate::problem::Problem;
 use crate::seal::{open, seal};
-use crate::surrogate::{Encoder, Encoding, Hyperparameters, Prediction, Surrogate};
+use crate::surrogate::{Encoder, Encoding, Hyperparameters, Posterior, Surrogate};
 use acquisition::Acquisition;
 use candidates::Candidates;
 use isomorphic::IsomorphicErrors;
@@ -67,15 +67,15 @@ struct Forecast {
 /// Predictions for candidates, with the measured errors of isomorphic architectures.
 struct Beliefs<'a> {
     points: &'a [Arc<Encoding>],
-    prediction: &'a Prediction,
+    prediction: &'a [Posterior],
     isomorphic: &'a IsomorphicErrors,
 }
 
 impl Beliefs<'_> {
     /// Means and standard deviations of a candidate's objectives.
     fn of(&self, index: usize) -> (Vec<f64>, Vec<f64>) {
-        let column = |columns: &[Vec<f64>]| columns.iter().map(|column| column[index]).collect::<Vec<_>>();
-        let (mut means, mut deviations) = (column(&self.prediction.means), column(&self.prediction.deviations));
+        let columns = self.prediction.iter().map(|column| (column.means[index], column.deviations[index]));
+        let (mut means, mut deviations): (Vec<f64>, Vec<f64>) = columns.unzip();
         self.isomorphic.correct(self.points[index].network, &mut means, &mut deviations);
         (means, deviations)
     }

@@ -31,7 +31,7 @@ impl ModelBased {
         surrogate: &Surrogate,
         updates: usize,
     ) -> Result<Option<UpdateStats>> {
-        let reward = Reward::of_training_set(problem.reward(), history);
+        let reward = Reward::fit(problem.reward(), history, history.training_set());
         let warps = surrogate.warps();
         let mut last = None;
         for _ in 0..updates {
@@ -40,8 +40,8 @@ impl ModelBased {
             let points = self.encoder.encode_all(problem, &architectures)?;
             let prediction = surrogate.predict(&points);
             let value = |objective: usize, index: usize| {
-                let mean = prediction.means[objective][index];
-                warps[objective].inverse(mean - OPTIMISM * prediction.deviations[objective][index])
+                let mean = prediction[objective].means[index];
+                warps[objective].inverse(mean - OPTIMISM * prediction[objective].deviations[index])
             };
             let mut judged = Vec::with_capacity(architectures.len());
             for index in 0..architectures.len() {

@@ -158,7 +158,7 @@ fn posterior_follows_the_textbook_also_with_outliers() {
     targets[17] += 25.0;
     let from = Hyperparameters::default();
     let process = Process::fit(measured, &targets, from, 40, &mut rng).unwrap();
-    let at = process.hyperparameters();
+    let at = process.hyperparameters;
     let mean = targets.iter().sum::<f64>() / 40.0;
     let scale = (targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / 40.0).sqrt();
     let standard: Vec<f64> = targets.iter().map(|target| (target - mean) / scale).collect();
