@@ -2,7 +2,7 @@
 //!
 //! A [`PowerMeter`] gives a [`Trace`]; [`crate::energy`] computes energy from it. [`MeterOptions`] names and opens one.
 
-pub mod align;
+pub(crate) mod align;
 mod battery;
 mod collected;
 pub mod csv_meter;

@@ -105,7 +105,7 @@ pub trait PowerMeter: Send {
         format!("{} {}", self.describe(), total.label())
     }
 
-    /// For a meter whose clock is not ours: the unit of the load's pattern ([`super::align::coded`]) by whose edges its
+    /// For a meter whose clock is not ours: the unit of the load's pattern (Barker's code) by whose edges its
     /// trace is placed.
     fn pattern_unit(&self) -> Option<Duration> {
         None
