@@ -150,7 +150,7 @@ fn the_search_of_the_stick_runs_on_the_processor_with_time_and_energy() {
 }
 
 #[test]
-fn measure_tells_time_and_throughput_on_the_processor() {
+fn measure_reports_time_and_throughput_on_the_processor() {
     let Some(tool) = openvino(None) else { return };
     let _alone = alone();
     let environment = tool.parent().and_then(Path::parent).unwrap();
@@ -176,7 +176,7 @@ fn an_old_version_measures_as_well() {
 }
 
 #[test]
-fn a_stick_that_is_not_there_is_told_soon_by_the_real_plugin() {
+fn the_real_plugin_reports_a_missing_stick_soon() {
     let Some(tool) = openvino(Some("2021.4.2")) else { return };
     if has_stick() {
         return skip::quietly("a Neural Compute Stick is plugged in");

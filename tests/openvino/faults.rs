@@ -117,7 +117,7 @@ fn a_tool_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[test]
-fn a_device_serves_one_at_a_time_and_who_has_it_is_told() {
+fn a_device_serves_one_at_a_time_and_an_error_names_its_user() {
     let _together = together();
     let place = stand_in("GPU.12", "hangs").set("devices.ncs.grace_s", "100");
     let mut first = place.measure(CELL, &[]).start();

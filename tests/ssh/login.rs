@@ -108,7 +108,7 @@ fn a_server_with_several_keys_is_asked_for_the_known_one() {
 }
 
 #[test]
-fn keys_that_are_not_accepted_or_not_usable_are_told_apart() {
+fn errors_distinguish_rejected_keys_from_unusable_ones() {
     let Some(sshd) = Sshd::start(SshdOptions::default()) else { return };
     let wrong = new_key(sshd.folder(), "wrong", "ed25519", "");
     let error = refused(&with_key(&sshd, &wrong, None));
@@ -209,7 +209,7 @@ fn an_agent_is_asked_for_its_keys() {
 }
 
 #[test]
-fn where_nothing_listens_that_is_said() {
+fn a_closed_port_is_reported() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -222,7 +222,7 @@ fn where_nothing_listens_that_is_said() {
 }
 
 #[test]
-fn a_server_without_a_common_algorithm_is_told_from_a_broken_one() {
+fn a_missing_common_algorithm_differs_from_a_broken_server() {
     let config = vec!["KexAlgorithms sntrup761x25519-sha512@openssh.com".to_owned()];
     let Some(sshd) = Sshd::start(SshdOptions { config, ..SshdOptions::default() }) else { return };
     let error = refused(&options(&sshd));

@@ -187,7 +187,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, broken: &AtomicBool) {
 }
 
 #[test]
-fn a_network_that_dies_silently_is_noticed_and_holds_nobody_up() {
+fn a_silent_loss_of_the_network_is_detected_and_delays_no_one_else() {
     let Some((sshd, _)) = connection() else { return };
     let wire = Wire::to(&sshd);
     let mut options = options(&sshd);

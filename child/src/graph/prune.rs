@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_goes() -> Result<(), Error> {
+    fn unread_layers_are_removed() -> Result<(), Error> {
         let (mut graph, x) = stem()?;
         let unread = graph.conv(x, Conv::same(8, 3, 1))?;
         graph.batch_norm(unread)?;

@@ -55,7 +55,7 @@ fn contradictions_are_refused() {
 }
 
 #[test]
-fn the_place_of_an_unknown_key_is_told_in_every_section() {
+fn errors_name_the_place_of_an_unknown_key_in_every_section() {
     for (text, place) in [
         ("[space]\nname = 'nasbench201'\nchanels = 8\n", "x:3:1: "),
         ("[strategy]\nname = 'evolution'\n# crossovr\ncrossovr = 1\n", "x:4:1: "),
@@ -81,7 +81,7 @@ fn a_key_of_a_section_that_the_file_leaves_out_can_be_set() {
 }
 
 #[test]
-fn the_place_of_a_wrong_value_is_told_in_every_section() {
+fn errors_name_the_place_of_a_wrong_value_in_every_section() {
     let board = "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\n";
     for (text, wanted) in [
         (format!("{board}window_s = 'ten'\n"), "x:5:12: invalid type: string \"ten\", expected a number"),

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_passed_on() {
+    fn requested_options_are_passed_on() {
         let options = OpenVinoOptions {
             device: "CPU".to_owned(),
             precision: Precision::Bf16,

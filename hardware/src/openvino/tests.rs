@@ -217,7 +217,7 @@ fn a_cut_or_failed_output_has_no_figure() {
 }
 
 #[test]
-fn what_is_not_known_is_shown_and_nothing_guessed() {
+fn unknown_text_is_shown_as_it_is() {
     for (from, to, shown) in [
         ("46.79 us", "46.79 jiffies", "46.79 jiffies"),
         ("Average: ", "Expected: ", "Expected:       46.79 us"),

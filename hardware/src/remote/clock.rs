@@ -152,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_makes_it_panic(numbers in prop::array::uniform7(any::<u64>())) {
+        fn no_input_makes_it_panic(numbers in prop::array::uniform7(any::<u64>())) {
             let [a, b, c, d, e, f, instant] = numbers;
             let map = ClockMap::between(
                 Offset { board_ns: a, ours_ns: b, uncertainty_ns: c },

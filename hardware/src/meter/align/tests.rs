@@ -301,7 +301,7 @@ fn patterns_need_idle_around_and_between_loads() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn nothing_makes_it_panic(points in prop::collection::vec((any::<u64>(), any::<f64>()), 0..60), close in prop::collection::vec((0u64..30_000_000_000, -1e4..1e4), 0..60), clock_error in any::<f64>()) {
+    fn no_input_makes_it_panic(points in prop::collection::vec((any::<u64>(), any::<f64>()), 0..60), close in prop::collection::vec((0u64..30_000_000_000, -1e4..1e4), 0..60), clock_error in any::<f64>()) {
         let (pattern, _) = done(1.0, 5.0);
         for points in [points, close] {
             let mut series: Series = points.into_iter().map(|(at_ns, power_mw)| Point { at_ns, power_mw }).collect();

@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), lines in "([0-9.,;e-]{0,12}\n){0,20}") {
+    fn no_input_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), lines in "([0-9.,;e-]{0,12}\n){0,20}") {
         let _ = CsvTrace::read(bytes.as_slice(), "t", &fields("s"));
         let _ = read(&format!("time,U (V),I (mA)\n{lines}"), "ns").map(|trace| trace.by_stamps(jiff::Timestamp::UNIX_EPOCH, 0, 5));
     }

@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_it_panic(line in ".{0,80}", header in ".{0,40}", numbers in "[0-9eE+,.;\\t -]{0,60}") {
+    fn no_input_makes_it_panic(line in ".{0,80}", header in ".{0,40}", numbers in "[0-9eE+,.;\\t -]{0,60}") {
         let by_number = fields("volts = { column = 1, unit = \"mv\" }\namperes = { column = 2, unit = \"ua\" }\ntime = { column = 3, unit = \"rfc3339\" }");
         let mut layout = by_number.layout(&header).unwrap();
         let _ = layout.read(&line);

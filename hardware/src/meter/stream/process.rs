@@ -149,7 +149,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(4)))]
 
         #[test]
-        fn nothing_that_is_printed_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), lines in "([0-9.,;a-]{0,9}\n){0,40}") {
+        fn no_output_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), lines in "([0-9.,;a-]{0,9}\n){0,40}") {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
             for bytes in [bytes, lines.into_bytes()] {
                 let state = Mutex::new(Lines::new(&fields));
@@ -160,7 +160,7 @@ mod tests {
 
         /// Any output gives a trace of valid readings or an error, and little of it is kept.
         #[test]
-        fn what_is_printed_gives_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
+        fn printed_lines_give_a_sound_trace_or_an_error(lines in "((-?[0-9]{1,7}([.,][0-9]{0,3})?( ?m?W)?|.{0,9}|[0-9]{5000})\n){0,60}", said in prop::collection::vec(any::<u8>(), 0..4000)) {
             let fields: Fields = toml::from_str("power = { column = 1, unit = \"w\" }").unwrap();
             let state = Mutex::new(Lines::new(&fields));
             read_lines(lines.as_bytes(), &state, "m", Clock::start());

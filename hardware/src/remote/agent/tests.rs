@@ -21,7 +21,7 @@ fn agent(lines: &[&str]) -> Agent {
 }
 
 #[test]
-fn what_jobs_do_meanwhile_is_kept_for_later() {
+fn events_of_jobs_are_kept_during_an_upload() {
     let mut agent = agent(&[
         r#"{}"#,
         r#"{"id": 9, "t": 5, "line": "before"}"#,
@@ -62,7 +62,7 @@ proptest! {
     }
     /// Whatever events say, what is handed on is bounded and harmless to a terminal, and an error shows the line.
     #[test]
-    fn what_is_handed_on_is_bounded_and_printable(
+    fn forwarded_text_is_bounded_and_printable(
         events in prop::collection::vec(
             prop::collection::vec(
                 (
@@ -118,7 +118,7 @@ fn a_flood_beside_a_program_is_an_error() {
 }
 
 #[test]
-fn what_comes_beside_a_program_is_kept_and_counted() {
+fn messages_during_a_program_are_kept_and_counted() {
     let mut agent = agent(&[
         r#"{"id": 1, "t": 6, "done": true}"#,
         r#"{"id": 9, "t": 5, "line": "beside"}"#,

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_are_encrypted_public_or_none_are_told_apart() {
+    fn errors_distinguish_encrypted_public_and_missing_keys() {
         let cases = [
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n", Ok(false)),
             ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAA\n", Ok(true)),

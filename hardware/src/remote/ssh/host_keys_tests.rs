@@ -94,7 +94,7 @@ fn a_revoked_key_is_refused_even_if_another_line_accepts_it() {
 }
 
 #[test]
-fn a_missing_file_knows_nobody_and_the_error_says_how_to_change_that() {
+fn a_missing_file_of_host_keys_is_an_error_with_a_remedy() {
     let known = KnownKeys::read(Path::new("no/such/file"), &address("board", 2222)).unwrap();
     let error = known.verify(&key_bytes()).unwrap_err();
     let text = error.to_string();
