@@ -12,7 +12,7 @@ use crate::lock::lock;
 /// Longest line, in bytes.
 pub(super) const LONGEST_LINE: usize = 1 << 20;
 /// Lines that may wait to be received; then the program has to wait.
-const MOST_WAITING: usize = 256;
+const MOST_WAITING: usize = 1024;
 /// The agent's answer to a heartbeat, which is not passed on.
 pub(super) const ALIVE: &str = "{}";
 
