@@ -94,11 +94,14 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     };
     let mut sensors = ina3221::rails(files);
     sensors.extend(content.keys().copied().filter_map(sensor));
-    let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
-    for sensor in &mut sensors {
-        if names.iter().filter(|name| **name == sensor.name).count() > 1 {
-            let folder = sensor.files.first().and_then(|file| file.rsplit('/').nth(1));
-            sensor.name = format!("{} ({})", sensor.name, folder.unwrap_or_default());
+    // Equal names get the folder; within one folder, the file too.
+    for part in [1, 0] {
+        let names: Vec<String> = sensors.iter().map(|sensor| sensor.name.clone()).collect();
+        for sensor in &mut sensors {
+            if names.iter().filter(|name| **name == sensor.name).count() > 1 {
+                let part = sensor.files.first().and_then(|file| file.rsplit('/').nth(part));
+                sensor.name = format!("{} ({})", sensor.name, part.unwrap_or_default());
+            }
         }
     }
     sensors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -287,6 +290,18 @@ mod tests {
         let trace = meter.stop().unwrap();
         assert!(trace.rail(NAME).iter().all(|point| point.power_mw == 1500.0));
         assert_eq!(trace.resolution_mw, None);
+    }
+
+    #[test]
+    fn two_channels_of_one_chip_with_the_same_label_have_different_names() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/power1_input", "1000000"),
+            ("class/hwmon/hwmon0/power1_label", "VDD"),
+            ("class/hwmon/hwmon0/power2_input", "500000"),
+            ("class/hwmon/hwmon0/power2_label", "VDD"),
+        ]);
+        let names: Vec<String> = sensors(root.path()).into_iter().map(|sensor| sensor.name).collect();
+        assert_eq!(names, ["VDD (hwmon0) (power1_input)", "VDD (hwmon0) (power2_input)"]);
     }
 
     #[test]
