@@ -10,7 +10,7 @@ use super::simulation::{Observed, Physics, Simulation, boards};
 use super::{JetsonOptions, measure};
 use crate::device::Plan;
 use crate::measurement::Measurement;
-use crate::meter::options::At;
+use crate::meter::At;
 use crate::meter::{Condition, MeterError, MeterOptions, Pattern, Point, PowerMeter, StreamOptions, Trace};
 use crate::model::Model;
 use crate::remote::ssh::SshOptions;

@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use super::sysfs::Sensor;
-
 /// Patterns of the files' paths, below the root of sysfs.
 pub(super) const PATTERNS: [&str; 5] = [
     "bus/i2c/drivers/ina3221x/*/iio*device*/rail_name_*",
@@ -16,6 +14,17 @@ pub(super) const PATTERNS: [&str; 5] = [
     "class/hwmon/hwmon*/in*_input",
     "class/hwmon/hwmon*/curr*_input",
 ];
+
+/// A sensor's channel.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sensor {
+    /// Its name: the label if it has one, else the chip's name and the channel: `ina226 power1`.
+    pub name: String,
+    /// Files whose numbers are multiplied.
+    pub files: Vec<String>,
+    /// Factor from the product to mW.
+    pub factor: f64,
+}
 
 /// The rails of files, each with its content. The result omits files without a partner, rails that are not connected
 /// (`NC`), and sums that the driver computes.

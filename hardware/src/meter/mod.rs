@@ -30,6 +30,19 @@ pub use rails::Total;
 pub(crate) use remote_meter::PASSWORD_ADVICE;
 pub use stream::StreamOptions;
 
+use serde::{Deserialize, Serialize};
+
+/// Where a meter is connected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum At {
+    /// To the machine that runs this program.
+    #[default]
+    Here,
+    /// To the device's machine.
+    Device,
+}
+
 /// Power of one rail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RailPower {

@@ -12,7 +12,7 @@ use super::rapl::{self, RaplMeter};
 use super::remote_meter::{RemoteMeter, Source};
 use super::stream::{StreamMeter, StreamOptions};
 use super::sysfs::{self, SysfsMeter};
-use super::{MeterError, PowerMeter};
+use super::{At, MeterError, PowerMeter};
 use crate::remote::{Place, Session};
 use crate::time::Clock;
 
@@ -91,17 +91,6 @@ pub enum MeterOptions {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sysfs: Option<String>,
     },
-}
-
-/// Where a meter is connected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum At {
-    /// To the machine that runs this program.
-    #[default]
-    Here,
-    /// To the device's machine.
-    Device,
 }
 
 impl Default for MeterOptions {

@@ -16,8 +16,7 @@ use serde::{Deserialize, Serialize};
 use self::process::Process;
 use super::collected::SHORTEST_SILENCE;
 use super::fields::Fields;
-use super::options::At;
-use super::{MeterError, Point, PowerMeter, Trace};
+use super::{At, MeterError, Point, PowerMeter, Trace};
 use crate::time::Clock;
 
 pub(super) const NAME: &str = "stream";

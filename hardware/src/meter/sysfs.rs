@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ina3221::{self, Sensor};
 use super::poll::{self, PolledMeter};
 use super::power_meter::MOST_MW;
-use super::{MeterError, Point, RailPower, ina3221};
+use super::{MeterError, Point, RailPower};
 use crate::time::Clock;
 
 /// The root of the files on Linux.
@@ -33,17 +34,6 @@ pub(super) const NAME: &str = "sysfs";
 pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
 /// Most files that a pattern may match.
 const MOST_FILES: usize = 512;
-
-/// A sensor's channel.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sensor {
-    /// Its name: the label if it has one, else the chip's name and the channel: `ina226 power1`.
-    pub name: String,
-    /// Files whose numbers are multiplied.
-    pub files: Vec<String>,
-    /// Factor from the product to mW.
-    pub factor: f64,
-}
 
 /// One or several sensors, read from their files.
 pub(super) type SysfsMeter = PolledMeter<Sensors>;

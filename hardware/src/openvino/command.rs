@@ -1,8 +1,6 @@
 //! The arguments of benchmark_app for a measurement of latency and nothing else.
 
-use serde::{Deserialize, Serialize};
-
-use super::options::OpenVinoOptions;
+use super::options::{OpenVinoOptions, Precision};
 use super::support::{Version, is_stick, version};
 
 /// The first release with `-hint`. From then on the hint is for throughput where none is given.
@@ -20,33 +18,6 @@ pub(super) enum Goal {
     Latency,
     /// How many inferences a second it does when it may do several at a time.
     Throughput,
-}
-
-/// Precision that a network is computed in. `MYRIAD` always computes in FP16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// What the device takes by itself: bfloat16 on a processor that has it, FP16 on `GPU` and `NPU`.
-    #[default]
-    Native,
-    /// 32-bit floating point.
-    Fp32,
-    /// 16-bit floating point.
-    Fp16,
-    /// bfloat16.
-    Bf16,
-}
-
-impl Precision {
-    /// As an experiment file names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Fp32 => "fp32",
-            Self::Fp16 => "fp16",
-            Self::Bf16 => "bf16",
-        }
-    }
 }
 
 /// The arguments of a run of at least a second, without the program's name. A build that is no version is taken for a

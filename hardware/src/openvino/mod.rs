@@ -18,9 +18,8 @@ mod support;
 mod trial;
 mod values;
 
-pub use command::Precision;
 pub use device::OpenVino;
-pub use options::OpenVinoOptions;
+pub use options::{OpenVinoOptions, Precision};
 
 #[cfg(test)]
 mod tests;

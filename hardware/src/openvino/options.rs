@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::OpenVino;
-use super::command::Precision;
 use super::support::is_stick;
 use crate::device::{Device, DeviceError, Settings};
 use crate::program::ProgramOptions;
@@ -32,6 +31,33 @@ pub struct OpenVinoOptions {
     /// The patience with the program, and the meter.
     #[serde(flatten)]
     pub program: ProgramOptions,
+}
+
+/// Precision that a network is computed in. `MYRIAD` always computes in FP16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// What the device takes by itself: bfloat16 on a processor that has it, FP16 on `GPU` and `NPU`.
+    #[default]
+    Native,
+    /// 32-bit floating point.
+    Fp32,
+    /// 16-bit floating point.
+    Fp16,
+    /// bfloat16.
+    Bf16,
+}
+
+impl Precision {
+    /// As an experiment file names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 impl Settings for OpenVinoOptions {

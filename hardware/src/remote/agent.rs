@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::error::RemoteError;
 use super::exchange::Channel;
-use super::program::{Printed, print};
 use crate::lock::lock;
 use crate::shown::ends_of;
 
@@ -258,11 +257,6 @@ impl Agent {
             }
         }
         Err(RemoteError::Failed { problem: format!("a program could not be ended within {} s", limit.as_secs()) })
-    }
-
-    /// Runs a short program to its end.
-    pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<Printed, RemoteError> {
-        print(self, argv, limit, &|| Ok(()))
     }
 
     /// Facts about its machine for a device's state.

@@ -79,6 +79,13 @@ impl Printed {
     }
 }
 
+impl Agent {
+    /// Runs a short program to its end.
+    pub fn run(&mut self, argv: &[String], limit: Duration) -> Result<Printed, RemoteError> {
+        print(self, argv, limit, &|| Ok(()))
+    }
+}
+
 /// Runs a program to its end, at most for `limit`.
 ///
 /// # Errors

@@ -1,7 +1,8 @@
 //! Readings of several rails.
 
-use super::sysfs::{self, Sensor};
+use super::sysfs;
 use crate::meter::collected::Collected;
+use crate::meter::ina3221::Sensor;
 use crate::meter::poll::parse_whole;
 use crate::meter::rails::total_of;
 use crate::meter::tegrastats;

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::rails::{Form, Rails};
 use super::{Jobs, Received};
+use crate::meter::ina3221::Sensor;
 use crate::meter::stream::lines::Lines;
 use crate::meter::stream::{self, StreamOptions};
-use crate::meter::sysfs::{self, Sensor};
+use crate::meter::sysfs;
 use crate::meter::{Condition, MeterError, ina3221};
 use crate::remote::{Agent, RemoteError, Session};
 

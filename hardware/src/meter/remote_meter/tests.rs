@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::energy;
-use crate::meter::options::At;
+use crate::meter::At;
 use crate::meter::power_meter::fault_of;
 use crate::meter::stream::StreamOptions;
 use crate::remote::{Channel, Place};

@@ -12,8 +12,21 @@ use super::options::{Authentication, Secret, SshOptions};
 /// Key files are a few kilobytes; a larger file is something else.
 const LARGEST_KEY_FILE: u64 = 1 << 20;
 
+impl Connection {
+    /// Connects, checks the server's key, and logs in.
+    ///
+    /// # Errors
+    ///
+    /// With the stage that failed, and what to do.
+    pub fn open(options: &SshOptions) -> Result<Self, SshError> {
+        let this = Self::to_known_server(options)?;
+        log_in(&this, options)?;
+        Ok(this)
+    }
+}
+
 /// Logs in as the options say.
-pub(super) fn log_in(link: &Connection, options: &SshOptions) -> Result<(), SshError> {
+fn log_in(link: &Connection, options: &SshOptions) -> Result<(), SshError> {
     let user = options.user.as_str();
     // A problem with a key is found before the server is asked.
     if let Authentication::Key { file, passphrase } = &options.authentication {

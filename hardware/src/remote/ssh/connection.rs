@@ -9,7 +9,6 @@ use libssh2_sys as code;
 use ssh2::{ErrorCode, MethodType, Session};
 
 use super::algorithms::{Disagreement, disagreement};
-use super::authentication;
 use super::error::{Plain, SshError, translate};
 use super::host_keys::KnownKeys;
 use super::options::{Address, SshOptions};
@@ -28,12 +27,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, checks the server's key, and logs in.
-    ///
-    /// # Errors
-    ///
-    /// With the stage that failed, and what to do.
-    pub fn open(options: &SshOptions) -> Result<Self, SshError> {
+    /// Connects, and checks the server's key.
+    pub(super) fn to_known_server(options: &SshOptions) -> Result<Self, SshError> {
         let address = options.address();
         let known = KnownKeys::read(&options.known_hosts, &address)?;
         let stream = connect(&address, options.timeout)?;
@@ -54,7 +49,6 @@ impl Connection {
         let no_key = || failed("the key exchange", "the server has shown no key".to_owned());
         let (key, _) = this.session.host_key().ok_or_else(no_key)?;
         known.verify(key)?;
-        authentication::log_in(&this, options)?;
         Ok(this)
     }
 
