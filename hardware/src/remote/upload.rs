@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_upload_left_is_continued_and_not_trusted_blindly() {
+    fn a_partial_upload_is_continued_and_its_content_checked() {
         let folder = tempfile::tempdir().unwrap();
         let Ok(mut agent) = Place::Here.connect(&folder.path().join("work").display().to_string()) else { return };
         let content: Vec<u8> =
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_work_folder_that_cannot_be_is_an_error_at_once_that_names_it() {
+    fn an_impossible_work_folder_is_an_error_at_once_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
