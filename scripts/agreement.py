@@ -92,16 +92,16 @@ def run(command):
 
 
 def by_controller(controller, settings, device, model):
-    """Mean time in ms by one of our devices, and the seconds that it took besides inference."""
+    """Least time in ms by one of our devices, and the seconds that it took besides inference."""
     begun = time.monotonic()
     command = [controller, "measure", str(model), "--experiment", str(settings), "--device", device, "--json"]
     found = json.loads(run(command))
     took = time.monotonic() - begun
-    return found["time_ms"], took - found["time_runs"] * found["time_ms"] / 1000
+    return found["time_ms_min"], took - found["time_runs"] * found["time_ms"] / 1000
 
 
 def by_onnxruntime(model, seconds):
-    """Mean time in ms by onnxruntime, and the seconds that it took besides inference."""
+    """Least time in ms by onnxruntime, and the seconds that it took besides inference."""
     begun = time.monotonic()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -117,7 +117,7 @@ def by_onnxruntime(model, seconds):
         before = time.perf_counter()
         session.run(None, feed)
         times.append(time.perf_counter() - before)
-    return 1000 * statistics.fmean(times), time.monotonic() - begun - sum(times)
+    return 1000 * min(times), time.monotonic() - begun - sum(times)
 
 
 def rank_correlation(first, second):
@@ -127,9 +127,9 @@ def rank_correlation(first, second):
 
 
 def report(rows, networks, engines):
-    """Prints the least time of each engine's rounds, then ratios and rank correlation of every two engines. Other work on
-    the machine only adds to a time, so the least one is nearest to the truth. Even against odd rounds of one engine: what
-    the machine's noise leaves of a correlation."""
+    """Prints the least time of each engine, then ratios and rank correlation of every two engines. Other work on the
+    machine and a slower clock only add to a time, so the least one is nearest to the truth. Even against odd rounds of one
+    engine: what the machine's noise leaves of a correlation."""
     times_of = defaultdict(list)
     for row in rows:
         times_of[row["network"], row["engine"]].append(row["time_ms"])
@@ -138,7 +138,7 @@ def report(rows, networks, engines):
         return [min(times_of[index, engine][rounds]) for index in range(len(networks))]
 
     pairs = [(b, a) for a, b in itertools.combinations(engines, 2)]
-    print(f"{'ms, least of the rounds':<66}" + "".join(f"{engine:>13}" for engine in engines) + "   ratios")
+    print(f"{'ms, least of all runs':<66}" + "".join(f"{engine:>13}" for engine in engines) + "   ratios")
     for index, text in enumerate(networks):
         times = "".join(f"{least(engine)[index]:13.3f}" for engine in engines)
         print(f"{text:<66}{times}   " + " ".join(f"{least(a)[index] / least(b)[index]:.2f}" for a, b in pairs))
