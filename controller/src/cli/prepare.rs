@@ -8,8 +8,8 @@ use child::data::Source;
 use child::space::Architecture;
 use hardware::options::DeviceOptions;
 
-use crate::config::{Experiment, InputConfig, ReplayConfig};
-use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, TrainingSet};
+use crate::config::{Experiment, InputConfig};
+use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, ReplayConfig, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
 use crate::problem::Problem;
 use crate::stop::Stop;

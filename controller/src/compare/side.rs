@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use hardware::log::Row;
 
-use crate::config::{Experiment, ReplayConfig};
-use crate::evaluate::Replayed;
+use crate::config::Experiment;
+use crate::evaluate::{ReplayConfig, Replayed};
 use crate::objective::Objectives;
 use crate::run::Recorded;
 

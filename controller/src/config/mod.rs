@@ -8,7 +8,7 @@ mod place;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{InputConfig, ReplayConfig, SearchConfig};
+pub use sections::{InputConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,7 @@ use hardware::Plan;
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::ReplayConfig;
 use crate::fingerprint::sha256;
 use crate::problem::{Identity, Problem};
 use crate::scalarisation::RewardConfig;

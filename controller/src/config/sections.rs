@@ -1,9 +1,6 @@
 //! Sections of an experiment file that belong to the search itself.
 
-use std::path::PathBuf;
-
 use child::graph::Shape;
-use hardware::log::foreign::Columns;
 use serde::{Deserialize, Serialize};
 
 use crate::objective::{Bounds, Objectives};
@@ -74,15 +71,4 @@ impl InputConfig {
         let [channels, height, width] = self.shape;
         Shape::new(channels, height, width)
     }
-}
-
-/// `[replay]`: a log that answers in place of training and devices.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayConfig {
-    /// The log: a journal of ours, or any CSV whose columns are named.
-    pub log: PathBuf,
-    /// The log's columns; left out, they are recognised by their names.
-    #[serde(default)]
-    pub columns: Columns,
 }

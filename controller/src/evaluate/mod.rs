@@ -10,6 +10,7 @@ mod untrained;
 pub(crate) use live::{Live, LiveSettings};
 pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::DevicePool;
+pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
 pub(crate) use training_set::TrainingSet;
 pub(crate) use untrained::{untrained_model, untrained_network};

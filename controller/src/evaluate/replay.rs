@@ -1,14 +1,26 @@
 //! Evaluations from a log.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use child::space::{Architecture, SearchSpace};
-use hardware::log::foreign::Table;
+use hardware::log::foreign::{Columns, Table};
 use hardware::log::{LogError, Row, Status};
+use serde::{Deserialize, Serialize};
 
 use super::{Evaluating, Evaluator, Finished, Job};
-use crate::config::ReplayConfig;
 use crate::objective::Objective;
+
+/// `[replay]`: a log that answers in place of training and devices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayConfig {
+    /// The log: a journal of ours, or any CSV whose columns are named.
+    pub log: PathBuf,
+    /// The log's columns; left out, they are recognised by their names.
+    #[serde(default)]
+    pub columns: Columns,
+}
 
 /// A log that answers in place of training and devices. Its values are copied to the journal, without anything that
 /// changes from run to run: equal seeds give equal journals.
