@@ -12,7 +12,7 @@ use rten::{DataType, Dimension, Model, NodeId, RunOptions, ThreadPool, Value, Va
 use rten_tensor::AsView as _;
 
 use super::feed::Feed;
-use super::vector::{Dense, means};
+use super::vector::Dense;
 use super::windows::{Geometry, Pair, Windows};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
@@ -51,8 +51,6 @@ struct Operator {
 enum Kernel {
     Windows(Windows),
     Dense(Dense),
-    /// The mean of planes with so many values.
-    Mean(usize),
 }
 
 impl Kernel {
@@ -60,7 +58,6 @@ impl Kernel {
         match self {
             Self::Windows(windows) => windows.run(values),
             Self::Dense(dense) => dense.run(values),
-            Self::Mean(size) => means(values, *size),
         }
     }
 }
@@ -162,7 +159,7 @@ impl Segments {
                     None => feed.iter().find(|(id, _)| *id == operator.input).map(|(_, value)| value),
                 };
                 let Some(Value::FloatTensor(tensor)) = value else {
-                    return Err("a value that is pooled or convolved is no tensor of floats".to_owned());
+                    return Err("the input of a convolution or of pooling is not a tensor of floats".to_owned());
                 };
                 let result = match tensor.data() {
                     Some(values) => operator.kernel.run(values),
@@ -234,7 +231,9 @@ fn operator(node: &NodeProto, graph: &GraphProto, model: &Model) -> Option<Opera
         ("AveragePool", [_]) if number("ceil_mode", 0)? == 0 => {
             windows(Windows::average(geometry(&[])?, [height, width], number("count_include_pad", 0)? != 0)?)
         }
-        ("GlobalAveragePool", [_]) => (Kernel::Mean(height.checked_mul(width)?), [batch, channels, 1, 1]),
+        ("GlobalAveragePool", [_]) => {
+            (Kernel::Dense(Dense::mean(height.checked_mul(width)?)?), [batch, channels, 1, 1])
+        }
         _ => return None,
     };
     let fits = float_shape(model, output)? == shape && ![batch, channels, height, width, shape[1]].contains(&0);

@@ -1,4 +1,5 @@
-//! Operators on images of one pixel, and the mean of an image: squeeze-and-excitation consists of them.
+//! Weighted sums of whole images or of their channels: global pooling, and convolutions of one pixel. Squeeze-and-excitation
+//! consists of them.
 //!
 //! The engine treats a convolution of one pixel as a product of two matrices, and arranges its weights anew for each run.
 
@@ -7,54 +8,47 @@ use pulp::Arch;
 /// Sums that run side by side, so that the processor's vector instructions serve.
 const LANES: usize = 16;
 
-/// A convolution of one pixel: each output channel is a weighted sum of the input channels.
+/// Each output is a weighted sum of all inputs: a convolution of one pixel, whose inputs are channels, or the mean of a
+/// plane, whose inputs are its values.
 #[derive(Debug)]
 pub(super) struct Dense {
-    /// `[output channels, input channels]`.
+    /// `[outputs, inputs]`.
     weights: Vec<f32>,
-    /// `[output channels]`.
+    /// `[outputs]`.
     bias: Vec<f32>,
 }
 
 impl Dense {
-    /// `bias` is empty or has a value for each output channel. Absent where the numbers of values do not fit together.
+    /// `bias` is empty or has a value for each output. Absent where the numbers of values do not fit together.
     pub(super) fn new(outputs: usize, inputs: usize, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
         let bias = if bias.is_empty() { vec![0.0; outputs] } else { bias };
-        let fits = inputs > 0 && bias.len() == outputs && Some(weights.len()) == outputs.checked_mul(inputs);
+        let fits =
+            inputs > 0 && outputs > 0 && bias.len() == outputs && Some(weights.len()) == outputs.checked_mul(inputs);
         fits.then_some(Self { weights, bias })
     }
 
-    /// The output channels of each image of `values`, `[batch, input channels]`.
+    /// The mean of planes with `size` values. Absent where that is 0.
+    pub(super) fn mean(size: usize) -> Option<Self> {
+        Self::new(1, size, vec![1.0 / size as f32; size], Vec::new())
+    }
+
+    /// The outputs of each part of `values`, `[parts, inputs]`.
     pub(super) fn run(&self, values: &[f32]) -> Vec<f32> {
-        let inputs = self.weights.len() / self.bias.len().max(1);
+        let inputs = self.weights.len() / self.bias.len();
         let mut result = self.bias.repeat(values.len() / inputs);
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                let images = values.chunks_exact(inputs).zip(result.chunks_exact_mut(self.bias.len().max(1)));
-                for (image, result) in images {
+                let parts = values.chunks_exact(inputs).zip(result.chunks_exact_mut(self.bias.len()));
+                for (part, result) in parts {
                     for (row, result) in self.weights.chunks_exact(inputs).zip(result) {
-                        *result += dot(row, image);
+                        *result += dot(row, part);
                     }
                 }
             },
         );
         result
     }
-}
-
-/// The mean of each of the planes of `values`, which have `size` values each.
-pub(super) fn means(values: &[f32], size: usize) -> Vec<f32> {
-    let (mut result, ones) = (vec![0.0; values.len() / size], vec![1.0; size]);
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (plane, result) in values.chunks_exact(size).zip(&mut result) {
-                *result = dot(plane, &ones) / size as f32;
-            }
-        },
-    );
-    result
 }
 
 /// The sum of the products of two lists of equal length.
@@ -97,6 +91,7 @@ mod tests {
         }
         assert!(Dense::new(2, 3, vec![0.0; 5], vec![]).is_none());
         assert!(Dense::new(2, 3, vec![0.0; 6], vec![0.0; 3]).is_none());
+        assert!(Dense::new(0, 3, vec![], vec![]).is_none() && Dense::mean(0).is_none());
     }
 
     #[test]
@@ -104,7 +99,7 @@ mod tests {
         for size in [1, 15, 16, 49] {
             let values = pseudo_random(3 * size);
             let mean = |plane: &[f32]| plane.iter().map(|value| f64::from(*value)).sum::<f64>() / size as f64;
-            assert_close(&means(&values, size), &values.chunks(size).map(mean).collect::<Vec<_>>());
+            assert_close(&Dense::mean(size).unwrap().run(&values), &values.chunks(size).map(mean).collect::<Vec<_>>());
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Windows {
     weights: Vec<f32>,
     /// As many as there are kernels.
     bias: Vec<f32>,
-    /// What each sum of a plane is multiplied with.
+    /// The factor of each sum of a plane.
     factors: Option<Vec<f32>>,
 }
 
@@ -96,7 +96,7 @@ impl Windows {
         fits.then_some(Self { geometry, input, output, row, part, offsets, weights, bias, factors: None })
     }
 
-    /// For each window along an axis, how many of the pixels it meets are no padding.
+    /// For each window along an axis, how many of its pixels are inside the plane.
     fn pixels_met(&self, axis: usize) -> Vec<usize> {
         let Geometry { kernel, strides, dilations, before, .. } = &self.geometry;
         let pixels = before[axis]..before[axis] + self.input[axis];

@@ -3,7 +3,7 @@
 use super::*;
 use crate::host::feed::pseudo_random;
 
-/// Every window, pixel by pixel: the sum over its weights, and the number of its pixels that are no padding.
+/// Every window, pixel by pixel: the sum over its weights, and the number of its pixels inside the plane.
 fn by_definition(geometry: &Geometry, input: Pair, values: &[f32], weights: &[f32]) -> Vec<(f32, usize)> {
     let Geometry { kernel, strides, dilations, before, after } = geometry;
     let sides = [0, 1].map(|axis| {
