@@ -71,6 +71,11 @@ impl Problem {
         self.input
     }
 
+    /// Number of classes.
+    pub(crate) fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// The minimised objectives, in order.
     pub fn objectives(&self) -> &Objectives {
         &self.objectives

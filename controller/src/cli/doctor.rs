@@ -80,8 +80,8 @@ fn backend(experiment: &Experiment) -> anyhow::Result<String> {
 fn data(experiment: &Experiment) -> anyhow::Result<String> {
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
     experiment.training.augmentation.check(data.shape)?;
-    let (train, validation) = (data.splits.train.len(), data.splits.validation.len());
-    Ok(format!("{train} training and {validation} validation images of {}, {} classes", data.shape, data.classes))
+    let notes = data.notes.iter().map(|note| format!("\n        {note}"));
+    Ok(format!("{}; {}, {} classes{}", data.in_words(), data.shape, data.classes, notes.collect::<String>()))
 }
 
 fn device(config: &DeviceOptions) -> anyhow::Result<String> {

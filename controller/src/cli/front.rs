@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::Args;
 
+use super::export::check_writable;
 use crate::report::{Summary, front_plot, in_words, table};
-use crate::run::write_atomically;
+use crate::run::{MODELS, write_atomically};
 use crate::terminal::say;
 
 /// Show the Pareto front of a run, also during the search.
@@ -34,12 +35,18 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(path) = &self.svg {
+            check_writable(path)?;
+        }
         let summary = Summary::read(&self.run)?;
         if self.json {
             say(format_args!("{:#}", summary.to_json()))?;
         } else {
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
+            if summary.members.iter().any(|member| member.model.is_some()) {
+                say(format_args!("models: {}", self.run.join(MODELS).display()))?;
+            }
             let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
             // Rows of a replay cannot be measured again.
             if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {

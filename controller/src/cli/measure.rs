@@ -48,8 +48,10 @@ impl Measure {
         let model = if path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
             model_of_file(&path)?
         } else {
-            let network = fresh_network(&experiment, &self.model, input_of(&experiment)?)?;
-            untrained_model(&network, &self.model, &scratch.path().join("model.onnx"), experiment.export)?
+            let (input, deployment) = input_of(&experiment)?;
+            let network = fresh_network(&experiment, &self.model, input)?;
+            let path = scratch.path().join("model.onnx");
+            untrained_model(&network, &self.model, deployment.as_ref(), &path, experiment.export)?
         };
         let mut device = config.open()?;
         // On a terminal only, and removed at the end.

@@ -98,7 +98,8 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
     let of_device = |(name, device): (&String, &DeviceOptions)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
-    let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
+    let about_data = std::iter::once(data.in_words()).chain(data.notes.iter().cloned());
+    let mut notices: Vec<String> = about_data.chain(experiment.devices.iter().flat_map(of_device)).collect();
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy || objectives.position(Objective::Energy).is_none(),

@@ -12,7 +12,7 @@ pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::DevicePool;
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
-pub(crate) use training_set::TrainingSet;
+pub(crate) use training_set::{TrainingSet, USELESS};
 pub(crate) use untrained::{untrained_model, untrained_network};
 
 use std::any::Any;
