@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Overrides, SearchOptions, read};
+use super::options::{Overrides, SearchOptions, quoted, read};
 use super::run::{Place, new_folder, run};
 use crate::config::Experiment;
 
@@ -35,7 +35,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut overrides = vec![format!("replay.log={}", toml::Value::String(self.log.display().to_string()))];
+        let mut overrides = vec![format!("replay.log={}", quoted(&self.log))];
         overrides.extend(self.options.all());
         overrides.extend(self.overrides.all());
         let experiment = match &self.experiment {

@@ -34,9 +34,6 @@ pub(super) struct Search {
     /// Resume the run in this folder.
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
-    /// Folder of the data set, in place of the experiment's.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Download the data set into its folder first, if it can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
@@ -46,9 +43,6 @@ impl Search {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let mut overrides = self.options.all();
         overrides.extend(self.overrides.all());
-        if let Some(dir) = &self.data_dir {
-            overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
-        }
         // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, &self.experiment) {
             (Some(run), None) => kept_experiment(run, &overrides)?,

@@ -4,6 +4,8 @@
 
 mod check;
 mod load;
+mod missing;
+mod overrides;
 mod place;
 mod sections;
 
