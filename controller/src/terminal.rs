@@ -2,6 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::path::Path;
+
+/// A path as a word of a command that can be pasted into a shell.
+pub(crate) fn pasted(path: &Path) -> String {
+    let path = path.display().to_string();
+    shlex::try_quote(&path).map_or_else(|_| path.clone(), |quoted| quoted.into_owned())
+}
 
 /// Writes a line to standard output.
 pub(crate) fn say(text: impl Display) -> io::Result<()> {

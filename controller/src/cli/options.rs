@@ -1,11 +1,12 @@
 //! Options that several verbs share.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::Experiment;
+use crate::config::{Experiment, expand_home};
 use crate::objective::Objective;
 use crate::run::kept_experiment;
 
@@ -61,6 +62,11 @@ impl Overrides {
     }
 }
 
+/// A path on the command line, as a file or folder of this machine.
+pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(expand_home(Path::new(text)))
+}
+
 /// A path as a TOML string.
 pub(super) fn quoted(path: &Path) -> String {
     toml::Value::String(path.display().to_string()).to_string()
@@ -77,6 +83,10 @@ pub(super) struct SearchOptions {
     /// networks until then, in case one comes back to the front.
     #[arg(long, value_name = "N")]
     pub remeasure: Option<u64>,
+    /// Coordinate of the reference point of the hypervolume, such as time_ms=30, so that runs can be compared; may be
+    /// repeated.
+    #[arg(long, value_name = "OBJECTIVE=VALUE")]
+    pub reference: Vec<String>,
     /// Print nothing but errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -87,7 +97,8 @@ impl SearchOptions {
     pub fn all(&self) -> Vec<String> {
         let evaluations = self.evaluations.map(|count| format!("search.evaluations={count}"));
         let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
-        evaluations.into_iter().chain(remeasure).collect()
+        let reference = self.reference.iter().map(|given| format!("search.reference.{given}"));
+        evaluations.into_iter().chain(remeasure).chain(reference).collect()
     }
 }
 

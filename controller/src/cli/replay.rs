@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Overrides, SearchOptions, quoted, read};
+use super::options::{Overrides, SearchOptions, local_path, quoted, read};
 use super::run::{Place, new_folder, run};
 use crate::config::Experiment;
 
@@ -29,7 +29,7 @@ pub(super) struct Replay {
     #[command(flatten)]
     options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path)]
     out: Option<PathBuf>,
 }
 
