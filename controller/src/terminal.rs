@@ -19,3 +19,16 @@ pub(crate) fn say(text: impl Display) -> io::Result<()> {
 pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_blanks_and_quotes_can_be_pasted() {
+        for path in ["runs/short", "my run", "it's", "$HOME", "a\"b"] {
+            let words = shlex::split(&format!("controller --resume {}", pasted(Path::new(path)))).unwrap();
+            assert_eq!(words, ["controller", "--resume", path]);
+        }
+    }
+}
