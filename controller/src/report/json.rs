@@ -18,6 +18,7 @@ impl Summary {
             "evaluations": self.rows.len(),
             "remeasurements": self.repeats,
             "reference": self.reference,
+            "reference_in_words": self.reference_in_words,
             "hypervolume_share": self.hypervolume.last().map(|(_, share)| share),
             "front": self.members.iter().map(|member| json_of(member, self)).collect::<Vec<_>>(),
             "beyond_bounds": self.set_aside.beyond_bounds,

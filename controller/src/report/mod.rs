@@ -11,7 +11,7 @@ mod table;
 pub use json::by_name;
 pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use summary::{Member, SetAside, Summary};
-pub use table::{bounds_in_words, cell, fixed, heading, in_words, lines, plain_table, table};
+pub use table::{bounds_in_words, cell, fixed, heading, hypervolume_in_words, in_words, lines, plain_table, table};
 
 use std::path::Path;
 

@@ -30,7 +30,9 @@ pub struct Summary {
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
     pub reference: Option<Vec<f64>>,
-    /// The run folder, where it was read from one.
+    /// The reference and the origin of its coordinates.
+    pub reference_in_words: Option<String>,
+    /// The run folder, where its models were looked for.
     pub folder: Option<PathBuf>,
 }
 
@@ -63,18 +65,24 @@ impl Summary {
     /// Reads a run folder, also during its search.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
-        let mut summary = Self::of(&recorded.problem, recorded.rows)?;
-        for member in &mut summary.members {
+        Ok(Self::of(&recorded.problem, recorded.rows)?.with_models(folder))
+    }
+
+    /// With the models that a run folder holds.
+    #[must_use]
+    pub fn with_models(mut self, folder: &Path) -> Self {
+        for member in &mut self.members {
             let model = Path::new(MODELS).join(format!("{}.onnx", member.row.evaluation));
             member.model = folder.join(&model).is_file().then_some(model);
         }
-        summary.folder = Some(folder.to_owned());
-        Ok(summary)
+        self.folder = Some(folder.to_owned());
+        self
     }
 
     /// Summarises rows of a problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
-        let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
+        let mut history =
+            History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
         let mut hypervolume = Vec::new();
         for row in &rows {
             history.enter(problem, row)?;
@@ -90,6 +98,7 @@ impl Summary {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference.get().map(<[f64]>::to_vec),
+            reference_in_words: history.reference.in_words(problem.objectives()),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
