@@ -67,7 +67,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
         experiment.search.objectives = Some(objectives);
     }
     experiment.input.get_or_insert_default();
-    let mut notices = Vec::new();
+    let mut notices = vec![format!("columns: {}", log.table.columns())];
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }

@@ -165,7 +165,9 @@ mod tests {
     fn rows(lines: &str) -> Vec<LogRow> {
         let text = format!("architecture,status,accuracy,time_ms,time_ms_std,energy_mj,device,epochs\n{lines}");
         let same = |text: &str| Ok(text.to_owned());
-        read_rows(std::path::Path::new("log"), text.as_bytes(), &Columns::default(), &same).unwrap()
+        let named = |name: &str| Some(name.to_owned());
+        let columns = Columns { status: named("status"), epochs: named("epochs"), ..Columns::default() };
+        read_rows(std::path::Path::new("log"), text.as_bytes(), &columns, &same).unwrap().rows
     }
 
     fn here(devices: &[&str], epochs: &[u64], same_device: bool) -> Comparable {
