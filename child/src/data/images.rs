@@ -77,6 +77,12 @@ impl Split {
         Self { images: Arc::clone(&self.images), indices }
     }
 
+    /// The first images of the selection: `count` of them, or all if it has fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        self.with_indices(self.indices[..count.min(self.indices.len())].to_vec())
+    }
+
     /// Number of images in the selection.
     #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::options::ExperimentOptions;
+use super::options::{ExperimentOptions, local_path};
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::{TrainingSet, untrained_network};
 use crate::run::write_atomically;
@@ -25,7 +25,7 @@ pub(super) struct Export {
     /// Architecture in the text form of the experiment's search space.
     architecture: String,
     /// File to write.
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
     to: PathBuf,
     #[command(flatten)]
     experiment: ExperimentOptions,

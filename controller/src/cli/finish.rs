@@ -8,9 +8,9 @@ use hardware::log::Status;
 
 use super::INTERRUPTED;
 use crate::report::{self, Summary};
-use crate::run::{JOURNAL, REPORT, RunFolder};
+use crate::run::{CONFIG, JOURNAL, REPORT, RunFolder};
 use crate::search::{End, Spent};
-use crate::terminal::{note, say};
+use crate::terminal::{note, pasted, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
@@ -18,7 +18,7 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
     if !quiet {
         print(&summary, spent, folder)?;
     }
-    let path = folder.path().display();
+    let path = pasted(folder.path());
     match end {
         End::Finished => {}
         End::Exhausted => note("ended early: all different networks that can be evaluated are evaluated"),
@@ -35,9 +35,11 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
 }
 
 fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
-    let path = folder.path().display();
+    let path = pasted(folder.path());
+    let config = pasted(&folder.join(CONFIG));
     say(format_args!("\n{}", report::table(summary)))?;
     say(report::in_words(summary))?;
+    report::hypervolume_in_words(summary).map_or(Ok(()), say)?;
     let unsuccessful = summary.rows.len() - summary.count(Status::Ok);
     if let Some(reason) = most_frequent_reason(summary).filter(|_| unsuccessful > 0) {
         say(format_args!("most frequent reason of unsuccessful evaluations: {reason}"))?;
@@ -55,12 +57,12 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
     ))?;
     say(format_args!("report:  {}", folder.join(REPORT).display()))?;
     say(format_args!("journal: {}", folder.join(JOURNAL).display()))?;
-    say(format_args!("watch:   tensorboard --logdir {path}"))?;
+    say(format_args!("watch:   {}", folder.watch_command()))?;
     say(format_args!("front:   controller front {path} --json"))?;
     // A replay has no children to train longer.
     if let Some(best) = summary.members.iter().find(|member| member.feasible && member.row.train_seconds.is_some()) {
         say(format_args!(
-            "next:    controller train '{}' --experiment {path}/config.toml --set training.epochs=100 --export best.onnx",
+            "next:    controller train '{}' --experiment {config} --set training.epochs=100 --export best.onnx",
             best.row.architecture
         ))?;
     }

@@ -21,7 +21,7 @@ use crate::run::{
     logged_rows, not_a_run,
 };
 use crate::stop::Stop;
-use crate::terminal::{note, say};
+use crate::terminal::{note, pasted, say};
 
 /// Warm-start a search from other logs: their rows inform its surrogate, and never its front.
 ///
@@ -299,7 +299,7 @@ fn report_run(
     rows: &[Row],
     imported: usize,
 ) -> anyhow::Result<()> {
-    let path = folder.path().display();
+    let path = pasted(folder.path());
     let imports = Imported::imports(folder.path(), problem)?;
     let networks: std::collections::HashSet<_> = imports.iter().map(|import| import.evaluation.key).collect();
     say(format_args!("{path} has {imported} imported rows of {} networks now", networks.len()))?;

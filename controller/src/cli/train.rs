@@ -18,7 +18,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::export::architecture_of;
-use super::options::ExperimentOptions;
+use super::options::{ExperimentOptions, local_path};
 use crate::evaluate::{Need, TrainingSet, free_memory};
 use crate::run::write_atomically;
 use crate::terminal::say;
@@ -37,7 +37,7 @@ pub(super) struct Train {
     #[arg(long)]
     download: bool,
     /// Write the trained network to this file.
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
     export: Option<PathBuf>,
 }
 

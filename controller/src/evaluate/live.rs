@@ -50,7 +50,7 @@ pub struct LiveSettings {
 /// Measures and trains children, several concurrently: a child is measured as soon as a device is free, and trained as
 /// soon as a trainer is. If a device is this machine itself, measurements and trainings exclude each other.
 pub struct Live {
-    settings: LiveSettings,
+    pub(super) settings: LiveSettings,
     trainers: Trainers,
     /// Write-locked by work that needs this machine for itself.
     machine: RwLock<()>,
@@ -183,7 +183,7 @@ impl Live {
     }
 
     /// The memory that training a network needs on this machine; `None` for a GPU, whose free memory is not known.
-    fn need(&self, graph: &Graph) -> Option<Need> {
+    pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
         let settings = &self.settings;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
         (settings.training.backend != Backend::Cuda).then(|| Need::of_training(graph, batch))

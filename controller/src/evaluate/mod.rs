@@ -1,5 +1,6 @@
 //! Evaluating networks: by measuring and training, or from a log.
 
+mod estimate;
 mod live;
 mod memory;
 mod pool;

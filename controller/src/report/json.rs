@@ -17,6 +17,7 @@ impl Summary {
             "evaluations": self.rows.len(),
             "remeasurements": self.repeats,
             "reference": self.reference,
+            "reference_in_words": self.reference_in_words,
             "hypervolume_share": self.hypervolume.last().map(|(_, share)| share),
             "front": self.members.iter().map(|member| json_of(member, &self.objectives)).collect::<Vec<_>>(),
             "within_noise_of_front": self.near,

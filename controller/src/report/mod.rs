@@ -10,7 +10,7 @@ mod table;
 
 pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use summary::{Member, Summary};
-pub use table::{bounds_in_words, cell, heading, in_words, lines, plain_table, table};
+pub use table::{bounds_in_words, cell, heading, hypervolume_in_words, in_words, lines, plain_table, table};
 
 use std::path::Path;
 

@@ -27,6 +27,8 @@ pub struct Summary {
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
     pub reference: Option<Vec<f64>>,
+    /// The reference and the origin of its coordinates.
+    pub reference_in_words: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +54,8 @@ impl Summary {
 
     /// Summarises rows of a problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
-        let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
+        let mut history =
+            History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
         let mut hypervolume = Vec::new();
         for row in &rows {
             history.enter(problem, row)?;
@@ -67,6 +70,7 @@ impl Summary {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference.get().map(<[f64]>::to_vec),
+            reference_in_words: history.reference.in_words(problem.objectives()),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,

@@ -90,6 +90,13 @@ pub fn in_words(summary: &Summary) -> String {
     format!("{} evaluations ({}){repeats}, {front} on the front{within}", summary.rows.len(), counts.join(", "))
 }
 
+/// The hypervolume and its reference point; `None` until that is fixed.
+pub fn hypervolume_in_words(summary: &Summary) -> Option<String> {
+    let (_, share) = summary.hypervolume.last()?;
+    let reference = summary.reference_in_words.as_ref()?;
+    Some(format!("hypervolume {share:.4}, as a share of the box from 0 to {reference}"))
+}
+
 /// The bounds as text, such as `time_ms ≤ 4, energy_mj ≤ 20`; `None` if there are none.
 pub fn bounds_in_words(bounds: &Bounds) -> Option<String> {
     let bounded = Objective::ALL.into_iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));

@@ -165,8 +165,7 @@ mod tests {
     fn rows(lines: &str) -> Vec<LogRow> {
         let text = format!("architecture,status,accuracy,time_ms,time_ms_std,energy_mj,device,epochs\n{lines}");
         let same = |text: &str| Ok(text.to_owned());
-        let named = |name: &str| Some(name.to_owned());
-        let columns = Columns { status: named("status"), epochs: named("epochs"), ..Columns::default() };
+        let columns: Columns = toml::from_str("status = \"status\"\nepochs = \"epochs\"").unwrap();
         read_rows(std::path::Path::new("log"), text.as_bytes(), &columns, &same).unwrap().rows
     }
 
