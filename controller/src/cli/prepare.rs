@@ -86,7 +86,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     }
     experiment.input.get_or_insert_default();
     set_reference(&mut experiment.search, &log);
-    let mut notices = Vec::new();
+    let mut notices = vec![format!("columns: {}", log.table.columns())];
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }
