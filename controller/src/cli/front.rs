@@ -40,6 +40,7 @@ impl Front {
         } else {
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
+            summary.notes.iter().try_for_each(|note| say(format_args!("note: {note}")))?;
             let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
             // Rows of a replay cannot be measured again.
             if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {

@@ -99,6 +99,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
     let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
+    notices.extend(experiment.reservations());
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy || objectives.position(Objective::Energy).is_none(),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::options::{Overrides, SearchOptions, read};
 use super::run::{Place, new_folder, run};
+use crate::config::Experiment;
 use crate::run::kept_experiment;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -52,6 +53,9 @@ impl Search {
         // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, &self.experiment) {
             (Some(run), None) => kept_experiment(run, &overrides)?,
+            (Some(run), Some(file)) if file.is_file() => {
+                Experiment::read(file, &overrides)?.going_on_with(&kept_experiment(run, &[])?)
+            }
             (_, file) => read(file.as_deref(), &overrides)?,
         };
         if self.download {

@@ -18,7 +18,7 @@ use child::data::DataConfig;
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
-use hardware::Plan;
+use hardware::{Plan, Statistic};
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ impl Default for Experiment {
             input: None,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
-            measuring: Plan::default(),
+            measuring: Plan { statistic: None, ..Plan::default() },
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
             export: onnx::Options::default(),
             replay: None,
@@ -104,6 +104,26 @@ impl Experiment {
         let without = load::parse::<Self>(text, name, &[])?.check();
         let is_of_file = without.is_err_and(|error| error.to_string() == message);
         Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
+    }
+
+    /// An experiment that is not of an earlier run: keys that it leaves out are those of this version.
+    #[must_use]
+    pub fn begun_now(mut self) -> Self {
+        self.measuring.statistic.get_or_insert(Statistic::Median);
+        self
+    }
+
+    /// What is to be known beside all times and energies of its devices, as sentences.
+    pub(crate) fn reservations(&self) -> Vec<String> {
+        let devices = self.devices.iter().filter(|_| self.replay.is_none());
+        devices.filter_map(|(name, device)| Some(format!("device `{name}`: {}", device.reservation()?))).collect()
+    }
+
+    /// An experiment that is to go on with a run: keys that it leaves out are those of the run.
+    #[must_use]
+    pub fn going_on_with(mut self, kept: &Self) -> Self {
+        self.measuring.statistic = self.measuring.statistic.or(kept.measuring.statistic);
+        self
     }
 
     /// The search problem of an experiment with resolved objectives and input.

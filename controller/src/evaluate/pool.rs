@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use hardware::options::DeviceOptions;
-use hardware::{Device, Measurement, Model, Plan};
+use hardware::{Device, Measurement, Model, Plan, Statistic};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -68,9 +68,21 @@ impl DevicePool {
             let context = || format!("the device `{name}` cannot be used");
             let mut device = config.open().with_context(context)?;
             let label = device.describe().with_context(context)?.label();
+            if let Some(why) = device.lacks(plan.statistic()) {
+                bail!(
+                    "measuring.statistic = \"{}\" cannot be measured on the device `{name}`: {why}. Choose another one, such \
+                     as \"mean\"",
+                    plan.statistic()
+                );
+            }
             members.push(Member { device, label, missed: 0 });
         }
         Ok(Self::of(members, plan))
+    }
+
+    /// The statistic that `time_ms` is.
+    pub fn statistic(&self) -> Statistic {
+        self.plan.statistic()
     }
 
     fn of(members: Vec<Member>, plan: Plan) -> Self {

@@ -20,6 +20,7 @@ impl Summary {
             "hypervolume_share": self.hypervolume.last().map(|(_, share)| share),
             "front": self.members.iter().map(|member| json_of(member, &self.objectives)).collect::<Vec<_>>(),
             "within_noise_of_front": self.near,
+            "notes": self.notes,
         })
     }
 }

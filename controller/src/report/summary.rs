@@ -27,6 +27,8 @@ pub struct Summary {
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
     pub reference: Option<Vec<f64>>,
+    /// Reservations about the numbers of the devices, as sentences.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +49,8 @@ impl Summary {
     /// Reads a run folder, also during its search.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
-        Self::of(&recorded.problem, recorded.rows)
+        let notes = recorded.experiment.reservations();
+        Ok(Self { notes, ..Self::of(&recorded.problem, recorded.rows)? })
     }
 
     /// Summarises rows of a problem.
@@ -67,6 +70,7 @@ impl Summary {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference.get().map(<[f64]>::to_vec),
+            notes: Vec::new(),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
@@ -113,8 +117,15 @@ fn mean_row(first: &Row, measured: &[&Row]) -> Row {
     let total = |count: fn(&Row) -> Option<u64>| measured.iter().filter_map(|row| count(row)).reduce(|a, b| a + b);
     let (time_ms, time_ms_std) = mean(|row| (row.time_ms, row.time_ms_std));
     let (energy_mj, energy_mj_std) = mean(|row| (row.energy_mj, row.energy_mj_std));
+    let percentile = |value: fn(&Row) -> Option<f64>| {
+        let known: Vec<f64> = measured.iter().filter_map(|row| value(row)).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    };
     Row {
         time_ms,
+        time_ms_p50: percentile(|row| row.time_ms_p50),
+        time_ms_p95: percentile(|row| row.time_ms_p95),
+        time_ms_p99: percentile(|row| row.time_ms_p99),
         time_ms_std,
         time_runs: total(|row| row.time_runs),
         energy_mj,

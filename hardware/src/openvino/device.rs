@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::command::Goal;
+use super::figure::LOOP_MS;
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::support;
 use super::trial::{self, Trial};
 use crate::device::{Description, Device, DeviceError, Plan};
+use crate::doubts;
 use crate::energy::{Load, LoadRun, Watch};
 use crate::measurement::Measurement;
 use crate::meter::PowerMeter;
@@ -16,6 +18,7 @@ use crate::model::Model;
 use crate::probe;
 use crate::program::{self, Machine, ProgramOptions};
 use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
+use crate::statistic::Statistic;
 use crate::time::Clock;
 
 /// Kind of this device in experiment files and logs.
@@ -109,11 +112,12 @@ fn measure(
     model: &str,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
-    let mut work = Work { link, options, model, clock, trials: Vec::new() };
-    let (energy, conditions, warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
+    let mut work = Work { link, options, model, clock, statistic: plan.statistic(), trials: Vec::new() };
+    let (energy, conditions, mut warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
     let longest = work.trials.iter().max_by(|a, b| a.window.seconds().total_cmp(&b.window.seconds()));
     let nothing = || RemoteError::Failed { problem: "benchmark_app was not run".to_owned() };
     let latency = longest.ok_or_else(nothing)?.latency();
+    warnings.extend(doubts::of_mean(&latency, LOOP_MS));
     let mut throughput_per_s = None;
     if options.throughput {
         let (_, report) = trial::start(work.link, options, model, Goal::Throughput, plan.time_limit, &|| Ok(()))?;
@@ -131,6 +135,7 @@ struct Work<'a> {
     options: &'a OpenVinoOptions,
     model: &'a str,
     clock: &'a Clock,
+    statistic: Statistic,
     trials: Vec<Trial>,
 }
 
@@ -139,7 +144,7 @@ impl Load for Work<'_> {
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
-        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
+        let trial = trial::run(self.link, self.options, self.model, self.statistic, duration, watch)?;
         let window = on_our_clock(&mut self.link.agent, self.clock, before, trial.window)?;
         let inferences = trial.inferences;
         self.trials.push(trial);
@@ -176,6 +181,11 @@ impl Device for OpenVino {
 
     fn shares_machine(&self) -> bool {
         matches!(self.machine.place(), Place::Here)
+    }
+
+    fn lacks(&self, statistic: Statistic) -> Option<String> {
+        let is_printed = matches!(statistic, Statistic::Median | Statistic::Mean);
+        (!is_printed).then(|| format!("benchmark_app prints median and mean of its runs, and no {statistic}"))
     }
 
     fn measures_energy(&self) -> bool {

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 
 use crate::mutation::mutated;
 
-use super::figure::{Figure, Origin, Statistic};
+use super::figure::{Figure, Origin};
 use super::problem::Kind;
 use super::report::parse;
 use super::values::Mode;
+use crate::statistic::Statistic;
 
 /// A run of 2026.4.1 on a small network; its loop takes a quarter of the time.
 const V2026_SMALL: &str = "\
@@ -144,6 +145,32 @@ fn the_median_of_2021_and_2022_has_the_digits_of_the_throughput() {
     let median = figure(&smaller).unwrap();
     assert_eq!((median.statistic, median.origin), (Statistic::Median, Origin::Throughput));
     assert!(close(median.ms, 1000.0 / 46057.48));
+}
+
+#[test]
+fn the_median_of_a_busy_machine_is_told_apart_from_its_mean() {
+    let figures = |output: &str| parse(output).unwrap().figures(Statistic::Median);
+    // Half as many inferences in the same time: the mean is twice the median.
+    for (output, median_ms) in [
+        (V2021.replace("30501", "15000").replace("16115.52", "16500.12"), 1000.0 / 16500.12),
+        (V2022.replace("Average:       0.06", "Average:       0.13").replace("27972", "15000"), 1000.0 / 17028.23),
+        (
+            V2026_SMALL
+                .replace("32491", "15000")
+                .replace("16245.24", "7499.89")
+                .replace("Average:       46.79", "Average:       120.00"),
+            0.0474,
+        ),
+    ] {
+        let found = figures(&output).unwrap();
+        assert!(close(found.median_ms.unwrap(), median_ms), "{found:?}");
+        assert!((0.11..0.14).contains(&found.mean_ms), "{found:?}");
+    }
+    let error = figures(&V2022.replace("0.06 ms", "0.00 ms").replace("0.05 ms", "0.00 ms").replace("17028.23", "13985.58")).unwrap_err();
+    assert!(error.contains("is rounded to"), "{error}");
+    // Without a median asked for, all is as before.
+    let mean = parse(V2026_SMALL).unwrap().figures(Statistic::Mean).unwrap();
+    assert!(close(mean.mean_ms, 0.04679) && mean.median_ms.is_none());
 }
 
 #[test]

@@ -143,8 +143,9 @@ impl Rails {
              /etc/sudoers.d/controller`)"
         };
         MeterError::Settings(format!(
-            "tegrastats prints no power rails, for want of rights{advice}, or read the monitors' files with meter = {{ kind \
-             = \"ina3221\" }}"
+            "tegrastats prints no power rails. On a board that has some it lacks the rights{advice}, or read the monitors' files with meter = {{ kind \
+             = \"ina3221\" }}. A board that has none (Nano 2GB, TX1), and a container, is measured without energy: meter = \
+             {{ kind = \"none\" }}"
         ))
     }
 }
