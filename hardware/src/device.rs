@@ -150,15 +150,37 @@ pub struct Plan {
     pub min_runs: u32,
     /// Wanted half-width of the 95 % confidence interval of the statistic, relative to it: 0.02 is ±2 %.
     pub confidence_interval: f64,
-    /// The statistic that `time_ms` is. Absent in experiments of versions that knew the mean alone, which goes on there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The statistic that `time_ms` is; where it is not stated, the median if the device gives it, else the mean. The mean
+    /// is not written, so that experiments of versions that knew no other one are what they were.
+    #[serde(default, skip_serializing_if = "is_unwritten")]
     pub statistic: Option<Statistic>,
+}
+
+fn is_unwritten(statistic: &Option<Statistic>) -> bool {
+    matches!(statistic, None | Some(Statistic::Mean))
 }
 
 impl Plan {
     /// The statistic that `time_ms` is.
     pub fn statistic(&self) -> Statistic {
-        self.statistic.unwrap_or(Statistic::Mean)
+        self.statistic.unwrap_or(Statistic::Median)
+    }
+
+    /// The plan with a statistic that a device gives.
+    ///
+    /// # Errors
+    /// If the plan states one that the device does not give; the text begins with the key.
+    pub fn for_device(mut self, device: &dyn Device) -> Result<Self, String> {
+        let Some(why) = device.lacks(self.statistic()) else { return Ok(self) };
+        match self.statistic {
+            None => self.statistic = Some(Statistic::Mean),
+            Some(statistic) => {
+                return Err(format!(
+                    "measuring.statistic = \"{statistic}\" cannot be measured: {why}. Choose another one, such as \"mean\""
+                ));
+            }
+        }
+        Ok(self)
     }
 
     /// Fewest timed runs, those that the statistic needs included.
@@ -175,7 +197,7 @@ impl Default for Plan {
             time_limit: Duration::from_secs(3),
             min_runs: 20,
             confidence_interval: 0.02,
-            statistic: Some(Statistic::Median),
+            statistic: None,
         }
     }
 }

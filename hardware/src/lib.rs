@@ -57,7 +57,7 @@ mod uncertain;
 pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};
-pub use input::Input;
+pub use input::{Input, InputShape};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
 pub use model::{Model, ModelError};
 pub use program::ProgramOptions;

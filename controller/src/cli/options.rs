@@ -93,8 +93,8 @@ pub(super) fn read(file: Option<&Path>, overrides: &[String]) -> anyhow::Result<
     Ok(match file {
         // A run folder holds an experiment.
         Some(folder) if folder.is_dir() => kept_experiment(folder, overrides)?,
-        Some(file) => Experiment::read(file, overrides)?.begun_now(),
-        None => Experiment::quickstart(overrides)?.begun_now(),
+        Some(file) => Experiment::read(file, overrides)?,
+        None => Experiment::quickstart(overrides)?,
     })
 }
 

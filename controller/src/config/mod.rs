@@ -68,7 +68,7 @@ impl Default for Experiment {
             input: None,
             data: DataConfig::default(),
             training: TrainingConfig::default(),
-            measuring: Plan { statistic: None, ..Plan::default() },
+            measuring: Plan::default(),
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
             export: onnx::Options::default(),
             replay: None,
@@ -106,10 +106,10 @@ impl Experiment {
         Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
     }
 
-    /// An experiment that is not of an earlier run: keys that it leaves out are those of this version.
+    /// The experiment of a run that was begun: keys that it leaves out have the meaning that they had then.
     #[must_use]
-    pub fn begun_now(mut self) -> Self {
-        self.measuring.statistic.get_or_insert(Statistic::Median);
+    pub fn of_begun_run(mut self) -> Self {
+        self.measuring.statistic.get_or_insert(Statistic::Mean);
         self
     }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, Error};
 use hardware::options::DeviceOptions;
 use hardware::{Device, Measurement, Model, Plan, Statistic};
 use thiserror::Error;
@@ -61,20 +61,14 @@ impl DevicePool {
     /// Opens and describes every device, so that a missing one is noticed before the search.
     pub fn open<'a>(
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
-        plan: Plan,
+        mut plan: Plan,
     ) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for (name, config) in devices {
             let context = || format!("the device `{name}` cannot be used");
             let mut device = config.open().with_context(context)?;
             let label = device.describe().with_context(context)?.label();
-            if let Some(why) = device.lacks(plan.statistic()) {
-                bail!(
-                    "measuring.statistic = \"{}\" cannot be measured on the device `{name}`: {why}. Choose another one, such \
-                     as \"mean\"",
-                    plan.statistic()
-                );
-            }
+            plan = plan.for_device(device.as_ref()).map_err(Error::msg).with_context(context)?;
             members.push(Member { device, label, missed: 0 });
         }
         Ok(Self::of(members, plan))

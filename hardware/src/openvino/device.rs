@@ -8,7 +8,7 @@ use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::support;
-use super::trial::{self, Trial};
+use super::trial::{self, Trial, Uploaded};
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::energy::{Load, LoadRun, Watch};
@@ -62,7 +62,8 @@ impl OpenVino {
         let report = probe::with_model(|model| {
             self.with_link(|link, _, options| {
                 let path = provide(&mut link.agent, &link.place, model, OLDER)?;
-                trial::start(link, options, &path, Goal::Latency, PROBING, &|| Ok(()))
+                let model = Uploaded { path: &path, inputs: &model.inputs };
+                trial::start(link, options, model, Goal::Latency, PROBING, &|| Ok(()))
             })
         });
         self.probed = Some(report?.1);
@@ -98,7 +99,7 @@ impl OpenVino {
         self.with_link(|link, meter, options| {
             let path = provide(&mut link.agent, &link.place, model, OLDER)?;
             link.agent.forget();
-            measure(link, meter, &clock, options, &path, plan)
+            measure(link, meter, &clock, options, Uploaded { path: &path, inputs: &model.inputs }, plan)
         })
     }
 }
@@ -109,7 +110,7 @@ fn measure(
     meter: Option<&mut (dyn PowerMeter + 'static)>,
     clock: &Clock,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
     let mut work = Work { link, options, model, clock, statistic: plan.statistic(), trials: Vec::new() };
@@ -122,7 +123,7 @@ fn measure(
     if options.throughput {
         let (_, report) = trial::start(work.link, options, model, Goal::Throughput, plan.time_limit, &|| Ok(()))?;
         let missing = || RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() };
-        throughput_per_s = Some(report.throughput_fps.ok_or_else(missing)?);
+        throughput_per_s = Some(report.throughput_per_s().ok_or_else(missing)?);
     }
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
@@ -133,7 +134,7 @@ fn measure(
 struct Work<'a> {
     link: &'a mut Link,
     options: &'a OpenVinoOptions,
-    model: &'a str,
+    model: Uploaded<'a>,
     clock: &'a Clock,
     statistic: Statistic,
     trials: Vec<Trial>,

@@ -120,7 +120,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// When the output is not whole, has a batch or several requests at once, when the figure differs from duration /
+    /// When the output is not whole, has several requests at once, when the figure differs from duration /
     /// count by more than 10 % (and by more than what the tool's loop may take, if that is more), or when it is rounded
     /// by more than 10 %.
     pub(super) fn figure(&self) -> Result<Figure, String> {
@@ -172,20 +172,18 @@ impl Report {
             ));
         }
         let each_ms = duration_ms / count as f64;
-        self.check_batch(each_ms)?;
         Ok(each_ms)
     }
 
-    fn check_batch(&self, each_ms: f64) -> Result<(), String> {
-        // Where it is not printed it shows in the throughput, which counts every image.
+    /// Images of an inference. Where it is not printed it shows in the throughput, which counts every image.
+    fn batch(&self, each_ms: f64) -> f64 {
         let implied = self.throughput_fps.map_or(1.0, |fps| fps * each_ms / 1000.0);
-        let batch = self.batch.unwrap_or(if implied > 1.9 { implied.round() as u64 } else { 1 });
-        if batch == 1 {
-            return Ok(());
-        }
-        Err(format!(
-            "benchmark_app measured a batch of {batch}; latency is that of one inference: export the model with batch 1"
-        ))
+        self.batch.map_or(if implied > 1.9 { implied.round() } else { 1.0 }, |batch| batch.max(1) as f64)
+    }
+
+    /// Inferences a second.
+    pub(super) fn throughput_per_s(&self) -> Option<f64> {
+        Some(self.throughput_fps? / self.batch.map_or(1.0, |batch| batch.max(1) as f64))
     }
 
     /// The median, with the digits of the throughput if that was computed from it.
@@ -194,10 +192,12 @@ impl Report {
         let statistic = Statistic::Median;
         let printed =
             self.latency.median_ms.map(|ms| Figure { ms, statistic, origin: Origin::Printed, rounding_ms: half });
+        let batch = self.batch(each_ms);
         let Some(fps) = self.throughput_fps.filter(|&fps| fps > 0.0) else { return Ok(printed) };
+        let fps = fps / batch;
         let expected_fps = 1000.0 / each_ms;
         // It is printed with two decimals.
-        let rounding = 0.006 / fps;
+        let rounding = 0.006 / batch / fps;
         if (fps / expected_fps - 1.0).abs() <= 0.001 + rounding {
             return Ok(printed);
         }

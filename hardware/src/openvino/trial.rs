@@ -9,10 +9,19 @@ use super::options::OpenVinoOptions;
 use super::problem::{Kind, Problem};
 use super::report::{Report, parse};
 use crate::energy::Watch;
+use crate::input::Input;
 use crate::measurement::Latency;
 use crate::remote::{End, Printed, RemoteError, print};
 use crate::statistic::Statistic;
 use crate::time::Window;
+
+/// A model whose file is on the machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uploaded<'a> {
+    /// Its path there.
+    pub path: &'a str,
+    pub inputs: &'a [Input],
+}
 
 /// The results of a run.
 #[derive(Debug, Clone)]
@@ -31,7 +40,7 @@ pub(super) struct Trial {
 pub(super) fn run(
     link: &mut Link,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
     statistic: Statistic,
     duration: Duration,
     watch: &Watch,
@@ -47,7 +56,7 @@ pub(super) fn run(
 pub(super) fn start(
     link: &mut Link,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
     goal: Goal,
     duration: Duration,
     watch: &Watch,
@@ -55,7 +64,7 @@ pub(super) fn start(
     let seconds = duration.as_secs_f64().ceil() as u32;
     // Python holds lines back when it writes to a pipe, and the times at which they come tell when inferences ran.
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
-    argv.extend(arguments(options, &link.version, model, goal, seconds));
+    argv.extend(arguments(options, &link.version, model.path, model.inputs, goal, seconds));
     let limit = Duration::from_secs(seconds.into()) + options.program.grace;
     let printed = print(&mut link.agent, &argv, limit, &|| Ok(watch()?))?;
     let report = report(&printed, options.program.grace)?;
