@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
-use hardware::log::{COLUMNS, LogError, Row};
+use hardware::log::{LogError, Row};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
@@ -161,7 +161,7 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
         format!("cannot read the log {}: name a run folder, a journal or another CSV file", path.display())
     })?;
     let sha256 = sha256(&content);
-    let is_journal = content.starts_with(COLUMNS.join(",").as_bytes());
+    let is_journal = content.split(|byte| *byte == b'\n').next().is_some_and(hardware::log::is_journal);
     let whole = match content.iter().rposition(|byte| *byte == b'\n') {
         Some(end) if is_journal => &content[..=end],
         _ => &content[..],

@@ -10,6 +10,7 @@ use crate::doubts;
 use crate::measurement::{Conditions, Energy, Latency, Measurement, RailEnergy};
 use crate::remote::RemoteError;
 use crate::shown::{ends_of, line_of};
+use crate::statistic::Statistic;
 use crate::warning::Warning;
 
 /// The object; everything may be absent but a time.
@@ -23,9 +24,14 @@ pub(super) struct Answer {
     /// Single runs, in place of statistics.
     pub times_ms: Option<Vec<f64>>,
     time_ms: Option<f64>,
+    /// Where `time_ms` is another statistic.
+    time_ms_mean: Option<f64>,
+    #[serde(rename = "statistic")]
+    _statistic: IgnoredAny,
     time_ms_std: Option<f64>,
     time_ms_min: Option<f64>,
     time_ms_p50: Option<f64>,
+    time_ms_p90: Option<f64>,
     time_ms_p95: Option<f64>,
     time_ms_p99: Option<f64>,
     time_runs: Option<u64>,
@@ -92,6 +98,18 @@ impl Answer {
         self.times_ms.as_ref().map(|times| times.len() as u64).or(self.time_runs)
     }
 
+    /// Whether it has a statistic of single runs.
+    pub fn gives(&self, statistic: Statistic) -> bool {
+        self.times_ms.is_some()
+            || match statistic {
+                Statistic::Mean => true,
+                Statistic::Median => self.time_ms_p50.is_some(),
+                Statistic::P90 => self.time_ms_p90.is_some(),
+                Statistic::P95 => self.time_ms_p95.is_some(),
+                Statistic::P99 => self.time_ms_p99.is_some(),
+            }
+    }
+
     /// The measurement, without what a meter beside the program measured.
     ///
     /// # Errors
@@ -107,11 +125,12 @@ impl Answer {
                 warnings.extend(doubts::of_runs(times, plan));
                 latency
             }
-            (None, Some(mean_ms)) => Latency {
-                mean_ms,
+            (None, Some(time_ms)) => Latency {
+                mean_ms: self.time_ms_mean.unwrap_or(time_ms),
                 std_ms: self.time_ms_std,
                 min_ms: self.time_ms_min,
                 p50_ms: self.time_ms_p50,
+                p90_ms: self.time_ms_p90,
                 p95_ms: self.time_ms_p95,
                 p99_ms: self.time_ms_p99,
                 runs: self.time_runs,

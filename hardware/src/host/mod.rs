@@ -2,8 +2,8 @@
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
-//! of the model meets those too. Runs end when the 95 % confidence interval of the mean is as
-//! narrow as the [`Plan`] wants. The interval is that of batch means, since successive runs are
+//! of the model meets those too. Runs end when the 95 % confidence interval of the statistic is as
+//! narrow as the [`Plan`] wants. The interval is that of batches, since successive runs are
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
 mod energy;

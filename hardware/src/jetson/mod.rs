@@ -139,6 +139,7 @@ fn measure(
     let whole = whole.map(|runs| runs.concat());
     let all = whole.as_ref().unwrap_or(&compute);
     warnings.extend(doubts::of_runs(all, &Plan { time_limit: limit, ..plan.clone() }));
+    warnings.extend((options.precision == Precision::Int8).then_some(Warning::Uncalibrated));
     let measurement = Measurement {
         latency: latency(all)?,
         latency_without_transfer: whole.as_ref().map(|_| latency(&compute)).transpose()?,
