@@ -53,6 +53,7 @@ mod shown;
 mod statistics;
 pub mod time;
 mod uncertain;
+pub mod waiting;
 pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};
