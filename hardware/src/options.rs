@@ -93,8 +93,8 @@ pub fn is_free(key: &str) -> bool {
 
 /// Whether two values of a key of a device are a program and its arguments at other places: the words are the same but
 /// for the folders of files.
-pub fn is_moved(key: &str, one: &[&str], other: &[&str]) -> bool {
-    let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
+pub fn is_moved(key: &str, one: &[String], other: &[String]) -> bool {
+    let name = |word: &String| word.rsplit('/').next().unwrap_or_default().to_owned();
     key == "command" && one.len() == other.len() && one.iter().zip(other).all(|(a, b)| name(a) == name(b))
 }
 

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 use hardware::options::DeviceOptions;
 
 use super::options::{Overrides, read};
 use super::prepare::prepare;
 use crate::config::Experiment;
-use crate::evaluate::{Replayed, TrainingSet};
+use crate::evaluate::{Replayed, TrainingSet, check_alike};
 use crate::stop::Stop;
 use crate::terminal::say;
 
@@ -60,8 +61,14 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
 
 /// All parts together, as at the begin of a search.
 fn search(experiment: &Experiment) -> anyhow::Result<String> {
+    if experiment.replay.is_none() {
+        check_alike(&experiment.devices)?;
+    }
     // Nothing is measured, so the folder stays empty.
     let prepared = prepare(experiment.clone(), &std::env::temp_dir(), &Stop::default())?;
+    if let Some(problem) = &prepared.unlike {
+        bail!("{problem}");
+    }
     Ok(format!("{} minimises {}", prepared.strategy()?.name(), prepared.problem.objectives().names()))
 }
 

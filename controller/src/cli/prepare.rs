@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     pub evaluator: Arc<dyn Evaluator>,
     /// Notices about the resolution for the user.
     pub notices: Vec<String>,
+    /// Two devices that are not alike, by what they say of themselves.
+    pub unlike: Option<String>,
 }
 
 impl Prepared {
@@ -74,7 +76,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), experiment, notices })
+    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), experiment, notices, unlike: None })
 }
 
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
@@ -116,6 +118,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         }
     }
     let problem = problem(&experiment)?;
+    let unlike = devices.unlike().map(str::to_owned);
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
         data,
@@ -129,7 +132,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         scratch,
         stop: stop.clone(),
     };
-    Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
+    Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices, unlike })
 }
 
 /// Why the first device without energy does not measure it, as the end of a sentence.

@@ -11,7 +11,7 @@ mod recorded;
 pub use checkpoint::Checkpoint;
 pub use comparable::{Comparable, Tally};
 pub(crate) use folder::{
-    CHECKPOINT, CONFIG, DIGESTS, IMPORTED, JOURNAL, MODELS, PARETO, REPORT, RunFolder, SCRATCH, TENSORBOARD, WAITING,
+    CHECKPOINT, CONFIG, DIGESTS, IMPORTED, JOURNAL, MAY_DIFFER, MODELS, PARETO, REPORT, RunFolder, SCRATCH, TENSORBOARD, WAITING,
     differences, kept_experiment, not_a_run,
 };
 pub use imported::{Imported, Origin};
