@@ -170,3 +170,35 @@ fn a_lead_within_the_noise_is_marked() {
     assert!(refused.contains("search.remeasure = 3") && refused.contains("replay"), "{refused}");
     assert!(!folder.join("other").exists());
 }
+
+/// Measures a network with a meter that prints a text again and again.
+fn measured_with(printed: &str, more: &[&str]) -> end_to_end::Ended {
+    let place = tempfile::tempdir().unwrap();
+    let script = format!("while :; do echo '{printed}'; sleep 0.01; done");
+    let settings = format!(
+        "[devices.host]\nkind = \"host\"\n[devices.host.meter]\nkind = \"stream\"\ncommand = [\"sh\", \"-c\", {script:?}]\n\
+         columns = {{ power = {{ column = 1, unit = \"w\" }} }}\n\
+         [devices.host.energy]\nwindow_s = 0.5\nidle_s = 0.3\nsettle_limit_s = 0.5\n"
+    );
+    std::fs::write(place.path().join("metered.toml"), live_experiment(1, 1, 15) + &settings).unwrap();
+    let cell = "|nor_conv_1x1~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|nor_conv_1x1~2|";
+    let args = ["measure", cell];
+    Program::new(place.path()).args(args).args(["--experiment", "metered.toml"]).args(more).run()
+}
+
+#[test]
+fn a_meter_that_reads_nothing_under_load_is_refused() {
+    for more in [&[][..], &["--set", "devices.host.energy.subtract_idle=true"]] {
+        let ended = measured_with("0.000", more);
+        assert_ne!(ended.code, Some(0), "{ended}");
+        assert!(ended.err.contains("reads 0 mW") && ended.err.contains("a running device draws power"), "{ended}");
+        assert!(!ended.err.contains("set subtract_idle"), "the advice does not lead back: {ended}");
+    }
+}
+
+#[test]
+fn a_meter_with_decimal_commas_is_read_right() {
+    let ended = measured_with("3,41", &["--json"]);
+    let json: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {ended}"));
+    assert!(near(&json["power_mw"], 3410.0), "{json}");
+}

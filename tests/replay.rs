@@ -143,6 +143,84 @@ fn rows_that_disagree_are_measurements_of_one_network() {
     assert!(close("time_ms_std", 0.015) && close("energy_mj", joules * 1000.0), "{row:?}");
 }
 
+/// Writes the table with other separators, units and columns, and searches it with the settings.
+fn searched_as(text: impl Fn(&Entry) -> String, header: &str, settings: &[&str]) -> (Ended, Vec<[Option<f64>; 3]>) {
+    let (folder, table) = place();
+    let lines: String = table.entries[..30].iter().map(|entry| text(entry) + "\n").collect();
+    std::fs::write(folder.path().join("theirs.csv"), format!("{header}\n{lines}")).unwrap();
+    let args = ["replay", "theirs.csv", "--space", "nasbench201", "--strategy", "random", "--evaluations", "30"];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let ended = Program::new(folder.path()).args(args).args(["--out", "run"]).args(settings).run();
+    if ended.code != Some(0) {
+        return (ended, Vec::new());
+    }
+    let rows = Journal::read(&folder.path().join("run/measurements.csv")).rows;
+    // In the order of the table, in the units of the journal.
+    let of = |entry: &Entry| rows.iter().find(|row| row.text("architecture") == entry.cell).unwrap();
+    let values = |row: &Row| ["accuracy", "time_ms", "energy_mj"].map(|column| row.number(column));
+    (ended, table.entries[..30].iter().map(|entry| values(of(entry))).collect())
+}
+
+#[test]
+fn tables_of_other_people_are_read_and_their_columns_printed() {
+    let (_, table) = place();
+    let near = |found: &[[Option<f64>; 3]]| {
+        assert_eq!(found.len(), 30);
+        for ([accuracy, time_ms, energy_mj], entry) in found.iter().zip(&table.entries) {
+            let is = |found: &Option<f64>, right: f64| found.is_none_or(|found| (found / right - 1.0).abs() < 1e-6);
+            let right = is(accuracy, entry.percent / 100.0) && is(time_ms, entry.microseconds as f64 / 1000.0);
+            assert!(right && accuracy.is_some() && time_ms.is_some() && is(energy_mj, entry.joules * 1000.0), "{entry:?}");
+        }
+    };
+    let time_ms = |entry: &Entry| entry.microseconds as f64 / 1000.0;
+    // Of a German spreadsheet, with either separator.
+    for separator in [";", "\t"] {
+        let header = ["architecture", "accuracy_percent", "time_ms"].join(separator);
+        let row = |entry: &Entry| {
+            [entry.cell.clone(), entry.percent.to_string(), time_ms(entry).to_string()].join(separator).replace('.', ",")
+        };
+        let (ended, found) = searched_as(row, &header, &[]);
+        near(&found);
+        let columns = "columns: architecture = \"architecture\", accuracy = \"accuracy_percent\" (in percent), \
+                       time_ms = \"time_ms\"";
+        assert!(ended.err.contains(columns), "{ended}");
+    }
+    // Columns that happen to be called like a journal's.
+    let row = |entry: &Entry| format!("{},{},{},finished,200.0", entry.cell, entry.percent, time_ms(entry));
+    let header = "architecture,accuracy_percent,time_ms,status,epochs";
+    near(&searched_as(row, header, &[]).1);
+    let (ended, _) = searched_as(row, header, &["replay.columns.status=status"]);
+    assert!(ended.err.contains("theirs.csv:2: column \"status\": \"finished\" is not a status"), "{ended}");
+    // Inferences a second, and microjoules.
+    let row =
+        |entry: &Entry| format!("{},{},{},{}", entry.cell, entry.percent, 1e3 / time_ms(entry), entry.joules * 1e6);
+    let settings = [
+        "replay.columns.accuracy={ column = \"top1_percent\", unit = \"percent\" }",
+        "replay.columns.time={ column = \"throughput_inf_s\", unit = \"per_s\" }",
+        "replay.columns.energy={ column = \"energy_uJ\", unit = \"uj\" }",
+    ];
+    let (ended, found) = searched_as(row, "architecture,top1_percent,throughput_inf_s,energy_uJ", &settings);
+    near(&found);
+    assert!(found.iter().all(|[.., energy_mj]| energy_mj.is_some()), "{ended}");
+}
+
+#[test]
+fn a_file_of_another_kind_is_named_in_one_line() {
+    let (folder, _) = place();
+    let json = format!("{{\"|none~0|\": {{\"acc\": 0.5}}{}}}", ", \"x\": 1".repeat(200_000));
+    let utf_16: Vec<u8> = "architecture,time_ms\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, name) in [
+        (json.as_bytes(), "it is JSON"),
+        (&utf_16, "it is UTF-16 text"),
+        (b"PK\x03\x04\x14\0\x06\0", "it is a workbook"),
+        (b"architecture,time_ms\ra,1\rb,2\r", "carriage returns alone"),
+    ] {
+        std::fs::write(folder.path().join("theirs.csv"), content).unwrap();
+        let error = Program::new(folder.path()).args(["replay", "theirs.csv", "--space", "nasbench201"]).fail();
+        assert!(error.contains(name) && error.contains("theirs.csv") && error.len() < 500, "{error}");
+    }
+}
+
 #[test]
 fn real_measurements_of_a_board() {
     let Some(log) = shared_data("nb201_tx2_cifar10.csv") else { return };

@@ -168,7 +168,9 @@ impl Record {
         let left = self.options.window_limit.saturating_sub(ran);
         let shortest = self.options.window / 2;
         let reached = power.relative_half_width.unwrap_or(f64::INFINITY);
-        let enough = power.samples >= FEWEST_READINGS && reached <= self.target;
+        // Of zeros alone, more say no more.
+        let is_known = reached <= self.target || power.zeros == power.samples;
+        let enough = power.samples >= FEWEST_READINGS && is_known;
         if enough || left < shortest.min(SHORTEST_LEFT) || self.runs.len() >= MOST_WINDOWS {
             return Ok(None);
         }

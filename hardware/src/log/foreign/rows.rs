@@ -115,7 +115,7 @@ fn set(
         Holds::Energy(unit) => row.energy_mj = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::EnergyStd(unit) => row.energy_mj_std = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::Device => row.device = Some(cells::text(cell)?.to_owned()).filter(|device| !device.is_empty()),
-        Holds::Epochs => row.epochs = cells::whole(number()?).map_err(rename)?,
+        Holds::Epochs => row.epochs = number().and_then(cells::whole).map_err(rename)?,
     }
     Ok(())
 }
