@@ -113,7 +113,7 @@ fn measure_prints_the_measurement_and_doctor_the_boards_state() {
     let measure = ["measure", cell, "--experiment", EXPERIMENT, "--device", "tx2"];
     let printed = Program::new(folder.path()).args(measure).args(SMALL).args(&settings).succeed();
     for text in
-        ["time (mean ± σ)", "without transfer", "energy (mean ± σ)", "above idle", "VDD_SYS_GPU", "°C before", "MHz"]
+        ["time (median ± σ)", "without transfer", "energy (mean ± σ)", "above idle", "VDD_SYS_GPU", "°C before", "MHz"]
     {
         assert!(printed.contains(text), "{text} is not in:\n{printed}");
     }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::measurement::{InvalidMeasurement, Measurement};
 use crate::model::Model;
 use crate::seconds::milliseconds;
+use crate::statistic::Statistic;
 
 /// A device that runs a model and measures how long one inference takes.
 ///
@@ -84,6 +85,12 @@ pub trait Device: Send {
     /// itself, false for a board on the network or a log.
     fn shares_machine(&self) -> bool;
 
+    /// The reason why its measurements lack a statistic of single runs, as a sentence; `None` if they have it. Called
+    /// after [`describe`](Self::describe), so that a search does not begin in vain.
+    fn lacks(&self, _statistic: Statistic) -> Option<String> {
+        None
+    }
+
     /// Whether its measurements contain energy.
     fn measures_energy(&self) -> bool {
         false
@@ -112,6 +119,11 @@ pub trait Settings {
         Vec::new()
     }
 
+    /// A reservation about all numbers of the device, as a sentence, which stands beside them wherever they are shown.
+    fn reservation(&self) -> Option<String> {
+        None
+    }
+
     /// Makes paths of this machine valid in any working directory.
     ///
     /// # Errors
@@ -131,24 +143,61 @@ pub struct Plan {
     /// include occasional disturbances of the machine.
     #[serde(rename = "warm_up_ms", with = "milliseconds")]
     pub warm_up: Duration,
-    /// Time after which timed runs end even if the mean is not known as precisely as wanted.
+    /// Time after which timed runs end even if the statistic is not known as precisely as wanted.
     #[serde(rename = "time_limit_ms", with = "milliseconds")]
     pub time_limit: Duration,
     /// Fewest timed runs within the time limit.
     pub min_runs: u32,
-    /// Wanted half-width of the mean's 95 % confidence interval relative to the mean: 0.02 is
-    /// ±2 %.
+    /// Wanted half-width of the 95 % confidence interval of the statistic, relative to it: 0.02 is ±2 %.
     pub confidence_interval: f64,
+    /// The statistic that `time_ms` is; where it is not stated, the median if the device gives it, else the mean. The mean
+    /// is not written, so that experiments of versions that knew no other one are what they were.
+    #[serde(default, skip_serializing_if = "is_unwritten")]
+    pub statistic: Option<Statistic>,
+}
+
+fn is_unwritten(statistic: &Option<Statistic>) -> bool {
+    matches!(statistic, None | Some(Statistic::Mean))
+}
+
+impl Plan {
+    /// The statistic that `time_ms` is.
+    pub fn statistic(&self) -> Statistic {
+        self.statistic.unwrap_or(Statistic::Median)
+    }
+
+    /// The plan with a statistic that a device gives.
+    ///
+    /// # Errors
+    /// If the plan states one that the device does not give; the text begins with the key.
+    pub fn for_device(mut self, device: &dyn Device) -> Result<Self, String> {
+        let Some(why) = device.lacks(self.statistic()) else { return Ok(self) };
+        match self.statistic {
+            None => self.statistic = Some(Statistic::Mean),
+            Some(statistic) => {
+                return Err(format!(
+                    "measuring.statistic = \"{statistic}\" cannot be measured: {why}. Choose another one, such as \"mean\""
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    /// Fewest timed runs, those that the statistic needs included.
+    pub(crate) fn least_runs(&self) -> usize {
+        self.statistic().least_runs().max(self.min_runs as usize)
+    }
 }
 
 impl Default for Plan {
-    /// 0.1 s of warm-up, then at least 20 runs until the mean is known to ±2 %, or 3 s.
+    /// 0.1 s of warm-up, then at least 20 runs until the median is known to ±2 %, or 3 s.
     fn default() -> Self {
         Self {
             warm_up: Duration::from_millis(100),
             time_limit: Duration::from_secs(3),
             min_runs: 20,
             confidence_interval: 0.02,
+            statistic: None,
         }
     }
 }

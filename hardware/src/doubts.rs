@@ -1,6 +1,7 @@
 //! Doubts about the times of single runs.
 
 use crate::device::Plan;
+use crate::measurement::Latency;
 use crate::statistics;
 use crate::warning::Warning;
 
@@ -17,10 +18,12 @@ pub(crate) fn of_runs(samples_ms: &[f64], plan: &Plan) -> Vec<Warning> {
             median_ms: statistics::quantile(&statistics::sorted(samples_ms), 0.5),
         });
     }
-    warnings.extend(outliers(samples_ms, &scores, plan));
+    let far_mean = || of_mean(&Latency::from_samples(samples_ms).ok()?, 0.0);
+    warnings.extend(outliers(samples_ms, &scores, plan).or_else(far_mean));
     if !is_precise(samples_ms, plan) {
         warnings.push(Warning::WideInterval {
-            reached: statistics::relative_half_width(samples_ms),
+            statistic: plan.statistic(),
+            reached: statistics::relative_half_width_of(samples_ms, plan.statistic()),
             wanted: plan.confidence_interval,
             runs: samples_ms.len(),
             time_limit: plan.time_limit,
@@ -37,25 +40,41 @@ fn outliers(samples_ms: &[f64], scores: &[f64], plan: &Plan) -> Option<Warning> 
     if others.is_empty() || others.len() == samples_ms.len() {
         return None;
     }
-    let mean_ms = statistics::mean(samples_ms);
-    let mean_of_others_ms = statistics::mean(&others);
-    let moved = (mean_ms - mean_of_others_ms).abs() / mean_of_others_ms;
+    let statistic = plan.statistic();
+    let value = |samples: &[f64]| match statistic.quantile() {
+        Some(q) => statistics::quantile(&statistics::sorted(samples), q),
+        None => statistics::mean(samples),
+    };
+    let (value_ms, value_of_others_ms) = (value(samples_ms), value(&others));
+    let moved = (value_ms - value_of_others_ms).abs() / value_of_others_ms;
     (moved > plan.confidence_interval).then(|| Warning::Outliers {
         outliers: samples_ms.len() - others.len(),
         runs: samples_ms.len(),
-        mean_ms,
-        mean_of_others_ms,
+        statistic,
+        value_ms,
+        value_of_others_ms,
     })
 }
 
-/// Whether the mean of the runs is known as precisely as the plan asks.
+/// Whether the plan's statistic of the runs is known as precisely as the plan asks.
 pub(crate) fn is_precise(samples_ms: &[f64], plan: &Plan) -> bool {
-    statistics::relative_half_width(samples_ms).is_some_and(|half_width| half_width <= plan.confidence_interval)
+    let half_width = statistics::relative_half_width_of(samples_ms, plan.statistic());
+    half_width.is_some_and(|half_width| half_width <= plan.confidence_interval)
+}
+
+/// The doubt about a mean that is far above the median. The program's own work between two inferences, up to `loop_ms`,
+/// is no doubt.
+pub(crate) fn of_mean(latency: &Latency, loop_ms: f64) -> Option<Warning> {
+    /// The mean of a machine that is busy with one thing is a few per cent above the median.
+    const FAR: f64 = 1.25;
+    let (mean_ms, median_ms) = (latency.mean_ms, latency.p50_ms?);
+    (mean_ms > FAR * median_ms + loop_ms).then_some(Warning::MeanAboveMedian { mean_ms, median_ms })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistic::Statistic;
 
     fn steady(runs: usize) -> Vec<f64> {
         (0..runs).map(|run| 2.0 + 0.01 * (run % 3) as f64).collect()
@@ -75,22 +94,34 @@ mod tests {
     }
 
     #[test]
-    fn outliers_give_a_warning_where_they_move_the_mean() {
+    fn outliers_give_a_warning_where_they_move_the_statistic() {
+        let by_mean = Plan { statistic: Some(Statistic::Mean), ..Plan::default() };
         let mut samples = steady(60);
         samples[30] = 9.0;
         samples[31] = 0.01;
-        let warnings = of_runs(&samples, &Plan::default());
+        let warnings = of_runs(&samples, &by_mean);
         assert!(
             matches!(
                 warnings[0],
-                Warning::Outliers { outliers: 2, runs: 60, mean_of_others_ms, .. }
-                    if (2.0..2.02).contains(&mean_of_others_ms)
+                Warning::Outliers { outliers: 2, runs: 60, value_of_others_ms, .. }
+                    if (2.0..2.02).contains(&value_of_others_ms)
             ),
             "{warnings:?}"
         );
+        assert_eq!(of_runs(&samples, &Plan::default()), [], "the median is where it was");
         samples[30] = 3.0;
         samples[31] = 2.0;
-        assert_eq!(of_runs(&samples, &Plan::default()), []);
+        assert_eq!(of_runs(&samples, &by_mean), []);
+    }
+
+    #[test]
+    fn a_busy_machine_gives_a_warning_beside_a_median_that_is_steady() {
+        let mut samples = steady(60);
+        (0..60).step_by(10).for_each(|run| samples[run + 5] = 40.0);
+        let warnings = of_runs(&samples, &Plan::default());
+        assert!(matches!(warnings[..], [Warning::MeanAboveMedian { mean_ms, median_ms }] if mean_ms > 2.5 * median_ms));
+        let tiny = Latency { p50_ms: Some(0.01), ..Latency::from_mean(0.05, None) };
+        assert!(of_mean(&tiny, 0.05).is_none() && of_mean(&tiny, 0.0).is_some());
     }
 
     #[test]

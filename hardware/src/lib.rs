@@ -50,15 +50,17 @@ mod program;
 pub mod remote;
 mod seconds;
 mod shown;
+mod statistic;
 mod statistics;
 pub mod time;
 mod uncertain;
 pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};
-pub use input::Input;
+pub use input::{Input, InputShape};
 pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
 pub use model::{Model, ModelError};
 pub use program::ProgramOptions;
+pub use statistic::Statistic;
 pub use uncertain::Uncertain;
 pub use warning::Warning;

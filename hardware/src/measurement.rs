@@ -4,6 +4,7 @@ use std::iter;
 
 use thiserror::Error;
 
+use crate::statistic::Statistic;
 use crate::statistics;
 use crate::warning::Warning;
 
@@ -36,6 +37,8 @@ pub struct Latency {
     pub min_ms: Option<f64>,
     /// Median.
     pub p50_ms: Option<f64>,
+    /// 90th percentile.
+    pub p90_ms: Option<f64>,
     /// 95th percentile.
     pub p95_ms: Option<f64>,
     /// 99th percentile.
@@ -120,6 +123,7 @@ impl Measurement {
             not_negative("standard deviation of the latency (ms)", latency.std_ms)?;
             positive("fastest run (ms)", latency.min_ms)?;
             positive("median latency (ms)", latency.p50_ms)?;
+            positive("90th percentile of the latency (ms)", latency.p90_ms)?;
             positive("95th percentile of the latency (ms)", latency.p95_ms)?;
             positive("99th percentile of the latency (ms)", latency.p99_ms)?;
         }
@@ -148,8 +152,8 @@ impl Measurement {
 impl Latency {
     /// Statistics of timed runs, in milliseconds and in the order they ran.
     ///
-    /// The mean is over all of them. The standard deviation needs two runs, the 95th percentile
-    /// twenty and the 99th a hundred: with fewer it would only repeat the slowest run.
+    /// The mean is over all of them. The standard deviation needs two runs, the 90th percentile ten, the 95th twenty
+    /// and the 99th a hundred: with fewer it would only repeat the slowest run.
     ///
     /// # Errors
     ///
@@ -162,21 +166,44 @@ impl Latency {
         let Some(&min_ms) = sorted.first() else {
             return Err(InvalidMeasurement("no run was timed".to_owned()));
         };
-        let percentile = |q: f64, runs: usize| (sorted.len() >= runs).then(|| statistics::quantile(&sorted, q));
+        let percentile = |statistic: Statistic| {
+            statistic.quantile().filter(|_| sorted.len() >= statistic.least_runs()).map(|q| statistics::quantile(&sorted, q))
+        };
         Ok(Self {
             mean_ms: statistics::mean(samples_ms),
             std_ms: statistics::standard_deviation(samples_ms),
             min_ms: Some(min_ms),
-            p50_ms: percentile(0.50, 1),
-            p95_ms: percentile(0.95, 20),
-            p99_ms: percentile(0.99, 100),
+            p50_ms: percentile(Statistic::Median),
+            p90_ms: percentile(Statistic::P90),
+            p95_ms: percentile(Statistic::P95),
+            p99_ms: percentile(Statistic::P99),
             runs: Some(sorted.len() as u64),
+        })
+    }
+
+    /// The time of one inference that stands for all of them, in ms.
+    ///
+    /// # Errors
+    /// If the device did not give this statistic, with the remedy.
+    pub fn time_ms(&self, statistic: Statistic) -> Result<f64, InvalidMeasurement> {
+        statistic.of(self).ok_or_else(|| {
+            let runs = self.runs.map_or_else(String::new, |runs| format!(" (there was time for {runs})"));
+            let needs = match statistic.least_runs() {
+                1 => String::new(),
+                least => format!("; it needs at least {least} runs{runs}: raise measuring.time_limit_ms, or"),
+            };
+            let between = if needs.is_empty() { ":" } else { "" };
+            InvalidMeasurement(format!(
+                "measuring.statistic is \"{statistic}\", which the device did not give{needs}{between} choose another one, \
+                 such as \"{}\"",
+                if statistic == Statistic::Median { Statistic::Mean } else { Statistic::Median }
+            ))
         })
     }
 
     /// A latency of which only the mean, and perhaps the standard deviation, is known.
     pub fn from_mean(mean_ms: f64, std_ms: Option<f64>) -> Self {
-        Self { mean_ms, std_ms, min_ms: None, p50_ms: None, p95_ms: None, p99_ms: None, runs: None }
+        Self { mean_ms, std_ms, min_ms: None, p50_ms: None, p90_ms: None, p95_ms: None, p99_ms: None, runs: None }
     }
 }
 
@@ -245,6 +272,19 @@ mod tests {
         assert_eq!(latency.p50_ms, Some(51.0));
         assert_eq!(latency.p95_ms, Some(96.0));
         assert_eq!(latency.p99_ms, Some(100.0));
+    }
+
+    #[test]
+    fn each_statistic_is_its_own_number_or_says_what_it_needs() {
+        let samples: Vec<f64> = (1..=101).map(f64::from).collect();
+        let latency = Latency { mean_ms: 60.0, ..Latency::from_samples(&samples).unwrap() };
+        let values = [Statistic::Median, Statistic::Mean, Statistic::P90, Statistic::P95, Statistic::P99]
+            .map(|statistic| latency.time_ms(statistic).unwrap());
+        assert_eq!(values, [51.0, 60.0, 91.0, 96.0, 100.0]);
+        let few = Latency::from_samples(&samples[..37]).unwrap();
+        let error = few.time_ms(Statistic::P99).unwrap_err().to_string();
+        assert!(error.contains("at least 100 runs (there was time for 37)"), "{error}");
+        assert!(Latency::from_mean(2.0, None).time_ms(Statistic::Median).unwrap_err().to_string().contains("\"mean\""));
     }
 
     #[test]

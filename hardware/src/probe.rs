@@ -40,7 +40,7 @@ fn onnx() -> Vec<u8> {
     let tensor = TensorTypeProto { elem_type: Some(float), shape: Some(TensorShapeProto { dim }) };
     let value = |name: &str| ValueInfoProto {
         name: name.to_owned(),
-        r#type: Some(TypeProto { tensor_type: Some(tensor.clone()) }),
+        r#type: Some(TypeProto { tensor_type: Some(tensor.clone()), ..TypeProto::default() }),
     };
     let (input, output) = (vec!["x".to_owned()], vec!["y".to_owned()]);
     let graph = GraphProto {

@@ -2,6 +2,8 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use crate::statistic::Statistic;
+
 /// Modified z-score above which a run is an outlier: ten standard deviations, 1.4826 being the
 /// factor between the median absolute deviation and the standard deviation of normal data
 /// (Iglewicz and Hoaglin 1993, "How to detect and handle outliers"). Ten rather than their 3.5,
@@ -67,14 +69,19 @@ pub(crate) fn modified_z_scores(samples: &[f64]) -> Vec<f64> {
 
 /// Means of up to twenty long batches of successive samples; `None` with fewer than four samples.
 pub(crate) fn batch_means(samples: &[f64]) -> Option<Vec<f64>> {
-    let batches = BATCHES.min(samples.len() / 2);
+    batches(samples, 2, mean)
+}
+
+/// A value of up to twenty batches of at least `least` successive samples; `None` with fewer than two batches.
+fn batches(samples: &[f64], least: usize, of: impl Fn(&[f64]) -> f64) -> Option<Vec<f64>> {
+    let batches = BATCHES.min(samples.len() / least);
     if batches < 2 {
         return None;
     }
     let batch = |batch: usize| {
         let start = batch * samples.len() / batches;
         let end = (batch + 1) * samples.len() / batches;
-        mean(&samples[start..end])
+        of(&samples[start..end])
     };
     Some((0..batches).map(batch).collect())
 }
@@ -86,12 +93,25 @@ pub(crate) fn batch_means(samples: &[f64]) -> Option<Vec<f64>> {
 /// nearly are: their spread and Student's t give the interval. `None` with fewer than four runs,
 /// and for a mean that is not positive.
 pub(crate) fn relative_half_width(samples: &[f64]) -> Option<f64> {
-    let batch_means = batch_means(samples)?;
-    let batches = batch_means.len();
-    let mean = mean(samples);
-    let deviation = standard_deviation(&batch_means)?;
+    half_width(&batch_means(samples)?, mean(samples))
+}
+
+/// The same for any statistic of single runs: quantiles of batches in place of means ("sectioning", Nakayama 2014,
+/// "Confidence intervals for quantiles using sectioning when applying variance-reduction techniques", ACM TOMACS 24).
+/// A batch is as long as the quantile needs.
+pub(crate) fn relative_half_width_of(samples: &[f64], statistic: Statistic) -> Option<f64> {
+    /// Runs of a batch whose median is taken.
+    const MEDIAN_BATCH: usize = 5;
+    let Some(q) = statistic.quantile() else { return relative_half_width(samples) };
+    let of = |samples: &[f64]| quantile(&sorted(samples), q);
+    half_width(&batches(samples, statistic.least_runs().max(MEDIAN_BATCH), of)?, of(samples))
+}
+
+fn half_width(values: &[f64], of_all: f64) -> Option<f64> {
+    let batches = values.len();
+    let deviation = standard_deviation(values)?;
     let t = StudentsT::new(0.0, 1.0, (batches - 1) as f64).ok()?.inverse_cdf(0.975);
-    (mean > 0.0).then(|| t * deviation / (batches as f64).sqrt() / mean)
+    (of_all > 0.0).then(|| t * deviation / (batches as f64).sqrt() / of_all)
 }
 
 #[cfg(test)]
@@ -111,6 +131,16 @@ mod tests {
         let naive = 1.966 * standard_deviation(&samples).unwrap() / 20.0 / mean(&samples);
         let honest = relative_half_width(&samples).unwrap();
         assert!(honest > 4.0 * naive, "{honest} against {naive}");
+    }
+
+    #[test]
+    fn the_median_is_known_where_outliers_leave_the_mean_unknown() {
+        let samples: Vec<f64> =
+            (0..400).map(|run| 10.0 + 0.01 * f64::from(run % 3) + if run % 29 == 0 { 50.0 } else { 0.0 }).collect();
+        assert!(relative_half_width_of(&samples, Statistic::Mean).unwrap() > 0.02);
+        assert!(relative_half_width_of(&samples, Statistic::Median).unwrap() < 0.001);
+        assert_eq!(relative_half_width_of(&samples[..150], Statistic::P99), None);
+        assert!(relative_half_width_of(&samples, Statistic::P99).is_some());
     }
 
     #[test]

@@ -4,29 +4,53 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::statistic::Statistic;
+
 /// A doubt about a measurement. Its text names the remedy; nothing is corrected silently.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Some runs took far longer or shorter than the others, and move the mean by more than the
-    /// precision that was asked for. They are part of the mean.
+    /// Some runs took far longer or shorter than the others, and move the statistic by more than the
+    /// precision that was asked for. They are part of it.
     #[error(
         "{outliers} of {runs} runs are outliers (more than ten robust standard deviations from the median). They are part \
-         of the mean, {}; without them it is {}. Something else was at work: close other programs, let nothing train \
-         beside the measurement, and measure again",
-        time(*.mean_ms),
-        time(*.mean_of_others_ms)
+         of the {statistic}, {}; without them it is {}. Something else was at work: close other programs, let nothing \
+         train beside the measurement, and measure again",
+        time(*.value_ms),
+        time(*.value_of_others_ms)
     )]
     Outliers {
         /// Number of outliers.
         outliers: usize,
         /// Number of all runs.
         runs: usize,
+        /// The plan's statistic.
+        statistic: Statistic,
+        /// The statistic of all runs, in ms.
+        value_ms: f64,
+        /// The statistic of the runs without outliers, in ms.
+        value_of_others_ms: f64,
+    },
+    /// The mean is far above the median: some runs took far longer than most.
+    #[error(
+        "the mean of the runs is {}, {:.1} times the median, {}: something else was at work. Energy is computed of the mean. \
+         Close other programs, let nothing train beside the measurement, and measure again",
+        time(*.mean_ms),
+        .mean_ms / .median_ms,
+        time(*.median_ms)
+    )]
+    MeanAboveMedian {
         /// Mean of all runs, in ms.
         mean_ms: f64,
-        /// Mean of the runs without outliers, in ms.
-        mean_of_others_ms: f64,
+        /// Their median, in ms.
+        median_ms: f64,
     },
+    /// The engine computes with 8-bit integers and was never calibrated.
+    #[error(
+        "the engine was built with precision = \"int8\" without calibration: time and energy are those of 8-bit integers, \
+         but the accuracy is that of 32-bit floating point. Calibrate the model and check its accuracy before it is used"
+    )]
+    Uncalibrated,
     /// The first timed run took far longer than the others.
     #[error(
         "the first timed run took {}, the median {}: the warm-up was too short. Make it longer and measure again",
@@ -39,10 +63,12 @@ pub enum Warning {
         /// The median of all runs, in ms.
         median_ms: f64,
     },
-    /// The time limit ended the runs before the mean was known as precisely as the plan asks.
-    #[error("{}", wide_interval(*.reached, *.wanted, *.runs, *.time_limit))]
+    /// The time limit ended the runs before the statistic was known as precisely as the plan asks.
+    #[error("{}", wide_interval(*.statistic, *.reached, *.wanted, *.runs, *.time_limit))]
     WideInterval {
-        /// Half-width of the 95 % confidence interval relative to the mean; `None` with too few
+        /// The plan's statistic.
+        statistic: Statistic,
+        /// Half-width of the 95 % confidence interval relative to the statistic; `None` with too few
         /// runs.
         reached: Option<f64>,
         /// Half-width that the plan asks for.
@@ -134,15 +160,15 @@ pub enum Warning {
     NotPinned,
 }
 
-fn wide_interval(reached: Option<f64>, wanted: f64, runs: usize, time_limit: Duration) -> String {
+fn wide_interval(statistic: Statistic, reached: Option<f64>, wanted: f64, runs: usize, time_limit: Duration) -> String {
     let (wanted, limit_s) = (percent(wanted), time_limit.as_secs_f64());
     match reached.map(percent) {
         Some(reached) => format!(
-            "the mean is known to ±{reached} instead of ±{wanted} (95 % confidence) after {runs} runs in the time limit of \
+            "the {statistic} is known to ±{reached} instead of ±{wanted} (95 % confidence) after {runs} runs in the time limit of \
              {limit_s} s. Make the limit longer, or the machine quieter"
         ),
         None => format!(
-            "there was time for {runs} runs only in the limit of {limit_s} s: too few for a confidence interval of the mean \
+            "there was time for {runs} runs only in the limit of {limit_s} s: too few for a confidence interval of the {statistic} \
              (wanted: ±{wanted}). Make the limit longer"
         ),
     }
@@ -173,7 +199,13 @@ mod tests {
     #[test]
     fn a_wide_interval_is_shown_in_per_cent() {
         let warning =
-            Warning::WideInterval { reached: Some(0.0534), wanted: 0.02, runs: 17, time_limit: Duration::from_secs(3) };
+            Warning::WideInterval {
+                statistic: Statistic::Median,
+                reached: Some(0.0534),
+                wanted: 0.02,
+                runs: 17,
+                time_limit: Duration::from_secs(3),
+            };
         let text = warning.to_string();
         assert!(text.contains("±5.3 % instead of ±2.0 %"), "{text}");
         assert!(text.contains("17 runs in the time limit of 3 s"), "{text}");
@@ -181,7 +213,14 @@ mod tests {
 
     #[test]
     fn outliers_are_counted_and_their_influence_is_shown() {
-        let text = Warning::Outliers { outliers: 2, runs: 40, mean_ms: 0.25, mean_of_others_ms: 0.0625 }.to_string();
+        let text = Warning::Outliers {
+            outliers: 2,
+            runs: 40,
+            statistic: Statistic::Mean,
+            value_ms: 0.25,
+            value_of_others_ms: 0.0625,
+        }
+        .to_string();
         assert!(text.starts_with("2 of 40 runs"), "{text}");
         assert!(text.contains("the mean, 0.250 ms; without them it is 62.500 µs"), "{text}");
     }

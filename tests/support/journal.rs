@@ -6,6 +6,8 @@ use std::path::Path;
 /// The stable columns of a journal, in their order.
 const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,energy_mj,\
                        energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,measure_seconds,message";
+/// Those that newer journals have after these.
+const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99";
 
 /// A journal, or another file of that format.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +46,8 @@ impl Journal {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let header = reader.headers().expect("a header").clone();
         if !header.is_empty() {
-            assert_eq!(header.iter().collect::<Vec<_>>().join(","), COLUMNS);
+            let header = header.iter().collect::<Vec<_>>().join(",");
+            assert_eq!(header.strip_suffix(NEWER_COLUMNS).unwrap_or(&header), COLUMNS);
         }
         let row = |record: Result<csv::StringRecord, csv::Error>| {
             let record = record.expect("rows of the header's width");

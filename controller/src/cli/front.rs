@@ -61,6 +61,7 @@ impl Front {
                 say(format_args!("models: {}", self.run.join(MODELS).display()))?;
             }
             hypervolume_in_words(&summary).map_or(Ok(()), say)?;
+            summary.notes.iter().try_for_each(|note| say(format_args!("note: {note}")))?;
             let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
             // Rows of a replay cannot be measured again.
             if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {

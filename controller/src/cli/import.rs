@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
-use hardware::log::{COLUMNS, LogError, Row};
+use hardware::log::{LogError, Row};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
@@ -161,7 +161,7 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
         format!("cannot read the log {}: name a run folder, a journal or another CSV file", path.display())
     })?;
     let sha256 = sha256(&content);
-    let is_journal = content.split(|byte| *byte == b'\n').next() == Some(COLUMNS.join(",").as_bytes());
+    let is_journal = content.split(|byte| *byte == b'\n').next().is_some_and(hardware::log::is_journal);
     let whole = match content.iter().rposition(|byte| *byte == b'\n') {
         Some(end) if is_journal => &content[..=end],
         _ => &content[..],
@@ -184,7 +184,10 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
         };
         anyhow::Error::new(error).context(format!("nothing was imported; {hint}"))
     })?;
-    Ok(Log { path, sha256, rows })
+    if !is_journal {
+        note(format_args!("{}: columns: {}", path.display(), rows.columns));
+    }
+    Ok(Log { path, sha256, rows: rows.rows })
 }
 
 /// The settings of training in which the run of a journal differs from this one, without epochs, which every row states.
@@ -214,7 +217,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
         let content = std::fs::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
-        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
+        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?.rows;
         let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
         let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
         return Ok((if measured.is_empty() { labels() } else { measured }, epochs));

@@ -1,16 +1,15 @@
-//! `controller measure MODEL|ARCHITECTURE`.
+//! `controller measure MODEL|ARCHITECTURE…`.
 
-use std::io;
+mod progress;
+mod show;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use hardware::options::DeviceOptions;
-use hardware::{Energy, Measurement, Model};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use hardware::{Device, DeviceError, InputShape, Measurement, Model, Plan};
 
 use super::export::{fresh_network, input_of};
 use super::options::ExperimentOptions;
@@ -18,56 +17,142 @@ use crate::config::Experiment;
 use crate::evaluate::untrained_model;
 use crate::run::temporary_folder;
 use crate::terminal::say;
+use progress::Progress;
 
-/// Measure one model or architecture on a device.
+/// Measure models or architectures on a device.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller measure runs/short/models/12.onnx
+  controller measure runs/short/models/*.onnx
+  controller measure resnet50.onnx --input-shape 1,3,224,224
+  controller measure bert.onnx --input-shape input_ids:1,128 --input-shape attention_mask:1,128
   controller measure '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|' --device host --json
   controller measure runs/short/models/12.onnx --experiment experiments/tx2.toml --device tx2
   controller measure runs/short/models/12.onnx --experiment experiments/ncs.toml --json")]
 pub(super) struct Measure {
-    /// An ONNX file with batch 1, or an architecture in the text form of the experiment's search space.
-    model: String,
+    /// ONNX files, or architectures in the text form of the experiment's search space.
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
+    /// Sizes of an input that a file leaves open: 1,3,224,224, or NAME:1,3,224,224 for a model of several inputs; may be
+    /// repeated.
+    #[arg(long, value_name = "SHAPE")]
+    input_shape: Vec<InputShape>,
     /// Device by its name in the experiment [default: the only one].
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
     #[command(flatten)]
     experiment: ExperimentOptions,
-    /// For other programs.
+    /// For other programs: an object, or a list of them for several models.
     #[arg(long)]
     json: bool,
 }
+
+/// A model with its measurement, or the reason why there is none.
+struct Measured {
+    /// As it was given.
+    name: String,
+    result: Result<(Model, Measurement), String>,
+}
+
+/// Extensions of model files, of which only the first is measured everywhere: a file that is missing is none of the
+/// search space's architectures.
+const EXTENSIONS: [&str; 12] =
+    ["onnx", "pb", "pt", "pth", "tflite", "h5", "keras", "xml", "engine", "plan", "ort", "safetensors"];
 
 impl Measure {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let experiment = self.experiment.read()?;
         let config = self.device_of(&experiment)?;
         let scratch = temporary_folder()?;
-        let path = PathBuf::from(&self.model);
-        let model = if path.extension().is_some_and(|extension| extension == "onnx") || path.is_file() {
-            model_of_file(&path)?
-        } else {
-            let (input, deployment) = input_of(&experiment)?;
-            let network = fresh_network(&experiment, &self.model, input)?;
-            let path = scratch.path().join("model.onnx");
-            untrained_model(&network, &self.model, deployment.as_ref(), &path, experiment.export)?
+        let load = |(index, given): (usize, &String)| {
+            let folder = scratch.path().join(index.to_string());
+            std::fs::create_dir(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+            self.model(given, &experiment, config, &folder)
         };
-        let mut device = config.open()?;
-        // On a terminal only, and removed at the end.
-        let progress = ProgressBar::new_spinner().with_message("identifying the device");
-        progress.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})")?);
-        progress.enable_steady_tick(Duration::from_millis(100));
-        let label = device.describe()?.label();
-        progress.set_message(format!("measuring on {label}"));
-        let measurement = device.measure(&model, &experiment.measuring)?;
-        progress.finish_and_clear();
-        if self.json {
-            say(format_args!("{:#}", json(&model, &label, &measurement)))?;
-        } else {
-            print(&model, &label, &measurement, config.why_no_energy().as_deref())?;
+        let loaded: Vec<anyhow::Result<Model>> = self.models.iter().enumerate().map(load).collect();
+        if loaded.iter().all(Result::is_err) && loaded.len() == 1 {
+            return loaded.into_iter().next().context("no model was named")?.map(|_| ExitCode::FAILURE);
         }
-        Ok(ExitCode::SUCCESS)
+        let mut device = config.open()?;
+        let mut progress = Progress::new(self.models.len());
+        let label = progress.during("identifying the device", || device.describe())?.label();
+        let plan = experiment.measuring.clone().for_device(device.as_ref()).map_err(|problem| anyhow!(problem))?;
+        let statistic = plan.statistic();
+        if let [model] = &loaded[..] {
+            let model = model.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+            let measurement = progress.model(&self.models[0], &plan, || measure(device.as_mut(), model, &plan))??;
+            drop(progress);
+            if self.json {
+                say(format_args!("{:#}", show::json(model, &label, &measurement, statistic)))?;
+            } else {
+                show::print(model, &label, &measurement, statistic, config.why_no_energy().as_deref())?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let measured = self.measure_all(loaded, device.as_mut(), &plan, &mut progress);
+        drop(progress);
+        if self.json {
+            say(format_args!("{:#}", show::json_of_all(&measured, &label, statistic)))?;
+        } else {
+            show::print_table(&measured, &label, statistic)?;
+        }
+        let all_are = measured.iter().all(|one| one.result.is_ok());
+        Ok(if all_are { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Measures one model after the other. One that fails does not keep the others from being measured; a device that is
+    /// lost does.
+    fn measure_all(
+        &self,
+        loaded: Vec<anyhow::Result<Model>>,
+        device: &mut dyn Device,
+        plan: &Plan,
+        progress: &mut Progress,
+    ) -> Vec<Measured> {
+        let mut lost: Option<String> = None;
+        let mut all = Vec::new();
+        for (name, model) in self.models.iter().zip(loaded) {
+            let result = match (model, &lost) {
+                (Err(error), _) => Err(super::describe(&error)),
+                (Ok(_), Some(reason)) => Err(format!("not measured, since the device cannot be used any more: {reason}")),
+                (Ok(model), None) => match progress.model(name, plan, || measure(device, &model, plan)) {
+                    Ok(Ok(measurement)) => Ok((model, measurement)),
+                    Ok(Err(problem)) => Err(problem.to_string()),
+                    Err(error) => {
+                        lost = error.is_fatal().then(|| error.to_string());
+                        Err(error.to_string())
+                    }
+                },
+            };
+            all.push(Measured { name: name.clone(), result });
+        }
+        all
+    }
+
+    fn model(
+        &self,
+        given: &str,
+        experiment: &Experiment,
+        config: &DeviceOptions,
+        scratch: &Path,
+    ) -> anyhow::Result<Model> {
+        let path = PathBuf::from(given);
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.exists() || extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
+            ensure!(!path.is_dir(), "{given} is a folder: name the model's file in it");
+            let model = Model::load_whole(&path, &self.input_shape, scratch)?;
+            match &model.not_onnx {
+                // Its program may read any format.
+                Some(why) if !matches!(config, DeviceOptions::Command(_)) => {
+                    bail!("{given} is not a model that can be measured: {why}")
+                }
+                _ => return Ok(model),
+            }
+        }
+        ensure!(self.input_shape.is_empty(), "--input-shape is for files: {given} is none that exists");
+        let (input, deployment) = input_of(experiment)?;
+        let network = fresh_network(experiment, given, input)?;
+        untrained_model(&network, given, deployment.as_ref(), &scratch.join("model.onnx"), experiment.export)
     }
 
     fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceOptions> {
@@ -83,121 +168,13 @@ impl Measure {
     }
 }
 
-fn model_of_file(path: &Path) -> anyhow::Result<Model> {
-    let model = Model::load(path.display().to_string(), path)?;
-    if model.inputs.is_empty() {
-        bail!("{} is not a model that can be measured: it is not ONNX, or has no input", path.display());
-    }
-    Ok(model)
-}
-
-fn print(model: &Model, device: &str, measurement: &Measurement, why_no_energy: Option<&str>) -> io::Result<()> {
-    let latency = &measurement.latency;
-    say(format_args!("{}\n  on {device}", model.architecture))?;
-    // Not every tool reports a deviation.
-    let label = if latency.std_ms.is_some() { "time (mean ± σ)" } else { "time (mean)" };
-    line(label, with_deviation(latency.mean_ms, latency.std_ms, "ms"))?;
-    let runs = latency.runs.map_or_else(String::new, |runs| format!("  ({runs} runs)"));
-    match (latency.min_ms, latency.p50_ms) {
-        (Some(min), Some(p50)) => line("min, median", format!("{min:.4}, {p50:.4} ms{runs}"))?,
-        (Some(min), None) => line("min", format!("{min:.4} ms{runs}"))?,
-        (None, Some(p50)) => line("median", format!("{p50:.4} ms{runs}"))?,
-        (None, None) if !runs.is_empty() => line("measured in", runs)?,
-        (None, None) => (),
-    }
-    if let (Some(p95), Some(p99)) = (latency.p95_ms, latency.p99_ms) {
-        line("p95, p99", format!("{p95:.4}, {p99:.4} ms"))?;
-    }
-    if let Some(compute) = &measurement.latency_without_transfer {
-        line("without transfer", with_deviation(compute.mean_ms, compute.std_ms, "ms"))?;
-    }
-    if let Some(throughput) = measurement.throughput_per_s {
-        line("throughput", format!("{throughput:.1} inferences/s"))?;
-    }
-    match &measurement.energy {
-        Some(energy) => print_energy(energy)?,
-        None => {
-            let why = why_no_energy.unwrap_or("the device has no power meter");
-            line("energy", format!("not measured: {why}"))?;
-        }
-    }
-    let conditions = &measurement.conditions;
-    let temperatures = conditions.temperature_before_c.zip(conditions.temperature_after_c);
-    let clocks = conditions.clock_before_mhz.zip(conditions.clock_after_mhz);
-    for (label, change, unit) in [("temperature", temperatures, "°C"), ("clock", clocks, "MHz")] {
-        if let Some((before, after)) = change {
-            line(label, format!("{before:.0} {unit} before, {after:.0} {unit} after"))?;
-        }
-    }
-    measurement.warnings.iter().try_for_each(|warning| say(format_args!("  warning: {warning}")))
-}
-
-fn print_energy(energy: &Energy) -> io::Result<()> {
-    let label = if energy.std_mj.is_some() { "energy (mean ± σ)" } else { "energy (mean)" };
-    let text = with_deviation(energy.per_inference_mj, energy.std_mj, "mJ");
-    match energy.above_idle_mj {
-        Some(above_idle) => {
-            let [all, above] = if energy.counts_above_idle { ["", "  (counted)"] } else { ["  (counted)", ""] };
-            line(label, format!("{text}{all}"))?;
-            line("above idle", format!("{above_idle:.4} mJ{above}"))?;
-        }
-        None => line(label, text)?,
-    }
-    if let (Some(mean), Some(idle)) = (energy.mean_power_mw, energy.idle_power_mw) {
-        let interval = energy.power_interval.map_or_else(String::new, |share| format!(" ± {:.1} %", share * 100.0));
-        let samples = energy.power_samples.map_or_else(String::new, |samples| format!("  ({samples} readings)"));
-        line("power, idle power", format!("{mean:.0}{interval}, {idle:.0} mW{samples}"))?;
-    }
-    for rail in &energy.rails {
-        let above = rail.above_idle_mj.map_or_else(String::new, |above| format!(", {above:.4} mJ above idle"));
-        say(format_args!("    {:<18}{:.4} mJ{above}", rail.rail, rail.per_inference_mj))?;
-    }
-    line("measured by", energy.source.to_string())
-}
-
-fn line(label: &str, text: String) -> io::Result<()> {
-    say(format_args!("  {:<19} {text}", format!("{label}:")))
-}
-
-/// A value with its deviation, if that is known.
-fn with_deviation(value: f64, deviation: Option<f64>, unit: &str) -> String {
-    let deviation = deviation.map_or_else(String::new, |deviation| format!(" ± {deviation:.4}"));
-    format!("{value:.4}{deviation} {unit}")
-}
-
-fn json(model: &Model, label: &str, measurement: &Measurement) -> Value {
-    let (latency, conditions, energy) = (&measurement.latency, &measurement.conditions, measurement.energy.as_ref());
-    let rails = energy.iter().flat_map(|energy| &energy.rails).map(|rail| {
-        let values = json!({"energy_mj": rail.per_inference_mj, "energy_mj_above_idle": rail.above_idle_mj});
-        (rail.rail.clone(), values)
-    });
-    json!({
-        "model": model.architecture,
-        "sha256": model.sha256,
-        "device": label,
-        "time_ms": latency.mean_ms,
-        "time_ms_std": latency.std_ms,
-        "time_ms_min": latency.min_ms,
-        "time_ms_p50": latency.p50_ms,
-        "time_ms_p95": latency.p95_ms,
-        "time_ms_p99": latency.p99_ms,
-        "time_runs": latency.runs,
-        "throughput_per_s": measurement.throughput_per_s,
-        "energy_mj": energy.map(|energy| energy.per_inference_mj),
-        "energy_mj_std": energy.and_then(|energy| energy.std_mj),
-        "energy_mj_above_idle": energy.and_then(|energy| energy.above_idle_mj),
-        "energy_counts_above_idle": energy.map(|energy| energy.counts_above_idle),
-        "power_mw": energy.and_then(|energy| energy.mean_power_mw),
-        "power_interval": energy.and_then(|energy| energy.power_interval),
-        "power_samples": energy.and_then(|energy| energy.power_samples),
-        "idle_power_mw": energy.and_then(|energy| energy.idle_power_mw),
-        "energy_source": energy.map(|energy| &energy.source),
-        "rails": rails.collect::<serde_json::Map<_, _>>(),
-        "time_ms_without_transfer": measurement.latency_without_transfer.as_ref().map(|latency| latency.mean_ms),
-        "temperature_before_c": conditions.temperature_before_c,
-        "temperature_after_c": conditions.temperature_after_c,
-        "clock_before_mhz": conditions.clock_before_mhz,
-        "clock_after_mhz": conditions.clock_after_mhz,
-        "warnings": measurement.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
+/// Measures a model, and checks that the statistic was measured.
+fn measure(
+    device: &mut dyn Device,
+    model: &Model,
+    plan: &Plan,
+) -> Result<anyhow::Result<Measurement>, DeviceError> {
+    let measurement = device.measure(model, plan)?;
+    let time_ms = measurement.latency.time_ms(plan.statistic());
+    Ok(time_ms.map(|_| measurement).map_err(Into::into))
 }

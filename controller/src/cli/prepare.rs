@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use child::data::Source;
 use child::space::Architecture;
+use hardware::Statistic;
 use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
@@ -86,7 +87,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     }
     experiment.input.get_or_insert_default();
     set_reference(&mut experiment.search, &log);
-    let mut notices = Vec::new();
+    let mut notices = vec![format!("columns: {}", log.table.columns())];
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }
@@ -131,6 +132,13 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
     };
     let about_data = std::iter::once(data.in_words()).chain(data.notes.iter().cloned());
     let mut notices: Vec<String> = about_data.chain(experiment.devices.iter().flat_map(of_device)).collect();
+    notices.extend(experiment.reservations());
+    if experiment.measuring.statistic.is_none() {
+        experiment.measuring.statistic = Some(devices.statistic());
+        if devices.statistic() == Statistic::Mean {
+            notices.push("time_ms is the mean of the runs: a device does not give their median".to_owned());
+        }
+    }
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
             devices.measures_energy || objectives.position(Objective::Energy).is_none(),

@@ -8,6 +8,7 @@ use clap::{Args, CommandFactory as _};
 
 use super::options::{Overrides, SearchOptions, local_path, read};
 use super::run::{Place, new_folder, run};
+use crate::config::Experiment;
 use crate::run::kept_experiment;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -47,6 +48,9 @@ impl Search {
         // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, &self.experiment) {
             (Some(run), None) => kept_experiment(run, &overrides)?,
+            (Some(run), Some(file)) if file.is_file() => {
+                Experiment::read(file, &overrides)?.going_on_with(&kept_experiment(run, &[])?)
+            }
             (_, file) => {
                 file.as_deref().map_or(Ok(()), check_not_verb)?;
                 read(file.as_deref(), &overrides)?

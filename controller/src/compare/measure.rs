@@ -97,12 +97,16 @@ async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {
     let started = Instant::now();
     let measured = pool.measure(model, || true).await;
     row.measure_seconds = Some(seconds(started));
-    match measured {
+    let taken = match measured {
         Ok((measurement, device)) => {
-            row.status = Status::Ok;
-            set_measured(&mut row, &measurement, device);
+            let taken = set_measured(&mut row, &measurement, pool.statistic(), device);
+            taken.map_err(|error| error.to_string())
         }
-        Err(reason) => row.message = Some(reason.to_string()),
+        Err(reason) => Err(reason.to_string()),
+    };
+    match taken {
+        Ok(()) => row.status = Status::Ok,
+        Err(reason) => row.message = Some(reason),
     }
     row
 }

@@ -20,7 +20,7 @@ use child::data::{DataConfig, Source};
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
-use hardware::Plan;
+use hardware::{Plan, Statistic};
 use hardware::options::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,26 @@ impl Experiment {
         };
         let log = self.replay.as_mut().map(|replay| &mut replay.log);
         data.into_iter().chain(log).for_each(|path| *path = expand_home(path));
+    }
+
+    /// The experiment of a run that was begun: keys that it leaves out have the meaning that they had then.
+    #[must_use]
+    pub fn of_begun_run(mut self) -> Self {
+        self.measuring.statistic.get_or_insert(Statistic::Mean);
+        self
+    }
+
+    /// What is to be known beside all times and energies of its devices, as sentences.
+    pub(crate) fn reservations(&self) -> Vec<String> {
+        let devices = self.devices.iter().filter(|_| self.replay.is_none());
+        devices.filter_map(|(name, device)| Some(format!("device `{name}`: {}", device.reservation()?))).collect()
+    }
+
+    /// An experiment that is to go on with a run: keys that it leaves out are those of the run.
+    #[must_use]
+    pub fn going_on_with(mut self, kept: &Self) -> Self {
+        self.measuring.statistic = self.measuring.statistic.or(kept.measuring.statistic);
+        self
     }
 
     /// The search problem of an experiment with resolved objectives and input.

@@ -141,8 +141,7 @@ impl Live {
             PoolError::Stopped => End::Stopped,
             PoolError::NoneLeft(reason) => self.cannot_go_on(reason),
         })?;
-        set_measured(row, &measurement, label);
-        Ok(())
+        set_measured(row, &measurement, self.settings.devices.statistic(), label).map_err(failed)
     }
 
     /// Writes the untrained model to measure.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use child::space::Architecture;
-use hardware::Measurement;
+use hardware::{InvalidMeasurement, Measurement, Statistic};
 use hardware::log::Row;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -123,11 +123,20 @@ pub trait Evaluator: Send + Sync {
 }
 
 /// Fills a row with a measurement, the label of its device, and its warnings as the message.
-pub(crate) fn set_measured(row: &mut Row, measurement: &Measurement, device: String) {
-    row.set_measurement(measurement);
+///
+/// # Errors
+/// If the measurement lacks the statistic that `time_ms` is.
+pub(crate) fn set_measured(
+    row: &mut Row,
+    measurement: &Measurement,
+    statistic: Statistic,
+    device: String,
+) -> Result<(), InvalidMeasurement> {
+    row.set_measurement(measurement, statistic)?;
     row.device = Some(device);
     let warnings: Vec<_> = measurement.warnings.iter().map(ToString::to_string).collect();
     row.message = (!warnings.is_empty()).then(|| warnings.join("; "));
+    Ok(())
 }
 
 /// Seconds since an instant, to the millisecond, for rows that people read.

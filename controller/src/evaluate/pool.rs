@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, Error};
 use hardware::options::DeviceOptions;
-use hardware::{Device, Measurement, Model, Plan};
+use hardware::{Device, Measurement, Model, Plan, Statistic};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -61,16 +61,22 @@ impl DevicePool {
     /// Opens and describes every device, so that a missing one is noticed before the search.
     pub fn open<'a>(
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
-        plan: Plan,
+        mut plan: Plan,
     ) -> anyhow::Result<Self> {
         let mut members = Vec::new();
         for (name, config) in devices {
             let context = || format!("the device `{name}` cannot be used");
             let mut device = config.open().with_context(context)?;
             let label = device.describe().with_context(context)?.label();
+            plan = plan.for_device(device.as_ref()).map_err(Error::msg).with_context(context)?;
             members.push(Member { device, label, missed: 0 });
         }
         Ok(Self::of(members, plan))
+    }
+
+    /// The statistic that `time_ms` is.
+    pub fn statistic(&self) -> Statistic {
+        self.plan.statistic()
     }
 
     fn of(members: Vec<Member>, plan: Plan) -> Self {

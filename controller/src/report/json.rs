@@ -24,6 +24,7 @@ impl Summary {
             "beyond_bounds": self.set_aside.beyond_bounds,
             "no_better_than_one_class": self.set_aside.useless,
             "within_noise_of_front": self.near,
+            "notes": self.notes,
         })
     }
 }

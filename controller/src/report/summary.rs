@@ -34,6 +34,8 @@ pub struct Summary {
     pub reference_in_words: Option<String>,
     /// The run folder, where its models were looked for.
     pub folder: Option<PathBuf>,
+    /// Reservations about the numbers of the devices, as sentences.
+    pub notes: Vec<String>,
 }
 
 /// Non-dominated evaluations that are no members of the front, where better ones are known.
@@ -65,7 +67,8 @@ impl Summary {
     /// Reads a run folder, also during its search.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
-        Ok(Self::of(&recorded.problem, recorded.rows)?.with_models(folder))
+        let notes = recorded.experiment.reservations();
+        Ok(Self { notes, ..Self::of(&recorded.problem, recorded.rows)?.with_models(folder) })
     }
 
     /// With the models that a run folder holds.
@@ -99,6 +102,7 @@ impl Summary {
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference.get().map(<[f64]>::to_vec),
             reference_in_words: history.reference.in_words(problem.objectives()),
+            notes: Vec::new(),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
@@ -206,8 +210,15 @@ fn mean_row(first: &Row, measured: &[&Row]) -> Row {
     let total = |count: fn(&Row) -> Option<u64>| measured.iter().filter_map(|row| count(row)).reduce(|a, b| a + b);
     let (time_ms, time_ms_std) = mean(|row| (row.time_ms, row.time_ms_std));
     let (energy_mj, energy_mj_std) = mean(|row| (row.energy_mj, row.energy_mj_std));
+    let percentile = |value: fn(&Row) -> Option<f64>| {
+        let known: Vec<f64> = measured.iter().filter_map(|row| value(row)).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    };
     Row {
         time_ms,
+        time_ms_p50: percentile(|row| row.time_ms_p50),
+        time_ms_p95: percentile(|row| row.time_ms_p95),
+        time_ms_p99: percentile(|row| row.time_ms_p99),
         time_ms_std,
         time_runs: total(|row| row.time_runs),
         energy_mj,

@@ -62,7 +62,7 @@ impl Digests {
 
 /// The line of a row. It depends on the values alone: another program that saves the journal may quote them in its way.
 fn line(row: &Row) -> anyhow::Result<String> {
-    let digest = &sha256(hardware::log::line(row)?)[..DIGITS];
+    let digest = &sha256(hardware::log::identity(row)?)[..DIGITS];
     Ok(format!("{digest}{}\n", &sha256(digest)[..CHECK]))
 }
 

@@ -201,7 +201,7 @@ pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> anyhow::Re
         }
         error => error,
     });
-    Ok(read?)
+    Ok(read?.of_begun_run())
 }
 
 /// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the numbers of evaluations and of

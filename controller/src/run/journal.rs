@@ -100,6 +100,7 @@ impl Journal {
     /// # Errors
     /// If it cannot be written; everything before it is kept.
     pub fn record(&mut self, row: &Row) -> anyhow::Result<()> {
+        let row = &self.writer.held(row);
         if row.evaluation != self.next || !self.waiting.is_empty() {
             let writer = match &mut self.waiting_writer {
                 Some(writer) => writer,

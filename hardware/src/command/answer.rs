@@ -9,7 +9,8 @@ use crate::device::Plan;
 use crate::doubts;
 use crate::measurement::{Conditions, Energy, Latency, Measurement, RailEnergy};
 use crate::remote::RemoteError;
-use crate::shown::ends_of;
+use crate::shown::{ends_of, line_of};
+use crate::statistic::Statistic;
 use crate::warning::Warning;
 
 /// The object; everything may be absent but a time.
@@ -23,9 +24,14 @@ pub(super) struct Answer {
     /// Single runs, in place of statistics.
     pub times_ms: Option<Vec<f64>>,
     time_ms: Option<f64>,
+    /// Where `time_ms` is another statistic.
+    time_ms_mean: Option<f64>,
+    #[serde(rename = "statistic")]
+    _statistic: IgnoredAny,
     time_ms_std: Option<f64>,
     time_ms_min: Option<f64>,
     time_ms_p50: Option<f64>,
+    time_ms_p90: Option<f64>,
     time_ms_p95: Option<f64>,
     time_ms_p99: Option<f64>,
     time_runs: Option<u64>,
@@ -73,13 +79,13 @@ impl Answer {
         let begins = printed.rfind("\n{").map_or(0, |at| at + 1);
         let object = printed[begins..].trim();
         if !object.starts_with('{') {
-            let found = if object.is_empty() { "nothing".to_owned() } else { format!("{:?}", ends_of(printed.trim())) };
+            let found = if object.is_empty() { "nothing".to_owned() } else { format!("{:?}", line_of(printed.trim())) };
             return Err(failed(format!(
                 "the program must print one JSON object such as {{\"time_ms\": 1.5}}; it printed {found}"
             )));
         }
         let answer: Self = serde_json::from_str(object).map_err(|error| {
-            failed(format!("the program printed JSON that is not understood: {error}: {:?}", ends_of(object)))
+            failed(format!("the program printed JSON that is not understood: {error}: {:?}", line_of(object)))
         })?;
         match answer.error {
             Some(reason) => Err(RemoteError::Refused { reason: ends_of(&reason) }),
@@ -90,6 +96,18 @@ impl Answer {
     /// Number of timed runs.
     pub fn runs(&self) -> Option<u64> {
         self.times_ms.as_ref().map(|times| times.len() as u64).or(self.time_runs)
+    }
+
+    /// Whether it has a statistic of single runs.
+    pub fn gives(&self, statistic: Statistic) -> bool {
+        self.times_ms.is_some()
+            || match statistic {
+                Statistic::Mean => true,
+                Statistic::Median => self.time_ms_p50.is_some(),
+                Statistic::P90 => self.time_ms_p90.is_some(),
+                Statistic::P95 => self.time_ms_p95.is_some(),
+                Statistic::P99 => self.time_ms_p99.is_some(),
+            }
     }
 
     /// The measurement, without what a meter beside the program measured.
@@ -107,11 +125,12 @@ impl Answer {
                 warnings.extend(doubts::of_runs(times, plan));
                 latency
             }
-            (None, Some(mean_ms)) => Latency {
-                mean_ms,
+            (None, Some(time_ms)) => Latency {
+                mean_ms: self.time_ms_mean.unwrap_or(time_ms),
                 std_ms: self.time_ms_std,
                 min_ms: self.time_ms_min,
                 p50_ms: self.time_ms_p50,
+                p90_ms: self.time_ms_p90,
                 p95_ms: self.time_ms_p95,
                 p99_ms: self.time_ms_p99,
                 runs: self.time_runs,

@@ -17,11 +17,12 @@ use sha2::{Digest as _, Sha256};
 use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
 use crate::energy::{self, Load, LoadRun, Measured, Watch};
 use crate::measurement::Measurement;
-use crate::meter::PowerMeter;
+use crate::meter::{PowerMeter, health};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{Machine, ProgramOptions};
 use crate::remote::{Agent, ClockMap, End, Place, RemoteError, measure_patiently, on_our_clock, print, provide, take};
+use crate::statistic::Statistic;
 use crate::time::{Clock, Window};
 use answer::Answer;
 
@@ -138,7 +139,8 @@ impl Work<'_> {
         argv.push(format!("CONTROLLER_WARM_UP_MS={}", plan.warm_up.as_millis()));
         argv.push(format!("CONTROLLER_MIN_TIME_MS={}", least.as_millis()));
         argv.push(format!("CONTROLLER_TIME_LIMIT_MS={}", limit.as_millis()));
-        argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.min_runs));
+        argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.least_runs()));
+        argv.push(format!("CONTROLLER_STATISTIC={}", plan.statistic()));
         argv.push(format!("CONTROLLER_CONFIDENCE_INTERVAL={}", plan.confidence_interval));
         argv.extend(self.options.command.iter().chain([&self.model]).cloned());
         let limit = plan.warm_up + limit + self.options.program.grace;
@@ -221,6 +223,13 @@ impl Device for CommandDevice {
         Ok(self.options.program.energy().describe(description, meter))
     }
 
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        self.describe()?;
+        let shown = self.machine.meter.as_deref_mut().map(|meter| health(meter)).transpose();
+        let shown = shown.map_err(|error| self.machine.error(error.into(), None))?;
+        Ok(shown.map(|shown| ("meter".to_owned(), shown)).into_iter().collect())
+    }
+
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
         let ProgramOptions { tries, patience, .. } = self.options.program;
         let measured = measure_patiently(tries, patience, |_| false, || self.attempt(model, plan));
@@ -229,6 +238,15 @@ impl Device for CommandDevice {
 
     fn shares_machine(&self) -> bool {
         matches!(self.machine.place(), Place::Here)
+    }
+
+    fn lacks(&self, statistic: Statistic) -> Option<String> {
+        let lacks = self.probed.as_ref().is_some_and(|answer| !answer.gives(statistic));
+        let key = match statistic {
+            Statistic::Median => "p50",
+            other => other.as_str(),
+        };
+        lacks.then(|| format!("its program prints neither times_ms, single runs, nor time_ms_{key}"))
     }
 
     fn measures_energy(&self) -> bool {

@@ -174,18 +174,34 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
     let inputs = onnx::inputs(graph);
     let shapes = inputs.iter().map(|input| input.sizes()).collect::<Result<Vec<_>, _>>()?;
     limits::check_before_loading(graph, &shapes)?;
-    let model = ModelOptions::with_all_ops().load(proto.encode_to_vec()).map_err(|error| error.to_string())?;
+    let model = ModelOptions::with_all_ops().load(proto.encode_to_vec()).map_err(|error| in_words(&error.to_string()))?;
     limits::check_sizes(graph, &shapes, &model)?;
     let inputs = inputs.iter().zip(shapes).map(|(input, shape)| {
         let id = model.find_node(&input.name).ok_or_else(|| format!("its input {:?} is lost", input.name))?;
         match model.node_info(id).and_then(|info| info.dtype()) {
             Some(ValueType::Tensor(element)) => Ok((id, shape, element)),
-            _ => Err(format!("its input {:?} is of {}, which the engine does not know", input.name, input.element)),
+            _ => Err(format!(
+                "its input {:?} is of {}, which the engine of this program does not know: measure it on another device \
+                 (jetson, openvino, command)",
+                input.name, input.element
+            )),
         }
     });
     let inputs = inputs.collect::<Result<_, String>>()?;
     let segments = Segments::new(graph, &model);
     Ok((model, inputs, segments))
+}
+
+/// The engine's reason, in words of its users where it lacks an operator or a type.
+fn in_words(error: &str) -> String {
+    let operator = error.split(" operator not supported").next().filter(|before| before.len() < error.len());
+    let Some(operator) = operator.and_then(|before| before.rsplit([' ', ':']).next()) else { return error.to_owned() };
+    let is_quantised = operator.starts_with("QLinear");
+    let advice = if is_quantised { "quantise it in the form QDQ (QuantizeLinear and DequantizeLinear), or " } else { "" };
+    format!(
+        "the engine of this program has no operator {operator}: {advice}measure it on another device (jetson, openvino, \
+         command)"
+    )
 }
 
 /// Rejects an output that no node gives, which the engine takes for granted.

@@ -2,8 +2,8 @@
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
-//! of the model meets those too. Runs end when the 95 % confidence interval of the mean is as
-//! narrow as the [`Plan`] wants. The interval is that of batch means, since successive runs are
+//! of the model meets those too. Runs end when the 95 % confidence interval of the statistic is as
+//! narrow as the [`Plan`] wants. The interval is that of batches, since successive runs are
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
 mod energy;
@@ -31,7 +31,7 @@ use crate::device::{Description, Device, DeviceError, Plan, Settings};
 use crate::doubts;
 use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::measurement::{Conditions, Latency, Measurement};
-use crate::meter::{MeterOptions, PowerMeter};
+use crate::meter::{MeterError, MeterOptions, PowerMeter, health};
 use crate::model::Model;
 use crate::remote::Place;
 use crate::time::Clock;
@@ -211,6 +211,12 @@ impl Device for Host {
             .with("cores", machine.cores)
             .with("runtime", RUNTIME);
         Ok(machine.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
+    }
+
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        let Some(meter) = self.meter.as_deref_mut() else { return Ok(Vec::new()) };
+        let settings = |error: MeterError| DeviceError::Settings { device: self.machine.label(), problem: error.to_string() };
+        Ok(vec![("meter".to_owned(), health(meter).map_err(settings)?)])
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {

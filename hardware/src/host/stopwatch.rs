@@ -20,7 +20,7 @@ pub(super) fn time(inference: &Inference, plan: &Plan) -> Result<Vec<f64>, Infer
     }
 
     let mut samples_ms = Vec::new();
-    let mut next_check = plan.min_runs.max(1) as usize;
+    let mut next_check = plan.least_runs();
     let started = Instant::now();
     loop {
         let run = Instant::now();

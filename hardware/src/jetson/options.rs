@@ -11,6 +11,7 @@ use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::meter::MeterOptions;
 use crate::remote::MachineOptions;
 use crate::seconds;
+use crate::warning::Warning;
 
 /// Settings of `kind = "jetson"`. `experiments/tx2.toml` documents them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,6 +158,10 @@ impl Settings for JetsonOptions {
         let keys = [("power", self.power.is_some()), ("power_interval_ms", self.power_interval_ms.is_some())];
         let notice = |key| format!("`{key}` of a Jetson is an older key: write `meter = {meter}` instead");
         keys.into_iter().filter(|(_, is_given)| *is_given).map(|(key, _)| notice(key)).collect()
+    }
+
+    fn reservation(&self) -> Option<String> {
+        (self.precision == Precision::Int8).then(|| Warning::Uncalibrated.to_string())
     }
 
     fn make_absolute(&mut self) -> io::Result<()> {

@@ -125,7 +125,7 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
     let mut command = vec![
         trtexec.to_owned(),
         format!("--loadEngine={engine}"),
-        format!("--iterations={}", plan.min_runs),
+        format!("--iterations={}", plan.least_runs()),
         // Averages over many runs: otherwise trtexec prints thousands of lines.
         "--avgRuns=1000".to_owned(),
     ];

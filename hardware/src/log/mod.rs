@@ -1,6 +1,7 @@
 //! Logs of measurements: the journal of a run, and the tables of other people.
 //!
-//! The journal is a CSV file that only ever grows. Its first line is the header [`COLUMNS`]; a row is one line, also with
+//! The journal is a CSV file that only ever grows. Its first line is the header [`COLUMNS`], or the one of an earlier
+//! version, which it keeps; it is read by the names of its columns, and those of a later version are ignored. A row is one line, also with
 //! line breaks in its texts; an empty cell is a missing value. Numbers are written in the shortest form that reads back as the
 //! same number, so that equal runs have equal bytes.
 //!
@@ -17,13 +18,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-pub use read::{TornLine, read, read_row, read_whole_lines};
-pub use write::{Writer, cells, line, sync_folder_of};
+pub use read::{TornLine, is_journal, read, read_row, read_whole_lines};
+pub use write::{Writer, cells, identity, line, sync_folder_of};
 
-use crate::measurement::{Energy, Measurement};
+use crate::measurement::{Energy, InvalidMeasurement, Measurement};
+use crate::statistic::Statistic;
 
-/// The header. These names and this order are stable.
-pub const COLUMNS: [&str; 17] = [
+/// The header of a new journal. These names and this order are stable; new columns come last.
+pub const COLUMNS: [&str; 20] = [
     "evaluation",
     "started_at",
     "architecture",
@@ -41,7 +43,13 @@ pub const COLUMNS: [&str; 17] = [
     "train_seconds",
     "measure_seconds",
     "message",
+    "time_ms_p50",
+    "time_ms_p95",
+    "time_ms_p99",
 ];
+
+/// Number of columns of the first version, which every journal has.
+pub(crate) const FIRST: usize = 17;
 
 /// Why a log could not be read or written: what is wrong, in which file, line and column, and what to do.
 #[derive(Debug, Error)]
@@ -118,7 +126,7 @@ pub struct Row {
     /// Validation accuracy as a fraction, 0 to 1.
     #[serde(serialize_with = "shortest")]
     pub accuracy: Option<f64>,
-    /// Mean time of one inference, in ms.
+    /// Time of one inference, in ms: the statistic of its runs that the experiment names.
     #[serde(serialize_with = "shortest")]
     pub time_ms: Option<f64>,
     /// Standard deviation of the time, in ms.
@@ -151,6 +159,15 @@ pub struct Row {
     /// Warnings and reasons. Line breaks are written as `; `.
     #[serde(serialize_with = "one_line")]
     pub message: Option<String>,
+    /// Median of the time, in ms.
+    #[serde(serialize_with = "shortest")]
+    pub time_ms_p50: Option<f64>,
+    /// 95th percentile of the time, in ms.
+    #[serde(serialize_with = "shortest")]
+    pub time_ms_p95: Option<f64>,
+    /// 99th percentile of the time, in ms.
+    #[serde(serialize_with = "shortest")]
+    pub time_ms_p99: Option<f64>,
 }
 
 impl Row {
@@ -159,16 +176,31 @@ impl Row {
         Self { evaluation, architecture: architecture.into(), status, ..Self::default() }
     }
 
-    /// Takes over the numbers of `measurement`; what it does not have becomes missing.
-    pub fn set_measurement(&mut self, measurement: &Measurement) {
+    /// Takes over the numbers of `measurement`, and its time by a statistic; what it does not have becomes missing.
+    ///
+    /// # Errors
+    /// If it does not have the statistic; then nothing is taken over.
+    pub fn set_measurement(
+        &mut self,
+        measurement: &Measurement,
+        statistic: Statistic,
+    ) -> Result<(), InvalidMeasurement> {
         let (latency, energy) = (&measurement.latency, measurement.energy.as_ref());
-        self.time_ms = Some(latency.mean_ms);
+        self.time_ms = Some(latency.time_ms(statistic)?);
         self.time_ms_std = latency.std_ms;
         self.time_runs = latency.runs;
         self.energy_mj = energy.map(Energy::counted_mj);
         self.energy_mj_std = energy.and_then(|energy| energy.std_mj);
         self.power_samples = energy.and_then(|energy| energy.power_samples);
         self.idle_power_mw = energy.and_then(|energy| energy.idle_power_mw);
+        (self.time_ms_p50, self.time_ms_p95, self.time_ms_p99) = (latency.p50_ms, latency.p95_ms, latency.p99_ms);
+        Ok(())
+    }
+
+    /// The row as a journal of the first version holds it.
+    #[must_use]
+    pub fn without_newer_columns(self) -> Self {
+        Self { time_ms_p50: None, time_ms_p95: None, time_ms_p99: None, ..self }
     }
 }
 

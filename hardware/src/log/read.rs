@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use csv::ByteRecord;
 
-use super::{COLUMNS, LogError, Row, Status};
+use super::{COLUMNS, FIRST, LogError, Row, Status};
 use crate::cells::{self, Rows, Separator};
 
 /// A last line without its end, as a program leaves that is killed while it writes.
@@ -42,12 +42,28 @@ pub fn read(path: &Path) -> Result<Vec<Row>, LogError> {
 /// As [`read`], but for the torn line.
 pub fn read_whole_lines(path: &Path) -> Result<(Vec<Row>, Option<TornLine>), LogError> {
     let content = fs::read(path).map_err(|error| file_error("read", path, &error))?;
-    let (rows, torn, _) = parse(path, &content)?;
+    let Parsed { rows, torn, .. } = parse(path, &content)?;
     Ok((rows, torn))
 }
 
-/// Rows, torn last line, and the number of bytes up to it.
-pub(super) fn parse(path: &Path, content: &[u8]) -> Result<(Vec<Row>, Option<TornLine>, usize), LogError> {
+/// Whether a line, with or without its end, is the header of a journal of any version.
+pub fn is_journal(line: &[u8]) -> bool {
+    let first = Rows::new(line, Separator::Comma).next().ok().flatten().map(|(_, record)| record.clone());
+    first.is_some_and(|header| check_header(&header).is_ok())
+}
+
+/// The content of a journal.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub rows: Vec<Row>,
+    pub torn: Option<TornLine>,
+    /// Number of bytes up to the torn line.
+    pub whole: usize,
+    /// Names of its columns; empty where the file does not even have a whole header.
+    pub columns: ByteRecord,
+}
+
+pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Parsed, LogError> {
     let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let (content, rest) = content.split_at(whole);
     let torn = (!rest.is_empty()).then(|| TornLine {
@@ -59,7 +75,7 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<(Vec<Row>, Option<Tor
     if whole == 0 {
         // Only the beginning of a header may be repaired: any other text belongs to a file of another kind.
         if header().as_bytes().starts_with(rest) {
-            return Ok((Vec::new(), torn, 0));
+            return Ok(Parsed { rows: Vec::new(), torn, whole: 0, columns: ByteRecord::new() });
         }
         return Err(not_a_journal(format!("its only line is not {:?}", header())));
     }
@@ -72,11 +88,11 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<(Vec<Row>, Option<Tor
     let mut rows = Vec::new();
     while let Some((line, record)) = lines.next().map_err(unreadable)? {
         rows.push(read_row(&first, record).map_err(|problem| {
-            let torn = if record.len() == COLUMNS.len() { "" } else { ": it is torn, or was edited by hand" };
+            let torn = if record.len() == first.len() { "" } else { ": it is torn, or was edited by hand" };
             LogError::Other(format!("{}:{line}: {problem}{torn}", path.display()))
         })?);
     }
-    Ok((rows, torn, whole))
+    Ok(Parsed { rows, torn, whole, columns: first })
 }
 
 /// The header line without its end.
@@ -88,18 +104,16 @@ pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::fmt::Displa
     LogError::Other(format!("cannot {action} the log {}: {error}", path.display()))
 }
 
+/// Rejects a header that lacks a column of the first version, or names one twice. Others are those of later versions.
 fn check_header(record: &ByteRecord) -> Result<(), String> {
-    let differs =
-        (0..COLUMNS.len().max(record.len())).find(|&at| record.get(at) != COLUMNS.get(at).map(|name| name.as_bytes()));
-    let Some(at) = differs else {
-        return Ok(());
-    };
-    Err(format!(
-        "column {} is {}, expected {} (a foreign log is read by naming its columns)",
-        at + 1,
-        record.get(at).map_or_else(|| "missing".to_owned(), cells::shown),
-        COLUMNS.get(at).map_or("the end".to_owned(), |name| format!("{name:?}")),
-    ))
+    let count = |name: &str| record.iter().filter(|column| *column == name.as_bytes()).count();
+    if let Some(name) = COLUMNS[..FIRST].iter().find(|name| count(name) == 0) {
+        return Err(format!("it lacks the column {name:?} (a foreign log is read by naming its columns)"));
+    }
+    match COLUMNS.iter().find(|name| count(name) > 1) {
+        Some(name) => Err(format!("it has the column {name:?} twice")),
+        None => Ok(()),
+    }
 }
 
 /// The row in those columns of a record that a [`Row`] has. Other columns are ignored; a value without a column is
@@ -131,7 +145,7 @@ fn check(column: &[u8], cell: &[u8]) -> Result<(), String> {
         }
         b"status" => Status::from_str(cells::text(cell)?).map(drop),
         b"accuracy" => cells::between_zero_and(cells::number(cell)?, 1.0).map(drop),
-        b"time_ms" => cells::positive(cells::number(cell)?).map(drop),
+        b"time_ms" | b"time_ms_p50" | b"time_ms_p95" | b"time_ms_p99" => cells::positive(cells::number(cell)?).map(drop),
         b"time_ms_std" | b"energy_mj" | b"energy_mj_std" | b"idle_power_mw" | b"train_seconds" | b"measure_seconds" => {
             cells::not_negative(cells::number(cell)?).map(drop)
         }

@@ -3,6 +3,7 @@ mod damage;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use csv::ByteRecord;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -25,6 +26,9 @@ fn full_row() -> Row {
         train_seconds: Some(61.25),
         measure_seconds: Some(3.0),
         message: Some("2 of 40 runs, \"far\" off".to_owned()),
+        time_ms_p50: Some(5.75),
+        time_ms_p95: Some(6.5),
+        time_ms_p99: Some(7.25),
         ..Row::new(7, "|a~0|+|b~0|c~1|", Status::Ok)
     }
 }
@@ -61,11 +65,11 @@ fn a_row_is_written_as_documented() {
         [
             "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,\
              energy_mj,energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,\
-             measure_seconds,message",
+             measure_seconds,message,time_ms_p50,time_ms_p95,time_ms_p99",
             "7,2026-01-31T23:59:59.25Z,|a~0|+|b~0|c~1|,ok,0.9375,5.807419,0.0125,512,24.226614,0,\
              30,1260.5,host AMD EPYC (threads 1; cores 2),12,61.25,3,\"2 of 40 runs, \"\"far\"\" \
-             off\"",
-            "8,,b,bounded,,,,,,,,,,,,,",
+             off\",5.75,6.5,7.25",
+            "8,,b,bounded,,,,,,,,,,,,,,,,",
         ]
     );
 }
@@ -99,14 +103,17 @@ fn a_measurement_fills_its_columns_and_no_others() {
         energy_mj_std: Some(0.5),
         power_samples: Some(64),
         idle_power_mw: Some(1200.0),
+        time_ms_p50: Some(2.0),
         ..Row::new(1, "a", Status::Ok)
     };
     let mut row = Row::new(1, "a", Status::Ok);
-    row.set_measurement(&measurement);
+    row.set_measurement(&measurement, Statistic::Mean).unwrap();
+    assert_eq!(row, expected);
+    assert!(row.set_measurement(&measurement, Statistic::P99).is_err());
     assert_eq!(row, expected);
 
     measurement.energy = None;
-    row.set_measurement(&measurement);
+    row.set_measurement(&measurement, Statistic::Median).unwrap();
     assert_eq!((row.energy_mj, row.power_samples), (None, None));
 }
 
@@ -130,6 +137,8 @@ fn every_bad_cell_is_rejected_with_its_place() {
         ("accuracy", "NaN"),
         ("time_ms", "0"),
         ("time_ms", "fast"),
+        ("time_ms_p50", "-1"),
+        ("time_ms_p99", "fast"),
         ("time_ms_std", "-0.5"),
         ("time_runs", "1.5"),
         ("energy_mj", "inf"),
@@ -166,6 +175,45 @@ fn a_row_that_could_not_be_read_back_is_not_written() {
         assert!(error.to_string().contains(&expected), "{error}");
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+/// A log of the first version, with the given rows.
+fn old_log(rows: &[&str]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("measurements.csv");
+    std::fs::write(&path, format!("{}\n{}", COLUMNS[..FIRST].join(","), rows.concat())).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_keeps_its_columns() {
+    let row = "8,,b,ok,0.5,2,,,,,,,,,,,\n";
+    let (_folder, path) = old_log(&[row]);
+    let (mut writer, rows, torn) = Writer::append(&path).unwrap();
+    assert_eq!((rows.len(), rows[0].time_ms, rows[0].time_ms_p50, torn), (1, Some(2.0), None, None));
+    writer.write(&full_row()).unwrap();
+    assert_eq!(writer.held(&full_row()), full_row().without_newer_columns());
+    assert_eq!(read(&path).unwrap()[1], full_row().without_newer_columns());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(&format!("{}\n{row}7,", COLUMNS[..FIRST].join(","))), "{text}");
+    // What identifies a row is what the earlier version wrote.
+    assert_eq!(identity(&rows[0]).unwrap(), row.as_bytes());
+    assert_eq!(identity(&full_row()).unwrap(), line(&full_row()).unwrap());
+}
+
+#[test]
+fn columns_are_found_by_name_and_those_of_later_versions_ignored() {
+    let (_folder, path) = new_log(&[full_row()]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let wider: String = text.lines().zip(["carbon_mg", "3.5"]).map(|(line, cell)| format!("{cell},{line}\n")).collect();
+    std::fs::write(&path, wider).unwrap();
+    let (mut writer, rows, _) = Writer::append(&path).unwrap();
+    assert_eq!(rows, [full_row()]);
+    writer.write(&full_row()).unwrap();
+    assert_eq!(read(&path).unwrap(), [full_row(), full_row()]);
+    assert!(is_journal(COLUMNS.join(",").as_bytes()) && is_journal(COLUMNS[..FIRST].join(",").as_bytes()));
+    assert!(!is_journal(COLUMNS[..FIRST - 1].join(",").as_bytes()) && !is_journal(b""));
+    assert!(!is_journal(format!("{},status", COLUMNS.join(",")).as_bytes()));
 }
 
 #[test]
@@ -231,7 +279,7 @@ fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
     text.push_str("8,,b\n9,,c,o");
     std::fs::write(&path, &text).unwrap();
     let error = Writer::append(&path).unwrap_err();
-    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 17: it is torn"), "{error}");
+    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 20: it is torn"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
@@ -240,7 +288,7 @@ fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
 fn a_full_disk_is_reported_with_the_file() {
     let path = Path::new("/dev/full");
     let file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-    let mut writer = Writer::over(path, file, 0);
+    let mut writer = Writer::over(path, file, 0, &ByteRecord::new());
     let error = writer.write(&full_row()).unwrap_err();
     // A device cannot be cut back to a length, so the writer must not go on.
     assert!(error.to_string().contains("its last line may be torn"), "{error}");
@@ -324,12 +372,14 @@ prop_compose! {
         (power_samples, idle_power_mw) in (any::<Option<u64>>(), number(0.0)),
         (device, message, epochs) in (text(), text(), any::<Option<u64>>()),
         (train_seconds, measure_seconds) in (number(0.0), number(0.0)),
+        (time_ms_p50, time_ms_p95, time_ms_p99) in (number(1e-300), number(1e-300), number(1e-300)),
     ) -> Row {
         Row {
             started_at: started_at
                 .map(|second| jiff::Timestamp::from_second(second).unwrap().to_string()),
             accuracy, time_ms, time_ms_std, time_runs, energy_mj, energy_mj_std, power_samples,
             idle_power_mw, device, epochs, train_seconds, measure_seconds, message,
+            time_ms_p50, time_ms_p95, time_ms_p99,
             ..Row::new(
                 evaluation,
                 architecture.unwrap_or_else(|| "a".to_owned()),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
 
-use super::read::{self, TornLine, file_error};
-use super::{COLUMNS, LogError, Row};
+use super::read::{self, Parsed, TornLine, file_error};
+use super::{COLUMNS, FIRST, LogError, Row};
 use crate::cells::{Rows, Separator};
 
 /// Appends rows to a journal. After every [`write`](Self::write) the file ends with a whole line, which is on the disk:
@@ -17,6 +17,8 @@ use crate::cells::{Rows, Separator};
 pub struct Writer {
     path: PathBuf,
     file: File,
+    /// Names of the journal's columns: those of the version that began it.
+    columns: ByteRecord,
     /// Bytes of whole lines in the file.
     length: u64,
     /// Whether the file may end in half a line that could not be taken back.
@@ -32,7 +34,7 @@ impl Writer {
     pub fn create(path: &Path) -> Result<Self, LogError> {
         let failed = |error: io::Error| file_error("create", path, &error);
         let file = OpenOptions::new().append(true).create_new(true).open(path).map_err(failed)?;
-        let mut writer = Self::over(path, file, 0);
+        let mut writer = Self::over(path, file, 0, &ByteRecord::new());
         writer.write_header()?;
         sync_folder_of(path).map_err(failed)?;
         Ok(writer)
@@ -46,14 +48,14 @@ impl Writer {
     /// When the file cannot be read or written, or is not a sound journal; it is left as it was then.
     pub fn append(path: &Path) -> Result<(Self, Vec<Row>, Option<TornLine>), LogError> {
         let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
-        let (rows, torn, whole) = read::parse(path, &content)?;
+        let Parsed { rows, torn, whole, columns } = read::parse(path, &content)?;
         let file = OpenOptions::new().append(true).open(path).map_err(|error| file_error("open", path, &error))?;
         if torn.is_some() {
             file.set_len(whole as u64)
                 .and_then(|()| file.sync_data())
                 .map_err(|error| file_error("repair", path, &error))?;
         }
-        let mut writer = Self::over(path, file, whole as u64);
+        let mut writer = Self::over(path, file, whole as u64, &columns);
         if whole == 0 {
             writer.write_header()?;
         }
@@ -73,7 +75,8 @@ impl Writer {
     /// then the part of the row that was written is taken back or, where that fails as well, the writer rejects any
     /// further row.
     pub fn write(&mut self, row: &Row) -> Result<(), LogError> {
-        let line = line(row)?;
+        let line = line_of(&cells(row)?, &self.columns);
+        let line = line.map_err(|error| file_error("write", &self.path, &error))?;
         self.write_line(&line).map_err(|error| {
             let ending = if self.torn {
                 "but its last line may be torn: free some space and resume, which repairs it"
@@ -88,8 +91,17 @@ impl Writer {
         })
     }
 
-    pub(super) fn over(path: &Path, file: File, length: u64) -> Self {
-        Self { path: path.to_owned(), file, length, torn: false }
+    /// A row as the journal holds it: one of an earlier version lacks the newer columns.
+    #[must_use]
+    pub fn held(&self, row: &Row) -> Row {
+        let lacks = |name: &&str| self.columns.iter().all(|column| column != name.as_bytes());
+        if COLUMNS.iter().any(lacks) { row.clone().without_newer_columns() } else { row.clone() }
+    }
+
+    /// Without columns it is a journal of this version.
+    pub(super) fn over(path: &Path, file: File, length: u64, columns: &ByteRecord) -> Self {
+        let columns = if columns.is_empty() { ByteRecord::from(COLUMNS.to_vec()) } else { columns.clone() };
+        Self { path: path.to_owned(), file, columns, length, torn: false }
     }
 
     fn write_header(&mut self) -> Result<(), LogError> {
@@ -127,12 +139,26 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The row as a line with its end, as a journal holds it.
+/// The row as a line with its end, as a journal of this version holds it.
 ///
 /// # Errors
 /// When it holds a number or text that a journal cannot.
 pub fn line(row: &Row) -> Result<Vec<u8>, LogError> {
     Ok(written(row)?.0)
+}
+
+/// The row as text that is the same in the journals of all versions that hold the same values: [`line`] without the newer
+/// columns where these are empty.
+///
+/// # Errors
+/// As [`line`].
+pub fn identity(row: &Row) -> Result<Vec<u8>, LogError> {
+    let (line, cells) = written(row)?;
+    if cells.iter().skip(FIRST).any(|cell| !cell.is_empty()) {
+        return Ok(line);
+    }
+    let columns = ByteRecord::from(COLUMNS[..FIRST].to_vec());
+    line_of(&cells, &columns).map_err(|error| LogError::Other(error.to_string()))
 }
 
 /// The row's cells in the order of [`COLUMNS`], as a journal holds them.
@@ -141,6 +167,17 @@ pub fn line(row: &Row) -> Result<Vec<u8>, LogError> {
 /// When it holds a number or text that a journal cannot.
 pub fn cells(row: &Row) -> Result<ByteRecord, LogError> {
     Ok(written(row)?.1)
+}
+
+/// Cells in the order of [`COLUMNS`] as a line of a journal with these columns.
+fn line_of(cells: &ByteRecord, columns: &ByteRecord) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    let cell = |column: &[u8]| {
+        let at = COLUMNS.iter().position(|name| name.as_bytes() == column);
+        at.and_then(|at| cells.get(at)).unwrap_or_default()
+    };
+    writer.write_record(columns.iter().map(cell))?;
+    writer.into_inner().map_err(|error| error.into_error())
 }
 
 fn written(row: &Row) -> Result<(Vec<u8>, ByteRecord), LogError> {

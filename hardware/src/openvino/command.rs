@@ -2,6 +2,7 @@
 
 use super::options::{OpenVinoOptions, Precision};
 use super::support::{Version, is_stick, version};
+use crate::input::Input;
 
 /// The first release with `-hint`. From then on the hint is for throughput where none is given.
 const FIRST_HINT: Version = (2022, 1);
@@ -30,7 +31,14 @@ pub(super) enum Goal {
 /// For `MYRIAD` nothing has to be converted beforehand: its plugin turns a network of FP32, ONNX or IR, into FP16 when
 /// it loads it (`ConvertPrecision` in its front end, 2021), and knows no `-infer_precision`. The input is given as FP16,
 /// so that half as much goes over the bus, and nothing is converted there.
-pub(super) fn arguments(options: &OpenVinoOptions, build: &str, model: &str, goal: Goal, seconds: u32) -> Vec<String> {
+pub(super) fn arguments(
+    options: &OpenVinoOptions,
+    build: &str,
+    model: &str,
+    inputs: &[Input],
+    goal: Goal,
+    seconds: u32,
+) -> Vec<String> {
     let device = options.device.as_str();
     let found = version(build);
     let since = |first: Version| found.is_none_or(|found| found >= first);
@@ -57,13 +65,8 @@ pub(super) fn arguments(options: &OpenVinoOptions, build: &str, model: &str, goa
     }
     let is_stick = is_stick(device);
     if since(FIRST_KNOWN) {
-        let precision = match (is_stick, since(FIRST_HINT)) {
-            (true, true) => "f16",
-            (true, false) => "FP16",
-            (false, true) => "f32",
-            (false, false) => "FP32",
-        };
-        add(&["-ip", precision]);
+        let words = input_precisions(inputs, is_stick, since(FIRST_HINT));
+        add(&words.iter().map(String::as_str).collect::<Vec<_>>());
     }
     if !is_stick && since(FIRST_PRECISION) {
         match options.precision {
@@ -82,13 +85,53 @@ pub(super) fn arguments(options: &OpenVinoOptions, build: &str, model: &str, goa
     arguments
 }
 
+/// The arguments that state the precision of inputs. Unasked, an input that could be an image is taken for one of bytes;
+/// any other keeps its own type.
+fn input_precisions(inputs: &[Input], is_stick: bool, is_new: bool) -> Vec<String> {
+    let of = |input: &Input| precision(input.element, is_stick, is_new);
+    let floating = precision("float32", is_stick, is_new).unwrap_or_default();
+    let first = inputs.first().map_or(Some(floating), of);
+    // Before 2022 the tool takes no other words for all inputs at once.
+    let is_accepted = |name: &&str| is_new || matches!(*name, "FP32" | "FP16" | "U8");
+    if let Some(name) = first.filter(is_accepted).filter(|name| inputs.iter().all(|input| of(input) == Some(name))) {
+        return ["-ip", name].map(str::to_owned).to_vec();
+    }
+    let could_be_image = |input: &&Input| input.shape.as_ref().is_none_or(|shape| shape.len() >= 3);
+    // The tool splits the list there.
+    let can_be_named = |input: &&Input| !input.name.contains([',', ' ']);
+    let named = inputs.iter().filter(could_be_image).filter(can_be_named);
+    let named: Vec<String> = named.filter_map(|input| Some(format!("{}:{}", input.name, of(input)?))).collect();
+    if named.is_empty() { Vec::new() } else { vec!["-iop".to_owned(), named.join(",")] }
+}
+
+/// A type of elements as the tool names it, before 2022 in capitals.
+fn precision(element: &str, is_stick: bool, is_new: bool) -> Option<&'static str> {
+    const NAMES: [(&str, &str, &str); 12] = [
+        ("float32", "f32", "FP32"),
+        ("float16", "f16", "FP16"),
+        ("float64", "f64", "FP64"),
+        ("bool", "bool", "BOOL"),
+        ("int8", "i8", "I8"),
+        ("uint8", "u8", "U8"),
+        ("int16", "i16", "I16"),
+        ("uint16", "u16", "U16"),
+        ("int32", "i32", "I32"),
+        ("uint32", "u32", "U32"),
+        ("int64", "i64", "I64"),
+        ("uint64", "u64", "U64"),
+    ];
+    let element = if is_stick && element.starts_with("float") { "float16" } else { element };
+    let (_, new, old) = NAMES.iter().find(|(name, ..)| *name == element)?;
+    Some(if is_new { new } else { old })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(version: &str, device: &str, precision: Precision) -> String {
         let options = OpenVinoOptions { device: device.to_owned(), precision, ..OpenVinoOptions::default() };
-        arguments(&options, version, "m.onnx", Goal::Latency, 3).join(" ")
+        arguments(&options, version, "m.onnx", &[], Goal::Latency, 3).join(" ")
     }
 
     #[test]
@@ -112,6 +155,30 @@ mod tests {
     }
 
     #[test]
+    fn inputs_keep_their_own_types() {
+        let input = |name: &str, element, rank| Input {
+            name: name.to_owned(),
+            element,
+            shape: Some(vec![Some(1); rank]),
+        };
+        let words = |inputs: &[Input], is_stick, is_new| input_precisions(inputs, is_stick, is_new).join(" ");
+        let image = || input("image", "float32", 4);
+        for (inputs, new, old, stick) in [
+            (vec![], "-ip f32", "-ip FP32", "-ip f16"),
+            (vec![image(), input("b", "float32", 2)], "-ip f32", "-ip FP32", "-ip f16"),
+            (vec![input("h", "float16", 4)], "-ip f16", "-ip FP16", "-ip f16"),
+            (vec![input("bytes", "uint8", 4)], "-ip u8", "-ip U8", "-ip u8"),
+            (vec![input("ids", "int64", 2), input("mask", "int64", 2)], "-ip i64", "", "-ip i64"),
+            (vec![input("ids", "int64", 2), image()], "-iop image:f32", "-iop image:FP32", "-iop image:f16"),
+            (vec![input("text", "string", 1)], "", "", ""),
+        ] {
+            assert_eq!(words(&inputs, false, true), new, "{inputs:?}");
+            assert_eq!(words(&inputs, false, false), old, "{inputs:?}");
+            assert_eq!(words(&inputs, true, true), stick, "{inputs:?}");
+        }
+    }
+
+    #[test]
     fn requested_options_are_passed_on() {
         let options = OpenVinoOptions {
             device: "CPU".to_owned(),
@@ -119,7 +186,7 @@ mod tests {
             threads: Some(2),
             ..OpenVinoOptions::default()
         };
-        let arguments = arguments(&options, "2026.4.1", "-m.onnx", Goal::Throughput, 0);
+        let arguments = arguments(&options, "2026.4.1", "-m.onnx", &[], Goal::Throughput, 0);
         let has = |pair: [&str; 2]| arguments.windows(2).any(|words| words == pair);
         assert!(has(["-m", "./-m.onnx"]) && has(["-t", "1"]), "{arguments:?}");
         assert!(!arguments.contains(&"-nthreads".to_owned()), "{arguments:?}");

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use super::command::Goal;
+use super::figure::LOOP_MS;
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::report::Report;
 use super::support;
-use super::trial::{self, Trial};
+use super::trial::{self, Trial, Uploaded};
 use crate::device::{Description, Device, DeviceError, Plan};
+use crate::doubts;
 use crate::energy::{Load, LoadRun, Watch};
 use crate::measurement::Measurement;
-use crate::meter::PowerMeter;
+use crate::meter::{self, PowerMeter};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{self, Machine, ProgramOptions};
 use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
+use crate::statistic::Statistic;
 use crate::time::Clock;
 
 /// Kind of this device in experiment files and logs.
@@ -59,7 +62,8 @@ impl OpenVino {
         let report = probe::with_model(|model| {
             self.with_link(|link, _, options| {
                 let path = provide(&mut link.agent, &link.place, model, OLDER)?;
-                trial::start(link, options, &path, Goal::Latency, PROBING, &|| Ok(()))
+                let model = Uploaded { path: &path, inputs: &model.inputs };
+                trial::start(link, options, model, Goal::Latency, PROBING, &|| Ok(()))
             })
         });
         self.probed = Some(report?.1);
@@ -95,7 +99,7 @@ impl OpenVino {
         self.with_link(|link, meter, options| {
             let path = provide(&mut link.agent, &link.place, model, OLDER)?;
             link.agent.forget();
-            measure(link, meter, &clock, options, &path, plan)
+            measure(link, meter, &clock, options, Uploaded { path: &path, inputs: &model.inputs }, plan)
         })
     }
 }
@@ -106,19 +110,20 @@ fn measure(
     meter: Option<&mut (dyn PowerMeter + 'static)>,
     clock: &Clock,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
     plan: &Plan,
 ) -> Result<Measurement, RemoteError> {
-    let mut work = Work { link, options, model, clock, trials: Vec::new() };
-    let (energy, conditions, warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
+    let mut work = Work { link, options, model, clock, statistic: plan.statistic(), trials: Vec::new() };
+    let (energy, conditions, mut warnings) = program::run(&mut work, meter, clock, &options.program.energy(), plan)?;
     let longest = work.trials.iter().max_by(|a, b| a.window.seconds().total_cmp(&b.window.seconds()));
     let nothing = || RemoteError::Failed { problem: "benchmark_app was not run".to_owned() };
     let latency = longest.ok_or_else(nothing)?.latency();
+    warnings.extend(doubts::of_mean(&latency, LOOP_MS));
     let mut throughput_per_s = None;
     if options.throughput {
         let (_, report) = trial::start(work.link, options, model, Goal::Throughput, plan.time_limit, &|| Ok(()))?;
         let missing = || RemoteError::Failed { problem: "benchmark_app prints no throughput".to_owned() };
-        throughput_per_s = Some(report.throughput_fps.ok_or_else(missing)?);
+        throughput_per_s = Some(report.throughput_per_s().ok_or_else(missing)?);
     }
     let measurement =
         Measurement { latency, latency_without_transfer: None, throughput_per_s, energy, conditions, warnings };
@@ -129,8 +134,9 @@ fn measure(
 struct Work<'a> {
     link: &'a mut Link,
     options: &'a OpenVinoOptions,
-    model: &'a str,
+    model: Uploaded<'a>,
     clock: &'a Clock,
+    statistic: Statistic,
     trials: Vec<Trial>,
 }
 
@@ -139,7 +145,7 @@ impl Load for Work<'_> {
 
     fn run(&mut self, duration: Duration, watch: &Watch) -> Result<LoadRun, RemoteError> {
         let before = ClockMap::sample(&mut self.link.agent, self.clock)?;
-        let trial = trial::run(self.link, self.options, self.model, duration, watch)?;
+        let trial = trial::run(self.link, self.options, self.model, self.statistic, duration, watch)?;
         let window = on_our_clock(&mut self.link.agent, self.clock, before, trial.window)?;
         let inferences = trial.inferences;
         self.trials.push(trial);
@@ -159,9 +165,12 @@ impl Device for OpenVino {
             self.with_link(|link, meter, options| {
                 let mut health = link.agent.health()?;
                 health.push(("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)));
-                let meter = meter.map(|meter| meter.describe());
-                let meter = meter.or_else(|| options.program.meter.why_none(&link.place));
-                health.extend(meter.map(|text| ("power meter".to_owned(), text)));
+                let source = meter.as_deref().map(|meter| meter.describe());
+                let source = source.or_else(|| options.program.meter.why_none(&link.place));
+                health.extend(source.map(|text| ("power meter".to_owned(), text)));
+                if let Some(meter) = meter {
+                    health.push(("meter".to_owned(), meter::health(meter)?));
+                }
                 Ok(health)
             })
         });
@@ -176,6 +185,11 @@ impl Device for OpenVino {
 
     fn shares_machine(&self) -> bool {
         matches!(self.machine.place(), Place::Here)
+    }
+
+    fn lacks(&self, statistic: Statistic) -> Option<String> {
+        let is_printed = matches!(statistic, Statistic::Median | Statistic::Mean);
+        (!is_printed).then(|| format!("benchmark_app prints median and mean of its runs, and no {statistic}"))
     }
 
     fn measures_energy(&self) -> bool {

@@ -4,12 +4,13 @@ use std::fmt;
 
 use super::report::Report;
 use super::values::Mode;
+use crate::statistic::Statistic;
 
 /// Two statements about the same time may differ by so much of it.
 const TOLERANCE: f64 = 0.1;
 /// The tool's own loop takes time between two inferences, and `Duration` has it: 3 µs with 2021.4.2, 15 µs with 2026.4
 /// on a server's processor, more on a slow one. By so much, in ms, duration / count may exceed the printed latency.
-const LOOP_MS: f64 = 0.05;
+pub(super) const LOOP_MS: f64 = 0.05;
 /// A mean that is rounded by no more than this, of itself, is as good as any.
 const WELL_ROUNDED: f64 = 0.01;
 
@@ -27,13 +28,13 @@ pub(super) struct Figure {
     pub rounding_ms: f64,
 }
 
-/// A statistic over all inferences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Statistic {
-    /// Their mean.
-    Mean,
-    /// Their median.
-    Median,
+/// Mean and median of all inferences, in ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Figures {
+    /// The mean; the median in place of a mean that is not known as well, where no median is asked for.
+    pub mean_ms: f64,
+    /// The median, where it is known well.
+    pub median_ms: Option<f64>,
 }
 
 /// Where a figure was read.
@@ -47,12 +48,13 @@ pub(super) enum Origin {
     Throughput,
 }
 
+fn incomplete(missing: &str) -> String {
+    format!("the output of benchmark_app has no {missing}: it failed, or was ended before it had measured")
+}
+
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let statistic = match self.statistic {
-            Statistic::Mean => "mean",
-            Statistic::Median => "median",
-        };
+        let statistic = self.statistic;
         let origin = match self.origin {
             Origin::Printed => "as printed",
             Origin::Duration => "from duration and count",
@@ -70,7 +72,44 @@ fn digits(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
+impl Figure {
+    /// The error about a figure that is rounded by more than a tenth, also where 0.00 ms is printed.
+    fn check_rounding(&self, each_ms: f64) -> Result<(), String> {
+        if self.ms > 0.0 && self.rounding_ms / self.ms <= TOLERANCE {
+            return Ok(());
+        }
+        Err(format!(
+            "{self} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms each): take a \
+             version of 2026 or newer, which prints microseconds",
+            self.rounding_ms / self.ms * 100.0,
+            digits(each_ms)
+        ))
+    }
+}
+
 impl Report {
+    /// Mean and median, `statistic` among them. The mean of a busy machine may be far above the median.
+    ///
+    /// # Errors
+    ///
+    /// As [`figure`](Self::figure), and when the statistic is not printed, or rounded by more than 10 %.
+    pub(super) fn figures(&self, statistic: Statistic) -> Result<Figures, String> {
+        if statistic != Statistic::Median {
+            let figure = self.figure()?;
+            let median_ms = (figure.statistic == Statistic::Median).then_some(figure.ms);
+            return Ok(Figures { mean_ms: figure.ms, median_ms });
+        }
+        let each_ms = self.each_ms()?;
+        let median = self.median(each_ms)?.ok_or("this version of benchmark_app prints no median: set \
+                                                   measuring.statistic = \"mean\", or take another version")?;
+        median.check_rounding(each_ms)?;
+        if each_ms < (median.ms - median.rounding_ms) * (1.0 - TOLERANCE) {
+            return Err(self.contradiction(&median, each_ms));
+        }
+        let mean_ms = self.mean(each_ms, Some(median)).map_or(each_ms, |mean| mean.ms);
+        Ok(Figures { mean_ms, median_ms: Some(median.ms) })
+    }
+
     /// The latency of one inference, from whichever statement has the most digits, checked against the others.
     ///
     /// A printed average is taken; duration / count instead, which has more digits, where it rounds to the same. Where
@@ -81,13 +120,46 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// When the output is not whole, has a batch or several requests at once, when the figure differs from duration /
+    /// When the output is not whole, has several requests at once, when the figure differs from duration /
     /// count by more than 10 % (and by more than what the tool's loop may take, if that is more), or when it is rounded
     /// by more than 10 %.
     pub(super) fn figure(&self) -> Result<Figure, String> {
-        let incomplete = |missing: &str| {
-            format!("the output of benchmark_app has no {missing}: it failed, or was ended before it had measured")
+        let each_ms = self.each_ms()?;
+        let median = self.median(each_ms)?;
+        let mean = self.mean(each_ms, median);
+        let relative = |figure: &Figure| figure.rounding_ms / figure.ms;
+        let figures = match (mean, median) {
+            (Some(mean), Some(median)) if relative(&mean) > WELL_ROUNDED && relative(&median) < relative(&mean) => {
+                [Some(median), Some(mean)]
+            }
+            (Some(mean), _) => [Some(mean), None],
+            (None, median) => [median, None],
         };
+        let mut figures = figures.into_iter().flatten().map(|figure| {
+            figure.check_rounding(each_ms)?;
+            let (least, most) = (figure.ms - figure.rounding_ms, figure.ms + figure.rounding_ms);
+            if each_ms < least * (1.0 - TOLERANCE) || each_ms > (most * (1.0 + TOLERANCE)).max(most + LOOP_MS) {
+                return Err(self.contradiction(&figure, each_ms));
+            }
+            Ok(figure)
+        });
+        let first = figures.next().ok_or_else(|| incomplete("latency"))?;
+        first.or_else(|error| figures.next().and_then(Result::ok).ok_or(error))
+    }
+
+    fn contradiction(&self, figure: &Figure, each_ms: f64) -> String {
+        format!(
+            "benchmark_app contradicts itself: {figure}, but {} inferences in {} ms are {} ms each, {:+.0} %. Something else \
+             may have been at work: measure again",
+            self.count.unwrap_or_default(),
+            self.duration_ms.unwrap_or_default(),
+            digits(each_ms),
+            (each_ms / figure.ms - 1.0) * 100.0
+        )
+    }
+
+    /// Duration / count: the mean, with the tool's own loop in it.
+    fn each_ms(&self) -> Result<f64, String> {
         let count = self.count.ok_or_else(|| incomplete("number of inferences"))?;
         let duration_ms = self.duration_ms.filter(|&ms| ms > 0.0).ok_or_else(|| incomplete("duration"))?;
         if let Some(Mode::Asynchronous { requests }) = self.mode
@@ -100,52 +172,18 @@ impl Report {
             ));
         }
         let each_ms = duration_ms / count as f64;
-        self.check_batch(each_ms)?;
-        let median = self.median(each_ms)?;
-        let mean = self.mean(each_ms, median);
-        let relative = |figure: &Figure| figure.rounding_ms / figure.ms;
-        let figures = match (mean, median) {
-            (Some(mean), Some(median)) if relative(&mean) > WELL_ROUNDED && relative(&median) < relative(&mean) => {
-                [Some(median), Some(mean)]
-            }
-            (Some(mean), _) => [Some(mean), None],
-            (None, median) => [median, None],
-        };
-        let mut figures = figures.into_iter().flatten().map(|figure| {
-            // Also where 0.00 ms is printed.
-            if figure.ms == 0.0 || relative(&figure) > TOLERANCE {
-                return Err(format!(
-                    "{figure} is rounded to ±{:.0} %, and duration and count have the tool's own loop in them ({} ms \
-                     each): take a version of 2026 or newer, which prints microseconds",
-                    figure.rounding_ms / figure.ms * 100.0,
-                    digits(each_ms)
-                ));
-            }
-            let (least, most) = (figure.ms - figure.rounding_ms, figure.ms + figure.rounding_ms);
-            if each_ms < least * (1.0 - TOLERANCE) || each_ms > (most * (1.0 + TOLERANCE)).max(most + LOOP_MS) {
-                return Err(format!(
-                    "benchmark_app contradicts itself: {figure}, but {count} inferences in {duration_ms} ms are {} ms \
-                     each, {:+.0} %. Something else may have been at work: measure again",
-                    digits(each_ms),
-                    (each_ms / figure.ms - 1.0) * 100.0
-                ));
-            }
-            Ok(figure)
-        });
-        let first = figures.next().ok_or_else(|| incomplete("latency"))?;
-        first.or_else(|error| figures.next().and_then(Result::ok).ok_or(error))
+        Ok(each_ms)
     }
 
-    fn check_batch(&self, each_ms: f64) -> Result<(), String> {
-        // Where it is not printed it shows in the throughput, which counts every image.
+    /// Images of an inference. Where it is not printed it shows in the throughput, which counts every image.
+    fn batch(&self, each_ms: f64) -> f64 {
         let implied = self.throughput_fps.map_or(1.0, |fps| fps * each_ms / 1000.0);
-        let batch = self.batch.unwrap_or(if implied > 1.9 { implied.round() as u64 } else { 1 });
-        if batch == 1 {
-            return Ok(());
-        }
-        Err(format!(
-            "benchmark_app measured a batch of {batch}; latency is that of one inference: export the model with batch 1"
-        ))
+        self.batch.map_or(if implied > 1.9 { implied.round() } else { 1.0 }, |batch| batch.max(1) as f64)
+    }
+
+    /// Inferences a second.
+    pub(super) fn throughput_per_s(&self) -> Option<f64> {
+        Some(self.throughput_fps? / self.batch.map_or(1.0, |batch| batch.max(1) as f64))
     }
 
     /// The median, with the digits of the throughput if that was computed from it.
@@ -154,10 +192,12 @@ impl Report {
         let statistic = Statistic::Median;
         let printed =
             self.latency.median_ms.map(|ms| Figure { ms, statistic, origin: Origin::Printed, rounding_ms: half });
+        let batch = self.batch(each_ms);
         let Some(fps) = self.throughput_fps.filter(|&fps| fps > 0.0) else { return Ok(printed) };
+        let fps = fps / batch;
         let expected_fps = 1000.0 / each_ms;
         // It is printed with two decimals.
-        let rounding = 0.006 / fps;
+        let rounding = 0.006 / batch / fps;
         if (fps / expected_fps - 1.0).abs() <= 0.001 + rounding {
             return Ok(printed);
         }

@@ -3,21 +3,31 @@
 use std::time::Duration;
 
 use super::command::{Goal, arguments};
-use super::figure::{Figure, Statistic};
+use super::figure::Figures;
 use super::link::Link;
 use super::options::OpenVinoOptions;
 use super::problem::{Kind, Problem};
 use super::report::{Report, parse};
 use crate::energy::Watch;
+use crate::input::Input;
 use crate::measurement::Latency;
 use crate::remote::{End, Printed, RemoteError, print};
+use crate::statistic::Statistic;
 use crate::time::Window;
+
+/// A model whose file is on the machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Uploaded<'a> {
+    /// Its path there.
+    pub path: &'a str,
+    pub inputs: &'a [Input],
+}
 
 /// The results of a run.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
     pub report: Report,
-    pub figure: Figure,
+    pub figures: Figures,
     /// When timed inferences ran, on the clock of the machine, and how many.
     pub window: Window,
     pub inferences: u64,
@@ -30,22 +40,23 @@ pub(super) struct Trial {
 pub(super) fn run(
     link: &mut Link,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
+    statistic: Statistic,
     duration: Duration,
     watch: &Watch,
 ) -> Result<Trial, RemoteError> {
     let (printed, report) = start(link, options, model, Goal::Latency, duration, watch)?;
-    let figure = report.figure().map_err(|problem| RemoteError::Failed { problem })?;
+    let figures = report.figures(statistic).map_err(|problem| RemoteError::Failed { problem })?;
     let window = window(&printed, &report)?;
     let inferences = report.count.unwrap_or_default();
-    Ok(Trial { report, figure, window, inferences })
+    Ok(Trial { report, figures, window, inferences })
 }
 
 /// Runs a model for `duration`, in whole seconds. Its report may contradict itself.
 pub(super) fn start(
     link: &mut Link,
     options: &OpenVinoOptions,
-    model: &str,
+    model: Uploaded,
     goal: Goal,
     duration: Duration,
     watch: &Watch,
@@ -53,7 +64,7 @@ pub(super) fn start(
     let seconds = duration.as_secs_f64().ceil() as u32;
     // Python holds lines back when it writes to a pipe, and the times at which they come tell when inferences ran.
     let mut argv = ["env", "PYTHONUNBUFFERED=1", &link.tool].map(str::to_owned).to_vec();
-    argv.extend(arguments(options, &link.version, model, goal, seconds));
+    argv.extend(arguments(options, &link.version, model.path, model.inputs, goal, seconds));
     let limit = Duration::from_secs(seconds.into()) + options.program.grace;
     let printed = print(&mut link.agent, &argv, limit, &|| Ok(watch()?))?;
     let report = report(&printed, options.program.grace)?;
@@ -107,15 +118,11 @@ impl Trial {
         let rounding_ms = printed.rounding_ms.unwrap_or(0.0);
         // A time that is rounded by more than a hundredth of itself is useless beside a precise figure.
         let precise = |ms: &f64| *ms > 0.0 && rounding_ms <= 0.01 * ms;
-        let is_median = self.figure.statistic == Statistic::Median;
         Latency {
-            mean_ms: self.figure.ms,
-            std_ms: None,
             min_ms: printed.min_ms.filter(precise),
-            p50_ms: if is_median { Some(self.figure.ms) } else { printed.median_ms.filter(precise) },
-            p95_ms: None,
-            p99_ms: None,
+            p50_ms: self.figures.median_ms.or(printed.median_ms.filter(precise)),
             runs: Some(self.inferences),
+            ..Latency::from_mean(self.figures.mean_ms, None)
         }
     }
 }

@@ -68,15 +68,16 @@ pub(super) fn rate(text: &str, line: Line) -> Result<Option<f64>, String> {
 pub(super) fn time(text: &str, field: &str, line: Line) -> Result<Option<(f64, f64)>, String> {
     let expected = "a time from 0 to 1e12 ms with a unit that is known";
     let Some((digits, unit)) = text.trim().rsplit_once(' ') else { return unfinished(field, text, expected, line) };
-    let ms = match unit.to_ascii_lowercase().as_str() {
-        "s" => 1000.0,
+    let per_ms = match unit.to_ascii_lowercase().as_str() {
+        // Divided by, since 1000 is exact and 0.001 is not.
+        "s" => 1e-3,
         "ms" => 1.0,
-        "us" | "µs" | "μs" => 0.001,
-        "ns" => 1e-6,
+        "us" | "µs" | "μs" => 1e3,
+        "ns" => 1e6,
         _ => return unfinished(field, text, expected, line),
     };
     match number(digits.trim()) {
-        Some((value, half)) if value * ms <= LARGEST_MS => Ok(Some((value * ms, half * ms))),
+        Some((value, half)) if value / per_ms <= LARGEST_MS => Ok(Some((value / per_ms, half / per_ms))),
         _ => Err(wrong(field, text, expected, line)),
     }
 }

@@ -27,7 +27,10 @@ pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &s
 }
 
 fn upload(agent: &mut Agent, model: &Model, older: &str) -> Result<String, RemoteError> {
-    let path = format!("{MODELS}/{}.onnx", model.sha256);
+    // Tools tell formats apart by it.
+    let extension = model.path.extension().and_then(|extension| extension.to_str());
+    let is_plain = |extension: &&str| extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let path = format!("{MODELS}/{}.{}", model.sha256, extension.filter(is_plain).unwrap_or("onnx"));
     if is_whole(agent, &path, model)? {
         return Ok(path);
     }

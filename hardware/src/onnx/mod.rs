@@ -3,6 +3,8 @@
 //! Names, numbers and types of the fields are those of the published schema (ONNX IR specification). Repeated integers
 //! are read packed and unpacked, and written unpacked, as the schema (proto2) says.
 
+pub(crate) mod whole;
+
 use prost::Message;
 
 use crate::input::Input;
@@ -72,6 +74,9 @@ messages! {
     }
     TypeProto {
         tensor_type: Option<TensorTypeProto> = (message, optional, tag = "1"),
+        sequence_type: Option<Vec<u8>> = (bytes = "vec", optional, tag = "4"),
+        map_type: Option<Vec<u8>> = (bytes = "vec", optional, tag = "5"),
+        optional_type: Option<Vec<u8>> = (bytes = "vec", optional, tag = "9"),
     }
     TensorTypeProto {
         elem_type: Option<i32> = (int32, optional, tag = "1"),
@@ -87,10 +92,28 @@ messages! {
 }
 
 /// Names of the element types, by their numbers in the format.
-const ELEMENTS: [&str; 14] = [
-    "unknown", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64",
-    "uint32", "uint64",
+const ELEMENTS: [&str; 17] = [
+    "unknown",
+    "float32",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "int32",
+    "int64",
+    "string",
+    "bool",
+    "float16",
+    "float64",
+    "uint32",
+    "uint64",
+    "complex64",
+    "complex128",
+    "bfloat16",
 ];
+
+/// The type of an input that holds something else than a tensor.
+pub(crate) const NO_TENSOR: &str = "no tensor";
 
 /// The inputs of a graph that a caller has to give: older files list their weights among them.
 pub(crate) fn inputs(graph: &GraphProto) -> Vec<Input> {
@@ -99,10 +122,13 @@ pub(crate) fn inputs(graph: &GraphProto) -> Vec<Input> {
     let input = |info: &ValueInfoProto| {
         let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
         let element = tensor.and_then(|tensor| ELEMENTS.get(usize::try_from(tensor.elem_type?).ok()?));
+        let is_other = info.r#type.as_ref().is_some_and(|kind| {
+            kind.sequence_type.is_some() || kind.map_type.is_some() || kind.optional_type.is_some()
+        });
         let dims = tensor.and_then(|tensor| Some(&tensor.shape.as_ref()?.dim));
         Input {
             name: info.name.clone(),
-            element: element.unwrap_or(&ELEMENTS[0]),
+            element: if is_other { NO_TENSOR } else { element.unwrap_or(&ELEMENTS[0]) },
             shape: dims.map(|dims| dims.iter().map(size).collect()),
         }
     };
