@@ -174,7 +174,8 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
     let inputs = onnx::inputs(graph);
     let shapes = inputs.iter().map(|input| input.sizes()).collect::<Result<Vec<_>, _>>()?;
     limits::check_before_loading(graph, &shapes)?;
-    let model = ModelOptions::with_all_ops().load(proto.encode_to_vec()).map_err(|error| in_words(&error.to_string()))?;
+    let model =
+        ModelOptions::with_all_ops().load(proto.encode_to_vec()).map_err(|error| in_words(&error.to_string()))?;
     limits::check_sizes(graph, &shapes, &model)?;
     let inputs = inputs.iter().zip(shapes).map(|(input, shape)| {
         let id = model.find_node(&input.name).ok_or_else(|| format!("its input {:?} is lost", input.name))?;
@@ -197,7 +198,8 @@ fn in_words(error: &str) -> String {
     let operator = error.split(" operator not supported").next().filter(|before| before.len() < error.len());
     let Some(operator) = operator.and_then(|before| before.rsplit([' ', ':']).next()) else { return error.to_owned() };
     let is_quantised = operator.starts_with("QLinear");
-    let advice = if is_quantised { "quantise it in the form QDQ (QuantizeLinear and DequantizeLinear), or " } else { "" };
+    let advice =
+        if is_quantised { "quantise it in the form QDQ (QuantizeLinear and DequantizeLinear), or " } else { "" };
     format!(
         "the engine of this program has no operator {operator}: {advice}measure it on another device (jetson, openvino, \
          command)"

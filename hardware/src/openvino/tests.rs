@@ -166,7 +166,9 @@ fn the_median_of_a_busy_machine_is_told_apart_from_its_mean() {
         assert!(close(found.median_ms.unwrap(), median_ms), "{found:?}");
         assert!((0.11..0.14).contains(&found.mean_ms), "{found:?}");
     }
-    let error = figures(&V2022.replace("0.06 ms", "0.00 ms").replace("0.05 ms", "0.00 ms").replace("17028.23", "13985.58")).unwrap_err();
+    let error =
+        figures(&V2022.replace("0.06 ms", "0.00 ms").replace("0.05 ms", "0.00 ms").replace("17028.23", "13985.58"))
+            .unwrap_err();
     assert!(error.contains("is rounded to"), "{error}");
     // Without a median asked for, all is as before.
     let mean = parse(V2026_SMALL).unwrap().figures(Statistic::Mean).unwrap();
@@ -266,7 +268,7 @@ fn unknown_text_is_shown_as_it_is() {
 
 #[test]
 fn causes_of_failures() {
-    let cases: [(&str, Kind, &str); 14] = [
+    let cases: [(&str, Kind, &str); 15] = [
         (
             "[ ERROR ] Exception from src/inference/src/cpp/core.cpp:84:\nonnx: Could not open the file: \"/a.onnx\"",
             Kind::Model,
@@ -299,6 +301,12 @@ fn causes_of_failures() {
             "one at a time",
         ),
         ("[ ERROR ] Failed to read output from FIFO: NC_ERROR", Kind::Away, "unplugged"),
+        (
+            "[ ERROR ] Check 'false' failed at src/plugins/intel_gpu/src/plugin/program_builder.cpp:185:\n[GPU] \
+             ProgramBuilder build failed!\n[GPU] clEnqueueMapBuffer, error code: -4 CL_MEM_OBJECT_ALLOCATION_FAILURE",
+            Kind::Memory,
+            "not enough memory",
+        ),
         ("[ ERROR ] [Errno 2] No such file or directory: '/nope/benchmark_report.csv'", Kind::Other, "disk full"),
         (
             "usage: benchmark_app [-h]\nbenchmark_app: error: unrecognized arguments: -hint none",
