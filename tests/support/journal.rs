@@ -9,6 +9,9 @@ const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_m
 /// Those that newer journals have after these.
 const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99";
 
+/// That of the front alone.
+const MODEL: &str = ",model";
+
 /// A journal, or another file of that format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
@@ -47,7 +50,8 @@ impl Journal {
         let header = reader.headers().expect("a header").clone();
         if !header.is_empty() {
             let header = header.iter().collect::<Vec<_>>().join(",");
-            assert_eq!(header.strip_suffix(NEWER_COLUMNS).unwrap_or(&header), COLUMNS);
+            let header = header.strip_suffix(MODEL).unwrap_or(&header);
+            assert_eq!(header.strip_suffix(NEWER_COLUMNS).unwrap_or(header), COLUMNS);
         }
         let row = |record: Result<csv::StringRecord, csv::Error>| {
             let record = record.expect("rows of the header's width");
@@ -69,6 +73,14 @@ impl Journal {
 }
 
 impl Row {
+    /// The same row with another cell.
+    #[must_use]
+    pub fn with(&self, column: &str, text: &str) -> Self {
+        let mut row = self.clone();
+        row.cells.insert(column.to_owned(), text.to_owned());
+        row
+    }
+
     /// A cell's text.
     ///
     /// # Panics

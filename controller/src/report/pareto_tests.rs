@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::evaluate::USELESS;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
 use crate::scalarisation::RewardConfig;
@@ -28,6 +29,69 @@ fn problem() -> Problem {
         RewardConfig::default(),
     )
     .unwrap()
+}
+
+/// A front of three members: #0 beyond the bound on time, #1 that knows nothing, #2 within the bounds.
+fn mixed() -> (Problem, Vec<Row>) {
+    let space = NasBench201::new(NasBench201Settings { channels: 1, cells: 1, ..Default::default() }).unwrap();
+    let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+    let bounds: Bounds = toml::from_str("time_ms = 5.0").unwrap();
+    let reward = RewardConfig::default();
+    let problem = Problem::new(Arc::new(space), Shape::new(1, 8, 8), 10, objectives, bounds, reward).unwrap();
+    let cell = |last| format!("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|{last}~1|none~2|");
+    let row = |number, last, accuracy, time| Row {
+        accuracy: Some(accuracy),
+        time_ms: Some(time),
+        train_seconds: Some(1.0),
+        ..Row::new(number, cell(last), Status::Ok)
+    };
+    let rows = vec![
+        row(0, "nor_conv_3x3", 0.95, 9.0),
+        Row { message: Some(format!("{USELESS}, which gives 10.20 %; a warning")), ..row(1, "none", 0.102, 1.0) },
+        row(2, "nor_conv_1x1", 0.9, 4.0),
+    ];
+    (problem, rows)
+}
+
+#[test]
+fn members_beyond_a_bound_or_without_knowledge_are_set_aside_where_better_ones_are_known() {
+    let (problem, rows) = mixed();
+    let front = |rows: &[Row]| {
+        let summary = Summary::of(&problem, rows.to_vec()).unwrap();
+        let members: Vec<u64> = summary.members.iter().map(|member| member.row.evaluation).collect();
+        (members, summary.set_aside.beyond_bounds.clone(), summary.set_aside.useless.clone(), table(&summary))
+    };
+    let (members, beyond_bounds, useless, table) = front(&rows);
+    assert_eq!((members, beyond_bounds, useless), (vec![2], vec![0], vec![1]));
+    assert!(table.contains("not on the front, because they break a bound: #0"), "{table}");
+    assert!(table.contains("the most frequent class always: #1"), "{table}");
+    // Nothing better is known.
+    assert_eq!(front(&rows[..1]).0, [0]);
+    assert_eq!(front(&rows[1..2]).0, [1]);
+    // 1 over the number of classes, where no message says it.
+    let with_accuracy = |accuracy| {
+        let row = Row { accuracy: Some(accuracy), message: None, ..rows[1].clone() };
+        front(&[row, rows[2].clone()]).2
+    };
+    assert_eq!((with_accuracy(0.1), with_accuracy(0.11)), (vec![1], vec![]));
+}
+
+#[test]
+fn a_reason_counts_once_for_all_architectures() {
+    let (_, mut rows) = mixed();
+    for row in &mut rows[..2] {
+        row.status = Status::Failed;
+        row.message = Some(format!("scratch/{}.onnx: `{}` is too large; slow", row.evaluation, row.architecture));
+    }
+    let (problem, _) = mixed();
+    let reasons = Summary::of(&problem, rows).unwrap().reasons();
+    assert_eq!(reasons, [("scratch/N.onnx: `the network` is too large".to_owned(), 2)]);
+}
+
+#[test]
+fn no_evaluations_are_counted_in_plain_words() {
+    let summary = Summary::of(&mixed().0, Vec::new()).unwrap();
+    assert!(in_words(&summary).starts_with("0 evaluations, 0 on the front"), "{}", in_words(&summary));
 }
 
 /// A journal in which some networks are measured again, with texts that have to be quoted and numbers of all sizes. Only
