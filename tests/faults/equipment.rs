@@ -12,7 +12,7 @@ const METER: &str = "\
 import os, sys, time
 while True:
     if os.path.exists(__file__ + '.broken'):
-        sys.exit('the adapter is gone')
+        sys.exit('the adapter was unplugged')
     print('2.0', flush=True)
     time.sleep(0.005)
 ";
@@ -116,7 +116,7 @@ fn a_meter_that_breaks_is_waited_for_visibly() {
     });
     assert_eq!(ended.code, Some(0), "{ended}");
     assert!(ended.err.contains("waiting for the meter of `board`: "), "{ended}");
-    assert!(ended.err.contains("the adapter is gone") && ended.err.contains(" s of 100)"), "{ended}");
+    assert!(ended.err.contains("the adapter was unplugged") && ended.err.contains(" s of 100)"), "{ended}");
     assert_eq!(place.statuses(), ["ok"; 6]);
 }
 
@@ -124,7 +124,7 @@ fn a_meter_that_breaks_is_waited_for_visibly() {
 fn a_meter_that_stays_broken_ends_the_search_in_order_and_costs_no_evaluation() {
     let place = Place::metered(2);
     let ended = place.search(|| touch(place.path("meter.py.broken")));
-    assert_ends_in_order(&ended, &["the power meter", "the adapter is gone"]);
+    assert_ends_in_order(&ended, &["the power meter", "the adapter was unplugged"]);
     let before = place.statuses();
     assert!(!before.is_empty() && before.len() < 6 && before.iter().all(|status| status == "ok"), "{before:?}");
     assert!(place.path("run/pareto.csv").is_file(), "the front so far");

@@ -1,4 +1,4 @@
-//! One device of a search, and how its faults are told from those of a network.
+//! One device of a search, and how its faults are distinguished from those of a network.
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
