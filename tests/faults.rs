@@ -2,6 +2,8 @@
 
 #[path = "faults/devices.rs"]
 mod devices;
+#[path = "faults/equipment.rs"]
+mod equipment;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

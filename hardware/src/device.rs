@@ -277,7 +277,7 @@ pub enum DeviceError {
         /// The problem and its remedy.
         reason: String,
     },
-    /// The device answers, but a tool of it has vanished, or fails whatever the model is.
+    /// The device answers, but a tool of it has vanished, or fails with every model.
     #[error("the device {device} does not work: {reason}")]
     Broken {
         /// Name of the device.

@@ -100,7 +100,7 @@ pub fn is_moved(key: &str, one: &[String], other: &[String]) -> bool {
 
 impl DeviceOptions {
     /// The first setting by which the results of two devices differ, with both values: `precision: "fp16" and "fp32"`.
-    /// `None` for devices that are alike, at whatever address.
+    /// `None` for devices that are alike, at any address.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.of_results(), other.of_results());
         let absent = Value::String("absent".to_owned());

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_reports_its_reason_and_ends_when_it_is_told_to() {
+    fn a_wait_reports_its_reason_and_ends_on_request() {
         let (sender, waits) = mpsc::channel();
         let begun = Instant::now();
         let whole = observed(
@@ -75,6 +75,6 @@ mod tests {
         assert!(!whole && begun.elapsed() < Duration::from_secs(5));
         let waits: Vec<Waiting> = waits.iter().collect();
         assert!(waits.len() >= 2 && waits.iter().all(|wait| wait.reason == "no route"), "{waits:?}");
-        assert!(pause("nobody observes", begun, Duration::ZERO, Duration::from_millis(1)));
+        assert!(pause("without an observer", begun, Duration::ZERO, Duration::from_millis(1)));
     }
 }

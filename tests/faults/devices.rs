@@ -58,7 +58,5 @@ fn a_board_that_is_lost_is_named_and_the_other_one_goes_on() {
     assert!(warning.contains(&port.to_string()) && warning.contains("one other device goes on"), "{warning}");
     let journal = Journal::read(&folder.path().join("run/measurements.csv"));
     assert_eq!(journal.rows.len(), 12);
-    let failed: Vec<_> = journal.rows.iter().filter(|row| row.text("status") != "ok").collect();
-    assert_eq!(failed.len(), 2, "it is asked twice: {failed:?}");
-    assert!(failed.iter().all(|row| row.text("message").contains("cannot be reached")), "{failed:?}");
+    assert!(journal.rows.iter().all(|row| row.text("status") == "ok"), "no evaluation is lost: {:?}", journal.rows);
 }

@@ -32,12 +32,22 @@ fn survives(physics: Value, expected: &str) {
     assert_clean(&board);
 }
 
+/// Measures with a permanent fault of the meter, which is not the model's.
+fn blames_the_meter(physics: Value, expected: &str) {
+    fails_for(physics, expected, true);
+}
+
 /// Measures with a permanent fault: that model fails, with a reason, and the next one is measured.
 fn fails(physics: Value, expected: &str) {
+    fails_for(physics, expected, false);
+}
+
+fn fails_for(physics: Value, expected: &str, is_of_equipment: bool) {
     let Some(board) = board(physics.clone()) else { return };
     let mut device = Jetson::new(JetsonOptions { tries: 2, ..options(&board) }).unwrap();
     let error = measure(&mut device, 1000).unwrap_err();
-    assert!(error.to_string().contains(expected) && !error.is_fatal(), "{physics}: {error}");
+    assert!(error.to_string().contains(expected), "{physics}: {error}");
+    assert_eq!(error.is_fatal(), is_of_equipment, "{physics}: {error}");
     for fault in ["trtexec_fault", "tegrastats_fault"] {
         board.set(fault, Value::Null);
     }
@@ -70,9 +80,9 @@ fn a_meter_that_hangs_is_started_again() {
 }
 
 #[test]
-fn a_meter_that_never_works_costs_the_evaluation() {
+fn a_meter_that_never_works_is_a_fault_of_the_equipment() {
     together(
-        fails,
+        blames_the_meter,
         [
             (json!({"tegrastats_fault": "ends_early"}), "tegrastats"),
             (json!({"tegrastats_fault": "nonsense"}), "rejected"),

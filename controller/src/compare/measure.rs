@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::{Found, Pair, Side};
 use crate::config::Experiment;
-use crate::evaluate::{DevicePool, seconds, set_measured, untrained_model, untrained_network};
+use crate::evaluate::{DevicePool, noting_waits, seconds, set_measured, untrained_model, untrained_network};
 use crate::problem::Problem;
 use crate::run::{open_log, temporary_folder};
 
@@ -95,7 +95,7 @@ async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {
     let mut row = Row::new(number, &model.architecture, Status::Failed);
     row.started_at = Some(Timestamp::now().to_string());
     let started = Instant::now();
-    let measured = pool.measure(model, |_| true).await;
+    let measured = pool.measure(model, noting_waits()).await;
     row.measure_seconds = Some(seconds(started));
     let taken = match measured {
         Ok((measurement, device)) => {

@@ -1,4 +1,4 @@
-//! One device of a search, and how its faults are told from those of a network.
+//! One device of a search, and how its faults are distinguished from those of a network.
 
 use std::collections::{BTreeSet, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,18 +83,8 @@ impl Fault {
 impl Member {
     /// Describes a device, which is waited for while it is away; each wait is reported on standard error.
     pub fn open(device: Box<dyn Device>, spec: Spec) -> Result<(Self, Description), DeviceError> {
-        /// Time between two lines.
-        const INTERVAL: Duration = Duration::from_secs(10);
         let mut this = Self::new(device, spec);
-        let wait = this.wait_of("");
-        let mut last: Option<Instant> = None;
-        let observer = move |waiting: &Waiting| {
-            if last.is_none_or(|last| last.elapsed() >= INTERVAL) {
-                last = Some(Instant::now());
-                note(wait.clone().of(waiting));
-            }
-            true
-        };
+        let observer = Watch::default().observer(this.wait_of(""), noting_waits());
         let described = observed(observer, || this.device.describe());
         this.give_back();
         let description = described?;
@@ -143,7 +133,7 @@ impl Member {
         let mut wait = Duration::from_secs(1);
         let watch = Watch::default();
         loop {
-            let measured = self.call(&watch, "", &attend, |device| device.measure(model, plan));
+            let measured = self.call(&watch, &attend, |device| device.measure(model, plan));
             let fault = match measured {
                 Ok(measurement) => {
                     self.suspicion.clear();
@@ -154,7 +144,7 @@ impl Member {
                 Err(fault) if fault.is_ambiguous() => {
                     let described = match chances {
                         CHANCES => None,
-                        _ => self.call(&watch, "", &attend, |device| device.describe()).err(),
+                        _ => self.call(&watch, &attend, |device| device.describe()).err(),
                     };
                     match described.filter(Fault::is_of_equipment) {
                         _ if watch.is_stopped() => return Outcome::Stopped,
@@ -191,11 +181,10 @@ impl Member {
     fn call<T>(
         &mut self,
         watch: &Watch,
-        whose: &str,
         attend: &(impl Fn(Stage) -> bool + Clone + 'static),
         act: impl FnOnce(&mut dyn Device) -> Result<T, DeviceError>,
     ) -> Result<T, Fault> {
-        let observer = watch.observer(self.wait_of(whose), attend.clone());
+        let observer = watch.observer(self.wait_of(""), attend.clone());
         let device = self.device.as_mut();
         match catch_unwind(AssertUnwindSafe(|| observed(observer, || act(device)))) {
             Ok(result) => result.map_err(Fault::Of),
@@ -213,6 +202,24 @@ impl Member {
             waited: Duration::ZERO,
             patience: self.spec.patience,
         }
+    }
+}
+
+/// Prints a line about a wait when it begins, and every few seconds.
+pub(crate) fn noting_waits() -> impl Fn(Stage) -> bool + Clone {
+    /// Time between two lines.
+    const INTERVAL: Duration = Duration::from_secs(10);
+    let last: Arc<Mutex<Option<Instant>>> = Arc::default();
+    move |stage| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match stage {
+            Stage::Away(wait) if last.is_none_or(|last| last.elapsed() >= INTERVAL) => {
+                *last = Some(Instant::now());
+                note(wait);
+            }
+            _ => {}
+        }
+        true
     }
 }
 

@@ -10,6 +10,7 @@ mod training_set;
 mod untrained;
 
 pub(crate) use live::{Live, LiveSettings};
+pub(crate) use member::noting_waits;
 pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::{DevicePool, check_alike};
 pub use replay::ReplayConfig;

@@ -116,11 +116,11 @@ fn waits_are_reported_and_can_be_stopped() {
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
     let waits = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&waits);
+    let received = Arc::clone(&waits);
     let attend = move |stage| {
         let Stage::Away(wait) = stage else { return true };
-        heard.lock().unwrap().push(wait.to_string());
-        heard.lock().unwrap().len() < 3
+        received.lock().unwrap().push(wait.to_string());
+        received.lock().unwrap().len() < 3
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
     let result = runtime.block_on(pool.measure(Model::load("n", &path).unwrap(), attend));

@@ -55,7 +55,7 @@ impl Progress {
                 Stage::Measuring => parts.push(format!("measuring #{number}")),
                 Stage::Training { epoch, epochs } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
                 Stage::Away(wait) => parts.push(wait.to_string()),
-                Stage::Waiting => {}
+                Stage::Waiting => parts.push(format!("#{number} waits for a trainer")),
             }
         }
         self.bar.set_message(parts.join(", "));

@@ -90,6 +90,11 @@ impl Journal {
         self.recovered.get(&evaluation)
     }
 
+    /// The first such row under this number or a later one.
+    pub fn recovered_from(&self, evaluation: u64) -> Option<&Row> {
+        self.recovered.range(evaluation..).next().map(|(_, row)| row)
+    }
+
     /// The rows from before the kill that were not given yet, in their order.
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
         self.recovered.values()

@@ -86,7 +86,7 @@ struct State {
     history: History,
     round: u64,
     clock: Clock,
-    /// Evaluations when failed ones were first tried again: each is tried once.
+    /// Evaluations since when failed ones are tried again, each once.
     retried_from: Option<u64>,
 }
 
@@ -143,7 +143,7 @@ impl Search {
             .with_reference(self.problem.reference());
         history.import(&self.imported)?;
         history.admits_disconnected = self.storage.journal.rows().any(|row| self.is_disconnected(row));
-        let mut state = State { history, round: 0, clock: Clock::start(), retried_from: None };
+        let mut state = State { history, round: 0, clock: Clock::start(), retried_from: self.retried_from() };
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;
@@ -218,10 +218,11 @@ impl Search {
         Ok(())
     }
 
-    /// Whether the journal of a resumed run has a network under a number that was evaluated before.
+    /// Whether the journal of a resumed run has a network under a number that was evaluated before. After a kill the row
+    /// may be missing, while one of the networks that were tried again with it is there.
     fn repeats(&self, state: &State, number: u64, before: &HashSet<CanonicalKey>) -> bool {
         // A text that is not an architecture is an error once its row is taken.
-        let candidate = self.storage.journal.recovered(number).and_then(|row| candidate_of(&self.problem, row).ok());
+        let candidate = self.storage.journal.recovered_from(number).and_then(|row| candidate_of(&self.problem, row).ok());
         candidate.is_some_and(|found| state.history.known(&found.key).is_some() || before.contains(&found.key))
     }
 

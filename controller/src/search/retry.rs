@@ -1,31 +1,42 @@
 //! Trying failed evaluations again.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
 use super::{Search, State};
 use crate::history::{Candidate, Status};
+use crate::run::write_atomically;
 
 impl Search {
     /// Evaluates networks again that have only failed so far, if that is requested, between two rounds. Each gets a new
     /// row under the next number, which replaces the failed one. Returns false if the search was stopped before.
     ///
     /// The strategy has no part in it, so a search that goes on from the journal alone finds these rows as it finds
-    /// re-measurements: they are of networks that are known. After a kill in the middle the rows that were ahead of
-    /// their turn say that such evaluations are missing; they are made whether it is requested or not.
+    /// re-measurements: they are of networks that are known. After a kill in the middle the rest of them follows, whether
+    /// it is requested again or not: a file says since when they are tried again, and without it the rows that were ahead
+    /// of their turn say which are missing.
     pub(super) async fn retry(&mut self, state: &mut State) -> anyhow::Result<bool> {
         loop {
             if self.stop.asked() {
                 return Ok(false);
             }
             let interrupted = self.interrupted_retries(state);
-            let is_due = self.plan.retry_failed && self.storage.journal.rows().next().is_none();
-            let networks: Vec<Candidate> = match interrupted {
-                Some(count) => self.failed(state, u64::MAX)?.take(count).collect(),
-                None if is_due => {
-                    let from = *state.retried_from.get_or_insert(state.history.entered());
-                    self.failed(state, from)?.take(self.plan.batch).collect()
-                }
-                None => return Ok(true),
-            };
+            let is_due = interrupted.is_some() || self.storage.journal.rows().next().is_none();
+            if is_due && self.plan.retry_failed && state.retried_from.is_none() {
+                let from = state.history.entered();
+                write_atomically(&self.retrying(), from.to_string().as_bytes())?;
+                state.retried_from = Some(from);
+            }
+            let from = state.retried_from.or(interrupted.map(|_| u64::MAX));
+            let Some(from) = from.filter(|_| is_due) else { return Ok(true) };
+            let count = interrupted.unwrap_or(self.plan.batch);
+            let networks: Vec<Candidate> = self.failed(state, from)?.take(count).collect();
             if networks.is_empty() {
+                if state.retried_from.take().is_some() {
+                    remove(&self.retrying())?;
+                }
+                self.plan.retry_failed = false;
                 return Ok(true);
             }
             if !self.evaluate(state, networks, false).await? {
@@ -33,6 +44,16 @@ impl Search {
             }
             self.save(state)?;
         }
+    }
+
+    /// The file with the number of evaluations since which failed ones are tried again.
+    fn retrying(&self) -> PathBuf {
+        self.storage.checkpoints.join("retrying")
+    }
+
+    /// That number, where a kill ended it in the middle. A damaged file says nothing.
+    pub(super) fn retried_from(&self) -> Option<u64> {
+        std::fs::read_to_string(self.retrying()).ok()?.trim().parse().ok()
     }
 
     /// The networks that have only failed, last before evaluation `from`, those that were not tried for longest first:
@@ -63,4 +84,8 @@ impl Search {
         let last = ahead.filter(|number| self.repeats(state, *number, &none)).max()?;
         Some((last - next + 1) as usize)
     }
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
 }

@@ -100,7 +100,8 @@ pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Resu
     for entry in entries {
         let path = entry?.path();
         let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
-        if number.is_some_and(|number| !front.contains(&number)) {
+        // A search that goes on from the journal alone finds models of evaluations that it enters later.
+        if number.is_some_and(|number| number < history.entered() && !front.contains(&number)) {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
