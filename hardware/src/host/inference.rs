@@ -12,6 +12,7 @@ use rten::{DataType, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueT
 use rten_tensor::AsView as _;
 use thiserror::Error;
 
+use super::complete::complete;
 use super::feed::{Feed, pseudo_random};
 use super::limits;
 use super::segments::Segments;
@@ -167,8 +168,9 @@ type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>, Option<Segments
 /// The engine gets the messages as they are understood here and not the file: their lengths are then right, and repeated
 /// integers unpacked, which it insists on. It never gets weights in other files, which the model's hash would not cover.
 fn load(content: Vec<u8>) -> Result<Loaded, String> {
-    let proto = ModelProto::decode(content.as_slice()).map_err(|error| format!("it is not ONNX: {error}"))?;
+    let mut proto = ModelProto::decode(content.as_slice()).map_err(|error| format!("it is not ONNX: {error}"))?;
     drop(content);
+    proto.graph.iter_mut().for_each(complete);
     let graph = proto.graph.as_ref().ok_or("it is not ONNX: it has no graph")?;
     check_outputs(graph)?;
     let inputs = onnx::inputs(graph);

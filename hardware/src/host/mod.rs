@@ -6,6 +6,7 @@
 //! narrow as the [`Plan`] wants. The interval is that of batches, since successive runs are
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
+mod complete;
 mod energy;
 mod feed;
 mod inference;
