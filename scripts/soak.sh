@@ -52,7 +52,7 @@ for strategy in "${strategies[@]}"; do
     resume=$(seconds /dev/null "$controller" --resume "$run" --quiet)
     events=""
     if [[ -x .venv/bin/python ]]; then
-        events=", events read in $(seconds "$folder/events.json" .venv/bin/python tests/read_events.py "$run/tensorboard") s"
+        events=", events read in $(seconds "$folder/events.json" .venv/bin/python tests/read_events.py "$run") s"
     fi
     echo "$strategy: front in $front s, --resume of the finished run in $resume s$events"
     watches+=("$strategy=$folder/$strategy.csv")

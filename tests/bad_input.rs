@@ -78,6 +78,7 @@ fn mistakes_in_experiments_are_errors_with_their_place() {
         assert_contains(&message, wanted);
     }
     assert_contains(&error_of(folder.path(), &["search", "missing.toml"]), &["missing.toml"]);
+    assert_contains(&error_of(folder.path(), &["searhc"]), &["did you mean `controller search`?"]);
 }
 
 #[test]

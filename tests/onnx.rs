@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use child::data::{DataConfig, Dataset, Images, Normalisation, Splits};
+use child::data::{DataConfig, Dataset, Deployment, Images, Normalisation, Splits};
 use child::graph::{Graph, Shape};
 use child::network::Network;
-use child::onnx::{self, Options};
+use child::onnx::{self, Description, Options};
 use child::space::{
     Architecture, Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace,
 };
-use child::train::{Trainer, TrainingConfig, Validation};
+use child::train::{EpochReport, Trainer, TrainingConfig, Validation};
 use hardware::host::Inference;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -32,7 +32,7 @@ struct Export {
     name: String,
     path: PathBuf,
     options: Options,
-    /// `[IMAGES, channels, height, width]`.
+    /// Pixels as they are stored, `[IMAGES, channels, height, width]`.
     images: Vec<f32>,
     /// burn's, `[IMAGES, classes]`.
     logits: Vec<f32>,
@@ -58,6 +58,7 @@ struct Data {
     name: &'static str,
     splits: Splits,
     normalisation: Normalisation,
+    deployment: Deployment,
     classes: usize,
 }
 
@@ -81,7 +82,8 @@ impl Data {
     fn new(name: &'static str, dataset: &Dataset) -> Self {
         let splits = dataset.split(0.2, &mut ChaCha8Rng::seed_from_u64(2)).unwrap();
         let normalisation = Normalisation::of(&splits.train);
-        Self { name, splits, normalisation, classes: dataset.classes() }
+        let deployment = Deployment::of(dataset, normalisation.clone());
+        Self { name, splits, normalisation, deployment, classes: dataset.classes() }
     }
 
     /// Some architectures of every space, by name, with their texts.
@@ -168,14 +170,18 @@ impl Data {
             validation: Validation::AtEnd,
         };
         let network = Network::init(Arc::new(graph), &device, &mut rng);
-        trainer.train(network, &mut rng, &mut |_| ControlFlow::Continue(())).unwrap().network
+        trainer.train(network, &mut rng, &mut |_: &EpochReport| ControlFlow::Continue(())).unwrap().network
     }
 
     /// Writes a network in every way, with the images and logits to compare it on beside it.
     fn export(&self, folder: &Path, name: &str, text: &str, network: &Network) -> Vec<Export> {
         let batch = self.splits.validation.batches(IMAGES, &self.normalisation).next().unwrap();
         let shape = [IMAGES, batch.shape.channels, batch.shape.height, batch.shape.width];
-        let images = Tensor::<4>::from_data(TensorData::new(batch.images.clone(), shape), &Device::flex());
+        let images = Tensor::<4>::from_data(TensorData::new(batch.images, shape), &Device::flex());
+        let pixels: Vec<f32> = (self.splits.validation.pixels().take(IMAGES))
+            .flat_map(|(image, _)| image.iter().map(|value| f32::from(*value)))
+            .collect();
+        let description = Description::untrained(text, Some(&self.deployment));
         let logits: Vec<f32> = network.forward(images, None).into_data().try_to_vec().unwrap();
         let ways = [11, 12, 13].into_iter().flat_map(|opset| [(opset, false), (opset, true)]);
         ways.map(|(opset, fold_batch_norm)| {
@@ -183,10 +189,10 @@ impl Data {
             let norm = if fold_batch_norm { "folded" } else { "apart" };
             let name = format!("{name}-opset{opset}-{norm}");
             let path = folder.join(format!("{name}.onnx"));
-            std::fs::write(&path, onnx::to_bytes(network, text, options).unwrap()).unwrap();
-            std::fs::write(path.with_extension("images"), bytes(&batch.images)).unwrap();
+            std::fs::write(&path, onnx::to_bytes(network, &description, options).unwrap()).unwrap();
+            std::fs::write(path.with_extension("images"), bytes(&pixels)).unwrap();
             std::fs::write(path.with_extension("logits"), bytes(&logits)).unwrap();
-            Export { name, path, options, images: batch.images.clone(), logits: logits.clone() }
+            Export { name, path, options, images: pixels.clone(), logits: logits.clone() }
         })
         .collect()
     }

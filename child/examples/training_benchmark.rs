@@ -15,7 +15,7 @@ use child::data::{Images, Normalisation, Split, Splits};
 use child::graph::{Graph, Shape};
 use child::network::Network;
 use child::space::{NasBench201, NasBench201Settings, SearchSpace};
-use child::train::{Trainer, TrainingConfig, Validation, evaluate};
+use child::train::{EpochReport, Trainer, TrainingConfig, Validation, evaluate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -71,7 +71,7 @@ fn training_rate(
     let trainer =
         Trainer { data: &data, normalisation: &normalisation, config: &config, device, validation: Validation::AtEnd };
     let (mut ends, network) = (Vec::new(), Network::init(Arc::clone(graph), device, rng));
-    trainer.train(network, rng, &mut |_| {
+    trainer.train(network, rng, &mut |_: &EpochReport| {
         ends.push(Instant::now());
         ControlFlow::Continue(())
     })?;

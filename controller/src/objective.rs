@@ -98,12 +98,33 @@ impl FromStr for Objective {
 
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|objective| objective.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name);
-            let similarity = |known: &&str| strsim::jaro_winkler(known, name);
-            let nearest = names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b))).unwrap_or_default();
-            anyhow!("unknown objective `{name}`: did you mean `{nearest}`? (there are {})", names.join(", "))
+            anyhow!("unknown objective `{name}`{} (there are {})", advice(name), Self::ALL.map(Self::name).join(", "))
         })
     }
+}
+
+/// The right name for a wrong one: that of the same quantity, or the nearest if it is near.
+fn advice(wrong: &str) -> String {
+    const ALIKE: f64 = 0.8;
+    let lower = wrong.to_lowercase();
+    let begins = |starts: &[&str]| starts.iter().any(|start| lower.starts_with(start));
+    if begins(&["acc", "top1", "top-1", "top_1", "precision"]) {
+        return ": every objective is minimised, so name `error`, which is 1 − accuracy".to_owned();
+    }
+    let same = [
+        (Objective::Time, &["latency", "lat", "delay", "speed", "fps", "throughput", "inference", "runtime"][..]),
+        (Objective::Energy, &["power", "joule", "watt"]),
+        (Objective::ActivationBytes, &["memory", "mem", "ram", "peak"]),
+        (Objective::Parameters, &["size", "params", "weights", "model_size"]),
+        (Objective::Macs, &["flop", "mult", "ops", "operations"]),
+    ];
+    if let Some((objective, _)) = same.iter().find(|(_, starts)| begins(starts)) {
+        return format!(": did you mean `{objective}`?");
+    }
+    let similarity = |known: &&str| strsim::jaro_winkler(known, &lower);
+    let names = Objective::ALL.map(Objective::name);
+    let nearest = names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    nearest.filter(|name| similarity(name) > ALIKE).map_or_else(String::new, |name| format!(": did you mean `{name}`?"))
 }
 
 /// The objectives of a search, in the order in which every vector of values lists them: two to five, all different.
@@ -257,10 +278,22 @@ mod tests {
         for objective in Objective::ALL {
             assert_eq!(objective.name().parse::<Objective>().unwrap(), objective);
         }
-        for (wrong, nearest) in [("time", "time_ms"), ("energy_j", "energy_mj")] {
+        for (wrong, nearest) in [
+            ("time", "time_ms"),
+            ("energy_j", "energy_mj"),
+            ("latency", "time_ms"),
+            ("latency_ms", "time_ms"),
+            ("memory", "activation_bytes"),
+            ("power_mw", "energy_mj"),
+            ("flops", "macs"),
+        ] {
             let error = wrong.parse::<Objective>().unwrap_err().to_string();
             assert!(error.contains(&format!("did you mean `{nearest}`")), "{error}");
         }
+        let error = "accuracy".parse::<Objective>().unwrap_err().to_string();
+        assert!(error.contains("name `error`, which is 1 − accuracy") && !error.contains("did you mean"), "{error}");
+        let error = "cost".parse::<Objective>().unwrap_err().to_string();
+        assert!(!error.contains("did you mean") && error.contains("there are error, time_ms"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use child::space::{Architecture, SearchSpace};
 use sha2::{Digest, Sha256};
 
 use crate::objective::{Bounds, Objectives};
+use crate::pareto::{Given, ReferencePoint};
 use crate::scalarisation::RewardConfig;
 
 /// When two architectures count as one, so that one evaluation serves both.
@@ -32,6 +33,7 @@ pub struct Problem {
     objectives: Objectives,
     bounds: Bounds,
     reward: RewardConfig,
+    reference: Given,
     identity: Identity,
     keys: Mutex<HashMap<Architecture, CanonicalKey>>,
 }
@@ -52,7 +54,17 @@ impl Problem {
         bounds.check(&objectives)?;
         reward.check()?;
         let (identity, keys) = (Identity::default(), Mutex::default());
-        Ok(Self { space, input, classes, objectives, bounds, reward, identity, keys })
+        let reference = Given::new();
+        Ok(Self { space, input, classes, objectives, bounds, reward, reference, identity, keys })
+    }
+
+    /// The same problem with coordinates of the hypervolume's reference point. They have no effect on the search.
+    ///
+    /// # Errors
+    /// If one is not possible, or of something that is not an objective.
+    pub fn with_reference(self, reference: Given) -> Result<Self> {
+        ReferencePoint::check(&reference, Some(&self.objectives))?;
+        Ok(Self { reference, ..self })
     }
 
     /// The same problem with another notion of when two architectures are one.
@@ -71,6 +83,11 @@ impl Problem {
         self.input
     }
 
+    /// Number of classes.
+    pub(crate) fn classes(&self) -> usize {
+        self.classes
+    }
+
     /// The minimised objectives, in order.
     pub fn objectives(&self) -> &Objectives {
         &self.objectives
@@ -79,6 +96,11 @@ impl Problem {
     /// Upper bounds on the objectives.
     pub fn bounds(&self) -> &Bounds {
         &self.bounds
+    }
+
+    /// Coordinates of the hypervolume's reference point that are given.
+    pub fn reference(&self) -> &Given {
+        &self.reference
     }
 
     /// Settings of the reward.

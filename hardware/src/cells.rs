@@ -6,7 +6,7 @@
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::shown::ends_of;
+use crate::shown::line_of;
 
 /// Most cells of a line.
 pub(crate) const MOST_CELLS: usize = 256;
@@ -79,6 +79,23 @@ fn has_decimal_commas(line: &str, has_one: bool) -> bool {
     (parts.len() > 1 || has_one) && parts.into_iter().all(is_number)
 }
 
+/// The reason why a text is not a number of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BadNumber {
+    /// It shows that the file's decimal sign is not known.
+    Contradiction(String),
+    /// It is none.
+    NotOne(String),
+}
+
+impl BadNumber {
+    fn into_reason(self) -> String {
+        match self {
+            Self::Contradiction(reason) | Self::NotOne(reason) => reason,
+        }
+    }
+}
+
 /// The decimal sign of a file, as far as its numbers show it: `0.5` and `2143,50` can only be decimals, `1,200` may be
 /// one or a thousand and more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -92,28 +109,28 @@ pub(crate) struct Decimal {
 impl Decimal {
     /// A number with a point for its decimal sign, unless it has, or may have, separators of thousands. `has_commas` says
     /// that commas stand between the cells.
-    pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, String> {
+    pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, BadNumber> {
         let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
         let shown = || shown(number.as_bytes());
         let (sign, other) = match signs[..] {
             [] => return Ok(number.to_owned()),
             ['.'] => ('.', ','),
             [_] => (',', '.'),
-            _ => return Err(format!("{} has more than one decimal sign", shown())),
+            _ => return Err(BadNumber::NotOne(format!("{} has more than one decimal sign", shown()))),
         };
         let is_known = |sign| if sign == '.' { self.has_point } else { self.has_comma };
         let may_be_thousands = may_be_thousands(number, sign);
         if self.assumed == Some(other) || (may_be_thousands && is_known(other)) {
-            return Err(format!(
+            return Err(BadNumber::Contradiction(format!(
                 "{} has `{sign}` for its decimal sign, other numbers before it have `{other}`",
                 shown()
-            ));
+            )));
         }
         if may_be_thousands && sign == ',' && has_commas && !self.has_comma {
-            return Err(format!(
+            return Err(BadNumber::Contradiction(format!(
                 "{} may be a decimal or have a separator of thousands: write it with a point",
                 shown()
-            ));
+            )));
         }
         match sign {
             _ if may_be_thousands => self.assumed = Some(sign),
@@ -131,18 +148,38 @@ fn may_be_thousands(number: &str, sign: char) -> bool {
     })
 }
 
+/// First bytes of files that are not text, and the remedy.
+const SIGNATURES: [(&[u8], &str); 10] = [
+    (b"PK\x03\x04", "it is a workbook (.xlsx, .ods) or a zip archive: export the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "it is a workbook (.xls): export the table as CSV"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
+    (b"\x1f\x8b", "it is compressed (gzip): unpack it"),
+    (b"\x28\xb5\x2f\xfd", "it is compressed (zstd): unpack it"),
+    (b"PAR1", "it is a Parquet file: export the table as CSV"),
+    (b"SQLite format 3", "it is a database (SQLite): export the table as CSV"),
+    (b"\x89HDF", "it is an HDF5 file: export the table as CSV"),
+    (b"%PDF", "it is a PDF: export the table as CSV"),
+];
+const UTF_16: &str = "it is UTF-16 text: save it as UTF-8";
+
 /// The kind of a file that is not CSV text, if its bytes show it, and the remedy.
 pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
-    let starts = |with: &[u8]| text.starts_with(with);
+    if let Some((_, what)) = SIGNATURES.iter().find(|(signature, _)| text.starts_with(signature)) {
+        return Some(what);
+    }
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let has_nul = first.contains(&0) || text.windows(2).any(|two| two == [0, 0]);
-    if starts(b"PK\x03\x04") || starts(b"\xd0\xcf\x11\xe0") {
-        Some("it is a workbook or an archive: export the table as CSV")
-    } else if starts(b"\xff\xfe") || starts(b"\xfe\xff") {
-        Some("it is UTF-16 text: save it as UTF-8")
-    } else if has_nul {
+    // Latin letters in UTF-16 without its mark.
+    let is_wide = first.len() >= 4 && [0, 1].iter().any(|at| first.iter().skip(*at).step_by(2).all(|byte| *byte == 0));
+    let start = text.trim_ascii_start();
+    let is_page = |tag: &str| start.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag.as_bytes()));
+    if is_wide {
+        Some(UTF_16)
+    } else if first.contains(&0) || text.windows(2).any(|two| two == [0, 0]) {
         Some("it holds NUL bytes: it is damaged, as by a power failure, or it is a binary file")
-    } else if text.contains(&b'\r') && !text.contains(&b'\n') {
+    } else if is_page("<!doctype html") || is_page("<html") {
+        Some("it is a web page (HTML): download the file itself")
+    } else if !text.contains(&b'\n') && text.trim_ascii_end().contains(&b'\r') {
         Some("its lines end with carriage returns alone: save it with line feeds")
     } else {
         None
@@ -183,7 +220,7 @@ impl<'a> Rows<'a> {
 
 /// A cell as a message shows it.
 pub(crate) fn shown(cell: &[u8]) -> String {
-    format!("{:?}", ends_of(&String::from_utf8_lossy(cell)))
+    format!("{:?}", line_of(&String::from_utf8_lossy(cell)))
 }
 
 /// A cell as text; says so where it is not UTF-8.
@@ -198,7 +235,7 @@ pub(crate) fn number(cell: &[u8]) -> Result<Option<f64>, String> {
 
 /// The same in a file whose decimal sign its numbers decide.
 pub(crate) fn number_in(cell: &[u8], decimal: &mut Decimal, has_commas: bool) -> Result<Option<f64>, String> {
-    number_by(cell, |number| decimal.plain(number, has_commas))
+    number_by(cell, |number| decimal.plain(number, has_commas).map_err(BadNumber::into_reason))
 }
 
 fn number_by(cell: &[u8], plain: impl FnOnce(&str) -> Result<String, String>) -> Result<Option<f64>, String> {
@@ -245,6 +282,13 @@ pub(crate) fn count(cell: &[u8]) -> Result<Option<u64>, String> {
         format!("{} is not a whole number, zero or above (a missing value is an empty cell)", shown(cell.as_bytes()))
     };
     cell.parse().map(Some).map_err(|_| refused())
+}
+
+/// A whole number that may be written as a decimal, `200.0`.
+pub(crate) fn whole(number: Option<f64>) -> Result<Option<u64>, String> {
+    // Beyond 2^53 not every whole number has a form of its own.
+    let is_whole = |number: f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+    Ok(checked(number, is_whole, "is not a whole number, zero or above")?.map(|number| number as u64))
 }
 
 #[cfg(test)]
@@ -312,7 +356,8 @@ mod tests {
     fn numbers_that_contradict_each_other_are_rejected() {
         let read = |numbers: &[&str], has_commas: bool| {
             let mut decimal = Decimal::default();
-            numbers.iter().map(|number| decimal.plain(number, has_commas)).collect::<Result<Vec<_>, _>>()
+            let plain = |number: &&str| decimal.plain(number, has_commas).map_err(BadNumber::into_reason);
+            numbers.iter().map(plain).collect::<Result<Vec<_>, _>>()
         };
         for numbers in [&["7", "1,200", "1,5"][..], &["3,41", "1,200"], &["0.0", "2143,50", "0.5"]] {
             let expected: Vec<String> = numbers.iter().map(|number| number.replace(',', ".")).collect();
@@ -334,9 +379,14 @@ mod tests {
             (b"\xff\xfet\0i\0", "UTF-16"),
             (b"t,P\n\0\0\0\n", "NUL bytes"),
             (b"t,P\r1,2\r", "carriage returns"),
+            (b"t\0,\0P\0\r\0\n\0", "UTF-16"),
+            (b"\x1f\x8b\x08", "gzip"),
+            (b"\n<!DOCTYPE html>", "web page"),
         ] {
             assert!(disguise(content).unwrap().contains(name), "{name}");
         }
-        assert_eq!(disguise(b"t,P\r\n1,2\r\n"), None);
+        for content in [&b"t,P\r\n1,2\r\n"[..], b"t,P\r"] {
+            assert_eq!(disguise(content), None);
+        }
     }
 }

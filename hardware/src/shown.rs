@@ -1,5 +1,8 @@
 //! Texts of other programs, as they are shown to a user.
 
+/// Longest part of a word that is left out, so that a cut is between words.
+const MOST_OF_A_WORD: usize = 20;
+
 /// Beginning and end of a text that may be of any length, on one line and without escape sequences. Errors of serde repeat
 /// the value that is wrong, and tell its place behind that.
 pub(crate) fn ends_of(text: &str) -> String {
@@ -9,13 +12,39 @@ pub(crate) fn ends_of(text: &str) -> String {
     if text.len() <= START + END {
         return clean(text);
     }
-    let (start, end) = (text.floor_char_boundary(START), text.ceil_char_boundary(text.len() - END));
-    format!("{} … {}", clean(&text[..start]), clean(&text[end..]))
+    let (start, end) = text.split_at(text.ceil_char_boundary(text.len() - END));
+    let (start, rest) = start.split_at(start.floor_char_boundary(START));
+    let end = match end.find(char::is_whitespace).filter(|at| *at <= MOST_OF_A_WORD) {
+        Some(at) if !rest.ends_with(char::is_whitespace) => end[at..].trim_start(),
+        _ => end,
+    };
+    format!("{} … {}", clean(whole_words(start, rest)), clean(end))
 }
 
-/// The first characters of a text, without control characters but tabs.
+/// The beginning of a line of input that a message repeats.
+pub(crate) fn line_of(text: &str) -> String {
+    const MOST: usize = 120;
+    start_of(text, MOST)
+}
+
+/// The first characters of a text, without control characters but tabs; of a longer text up to the end of a word, with an
+/// ellipsis.
 pub(crate) fn start_of(text: &str, most_chars: usize) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\t').take(most_chars).collect()
+    let mut shown = text.chars().filter(|c| !c.is_control() || *c == '\t');
+    let start: String = shown.by_ref().take(most_chars).collect();
+    match shown.next() {
+        None => start,
+        Some(next) => format!("{} …", whole_words(&start, next.encode_utf8(&mut [0; 4]))),
+    }
+}
+
+/// The beginning of a text without the part of a word at its end, where another part follows.
+fn whole_words<'a>(start: &'a str, rest: &str) -> &'a str {
+    let cut = start.rfind(char::is_whitespace).filter(|at| start.len() - at <= MOST_OF_A_WORD);
+    match cut {
+        Some(at) if !rest.starts_with(char::is_whitespace) => start[..at].trim_end(),
+        _ => start.trim_end(),
+    }
 }
 
 /// The place of a line in a text.
@@ -45,6 +74,14 @@ mod tests {
         assert_eq!(ends_of("a\n\u{1b}[31mb"), "a  [31mb");
         let shown = ends_of(&format!("invalid type: string \"{}\" at line 1 column 9", "é".repeat(9000)));
         assert!(shown.starts_with("invalid type: string \"é") && shown.ends_with("\" at line 1 column 9"), "{shown}");
+    }
+
+    #[test]
+    fn a_cut_is_between_words_and_marked() {
+        assert_eq!(start_of("one two three", 20), "one two three");
+        assert_eq!(start_of("one two three", 9), "one two …");
+        assert_eq!(start_of("one two three", 7), "one two …");
+        assert_eq!(start_of(&"x".repeat(99), 30), format!("{} …", "x".repeat(30)));
     }
 
     proptest! {

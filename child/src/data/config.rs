@@ -16,7 +16,7 @@ use crate::Error;
 /// dir = "photos"        # for "folder"; for "cifar10" it is "data" unless said otherwise
 /// size = 64             # for "folder": side in pixels to which images are brought; absent, all must be of one size
 /// channels = 3          # for "folder": 1 (grey) or 3 (colour); absent, grey if all images are
-/// validation = 0.2      # fraction of the training images that is held out
+/// validation = 0.2      # fraction of the training images that is held out; for "folder" in place of its validation/
 /// limit = 1000          # number of training images, for a quick run; absent, all
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,17 +82,18 @@ impl DataConfig {
     /// Loads the data set, with its training part limited as configured. Nothing is downloaded.
     ///
     /// # Errors
-    /// If the files are missing or wrong, or if a fraction is to be held out of a data set with its own validation
-    /// images.
+    /// If the files are missing or wrong.
     pub fn load(&self) -> Result<Dataset, Error> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,
             Source::Cifar10 { dir } => cifar10::load(dir)?,
             Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels)?,
         };
-        if dataset.validation.is_some() && self.validation.is_some() {
-            let reason = "the folder has validation images of its own; remove this key, or that part";
-            return Err(Error::setting("validation", reason));
+        if let Some(part) = dataset.validation_folder.take_if(|_| self.validation.is_some()) {
+            dataset.validation = None;
+            dataset
+                .notes
+                .push(format!("{part}/ is not used: `data.validation` holds a part of train/ out in its place"));
         }
         if let Some(limit) = self.limit {
             dataset.limit_train(limit)?;

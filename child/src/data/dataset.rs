@@ -13,6 +13,8 @@ use crate::graph::Shape;
 /// A labelled set of images with its training part and, where it has them, its validation and test parts.
 #[derive(Debug, Clone)]
 pub struct Dataset {
+    /// Name of the data set, such as `digits`; of a folder, its own.
+    pub name: String,
     /// Names of the classes; a label is an index into them.
     pub class_names: Vec<String>,
     /// Images to train on, and to hold validation images out of.
@@ -21,6 +23,12 @@ pub struct Dataset {
     pub validation: Option<Split>,
     /// Test images, if there are any: for the final evaluation only.
     pub test: Option<Split>,
+    /// The folder of the validation images, if the data set has a part of its own for them in a folder.
+    pub validation_folder: Option<String>,
+    /// Parts of the data set that are not used, each with the reason.
+    pub notes: Vec<String>,
+    /// Whether images of other sizes were brought to the shape.
+    pub(super) resized: bool,
 }
 
 /// The two parts of a training set that a search works with.
@@ -33,7 +41,7 @@ pub struct Splits {
 }
 
 impl Dataset {
-    /// A data set from its parts; `name` is for errors.
+    /// A data set from its parts.
     ///
     /// # Errors
     /// If there are fewer than 2 classes, a label has no class, a class has no training image, or the parts differ in
@@ -67,7 +75,8 @@ impl Dataset {
             return Err(misfit(format!("the class {} has no training image", class_names[class])));
         }
         let [validation, test] = [validation, test].map(|part| part.map(|images| Split::all(Arc::new(images))));
-        Ok(Self { class_names, train, validation, test })
+        let (name, validation_folder, notes) = (name.to_owned(), None, Vec::new());
+        Ok(Self { name, class_names, train, validation, test, validation_folder, notes, resized: false })
     }
 
     /// Shape of one image.

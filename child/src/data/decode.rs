@@ -79,12 +79,19 @@ pub(super) struct Reader {
     channels: Channels,
     /// Shape of the first image; all others must have it.
     shape: Option<Shape>,
+    /// Whether an image was brought to the size.
+    resized: bool,
 }
 
 impl Reader {
     /// Images are brought to squares of `size`, or must all be of one.
     pub(super) fn new(size: Option<u32>, channels: Channels) -> Self {
-        Self { size, channels, shape: None }
+        Self { size, channels, shape: None, resized: false }
+    }
+
+    /// Whether an image was brought to another size.
+    pub(super) fn resized(&self) -> bool {
+        self.resized
     }
 
     /// Decodes files in their order.
@@ -120,7 +127,7 @@ impl Reader {
         Images::new(shape, u8::MAX, data, labels)
     }
 
-    fn read(&self, path: &Path) -> Result<DynamicImage, Error> {
+    fn read(&mut self, path: &Path) -> Result<DynamicImage, Error> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let mut decoder = decoder(path, &bytes)?;
         if bytes.starts_with(&[0xff, 0xd8]) && !is_whole_jpeg(&bytes) {
@@ -133,6 +140,7 @@ impl Reader {
         image.apply_orientation(orientation);
         Ok(match self.size {
             Some(size) if (image.width(), image.height()) != (size, size) => {
+                self.resized = true;
                 image.resize_exact(size, size, FilterType::Triangle)
             }
             _ => image,

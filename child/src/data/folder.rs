@@ -1,8 +1,9 @@
-//! A folder of images: `train/<class>/*.png`, and the same under `validation/` and `test/` if they are there.
+//! A folder of images: `train/<class>/*.png`, and the same under `validation/` (or `val/`, `valid/`) and `test/` if they
+//! are there.
 //!
 //! Classes are the names of the folders under `train`, sorted; images are `.png`, `.jpg` or `.jpeg` files, sorted by
-//! name. Files whose names begin with a dot are skipped, any other file is an error: a picture in an unknown format must
-//! not go missing in silence. Transparency is dropped, and the orientation that a camera recorded is applied.
+//! name. Files whose names begin with a dot and those that systems leave in folders are skipped, any other file is an
+//! error: a picture in an unknown format must not go missing in silence. Transparency is dropped, and the orientation that a camera recorded is applied.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,19 @@ use super::decode::{Channels, LabelledFile, Reader, decoder, unreadable};
 use crate::Error;
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+/// Names of the validation part: torchvision's, and others that are common.
+const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
+/// Files and folders that Windows, macOS and network drives leave in folders, in lower case.
+const LEFT_BY_SYSTEMS: [&str; 7] =
+    ["thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir", "icon\r"];
 
 /// Loads the images under `dir`, which are brought to squares of `size` pixels a side (area-weighted linear
 /// interpolation, without keeping the aspect ratio). Without `size` all must be of one size; without `channels` they
 /// become grey if every file is.
 ///
 /// # Errors
-/// If a folder is missing or empty, the parts have different classes, or a file is not an image, is truncated, or is
-/// of another size than the first.
+/// If a folder is missing or empty, there are two validation parts, the parts have different classes, or a file is not an
+/// image, is truncated, or is of another size than the first.
 pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, Error> {
     let train = dir.join("train");
     if !train.is_dir() {
@@ -34,8 +40,9 @@ pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) ->
         return Err(folder_error(&train, reason));
     }
     let train = files(&train, &class_names)?;
-    let validation = optional_files(&dir.join("validation"), &class_names)?;
-    let test = optional_files(&dir.join("test"), &class_names)?;
+    let validation_folder = validation_folder(dir)?;
+    let validation = validation_folder.map(|name| classed_files(&dir.join(name), &class_names)).transpose()?;
+    let (test, notes) = test_files(&dir.join("test"), &class_names)?;
     let channels = match channels {
         Some(channels) => channels,
         None => common_channels([Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten())?,
@@ -45,19 +52,48 @@ pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) ->
     let validation = validation.map(|files| reader.read_all(&files)).transpose()?;
     let test = test.map(|files| reader.read_all(&files)).transpose()?;
     let name = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
-    Dataset::new(&name, class_names, train, validation, test)
+    let dataset = Dataset::new(&name, class_names, train, validation, test)?;
+    let validation_folder = validation_folder.map(str::to_owned);
+    Ok(Dataset { validation_folder, notes, resized: reader.resized(), ..dataset })
+}
+
+/// The name of the validation part, if there is one.
+fn validation_folder(dir: &Path) -> Result<Option<&'static str>, Error> {
+    let mut found = VALIDATION.into_iter().filter(|name| dir.join(name).exists());
+    match (found.next(), found.next()) {
+        // Where file names have no case, both may be one folder.
+        (Some(first), Some(second)) => {
+            let reason = format!("it has both {first}/ and {second}/; keep the one whose images validate");
+            Err(folder_error(dir, reason))
+        }
+        (first, _) => Ok(first),
+    }
+}
+
+/// Files of the test part, if it has any with labels, and a note if it has others.
+fn test_files(part: &Path, class_names: &[String]) -> Result<(Option<Vec<LabelledFile>>, Vec<String>), Error> {
+    if !part.exists() {
+        return Ok((None, Vec::new()));
+    }
+    if part.is_dir() && entries(part)?.iter().all(|path| !path.is_dir()) {
+        let note =
+            format!("{} is not used: it has no folders of classes, so its images have no labels", part.display());
+        return Ok((None, vec![note]));
+    }
+    Ok((Some(classed_files(part, class_names)?), Vec::new()))
 }
 
 fn folder_error(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::new(format_args!("the image folder {}", path.display()), reason)
 }
 
-/// Files and folders in a folder, sorted, without hidden ones.
+/// Files and folders in a folder, sorted, without hidden ones and those of systems.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        if !name.starts_with('.') && !LEFT_BY_SYSTEMS.contains(&name.as_str()) {
             entries.push(entry.path());
         }
     }
@@ -89,6 +125,11 @@ fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, Error
             return Err(folder_error(&folder, reason));
         }
         for path in paths {
+            if path.is_dir() {
+                let reason =
+                    "it lies in the folder of a class, which holds images only; move its images up or remove it";
+                return Err(Error::new(format_args!("the folder {}", path.display()), reason));
+            }
             let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
             if !EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)) {
                 return Err(unreadable(&path, "only .png, .jpg and .jpeg files are read; convert or remove it"));
@@ -99,11 +140,8 @@ fn files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, Error
     Ok(files)
 }
 
-/// Files of a part that need not be there, but if it is, must have the same classes.
-fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<LabelledFile>>, Error> {
-    if !part.exists() {
-        return Ok(None);
-    }
+/// Files of a part that must have the classes of train.
+fn classed_files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile>, Error> {
     let found = self::class_names(part)?;
     if let Some(class) = found.iter().find(|class| !class_names.contains(class)) {
         return Err(folder_error(part, format!("the class {class} is not among those of train")));
@@ -111,7 +149,7 @@ fn optional_files(part: &Path, class_names: &[String]) -> Result<Option<Vec<Labe
     if let Some(class) = class_names.iter().find(|class| !found.contains(class)) {
         return Err(folder_error(part, format!("the class {class} of train is missing")));
     }
-    files(part, class_names).map(Some)
+    files(part, class_names)
 }
 
 /// Grey if every file is.
@@ -207,6 +245,51 @@ mod tests {
         assert_eq!(load(dir.path(), None, None).unwrap().validation.unwrap().len(), 2);
         save(&dir, "validation/cow/x.png", &grey(4, 2));
         assert!(error(&dir).contains("the class cow is not among those of train"));
+    }
+
+    #[test]
+    fn the_usual_names_of_validation_parts_are_known() {
+        for name in VALIDATION {
+            let dir = greys();
+            for class in ["cat", "dog"] {
+                save(&dir, &format!("{name}/{class}/x.png"), &grey(4, 1));
+                save(&dir, &format!("test/{class}/x.png"), &grey(4, 2));
+            }
+            let dataset = load(dir.path(), None, None).unwrap();
+            assert_eq!(dataset.validation.unwrap().len(), 2);
+            assert_eq!(dataset.validation_folder.as_deref(), Some(name));
+            // The test part is for nothing else.
+            assert_eq!(dataset.test.unwrap().len(), 2);
+        }
+        let dir = greys();
+        fs::create_dir_all(dir.path().join("val")).unwrap();
+        assert!(error(&dir).contains("val: the class cat of train is missing"));
+        fs::create_dir_all(dir.path().join("validation")).unwrap();
+        assert!(error(&dir).contains("it has both validation/ and val/"));
+    }
+
+    #[test]
+    fn a_test_part_without_labels_is_left_out_and_reported() {
+        let dir = greys();
+        save(&dir, "test/1.png", &grey(4, 1));
+        let dataset = load(dir.path(), None, None).unwrap();
+        assert!(dataset.test.is_none());
+        assert!(dataset.notes[0].contains("test is not used: it has no folders of classes"), "{:?}", dataset.notes);
+    }
+
+    #[test]
+    fn files_that_systems_leave_are_passed_over_and_a_folder_is_not_called_an_image() {
+        let dir = greys();
+        for name in ["train/cat/Thumbs.db", "train/desktop.ini", "train/dog/.DS_Store", "train/dog/._a.png"] {
+            fs::write(dir.path().join(name), b"\xd0\xcf\x11\xe0").unwrap();
+        }
+        fs::create_dir_all(dir.path().join("train/__MACOSX/cat")).unwrap();
+        let dataset = load(dir.path(), None, None).unwrap();
+        assert_eq!((dataset.class_names.len(), dataset.train.len()), (2, 4));
+        fs::create_dir_all(dir.path().join("train/cat/more.png")).unwrap();
+        let error = error(&dir);
+        assert!(error.contains("the folder ") && error.contains("cat/more.png: it lies in the folder"), "{error}");
+        assert!(!error.contains("the image"), "{error}");
     }
 
     #[test]

@@ -77,6 +77,12 @@ impl Split {
         Self { images: Arc::clone(&self.images), indices }
     }
 
+    /// The first images of the selection: `count` of them, or all if it has fewer.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        self.with_indices(self.indices[..count.min(self.indices.len())].to_vec())
+    }
+
     /// Number of images in the selection.
     #[expect(clippy::len_without_is_empty, reason = "every selection that this crate makes has images")]
     pub fn len(&self) -> usize {
@@ -86,6 +92,18 @@ impl Split {
     /// Shape of one image.
     pub fn shape(&self) -> Shape {
         self.images.shape
+    }
+
+    /// The selected images as they are stored, `[channels, height, width]` each, with their classes.
+    pub fn pixels(&self) -> impl ExactSizeIterator<Item = (&[u8], u16)> + '_ {
+        self.indices.iter().zip(self.labels()).map(|(index, label)| (self.images.image(*index as usize), label))
+    }
+
+    /// Share of the images that are of the most frequent class: the accuracy of answering that class always.
+    pub fn largest_share(&self) -> f64 {
+        let classes = self.labels().max().map_or(0, |label| usize::from(label) + 1);
+        let largest = self.class_counts(classes).into_iter().max().unwrap_or(0);
+        largest as f64 / self.len().max(1) as f64
     }
 
     /// Classes of the selected images, in their order.
@@ -133,6 +151,8 @@ mod tests {
         let split = Split::all(Arc::clone(&images)).with_indices(vec![2, 1]);
         assert_eq!(split.labels().collect::<Vec<_>>(), [2, 0]);
         assert_eq!(split.class_counts(3), [1, 0, 1]);
+        assert_eq!(split.pixels().collect::<Vec<_>>(), [(&[5, 6][..], 2), (&[3, 4][..], 0)]);
+        assert_eq!((split.largest_share(), Split::all(Arc::clone(&images)).largest_share()), (0.5, 2.0 / 3.0));
         assert_eq!(split.images.image(2), [5, 6]);
         assert!(Arc::ptr_eq(&split.images, &images));
     }

@@ -17,9 +17,9 @@ pub struct Normalisation {
 
 /// The normalisation of one channel: stored value × `factor` + `offset`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Affine {
-    pub(super) factor: f32,
-    pub(super) offset: f32,
+pub(crate) struct Affine {
+    pub(crate) factor: f32,
+    pub(crate) offset: f32,
 }
 
 impl Normalisation {
@@ -50,7 +50,7 @@ impl Normalisation {
     }
 
     /// The same for stored values, whose full intensity is `scale`.
-    pub(super) fn affine(&self, scale: u8) -> Vec<Affine> {
+    pub(crate) fn affine(&self, scale: u8) -> Vec<Affine> {
         (self.mean.iter().zip(&self.std))
             .map(|(mean, std)| Affine { factor: 1.0 / (f32::from(scale) * std), offset: -mean / std })
             .collect()

@@ -5,6 +5,7 @@
 //! `Mul`, `Concat`, `Flatten`, `Gemm`.
 
 mod fold;
+mod metadata;
 mod nodes;
 mod proto;
 mod writer;
@@ -13,9 +14,11 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::data::Deployment;
 use crate::network::Network;
 
-/// Name of the model's input, `[1, channels, height, width]`, normalised as in training.
+/// Name of the model's input, `[1, channels, height, width]`: the values of the pixels as the data set stores them, such
+/// as 0 to 255, as 32-bit floats. The first nodes of the model normalise them as in training.
 pub const INPUT: &str = "images";
 
 /// Name of the model's output, `[1, classes]`.
@@ -50,11 +53,41 @@ impl Default for Options {
     }
 }
 
-/// The bytes of a network's ONNX file. `architecture` is kept in the file's metadata.
+/// What a file says of its network, in its metadata.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// The architecture's text.
+    pub architecture: &'a str,
+    /// How the network is fed, and what its outputs mean; `None` where the data set was not read. The nodes are the same
+    /// then, with constants that stand in.
+    pub deployment: Option<&'a Deployment>,
+    /// Accuracies of the trained network.
+    pub accuracies: &'a [Accuracy],
+}
+
+/// The accuracy of a network on some images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accuracy {
+    /// Key in the metadata: `accuracy`, `test_accuracy`.
+    pub key: &'static str,
+    /// Share of the images that are classified right, in `[0, 1]`.
+    pub share: f64,
+    /// The images, in words.
+    pub images: String,
+}
+
+impl<'a> Description<'a> {
+    /// That of a network that was not trained.
+    pub fn untrained(architecture: &'a str, deployment: Option<&'a Deployment>) -> Self {
+        Self { architecture, deployment, accuracies: &[] }
+    }
+}
+
+/// The bytes of a network's ONNX file, with its description in the metadata.
 ///
 /// # Errors
 /// If the options name an opset outside 11 to 13.
-pub fn to_bytes(network: &Network, architecture: &str, options: Options) -> Result<Vec<u8>, Error> {
+pub fn to_bytes(network: &Network, description: &Description, options: Options) -> Result<Vec<u8>, Error> {
     options.check()?;
-    Ok(writer::model(network, architecture, options).encode_to_vec())
+    Ok(writer::model(network, description, options).encode_to_vec())
 }

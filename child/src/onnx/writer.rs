@@ -4,19 +4,24 @@ use burn::tensor::Tensor;
 
 use super::fold::{Affine, folded_norms};
 use super::nodes::{float, int, ints, node, tensor, value, window};
-use super::proto::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
-use super::{INPUT, OUTPUT, Options};
+use super::proto::{GraphProto, ModelProto, OperatorSetIdProto};
+use super::{Description, INPUT, OUTPUT, Options, metadata};
+use crate::data::Normalisation;
 use crate::graph::{Activation, Conv, Graph, LayerId, Op, PoolKind};
 use crate::network::Network;
 
 /// Version of the file format that the tools of the time of opset 11 read.
 const IR_VERSION: i64 = 6;
 
-pub(super) fn model(network: &Network, architecture: &str, options: Options) -> ModelProto {
+/// Name of the normalised images.
+const NORMALISED: &str = "normalised";
+
+pub(super) fn model(network: &Network, description: &Description, options: Options) -> ModelProto {
     let graph = network.graph();
     let input = graph.input_shape();
     let folded = if options.fold_batch_norm { folded_norms(graph) } else { vec![None; graph.layers.len()] };
     let mut writer = Writer { network, graph, folded, names: Vec::new(), proto: GraphProto::default() };
+    writer.normalisation(description);
     for index in 0..graph.layers.len() {
         let name = writer.layer(LayerId(index));
         writer.names.push(name);
@@ -31,7 +36,7 @@ pub(super) fn model(network: &Network, architecture: &str, options: Options) -> 
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(proto),
         opset_import: vec![OperatorSetIdProto { domain: None, version: options.opset }],
-        metadata_props: vec![StringStringEntryProto { key: "architecture".to_owned(), value: architecture.to_owned() }],
+        metadata_props: metadata::of(description),
     }
 }
 
@@ -46,13 +51,32 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Writes the nodes that normalise the pixels, with the arithmetic of training. They are not folded into the first
+    /// convolution: its padding is 0 after the normalisation, which is no value of a pixel.
+    fn normalisation(&mut self, description: &Description) {
+        let channels = self.graph.input_shape().channels;
+        let affine = match description.deployment {
+            Some(deployment) => deployment.normalisation.affine(deployment.scale),
+            // Neither of the constants may be one that engines remove.
+            None => Normalisation { mean: vec![0.5; channels], std: vec![0.25; channels] }.affine(u8::MAX),
+        };
+        let dims = [1, channels, 1, 1];
+        let [factors, offsets]: [Vec<f32>; 2] =
+            [affine.iter().map(|one| one.factor).collect(), affine.iter().map(|one| one.offset).collect()];
+        let factors = self.constant("pixels.factor".to_owned(), &dims, &factors);
+        let scaled = "pixels.scaled".to_owned();
+        self.proto.node.push(node("Mul", vec![INPUT.to_owned(), factors], &scaled, vec![]));
+        let offsets = self.constant("pixels.offset".to_owned(), &dims, &offsets);
+        self.proto.node.push(node("Add", vec![scaled, offsets], NORMALISED, vec![]));
+    }
+
     /// Writes a layer and returns the name of its output.
     fn layer(&mut self, id: LayerId) -> String {
         let layer = self.graph.layer(id);
         let inputs: Vec<_> = layer.inputs.iter().map(|input| self.names[input.0].clone()).collect();
         let output = if id == self.graph.output() { OUTPUT.to_owned() } else { format!("v{}", id.0) };
         match layer.op {
-            Op::Input => return INPUT.to_owned(),
+            Op::Input => return NORMALISED.to_owned(),
             Op::BatchNorm if self.folded[layer.inputs[0].0].is_some() => return inputs[0].clone(),
             Op::Conv(conv) => self.convolution(id, conv, inputs, &output),
             Op::BatchNorm => self.batch_norm(id, inputs, &output),

@@ -35,6 +35,34 @@ pub struct EpochReport {
     pub accuracy: Option<f64>,
 }
 
+/// The state within an epoch, after one of its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepReport {
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Finished steps of the epoch.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+}
+
+/// Receives the progress of a training run, and may stop it. A closure that takes an [`EpochReport`] is one.
+pub trait Observer {
+    /// A step has ended.
+    fn step(&mut self, _report: &StepReport) {}
+
+    /// An epoch has ended.
+    fn epoch(&mut self, report: &EpochReport) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(&EpochReport) -> ControlFlow<()>> Observer for F {
+    fn epoch(&mut self, report: &EpochReport) -> ControlFlow<()> {
+        self(report)
+    }
+}
+
 /// When a training run validates the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validation {
@@ -90,15 +118,15 @@ impl Trainer<'_> {
     /// Nesterov momentum (Sutskever et al. 2013), a cosine schedule, weight decay, and the other parts of the recipe.
     ///
     /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
-    /// `observe` receives a report of every epoch, and may stop the training.
+    /// `observer` receives a report of every step and epoch, and may stop the training.
     ///
     /// # Errors
-    /// If the loss is not finite, or `observe` stops the training.
+    /// If the loss is not finite, or `observer` stops the training.
     pub fn train(
         &self,
         mut network: Network,
         rng: &mut ChaCha8Rng,
-        observe: &mut dyn FnMut(&EpochReport) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> Result<Trained, TrainError> {
         let Self { data, normalisation, config, .. } = *self;
         let device = self.device.clone().autodiff();
@@ -131,6 +159,8 @@ impl Trainer<'_> {
                 let rate = cosine(config.learning_rate, step, config.epochs * steps_per_epoch);
                 network.weights = optimiser.step(rate, network.weights, gradients);
                 step += 1;
+                let (epochs, steps) = (config.epochs, steps_per_epoch);
+                observer.step(&StepReport { epoch, epochs, step: step - (epoch - 1) * steps, steps });
             }
             let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
             if !loss.is_finite() {
@@ -139,7 +169,7 @@ impl Trainer<'_> {
             let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
             accuracy = validated.then(|| evaluate(&network.valid(), &data.validation, normalisation));
             let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
-            if observe(&report).is_break() && epoch < config.epochs {
+            if observer.epoch(&report).is_break() && epoch < config.epochs {
                 return Err(TrainError::Stopped { epoch });
             }
         }

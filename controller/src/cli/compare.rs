@@ -9,7 +9,7 @@ use clap::Args;
 use hardware::log::{Row, Status};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::options::{parse_bound, read};
+use super::options::{local_path, parse_bound, read};
 use crate::compare::{self, Found, LETTERS, Pair, Side, measure};
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
@@ -43,7 +43,7 @@ pub(super) struct Compare {
     #[arg(long, requires = "out")]
     measure: bool,
     /// Folder for comparison.csv, comparison.svg and the measurements.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path)]
     out: Option<PathBuf>,
     /// For a log: experiment file or run folder with its space, columns and bounds [default: the other run's space, or
     /// else NAS-Bench-201 as published].

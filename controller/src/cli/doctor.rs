@@ -1,56 +1,86 @@
 //! `controller doctor`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use hardware::options::DeviceOptions;
+use indicatif::HumanDuration;
 
-use super::options::{Overrides, read};
-use super::prepare::prepare;
+use super::options::{Overrides, SearchOptions, read};
+use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
-use crate::evaluate::{Replayed, TrainingSet};
+use crate::evaluate::{Live, Replayed, TrainingSet};
+use crate::run::temporary_folder;
 use crate::stop::Stop;
 use crate::terminal::say;
 
 /// Check the devices, the backend and the data of an experiment, with remedies for problems.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  controller doctor experiments/cifar10.toml")]
+#[command(after_help = "Examples:
+  controller doctor experiments/cifar10.toml
+  controller doctor experiments/tx2.toml --space mobile --evaluations 200
+
+It takes the options of `search`, measures one network on a device and times some steps of training: where the answer is \
+good, the search with these options can begin.")]
 pub(super) struct Doctor {
     /// Experiment file; without one, the quickstart.
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    options: SearchOptions,
 }
 
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let experiment = read(self.experiment.as_deref(), &self.overrides.all())?;
+        let mut overrides = self.options.all();
+        overrides.extend(self.overrides.all());
+        let experiment = read(self.experiment.as_deref(), &overrides)?;
         // Printed one by one: a device that does not answer takes a while.
-        let mut healthy = report("search space", space(&experiment))?;
+        let mut healthy = self.report("search space", space(&experiment))?;
         if experiment.replay.is_some() {
-            healthy &= report("log", log(&experiment))?;
+            healthy &= self.report("log", log(&experiment))?;
         } else {
-            healthy &= report(&format!("backend {}", experiment.training.backend), backend(&experiment))?;
-            healthy &= report("data", data(&experiment))?;
+            healthy &= self.report(&format!("backend {}", experiment.training.backend), backend(&experiment))?;
+            healthy &= self.report("data", data(&experiment))?;
             for (name, config) in &experiment.devices {
-                healthy &= report(&format!("device {name}"), device(config))?;
+                healthy &= self.report(&format!("device {name}"), device(config))?;
             }
         }
         // Problems of the parts would be reported twice.
-        healthy = healthy && report("search", search(&experiment))?;
+        healthy = healthy && self.search(&experiment)?;
         Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
 
-/// Prints the result of a check, and returns whether it is good.
-fn report(name: &str, result: anyhow::Result<String>) -> anyhow::Result<bool> {
-    match &result {
-        Ok(found) => say(format_args!("ok      {name}: {found}"))?,
-        Err(error) => say(format_args!("FAILED  {name}: {}", super::describe(error)))?,
+    /// Reports on all parts together, as at the begin of a search, and on the time that it will take.
+    fn search(&self, experiment: &Experiment) -> anyhow::Result<bool> {
+        let scratch = temporary_folder()?;
+        let prepared = match prepare(experiment.clone(), scratch.path(), &Stop::default()) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.report("search", Err(error)),
+        };
+        let named = prepared
+            .strategy()
+            .map(|strategy| format!("{} minimises {}", strategy.name(), prepared.problem.objectives().names()));
+        let healthy = self.report("search", named)?;
+        match &prepared.live {
+            Some(live) if healthy => self.report("time", time(&prepared, live, scratch.path())),
+            _ => Ok(healthy),
+        }
     }
-    Ok(result.is_ok())
+
+    /// Prints the result of a check, and returns whether it is good.
+    fn report(&self, name: &str, result: anyhow::Result<String>) -> anyhow::Result<bool> {
+        match &result {
+            Ok(_) if self.options.quiet => {}
+            Ok(found) => say(format_args!("ok      {name}: {found}"))?,
+            Err(error) => say(format_args!("FAILED  {name}: {}", super::describe(error)))?,
+        }
+        Ok(result.is_ok())
+    }
 }
 
 fn space(experiment: &Experiment) -> anyhow::Result<String> {
@@ -58,11 +88,19 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
     Ok(format!("{}, {} decisions, {} architectures", space.name(), space.decisions().len(), space.size()))
 }
 
-/// All parts together, as at the begin of a search.
-fn search(experiment: &Experiment) -> anyhow::Result<String> {
-    // Nothing is measured, so the folder stays empty.
-    let prepared = prepare(experiment.clone(), &std::env::temp_dir(), &Stop::default())?;
-    Ok(format!("{} minimises {}", prepared.strategy()?.name(), prepared.problem.objectives().names()))
+/// How long a search takes: a network is measured, and steps of its training are timed.
+fn time(prepared: &Prepared, live: &Live, scratch: &Path) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start a thread for the measurement")?;
+    let evaluations = prepared.experiment.search.evaluations;
+    let measuring = runtime.block_on(live.measuring_time(scratch))?;
+    let training = prepared.time_of_training(evaluations)?.unwrap_or_default();
+    let devices = prepared.experiment.devices.len();
+    let all = HumanDuration(measuring.mul_f64(evaluations as f64 / devices as f64));
+    let beside = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
+    Ok(format!(
+        "{training}; measuring takes {:.1} s a network, {all} for {evaluations}{beside}",
+        measuring.as_secs_f64()
+    ))
 }
 
 fn log(experiment: &Experiment) -> anyhow::Result<String> {
@@ -80,8 +118,8 @@ fn backend(experiment: &Experiment) -> anyhow::Result<String> {
 fn data(experiment: &Experiment) -> anyhow::Result<String> {
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
     experiment.training.augmentation.check(data.shape)?;
-    let (train, validation) = (data.splits.train.len(), data.splits.validation.len());
-    Ok(format!("{train} training and {validation} validation images of {}, {} classes", data.shape, data.classes))
+    let notes = data.notes.iter().map(|note| format!("\n        {note}"));
+    Ok(format!("{}; {}, {} classes{}", data.in_words(), data.shape, data.classes, notes.collect::<String>()))
 }
 
 fn device(config: &DeviceOptions) -> anyhow::Result<String> {

@@ -1,9 +1,10 @@
 //! `controller export ARCHITECTURE`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
+use child::data::Deployment;
 use child::network::Network;
 use child::onnx;
 use child::space::{Architecture, SearchSpace};
@@ -11,7 +12,7 @@ use clap::Args;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::options::ExperimentOptions;
+use super::options::{ExperimentOptions, local_path};
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::{TrainingSet, untrained_network};
 use crate::run::write_atomically;
@@ -25,7 +26,7 @@ pub(super) struct Export {
     /// Architecture in the text form of the experiment's search space.
     architecture: String,
     /// File to write.
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
     to: PathBuf,
     #[command(flatten)]
     experiment: ExperimentOptions,
@@ -33,23 +34,38 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        check_writable(&self.to)?;
         let experiment = self.experiment.read()?;
-        let input = input_of(&experiment)?;
+        let (input, deployment) = input_of(&experiment)?;
         let network = fresh_network(&experiment, &self.architecture, input)?;
-        write_atomically(&self.to, &onnx::to_bytes(&network, &self.architecture, experiment.export)?)?;
+        let description = onnx::Description::untrained(&self.architecture, deployment.as_ref());
+        write_atomically(&self.to, &onnx::to_bytes(&network, &description, experiment.export)?)?;
         let cost = network.graph().cost();
         say(format_args!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Input and classes of an experiment's networks: as stated, or those of its data.
-pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<InputConfig> {
+/// Checks that a file can be written, before work that may take hours.
+pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    ensure!(!path.is_dir(), "cannot write {shown}: it is a folder; name a file in it");
+    if path.file_name().is_none() || shown.to_string().ends_with(std::path::MAIN_SEPARATOR) {
+        bail!("cannot write {shown}: it names no file");
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "cannot write {shown}: {} is not a folder; create it first", folder.display());
+    tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {shown}"))?;
+    Ok(())
+}
+
+/// Input and classes of an experiment's networks: as stated, or those of its data, with their deployment.
+pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<(InputConfig, Option<Deployment>)> {
     if let Some(input) = experiment.input {
-        return Ok(input);
+        return Ok((input, None));
     }
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
-    Ok(InputConfig::new(data.shape, data.classes))
+    Ok((InputConfig::new(data.shape, data.classes), Some(data.deployment)))
 }
 
 /// The network of an architecture's text, dead branches removed, with weights drawn from the experiment's seed.

@@ -1,6 +1,5 @@
 //! The end of a search: report and next steps.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -8,9 +7,9 @@ use hardware::log::Status;
 
 use super::INTERRUPTED;
 use crate::report::{self, Summary};
-use crate::run::{JOURNAL, REPORT, RunFolder};
+use crate::run::{CONFIG, JOURNAL, MODELS, REPORT, RunFolder};
 use crate::search::{End, Spent};
-use crate::terminal::{note, say};
+use crate::terminal::{note, pasted, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
@@ -18,7 +17,7 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
     if !quiet {
         print(&summary, spent, folder)?;
     }
-    let path = folder.path().display();
+    let path = pasted(folder.path());
     match end {
         End::Finished => {}
         End::Exhausted => note("ended early: all different networks that can be evaluated are evaluated"),
@@ -35,11 +34,12 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
 }
 
 fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
-    let path = folder.path().display();
+    let path = pasted(folder.path());
+    let config = pasted(&folder.join(CONFIG));
     say(format_args!("\n{}", report::table(summary)))?;
     say(report::in_words(summary))?;
-    let unsuccessful = summary.rows.len() - summary.count(Status::Ok);
-    if let Some(reason) = most_frequent_reason(summary).filter(|_| unsuccessful > 0) {
+    report::hypervolume_in_words(summary).map_or(Ok(()), say)?;
+    if let Some(reason) = most_frequent_reason(summary) {
         say(format_args!("most frequent reason of unsuccessful evaluations: {reason}"))?;
     }
     let warned = summary.rows.iter().filter(|row| row.status == Status::Ok && row.message.is_some()).count();
@@ -47,20 +47,20 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
         say(format_args!("{warned} measurements carry warnings: see the column `message` of the journal"))?;
     }
     let Spent { whole, own } = spent;
-    say(format_args!(
-        "{:.1} s, of which the search itself took {:.1} s ({:.1} %)",
-        whole.as_secs_f64(),
-        own.as_secs_f64(),
-        100.0 * own.as_secs_f64() / whole.as_secs_f64()
-    ))?;
+    let (whole, own) = (whole.as_secs_f64(), own.as_secs_f64());
+    let share = 100.0 * own / whole.max(f64::MIN_POSITIVE);
+    say(format_args!("{whole:.1} s, of which the search itself took {own:.1} s ({share:.1} %)"))?;
+    if summary.members.iter().any(|member| member.model.is_some()) {
+        say(format_args!("models:  {}", folder.join(MODELS).display()))?;
+    }
     say(format_args!("report:  {}", folder.join(REPORT).display()))?;
     say(format_args!("journal: {}", folder.join(JOURNAL).display()))?;
-    say(format_args!("watch:   tensorboard --logdir {path}"))?;
+    say(format_args!("watch:   {}", folder.watch_command()))?;
     say(format_args!("front:   controller front {path} --json"))?;
     // A replay has no children to train longer.
     if let Some(best) = summary.members.iter().find(|member| member.feasible && member.row.train_seconds.is_some()) {
         say(format_args!(
-            "next:    controller train '{}' --experiment {path}/config.toml --set training.epochs=100 --export best.onnx",
+            "next:    controller train '{}' --experiment {config} --set training.epochs=100 --export best.onnx",
             best.row.architecture
         ))?;
     }
@@ -68,16 +68,7 @@ fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<
 }
 
 fn most_frequent_reason(summary: &Summary) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for row in &summary.rows {
-        let reason = match row.status {
-            Status::Ok => continue,
-            // Bound and excess differ from row to row.
-            Status::Bounded => "a bound was broken, so it was not trained",
-            // The reason comes before the warnings of the measurement.
-            Status::Failed | Status::Diverged => row.message.as_deref()?.split("; ").next()?,
-        };
-        *counts.entry(reason).or_default() += 1;
-    }
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(reason, count)| format!("{reason} ({count} times)"))
+    let (reason, count) = summary.reasons().into_iter().next()?;
+    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    Some(format!("{reason} ({times})"))
 }

@@ -21,7 +21,7 @@ use crate::run::{
     logged_rows, not_a_run,
 };
 use crate::stop::Stop;
-use crate::terminal::{note, say};
+use crate::terminal::{note, pasted, say};
 
 /// Warm-start a search from other logs: their rows inform its surrogate, and never its front.
 ///
@@ -184,7 +184,10 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
         };
         anyhow::Error::new(error).context(format!("nothing was imported; {hint}"))
     })?;
-    Ok(Log { path, sha256, rows })
+    if !is_journal {
+        note(format_args!("{}: columns: {}", path.display(), rows.columns));
+    }
+    Ok(Log { path, sha256, rows: rows.rows })
 }
 
 /// The settings of training in which the run of a journal differs from this one, without epochs, which every row states.
@@ -214,7 +217,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
         let content = std::fs::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
-        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
+        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?.rows;
         let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
         let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
         return Ok((if measured.is_empty() { labels() } else { measured }, epochs));
@@ -296,7 +299,7 @@ fn report_run(
     rows: &[Row],
     imported: usize,
 ) -> anyhow::Result<()> {
-    let path = folder.path().display();
+    let path = pasted(folder.path());
     let imports = Imported::imports(folder.path(), problem)?;
     let networks: std::collections::HashSet<_> = imports.iter().map(|import| import.evaluation.key).collect();
     say(format_args!("{path} has {imported} imported rows of {} networks now", networks.len()))?;

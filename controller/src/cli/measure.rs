@@ -150,8 +150,9 @@ impl Measure {
             }
         }
         ensure!(self.input_shape.is_empty(), "--input-shape is for files: {given} is none that exists");
-        let network = fresh_network(experiment, given, input_of(experiment)?)?;
-        untrained_model(&network, given, &scratch.join("model.onnx"), experiment.export)
+        let (input, deployment) = input_of(experiment)?;
+        let network = fresh_network(experiment, given, input)?;
+        untrained_model(&network, given, deployment.as_ref(), &scratch.join("model.onnx"), experiment.export)
     }
 
     fn device_of<'a>(&self, experiment: &'a Experiment) -> anyhow::Result<&'a DeviceOptions> {

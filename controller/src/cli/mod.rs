@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod search;
 mod train;
+mod training_progress;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

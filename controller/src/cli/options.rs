@@ -1,11 +1,12 @@
 //! Options that several verbs share.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::config::Experiment;
+use crate::config::{Experiment, expand_home};
 use crate::objective::Objective;
 use crate::run::kept_experiment;
 
@@ -19,7 +20,7 @@ pub(super) struct ExperimentOptions {
     pub overrides: Overrides,
 }
 
-/// Changes of an experiment.
+/// Changes of an experiment: the same for every verb that reads one.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Overrides {
     /// Override a key of the experiment, such as search.evaluations=200; may be repeated.
@@ -28,22 +29,12 @@ pub(super) struct Overrides {
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-}
-
-impl Overrides {
-    /// As `--set` takes them.
-    pub fn all(&self) -> Vec<String> {
-        let seed = self.seed.map(|seed| format!("search.seed={seed}"));
-        self.set.iter().cloned().chain(seed).collect()
-    }
-}
-
-/// Settings of a search, in place of the experiment's.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct SearchOptions {
     /// Search space: nasbench201, nasnet or mobile.
     #[arg(long, value_name = "NAME")]
     pub space: Option<String>,
+    /// Folder of the data set.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Strategy: model-based, policy-gradient, evolution or random.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
@@ -54,6 +45,36 @@ pub(super) struct SearchOptions {
     /// of error, time_ms and energy_mj that are measured].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub objectives: Vec<Objective>,
+}
+
+impl Overrides {
+    /// As `--set` takes them; of an option and a `--set` of the same key, the latter counts.
+    pub fn all(&self) -> Vec<String> {
+        let names: Vec<_> = self.objectives.iter().map(|objective| format!("\"{objective}\"")).collect();
+        let space = self.space.iter().map(|name| format!("space.name={name}"));
+        let strategy = self.strategy.iter().map(|name| format!("strategy.name={name}"));
+        let data_dir = self.data_dir.iter().map(|dir| format!("data.dir={}", quoted(dir)));
+        let bounds = self.bound.iter().map(|bound| format!("search.bounds.{bound}"));
+        let objectives = (!names.is_empty()).then(|| format!("search.objectives=[{}]", names.join(", ")));
+        let seed = self.seed.map(|seed| format!("search.seed={seed}"));
+        let options = space.chain(strategy).chain(data_dir).chain(bounds).chain(objectives).chain(seed);
+        options.chain(self.set.iter().cloned()).collect()
+    }
+}
+
+/// A path on the command line, as a file or folder of this machine.
+pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(expand_home(Path::new(text)))
+}
+
+/// A path as a TOML string.
+pub(super) fn quoted(path: &Path) -> String {
+    toml::Value::String(path.display().to_string()).to_string()
+}
+
+/// Length and output of a search.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct SearchOptions {
     /// Networks to evaluate.
     #[arg(long, value_name = "N")]
     pub evaluations: Option<u64>,
@@ -62,6 +83,10 @@ pub(super) struct SearchOptions {
     /// networks until then, in case one comes back to the front.
     #[arg(long, value_name = "N")]
     pub remeasure: Option<u64>,
+    /// Coordinate of the reference point of the hypervolume, such as time_ms=30, so that runs can be compared; may be
+    /// repeated.
+    #[arg(long, value_name = "OBJECTIVE=VALUE")]
+    pub reference: Vec<String>,
     /// Print nothing but errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -70,15 +95,10 @@ pub(super) struct SearchOptions {
 impl SearchOptions {
     /// As `--set` takes them.
     pub fn all(&self) -> Vec<String> {
-        let names: Vec<_> = self.objectives.iter().map(|objective| format!("\"{objective}\"")).collect();
-        let objectives = (!names.is_empty()).then(|| format!("search.objectives=[{}]", names.join(", ")));
-        let space = self.space.iter().map(|name| format!("space.name={name}"));
-        let strategy = self.strategy.iter().map(|name| format!("strategy.name={name}"));
-        let bounds = self.bound.iter().map(|bound| format!("search.bounds.{bound}"));
         let evaluations = self.evaluations.map(|count| format!("search.evaluations={count}"));
         let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
-        let counts = evaluations.into_iter().chain(remeasure);
-        space.chain(strategy).chain(bounds).chain(objectives).chain(counts).collect()
+        let reference = self.reference.iter().map(|given| format!("search.reference.{given}"));
+        evaluations.into_iter().chain(remeasure).chain(reference).collect()
     }
 }
 

@@ -8,10 +8,12 @@ use child::data::Source;
 use child::space::Architecture;
 use hardware::Statistic;
 use hardware::options::DeviceOptions;
+use indicatif::HumanDuration;
 
-use crate::config::{Experiment, InputConfig};
+use crate::config::{Experiment, InputConfig, SearchConfig};
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, ReplayConfig, Replayed, TrainingSet};
 use crate::objective::{Objective, Objectives};
+use crate::pareto::ReferencePoint;
 use crate::problem::Problem;
 use crate::stop::Stop;
 use crate::strategy::Strategy;
@@ -22,11 +24,27 @@ pub(super) struct Prepared {
     pub experiment: Experiment,
     pub problem: Arc<Problem>,
     pub evaluator: Arc<dyn Evaluator>,
+    /// The evaluator, unless a log answers.
+    pub live: Option<Arc<Live>>,
     /// Notices about the resolution for the user.
     pub notices: Vec<String>,
 }
 
 impl Prepared {
+    /// How long `children` trainings take, one after the other and on all trainers, in words; `None` for a log.
+    ///
+    /// # Errors
+    /// If the time cannot be estimated.
+    pub fn time_of_training(&self, children: u64) -> anyhow::Result<Option<String>> {
+        let Some(live) = &self.live else { return Ok(None) };
+        let child = live.training_time()?;
+        let SearchConfig { trainers, .. } = self.experiment.search;
+        let all = child.mul_f64(children as f64 / trainers as f64);
+        let (child, all) = (HumanDuration(child), HumanDuration(all));
+        let beside = if trainers > 1 { format!(", {trainers} at a time") } else { String::new() };
+        Ok(Some(format!("training takes about {child} a child, {all} for {children}{beside} on this machine")))
+    }
+
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
         let device = self.experiment.training.backend.device()?;
         self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)
@@ -68,14 +86,27 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
         experiment.search.objectives = Some(objectives);
     }
     experiment.input.get_or_insert_default();
-    let mut notices = Vec::new();
+    set_reference(&mut experiment.search, &log);
+    let mut notices = vec![format!("columns: {}", log.table.columns())];
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), experiment, notices })
+    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), live: None, experiment, notices })
+}
+
+/// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the
+/// first evaluations of the run.
+fn set_reference(search: &mut SearchConfig, log: &Replayed) {
+    let objectives = search.objectives.iter().flat_map(Objectives::iter);
+    for objective in objectives.filter(|objective| [Objective::Time, Objective::Energy].contains(objective)) {
+        let worst = log.table.rows().iter().filter_map(|row| objective.measured(row)).max_by(f64::total_cmp);
+        if let Some(worst) = worst.filter(|worst| *worst > 0.0 && search.bounds.get(objective).is_none()) {
+            search.reference.entry(objective).or_insert(ReferencePoint::MARGIN * worst);
+        }
+    }
 }
 
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
@@ -99,7 +130,8 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
     let of_device = |(name, device): (&String, &DeviceOptions)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
-    let mut notices: Vec<String> = experiment.devices.iter().flat_map(of_device).collect();
+    let about_data = std::iter::once(data.in_words()).chain(data.notes.iter().cloned());
+    let mut notices: Vec<String> = about_data.chain(experiment.devices.iter().flat_map(of_device)).collect();
     notices.extend(experiment.reservations());
     if experiment.measuring.statistic.is_none() {
         experiment.measuring.statistic = Some(devices.statistic());
@@ -137,7 +169,8 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         scratch,
         stop: stop.clone(),
     };
-    Ok(Prepared { problem, evaluator: Arc::new(Live::new(settings)), experiment, notices })
+    let live = Arc::new(Live::new(settings));
+    Ok(Prepared { problem, evaluator: live.clone(), live: Some(live), experiment, notices })
 }
 
 /// Why the first device without energy does not measure it, as the end of a sentence.

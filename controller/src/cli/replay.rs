@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::options::{Overrides, SearchOptions, read};
+use super::options::{Overrides, SearchOptions, local_path, quoted, read};
 use super::run::{Place, new_folder, run};
 use crate::config::Experiment;
 
@@ -29,13 +29,13 @@ pub(super) struct Replay {
     #[command(flatten)]
     options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path)]
     out: Option<PathBuf>,
 }
 
 impl Replay {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut overrides = vec![format!("replay.log={}", toml::Value::String(self.log.display().to_string()))];
+        let mut overrides = vec![format!("replay.log={}", quoted(&self.log))];
         overrides.extend(self.options.all());
         overrides.extend(self.overrides.all());
         let experiment = match &self.experiment {

@@ -9,15 +9,16 @@ use super::INTERRUPTED;
 use super::finish::finish;
 use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
-use crate::observe::{Observer, Progress, TensorBoard};
+use crate::observe::{About, Observer, Progress, TensorBoard};
+use crate::report::bounds_in_words;
 use crate::run::{
-    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MODELS, RunFolder, SCRATCH,
-    TENSORBOARD, WAITING, differences,
+    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MODELS, RunFolder, SCRATCH, WAITING,
+    differences, logged_rows,
 };
 use crate::search::{Outcome, Plan, Search, Storage};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
-use crate::terminal::note;
+use crate::terminal::{note, pasted};
 
 pub(super) enum Place {
     New(PathBuf),
@@ -43,12 +44,16 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     if !quiet {
         prepared.notices.iter().for_each(note);
         note(format_args!("minimising {}", prepared.problem.objectives().names()));
-        note(format_args!("run folder: {0}   (watch: tensorboard --logdir {0})", folder.path().display()));
+        note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
+    }
+    if !quiet {
+        let done = logged_rows(&folder.join(JOURNAL))?.len() as u64;
+        announce_time(&prepared, prepared.experiment.search.evaluations.saturating_sub(done));
     }
     let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
     let result = drive(search, checkpoint, &stop);
     let failed = || {
-        let path = folder.path().display();
+        let path = pasted(folder.path());
         format!(
             "the search failed; finished evaluations are kept, and `controller --resume {path}` continues from them"
         )
@@ -58,6 +63,15 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         return Err(anyhow!("{reason}").context(failed()));
     }
     finish(end, spent, &folder, quiet)
+}
+
+/// Says how long the trainings of a search will take, before they do.
+fn announce_time(prepared: &Prepared, children: u64) {
+    match prepared.time_of_training(children) {
+        Ok(time) if children > 0 => time.iter().for_each(note),
+        Ok(_) => {}
+        Err(error) => note(format_args!("warning: the time of training cannot be estimated: {error:#}")),
+    }
 }
 
 /// Checks that a folder's run is this experiment's; the numbers of evaluations and re-measurements may differ.
@@ -91,7 +105,8 @@ fn assemble(
         let path = folder.join(IMPORTED);
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
-    let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(TensorBoard::new(&folder.join(TENSORBOARD)))];
+    let mut observers: Vec<Box<dyn Observer>> =
+        vec![Box::new(TensorBoard::new(&folder.events(), &about(&experiment)?))];
     if !quiet {
         observers.push(Box::new(Progress::new()));
     }
@@ -109,6 +124,25 @@ fn assemble(
     };
     let search = Search { problem, strategy, evaluator, storage, imported, observers, plan, stop: stop.clone() };
     Ok((search, checkpoint))
+}
+
+/// The settings that TensorBoard shows beside those of other runs.
+fn about(experiment: &Experiment) -> anyhow::Result<About> {
+    let Experiment { search, strategy, space, devices, training, replay, .. } = experiment;
+    let measured_on = match replay {
+        Some(replay) => replay.log.display().to_string(),
+        None => devices.keys().cloned().collect::<Vec<_>>().join(", "),
+    };
+    let settings = [
+        ("strategy", strategy.name().to_owned()),
+        ("seed", search.seed.to_string()),
+        ("space", space.build()?.name().to_owned()),
+        ("device", measured_on),
+        ("bounds", bounds_in_words(&search.bounds).unwrap_or_else(|| "none".to_owned())),
+        ("epochs", training.epochs.to_string()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+    Ok(About { settings, experiment: experiment.to_toml()? })
 }
 
 /// The journal and the checkpoint of a folder. An unusable checkpoint is ignored.

@@ -1,11 +1,12 @@
 //! `controller search`, the default verb.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::bail;
+use clap::{Args, CommandFactory as _};
 
-use super::options::{Overrides, SearchOptions, read};
+use super::options::{Overrides, SearchOptions, local_path, read};
 use super::run::{Place, new_folder, run};
 use crate::config::Experiment;
 use crate::run::kept_experiment;
@@ -30,14 +31,11 @@ pub(super) struct Search {
     #[command(flatten)]
     options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    #[arg(long, value_name = "DIR", value_parser = local_path, conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = local_path)]
     resume: Option<PathBuf>,
-    /// Folder of the data set, in place of the experiment's.
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     /// Download the data set into its folder first, if it can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
@@ -47,16 +45,16 @@ impl Search {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let mut overrides = self.options.all();
         overrides.extend(self.overrides.all());
-        if let Some(dir) = &self.data_dir {
-            overrides.push(format!("data.dir={}", toml::Value::String(dir.display().to_string())));
-        }
         // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, &self.experiment) {
             (Some(run), None) => kept_experiment(run, &overrides)?,
             (Some(run), Some(file)) if file.is_file() => {
                 Experiment::read(file, &overrides)?.going_on_with(&kept_experiment(run, &[])?)
             }
-            (_, file) => read(file.as_deref(), &overrides)?,
+            (_, file) => {
+                file.as_deref().map_or(Ok(()), check_not_verb)?;
+                read(file.as_deref(), &overrides)?
+            }
         };
         if self.download {
             super::train::download(&experiment.data, self.options.quiet)?;
@@ -66,5 +64,21 @@ impl Search {
             None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
         };
         run(experiment, place, self.options.quiet)
+    }
+}
+
+/// Rejects a mistyped verb, which would be taken for an experiment file.
+fn check_not_verb(file: &Path) -> anyhow::Result<()> {
+    const ALIKE: f64 = 0.7;
+    let Some(word) = file.to_str().filter(|word| !word.contains(['/', '.']) && !file.exists()) else { return Ok(()) };
+    let command = super::Cli::command();
+    let verbs = command.get_subcommands().map(clap::Command::get_name);
+    let similar = verbs.map(|verb| (strsim::normalized_damerau_levenshtein(verb, word), verb));
+    let nearest = similar.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(similarity, _)| *similarity >= ALIKE);
+    match nearest {
+        Some((_, verb)) => {
+            bail!("`{word}` is neither a verb nor an experiment file: did you mean `controller {verb}`?")
+        }
+        None => Ok(()),
     }
 }

@@ -1,29 +1,29 @@
 //! `controller train ARCHITECTURE`.
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use child::backend::Backend;
 use child::data::{DataConfig, Source, cifar10};
 use child::network::Network;
-use child::onnx;
-use child::train::{EpochReport, Trainer, Validation};
+use child::onnx::{self, Accuracy};
+use child::train::{Trainer, Validation, evaluate};
 use clap::Args;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::export::architecture_of;
-use super::options::ExperimentOptions;
+use super::export::{architecture_of, check_writable};
+use super::options::{ExperimentOptions, local_path};
+use super::training_progress::TrainingProgress;
 use crate::evaluate::{Need, TrainingSet, free_memory};
 use crate::run::write_atomically;
-use crate::terminal::say;
+use crate::terminal::{note, say};
 
-/// Train one architecture with the experiment's settings, and print its accuracy after every epoch.
+/// Train one architecture with the experiment's settings, and print its accuracy after every epoch and at
+/// the end, on the test images too, if the data set has any.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller train '|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
@@ -37,7 +37,7 @@ pub(super) struct Train {
     #[arg(long)]
     download: bool,
     /// Write the trained network to this file.
-    #[arg(long, value_name = "FILE.onnx")]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
     export: Option<PathBuf>,
 }
 
@@ -57,13 +57,8 @@ impl Train {
         experiment.training.augmentation.check(data.shape)?;
         let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
         let cost = graph.cost();
-        say(format_args!(
-            "{} parameters, {} MACs; {} training and {} validation images",
-            cost.parameters,
-            cost.macs,
-            data.splits.train.len(),
-            data.splits.validation.len()
-        ))?;
+        say(format_args!("{} parameters, {} MACs; {}", cost.parameters, cost.macs, data.in_words()))?;
+        data.notes.iter().for_each(note);
         if experiment.training.backend != Backend::Cuda {
             let need = Need::of_training(&graph, experiment.training.batch_size.min(data.splits.train.len()));
             say(format_args!("memory: {need}"))?;
@@ -78,35 +73,33 @@ impl Train {
             device: &device,
             validation: Validation::EveryEpoch,
         };
-        let started = Instant::now();
-        let mut observe = |report: &EpochReport| {
-            let accuracy = report.accuracy.map_or_else(String::new, |a| format!("accuracy {:.2} %, ", 100.0 * a));
-            let elapsed = started.elapsed();
-            let left = elapsed.div_f64(report.epoch as f64).mul_f64((report.epochs - report.epoch) as f64);
-            let images = (report.epoch * data.splits.train.len()) as f64 / elapsed.as_secs_f64();
-            let (epoch, epochs, loss) = (report.epoch, report.epochs, report.loss);
-            // Training goes on if standard output is closed.
-            let _ = say(format_args!(
-                "epoch {epoch}/{epochs}: loss {loss:.4}, {accuracy}{images:.0} images/s, ETA {}",
-                HumanDuration(left)
-            ));
-            ControlFlow::Continue(())
-        };
-        let trained = trainer.train(network, &mut rng, &mut observe)?;
-        say(format_args!("validation accuracy {:.2} %", 100.0 * trained.accuracy))?;
+        let mut progress = TrainingProgress::new(&experiment.training, data.splits.train.len());
+        let trained = trainer.train(network, &mut rng, &mut progress)?;
+        let mut accuracies = vec![data.validated(trained.accuracy)];
+        say(format_args!("validation accuracy {}", percent(&accuracies[0])))?;
+        if let Some(test) = &data.test {
+            accuracies.push(data.tested(evaluate(&trained.network, test, &data.normalisation)));
+            say(format_args!("test accuracy {}", percent(&accuracies[1])))?;
+        }
+        if let Some(reason) = data.useless(trained.accuracy) {
+            note(format_args!("warning: the network is {reason}"));
+        }
         if let Some(path) = &self.export {
-            write_atomically(path, &onnx::to_bytes(&trained.network, &self.architecture, experiment.export)?)?;
+            let description = onnx::Description {
+                architecture: &self.architecture,
+                deployment: Some(&data.deployment),
+                accuracies: &accuracies,
+            };
+            write_atomically(path, &onnx::to_bytes(&trained.network, &description, experiment.export)?)?;
             say(format_args!("written to {}", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Checks that a file can be written, before hours of training.
-fn check_writable(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+/// An accuracy with its images, such as `97.33 % (450 validation images held out of the training images)`.
+fn percent(accuracy: &Accuracy) -> String {
+    format!("{:.2} % ({})", 100.0 * accuracy.share, accuracy.images)
 }
 
 /// Downloads the data set if it can be downloaded.

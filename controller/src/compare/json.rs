@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::judge::Pick;
 use super::{OnDevice, Pair, Point, Side};
-use crate::objective::{Objective, Objectives};
+use crate::objective::Objectives;
+use crate::report::by_name;
 
 /// The comparison for other programs. `own` is the front that was found on a device, `foreign` the other one.
 pub fn json(pair: &Pair, on: &[OnDevice; 2]) -> Value {
@@ -29,7 +30,7 @@ fn run(side: &Side) -> Value {
 }
 
 fn device(objectives: &Objectives, on: &OnDevice) -> Value {
-    let by_name = |values: &[f64]| objectives.iter().zip(values.iter().copied()).collect::<BTreeMap<Objective, f64>>();
+    let by_name = |values: &[f64]| by_name(objectives, values);
     let network = |point: &Point| {
         json!({
             "evaluation": point.network.evaluation,

@@ -88,7 +88,7 @@ fn model(experiment: &Experiment, problem: &Problem, network: &Found, scratch: &
     let device = experiment.training.backend.device().or_else(|_| TrainingConfig::default().backend.device())?;
     let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
     let path = scratch.join(format!("{}.onnx", network.evaluation));
-    untrained_model(&untrained_network(graph, &device, &mut rng)?, &network.text, &path, experiment.export)
+    untrained_model(&untrained_network(graph, &device, &mut rng)?, &network.text, None, &path, experiment.export)
 }
 
 async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {

@@ -2,7 +2,7 @@
 
 use super::{LETTERS, OnDevice, Pair, Point};
 use crate::objective::{Objective, Objectives};
-use crate::report::{bounds_in_words, cell, heading, lines, plain_table};
+use crate::report::{bounds_in_words, cell, fixed, heading, lines, plain_table};
 
 /// The loss on each device, and the best networks within the given bounds.
 pub fn table(pair: &Pair, on: &[OnDevice; 2]) -> String {
@@ -93,6 +93,12 @@ fn in_words(letter: &str, on: &OnDevice, objectives: &Objectives) -> String {
     text
 }
 
+/// A difference with its sign and two decimals; a rounded 0 has none.
+fn signed(value: f64) -> String {
+    let text = fixed(value, 2);
+    if value > 0.0 && text != "0.00" { format!("+{text}") } else { text }
+}
+
 /// The best networks of each front within each of the bounds.
 fn picks(objectives: &Objectives, on: &[OnDevice; 2]) -> String {
     let mut header = ["on", "within", "best found on", "#"].map(str::to_owned).to_vec();
@@ -119,7 +125,7 @@ fn picks(objectives: &Objectives, on: &[OnDevice; 2]) -> String {
                 if found == here {
                     row.extend(std::iter::repeat_n(String::new(), 1 + costs.len()));
                 } else {
-                    row.push(pick.error_difference.map_or_else(String::new, |more| format!("{:+.2}", 100.0 * more)));
+                    row.push(pick.error_difference.map_or_else(String::new, |more| signed(100.0 * more)));
                     for (_, ratio) in &pick.as_accurate {
                         row.push(ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")));
                     }

@@ -5,6 +5,7 @@ use hardware::Plan;
 use hardware::options::DeviceOptions;
 
 use super::{Experiment, InputConfig};
+use crate::pareto::ReferencePoint;
 use crate::policy::UpdateConfig;
 use crate::strategy::StrategyConfig;
 
@@ -46,6 +47,7 @@ impl Experiment {
             !self.devices.is_empty() || self.replay.is_some(),
             "no device to measure on: add a [devices.NAME] section, or [replay]"
         );
+        ReferencePoint::check(&search.reference, search.objectives.as_ref())?;
         self.training.check()?;
         self.reward.check()?;
         check_strategy(&self.strategy)?;

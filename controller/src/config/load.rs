@@ -2,12 +2,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
+use toml::Table;
 
-use super::place;
-
-/// Sections within one another that a key may stand in: more than there are, and too few to exhaust the stack.
-const MOST_SECTIONS: usize = 16;
+use super::{missing, overrides, place};
 
 /// An experiment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +26,8 @@ pub enum ConfigError {
     Other(String),
 }
 
-/// Reads the experiment file's text, then lays the overrides over it, one after the other.
+/// Reads the experiment file's text, then lays the overrides over it. Their order does not matter, except between two of
+/// the same key, of which the last counts.
 ///
 /// # Errors
 /// With line and column for what is wrong in the file, with the override's own text for what is wrong there.
@@ -38,29 +36,64 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
     name: &str,
     overrides: &[String],
 ) -> Result<T, ConfigError> {
-    let from_file = toml::from_str::<T>(text).map_err(|error| invalid::<T>(name, text, &error))?;
+    let overrides = overrides::in_order(overrides);
+    let from_file = match toml::from_str::<T>(text) {
+        Ok(read) => read,
+        Err(error) => completed(text, &overrides, &error).unwrap_or_else(|| Err(invalid::<T>(name, text, &error)))?,
+    };
     // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
     let resolved = Table::try_from(&from_file).map_err(|error| ConfigError::Other(format!("{name}: {error}")))?;
     let mut table = resolved.clone();
-    for given in overrides {
-        set(&mut table, given)?;
-    }
+    overrides.iter().try_for_each(|given| overrides::set(&mut table, given))?;
     // Together, for one may need another: a device's kind, and the keys that it cannot do without.
-    match table.try_into() {
+    match table.clone().try_into() {
         Ok(read) => Ok(read),
-        Err(error) => Err(invalid::<T>(&to_blame::<T>(resolved, overrides, &error), "", &error)),
+        Err(error) => Err(invalid_override::<T>(resolved, table, &overrides, &error)),
     }
 }
 
-/// The first override with which the error is there, as it was given.
-fn to_blame<T: DeserializeOwned>(mut table: Table, overrides: &[String], error: &toml::de::Error) -> String {
-    let has_error = |given: &&String| {
-        let is_set = set(&mut table, given).is_ok();
-        let read: Result<T, _> = table.clone().try_into();
+/// A file that alone is no experiment, read with those overrides that complete its sections: `None` if they do not change
+/// the error.
+fn completed<T: DeserializeOwned>(
+    text: &str,
+    overrides: &[&String],
+    error: &toml::de::Error,
+) -> Option<Result<T, ConfigError>> {
+    let of_file = text.parse::<Table>().ok()?;
+    let within = overrides.iter().copied().filter(|given| overrides::has_section(&of_file, given));
+    let within: Vec<&String> = within.collect();
+    let mut table = of_file.clone();
+    if let Err(wrong) = within.iter().try_for_each(|given| overrides::set(&mut table, given)) {
+        return Some(Err(wrong));
+    }
+    match table.clone().try_into() {
+        Ok(read) => Some(Ok(read)),
+        Err(other) if other.message() == error.message() => None,
+        Err(other) => Some(Err(invalid_override::<T>(of_file, table, &within, &other))),
+    }
+}
+
+/// The error of a table with overrides, which the first of them is named for with which the error is there.
+fn invalid_override<T: DeserializeOwned>(
+    mut before: Table,
+    after: Table,
+    overrides: &[&String],
+    error: &toml::de::Error,
+) -> ConfigError {
+    let has_error = |given: &&&String| {
+        let is_set = overrides::set(&mut before, given).is_ok();
+        let read: Result<T, _> = before.clone().try_into();
         is_set && read.is_err_and(|found| found.message() == error.message())
     };
     let given = overrides.iter().find(has_error).or(overrides.last());
-    given.map_or_else(String::new, |given| format!("--set {given}"))
+    let path = given.map_or_else(String::new, |given| format!("--set {given}"));
+    let missing = missing::of_error::<T>(&after, error).map(|missing| missing.to_string());
+    ConfigError::Invalid {
+        path,
+        place: String::new(),
+        message: missing.unwrap_or_else(|| place::in_words(error.message())),
+        suggestion: suggestion(error),
+    }
 }
 
 /// A contradiction, at its place in the file where its message begins with a key of it.
@@ -70,50 +103,20 @@ pub(super) fn contradiction(message: String, text: &str, name: &str) -> ConfigEr
     ConfigError::Invalid { path, place, message, suggestion: String::new() }
 }
 
-/// Lays `a.b.c=value` over a table. The value is TOML; what is not TOML is a string, so that no quotes are needed.
-fn set(table: &mut Table, text: &str) -> Result<(), ConfigError> {
-    let wrong = |message: String| {
-        let (path, place, suggestion) = (format!("--set {text}"), String::new(), String::new());
-        ConfigError::Invalid { path, place, message, suggestion }
-    };
-    let (key, value) =
-        text.split_once('=').ok_or_else(|| wrong("expected KEY=VALUE, such as search.evaluations=200".to_owned()))?;
-    // What has more lines than one could bring other keys along.
-    let value = format!("value = {value}")
-        .parse::<Table>()
-        .ok()
-        .filter(|parsed| parsed.len() == 1)
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| Value::String(value.to_owned()));
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().unwrap_or_default();
-    if last.is_empty() || parts.iter().any(|part| part.is_empty()) {
-        return Err(wrong(format!("`{key}` is not a key")));
+fn invalid<T: DeserializeOwned>(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let missing = text.parse::<Table>().ok().and_then(|table| missing::of_error::<T>(&table, error));
+    let at = missing.as_ref().and_then(|missing| place::of_key(text, &missing.section()));
+    let at = at.or_else(|| place::of_error::<T>(text, error));
+    ConfigError::Invalid {
+        path: path.to_owned(),
+        place: at.map_or_else(String::new, |at| place::line_and_column(text, at)),
+        message: missing.map_or_else(|| place::in_words(error.message()), |missing| missing.to_string()),
+        suggestion: suggestion(error),
     }
-    if parts.len() >= MOST_SECTIONS {
-        return Err(wrong(format!("no key is within {} sections", parts.len())));
-    }
-    let mut place = table;
-    for part in parts {
-        let entry = place.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        place = match entry {
-            Value::Table(inner) => inner,
-            other => return Err(wrong(format!("`{part}` is a {}, not a table", other.type_str()))),
-        };
-    }
-    // Sections that are chosen by a name have keys of their own: another name starts with its defaults.
-    if matches!(last, "name" | "kind") && place.get(last).is_some_and(|chosen| *chosen != value) {
-        place.clear();
-    }
-    place.insert(last.to_owned(), value);
-    Ok(())
 }
 
-fn invalid<T: DeserializeOwned>(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
-    let at = if text.is_empty() { None } else { place::of_error::<T>(text, error) };
-    let place = at.map_or_else(String::new, |at| place::line_and_column(text, at));
-    let suggestion = nearest(error.message()).map_or_else(String::new, |name| format!("\n  did you mean `{name}`?"));
-    ConfigError::Invalid { path: path.to_owned(), place, message: place::in_words(error.message()), suggestion }
+fn suggestion(error: &toml::de::Error) -> String {
+    nearest(error.message()).map_or_else(String::new, |name| format!("\n  did you mean `{name}`?"))
 }
 
 /// The right name nearest to a wrong one, out of serde's message ``unknown … `x`, expected one of `a`, `b` ``.
@@ -199,7 +202,7 @@ mod tests {
         let error = read(&["devices.x.kind=board", "devices.x.host=pi", "devices.x.port=many"]).unwrap_err();
         assert!(error.starts_with("--set devices.x.port=many: "), "{error}");
         let error = read(&["devices.x.kind=board", "devices.x.port=22"]).unwrap_err();
-        assert_eq!(error, "--set devices.x.kind=board: missing field `host`");
+        assert_eq!(error, "--set devices.x.kind=board: missing field `host` in [devices.x]: expected a text in quotes");
     }
 
     #[test]

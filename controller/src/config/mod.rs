@@ -4,6 +4,8 @@
 
 mod check;
 mod load;
+mod missing;
+mod overrides;
 mod place;
 mod sections;
 
@@ -11,10 +13,10 @@ pub use load::ConfigError;
 pub use sections::{InputConfig, SearchConfig};
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use child::data::DataConfig;
+use child::data::{DataConfig, Source};
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
@@ -97,13 +99,24 @@ impl Experiment {
 
     /// Reads the text of an experiment; `name` stands for it in errors.
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, ConfigError> {
-        let read = load::parse::<Self>(text, name, overrides)?;
+        let mut read = load::parse::<Self>(text, name, overrides)?;
+        read.expand_home();
         let Err(error) = read.check() else { return Ok(read) };
         let message = error.to_string();
         // A contradiction by an override has no place in the file.
         let without = load::parse::<Self>(text, name, &[])?.check();
         let is_of_file = without.is_err_and(|error| error.to_string() == message);
         Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
+    }
+
+    /// Replaces `~` at the begin of the paths of data and log; devices do so themselves.
+    fn expand_home(&mut self) {
+        let data = match &mut self.data.source {
+            Source::Cifar10 { dir } | Source::Folder { dir, .. } => Some(dir),
+            Source::Digits => None,
+        };
+        let log = self.replay.as_mut().map(|replay| &mut replay.log);
+        data.into_iter().chain(log).for_each(|path| *path = expand_home(path));
     }
 
     /// The experiment of a run that was begun: keys that it leaves out have the meaning that they had then.
@@ -135,7 +148,8 @@ impl Experiment {
         let input = self.input.context("the section [input] is missing")?;
         let (bounds, reward) = (self.search.bounds.clone(), self.reward.clone());
         let space = self.space.build()?.into();
-        let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?;
+        let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?
+            .with_reference(self.search.reference.clone())?;
         // A log tells all of its texts apart.
         Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })
     }
@@ -145,12 +159,22 @@ impl Experiment {
         toml::to_string(self)
     }
 
-    /// The same for equal experiments, however many evaluations and re-measurements they have.
+    /// The same for equal experiments, however many evaluations and re-measurements they have, and whatever their
+    /// hypervolume refers to.
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();
         same.search.evaluations = 0;
         same.search.remeasure = 0;
+        same.search.reference.clear();
         Ok(sha256(same.to_toml()?))
+    }
+}
+
+/// A path with the user's home in place of `~`, which shells leave in `--out=~/runs`.
+pub(crate) fn expand_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::home_dir()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path.to_owned(),
     }
 }
 

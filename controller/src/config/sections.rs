@@ -1,9 +1,12 @@
 //! Sections of an experiment file that belong to the search itself.
 
+use std::collections::BTreeMap;
+
 use child::graph::Shape;
 use serde::{Deserialize, Serialize};
 
 use crate::objective::{Bounds, Objectives};
+use crate::pareto::Given;
 
 /// `[search]`: how long, for what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,10 @@ pub struct SearchConfig {
     pub objectives: Option<Objectives>,
     /// Upper bounds on measured objectives.
     pub bounds: Bounds,
+    /// Coordinates of the reference point of the hypervolume, by objective [default: its bound, 1 for the error, or 1.1 ×
+    /// the worst value of the log that is replayed, else of the first ten evaluations]. It changes no proposal.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reference: Given,
     /// Children trained side by side.
     pub trainers: usize,
     /// Threads that each of them computes with, on CPU backends.
@@ -37,6 +44,7 @@ impl Default for SearchConfig {
             batch: 5,
             objectives: None,
             bounds: Bounds::default(),
+            reference: Given::new(),
             trainers: 1,
             trainer_threads: 1,
         }

@@ -81,6 +81,39 @@ fn a_key_of_a_section_that_the_file_leaves_out_can_be_set() {
 }
 
 #[test]
+fn the_order_of_overrides_does_not_matter() {
+    let set = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+        Experiment::quickstart(&overrides).unwrap()
+    };
+    for [first, second] in [
+        ["space.blocks=2", "space.name=nasnet"],
+        ["strategy.crossover=0.25", "strategy.name=evolution"],
+        ["devices.host.meter.period_ms=50", "devices.host.meter.kind=rapl"],
+    ] {
+        assert_eq!(set(&[first, second]), set(&[second, first]), "{first} {second}");
+        assert_ne!(set(&[first, second]), set(&[second]), "{first} is not lost");
+    }
+}
+
+#[test]
+fn an_override_supplies_a_key_that_the_file_lacks() {
+    let board = "[devices.pi]\nkind = 'jetson'\nuser = 'me'\n";
+    let read = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+        Experiment::parse(board, "x", &overrides).map_err(|error| error.to_string())
+    };
+    let whole = Experiment::parse(&format!("{board}host = 'pi'\n"), "x", &[]).unwrap();
+    assert_eq!(read(&["devices.pi.host=pi"]).unwrap(), whole);
+    let set = read(&["strategy.update.learning_rate=0.5", "devices.pi.host=pi", "search.seed=3"]).unwrap();
+    assert_eq!(set.search.seed, 3);
+    let error = read(&["devices.pi.host=3"]).unwrap_err();
+    assert!(error.starts_with("--set devices.pi.host=3: invalid type: integer `3`"), "{error}");
+    let error = read(&["search.seed=3"]).unwrap_err();
+    assert!(error.starts_with("x:1:10: missing field `host` in [devices.pi]"), "{error}");
+}
+
+#[test]
 fn errors_name_the_place_of_a_wrong_value_in_every_section() {
     let board = "[devices.pi]\nkind = 'jetson'\nhost = 'pi'\nuser = 'me'\n";
     for (text, wanted) in [
@@ -89,7 +122,15 @@ fn errors_name_the_place_of_a_wrong_value_in_every_section() {
         (format!("{board}precision = 'fp8'\n"), "x:5:13: unknown variant `fp8`"),
         (format!("{board}idle_s = -2\n"), "x:5:10: -2 must be between 0 and 86400 s"),
         (format!("{board}timeout_s = 0\n"), "x:5:13: devices.pi.timeout_s = 0 must be 1 to 86400"),
-        ("[devices.b]\nkind = 'jetson'\nuser = 'u'\n".to_owned(), "x:1:1: missing field `host`"),
+        (
+            "[devices.b]\nkind = 'jetson'\nuser = 'u'\n".to_owned(),
+            "x:1:10: missing field `host` in [devices.b]: expected a text in quotes",
+        ),
+        (
+            "[devices.b]\nhost = 'pi'\n".to_owned(),
+            "x:1:10: missing field `kind` in [devices.b]: expected one of `host`, `jetson`, `openvino`, `command`",
+        ),
+        ("[replay]\n".to_owned(), "x:1:2: missing field `log` in [replay]: expected a text in quotes"),
         ("# a\n[devices.b]\nkind = 'hots'\n".to_owned(), "x:3:8: unknown variant `hots`"),
         ("[devices.b]\nkind = 'host'\nthreads = true\n".to_owned(), "x:3:11: invalid type: boolean `true`"),
         (

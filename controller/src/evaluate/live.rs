@@ -50,7 +50,7 @@ pub struct LiveSettings {
 /// Measures and trains children, several concurrently: a child is measured as soon as a device is free, and trained as
 /// soon as a trainer is. If a device is this machine itself, measurements and trainings exclude each other.
 pub struct Live {
-    settings: LiveSettings,
+    pub(super) settings: LiveSettings,
     trainers: Trainers,
     /// Write-locked by work that needs this machine for itself.
     machine: RwLock<()>,
@@ -151,8 +151,10 @@ impl Live {
             let mut rng = this.generator(&job);
             let network = untrained_network(graph, &this.settings.tensor_device, &mut rng).map_err(failed)?;
             let path = this.settings.scratch.join(format!("{}.onnx", job.number));
+            let deployment = Some(&this.settings.data.deployment);
             // A full disk would fail the next networks as well.
-            untrained_model(&network, &job.text, &path, this.settings.export).map_err(|error| this.cannot_go_on(error))
+            untrained_model(&network, &job.text, deployment, &path, this.settings.export)
+                .map_err(|error| this.cannot_go_on(error))
         })
         .await?
     }
@@ -177,12 +179,14 @@ impl Live {
         let (accuracy, model) = result??;
         row.epochs = Some(self.settings.training.epochs as u64);
         row.accuracy = Some(accuracy);
+        let useless = self.settings.data.useless(accuracy);
+        row.message = useless.into_iter().chain(row.message.take()).reduce(|first, rest| format!("{first}; {rest}"));
         row.status = Status::Ok;
         Ok(model)
     }
 
     /// The memory that training a network needs on this machine; `None` for a GPU, whose free memory is not known.
-    fn need(&self, graph: &Graph) -> Option<Need> {
+    pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
         let settings = &self.settings;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
         (settings.training.backend != Backend::Cuda).then(|| Need::of_training(graph, batch))
@@ -211,7 +215,12 @@ impl Live {
                 TrainError::Stopped { .. } => End::Stopped,
                 diverged => End::Early { status: Status::Diverged, reason: diverged.to_string() },
             })?;
-            let model = onnx::to_bytes(&trained.network, &job.text, settings.export).map_err(failed)?;
+            let description = onnx::Description {
+                architecture: &job.text,
+                deployment: Some(&settings.data.deployment),
+                accuracies: &[settings.data.validated(trained.accuracy)],
+            };
+            let model = onnx::to_bytes(&trained.network, &description, settings.export).map_err(failed)?;
             Ok((trained.accuracy, model))
         })
     }

@@ -1,5 +1,6 @@
 //! Evaluating networks: by measuring and training, or from a log.
 
+mod estimate;
 mod live;
 mod memory;
 mod pool;
@@ -12,7 +13,7 @@ pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::DevicePool;
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
-pub(crate) use training_set::TrainingSet;
+pub(crate) use training_set::{TrainingSet, USELESS};
 pub(crate) use untrained::{untrained_model, untrained_network};
 
 use std::any::Any;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
+use child::data::Deployment;
 use child::graph::Graph;
 use child::network::Network;
 use child::onnx;
@@ -22,9 +23,16 @@ pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8
     Ok(Network::init(Arc::new(graph), device, rng))
 }
 
-/// Writes an untrained network as the model of an architecture's text.
-pub(crate) fn untrained_model(network: &Network, text: &str, path: &Path, options: onnx::Options) -> Result<Model> {
-    let model = onnx::to_bytes(network, text, options)?;
+/// Writes an untrained network as the model of an architecture's text, with the nodes that a trained one has: devices
+/// time it as it will be deployed, normalisation included.
+pub(crate) fn untrained_model(
+    network: &Network,
+    text: &str,
+    deployment: Option<&Deployment>,
+    path: &Path,
+    options: onnx::Options,
+) -> Result<Model> {
+    let model = onnx::to_bytes(network, &onnx::Description::untrained(text, deployment), options)?;
     std::fs::write(path, model).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Model::load(text, path)?)
 }

@@ -17,7 +17,7 @@ use imports::Imports;
 pub(crate) use rows::{candidate_of, evaluation_of, values_of};
 
 use crate::objective::{Bounds, Objectives};
-use crate::pareto::{Archive, ReferencePoint};
+use crate::pareto::{Archive, Given, ReferencePoint};
 
 /// The evaluations of a search in their order, with the Pareto front and its hypervolume kept up to date.
 ///
@@ -46,7 +46,7 @@ pub struct History {
 impl History {
     /// An empty history of a search for these objectives.
     pub fn new(objectives: Objectives, bounds: Bounds) -> Self {
-        let reference = ReferencePoint::new(&objectives, &bounds, ReferencePoint::WARM_UP);
+        let reference = ReferencePoint::new(&objectives, &bounds, &Given::new(), ReferencePoint::WARM_UP);
         let share = reference.share::<Vec<f64>>(&[]);
         Self {
             objectives,
@@ -60,6 +60,13 @@ impl History {
             share,
             imports: Imports::default(),
         }
+    }
+
+    /// The same history, still empty, with coordinates of the hypervolume's reference point.
+    #[must_use]
+    pub fn with_reference(self, given: &Given) -> Self {
+        let reference = ReferencePoint::new(&self.objectives, &self.bounds, given, ReferencePoint::WARM_UP);
+        Self { share: reference.share::<Vec<f64>>(&[]), reference, ..self }
     }
 
     /// Most networks whose imports the surrogate learns from.

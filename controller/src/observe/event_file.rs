@@ -77,7 +77,8 @@ fn begun(name: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?).saturating_add(Duration::from_nanos(nanoseconds.parse().ok()?)))
 }
 
-fn now() -> Duration {
+/// The time since 1970.
+pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

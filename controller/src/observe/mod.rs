@@ -1,9 +1,11 @@
 //! Observers of a search. They cannot change it.
 
+mod about;
 mod event_file;
 mod progress;
 mod tensorboard;
 
+pub(crate) use about::About;
 pub(crate) use progress::Progress;
 pub(crate) use tensorboard::TensorBoard;
 

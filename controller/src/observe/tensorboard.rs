@@ -8,17 +8,20 @@
 //! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | results of that child |
 //! | `strategy/…` | evaluations so far | diagnostics of a round: loss, entropy, gradient norm, reward |
 //! | `strategy/own_seconds` | evaluations so far | time of the round without waiting for evaluations |
-//! | `choices/DECISION` | evaluations so far | number of proposals of each choice in the round |
+//! | `choices/DECISION/CHOICE` | evaluations so far | share of the round's proposals with this choice |
+//!
+//! Beside these, the HParams page has the settings of the run and its final hypervolume, and the Text page its experiment
+//! and the reference point of the hypervolume.
 
 use std::io;
 use std::path::Path;
 
 use hardware::log::Row;
-use tensorboard_proto::summary::Summary;
-use tensorboard_rs::summary::{histogram_raw, scalar};
+use tensorboard_rs::summary::scalar;
 
 use super::Observer;
-use super::event_file::EventFile;
+use super::about::{About, RESULT, end, text};
+use super::event_file::{EventFile, now};
 use crate::history::History;
 use crate::strategy::Diagnostics;
 use crate::terminal::note;
@@ -31,8 +34,14 @@ pub struct TensorBoard {
 
 impl TensorBoard {
     /// Events in a folder; a resumed search adds a file.
-    pub fn new(folder: &Path) -> Self {
-        Self { file: EventFile::create(folder).inspect_err(warn).ok() }
+    pub fn new(folder: &Path, about: &About) -> Self {
+        let mut this = Self { file: EventFile::create(folder).inspect_err(warn).ok() };
+        this.write(|file| {
+            let summaries = about.begin(now_s()).map_err(io::Error::other)?;
+            summaries.into_iter().try_for_each(|summary| file.summary(summary, 0))?;
+            file.flush()
+        });
+        this
     }
 
     fn write(&mut self, write: impl FnOnce(&mut EventFile) -> io::Result<()>) {
@@ -59,7 +68,7 @@ impl Observer for TensorBoard {
                 }
             }
             if let Some(share) = history.hypervolume_share() {
-                file.summary(scalar("front/hypervolume", share as f32), step)?;
+                file.summary(scalar(RESULT, share as f32), step)?;
             }
             file.summary(scalar("front/size", history.front().count() as f32), step)?;
             for (index, objective) in history.objectives().iter().enumerate() {
@@ -80,23 +89,28 @@ impl Observer for TensorBoard {
                 file.summary(scalar(&format!("strategy/{name}"), *value as f32), step)?;
             }
             for (decision, counts) in &diagnostics.choices {
-                file.summary(choices(&format!("choices/{decision}"), counts), step)?;
+                let all: u64 = counts.iter().map(|(_, count)| count).sum();
+                for (choice, count) in counts {
+                    let share = *count as f32 / all.max(1) as f32;
+                    file.summary(scalar(&format!("choices/{decision}/{choice}"), share), step)?;
+                }
             }
             file.flush()
         });
     }
 
-    fn end(&mut self, _history: &History) {
-        self.write(EventFile::flush);
+    fn end(&mut self, history: &History) {
+        self.write(|file| {
+            if let Some(reference) = history.reference.in_words(history.objectives()) {
+                file.summary(text("reference", &reference), history.entered() as usize)?;
+            }
+            file.summary(end(now_s()).map_err(io::Error::other)?, history.entered() as usize)?;
+            file.flush()
+        });
     }
 }
 
-/// A histogram with one bucket for each choice.
-fn choices(tag: &str, counts: &[u64]) -> Summary {
-    let counts: Vec<f64> = counts.iter().map(|count| *count as f64).collect();
-    let limits: Vec<f64> = (0..counts.len()).map(|choice| choice as f64 + 0.5).collect();
-    let moment = |power: i32| counts.iter().enumerate().map(|(c, n)| n * (c as f64).powi(power)).sum::<f64>();
-    let taken = || counts.iter().enumerate().filter(|(_, count)| **count > 0.0).map(|(choice, _)| choice as f64);
-    let (min, max) = (taken().next().unwrap_or(0.0), taken().next_back().unwrap_or(0.0));
-    histogram_raw(tag, min, max, moment(0), moment(1), moment(2), &limits, &counts)
+/// Seconds since 1970.
+fn now_s() -> f64 {
+    now().as_secs_f64()
 }

@@ -21,4 +21,4 @@ use boxes::Cell;
 pub use dominance::{dominates, non_dominated, weakly_dominates};
 pub use hypervolume::{exclusive_contribution, hypervolume};
 pub use noise::Uncertain;
-pub use reference::ReferencePoint;
+pub use reference::{Given, ReferencePoint};

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Member, Summary};
-use crate::objective::Objectives;
+use crate::objective::{Objective, Objectives};
 
 impl Summary {
-    /// The front as JSON: objectives, reference point, hypervolume and members.
+    /// The front as JSON: objectives, reference point, hypervolume and members. The path of a model begins as that of the
+    /// run folder does.
     ///
     /// Evaluations count repeated measurements too; `remeasurements` says how many of them those are.
     pub fn to_json(&self) -> Value {
@@ -17,21 +18,25 @@ impl Summary {
             "evaluations": self.rows.len(),
             "remeasurements": self.repeats,
             "reference": self.reference,
+            "reference_in_words": self.reference_in_words,
             "hypervolume_share": self.hypervolume.last().map(|(_, share)| share),
-            "front": self.members.iter().map(|member| json_of(member, &self.objectives)).collect::<Vec<_>>(),
+            "front": self.members.iter().map(|member| json_of(member, self)).collect::<Vec<_>>(),
+            "beyond_bounds": self.set_aside.beyond_bounds,
+            "no_better_than_one_class": self.set_aside.useless,
             "within_noise_of_front": self.near,
             "notes": self.notes,
         })
     }
 }
 
-fn json_of(member: &Member, objectives: &Objectives) -> Value {
+fn json_of(member: &Member, summary: &Summary) -> Value {
+    let objectives: &Objectives = &summary.objectives;
     let Member { row, deviations, .. } = member;
     let known = objectives.iter().zip(deviations).filter(|(_, deviation)| deviation.is_some());
     json!({
         "evaluation": row.evaluation,
         "architecture": row.architecture,
-        "objectives": objectives.iter().zip(&member.values).collect::<BTreeMap<_, _>>(),
+        "objectives": by_name(objectives, &member.values),
         // Standard deviations of these values, where they are known.
         "deviations": known.collect::<BTreeMap<_, _>>(),
         "measurements": member.measurements,
@@ -43,5 +48,28 @@ fn json_of(member: &Member, objectives: &Objectives) -> Value {
         "energy_mj_std": row.energy_mj_std,
         "device": row.device,
         "feasible": member.feasible,
+        "model": summary.folder.as_ref().zip(member.model.as_ref()).map(|(folder, model)| folder.join(model)),
     })
+}
+
+/// Values by their objectives. An error is the complement of an accuracy, and loses the digits that only the subtraction
+/// makes: 1 − 0.90748 is 0.09251999999999999.
+pub fn by_name(objectives: &Objectives, values: &[f64]) -> BTreeMap<Objective, f64> {
+    let tidy = |(objective, value): (Objective, &f64)| match objective {
+        Objective::Error => (objective, (value * 1e12).round() / 1e12),
+        _ => (objective, *value),
+    };
+    objectives.iter().zip(values).map(tidy).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_the_digits_of_its_accuracy() {
+        let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+        let found = by_name(&objectives, &[1.0 - 0.90748, 1.0 - 0.90748]);
+        assert_eq!((found[&Objective::Error], found[&Objective::Time]), (0.09252, 0.09251999999999999));
+    }
 }

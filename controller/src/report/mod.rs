@@ -8,9 +8,10 @@ mod plot;
 mod summary;
 mod table;
 
+pub use json::by_name;
 pub use plot::{DrawResult, front_plot, label, range, svg};
-pub use summary::{Member, Summary};
-pub use table::{bounds_in_words, cell, heading, in_words, lines, plain_table, table};
+pub use summary::{Member, SetAside, Summary};
+pub use table::{bounds_in_words, cell, fixed, heading, hypervolume_in_words, in_words, lines, plain_table, table};
 
 use std::path::Path;
 
@@ -27,11 +28,14 @@ pub fn write(folder: &RunFolder) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-/// The front's rows of the journal, one for each network, the best in the first objective first; see [`Member::row`].
+/// The front's rows of the journal, one for each network, the best in the first objective first; see [`Member::row`]. A
+/// last column, `model`, has the network's file inside the run folder.
 fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
-    let mut content = format!("{}\n", COLUMNS.join(",")).into_bytes();
+    let mut content = format!("{},model\n", COLUMNS.join(",")).into_bytes();
     for member in &summary.members {
-        content.extend(line(&member.row)?);
+        content.extend(line(&member.row)?.trim_ascii_end());
+        let model = member.model.as_ref().map_or_else(String::new, |model| model.display().to_string());
+        content.extend(format!(",{model}\n").into_bytes());
     }
     write_atomically(path, &content)
 }

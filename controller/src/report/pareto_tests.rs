@@ -18,8 +18,16 @@ use crate::scalarisation::RewardConfig;
 fn problem() -> Problem {
     let space = NasBench201::new(NasBench201Settings { channels: 1, cells: 1, ..Default::default() }).unwrap();
     let objectives = Objectives::new([Objective::Error, Objective::Time, Objective::Energy]).unwrap();
-    Problem::new(Arc::new(space), Shape::new(1, 8, 8), 2, objectives, Bounds::default(), RewardConfig::default())
-        .unwrap()
+    // So many classes that no accuracy is that of chance.
+    Problem::new(
+        Arc::new(space),
+        Shape::new(1, 8, 8),
+        1_000_000,
+        objectives,
+        Bounds::default(),
+        RewardConfig::default(),
+    )
+    .unwrap()
 }
 
 /// A journal in which some networks are measured again, with texts that have to be quoted and numbers of all sizes. Only

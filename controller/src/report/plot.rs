@@ -58,7 +58,10 @@ pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<Strin
             .y_label_area_size(64)
             .build_cartesian_2d(across, up)?;
         let up = "hypervolume (share of the box)";
-        chart.configure_mesh().x_desc("evaluations").y_desc(up).light_line_style(WHITE).draw()?;
+        // There is no half evaluation.
+        let whole = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
+        let mut mesh = chart.configure_mesh();
+        mesh.x_desc("evaluations").x_label_formatter(&whole).y_desc(up).light_line_style(WHITE).draw()?;
         chart.draw_series(LineSeries::new(curve, FRONT.stroke_width(2)))?;
         Ok(())
     })

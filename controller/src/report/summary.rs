@@ -1,16 +1,17 @@
 //! The front and progress of a run, from its folder alone.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use hardware::log::{Row, Status};
 
+use crate::evaluate::USELESS;
 use crate::history::{Evaluation, History};
-use crate::objective::Objectives;
+use crate::objective::{Objective, Objectives};
 use crate::pareto::noise::lead_is_within_noise;
 use crate::pareto::{Uncertain, dominates};
 use crate::problem::Problem;
-use crate::run::Recorded;
+use crate::run::{MODELS, Recorded};
 
 /// The results of a run so far.
 #[derive(Debug, Clone)]
@@ -22,13 +23,28 @@ pub struct Summary {
     /// The values of each network.
     pub values: Vec<Vec<Option<f64>>>,
     pub members: Vec<Member>,
+    /// Numbers of the evaluations that nothing dominates, and that still are no members, because others are better.
+    pub set_aside: SetAside,
     /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
     /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
     pub hypervolume: Vec<(u64, f64)>,
     pub reference: Option<Vec<f64>>,
+    /// The reference and the origin of its coordinates.
+    pub reference_in_words: Option<String>,
+    /// The run folder, where its models were looked for.
+    pub folder: Option<PathBuf>,
     /// Reservations about the numbers of the devices, as sentences.
     pub notes: Vec<String>,
+}
+
+/// Non-dominated evaluations that are no members of the front, where better ones are known.
+#[derive(Debug, Clone, Default)]
+pub struct SetAside {
+    /// Those that break a bound, while another one keeps all.
+    pub beyond_bounds: Vec<u64>,
+    /// Those that are no more accurate than answering one class always, while another one is.
+    pub useless: Vec<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -41,6 +57,8 @@ pub struct Member {
     pub deviations: Vec<Option<f64>>,
     pub measurements: usize,
     pub feasible: bool,
+    /// File of the trained network inside the run folder, if it is there.
+    pub model: Option<PathBuf>,
     /// Numbers of the evaluations over which its lead is within the noise in all objectives.
     pub within_noise_of: Vec<u64>,
 }
@@ -50,12 +68,24 @@ impl Summary {
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let recorded = Recorded::read(folder)?;
         let notes = recorded.experiment.reservations();
-        Ok(Self { notes, ..Self::of(&recorded.problem, recorded.rows)? })
+        Ok(Self { notes, ..Self::of(&recorded.problem, recorded.rows)?.with_models(folder) })
+    }
+
+    /// With the models that a run folder holds.
+    #[must_use]
+    pub fn with_models(mut self, folder: &Path) -> Self {
+        for member in &mut self.members {
+            let model = Path::new(MODELS).join(format!("{}.onnx", member.row.evaluation));
+            member.model = folder.join(&model).is_file().then_some(model);
+        }
+        self.folder = Some(folder.to_owned());
+        self
     }
 
     /// Summarises rows of a problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
-        let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
+        let mut history =
+            History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
         let mut hypervolume = Vec::new();
         for row in &rows {
             history.enter(problem, row)?;
@@ -65,18 +95,40 @@ impl Summary {
         }
         let mut members: Vec<Member> =
             history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows)).collect();
+        let set_aside = set_aside(&mut members, problem, &rows);
         members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
             reference: history.reference.get().map(<[f64]>::to_vec),
+            reference_in_words: history.reference.in_words(problem.objectives()),
             notes: Vec::new(),
             repeats: history.repeats(),
             near: near_front(&history),
             rows,
             members,
+            set_aside,
             hypervolume,
+            folder: None,
         })
+    }
+
+    /// Reasons of unsuccessful evaluations with their frequency, the most frequent first. Texts that differ in the
+    /// architecture or in the number of the evaluation alone are one reason.
+    pub fn reasons(&self) -> Vec<(String, usize)> {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for row in &self.rows {
+            let reason = match row.status {
+                Status::Ok => continue,
+                // Bound and excess differ from row to row.
+                Status::Bounded => "a bound was broken, so it was not trained".to_owned(),
+                Status::Failed | Status::Diverged => general_reason(row),
+            };
+            *counts.entry(reason).or_default() += 1;
+        }
+        let mut reasons: Vec<_> = counts.into_iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
     }
 
     pub fn count(&self, status: Status) -> usize {
@@ -98,9 +150,50 @@ impl Member {
             deviations: evaluation.deviations.clone(),
             measurements: successful.len().max(1),
             feasible: evaluation.is_feasible(history.objectives(), history.bounds()),
+            model: None,
             within_noise_of: within_noise(evaluation, history),
         })
     }
+}
+
+/// The reason in a row's message without the parts that belong to its network alone.
+fn general_reason(row: &Row) -> String {
+    // The reason comes before the warnings of the measurement.
+    let message = row.message.as_deref().unwrap_or("no reason given");
+    let without = match row.architecture.is_empty() {
+        true => message.to_owned(),
+        false => message.replace(&row.architecture, "the network"),
+    };
+    let reason = without.split("; ").next().unwrap_or_default();
+    reason.replace(&format!("{}.onnx", row.evaluation), "N.onnx")
+}
+
+/// Removes the members that break a bound, or know nothing, if there are better ones.
+fn set_aside(members: &mut Vec<Member>, problem: &Problem, rows: &[Row]) -> SetAside {
+    let chance = 1.0 / problem.classes() as f64;
+    let least = rows.iter().filter_map(|row| row.accuracy).fold(f64::INFINITY, f64::min);
+    let is_useless = |member: &Member| {
+        let row = &member.row;
+        let is_known = row.message.as_ref().is_some_and(|message| message.contains(USELESS));
+        // The classes of a table need not be those of the experiment: then some of its accuracies lie far below.
+        let are_classes_right = row.train_seconds.is_some() || least >= 0.9 * chance;
+        is_known || are_classes_right && row.accuracy.is_some_and(|accuracy| accuracy <= chance + 1e-9)
+    };
+    let beyond_bounds = remove_unless_all(members, |member| !member.feasible);
+    let counts_accuracy = problem.objectives().position(Objective::Error).is_some();
+    let useless = remove_unless_all(members, |member| counts_accuracy && is_useless(member));
+    SetAside { beyond_bounds, useless }
+}
+
+/// Removes the members that are worse, unless all are, and returns their numbers.
+fn remove_unless_all(members: &mut Vec<Member>, is_worse: impl Fn(&Member) -> bool) -> Vec<u64> {
+    if members.iter().all(&is_worse) {
+        return Vec::new();
+    }
+    let mut removed: Vec<u64> =
+        members.extract_if(.., |member| is_worse(member)).map(|one| one.row.evaluation).collect();
+    removed.sort_unstable();
+    removed
 }
 
 /// The row `first` with the means of all measurements.

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use hardware::log::Status;
 
-use super::Summary;
+use super::{SetAside, Summary};
 use crate::objective::{Bounds, Objective};
 use crate::pareto::noise::SIGNIFICANT;
 
@@ -11,7 +11,7 @@ use crate::pareto::noise::SIGNIFICANT;
 const LISTED: usize = 4;
 
 /// The front, one line for each member: number, objectives with deviations, number of measurements, evaluations within
-/// its noise, and architecture. Empty columns are left out; lines below the table explain the noise.
+/// its noise, file of the model inside the run folder, and architecture. Empty columns are left out; lines below the table explain the noise.
 pub fn table(summary: &Summary) -> String {
     let is_repeated = summary.members.iter().any(|member| member.measurements > 1);
     let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
@@ -20,6 +20,8 @@ pub fn table(summary: &Summary) -> String {
     header.extend(is_repeated.then(|| "measured".to_owned()));
     let right_aligned = header.len();
     header.extend(is_doubtful.then(|| "within noise of".to_owned()));
+    let has_models = summary.members.iter().any(|member| member.model.is_some());
+    header.extend(has_models.then(|| "model".to_owned()));
     header.push("architecture".to_owned());
     let mut table = plain_table(&header);
     for member in &summary.members {
@@ -28,6 +30,8 @@ pub fn table(summary: &Summary) -> String {
         row.extend(values.map(|((objective, value), deviation)| cell(objective, *value, *deviation)));
         row.extend(is_repeated.then(|| format!("{}×", member.measurements)));
         row.extend(is_doubtful.then(|| list(&member.within_noise_of)));
+        let model = member.model.as_ref().map_or_else(String::new, |model| model.display().to_string());
+        row.extend(has_models.then_some(model));
         let mark = if member.feasible { "" } else { "  (beyond a bound)" };
         row.push(format!("{}{mark}", member.row.architecture));
         table.add_row(row);
@@ -37,6 +41,15 @@ pub fn table(summary: &Summary) -> String {
         text.push_str(&format!(
             "within noise of: better than these in nothing by {SIGNIFICANT} standard deviations of the difference\n"
         ));
+    }
+    let SetAside { beyond_bounds, useless } = &summary.set_aside;
+    for (numbers, reason) in [
+        (beyond_bounds, "break a bound"),
+        (useless, "are no more accurate than answering the most frequent class always"),
+    ] {
+        if !numbers.is_empty() {
+            text.push_str(&format!("not on the front, because they {reason}: {}\n", list(numbers)));
+        }
     }
     if !summary.near.is_empty() {
         text.push_str(&format!("off the front, but dominated only within the noise: {}\n", list(&summary.near)));
@@ -77,6 +90,7 @@ pub fn in_words(summary: &Summary) -> String {
     let counts = Status::ALL.into_iter().map(|status| (status, summary.count(status)));
     let counts = counts.filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {}", status.as_str()));
     let counts: Vec<String> = counts.collect();
+    let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
     let front = summary.members.len();
     let within = match summary.members.iter().filter(|member| member.feasible).count() {
         feasible if feasible == front => String::new(),
@@ -87,7 +101,16 @@ pub fn in_words(summary: &Summary) -> String {
         0 => String::new(),
         repeats => format!(", {repeats} of which measured a network again"),
     };
-    format!("{} evaluations ({}){repeats}, {front} on the front{within}", summary.rows.len(), counts.join(", "))
+    let evaluations = summary.rows.len();
+    let noun = if evaluations == 1 { "evaluation" } else { "evaluations" };
+    format!("{evaluations} {noun}{counts}{repeats}, {front} on the front{within}")
+}
+
+/// The hypervolume and its reference point; `None` until that is fixed.
+pub fn hypervolume_in_words(summary: &Summary) -> Option<String> {
+    let (_, share) = summary.hypervolume.last()?;
+    let reference = summary.reference_in_words.as_ref()?;
+    Some(format!("hypervolume {share:.4}, as a share of the box from 0 to {reference}"))
 }
 
 /// The bounds as text, such as `time_ms ≤ 4, energy_mj ≤ 20`; `None` if there are none.
@@ -108,13 +131,36 @@ pub fn heading(objective: Objective) -> &'static str {
     }
 }
 
+/// A number with a fixed number of decimals; a rounded 0 has no sign.
+pub fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) => digits.to_owned(),
+        _ => text,
+    }
+}
+
 /// A value in its column, with its deviation if that is known.
 pub fn cell(objective: Objective, value: f64, deviation: Option<f64>) -> String {
-    match (objective, deviation) {
-        (Objective::Error, None) => format!("{:.2}", 100.0 * (1.0 - value)),
-        (Objective::Error, Some(deviation)) => format!("{:.2} ± {:.2}", 100.0 * (1.0 - value), 100.0 * deviation),
-        (Objective::Time | Objective::Energy, Some(deviation)) => format!("{value:.3} ± {deviation:.3}"),
-        (Objective::Time | Objective::Energy, None) => format!("{value:.3}"),
-        (Objective::Parameters | Objective::Macs | Objective::ActivationBytes, _) => format!("{value}"),
+    let text = |value: f64, deviation: Option<f64>, decimals| match deviation {
+        Some(deviation) => format!("{} ± {}", fixed(value, decimals), fixed(deviation, decimals)),
+        None => fixed(value, decimals),
+    };
+    match objective {
+        Objective::Error => text(100.0 * (1.0 - value), deviation.map(|deviation| 100.0 * deviation), 2),
+        Objective::Time | Objective::Energy => text(value, deviation, 3),
+        Objective::Parameters | Objective::Macs | Objective::ActivationBytes => format!("{value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rounded_zero_has_no_sign() {
+        let found = [-0.001, -0.0, 0.001, -0.006, -10.0].map(|value| fixed(value, 2));
+        assert_eq!(found, ["0.00", "0.00", "0.00", "-0.01", "-10.00"]);
+        assert_eq!(cell(Objective::Error, 1.0 + f64::EPSILON, Some(0.01)), "0.00 ± 1.00");
     }
 }

@@ -165,7 +165,8 @@ mod tests {
     fn rows(lines: &str) -> Vec<LogRow> {
         let text = format!("architecture,status,accuracy,time_ms,time_ms_std,energy_mj,device,epochs\n{lines}");
         let same = |text: &str| Ok(text.to_owned());
-        read_rows(std::path::Path::new("log"), text.as_bytes(), &Columns::default(), &same).unwrap()
+        let columns: Columns = toml::from_str("status = \"status\"\nepochs = \"epochs\"").unwrap();
+        read_rows(std::path::Path::new("log"), text.as_bytes(), &columns, &same).unwrap().rows
     }
 
     fn here(devices: &[&str], epochs: &[u64], same_device: bool) -> Comparable {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{failed, write_atomically};
 use crate::config::{ConfigError, Experiment};
+use crate::terminal::pasted;
 
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const JOURNAL: &str = "measurements.csv";
@@ -19,7 +20,8 @@ pub(crate) const SCRATCH: &str = "checkpoint/scratch";
 /// Rows that wait for their turn in the journal.
 pub(crate) const WAITING: &str = "checkpoint/waiting.csv";
 pub(crate) const DIGESTS: &str = "checkpoint/rows";
-pub(crate) const TENSORBOARD: &str = "tensorboard";
+/// Where runs of earlier versions have their events.
+const EARLIER_EVENTS: &str = "tensorboard";
 pub(crate) const PARETO: &str = "pareto.csv";
 pub(crate) const MODELS: &str = "models";
 pub(crate) const REPORT: &str = "report.html";
@@ -32,7 +34,7 @@ pub(crate) const REPORT: &str = "report.html";
 /// | `measurements.csv` | the journal: a row an evaluation |
 /// | `imported.csv` | rows of other logs, if any were imported |
 /// | `checkpoint/` | policy, optimiser, generators; the experiment as it was written; in `scratch/`, models that are being measured |
-/// | `tensorboard/` | events |
+/// | `events.out.tfevents.*` | for TensorBoard, which calls a run by the folder of its events |
 /// | `pareto.csv` | the front's rows of the journal |
 /// | `models/` | the front's networks as ONNX |
 /// | `report.html` | front and progress as plots |
@@ -57,7 +59,8 @@ impl RunFolder {
         let shown = path.display();
         ensure!(
             !path.join(CONFIG).exists(),
-            "{shown} holds a run already: go on with it by `--resume {shown}`, or choose another folder with --out"
+            "{shown} holds a run already: go on with it by `--resume {}`, or choose another folder with --out",
+            pasted(path)
         );
         for entry in std::fs::read_dir(path).map_err(failed("read", path))? {
             let name = entry.map_err(failed("read", path))?.file_name().to_string_lossy().into_owned();
@@ -100,6 +103,18 @@ impl RunFolder {
         // The journal alone is enough to continue; other deleted entries are made again.
         folder.make_inner()?;
         Ok((folder, experiment))
+    }
+
+    /// The folder of its events.
+    pub fn events(&self) -> PathBuf {
+        let earlier = self.join(EARLIER_EVENTS);
+        if earlier.exists() { earlier } else { self.path.clone() }
+    }
+
+    /// The command that shows this run and its neighbours in TensorBoard, each by the name of its folder.
+    pub fn watch_command(&self) -> String {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        format!("tensorboard --logdir {}", pasted(parent))
     }
 
     /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic
@@ -195,7 +210,7 @@ pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Resu
     let table = |experiment: &Experiment| toml::Table::try_from(experiment).context("an experiment has no TOML");
     let mut found = Vec::new();
     compare("", &toml::Value::Table(table(there)?), &toml::Value::Table(table(here)?), &mut found);
-    let may_differ = ["search.evaluations ", "search.remeasure "];
+    let may_differ = ["search.evaluations ", "search.remeasure ", "search.reference"];
     found.retain(|difference| !may_differ.iter().any(|key| difference.starts_with(key)));
     Ok(found)
 }

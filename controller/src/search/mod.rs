@@ -130,7 +130,8 @@ impl Search {
 
     /// The state of a checkpoint, or the initial one.
     fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
-        let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone());
+        let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone())
+            .with_reference(self.problem.reference());
         history.import(&self.imported)?;
         let mut state = State { history, round: 0, clock: Clock::start() };
         if let Some(checkpoint) = checkpoint {

@@ -49,8 +49,8 @@ impl From<Architecture> for Proposal {
 pub struct Diagnostics {
     /// Named numbers, such as `loss` or `entropy`.
     pub scalars: Vec<(String, f64)>,
-    /// For each decision its name and how often each of its choices was proposed.
-    pub choices: Vec<(String, Vec<u64>)>,
+    /// For each decision its name, and for each of its choices the name and how often it was proposed.
+    pub choices: Vec<(String, Vec<(String, u64)>)>,
 }
 
 impl Diagnostics {
@@ -64,7 +64,7 @@ impl Diagnostics {
                     *count += 1;
                 }
             }
-            choices.push((decision.name.clone(), counts));
+            choices.push((decision.name.clone(), decision.choices.iter().cloned().zip(counts).collect()));
         }
         Self { scalars: Vec::new(), choices }
     }

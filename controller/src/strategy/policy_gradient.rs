@@ -162,7 +162,7 @@ mod tests {
             let diagnostics = strategy.tell(&problem, &history, &round).unwrap();
             assert_eq!(strategy.learner.updates(), updates + 1);
             assert!(diagnostics.scalars.iter().all(|(_, value)| value.is_finite()));
-            let counted: u64 = diagnostics.choices[1].1.iter().sum();
+            let counted: u64 = diagnostics.choices[1].1.iter().map(|(_, count)| count).sum();
             assert_eq!((diagnostics.choices[1].1.len(), counted), (3, round.len() as u64));
         }
     }

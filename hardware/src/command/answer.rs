@@ -9,7 +9,7 @@ use crate::device::Plan;
 use crate::doubts;
 use crate::measurement::{Conditions, Energy, Latency, Measurement, RailEnergy};
 use crate::remote::RemoteError;
-use crate::shown::ends_of;
+use crate::shown::{ends_of, line_of};
 use crate::statistic::Statistic;
 use crate::warning::Warning;
 
@@ -79,13 +79,13 @@ impl Answer {
         let begins = printed.rfind("\n{").map_or(0, |at| at + 1);
         let object = printed[begins..].trim();
         if !object.starts_with('{') {
-            let found = if object.is_empty() { "nothing".to_owned() } else { format!("{:?}", ends_of(printed.trim())) };
+            let found = if object.is_empty() { "nothing".to_owned() } else { format!("{:?}", line_of(printed.trim())) };
             return Err(failed(format!(
                 "the program must print one JSON object such as {{\"time_ms\": 1.5}}; it printed {found}"
             )));
         }
         let answer: Self = serde_json::from_str(object).map_err(|error| {
-            failed(format!("the program printed JSON that is not understood: {error}: {:?}", ends_of(object)))
+            failed(format!("the program printed JSON that is not understood: {error}: {:?}", line_of(object)))
         })?;
         match answer.error {
             Some(reason) => Err(RemoteError::Refused { reason: ends_of(&reason) }),

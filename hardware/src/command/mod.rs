@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::device::{Description, Device, DeviceError, Plan, Settings as _};
 use crate::energy::{self, Load, LoadRun, Measured, Watch};
 use crate::measurement::Measurement;
-use crate::meter::PowerMeter;
+use crate::meter::{PowerMeter, health};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{Machine, ProgramOptions};
@@ -221,6 +221,13 @@ impl Device for CommandDevice {
         }
         let meter = self.machine.meter.as_deref().map(|meter| meter as &dyn PowerMeter);
         Ok(self.options.program.energy().describe(description, meter))
+    }
+
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        self.describe()?;
+        let shown = self.machine.meter.as_deref_mut().map(|meter| health(meter)).transpose();
+        let shown = shown.map_err(|error| self.machine.error(error.into(), None))?;
+        Ok(shown.map(|shown| ("meter".to_owned(), shown)).into_iter().collect())
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {

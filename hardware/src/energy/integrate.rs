@@ -12,6 +12,8 @@ pub(crate) struct MeanPower {
     pub mean_mw: f64,
     /// Readings in the windows.
     pub samples: usize,
+    /// Those of them that are exactly zero.
+    pub zeros: usize,
     /// Half-width of the mean's 95 % confidence interval, relative to the mean; `None` for fewer than four readings,
     /// or for a mean that is not positive.
     pub relative_half_width: Option<f64>,
@@ -52,6 +54,7 @@ pub(crate) fn mean_power(series: &[Point], windows: &[Window]) -> Result<MeanPow
     Ok(MeanPower {
         mean_mw: energy / time,
         samples: count,
+        zeros: powers.iter().filter(|power_mw| **power_mw == 0.0).count(),
         relative_half_width: statistics::relative_half_width(&powers),
         deviation_mw: statistics::batch_means(&powers).as_deref().and_then(statistics::standard_deviation),
     })

@@ -7,7 +7,7 @@ use super::settle::{idle, pause, settle};
 use super::{EnergyError, EnergyPlan, conditions};
 use crate::measurement::{Conditions, Energy, RailEnergy};
 use crate::meter::align::{Pattern, coded};
-use crate::meter::{MeterError, Point, PowerMeter, Total, Trace};
+use crate::meter::{MeterError, Point, PowerMeter, Shown, Total, Trace};
 use crate::time::{Clock, Window};
 use crate::warning::Warning;
 
@@ -75,6 +75,8 @@ pub(crate) fn measure<L: Load>(
         record.add(stopped?, meter);
         next = record.next_duration(&record.trace.total(&record.total))?;
     }
+    // Before any advice about idle power.
+    record.shown()?.check(&meter.source(), record.trace.resolution_mw)?;
     Ok(record.measured(meter, wanted)?)
 }
 
@@ -188,6 +190,12 @@ impl Record {
     fn loads(&self) -> Vec<Window> {
         let edge_ns = (self.edge_s() * 1e9) as u64;
         self.runs.iter().map(|run| run.window.without_edges(edge_ns)).collect()
+    }
+
+    /// What the meter shows of the load.
+    fn shown(&self) -> Result<Shown, EnergyError> {
+        let power = mean_power(&self.trace.total(&self.total), &self.loads())?;
+        Ok(Shown { mean_mw: power.mean_mw, readings: power.samples, zeros: power.zeros })
     }
 
     fn measured(mut self, meter: &dyn PowerMeter, wanted: f64) -> Result<Measured, EnergyError> {

@@ -4,7 +4,7 @@
 //!
 //! 1. `settle` waits until idle power and temperature are steady, where the meter shows its readings while it reads.
 //! 2. `measure` runs the load until the mean power is known well enough and from enough readings. Fewer than 30
-//!    readings of the load are an error.
+//!    readings of the load are an error, and so is a mean power of zero: a running device draws power.
 //! 3. `integrate` takes the mean power over the windows of the load, without the warm-up, the loading of the model
 //!    and an edge at each end as wide as the meter's spacing. MLPerf Power measures whole windows instead of single
 //!    runs too (Tschand et al. 2024, arXiv 2410.12032). Energy per inference is the mean power times the time of one

@@ -194,6 +194,23 @@ fn a_meter_that_is_too_slow_is_rejected_before_the_load_begins() {
 }
 
 #[test]
+fn a_running_device_that_draws_nothing_is_rejected_without_advice_that_leads_back() {
+    for subtract_idle in [false, true] {
+        for (idle_mw, load_mw, step_mw) in [(0.0, 0.0, None), (0.0, 0.0, Some(1.0)), (0.02, 0.1, Some(1.0))] {
+            let mut meter = meter(&World::new(idle_mw, load_mw), 0.1);
+            meter.step_mw = step_mw;
+            let error = measured(&mut meter, &EnergyPlan { subtract_idle, ..options() });
+            let Err(Failure::Meter(MeterError::Settings(error))) = error else { panic!("{error:?}") };
+            assert!(error.contains("a simulated meter reads 0 mW") && error.contains("\"none\""), "{error}");
+            assert!(!error.contains("subtract_idle"), "{error}");
+        }
+    }
+    // An idle device may draw nothing that the meter sees.
+    let energy = measured(&mut meter(&World::new(0.0, 1300.0), 0.1), &options()).unwrap().energy;
+    assert!((energy.per_inference_mj / (1300.0 * PERIOD_S) - 1.0).abs() < 1e-6, "{energy:?}");
+}
+
+#[test]
 fn a_meter_that_is_unplugged_ends_the_load() {
     let world = World::new(400.0, 1300.0);
     let mut meter = meter(&world, 0.1);

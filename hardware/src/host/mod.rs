@@ -32,7 +32,7 @@ use crate::device::{Description, Device, DeviceError, Plan, Settings};
 use crate::doubts;
 use crate::energy::{EnergyOptions, EnergyPlan};
 use crate::measurement::{Conditions, Latency, Measurement};
-use crate::meter::{MeterOptions, PowerMeter};
+use crate::meter::{MeterError, MeterOptions, PowerMeter, health};
 use crate::model::Model;
 use crate::remote::Place;
 use crate::time::Clock;
@@ -212,6 +212,12 @@ impl Device for Host {
             .with("cores", machine.cores)
             .with("runtime", RUNTIME);
         Ok(machine.energy.describe(description, self.meter.as_deref().map(|meter| meter as &dyn PowerMeter)))
+    }
+
+    fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
+        let Some(meter) = self.meter.as_deref_mut() else { return Ok(Vec::new()) };
+        let settings = |error: MeterError| DeviceError::Settings { device: self.machine.label(), problem: error.to_string() };
+        Ok(vec![("meter".to_owned(), health(meter).map_err(settings)?)])
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::measurement::{InvalidMeasurement, Latency, Measurement};
-use crate::meter::PowerMeter;
+use crate::meter::{self, PowerMeter};
 use crate::model::Model;
 use crate::program::{self, Machine};
 use crate::remote::{RemoteError, measure_patiently};
@@ -165,12 +165,15 @@ impl Device for Jetson {
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         let asked = self.ask().and_then(|(_, power)| {
-            self.with_link(|link, _, _| {
+            self.with_link(|link, meter, _| {
                 let mut health = link.agent.health()?;
                 let mut add = |name: &str, value| health.push((name.to_owned(), value));
                 add("trtexec", format!("{}, TensorRT {}", link.builder.trtexec, link.builder.version));
                 add("power meter", power);
                 add("power mode", link.power_mode.clone().unwrap_or_else(|| "unknown".to_owned()));
+                if let Some(meter) = meter {
+                    add("meter", meter::health(meter)?);
+                }
                 Ok(health)
             })
         });

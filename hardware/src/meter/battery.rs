@@ -49,18 +49,23 @@ struct Battery {
 impl BatteryMeter {
     /// Finds the batteries below [`ROOT`], or another folder.
     pub fn find(root: &Path, period: Duration, clock: Clock) -> Result<Self, MeterError> {
-        let battery = |folder: PathBuf| {
+        let supplies = poll::entries(root, |_| true);
+        let folders: Vec<PathBuf> = supplies.into_iter().filter(|folder| is_of_machine(folder)).collect();
+        let battery = |folder: &PathBuf| {
             let name = folder.file_name()?.to_str()?.to_owned();
             let has = |file: &str| folder.join(file).exists();
             let has_power = has("power_now");
             let known = has_power || (has("current_now") && has("voltage_now"));
-            known.then_some(Battery { name, folder, has_power })
+            known.then_some(Battery { name, folder: folder.clone(), has_power })
         };
-        let folders = poll::entries(root, |name| name.starts_with("BAT"));
-        let batteries: Vec<Battery> = folders.into_iter().filter_map(battery).collect();
+        let batteries: Vec<Battery> = folders.iter().filter_map(battery).collect();
         if batteries.is_empty() {
             let what = format!("a battery that reports its power below {}", root.display());
-            return Err(MeterError::absent(&what, "only laptops have one"));
+            let advice = match folders.first().and_then(|folder| folder.file_name()) {
+                Some(name) => format!("{} has neither power_now nor current_now with voltage_now", name.display()),
+                None => "only laptops have one".to_owned(),
+            };
+            return Err(MeterError::absent(&what, &advice));
         }
         Ok(Self::new(Batteries::of(batteries), period, clock))
     }
@@ -69,6 +74,16 @@ impl BatteryMeter {
     pub fn usable(&self) -> Result<(), MeterError> {
         power_mw(&self.sensor.batteries).map(|_| ())
     }
+}
+
+/// Whether a supply is a battery by its type, whatever its name, and of the machine: mice have one too.
+fn is_of_machine(folder: &Path) -> bool {
+    let file = |name: &str| poll::small_file(&folder.join(name), RIGHTS).ok();
+    let is_battery = match file("type") {
+        Some(kind) => kind.eq_ignore_ascii_case("battery"),
+        None => folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("BAT")),
+    };
+    is_battery && file("scope").is_none_or(|scope| !scope.eq_ignore_ascii_case("device"))
 }
 
 impl Batteries {
@@ -179,6 +194,20 @@ mod tests {
         let product = [discharging, ("current_now", "-800000"), ("voltage_now", "11500000")];
         let product = tree(&[("BAT1", &product), ("BAT0", &[("status", "Not charging"), ("power_now", "0")])]);
         assert_eq!(power_mw(&found(&product).sensor.batteries), Ok(9200.0));
+    }
+
+    #[test]
+    fn a_battery_is_one_by_its_type() {
+        let of = |kind| [("type", kind), ("status", "Discharging"), ("power_now", "9540000")];
+        for name in ["macsmc-battery", "CMB1", "cw2015-battery"] {
+            let mouse = [("type", "Battery"), ("scope", "Device"), ("status", "Discharging"), ("power_now", "1000")];
+            let root = tree(&[(name, &of("Battery")), ("hidpp_battery_0", &mouse), ("BAT-charger", &of("Mains"))]);
+            assert_eq!(power_mw(&found(&root).sensor.batteries), Ok(9540.0), "{name}");
+            assert!(found(&root).describe().contains(name));
+        }
+        let root = tree(&[("CMB1", &[("type", "Battery"), ("capacity", "80")])]);
+        let error = BatteryMeter::find(root.path(), Duration::from_millis(5), Clock::start()).err().unwrap();
+        assert!(error.to_string().contains("CMB1 has neither power_now"), "{error}");
     }
 
     #[test]

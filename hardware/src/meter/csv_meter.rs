@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{LARGEST_CLOCK_ERROR, Pattern};
 use super::csv_trace::{Parser, RAIL};
 use super::fields::Fields;
-use super::{MeterError, PowerMeter, Trace, power_meter};
+use super::{MeterError, Point, PowerMeter, Trace, health, power_meter};
 use crate::time::Clock;
 
 /// Time between two polls of the file while waiting for it.
@@ -154,7 +154,10 @@ impl CsvMeter {
                         behind_ns as f64 / 1e9
                     )));
                 }
-                _ => return Err(tail.not_growing()),
+                _ => {
+                    tail.parser.check_header()?;
+                    return Err(tail.not_growing());
+                }
             }
         }
         let (begun, begun_ns) = tail.begun;
@@ -248,6 +251,23 @@ impl PowerMeter for CsvMeter {
         }
     }
 
+    /// The new lines need no place on our clock here.
+    fn sample(&mut self, least: Duration, longest: Duration) -> Result<Vec<Point>, MeterError> {
+        self.start()?;
+        health::wait(least, longest, || self.check())?;
+        let tail = self.running.take().ok_or_else(|| MeterError::not_running(RAIL))?.into_inner();
+        tail.parser.check_header()?;
+        let readings = &tail.parser.trace.readings;
+        let first_ns = readings.first().map_or(0, |(at_ns, _)| *at_ns);
+        let point = |(at_ns, power_mw): &(i128, f64)| {
+            Some(Point { at_ns: u64::try_from(at_ns - first_ns).ok()?, power_mw: *power_mw })
+        };
+        match readings.iter().filter_map(point).collect::<Vec<_>>() {
+            points if points.is_empty() => Err(tail.not_growing()),
+            points => Ok(points),
+        }
+    }
+
     fn pattern_unit(&self) -> Option<Duration> {
         (self.options.align == Align::Edges).then(|| Duration::from_secs_f64(self.options.unit_s))
     }
@@ -266,6 +286,7 @@ impl Tail {
         let options = options.clone();
         let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, polled: now };
         tail.lines(true)?;
+        tail.parser.check_header()?;
         tail.grown = Instant::now();
         Ok(tail)
     }
@@ -284,9 +305,10 @@ impl Tail {
             let most_ns = (self.options.flush_limit() + since).as_nanos() as i128;
             if behind_ns > most_ns || behind_ns < -MOST_AHEAD_NS {
                 let side = if behind_ns > 0 { "behind" } else { "ahead of" };
+                let read = Timestamp::from_nanosecond(last).map(|at| format!(", read as {at:.3},")).unwrap_or_default();
                 let problem = format!(
-                    "the newest is {:.1} s {side} this machine's clock. Set both clocks by one time server and give times \
-                     since 1970, or dates; {EDGES}",
+                    "the newest{read} is {:.1} s {side} this machine's clock. Set both clocks by one time server and give \
+                     times since 1970, or dates (local time, where they have no offset); {EDGES}",
                     behind_ns.unsigned_abs() as f64 / 1e9
                 );
                 return Err(self.stamps(&problem));
@@ -297,7 +319,13 @@ impl Tail {
 
     fn lines(&mut self, skip: bool) -> Result<bool, MeterError> {
         let failed = |error: std::io::Error| MeterError::unread(&self.options.shown(), error);
-        let mut file = File::open(&self.options.file).map_err(failed)?;
+        let mut file = File::open(&self.options.file).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => MeterError::absent(
+                &self.options.shown(),
+                "start its recorder, which must write while the program measures, or correct `file`",
+            ),
+            _ => failed(error),
+        })?;
         let length = file.metadata().map_err(failed)?.len();
         if length < self.offset {
             let problem = "it has become shorter: it was begun anew".to_owned();
@@ -310,7 +338,11 @@ impl Tail {
         let mut file = BufReader::with_capacity(1 << 16, file);
         let before = self.offset;
         // Text without a line break may be half a line, whose cut numbers look like whole ones.
-        while let Some((bytes, true)) = self.parser.next_line(&mut file)? {
+        while let Some((bytes, is_whole)) = self.parser.next_line(&mut file)? {
+            if !is_whole {
+                self.parser.check_rest(&bytes)?;
+                break;
+            }
             self.offset += bytes.len() as u64;
             if skip { self.parser.skip(&bytes) } else { self.parser.take(&bytes) }?;
         }

@@ -3,16 +3,16 @@
 //! Absolute time stamps bring its clock to ours, if both machines' clocks are right (or are the same); or the edges of
 //! a load that we produced on purpose ([`super::align`]), which work with any clock of the recorder.
 //!
-//! The file has one separator and one decimal sign (`cells`); a row with more or fewer cells than the header
-//! is torn, and rejected.
+//! The file has one separator and one decimal sign (`cells`); a number that contradicts them ends the trace. Lines that are
+//! damaged or have no value are left out and counted, with the error budget of a program's lines.
 
 use std::io::{BufRead, Read};
 
 use super::align::{self, Alignment, Pattern};
-use super::collected::Collected;
+use super::collected::{Budget, Collected};
 use super::error::MOST_READINGS;
-use super::fields::{Fields, LineReader, MAX_LINE, Row};
-use super::{MeterError, Point, Trace};
+use super::fields::{Fields, LineReader, MAX_LINE, Rejected};
+use super::{MeterError, Point, Trace, power_meter};
 use crate::cells;
 use crate::shown::start_of;
 
@@ -40,6 +40,9 @@ pub(super) struct Parser {
     /// Number of lines so far.
     line: u64,
     repeated: usize,
+    budget: Budget,
+    /// The reason why the last line before the header was not it.
+    no_header: Option<String>,
     pub trace: CsvTrace,
 }
 
@@ -97,7 +100,7 @@ impl Parser {
             return Err(MeterError::Settings(problem.to_owned()));
         }
         let (reader, trace) = (LineReader::new(fields.clone()), CsvTrace::default());
-        Ok(Self { path: path.to_owned(), reader, line: 0, repeated: 0, trace })
+        Ok(Self { path: path.to_owned(), reader, line: 0, repeated: 0, budget: Budget::default(), no_header: None, trace })
     }
 
     /// The next line, and whether a line break ends it; `None` at the end of the file.
@@ -106,7 +109,7 @@ impl Parser {
         let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
         let length = read.map_err(|error| MeterError::unread(&self.path, error))?;
         if length > MAX_LINE {
-            let problem = format!("it has more than {MAX_LINE} bytes");
+            let problem = cells::disguise(&bytes).map_or_else(|| format!("it has more than {MAX_LINE} bytes"), str::to_owned);
             return Err(MeterError::Failed(format!("line {} of {}: {problem}", self.line + 1, self.path)));
         }
         let is_whole = bytes.ends_with(b"\n");
@@ -115,33 +118,69 @@ impl Parser {
 
     /// Skips a line, unless it is the header.
     pub fn skip(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        // Damage before the start does not matter.
-        let is_first = !self.reader.knows_layout();
-        let line = self.begin(bytes, is_first)?;
-        if is_first { self.read(&line).map(drop) } else { Ok(()) }
+        if self.reader.knows_layout() {
+            // Damage before the start does not matter.
+            self.line += 1;
+            return Ok(());
+        }
+        let line = self.begin(bytes)?;
+        if line.is_empty() { Ok(()) } else { self.read_header(&line) }
     }
 
     /// Adds a line.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), MeterError> {
-        let line = self.begin(bytes, true)?;
-        match self.read(&line)? {
-            Some(row) => self.push(row.own_ns.unwrap_or_default() as i128, row.power_mw, row.step_mw),
-            None => Ok(()),
+        let line = self.begin(bytes)?;
+        if line.is_empty() || self.reader.knows_layout() && line.starts_with('#') {
+            return Ok(());
+        }
+        let is_first = !self.reader.knows_layout();
+        let rejected = match self.reader.read(&line) {
+            Ok(Some(row)) => return self.push(row.own_ns.unwrap_or_default() as i128, row.power_mw, row.step_mw),
+            Ok(None) => return Ok(()),
+            Err(rejected) => rejected,
+        };
+        if is_first {
+            return self.is_no_header(rejected);
+        }
+        let reason = format!("line {}: {rejected} in {:?}", self.line, start_of(&line, 80));
+        match rejected {
+            Rejected::Missing(_) => self.budget.miss(reason),
+            Rejected::Damaged(_) => self.budget.reject(&self.path, reason)?,
+            Rejected::Contradiction(reason) => {
+                return Err(self.rejected(format!("{reason} in {:?}", start_of(&line, 80))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a line that may be the header.
+    fn read_header(&mut self, line: &str) -> Result<(), MeterError> {
+        self.reader.read(line).map(drop).or_else(|rejected| self.is_no_header(rejected))
+    }
+
+    /// Keeps the reason why a line before the header is not it. Without names, the first line may be one all the same.
+    fn is_no_header(&mut self, rejected: Rejected) -> Result<(), MeterError> {
+        match rejected {
+            Rejected::Contradiction(reason) => Err(self.rejected(reason)),
+            rejected if self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER => {
+                self.no_header = Some(rejected.to_string());
+                Ok(())
+            }
+            rejected => Err(self.rejected(format!("{rejected} in it or the lines before it"))),
         }
     }
 
-    /// The reading in a line; `None` for a title, a header, a comment, or an empty line.
-    fn read(&mut self, line: &str) -> Result<Option<Row>, MeterError> {
-        let is_first = !self.reader.knows_layout();
-        if line.is_empty() || !is_first && line.starts_with('#') {
-            return Ok(None);
-        }
-        match self.reader.read(line) {
-            Ok(row) => Ok(row),
-            // Without names, the first line may nevertheless be a header.
-            Err(_) if is_first && (self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER) => Ok(None),
-            Err(missing) if is_first => Err(self.rejected(format!("{missing} in it or the lines before it"))),
-            Err(problem) => Err(self.rejected(format!("{problem} in {:?}", start_of(line, 80)))),
+    /// An error if the lines so far contain no header.
+    pub fn check_header(&self) -> Result<(), MeterError> {
+        let Some(reason) = self.no_header.as_ref().filter(|_| !self.reader.knows_layout()) else { return Ok(()) };
+        Err(self.rejected(format!("its header has not all of the named columns: {reason}")))
+    }
+
+    /// An error if text without a line break shows that the file is of another kind.
+    pub fn check_rest(&self, bytes: &[u8]) -> Result<(), MeterError> {
+        match cells::disguise(bytes) {
+            Some(disguise) => Err(MeterError::Failed(format!("line {} of {}: {disguise}", self.line + 1, self.path))),
+            None => Ok(()),
         }
     }
 
@@ -150,15 +189,17 @@ impl Parser {
         match trace.readings.last() {
             Some((last, _)) if at_ns == *last => {
                 self.repeated += 1;
+                self.budget.accept();
                 return Ok(());
             }
             Some((last, _)) if at_ns < *last => {
-                let problem = format!("its time goes back by {:.6} s", (*last - at_ns) as f64 / 1e9);
-                return Err(self.rejected(problem));
+                let back_s = (*last - at_ns) as f64 / 1e9;
+                return self.budget.reject(&self.path, format!("line {}: its time goes back by {back_s:.6} s", self.line));
             }
             _ if trace.readings.len() >= MOST_READINGS => return Err(MeterError::flood(&self.path)),
             _ => {}
         }
+        self.budget.accept();
         trace.readings.push((at_ns, power_mw));
         trace.resolution_mw = Some(trace.resolution_mw.map_or(step_mw, |step| step.min(step_mw)));
         Ok(())
@@ -171,32 +212,34 @@ impl Parser {
 
     /// The trace of all lines.
     pub fn finish(self) -> Result<CsvTrace, MeterError> {
+        self.check_header()?;
         if !self.reader.knows_layout() {
-            return Err(self.rejected("its header has not all of the named columns".to_owned()));
+            return Err(self.rejected("it has no header with the named columns".to_owned()));
         }
-        let Self { path, repeated, mut trace, .. } = self;
+        let Self { path, repeated, budget, reader, mut trace, .. } = self;
+        budget.check_share(&path)?;
         // Signs are checked without the time, whose type differs.
         let numbered = (0..).zip(&trace.readings);
         let points = numbered.map(|(at_ns, (_, power_mw))| Point { at_ns, power_mw: *power_mw }).collect();
-        let last_reason = "it has the same time as the one before it".to_owned();
-        let polls = trace.readings.len() + repeated;
-        let (points, notes) =
-            Collected { points, rejected: repeated, polls, last_reason, ..Collected::default() }.finish(&path)?;
+        let readings = trace.readings.len() + repeated;
+        let (points, mut notes) = Collected { points, budget, ..Collected::default() }.finish(&path)?;
+        notes.extend(reader.note());
+        if repeated > 0 {
+            notes.push(power_meter::skipped(repeated, readings, "it has the same time as the one before it"));
+        }
         trace.notes = notes;
         trace.readings = points.iter().filter_map(|point| trace.readings.get(point.at_ns as usize).copied()).collect();
         Ok(trace)
     }
 
     /// A line without its line break; empty for a blank one.
-    fn begin(&mut self, bytes: &[u8], is_checked: bool) -> Result<String, MeterError> {
+    fn begin(&mut self, bytes: &[u8]) -> Result<String, MeterError> {
         self.line += 1;
-        let line = String::from_utf8_lossy(bytes);
-        let line = line.trim_end_matches(['\r', '\n']);
-        let disguise = cells::disguise(line.as_bytes()).or_else(|| cells::disguise(bytes));
-        if let Some(disguise) = disguise.filter(|_| is_checked) {
+        if let Some(disguise) = cells::disguise(bytes).or_else(|| cells::disguise(bytes.trim_ascii_end())) {
             return Err(self.rejected(disguise.to_owned()));
         }
-        Ok(if line.trim().is_empty() { String::new() } else { line.to_owned() })
+        let line = String::from_utf8_lossy(bytes);
+        Ok(line.trim_end_matches(['\r', '\n']).trim_end().to_owned())
     }
 
     fn rejected(&self, problem: String) -> MeterError {

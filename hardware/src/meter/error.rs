@@ -56,8 +56,9 @@ impl MeterError {
         Self::Lost(format!("the connection to {meter} broke: {problem}"))
     }
 
-    pub(super) fn too_few(meter: &str, readings: usize) -> Self {
-        Self::Failed(format!("{meter} gave {readings} reading(s): power over time needs at least two"))
+    /// `last_words` are about the last rejection, as the end of a sentence.
+    pub(super) fn too_few(meter: &str, readings: usize, last_words: &str) -> Self {
+        Self::Failed(format!("{meter} gave {readings} reading(s): power over time needs at least two{last_words}"))
     }
 
     pub(super) fn flood(meter: &str) -> Self {

@@ -9,6 +9,7 @@ pub mod csv_meter;
 mod csv_trace;
 mod error;
 pub mod fields;
+mod health;
 mod ina3221;
 mod nvml;
 pub mod options;
@@ -24,6 +25,7 @@ mod tegrastats;
 
 pub use align::Pattern;
 pub use error::MeterError;
+pub(crate) use health::{Shown, health};
 pub use options::MeterOptions;
 pub use power_meter::PowerMeter;
 pub use rails::Total;

@@ -138,7 +138,7 @@ impl MeterOptions {
             },
             Self::Rapl { period_ms } => {
                 reject_elsewhere("rapl", place)?;
-                Box::new(RaplMeter::find(rapl::ROOT.as_ref(), period(*period_ms)?, clock)?)
+                Box::new(RaplMeter::find(rapl::ROOT.as_ref(), period(*period_ms)?, clock)?.counting()?)
             }
             Self::Battery { period_ms } => {
                 reject_elsewhere("battery", place)?;
@@ -248,7 +248,8 @@ fn found(place: &Place, counters: &Path, batteries: &Path, clock: Clock) -> Resu
             place.label()
         ));
     }
-    let counters = match RaplMeter::find(counters, Duration::from_millis(rapl::PERIOD_MS), clock) {
+    let counters = RaplMeter::find(counters, Duration::from_millis(rapl::PERIOD_MS), clock);
+    let counters = match counters.and_then(RaplMeter::counting) {
         Ok(meter) => return Ok(Box::new(meter)),
         Err(error) => error,
     };

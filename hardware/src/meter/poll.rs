@@ -296,6 +296,6 @@ mod tests {
     fn too_few_readings_are_an_error() {
         let mut meter = meter(|| Ok(Vec::new()), Duration::from_secs(3600));
         meter.start().unwrap();
-        assert_eq!(meter.stop(), Err(MeterError::too_few("m", 0)));
+        assert_eq!(meter.stop(), Err(MeterError::too_few("m", 0, "")));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::align::Pattern;
-use super::{Condition, MeterError, Point, Total, Trace};
+use super::{Condition, MeterError, Point, Total, Trace, health};
 
 /// Highest accepted power, in mW: 10 kW. A reading beyond it is from the wrong column or in another unit.
 pub(super) const MOST_MW: f64 = 1e7;
@@ -94,6 +94,15 @@ pub trait PowerMeter: Send {
     /// in its usual window with most devices. The load continues until then even if the plan asks for less.
     fn reachable_interval(&self) -> f64 {
         f64::INFINITY
+    }
+
+    /// Reads for about `least`, or for up to `longest` until there are a few readings; returns those of the total. A check
+    /// that the meter works.
+    ///
+    /// # Errors
+    /// As `start` and `stop`.
+    fn sample(&mut self, least: Duration, longest: Duration) -> Result<Vec<Point>, MeterError> {
+        health::sample(self, least, longest)
     }
 
     /// Source of the energy for a log: the meter, and the rails that it sums or chooses.

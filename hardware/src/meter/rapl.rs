@@ -10,7 +10,7 @@
 //! board of some laptops; not memory, disk or screen.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::poll::{self, PolledMeter, Sensor};
 use super::{MeterError, Point};
@@ -29,6 +29,9 @@ const RIGHTS: &str = "since 2020 (CVE-2020-8694) only root may. Allow it with `s
                       a udev rule: `SUBSYSTEM==\"powercap\", ACTION==\"add\", RUN+=\"/bin/chmod a+r \
                       /sys%p/energy_uj\"`. Other users of the machine can then read them too";
 
+/// Longest time in which a counter of a running machine moves.
+const LONGEST_STANDSTILL: Duration = Duration::from_millis(300);
+
 /// The processor's energy counters.
 pub(super) type RaplMeter = PolledMeter<Rapl>;
 
@@ -36,6 +39,8 @@ pub(super) type RaplMeter = PolledMeter<Rapl>;
 #[derive(Clone)]
 pub(super) struct Rapl {
     domains: Vec<Domain>,
+    /// Counters that are read instead where the first ones stand still.
+    others: Vec<Domain>,
     /// Time and values of the last poll.
     last: Option<(u64, Vec<u64>)>,
 }
@@ -63,24 +68,57 @@ impl RaplMeter {
             name.strip_prefix("intel-rapl:").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
         };
         let folders = poll::entries(root, is_top);
-        let mut domains = folders.iter().map(|folder| Domain::open(folder)).collect::<Result<Vec<_>, _>>()?;
-        if domains.iter().any(|domain| domain.name == "psys") {
-            domains.retain(|domain| domain.name == "psys");
+        let domains = folders.iter().map(|folder| Domain::open(folder)).collect::<Result<Vec<_>, _>>()?;
+        let (mut domains, mut others): (Vec<_>, Vec<_>) = domains.into_iter().partition(|domain| domain.name == "psys");
+        if domains.is_empty() {
+            std::mem::swap(&mut domains, &mut others);
         }
         if domains.is_empty() {
             return Err(absent());
         }
-        Ok(Self::new(Rapl { domains, last: None }, period, clock))
+        Ok(Self::new(Rapl { domains, others, last: None }, period, clock))
     }
+
+    /// The meter with the counters that count: some boards have a `psys` that stands still, and some virtual machines a
+    /// package. An error if all stand still, as none does on a running machine.
+    pub fn counting(mut self) -> Result<Self, MeterError> {
+        let Rapl { domains, others, .. } = &mut self.sensor;
+        let read = |domains: &[Domain]| {
+            domains.iter().map(|domain| read_counter(&domain.counter)).collect::<Result<Vec<u64>, _>>()
+        };
+        let (first, first_others, begun) = (read(domains)?, read(others)?, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_millis(5));
+            if read(domains)? != first {
+                return Ok(self);
+            }
+            if begun.elapsed() >= LONGEST_STANDSTILL {
+                break;
+            }
+        }
+        let standing = names(domains);
+        if !others.is_empty() && read(others)? != first_others {
+            std::mem::swap(domains, others);
+            return Ok(self);
+        }
+        Err(MeterError::Settings(format!(
+            "the energy counter {standing} does not move, so that this machine does not count its energy: name another meter \
+             by its `kind`, or \"none\" to measure time alone"
+        )))
+    }
+}
+
+fn names(domains: &[Domain]) -> String {
+    domains.iter().map(|domain| domain.name.as_str()).collect::<Vec<_>>().join(" + ")
 }
 
 impl Sensor for Rapl {
     const NAME: &'static str = NAME;
 
     fn describe(&self, period: Duration) -> String {
-        let names: Vec<&str> = self.domains.iter().map(|domain| domain.name.as_str()).collect();
-        let covers = if names == ["psys"] { "the whole board" } else { "the processor, without memory" };
-        format!("RAPL counters {} ({covers}), read every {} ms", names.join(" + "), period.as_millis())
+        let names = names(&self.domains);
+        let covers = if names == "psys" { "the whole board" } else { "the processor, without memory" };
+        format!("RAPL counters {names} ({covers}), read every {} ms", period.as_millis())
     }
 
     fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
@@ -167,6 +205,43 @@ mod tests {
         let root = tree(&[parts[0], ("intel-rapl:1", "psys", "5\n")]);
         let found = RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).unwrap();
         assert!(found.describe().contains("counters psys (the whole board)"), "{}", found.describe());
+    }
+
+    /// Lets the counter of a folder move until the sender is dropped.
+    fn moving(root: &Path, folder: &str) -> std::sync::mpsc::Sender<()> {
+        let (alive, dropped) = std::sync::mpsc::channel::<()>();
+        let (next, counter) = (root.join(format!("{folder}-next")), root.join(folder).join("energy_uj"));
+        std::thread::spawn(move || {
+            let mut value = 0;
+            while let Err(std::sync::mpsc::TryRecvError::Empty) = dropped.try_recv() {
+                value += 100;
+                // The folder is removed at the end of a test.
+                if std::fs::write(&next, format!("{value}")).and_then(|()| std::fs::rename(&next, &counter)).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        alive
+    }
+
+    #[test]
+    fn the_counter_that_counts_is_read() {
+        let find = |root: &tempfile::TempDir| {
+            RaplMeter::find(root.path(), Duration::from_millis(PERIOD_MS), Clock::start()).unwrap().counting()
+        };
+        for still in ["0\n", "123456\n"] {
+            let root = tree(&[("intel-rapl:0", "package-0", "5\n"), ("intel-rapl:1", "psys", still)]);
+            let error = find(&root).err().unwrap().to_string();
+            assert!(error.contains("psys does not move") && error.contains("\"none\""), "{error}");
+            let _package = moving(root.path(), "intel-rapl:0");
+            let meter = find(&root).unwrap();
+            assert!(meter.describe().contains("counters package-0 (the processor"), "{}", meter.describe());
+            let _psys = moving(root.path(), "intel-rapl:1");
+            assert!(find(&root).unwrap().describe().contains("counters psys"));
+        }
+        let root = tree(&[("intel-rapl:0", "package-0", "5\n")]);
+        assert!(matches!(find(&root), Err(MeterError::Settings(error)) if error.contains("package-0 does not move")));
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Received {
     /// Its last output besides readings, as the end of a sentence.
     fn last_words(&self) -> String {
         match self {
-            Self::Rails(rails) => rails.collected.last_words(),
+            Self::Rails(rails) => rails.collected.budget.last_words(),
             Self::Lines(lines) => lines.errors(),
         }
     }

@@ -28,7 +28,7 @@ const MOST_SLIPS: usize = 3;
 /// or lines without a time arrive in bursts.
 pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Vec<String>), MeterError> {
     if arrivals.len() < 2 {
-        return Err(MeterError::too_few(meter, arrivals.len()));
+        return Err(MeterError::too_few(meter, arrivals.len(), ""));
     }
     let Some(own) = arrivals.iter().map(|arrival| arrival.row.own_ns).collect::<Option<Vec<f64>>>() else {
         reject_bursts(meter, arrivals)?;
@@ -43,7 +43,7 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
     }
     let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
     let Some(delays) = Delays::of(&pairs) else {
-        return Err(MeterError::too_few(meter, pairs.len()));
+        return Err(MeterError::too_few(meter, pairs.len(), ""));
     };
     if delays.slope.abs() > Delays::LARGEST_SLOPE {
         let (first, last) = (pairs[0], pairs[pairs.len() - 1]);

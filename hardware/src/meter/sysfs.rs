@@ -1,7 +1,8 @@
 //! Power sensors that Linux shows below `/sys`: INA219, INA226, INA3221 and the like, through their `hwmon` or `iio`
 //! drivers.
 //!
-//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`), `iio` ones a raw number and its
+//! `hwmon` drivers of one-channel sensors give power in µW (`power1_input`; `power1_average` alone for graphics cards and the
+//! ACPI meters of servers, whose older drivers have it in the folder `device`), `iio` ones a raw number and its
 //! factor for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, whose pairs
 //! [`super::ina3221`] finds. The kernel's documentation of both interfaces defines the units.
 
@@ -18,10 +19,13 @@ use crate::time::Clock;
 /// The root of the files on Linux.
 pub(super) const ROOT: &str = "/sys";
 /// Files with power itself, below the root, and with its name; the sensors of [`ina3221::PATTERNS`] come in addition.
-const PATTERNS: [&str; 7] = [
+const PATTERNS: [&str; 10] = [
     "class/hwmon/hwmon*/power*_input",
+    "class/hwmon/hwmon*/power*_average",
     "class/hwmon/hwmon*/power*_label",
     "class/hwmon/hwmon*/name",
+    "class/hwmon/hwmon*/device/power*_average",
+    "class/hwmon/hwmon*/device/name",
     "bus/iio/devices/iio:device*/in_power*_raw",
     "bus/iio/devices/iio:device*/in_power*_scale",
     "bus/iio/devices/iio:device*/in_power*_label",
@@ -66,6 +70,13 @@ fn channel<'a>(path: &'a str, text: impl Fn(String) -> Option<&'a str>) -> Optio
         return (scale.is_finite() && scale > 0.0).then_some((folder, channel, scale));
     }
     let is_power = |channel: &&str| channel.starts_with("power") && path.contains("/class/hwmon/");
+    if let Some(channel) = file.strip_suffix("_average").filter(is_power) {
+        // The mean over an interval is the second choice; a link to the device may lead to the same file.
+        let parent = folder.strip_suffix("/device").unwrap_or_default();
+        let others = [(folder, "input"), (parent, "input"), (parent, "average")];
+        let is_second = others.iter().any(|(folder, kind)| text(format!("{folder}/{channel}_{kind}")).is_some());
+        return (!is_second).then_some((folder, channel, 1e-3));
+    }
     Some((folder, file.strip_suffix("_input").filter(is_power)?, 1e-3))
 }
 
@@ -75,7 +86,8 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     let text = |path: String| content.get(path.as_str()).copied().filter(|text| !text.is_empty());
     let sensor = |path| {
         let (folder, channel, factor) = channel(path, text)?;
-        let chip = || text(format!("{folder}/name")).unwrap_or("sensor");
+        let parent = folder.strip_suffix("/device").unwrap_or(folder);
+        let chip = || text(format!("{folder}/name")).or_else(|| text(format!("{parent}/name"))).unwrap_or("sensor");
         let name = match text(format!("{folder}/{channel}_label")) {
             Some(label) => label.to_owned(),
             None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
@@ -260,6 +272,23 @@ mod tests {
         let wanted = ["VDD".to_owned()];
         let error = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(5), Clock::start()).err().unwrap();
         assert!(error.to_string().contains("no power sensor is called \"VDD\""), "{error}");
+    }
+
+    #[test]
+    fn a_sensor_that_has_a_mean_alone_is_found() {
+        let root = tree(&[
+            ("class/hwmon/hwmon0/name", "amdgpu"),
+            ("class/hwmon/hwmon0/power1_average", "9000000"),
+            ("class/hwmon/hwmon1/name", "power_meter"),
+            ("class/hwmon/hwmon1/device/power1_average", "210000000"),
+            ("class/hwmon/hwmon2/name", "ina226"),
+            ("class/hwmon/hwmon2/power1_input", "2350000"),
+            ("class/hwmon/hwmon2/power1_average", "2340000"),
+            ("class/hwmon/hwmon2/device/power1_average", "2340000"),
+        ]);
+        let found = sensors(root.path());
+        let powers: Vec<(&str, f64)> = found.iter().map(|sensor| (sensor.name.as_str(), local_mw(sensor))).collect();
+        assert_eq!(powers, [("amdgpu power1", 9000.0), ("ina226 power1", 2350.0), ("power_meter power1", 210_000.0)]);
     }
 
     #[test]

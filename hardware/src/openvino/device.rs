@@ -13,7 +13,7 @@ use crate::device::{Description, Device, DeviceError, Plan};
 use crate::doubts;
 use crate::energy::{Load, LoadRun, Watch};
 use crate::measurement::Measurement;
-use crate::meter::PowerMeter;
+use crate::meter::{self, PowerMeter};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{self, Machine, ProgramOptions};
@@ -165,9 +165,12 @@ impl Device for OpenVino {
             self.with_link(|link, meter, options| {
                 let mut health = link.agent.health()?;
                 health.push(("benchmark_app".to_owned(), format!("{}, OpenVINO {}", link.tool, link.version)));
-                let meter = meter.map(|meter| meter.describe());
-                let meter = meter.or_else(|| options.program.meter.why_none(&link.place));
-                health.extend(meter.map(|text| ("power meter".to_owned(), text)));
+                let source = meter.as_deref().map(|meter| meter.describe());
+                let source = source.or_else(|| options.program.meter.why_none(&link.place));
+                health.extend(source.map(|text| ("power meter".to_owned(), text)));
+                if let Some(meter) = meter {
+                    health.push(("meter".to_owned(), meter::health(meter)?));
+                }
                 Ok(health)
             })
         });

@@ -37,6 +37,13 @@ pub struct Columns {
     pub energy_std: Option<Column<EnergyUnit>>,
     /// The device that measured the row; `device` by default.
     pub device: Option<String>,
+    /// How the row's evaluation ended: `ok`, `bounded`, `failed` or `diverged`; by default `status` in a journal, and no
+    /// column in other logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Epochs of training; by default `epochs` in a journal, and no column in other logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<String>,
     /// A key of earlier versions, kept for its message.
     #[serde(skip_serializing, deserialize_with = "no_objectives")]
     objectives: Option<()>,
@@ -64,6 +71,7 @@ pub enum FractionUnit {
     #[default]
     Fraction,
     /// 0 to 100.
+    #[serde(alias = "%")]
     Percent,
 }
 
@@ -74,12 +82,16 @@ pub enum TimeUnit {
     /// Nanoseconds.
     Ns,
     /// Microseconds.
+    #[serde(alias = "µs", alias = "μs")]
     Us,
     /// Milliseconds.
     #[default]
     Ms,
     /// Seconds.
     S,
+    /// Inferences a second.
+    #[serde(alias = "1/s", alias = "fps")]
+    PerS,
 }
 
 /// Unit of an energy.
@@ -87,12 +99,18 @@ pub enum TimeUnit {
 #[serde(rename_all = "snake_case")]
 pub enum EnergyUnit {
     /// Microjoules.
+    #[serde(alias = "uJ", alias = "µJ", alias = "μJ")]
     Uj,
     /// Millijoules.
     #[default]
+    #[serde(alias = "mJ")]
     Mj,
     /// Joules.
+    #[serde(alias = "J")]
     J,
+    /// Inferences a joule.
+    #[serde(alias = "1/J")]
+    PerJ,
 }
 
 impl FractionUnit {
@@ -114,6 +132,7 @@ impl TimeUnit {
             Self::Us => value / 1e3,
             Self::Ms => value,
             Self::S => value * 1e3,
+            Self::PerS => 1e3 / value,
         }
     }
 }
@@ -124,6 +143,7 @@ impl EnergyUnit {
             Self::Uj => value / 1e3,
             Self::Mj => value,
             Self::J => value * 1e3,
+            Self::PerJ => 1e3 / value,
         }
     }
 }
@@ -213,6 +233,8 @@ mod tests {
         assert_eq!(TimeUnit::S.to_ms(0.25), 250.0);
         assert_eq!(EnergyUnit::J.to_mj(0.5), 500.0);
         assert_eq!(EnergyUnit::Uj.to_mj(3.0), 0.003);
+        assert_eq!(TimeUnit::PerS.to_ms(250.0), 4.0);
+        assert_eq!(EnergyUnit::PerJ.to_mj(20.0), 50.0);
         assert_eq!(87.5 / FractionUnit::Percent.whole(), 0.875);
     }
 }

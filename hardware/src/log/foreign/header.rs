@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
-use crate::log::LogError;
-use crate::shown::ends_of;
+use crate::log::{COLUMNS, LogError};
+use crate::shown::start_of;
 
 /// Names that tables of benchmarks give an accuracy, looked for in this order where the journal's name is not there.
 const ACCURACY_ELSEWHERE: [(&str, FractionUnit); 3] = [
@@ -36,6 +38,37 @@ pub(super) struct Found {
     pub(super) name: String,
 }
 
+impl Found {
+    /// The journal's name of what it holds, the column's name, and its unit where that is not the journal's.
+    pub(super) fn shown(&self) -> String {
+        let (journal, unit) = match self.holds {
+            Holds::Architecture => ("architecture", None),
+            Holds::Status => ("status", None),
+            Holds::Accuracy(unit) => ("accuracy", other(unit)),
+            Holds::Error(unit) => ("error", other(unit)),
+            Holds::Time(unit) => ("time_ms", other(unit)),
+            Holds::TimeStd(unit) => ("time_ms_std", other(unit)),
+            Holds::Energy(unit) => ("energy_mj", other(unit)),
+            Holds::EnergyStd(unit) => ("energy_mj_std", other(unit)),
+            Holds::Device => ("device", None),
+            Holds::Epochs => ("epochs", None),
+        };
+        let unit = unit.map(|unit| format!(" (in {unit})")).unwrap_or_default();
+        format!("{journal} = {:?}{unit}", start_of(&self.name, MOST_OF_A_NAME))
+    }
+}
+
+/// The name of a unit that is not the journal's.
+fn other<U: Serialize + Default + PartialEq>(unit: U) -> Option<String> {
+    let name = (unit != U::default()).then(|| serde_json::to_value(unit).ok()).flatten()?;
+    name.as_str().map(str::to_owned)
+}
+
+/// Most characters of a column's name in a message.
+const MOST_OF_A_NAME: usize = 40;
+/// Most names of columns in a message.
+const MOST_NAMES: usize = 12;
+
 /// The columns of a header, architecture and status before the others.
 pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -> Result<Vec<Found>, LogError> {
     if let (Some(accuracy), Some(error)) = (&columns.accuracy, &columns.error) {
@@ -46,9 +79,24 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
             path.display()
         )));
     }
+    let is_deviation_a_rate = columns.time_std.as_ref().is_some_and(|column| column.unit == TimeUnit::PerS)
+        || columns.energy_std.as_ref().is_some_and(|column| column.unit == EnergyUnit::PerJ);
+    if is_deviation_a_rate {
+        return Err(LogError::Other(
+            "a deviation cannot be converted from inferences a second or a joule: leave `time_std` or `energy_std` out"
+                .to_owned(),
+        ));
+    }
     let header = Header { path, headers };
+    // Columns of other logs may be called like a journal's and mean something else.
+    let is_journal = COLUMNS.iter().all(|column| headers.iter().any(|header| header == column));
+    let find = |named: Option<&str>, journals: &str, holds| match named {
+        Some(name) => header.find(name, holds).map(Some),
+        None if is_journal => header.find_if_there(journals, holds),
+        None => Ok(None),
+    };
     let mut found = vec![header.find(columns.architecture.as_deref().unwrap_or("architecture"), Holds::Architecture)?];
-    found.extend(header.find_if_there("status", Holds::Status)?);
+    found.extend(find(columns.status.as_deref(), "status", Holds::Status)?);
     let status_and_architecture = found.len();
     found.extend(header.find_accuracy(columns)?);
     found.extend(header.find_quantity(columns.time.as_ref(), "time_ms", Holds::Time)?);
@@ -67,7 +115,7 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
         Some(device) => Some(header.find(device, Holds::Device)?),
         None => header.find_if_there("device", Holds::Device)?,
     });
-    found.extend(header.find_if_there("epochs", Holds::Epochs)?);
+    found.extend(find(columns.epochs.as_deref(), "epochs", Holds::Epochs)?);
     Ok(found)
 }
 
@@ -127,7 +175,12 @@ impl Header<'_> {
     }
 
     fn shown(&self) -> String {
-        ends_of(&self.headers.join(", "))
+        let names = self.headers.iter().take(MOST_NAMES).map(|name| start_of(name, MOST_OF_A_NAME));
+        let more = match self.headers.len().saturating_sub(MOST_NAMES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}{more}", names.collect::<Vec<_>>().join(", "))
     }
 
     fn nearest(&self, name: &str) -> Option<String> {
@@ -136,6 +189,6 @@ impl Header<'_> {
             .iter()
             .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
             .filter(|header| similarity(header) > 0.7)
-            .map(|header| ends_of(header))
+            .map(|header| start_of(header, MOST_OF_A_NAME))
     }
 }

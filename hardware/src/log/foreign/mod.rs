@@ -30,7 +30,7 @@ mod rows;
 mod table;
 
 pub use columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
-pub use rows::{LogRow, read_rows};
+pub use rows::{LogRow, LogRows, read_rows};
 pub use table::Table;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr as _;
 
-use super::columns::Columns;
+use super::columns::{Columns, EnergyUnit};
 use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
 use crate::log::read::file_error;
@@ -20,6 +20,15 @@ pub struct LogRow {
     pub row: Row,
 }
 
+/// The rows of a log, and the columns that they are from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogRows {
+    /// All rows in the order of the file.
+    pub rows: Vec<LogRow>,
+    /// The columns by the journal's names: `architecture = "arch", time_ms = "latency" (in us)`.
+    pub columns: String,
+}
+
 /// Every row of a log in its order, none merged with another: a [`Table`](super::Table) is made of them. `content` is
 /// the content of the file at `path`; `columns` and `normalise` are as [`Table::load`](super::Table::load) takes them.
 ///
@@ -31,8 +40,10 @@ pub fn read_rows(
     content: &[u8],
     columns: &Columns,
     normalise: &dyn Fn(&str) -> Result<String, String>,
-) -> Result<Vec<LogRow>, LogError> {
-    if let Some(disguise) = cells::disguise(content) {
+) -> Result<LogRows, LogError> {
+    let is_json = matches!(content.trim_ascii_start().first(), Some(b'{' | b'['));
+    let json = is_json.then_some("it is JSON: export the table as CSV, with a row for each architecture");
+    if let Some(disguise) = cells::disguise(content).or(json) {
         return Err(file_error("read", path, &disguise));
     }
     let unreadable = |error: csv::Error| file_error("read", path, &error);
@@ -67,7 +78,8 @@ pub fn read_rows(
         }
         found.push(LogRow { line, row });
     }
-    Ok(found)
+    let columns = columns.iter().map(Found::shown).collect::<Vec<_>>().join(", ");
+    Ok(LogRows { rows: found, columns })
 }
 
 /// Sets the value that a column holds from its cell, which is a number for some.
@@ -96,11 +108,14 @@ fn set(
             row.accuracy = error.map(|error| (unit.whole() - error) / unit.whole());
         }
         Holds::Time(unit) => row.time_ms = in_range(cells::positive(number()?)?, |time| unit.to_ms(time))?,
+        Holds::Energy(EnergyUnit::PerJ) => {
+            row.energy_mj = in_range(cells::positive(number()?)?, |count| EnergyUnit::PerJ.to_mj(count))?;
+        }
         Holds::TimeStd(unit) => row.time_ms_std = in_range(cells::not_negative(number()?)?, |time| unit.to_ms(time))?,
         Holds::Energy(unit) => row.energy_mj = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::EnergyStd(unit) => row.energy_mj_std = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::Device => row.device = Some(cells::text(cell)?.to_owned()).filter(|device| !device.is_empty()),
-        Holds::Epochs => row.epochs = cells::count(cell).map_err(rename)?,
+        Holds::Epochs => row.epochs = cells::whole(number()?).map_err(rename)?,
     }
     Ok(())
 }
@@ -127,9 +142,13 @@ pub(super) fn nothing_to_replay(path: &Path, reason: &str) -> LogError {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<LogRow>, LogError> {
+    fn read_with(text: &str, columns: &str) -> Result<LogRows, LogError> {
         let upper = |text: &str| Ok(text.to_uppercase());
-        read_rows(Path::new("log.csv"), text.as_bytes(), &Columns::default(), &upper)
+        read_rows(Path::new("log.csv"), text.as_bytes(), &toml::from_str(columns).unwrap(), &upper)
+    }
+
+    fn read(text: &str) -> Result<Vec<LogRow>, LogError> {
+        read_with(text, "").map(|log| log.rows)
     }
 
     fn refusal(text: &str) -> String {
@@ -138,11 +157,9 @@ mod tests {
 
     #[test]
     fn rows_stay_apart_with_their_lines_status_and_epochs() {
-        let rows = read(
-            "architecture,status,accuracy,time_ms,device,epochs\n\
-             a,ok,0.5,1,x,3\na,ok,0.5,1,y,\n\nb,bounded,,2,x,\nc,diverged,junk,,,\n",
-        )
-        .unwrap();
+        let text = "architecture,status,accuracy,time_ms,device,epochs\n\
+                    a,ok,0.5,1,x,3.0\na,ok,0.5,1,y,\n\nb,bounded,,2,x,\nc,diverged,junk,,,\n";
+        let rows = read_with(text, "status = \"status\"\nepochs = \"epochs\"").unwrap().rows;
         let found =
             |LogRow { line, row }: &LogRow| (*line, row.architecture.clone(), row.status, row.time_ms, row.epochs);
         assert_eq!(
@@ -160,8 +177,36 @@ mod tests {
 
     #[test]
     fn epochs_that_are_no_count_are_rejected_with_their_place() {
-        let error = refusal("architecture,time_ms,epochs\na,1,many\n");
+        let text = "architecture,time_ms,epochs\na,1,many\n";
+        let error = read_with(text, "epochs = \"epochs\"").unwrap_err().to_string();
         assert!(error.contains("log.csv:2: column \"epochs\"") && error.contains("rename"), "{error}");
+    }
+
+    #[test]
+    fn columns_that_are_called_like_a_journals_are_taken_where_they_are_named() {
+        let text = "architecture,accuracy_percent,time_ms,status,epochs\na,91.84,4.455851,finished,200.0\n";
+        let log = read_with(text, "").unwrap();
+        assert_eq!((log.rows[0].row.status, log.rows[0].row.epochs), (Status::Ok, None));
+        let expected = "architecture = \"architecture\", accuracy = \"accuracy_percent\" (in percent), time_ms = \"time_ms\"";
+        assert_eq!(log.columns, expected);
+        assert_eq!(read_with(text, "epochs = \"epochs\"").unwrap().rows[0].row.epochs, Some(200));
+        let error = read_with(text, "status = \"status\"").unwrap_err().to_string();
+        assert!(error.contains("log.csv:2: column \"status\"") && error.contains("finished"), "{error}");
+    }
+
+    #[test]
+    fn rates_are_units_of_time_and_energy() {
+        let text = "architecture,top1_percent,throughput_inf_s,energy_uJ\na,91.84,224.424,54382.000\n";
+        let columns = "accuracy = { column = \"top1_percent\", unit = \"percent\" }\n\
+                       time = { column = \"throughput_inf_s\", unit = \"per_s\" }\n\
+                       energy = { column = \"energy_uJ\", unit = \"uJ\" }";
+        let log = read_with(text, columns).unwrap();
+        assert!((log.rows[0].row.time_ms.unwrap() - 4.455851).abs() < 1e-5, "{log:?}");
+        assert_eq!(log.rows[0].row.energy_mj, Some(54.382));
+        assert!(log.columns.contains("time_ms = \"throughput_inf_s\" (in per_s), energy_mj = \"energy_uJ\" (in uj)"), "{log:?}");
+        let deviation = format!("{columns}\ntime_std = {{ column = \"energy_uJ\", unit = \"per_s\" }}");
+        assert!(read_with(text, &deviation).unwrap_err().to_string().contains("a deviation cannot be converted"));
+        assert!(read_with("architecture,t\na,0\n", "time = { column = \"t\", unit = \"per_s\" }").is_err());
     }
 
     #[test]
@@ -197,5 +242,6 @@ mod tests {
             assert!(error.len() < 1500, "{} bytes", error.len());
         }
         assert!(refusal("a\0r\n").contains("NUL"), "binary files are named");
+        assert!(refusal(&format!("{{{long}}}")).contains("it is JSON"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::columns::Columns;
-use super::rows::{LogRow, nothing_to_replay, read_rows};
+use super::rows::{LogRow, LogRows, nothing_to_replay, read_rows};
 use crate::log::read::file_error;
 use crate::log::{LogError, Row, Status};
 use crate::uncertain::Uncertain;
@@ -14,6 +14,7 @@ use crate::uncertain::Uncertain;
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
+    columns: String,
     rows: Vec<Row>,
     by_architecture: HashMap<String, usize>,
     unsuccessful: HashMap<String, Status>,
@@ -40,7 +41,8 @@ impl Table {
         let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
         let (mut measured, mut unsuccessful): (Vec<Vec<Row>>, HashMap<_, _>) = Default::default();
         let mut by_architecture: HashMap<String, usize> = HashMap::new();
-        for LogRow { row, .. } in read_rows(path, &content, columns, normalise)? {
+        let LogRows { rows, columns } = read_rows(path, &content, columns, normalise)?;
+        for LogRow { row, .. } in rows {
             if row.status != Status::Ok {
                 unsuccessful.insert(row.architecture, row.status);
                 continue;
@@ -57,7 +59,7 @@ impl Table {
             (0, skipped) => Err(nothing_to_replay(path, &format!("none of its {skipped} rows has the status ok"))),
             _ => {
                 let rows = measured.iter().map(|repeats| merged(repeats)).collect();
-                Ok(Self { path: path.to_owned(), rows, by_architecture, unsuccessful })
+                Ok(Self { path: path.to_owned(), columns, rows, by_architecture, unsuccessful })
             }
         }
     }
@@ -75,6 +77,11 @@ impl Table {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The columns that it is from, by the journal's names: `architecture = "arch", time_ms = "latency" (in us)`.
+    pub fn columns(&self) -> &str {
+        &self.columns
     }
 
     /// How the evaluation of an architecture ended, given its canonical text, where that was not `ok`.

@@ -152,12 +152,14 @@ fn a_log_without_rows_is_rejected() {
     assert!(refusal("").contains("the file is empty"));
     assert!(refusal("architecture,time_ms\n").contains("no row follows the header"));
     let journal = "architecture,time_ms,status\na,1,failed\nb,2,bounded\n";
-    assert!(refusal(journal).contains("none of its 2 rows"));
+    let columns = toml::from_str("status = \"status\"").unwrap();
+    assert!(load_with(journal, &columns).unwrap_err().to_string().contains("none of its 2 rows"));
 }
 
 #[test]
 fn an_unknown_status_is_rejected() {
-    let error = refusal("architecture,time_ms,status\na,1,fine\n");
+    let columns = toml::from_str("status = \"status\"").unwrap();
+    let error = load_with("architecture,time_ms,status\na,1,fine\n", &columns).unwrap_err().to_string();
     assert!(error.contains("log.csv:2: column \"status\""), "{error}");
 }
 

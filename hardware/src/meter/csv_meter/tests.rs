@@ -220,15 +220,55 @@ fn a_file_that_is_damaged_or_begun_anew_is_an_error() {
     // Half a line is not a reading yet.
     file.write_all(b"1.5\n").unwrap();
     assert_eq!(meter.check(), Ok(2));
+    // One line is left out, and twenty are not.
     file.write_all(b"sensor lost\n").unwrap();
+    assert_eq!(meter.check(), Ok(2));
+    file.write_all("sensor lost\n".repeat(19).as_bytes()).unwrap();
     let error = meter.check().unwrap_err().to_string();
-    assert!(error.contains("line 2006 of") && error.contains("sensor lost"), "{error}");
+    assert!(error.contains("line 2025") && error.contains("sensor lost"), "{error}");
     meter.start().unwrap();
     std::fs::write(file.path(), "t,P (W)\n").unwrap();
     let error = meter.check().unwrap_err().to_string();
     assert!(error.contains("begun anew"), "{error}");
     std::fs::remove_file(file.path()).unwrap();
-    assert!(matches!(meter.start(), Err(MeterError::Read(_))));
+    assert!(matches!(meter.start(), Err(MeterError::Absent(_))));
+}
+
+#[test]
+fn dates_without_an_offset_are_local_and_edges_ask_nothing_of_the_clock() {
+    let columns = "[columns]\ntime = { column = \"t\", unit = \"rfc3339\" }\npower = { column = 2, unit = \"w\" }";
+    for (align, earlier_s, is_right) in [("stamps", 0, true), ("stamps", 3600, false), ("edges", 3600, true)] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"t,P\n").unwrap();
+        let text = format!("file = {:?}\nalign = {align:?}\n{columns}", file.path());
+        let mut meter = CsvMeter::new(toml::from_str(&text).unwrap(), Clock::start()).unwrap();
+        meter.start().unwrap();
+        for reading in 0..3 {
+            let at = jiff::Zoned::now() - Duration::from_secs(earlier_s);
+            file.write_all(format!("{},{reading}\n", at.strftime("%Y/%m/%d %H:%M:%S%.3f")).as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        match meter.check() {
+            Ok(readings) => assert!(is_right && readings == 3, "{align} {readings}"),
+            Err(error) => assert!(!is_right && error.to_string().contains("read as"), "{align}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_is_named() {
+    let columns = "[columns]\ntime = { column = 1, unit = \"s\" }\npower = { column = 2, unit = \"w\" }";
+    for (content, name) in [
+        (b"t,P\r1,2\r2,2\r".to_vec(), "carriage returns"),
+        ([b"PK\x03\x04".as_slice(), &[7; 9000]].concat(), "workbook"),
+        ("t\tP\n".encode_utf16().flat_map(u16::to_le_bytes).collect(), "UTF-16"),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&content).unwrap();
+        let text = format!("file = {:?}\n{columns}", file.path());
+        let error = CsvMeter::new(toml::from_str(&text).unwrap(), Clock::start()).unwrap().start().unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
 }
 
 #[test]

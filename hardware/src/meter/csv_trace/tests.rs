@@ -70,14 +70,14 @@ fn a_recorder_with_another_clock_is_placed_by_the_loads_edges() {
 #[test]
 fn files_that_are_not_a_trace_are_rejected_by_line() {
     for (text, expected) in [
-        ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3 of trace.csv: \"x\" is not a number in ma"),
-        ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3 of trace.csv: its time goes back by 3.0"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3: \"x\" is not a number in ma"),
+        ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3: its time goes back by 3.0"),
         ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
         ("time,U,I\n5,5,100\n", "named columns"),
         ("", "named columns"),
-        ("time,U (V),I (mA)\n1,5,100\n2,5\n", "line 3 of trace.csv: column 3 is missing"),
-        ("time,U (V),I (mA)\n1,5,100\n2,5,1,0\n", "line 3 of trace.csv: it has 4 cells instead of 3"),
-        ("time,U (V),I (mA),I (mA)\n1,5,100,7\n", "named columns"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5\n", "line 3: it has 2 cells instead of 3"),
+        ("time,U (V),I (mA)\n1,5,100\n2,5,1,0\n", "line 3: it has 4 cells instead of 3"),
+        ("time,U (V),I (mA),I (mA)\n1,5,100,7\n", "2 columns are called"),
         ("time,U (V),I (mA)\r1,5,100\r2,5,100\r", "carriage returns alone"),
         ("time,U (V),I (mA)\n1,5,100\n\0\0\0\n2,5,100\n", "line 3 of trace.csv: it holds NUL bytes"),
         ("time;U (V);I (mA)\n0.0;5;1,200\n", "line 2 of trace.csv: \"0.0\" has `.` for its decimal sign"),
@@ -88,6 +88,16 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
     }
     let twice = read("time,U (V),I (mA)\n1,5,100\n1,5,100\n2,5,100\n", "s").unwrap();
     assert!(matches!(&twice.notes[..], [note] if note.starts_with("1 of 3 readings")));
+    let left_out = "time,U (V),I (mA)\n1,5,100\n2,5,unavailable\ntime,U (V),I (mA)\n3,5,100\n4,5,100\nmean,5,100\n";
+    let trace = read(left_out, "s").unwrap();
+    assert_eq!(trace.readings.len(), 3);
+    assert!(
+        matches!(&trace.notes[..], [count, header] if count.starts_with("2 of 5") && header.contains("1 time(s)")),
+        "{:?}",
+        trace.notes
+    );
+    let worse = "1,5,100\n".to_owned() + &"2,5,x\n".repeat(9);
+    assert!(read(&format!("time,U (V),I (mA)\n{worse}"), "s").unwrap_err().to_string().contains("9 of 10 readings"));
     let long = format!("time,U (V),I (mA)\n{}\n", "1".repeat(5000));
     assert!(read(&long, "s").unwrap_err().to_string().contains("more than 4096 bytes"));
     let no_time = Fields { time: None, ..fields("s") };
@@ -125,7 +135,7 @@ proptest! {
             Err(MeterError::Failed(text)) if text.starts_with("line ") => {
                 let place = text.strip_prefix("line ").and_then(|rest| rest.split_once(" of trace.csv: "));
                 let (line, problem) = place.unwrap_or(("0", ""));
-                prop_assert!((0..=lines).contains(&line.parse().unwrap()) && !problem.is_empty(), "{}", text);
+                prop_assert!((0..=lines + 1).contains(&line.parse().unwrap()) && !problem.is_empty(), "{}", text);
             }
             Err(error) => prop_assert!(error.to_string().contains("trace.csv"), "{}", error),
         }

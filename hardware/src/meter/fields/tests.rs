@@ -1,3 +1,4 @@
+use super::reader::number;
 use super::*;
 use crate::meter::power_meter::MOST_MW;
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ fn columns_are_found_by_number_and_by_name() {
     let row = layout.read("12,5;200,0;5,10V").unwrap();
     assert_eq!(row.own_ns, Some(12.5e6));
     assert!((row.power_mw - 1020.0).abs() < 1e-9 && (row.step_mw - 2.51).abs() < 1e-9, "{row:?}");
-    assert_eq!(named.layout("t;I"), Err("there is no column \"U\"".to_owned()));
+    assert_eq!(named.layout("t;I").err().unwrap().reason(), "there is no column \"U\"");
 }
 
 #[test]
@@ -27,23 +28,26 @@ fn errors_say_why_a_line_is_not_a_reading() {
     for (line, expected) in [
         ("1", "column 2 is missing"),
         ("1,,", "column 2 is missing"),
-        ("1,nan", "not a number"),
-        ("1,5000mW", "not a number in w"),
+        ("1,nan", "its value is"),
+        ("1,[N/A]", "its value is"),
+        ("1,5000mA", "not a number in w"),
         ("1,inf", "not a number"),
         ("1,1e9", "more than any meter"),
         ("1,\u{1b}[31m7", "not a number"),
         ("1,7e", "not a number"),
         ("1,0e310", "not a number"),
     ] {
-        let error = layout.read(line).unwrap_err();
+        let error = layout.read(line).unwrap_err().to_string();
         assert!(error.contains(expected), "{line:?}: {error}");
     }
     assert_eq!(layout.read("1,-0.02").unwrap().power_mw, -20.0);
 }
 
 fn powers(columns: &str, header: &str, lines: &[&str]) -> Result<Vec<f64>, String> {
-    let mut layout = fields(columns).layout(header)?;
-    lines.iter().map(|line| layout.read(line).map(|row| (row.power_mw * 1e3).round() / 1e3)).collect()
+    let text = |rejected: Rejected| rejected.to_string();
+    let mut layout = fields(columns).layout(header).map_err(text)?;
+    let mut power_mw = |line: &&str| layout.read(line).map(|row| (row.power_mw * 1e3).round() / 1e3);
+    lines.iter().map(|line| power_mw(line).map_err(text)).collect()
 }
 
 #[test]
@@ -66,6 +70,104 @@ fn one_file_has_one_separator_and_one_decimal_sign() {
     assert!(error.contains("4 cells instead of 2"), "{error}");
     let error = powers("power = { column = \"P\", unit = \"w\" }", "t,P,p", &[]).unwrap_err();
     assert!(error.contains("2 columns are called \"P\""), "{error}");
+}
+
+/// What a reader gives for each line: a power in mW, nothing, or the reason.
+fn lines(columns: &str, lines: &[&str]) -> Vec<Result<Option<f64>, Rejected>> {
+    let mut reader = LineReader::new(fields(columns));
+    let power_mw = |row: Row| (row.power_mw * 1e6).round() / 1e6;
+    lines.iter().map(|line| reader.read(line).map(|row| row.map(power_mw))).collect()
+}
+
+/// The powers of those lines that are readings, in mW.
+fn readings(columns: &str, text: &str) -> Vec<f64> {
+    lines(columns, &text.lines().collect::<Vec<_>>()).into_iter().filter_map(|line| line.ok().flatten()).collect()
+}
+
+const WATTS: &str = "power = { column = \"P\", unit = \"w\" }";
+
+#[test]
+fn units_are_those_of_the_experiment_or_of_the_cell() {
+    assert_eq!(readings(WATTS, "t,P\n0.0,0.015 kW\n0.5,950 mW\n1.0,1.5\n"), [15_000.0, 950.0, 1500.0]);
+    assert_eq!(readings("power = { column = 2, unit = \"kW\" }", "t,P\n0.0,0.015\n"), [15_000.0]);
+    let micro = "volts = { column = \"vbus_µV\", unit = \"uv\" }\namperes = { column = \"ibus_µA\", unit = \"ua\" }";
+    assert_eq!(readings(micro, "timestamp_ms,vbus_µV,ibus_µA\n1000,5071000,196400\n"), [995.9444]);
+    let constant = "volts = 3.3\namperes = { column = \"Current(uA)\", unit = \"ua\" }\n\
+                    time = { column = \"Timestamp(ms)\", unit = \"ms\" }";
+    let recorded = "Timestamp(ms),Current(uA),D0-D7\n0.00,50134.364,00000000\n";
+    assert_eq!(readings(constant, recorded), [165.443401]);
+    assert!(fields(constant).check().is_ok());
+    assert!(fields("volts = 0\namperes = { column = 1, unit = \"a\" }").check().is_err());
+}
+
+#[test]
+fn a_unit_that_the_header_contradicts_is_rejected() {
+    let [Ok(None), Err(Rejected::Contradiction(error))] = &lines(WATTS, &["t,P (mW)", "0.0,950"])[..] else { panic!() };
+    assert!(error.contains("is mw by its name, and w in the experiment"), "{error}");
+    // The cell's own unit counts.
+    assert_eq!(readings(WATTS, "t,P (mW)\n0.0,1.5 W\n"), [1500.0]);
+    assert_eq!(readings("power = { column = \"P\", unit = \"mw\" }", "t,P [mW]\n0.0,950\n"), [950.0]);
+}
+
+#[test]
+fn values_that_are_unknown_for_a_moment_are_missing() {
+    let found = lines("power = { column = 1, unit = \"w\" }", &["power.draw [W]", "45.30 W", "[N/A]", "unavailable", "45.40 W"]);
+    assert!(matches!(found[2], Err(Rejected::Missing(_))) && matches!(found[3], Err(Rejected::Missing(_))), "{found:?}");
+    assert_eq!((&found[1], &found[4]), (&Ok(Some(45_300.0)), &Ok(Some(45_400.0))));
+}
+
+#[test]
+fn a_header_that_comes_again_is_left_out_and_noted() {
+    for columns in [WATTS, "power = { column = 2, unit = \"w\" }"] {
+        let mut reader = LineReader::new(fields(columns));
+        for line in ["t,P", "0.0,5", "t,P", "0.5,5", "0.5,5"] {
+            let _ = reader.read(line).unwrap_or_default();
+        }
+        assert!(reader.note().unwrap().contains("1 time(s)"));
+    }
+    // A reading that comes again is one.
+    assert_eq!(readings("power = { column = 1, unit = \"w\" }", "5\n5\n5\n"), [5000.0; 3]);
+}
+
+#[test]
+fn the_row_of_the_whole_processor_counts() {
+    let block = "Core\tCPU\tAvg_MHz\tPkgWatt\n-\t-\t30\t3.40\n0\t0\t30\t1.40\n0\t2\t33\n1\t1\t35\n";
+    let columns = "power = { column = \"PkgWatt\", unit = \"w\" }";
+    assert_eq!(readings(columns, &block.repeat(3)), [3400.0; 3]);
+    // Without such a row, each is a reading.
+    assert_eq!(readings(columns, "CPU\tPkgWatt\n0\t3.40\n1\t3.50\n"), [3400.0, 3500.0]);
+}
+
+#[test]
+fn lines_of_json_are_read() {
+    let columns = "power = { column = \"apower\", unit = \"w\" }\ntime = { column = \"ts\", unit = \"s\" }";
+    let found = lines(columns, &["{\"ts\":1709294400,\"apower\":12.3}", "{\"apower\":null,\"ts\":2}", "{\"ts\":3}", "{\"ts\":4,"]);
+    assert_eq!(found[0], Ok(Some(12_300.0)));
+    assert!(matches!(&found[1..3], [Err(Rejected::Missing(_)), Err(Rejected::Missing(_))]), "{found:?}");
+    assert!(matches!(found[3], Err(Rejected::Damaged(_))), "{found:?}");
+    assert_eq!(readings("power = { column = \"em.power\", unit = \"w\" }", "[\n{\"em\":{\"power\":\"1.5\"}},\n]"), [1500.0]);
+}
+
+#[test]
+fn readings_of_several_lines_are_rejected_in_plain_words() {
+    let text = ["0:00 -> Bus Voltage:   4.70 V", "0:00 -> Current:  206.20 mA", "0:00 -> Power:    970.00 mW"];
+    for columns in ["power = { column = 4, unit = \"mw\" }", "power = { column = \"Power\", unit = \"mw\" }"] {
+        let found = lines(columns, &text);
+        let Some(Err(rejected)) = found.iter().find(|line| line.is_err()) else { panic!("{found:?}") };
+        assert!(rejected.reason().contains("one line"), "{rejected}");
+        assert!(found.iter().all(|line| line != &Ok(Some(970.0))), "{found:?}");
+    }
+    let bare = "0:00 -> Current: 206.20\n0:00 -> Power: 970.00\n";
+    let found = lines("power = { column = 4, unit = \"mw\" }", &bare.lines().collect::<Vec<_>>());
+    assert!(matches!(&found[1], Err(Rejected::Contradiction(reason)) if reason.contains("span several lines")), "{found:?}");
+    assert_eq!(readings("power = { column = 2, unit = \"w\" }", "Power: 1.5 W\nPower: 1.6 W\n"), [1500.0, 1600.0]);
+}
+
+#[test]
+fn rows_wider_than_their_header_are_rejected_without_names_too() {
+    let columns = "power = { column = 2, unit = \"w\" }\ntime = { column = 1, unit = \"s\" }";
+    let found = lines(columns, &["t,P", "0,0,1,500", "0,5,1,510"]);
+    assert!(found[1..].iter().all(|line| matches!(line, Err(Rejected::Damaged(_)))), "{found:?}");
 }
 
 #[test]
@@ -106,7 +208,7 @@ proptest! {
                     prop_assert!(step_mw.is_finite() && step_mw >= 0.0, "{:?}: {}", line, step_mw);
                     prop_assert!(own_ns.is_none_or(|own| own.abs() < 1e19));
                 }
-                Err(reason) => prop_assert!(!reason.is_empty() && reason.len() < 400, "{}", reason),
+                Err(rejected) => prop_assert!(!rejected.reason().is_empty() && rejected.reason().len() < 400, "{}", rejected),
             }
         }
     }

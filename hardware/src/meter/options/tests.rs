@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
 use crate::meter::csv_meter::Align;
 use crate::remote::ssh::SshOptions;
@@ -41,6 +43,7 @@ fn options_are_written_as_they_are_read() {
         &format!(
             "kind = \"stream\"\ncommand = [\"python3\", \"m.py\"]\nstart_limit_s = 60\nat = \"device\"\n{COLUMNS}"
         ),
+        "kind = \"stream\"\ncommand = [\"x\"]\ncolumns = { volts = 3.3, amperes = { column = 1, unit = \"na\" } }",
         &format!("kind = \"csv\"\nfile = \"/a/b.csv\"\nalign = \"edges\"\nunit_s = 1\n{COLUMNS}"),
     ] {
         let options = parse(text).unwrap();
@@ -61,7 +64,8 @@ fn unknown_keys_and_wrong_units_are_rejected() {
         ("kind = \"rapl\"\nperiod_ms = \"20 ms\"", "invalid type: string \"20 ms\""),
         ("kind = \"nvml\"\ngpu = 1.5", "a GPU is its number"),
         ("kind = \"hwmon\"\nat = \"board\"", "unknown variant `board`, expected `here` or `device`"),
-        ("kind = \"stream\"\ncommand = [\"x\"]\ncolumns = { power = { column = 1, unit = \"kw\" } }", "`kw`"),
+        ("kind = \"stream\"\ncommand = [\"x\"]\ncolumns = { power = { column = 1, unit = \"wh\" } }", "`wh`"),
+        ("kind = \"stream\"\ncommand = [\"x\"]\ncolumns = { volts = \"5\" }", "the volts of the supply"),
         ("kind = \"stream\"\ncommand = \"x\"", "invalid type"),
         ("kind = \"csv\"\nfile = \"x\"\ncolumns = {}\nalign = \"guess\"", "expected `stamps` or `edges`"),
         ("kind = \"csv\"\nfile = \"x\"\ncolumns = {}\nfolder = 1", "unknown field `folder`"),
@@ -131,8 +135,22 @@ fn auto_takes_counters_then_a_battery_and_else_says_why_not() {
     for (file, text) in [("name", "package-0"), ("energy_uj", "5"), ("max_energy_range_uj", "262143328850")] {
         std::fs::write(package.join(file), text).unwrap();
     }
-    assert_eq!(search().unwrap().name(), "rapl");
+    // A counter that stands still is none, and the battery serves.
+    assert_eq!(search().unwrap().name(), "battery");
     std::fs::write(bat.join("status"), "Full\n").unwrap();
+    assert!(why(search()).contains("does not move"));
+    let (next, counter, is_over) = (rapl.path().join("next"), package.join("energy_uj"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for value in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                std::fs::write(&next, format!("{value}")).and_then(|()| std::fs::rename(&next, &counter)).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let found = search();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(found.unwrap().name(), "rapl");
+    });
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

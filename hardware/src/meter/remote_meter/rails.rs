@@ -123,7 +123,7 @@ impl Rails {
 
     /// Records that reading has ended by itself.
     pub fn ended(&mut self, how: &str, label: &str) {
-        let printed = &self.collected.last_reason;
+        let printed = &self.collected.budget.last_reason;
         let error = match self.form {
             Form::Tegrastats { .. } if printed.contains("sudo") && printed.contains("password") => {
                 MeterError::Settings(format!("sudo asks for a password{PASSWORD_ADVICE}"))
@@ -136,16 +136,15 @@ impl Rails {
     }
 
     fn no_rails(&self) -> MeterError {
-        let advice = if matches!(self.form, Form::Tegrastats { sudo: true }) {
-            ", although it is run by sudo: may this user read them at all? Try `sudo tegrastats` there"
+        let rights = if matches!(self.form, Form::Tegrastats { sudo: true }) {
+            "although sudo runs it"
         } else {
-            ": set sudo = true, with a rule that lets the user run it without a password (`sudo visudo -f \
-             /etc/sudoers.d/controller`)"
+            "for want of rights, as on a TX2 without sudo = true and a rule that lets the user run it without a password \
+             (`sudo visudo -f /etc/sudoers.d/controller`), or because the board has none"
         };
         MeterError::Settings(format!(
-            "tegrastats prints no power rails. On a board that has some it lacks the rights{advice}, or read the monitors' files with meter = {{ kind \
-             = \"ina3221\" }}. A board that has none (Nano 2GB, TX1), and a container, is measured without energy: meter = \
-             {{ kind = \"none\" }}"
+            "tegrastats prints no power rails, {rights}. A board without monitors (Nano 2GB, TX1, some containers) needs a \
+             meter in its supply, or meter = {{ kind = \"none\" }} for time alone"
         ))
     }
 }

@@ -138,7 +138,8 @@ impl Source {
                 let sensors = ina3221::rails(&files);
                 if sensors.is_empty() {
                     let problem = format!(
-                        "there are no INA3221 power monitors below {root}: use meter = {{ kind = \"tegrastats\" }}"
+                        "there are no INA3221 power monitors below {root}: where `tegrastats` prints power rails, use meter = \
+                         {{ kind = \"tegrastats\" }}; else a meter in the board's supply, or \"none\" for time alone"
                     );
                     return Err(MeterError::Absent(problem));
                 }

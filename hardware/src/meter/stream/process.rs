@@ -166,7 +166,7 @@ mod tests {
             read_lines(lines.as_bytes(), &state, "m", Clock::start());
             read_errors(said.as_slice(), &state);
             let state = state.into_inner().unwrap();
-            prop_assert!(state.errors().len() < 4 * 2000 && state.collected.last_reason.chars().count() <= 400);
+            prop_assert!(state.errors().len() < 4 * 2000 && state.collected.budget.last_reason.chars().count() <= 400);
             match state.finish("m", "m") {
                 Ok(trace) => {
                     prop_assert!(trace.readings().is_sorted_by(|one, next| one.at_ns <= next.at_ns));

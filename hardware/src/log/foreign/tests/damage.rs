@@ -7,7 +7,7 @@ use crate::mutation::mutated;
 
 const COLUMNS: &str = "architecture = \"net\"\naccuracy = { column = \"top1\", unit = \"percent\" }\n\
                        time = { column = \"t\", unit = \"us\" }\ntime_std = { column = \"sd\", unit = \"ns\" }\n\
-                       energy = { column = \"e\", unit = \"j\" }\ndevice = \"where\"\n";
+                       energy = { column = \"e\", unit = \"j\" }\ndevice = \"where\"\nstatus = \"status\"\n";
 const LOG: &str = "net,top1,t,sd,e,where,size,status\na,87.5,2500,5e3,0.25,tx2,1e6,ok\nb,0,1,,,,,ok\n\
                    a,86,2400,,0.5,tx2,1000001,ok\n\"c, d\",,3.5,0,0,\"on \"\"it\"\"\",,ok\ne,,,,,,,failed\n";
 

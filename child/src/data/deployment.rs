@@ -1,0 +1,56 @@
+//! The way from an image to a network's input, and from its output to a class.
+
+use super::{Dataset, Normalisation};
+use crate::graph::Shape;
+
+/// Everything that a deployed network needs besides its weights: how images become its input, and what its outputs mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deployment {
+    /// Name of the data set.
+    pub data_set: String,
+    /// Names of the classes, in the order of the logits.
+    pub class_names: Vec<String>,
+    /// Shape of one image.
+    pub shape: Shape,
+    /// Value of full intensity: 255 for most, 16 for the digits.
+    pub scale: u8,
+    /// Whether images of other sizes were brought to this shape.
+    pub resized: bool,
+    /// The statistics that bring the images to mean 0 and deviation 1.
+    pub normalisation: Normalisation,
+}
+
+impl Deployment {
+    /// The deployment of networks that are trained on a data set with this normalisation.
+    pub fn of(dataset: &Dataset, normalisation: Normalisation) -> Self {
+        Self {
+            data_set: dataset.name.clone(),
+            class_names: dataset.class_names.clone(),
+            shape: dataset.shape(),
+            scale: dataset.train.images.scale,
+            resized: dataset.resized,
+            normalisation,
+        }
+    }
+
+    /// Order of the colour planes.
+    pub(crate) fn colour_order(&self) -> &'static str {
+        match self.shape.channels {
+            1 => "grey",
+            3 => "RGB",
+            _ => "as stored",
+        }
+    }
+
+    /// How images were brought to the shape.
+    pub(crate) fn resize_filter(&self) -> String {
+        let Shape { height, width, .. } = self.shape;
+        match self.resized {
+            true => format!(
+                "triangle (linear, area-weighted where it shrinks), to {width}x{height} pixels (width x height), without \
+                 keeping the aspect ratio"
+            ),
+            false => format!("none: all images have {width}x{height} pixels (width x height)"),
+        }
+    }
+}
