@@ -264,7 +264,14 @@ fn epochs_failures_and_foreign_columns() {
     let other = "net,right,status\n|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|,81,ok\n\
                  |nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_1x1~2|,,failed\n";
     std::fs::write(place.path("other.csv"), other).unwrap();
-    let columns = ["--column", "architecture=net", "--column", "status=status", "--column", "accuracy={ column = \"right\", unit = \"percent\" }"];
+    let columns = [
+        "--column",
+        "architecture=net",
+        "--column",
+        "status=status",
+        "--column",
+        "accuracy={ column = \"right\", unit = \"percent\" }",
+    ];
     let printed = place.import(&[&["other.csv", "--into", "run"][..], &columns].concat());
     assert!(
         printed.contains("1 of 2 rows taken") && printed.contains("1 row is of an evaluation that failed"),

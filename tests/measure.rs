@@ -31,8 +31,9 @@ fn list(ended: &Ended) -> Vec<Value> {
 #[test]
 fn models_of_any_rank_and_type_and_with_several_inputs_and_outputs_are_measured_here() {
     let Some(folder) = models() else { return };
-    let names = ["two_outputs", "mlp", "two_inputs", "rank_five", "tokens", "bytes", "half_inside", "bool", "weights_beside"]
-        .map(|name| format!("{name}.onnx"));
+    let names =
+        ["two_outputs", "mlp", "two_inputs", "rank_five", "tokens", "bytes", "half_inside", "bool", "weights_beside"]
+            .map(|name| format!("{name}.onnx"));
     let mut args: Vec<&str> = names.iter().map(String::as_str).collect();
     args.push("--json");
     let ended = measure(folder.path(), &args);
@@ -78,7 +79,8 @@ fn an_open_shape_is_given_on_the_command_line() {
 fn one_model_that_fails_does_not_hide_the_others() {
     let Some(folder) = models() else { return };
     fs::write(folder.path().join("page.onnx"), "<!DOCTYPE html>\n<html>404: Not Found</html>").unwrap();
-    let ended = measure(folder.path(), &["page.onnx", "mlp.onnx", "weights_lost.onnx", "quantised.onnx", "absent.onnx"]);
+    let ended =
+        measure(folder.path(), &["page.onnx", "mlp.onnx", "weights_lost.onnx", "quantised.onnx", "absent.onnx"]);
     assert_eq!(ended.code, Some(1), "{ended}");
     let lines: Vec<&str> = ended.out.lines().collect();
     let table = &lines[..6];
@@ -144,7 +146,10 @@ fn a_statistic_that_a_device_cannot_give_is_rejected_before_the_search() {
     };
     let search = ["search", "--out", "run", "--set", "data={ name = \"digits\", limit = 300 }"];
     let message = run(&search, &["measuring.statistic=p99"]).fail();
-    assert!(message.contains("measuring.statistic = \"p99\" cannot be measured") && message.contains("time_ms_p99"), "{message}");
+    assert!(
+        message.contains("measuring.statistic = \"p99\" cannot be measured") && message.contains("time_ms_p99"),
+        "{message}"
+    );
     assert!(!folder.path().join("run").exists(), "nothing was begun");
     assert!(run(&["measure", CELL], &["measuring.statistic=median"]).fail().contains("time_ms_p50"));
     let json = |statistic: &[&str]| -> Value {

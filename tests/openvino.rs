@@ -170,7 +170,8 @@ fn an_old_version_measures_as_well() {
     let _alone = alone();
     let place = Place::new("CPU", &tool).with_meter(SYNTHETIC_METER).set("devices.ncs.threads", "1");
     let printed = place.measure(CELL, &[]).succeed();
-    for text in ["OpenVINO 2021.4.2", "time (median):", "energy (mean ± σ):", "(counted)", "above idle:", "readings"] {
+    for text in ["OpenVINO 2021.4.2", "time (median):", "energy (mean ± σ):", "(counted)", "above idle:", "readings"]
+    {
         assert!(printed.contains(text), "{text} is not in:\n{printed}");
     }
 }

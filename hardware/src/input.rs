@@ -32,10 +32,13 @@ impl Input {
         let sizes: Option<Vec<usize>> = shape.as_ref().and_then(|shape| shape.iter().copied().collect());
         sizes.filter(|sizes| !sizes.contains(&0)).ok_or_else(|| {
             let shown = self.shown("?");
-            format!("its input {name:?} has {}; export it with a fixed one, batch 1", shown.map_or_else(
-                || "no shape in the file".to_owned(),
-                |shown| format!("the shape [{}]", shown.replace(',', ", ")),
-            ))
+            format!(
+                "its input {name:?} has {}; export it with a fixed one, batch 1",
+                shown.map_or_else(
+                    || "no shape in the file".to_owned(),
+                    |shown| format!("the shape [{}]", shown.replace(',', ", ")),
+                )
+            )
         })
     }
 
@@ -68,7 +71,9 @@ impl FromStr for InputShape {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is no shape: expected sizes such as 1,3,224,224, or NAME:1,3,224,224 for a model of several inputs")
+            format!(
+                "{text:?} is no shape: expected sizes such as 1,3,224,224, or NAME:1,3,224,224 for a model of several inputs"
+            )
         };
         // Names may have colons in them.
         let (name, sizes) = match text.rsplit_once(':') {

@@ -167,7 +167,10 @@ impl Latency {
             return Err(InvalidMeasurement("no run was timed".to_owned()));
         };
         let percentile = |statistic: Statistic| {
-            statistic.quantile().filter(|_| sorted.len() >= statistic.least_runs()).map(|q| statistics::quantile(&sorted, q))
+            statistic
+                .quantile()
+                .filter(|_| sorted.len() >= statistic.least_runs())
+                .map(|q| statistics::quantile(&sorted, q))
         };
         Ok(Self {
             mean_ms: statistics::mean(samples_ms),

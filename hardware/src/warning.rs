@@ -198,14 +198,13 @@ mod tests {
 
     #[test]
     fn a_wide_interval_is_shown_in_per_cent() {
-        let warning =
-            Warning::WideInterval {
-                statistic: Statistic::Median,
-                reached: Some(0.0534),
-                wanted: 0.02,
-                runs: 17,
-                time_limit: Duration::from_secs(3),
-            };
+        let warning = Warning::WideInterval {
+            statistic: Statistic::Median,
+            reached: Some(0.0534),
+            wanted: 0.02,
+            runs: 17,
+            time_limit: Duration::from_secs(3),
+        };
         let text = warning.to_string();
         assert!(text.contains("±5.3 % instead of ±2.0 %"), "{text}");
         assert!(text.contains("17 runs in the time limit of 3 s"), "{text}");

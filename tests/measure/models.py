@@ -34,7 +34,8 @@ def image_net(name, batch, **more):
         node("MaxPool", "c", "m", kernel_shape=[2, 2]),
         node("GlobalAveragePool", "m", "p"),
         node("Flatten", "p", "f"),
-        node("MatMul", "f w", "y"),
+        node("Dropout", "f", "d"),
+        node("MatMul", "d w", "y"),
     ]
     outputs = [("y", T.FLOAT, [1, 10]), ("f", T.FLOAT, [1, 8])]
     return save(name, nodes, [("x", T.FLOAT, [batch, 3, 16, 16])], outputs, weights, **more)

@@ -114,7 +114,9 @@ impl Measure {
         for (name, model) in self.models.iter().zip(loaded) {
             let result = match (model, &lost) {
                 (Err(error), _) => Err(super::describe(&error)),
-                (Ok(_), Some(reason)) => Err(format!("not measured, since the device cannot be used any more: {reason}")),
+                (Ok(_), Some(reason)) => {
+                    Err(format!("not measured, since the device cannot be used any more: {reason}"))
+                }
                 (Ok(model), None) => match progress.model(name, plan, || measure(device, &model, plan)) {
                     Ok(Ok(measurement)) => Ok((model, measurement)),
                     Ok(Err(problem)) => Err(problem.to_string()),
@@ -169,11 +171,7 @@ impl Measure {
 }
 
 /// Measures a model, and checks that the statistic was measured.
-fn measure(
-    device: &mut dyn Device,
-    model: &Model,
-    plan: &Plan,
-) -> Result<anyhow::Result<Measurement>, DeviceError> {
+fn measure(device: &mut dyn Device, model: &Model, plan: &Plan) -> Result<anyhow::Result<Measurement>, DeviceError> {
     let measurement = device.measure(model, plan)?;
     let time_ms = measurement.latency.time_ms(plan.statistic());
     Ok(time_ms.map(|_| measurement).map_err(Into::into))

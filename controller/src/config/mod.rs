@@ -20,8 +20,8 @@ use child::data::{DataConfig, Source};
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
-use hardware::{Plan, Statistic};
 use hardware::options::DeviceOptions;
+use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::ReplayConfig;

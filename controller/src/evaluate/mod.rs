@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use child::space::Architecture;
-use hardware::{InvalidMeasurement, Measurement, Statistic};
 use hardware::log::Row;
+use hardware::{InvalidMeasurement, Measurement, Statistic};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::history::Candidate;

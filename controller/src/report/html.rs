@@ -16,7 +16,8 @@ pub(super) fn page(summary: &Summary, name: &str) -> anyhow::Result<String> {
     if let Some(svg) = hypervolume_plot(summary)? {
         let _ = writeln!(plots, "<figure>{svg}</figure>");
     }
-    let notes: String = summary.notes.iter().map(|note| format!("<p><strong>Note:</strong> {}</p>\n", escape(note))).collect();
+    let notes: String =
+        summary.notes.iter().map(|note| format!("<p><strong>Note:</strong> {}</p>\n", escape(note))).collect();
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{name}</title>\n\
          <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}}\

@@ -1,11 +1,12 @@
-//! Attributes that the format lets a file leave out, and that the engine wants.
+//! What the format allows and the engine does not: attributes that are left out, and dropout, which does nothing in a
+//! network that is not trained.
 
 use crate::onnx::{AttributeProto, GraphProto, NodeProto};
 
 /// Number of lists of integers among the types of attributes.
 const INTS: i32 = 7;
 
-/// Convolutions get the shape of their window, which is that of their weights, and pools a step of one.
+/// Dropout becomes an identity. Convolutions get the shape of their window, which is that of their weights, and pools a step of one.
 pub(super) fn complete(graph: &mut GraphProto) {
     let GraphProto { node, initializer, .. } = graph;
     for node in node {
@@ -20,6 +21,11 @@ pub(super) fn complete(graph: &mut GraphProto) {
             "MaxPool" | "AveragePool" if ints(node, "strides").is_none() => {
                 let rank = ints(node, "kernel_shape").map_or(0, <[i64]>::len);
                 node.attribute.push(of_ints("strides", vec![1; rank]));
+            }
+            "Dropout" if node.output.len() == 1 => {
+                node.op_type = "Identity".to_owned();
+                node.input.truncate(1);
+                node.attribute.clear();
             }
             _ => (),
         }

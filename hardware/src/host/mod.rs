@@ -9,6 +9,7 @@
 mod complete;
 mod energy;
 mod feed;
+mod guard;
 mod inference;
 mod limits;
 mod machine;
@@ -17,7 +18,6 @@ mod stopwatch;
 mod vector;
 mod windows;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -25,7 +25,7 @@ use core_affinity::CoreId;
 use rten::ThreadPool;
 use serde::{Deserialize, Serialize};
 
-use inference::panic_message;
+use guard::guarded;
 pub use inference::{Inference, InferenceError};
 
 use crate::device::{Description, Device, DeviceError, Plan, Settings};
@@ -216,22 +216,17 @@ impl Device for Host {
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         let Some(meter) = self.meter.as_deref_mut() else { return Ok(Vec::new()) };
-        let settings = |error: MeterError| DeviceError::Settings { device: self.machine.label(), problem: error.to_string() };
+        let settings =
+            |error: MeterError| DeviceError::Settings { device: self.machine.label(), problem: error.to_string() };
         Ok(vec![("meter".to_owned(), health(meter).map_err(settings)?)])
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
         let Self { machine, meter } = self;
-        let measured = catch_unwind(AssertUnwindSafe(|| {
-            machine.pool.run(|| machine.measure_here(meter.as_deref_mut(), model, plan))
-        }));
         // A model that trips an assertion in the engine costs itself, not the search.
-        measured.unwrap_or_else(|panic| {
-            Err(DeviceError::Failed {
-                device: machine.label(),
-                architecture: model.architecture.clone(),
-                reason: format!("the inference engine panicked: {}", panic_message(&*panic)),
-            })
+        let measured = machine.pool.run(|| guarded(|| machine.measure_here(meter.as_deref_mut(), model, plan)));
+        measured.unwrap_or_else(|reason| {
+            Err(DeviceError::Failed { device: machine.label(), architecture: model.architecture.clone(), reason })
         })
     }
 

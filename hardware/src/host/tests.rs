@@ -23,7 +23,10 @@ pub(super) fn value_info(name: &str, element: i32, shape: &[Option<i64>]) -> Val
         |size: &Option<i64>| DimensionProto { dim_value: *size, dim_param: size.is_none().then(|| "N".to_owned()) };
     let shape = TensorShapeProto { dim: shape.iter().map(dimension).collect() };
     let tensor_type = TensorTypeProto { elem_type: Some(element), shape: Some(shape) };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type), ..TypeProto::default() }) }
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { tensor_type: Some(tensor_type), ..TypeProto::default() }),
+    }
 }
 
 pub(super) fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<AttributeProto>) -> NodeProto {

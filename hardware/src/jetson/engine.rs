@@ -105,8 +105,13 @@ mod tests {
 
     #[test]
     fn the_path_of_an_engine_depends_on_all_that_the_engine_depends_on() {
-        let model =
-            Model { architecture: "a".to_owned(), path: "a.onnx".into(), inputs: Vec::new(), sha256: "ab".repeat(32), not_onnx: None };
+        let model = Model {
+            architecture: "a".to_owned(),
+            path: "a.onnx".into(),
+            inputs: Vec::new(),
+            sha256: "ab".repeat(32),
+            not_onnx: None,
+        };
         let path = builder("8.2.1").engine(&model);
         assert_eq!(path, format!("engines/{}-trt8.2.1-fp16-mode_0-14_2.plan", "ab".repeat(32)));
         assert_ne!(path, builder("8.2.2").engine(&model));

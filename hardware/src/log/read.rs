@@ -145,7 +145,9 @@ fn check(column: &[u8], cell: &[u8]) -> Result<(), String> {
         }
         b"status" => Status::from_str(cells::text(cell)?).map(drop),
         b"accuracy" => cells::between_zero_and(cells::number(cell)?, 1.0).map(drop),
-        b"time_ms" | b"time_ms_p50" | b"time_ms_p95" | b"time_ms_p99" => cells::positive(cells::number(cell)?).map(drop),
+        b"time_ms" | b"time_ms_p50" | b"time_ms_p95" | b"time_ms_p99" => {
+            cells::positive(cells::number(cell)?).map(drop)
+        }
         b"time_ms_std" | b"energy_mj" | b"energy_mj_std" | b"idle_power_mw" | b"train_seconds" | b"measure_seconds" => {
             cells::not_negative(cells::number(cell)?).map(drop)
         }

@@ -100,7 +100,15 @@ impl Parser {
             return Err(MeterError::Settings(problem.to_owned()));
         }
         let (reader, trace) = (LineReader::new(fields.clone()), CsvTrace::default());
-        Ok(Self { path: path.to_owned(), reader, line: 0, repeated: 0, budget: Budget::default(), no_header: None, trace })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            line: 0,
+            repeated: 0,
+            budget: Budget::default(),
+            no_header: None,
+            trace,
+        })
     }
 
     /// The next line, and whether a line break ends it; `None` at the end of the file.
@@ -109,7 +117,8 @@ impl Parser {
         let read = file.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut bytes);
         let length = read.map_err(|error| MeterError::unread(&self.path, error))?;
         if length > MAX_LINE {
-            let problem = cells::disguise(&bytes).map_or_else(|| format!("it has more than {MAX_LINE} bytes"), str::to_owned);
+            let problem =
+                cells::disguise(&bytes).map_or_else(|| format!("it has more than {MAX_LINE} bytes"), str::to_owned);
             return Err(MeterError::Failed(format!("line {} of {}: {problem}", self.line + 1, self.path)));
         }
         let is_whole = bytes.ends_with(b"\n");
@@ -194,7 +203,9 @@ impl Parser {
             }
             Some((last, _)) if at_ns < *last => {
                 let back_s = (*last - at_ns) as f64 / 1e9;
-                return self.budget.reject(&self.path, format!("line {}: its time goes back by {back_s:.6} s", self.line));
+                return self
+                    .budget
+                    .reject(&self.path, format!("line {}: its time goes back by {back_s:.6} s", self.line));
             }
             _ if trace.readings.len() >= MOST_READINGS => return Err(MeterError::flood(&self.path)),
             _ => {}

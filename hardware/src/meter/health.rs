@@ -133,7 +133,9 @@ mod tests {
         assert!(error.contains("reads 0 mW") && error.contains("draws power"), "{error}");
         let error = stream("echo no such port >&2; exit 1").unwrap_err().to_string();
         assert!(error.contains("no such port"), "{error}");
-        let error = health_of("kind = \"stream\"\ncommand = [\"/nowhere/um25c\"]\ncolumns = { power = { column = 1, unit = \"w\" } }");
+        let error = health_of(
+            "kind = \"stream\"\ncommand = [\"/nowhere/um25c\"]\ncolumns = { power = { column = 1, unit = \"w\" } }",
+        );
         assert!(error.unwrap_err().to_string().contains("/nowhere/um25c could not be started"));
     }
 
@@ -143,7 +145,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("supply.csv");
         let options = |align: &str| {
-            let columns = "columns = { time = { column = \"t\", unit = \"s\" }, power = { column = \"P\", unit = \"w\" } }";
+            let columns =
+                "columns = { time = { column = \"t\", unit = \"s\" }, power = { column = \"P\", unit = \"w\" } }";
             format!("kind = \"csv\"\nfile = {path:?}\nalign = {align:?}\nflush_limit_s = 3\n{columns}")
         };
         let error = health_of(&options("stamps")).unwrap_err().to_string();

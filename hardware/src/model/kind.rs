@@ -6,7 +6,12 @@ use crate::onnx::ModelProto;
 
 /// Files of other kinds: the bytes that they begin with, the place of these, what they are, and what to do.
 const BY_BYTES: [(usize, &[u8], &str, &str); 19] = [
-    (0, b"version https://git-lfs", "a pointer of Git LFS and not the model itself", "run `git lfs pull` where it is from"),
+    (
+        0,
+        b"version https://git-lfs",
+        "a pointer of Git LFS and not the model itself",
+        "run `git lfs pull` where it is from",
+    ),
     (0, b"PK\x03\x04", "a ZIP archive", "unpack it"),
     (0, b"PK\x05\x06", "an empty ZIP archive", "make or download it again"),
     (0, b"\x1f\x8b", "compressed by gzip", "unpack it with gunzip or tar"),
@@ -74,7 +79,8 @@ fn other_kind(content: &[u8]) -> Option<(&'static str, &'static str)> {
     if matches!(content, [0x80, 2..=5, ..]) {
         return Some(("a pickle of Python, as older versions of PyTorch save", OF_TORCH));
     }
-    let is_safetensors = content.get(8..10).is_some_and(|text| text.starts_with(b"{\"")) && content.get(4..8) == Some(&[0; 4]);
+    let is_safetensors =
+        content.get(8..10).is_some_and(|text| text.starts_with(b"{\"")) && content.get(4..8) == Some(&[0; 4]);
     if is_safetensors {
         return Some(("a file of weights (safetensors) without the network", OF_TORCH));
     }
@@ -85,14 +91,19 @@ fn other_kind(content: &[u8]) -> Option<(&'static str, &'static str)> {
     let begin = String::from_utf8_lossy(&content[..content.len().min(1024)]).to_ascii_lowercase();
     let begin = begin.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
     match begin {
-        _ if begin.starts_with("<!doctype html") || begin.starts_with("<html") || begin.starts_with('<') && begin.contains("<html") => {
+        _ if begin.starts_with("<!doctype html")
+            || begin.starts_with("<html")
+            || begin.starts_with('<') && begin.contains("<html") =>
+        {
             Some(("a page of a web server (HTML), such as an error or a login", "download the file itself again"))
         }
         _ if begin.starts_with("<?xml") && begin.contains("<net") => Some((
             "an OpenVINO IR without its weights",
             "take the ONNX file that it was made from, or measure it with kind = \"command\"",
         )),
-        _ if begin.starts_with("<?xml") => Some(("XML, such as the error of a server", "download the file itself again")),
+        _ if begin.starts_with("<?xml") => {
+            Some(("XML, such as the error of a server", "download the file itself again"))
+        }
         _ if begin.starts_with('{') || begin.starts_with('[') => Some(("JSON text", "name the model")),
         _ => None,
     }

@@ -27,7 +27,10 @@ fn a_missing_file_is_named() {
 fn input(name: &str, element: i32, shape: &[Option<i64>]) -> ValueInfoProto {
     let dim = shape.iter().map(|size| DimensionProto { dim_value: *size, dim_param: None }).collect();
     let tensor = TensorTypeProto { elem_type: Some(element), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor), ..TypeProto::default() }) }
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { tensor_type: Some(tensor), ..TypeProto::default() }),
+    }
 }
 
 /// A model of these inputs, and a weight that is listed among them.
@@ -108,7 +111,13 @@ fn a_given_shape_is_that_of_the_file_that_is_measured() {
     let two = || vec![input("a:0", INT64, &[None, None]), input("b", INT64, &[None])];
     let model = load(two(), &["a:0:1,77", "b:5"]).unwrap();
     assert_eq!((model.inputs[0].sizes(), model.inputs[1].sizes()), (Ok(vec![1, 77]), Ok(vec![5])));
-    let nowhere = ValueInfoProto { name: "x".to_owned(), r#type: Some(TypeProto { tensor_type: Some(TensorTypeProto { elem_type: Some(FLOAT), shape: None }), ..TypeProto::default() }) };
+    let nowhere = ValueInfoProto {
+        name: "x".to_owned(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto { elem_type: Some(FLOAT), shape: None }),
+            ..TypeProto::default()
+        }),
+    };
     assert_eq!(load(vec![nowhere], &["1,4"]).unwrap().inputs[0].sizes(), Ok(vec![1, 4]));
     for (inputs, shapes, part) in [
         (open(), vec!["1,3,9,8"], "differs: it takes --input-shape 1,3,8,8"),
@@ -136,7 +145,9 @@ fn outside(name: &str, location: &str, offset: u64, length: u64) -> Vec<u8> {
         ..TensorProto::default()
     }
     .encode_to_vec();
-    for (key, value) in [("location", location.to_owned()), ("offset", offset.to_string()), ("length", length.to_string())] {
+    for (key, value) in
+        [("location", location.to_owned()), ("offset", offset.to_string()), ("length", length.to_string())]
+    {
         let entry = entry(key, &value);
         bytes.extend([0x6a, entry.len() as u8]);
         bytes.extend(entry);
@@ -151,7 +162,8 @@ fn of_two_files(location: &str, length: u64) -> Vec<u8> {
     graph.extend([0x2a, weight.len() as u8]);
     graph.extend(weight);
     let constant = outside("c", location, 0, 4);
-    let attribute = AttributeProto { name: "value".to_owned(), r#type: Some(4), ..AttributeProto::default() }.encode_to_vec();
+    let attribute =
+        AttributeProto { name: "value".to_owned(), r#type: Some(4), ..AttributeProto::default() }.encode_to_vec();
     let attribute = [&attribute[..], &[0x2a, constant.len() as u8], &constant].concat();
     let node = [&[0x22, 8][..], b"Constant", &[0x2a, attribute.len() as u8], &attribute].concat();
     graph.extend([0x0a, node.len() as u8]);

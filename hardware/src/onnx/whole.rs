@@ -145,7 +145,8 @@ impl Weights<'_> {
         self.found += 1;
         let name = name.unwrap_or_default();
         let of = |key: &str| external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
-        let location = of("location").ok_or_else(|| format!("its weight {name:?} is in another file, which it does not name"))?;
+        let location =
+            of("location").ok_or_else(|| format!("its weight {name:?} is in another file, which it does not name"))?;
         let number = |key: &str| match of(key) {
             None => Ok(None),
             Some(text) => {
@@ -175,11 +176,16 @@ impl Weights<'_> {
         let length = length.unwrap_or_else(|| size.saturating_sub(offset));
         let end = offset.saturating_add(length);
         if end > size {
-            return Err(failed(format!("which has {size} bytes and not the {end} that are needed, so it is not whole")));
+            return Err(failed(format!(
+                "which has {size} bytes and not the {end} that are needed, so it is not whole"
+            )));
         }
         self.bytes = self.bytes.saturating_add(length);
         if self.bytes > LARGEST {
-            return Err(format!("with its weights of {location} it has more than {} GiB, which no ONNX file can hold", LARGEST >> 30));
+            return Err(format!(
+                "with its weights of {location} it has more than {} GiB, which no ONNX file can hold",
+                LARGEST >> 30
+            ));
         }
         let mut values = Vec::new();
         file.seek(SeekFrom::Start(offset))
@@ -225,10 +231,7 @@ fn push(message: &mut Vec<u8>, number: u32, value: &[u8]) {
 }
 
 /// Calls `act` with the number of each field, all its bytes, and its value if that is bytes.
-fn each(
-    message: &[u8],
-    mut act: impl FnMut(u32, &[u8], Option<&[u8]>) -> Result<(), String>,
-) -> Result<(), String> {
+fn each(message: &[u8], mut act: impl FnMut(u32, &[u8], Option<&[u8]>) -> Result<(), String>) -> Result<(), String> {
     let mut rest = message;
     while !rest.is_empty() {
         let begin = rest;

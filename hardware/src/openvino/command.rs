@@ -161,11 +161,8 @@ mod tests {
 
     #[test]
     fn inputs_keep_their_own_types() {
-        let input = |name: &str, element, rank| Input {
-            name: name.to_owned(),
-            element,
-            shape: Some(vec![Some(1); rank]),
-        };
+        let input =
+            |name: &str, element, rank| Input { name: name.to_owned(), element, shape: Some(vec![Some(1); rank]) };
         let words = |inputs: &[Input], is_stick, is_new| input_precisions(inputs, is_stick, is_new).join(" ");
         let image = || input("image", "float32", 4);
         for (inputs, new, old, stick) in [

@@ -100,8 +100,10 @@ impl Report {
             return Ok(Figures { mean_ms: figure.ms, median_ms });
         }
         let each_ms = self.each_ms()?;
-        let median = self.median(each_ms)?.ok_or("this version of benchmark_app prints no median: set \
-                                                   measuring.statistic = \"mean\", or take another version")?;
+        let median = self.median(each_ms)?.ok_or(
+            "this version of benchmark_app prints no median: set \
+                                                   measuring.statistic = \"mean\", or take another version",
+        )?;
         median.check_rounding(each_ms)?;
         if each_ms < (median.ms - median.rounding_ms) * (1.0 - TOLERANCE) {
             return Err(self.contradiction(&median, each_ms));

@@ -166,7 +166,9 @@ fn the_median_of_a_busy_machine_is_told_apart_from_its_mean() {
         assert!(close(found.median_ms.unwrap(), median_ms), "{found:?}");
         assert!((0.11..0.14).contains(&found.mean_ms), "{found:?}");
     }
-    let error = figures(&V2022.replace("0.06 ms", "0.00 ms").replace("0.05 ms", "0.00 ms").replace("17028.23", "13985.58")).unwrap_err();
+    let error =
+        figures(&V2022.replace("0.06 ms", "0.00 ms").replace("0.05 ms", "0.00 ms").replace("17028.23", "13985.58"))
+            .unwrap_err();
     assert!(error.contains("is rounded to"), "{error}");
     // Without a median asked for, all is as before.
     let mean = parse(V2026_SMALL).unwrap().figures(Statistic::Mean).unwrap();

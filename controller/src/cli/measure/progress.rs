@@ -37,7 +37,9 @@ impl Progress {
         let number = self.done as usize + 1;
         let place = if self.models > 1 { format!("{number} of {}: ", self.models) } else { String::new() };
         let left = match self.spent.checked_div(self.done) {
-            Some(each) => format!("about {:.0} s left", (each * (self.models + 1 - number) as u32).as_secs_f64().ceil()),
+            Some(each) => {
+                format!("about {:.0} s left", (each * (self.models + 1 - number) as u32).as_secs_f64().ceil())
+            }
             None => format!("runs for up to {:.0} s", (plan.warm_up + plan.time_limit).as_secs_f64().ceil()),
         };
         let begun = Instant::now();

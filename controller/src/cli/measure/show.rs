@@ -162,7 +162,8 @@ pub(super) fn json(model: &Model, label: &str, measurement: &Measurement, statis
 
 /// Prints several measurements as a table, and below it what there is to say about each.
 pub(super) fn print_table(measured: &[Measured], device: &str, statistic: Statistic) -> io::Result<()> {
-    let has_energy = measured.iter().any(|one| one.result.as_ref().is_ok_and(|(_, measured)| measured.energy.is_some()));
+    let has_energy =
+        measured.iter().any(|one| one.result.as_ref().is_ok_and(|(_, measured)| measured.energy.is_some()));
     let time = format!("time ms ({statistic})");
     let mut header = vec![time.as_str(), "± σ", "p95", "runs"];
     header.extend(has_energy.then_some("energy mJ"));
@@ -194,7 +195,9 @@ pub(super) fn print_table(measured: &[Measured], device: &str, statistic: Statis
         match &one.result {
             Ok((_, measurement)) => {
                 let warnings = measurement.warnings.iter();
-                warnings.map(|warning| say(format_args!("warning: {}: {warning}", one.name))).collect::<io::Result<()>>()?;
+                warnings
+                    .map(|warning| say(format_args!("warning: {}: {warning}", one.name)))
+                    .collect::<io::Result<()>>()?;
             }
             Err(reason) => say(format_args!("failed: {}: {reason}", one.name))?,
         }

@@ -187,7 +187,8 @@ mod tests {
         let text = "architecture,accuracy_percent,time_ms,status,epochs\na,91.84,4.455851,finished,200.0\n";
         let log = read_with(text, "").unwrap();
         assert_eq!((log.rows[0].row.status, log.rows[0].row.epochs), (Status::Ok, None));
-        let expected = "architecture = \"architecture\", accuracy = \"accuracy_percent\" (in percent), time_ms = \"time_ms\"";
+        let expected =
+            "architecture = \"architecture\", accuracy = \"accuracy_percent\" (in percent), time_ms = \"time_ms\"";
         assert_eq!(log.columns, expected);
         assert_eq!(read_with(text, "epochs = \"epochs\"").unwrap().rows[0].row.epochs, Some(200));
         let error = read_with(text, "status = \"status\"").unwrap_err().to_string();
@@ -203,7 +204,10 @@ mod tests {
         let log = read_with(text, columns).unwrap();
         assert!((log.rows[0].row.time_ms.unwrap() - 4.455851).abs() < 1e-5, "{log:?}");
         assert_eq!(log.rows[0].row.energy_mj, Some(54.382));
-        assert!(log.columns.contains("time_ms = \"throughput_inf_s\" (in per_s), energy_mj = \"energy_uJ\" (in uj)"), "{log:?}");
+        assert!(
+            log.columns.contains("time_ms = \"throughput_inf_s\" (in per_s), energy_mj = \"energy_uJ\" (in uj)"),
+            "{log:?}"
+        );
         let deviation = format!("{columns}\ntime_std = {{ column = \"energy_uJ\", unit = \"per_s\" }}");
         assert!(read_with(text, &deviation).unwrap_err().to_string().contains("a deviation cannot be converted"));
         assert!(read_with("architecture,t\na,0\n", "time = { column = \"t\", unit = \"per_s\" }").is_err());

@@ -266,7 +266,8 @@ fn a_file_of_another_kind_is_named() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&content).unwrap();
         let text = format!("file = {:?}\n{columns}", file.path());
-        let error = CsvMeter::new(toml::from_str(&text).unwrap(), Clock::start()).unwrap().start().unwrap_err().to_string();
+        let error =
+            CsvMeter::new(toml::from_str(&text).unwrap(), Clock::start()).unwrap().start().unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     }
 }

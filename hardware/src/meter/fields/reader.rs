@@ -16,8 +16,20 @@ const COARSEST: f64 = 1e15;
 const PARTS: [&str; 5] = ["package", "node", "die", "core", "cpu"];
 /// Texts in the place of a number that is not known at the moment.
 const MISSING: [&str; 14] = [
-    "", "-", "--", "n/a", "na", "nan", "null", "none", "unavailable", "unknown", "[n/a]", "[not supported]",
-    "[unknown error]", "err!",
+    "",
+    "-",
+    "--",
+    "n/a",
+    "na",
+    "nan",
+    "null",
+    "none",
+    "unavailable",
+    "unknown",
+    "[n/a]",
+    "[not supported]",
+    "[unknown error]",
+    "err!",
 ];
 
 /// A reading as a line contains it.
@@ -271,7 +283,8 @@ impl Layout {
         let width = self.width.unwrap_or(cells.len());
         // Units and dates may contain blanks.
         let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
-        if let (Some(separator @ (Separator::Comma | Separator::Semicolon | Separator::Tab)), None) = (separator, self.width)
+        if let (Some(separator @ (Separator::Comma | Separator::Semicolon | Separator::Tab)), None) =
+            (separator, self.width)
         {
             let before = header.map_or(0, |header| separator.cells(header).len());
             if (2..cells.len()).contains(&before) {

@@ -111,8 +111,14 @@ fn a_unit_that_the_header_contradicts_is_rejected() {
 
 #[test]
 fn values_that_are_unknown_for_a_moment_are_missing() {
-    let found = lines("power = { column = 1, unit = \"w\" }", &["power.draw [W]", "45.30 W", "[N/A]", "unavailable", "45.40 W"]);
-    assert!(matches!(found[2], Err(Rejected::Missing(_))) && matches!(found[3], Err(Rejected::Missing(_))), "{found:?}");
+    let found = lines(
+        "power = { column = 1, unit = \"w\" }",
+        &["power.draw [W]", "45.30 W", "[N/A]", "unavailable", "45.40 W"],
+    );
+    assert!(
+        matches!(found[2], Err(Rejected::Missing(_))) && matches!(found[3], Err(Rejected::Missing(_))),
+        "{found:?}"
+    );
     assert_eq!((&found[1], &found[4]), (&Ok(Some(45_300.0)), &Ok(Some(45_400.0))));
 }
 
@@ -141,11 +147,17 @@ fn the_row_of_the_whole_processor_counts() {
 #[test]
 fn lines_of_json_are_read() {
     let columns = "power = { column = \"apower\", unit = \"w\" }\ntime = { column = \"ts\", unit = \"s\" }";
-    let found = lines(columns, &["{\"ts\":1709294400,\"apower\":12.3}", "{\"apower\":null,\"ts\":2}", "{\"ts\":3}", "{\"ts\":4,"]);
+    let found = lines(
+        columns,
+        &["{\"ts\":1709294400,\"apower\":12.3}", "{\"apower\":null,\"ts\":2}", "{\"ts\":3}", "{\"ts\":4,"],
+    );
     assert_eq!(found[0], Ok(Some(12_300.0)));
     assert!(matches!(&found[1..3], [Err(Rejected::Missing(_)), Err(Rejected::Missing(_))]), "{found:?}");
     assert!(matches!(found[3], Err(Rejected::Damaged(_))), "{found:?}");
-    assert_eq!(readings("power = { column = \"em.power\", unit = \"w\" }", "[\n{\"em\":{\"power\":\"1.5\"}},\n]"), [1500.0]);
+    assert_eq!(
+        readings("power = { column = \"em.power\", unit = \"w\" }", "[\n{\"em\":{\"power\":\"1.5\"}},\n]"),
+        [1500.0]
+    );
 }
 
 #[test]
@@ -159,7 +171,10 @@ fn readings_of_several_lines_are_rejected_in_plain_words() {
     }
     let bare = "0:00 -> Current: 206.20\n0:00 -> Power: 970.00\n";
     let found = lines("power = { column = 4, unit = \"mw\" }", &bare.lines().collect::<Vec<_>>());
-    assert!(matches!(&found[1], Err(Rejected::Contradiction(reason)) if reason.contains("span several lines")), "{found:?}");
+    assert!(
+        matches!(&found[1], Err(Rejected::Contradiction(reason)) if reason.contains("span several lines")),
+        "{found:?}"
+    );
     assert_eq!(readings("power = { column = 2, unit = \"w\" }", "Power: 1.5 W\nPower: 1.6 W\n"), [1500.0, 1600.0]);
 }
 
