@@ -35,7 +35,8 @@ pub struct Problem {
     reward: RewardConfig,
     reference: Given,
     identity: Identity,
-    keys: Mutex<HashMap<Architecture, CanonicalKey>>,
+    /// By architecture, the key of its network, and whether a path leads from the image to the logits.
+    keys: Mutex<HashMap<Architecture, (CanonicalKey, bool)>>,
 }
 
 impl Problem {
@@ -129,14 +130,30 @@ impl Problem {
             bits.copy_from_slice(&hash.finalize()[..16]);
             return Ok(CanonicalKey::from(bits));
         }
+        Ok(self.network(architecture)?.0)
+    }
+
+    /// Whether an architecture can be evaluated: a path leads from its image to its logits. A log has values for any.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub fn is_connected(&self, architecture: &Architecture) -> Result<bool, Error> {
+        match self.identity {
+            Identity::Architecture => Ok(true),
+            Identity::Network => Ok(self.network(architecture)?.1),
+        }
+    }
+
+    fn network(&self, architecture: &Architecture) -> Result<(CanonicalKey, bool), Error> {
         // A poisoned cache is whole: entries are inserted one by one.
         let known = self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(architecture).copied();
-        if let Some(key) = known {
-            return Ok(key);
+        if let Some(network) = known {
+            return Ok(network);
         }
-        let key = self.graph(architecture)?.canonical();
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(architecture.clone(), key);
-        Ok(key)
+        let graph = self.graph(architecture)?;
+        let network = (graph.canonical(), graph.is_connected());
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(architecture.clone(), network);
+        Ok(network)
     }
 }
 
@@ -159,8 +176,11 @@ mod tests {
         ]
         .map(|text| problem.space().parse(text).unwrap());
         assert_eq!(problem.key(&dead), problem.key(&live));
+        let cut = problem.space().parse("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|").unwrap();
+        assert_eq!([&live, &cut].map(|architecture| problem.is_connected(architecture).unwrap()), [true, false]);
         let problem = problem.with_identity(Identity::Architecture);
         assert_ne!(problem.key(&dead), problem.key(&live));
+        assert!(problem.is_connected(&cut).unwrap(), "a log has a row for it");
         assert_eq!(problem.key(&dead), problem.key(&dead.clone()));
         assert!(problem.key(&Architecture::new([9; 6])).is_err() && problem.key(&Architecture::new([0; 7])).is_err());
     }

@@ -78,7 +78,7 @@ pub trait Device: Send {
     ///
     /// # Errors
     ///
-    /// If the device is lost ([`DeviceError::is_fatal`]), or this one model cannot be measured.
+    /// If the equipment is at fault ([`DeviceError::is_fatal`]), or this one model cannot be measured.
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError>;
 
     /// Whether measuring competes with training on this machine, so that the two must take turns: true for the machine
@@ -90,6 +90,9 @@ pub trait Device: Send {
     fn lacks(&self, _statistic: Statistic) -> Option<String> {
         None
     }
+
+    /// Gives the machine back, for another device of it: the next call connects again.
+    fn release(&mut self) {}
 
     /// Whether its measurements contain energy.
     fn measures_energy(&self) -> bool {
@@ -133,6 +136,14 @@ pub trait Settings {
 
     /// Waits no longer than `limit` for a device that is away.
     fn limit_patience(&mut self, limit: Duration);
+
+    /// How long a device that is away, or does not work, is waited for; its meter too.
+    fn patience(&self) -> Duration;
+
+    /// Host and port of another machine that the device belongs to. Devices of one machine take turns.
+    fn address(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How long and how precisely to measure: `[measuring]` of an experiment file.
@@ -258,7 +269,23 @@ pub enum DeviceError {
         /// The setting, its mistake and the remedy.
         problem: String,
     },
-    /// The device answers, but rejects the model.
+    /// The power meter gives no readings.
+    #[error("the power meter of the device {device} does not work: power cannot be read: {reason}")]
+    Meter {
+        /// Name of the device.
+        device: String,
+        /// The problem and its remedy.
+        reason: String,
+    },
+    /// The device answers, but a tool of it has vanished, or fails whatever the model is.
+    #[error("the device {device} does not work: {reason}")]
+    Broken {
+        /// Name of the device.
+        device: String,
+        /// The problem and its remedy.
+        reason: String,
+    },
+    /// The device answers, but rejects the model, or has too little memory for it.
     #[error("the device {device} refuses the model of {architecture}: {reason}")]
     Refused {
         /// Name of the device.
@@ -284,10 +311,23 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Whether the next model would fail for the same reason: the device is lost, or its settings cannot work. Any
-    /// other error costs one evaluation only.
+    /// Whether the equipment is at fault, so that the next model would fail for the same reason: the device is lost,
+    /// its meter or a tool of it does not work, or its settings cannot work. Any other error is of one model, or may be.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Settings { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Settings { .. } | Self::Meter { .. } | Self::Broken { .. })
+    }
+
+    /// The problem and its remedy, without the device and the model.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unreachable { reason, .. }
+            | Self::Meter { reason, .. }
+            | Self::Broken { reason, .. }
+            | Self::Refused { reason, .. }
+            | Self::Failed { reason, .. } => reason.clone(),
+            Self::Settings { problem, .. } => problem.clone(),
+            Self::Invalid(problem) => problem.to_string(),
+        }
     }
 }
 
@@ -309,7 +349,8 @@ mod tests {
             architecture: "a".to_owned(),
             reason: "unknown operator".to_owned(),
         };
-        assert!(lost.is_fatal());
+        let meter = DeviceError::Meter { device: "board".to_owned(), reason: "unplugged".to_owned() };
+        assert!(lost.is_fatal() && meter.is_fatal());
         assert!(!refused.is_fatal());
     }
 }

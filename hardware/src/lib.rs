@@ -54,6 +54,7 @@ mod statistic;
 mod statistics;
 pub mod time;
 mod uncertain;
+pub mod waiting;
 pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};

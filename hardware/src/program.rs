@@ -22,7 +22,8 @@ pub struct ProgramOptions {
     /// How long the program may take besides inference before it is taken to hang.
     #[serde(rename = "grace_s", with = "seconds")]
     pub grace: Duration,
-    /// How long to wait for a machine that does not answer, or a device that is away or in use.
+    /// How long to wait for a machine that does not answer, a device that is away or in use, or a meter or tool that
+    /// does not work.
     #[serde(rename = "patience_s", with = "seconds")]
     pub patience: Duration,
     /// Most tries of one model.
@@ -130,6 +131,12 @@ impl<L> Machine<L> {
 
     pub fn place(&self) -> &Place {
         self.session.place()
+    }
+
+    /// Closes the connection, so that another device of the machine can use it.
+    pub fn release(&mut self) {
+        self.link = None;
+        self.session.close();
     }
 
     /// The error of the device, which was to measure `model`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
@@ -12,7 +12,7 @@ use indicatif::HumanDuration;
 use super::options::{Overrides, SearchOptions, read};
 use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
-use crate::evaluate::{Live, Replayed, TrainingSet};
+use crate::evaluate::{Live, Replayed, TrainingSet, check_alike};
 use crate::run::temporary_folder;
 use crate::stop::Stop;
 use crate::terminal::say;
@@ -57,8 +57,14 @@ impl Doctor {
 
     /// Reports on all parts together, as at the begin of a search, and on the time that it will take.
     fn search(&self, experiment: &Experiment) -> anyhow::Result<bool> {
+        if experiment.replay.is_none()
+            && let Err(error) = check_alike(&experiment.devices)
+        {
+            return self.report("search", Err(error));
+        }
         let scratch = temporary_folder()?;
         let prepared = match prepare(experiment.clone(), scratch.path(), &Stop::default()) {
+            Ok(Prepared { unlike: Some(problem), .. }) => return self.report("search", Err(anyhow!(problem))),
             Ok(prepared) => prepared,
             Err(error) => return self.report("search", Err(error)),
         };

@@ -45,13 +45,14 @@ impl Front {
         if let Some(path) = &self.svg {
             check_writable(path)?;
         }
-        let Recorded { mut problem, rows, .. } = Recorded::read(&self.run)?;
+        let Recorded { experiment, mut problem, rows } = Recorded::read(&self.run)?;
         if !self.reference.is_empty() {
             let mut reference = problem.reference().clone();
             reference.extend(self.reference.iter().copied());
             problem = problem.with_reference(reference)?;
         }
-        let summary = Summary::of(&problem, rows)?.with_models(&self.run);
+        let notes = experiment.reservations();
+        let summary = Summary { notes, ..Summary::of(&problem, rows)?.with_models(&self.run) };
         if self.json {
             say(format_args!("{:#}", summary.to_json()))?;
         } else {

@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub live: Option<Arc<Live>>,
     /// Notices about the resolution for the user.
     pub notices: Vec<String>,
+    /// Two devices that are not alike, by what they say of themselves.
+    pub unlike: Option<String>,
 }
 
 impl Prepared {
@@ -94,7 +96,14 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    Ok(Prepared { problem: problem(&experiment)?, evaluator: Arc::new(log), live: None, experiment, notices })
+    Ok(Prepared {
+        problem: problem(&experiment)?,
+        evaluator: Arc::new(log),
+        live: None,
+        experiment,
+        notices,
+        unlike: None,
+    })
 }
 
 /// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the
@@ -156,6 +165,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         }
     }
     let problem = problem(&experiment)?;
+    let unlike = devices.unlike().map(str::to_owned);
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
         data,
@@ -170,7 +180,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         stop: stop.clone(),
     };
     let live = Arc::new(Live::new(settings));
-    Ok(Prepared { problem, evaluator: live.clone(), live: Some(live), experiment, notices })
+    Ok(Prepared { problem, evaluator: live.clone(), live: Some(live), experiment, notices, unlike })
 }
 
 /// Why the first device without energy does not measure it, as the end of a sentence.

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::INTERRUPTED;
 use super::finish::finish;
 use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
+use crate::evaluate::check_alike;
 use crate::observe::{About, Observer, Progress, TensorBoard};
-use crate::report::bounds_in_words;
+use crate::report::{self, bounds_in_words};
 use crate::run::{
-    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MODELS, RunFolder, SCRATCH, WAITING,
-    differences, logged_rows,
+    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, RunFolder,
+    SCRATCH, WAITING, differences, logged_rows,
 };
 use crate::search::{Outcome, Plan, Search, Storage};
 use crate::stop::Stop;
@@ -23,17 +24,31 @@ use crate::terminal::{note, pasted};
 pub(super) enum Place {
     New(PathBuf),
     /// The folder of an earlier run.
-    Resume(PathBuf),
+    Resume {
+        path: PathBuf,
+        /// Whether its failed evaluations are tried again.
+        retry_failed: bool,
+    },
 }
 
 /// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
 pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
-    let (path, opened) = match place {
-        Place::New(path) => (path, None),
-        Place::Resume(path) => (path.clone(), Some(RunFolder::open(&path)?)),
+    let (path, opened, retry_failed) = match place {
+        Place::New(path) => (path, None, false),
+        Place::Resume { path, retry_failed } => (path.clone(), Some(RunFolder::open(&path)?), retry_failed),
     };
+    ensure!(
+        !retry_failed || experiment.replay.is_none(),
+        "--retry-failed: a log gives the same answer each time, so an evaluation that failed in a replay fails again"
+    );
+    if let Some(problem) = check_alike(&experiment.devices).err().filter(|_| experiment.replay.is_none()) {
+        reject_unless_begun(&problem.to_string(), opened.is_some())?;
+    }
     let prepared = prepare(experiment, &path.join(SCRATCH), &stop)?;
+    if let Some(problem) = &prepared.unlike {
+        reject_unless_begun(problem, opened.is_some())?;
+    }
     // Before the folder is created, so that wrong settings leave nothing behind.
     let strategy = prepared.strategy()?;
     let folder = match opened {
@@ -45,21 +60,25 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         prepared.notices.iter().for_each(note);
         note(format_args!("minimising {}", prepared.problem.objectives().names()));
         note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
-    }
-    if !quiet {
         let done = logged_rows(&folder.join(JOURNAL))?.len() as u64;
         announce_time(&prepared, prepared.experiment.search.evaluations.saturating_sub(done));
     }
-    let (search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
+    let (mut search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
+    search.plan.retry_failed = retry_failed;
     let result = drive(search, checkpoint, &stop);
     let failed = || {
         let path = pasted(folder.path());
+        if !folder.join(JOURNAL).is_file() {
+            return format!("the search failed; its folder {path} is not there any more");
+        }
         format!(
             "the search failed; finished evaluations are kept, and `controller --resume {path}` continues from them"
         )
     };
     let Outcome { end, spent } = result.with_context(failed)?;
     if let Some(reason) = stop.reason() {
+        // The front of what was evaluated, as after an interrupt. The reason of the end is the error to show.
+        let _ = report::write(&folder);
         return Err(anyhow!("{reason}").context(failed()));
     }
     finish(end, spent, &folder, quiet)
@@ -67,27 +86,60 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
 
 /// Says how long the trainings of a search will take, before they do.
 fn announce_time(prepared: &Prepared, children: u64) {
+    if children == 0 {
+        return;
+    }
     match prepared.time_of_training(children) {
-        Ok(time) if children > 0 => time.iter().for_each(note),
-        Ok(_) => {}
+        Ok(time) => time.iter().for_each(note),
         Err(error) => note(format_args!("warning: the time of training cannot be estimated: {error:#}")),
     }
 }
 
-/// Checks that a folder's run is this experiment's; the numbers of evaluations and re-measurements may differ.
+/// Rejects devices that are not alike, for a new run; one that was begun with them goes on.
+fn reject_unless_begun(problem: &str, is_begun: bool) -> anyhow::Result<()> {
+    ensure!(is_begun, "{problem}");
+    note(format_args!("warning: {problem}"));
+    Ok(())
+}
+
+/// Checks that a folder's run is this experiment's, but for what cannot change its results.
 fn resume(folder: RunFolder, kept: &Experiment, experiment: &Experiment) -> anyhow::Result<RunFolder> {
-    let differing = differences(kept, experiment)?;
+    // An edit of the file by hand counts as one of the command line.
+    let written = folder.written();
+    let before = written.as_ref().unwrap_or(kept);
+    let differing = differences(before, experiment)?;
+    if !differing.is_empty() && !differences(before, kept)?.is_empty() {
+        bail!(
+            "{} was changed since the run began: change it back, or begin another run with --out. These would change its \
+             results: {}",
+            folder.join(CONFIG).display(),
+            differing.join("; ")
+        );
+    }
     ensure!(
         differing.is_empty(),
         "{} is a run of another experiment; these differ: {}\n  leave the experiment out to go on with the one in the \
-         folder, or choose another folder with --out",
+         folder, or choose another folder with --out. These may differ: {MAY_DIFFER}",
         folder.path().display(),
-        differing.join(", ")
+        differing.join("; ")
     );
-    if kept.search != experiment.search {
+    if before != experiment {
+        sign(&folder, before, experiment)?;
         folder.write_config(experiment)?;
     }
     Ok(folder)
+}
+
+/// Makes the checkpoint of an experiment that of another one with the same results.
+fn sign(folder: &RunFolder, before: &Experiment, experiment: &Experiment) -> anyhow::Result<()> {
+    let (before, after) = (before.fingerprint()?, experiment.fingerprint()?);
+    let place = folder.join(CHECKPOINT);
+    // A damaged checkpoint is reported when it is used.
+    let checkpoint = Checkpoint::load(&place).ok().flatten();
+    match checkpoint.filter(|checkpoint| checkpoint.experiment == before && before != after) {
+        Some(checkpoint) => Checkpoint { experiment: after, ..checkpoint }.save(&place),
+        None => Ok(()),
+    }
 }
 
 /// The search of a folder, and the checkpoint to resume from.
@@ -105,11 +157,8 @@ fn assemble(
         let path = folder.join(IMPORTED);
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
-    let mut observers: Vec<Box<dyn Observer>> =
-        vec![Box::new(TensorBoard::new(&folder.events(), &about(&experiment)?))];
-    if !quiet {
-        observers.push(Box::new(Progress::new()));
-    }
+    let events = TensorBoard::new(&folder.events(), &about(&experiment)?);
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(events), Box::new(Progress::new(quiet))];
     let storage = Storage {
         journal,
         checkpoints: folder.join(CHECKPOINT),
@@ -121,6 +170,7 @@ fn assemble(
         remeasure: experiment.search.remeasure,
         batch: experiment.search.batch,
         seed: experiment.search.seed,
+        retry_failed: false,
     };
     let search = Search { problem, strategy, evaluator, storage, imported, observers, plan, stop: stop.clone() };
     Ok((search, checkpoint))

@@ -17,6 +17,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   controller --set search.evaluations=20 --out runs/short
   controller --resume runs/short                      go on after a kill or Ctrl-C
   controller --resume runs/short --remeasure 10       measure the front again: is it noise?
+  controller --resume runs/short --retry-failed       try failed evaluations again
   controller replay table.csv --space nasbench201     search on a log of measurements
   controller front runs/short --json                  the front for other programs";
 
@@ -36,6 +37,9 @@ pub(super) struct Search {
     /// Resume the run in this folder.
     #[arg(long, value_name = "RUN", value_parser = local_path)]
     resume: Option<PathBuf>,
+    /// First evaluate the networks again that failed.
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
     /// Download the data set into its folder first, if it can be downloaded (CIFAR-10).
     #[arg(long)]
     download: bool,
@@ -60,7 +64,7 @@ impl Search {
             super::train::download(&experiment.data, self.options.quiet)?;
         }
         let place = match self.resume {
-            Some(run) => Place::Resume(run),
+            Some(path) => Place::Resume { path, retry_failed: self.retry_failed },
             None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
         };
         run(experiment, place, self.options.quiet)

@@ -95,7 +95,7 @@ async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {
     let mut row = Row::new(number, &model.architecture, Status::Failed);
     row.started_at = Some(Timestamp::now().to_string());
     let started = Instant::now();
-    let measured = pool.measure(model, || true).await;
+    let measured = pool.measure(model, |_| true).await;
     row.measure_seconds = Some(seconds(started));
     let taken = match measured {
         Ok((measurement, device)) => {

@@ -81,7 +81,7 @@ impl Live {
             settings.export,
         )?;
         let began = Instant::now();
-        settings.devices.measure(model, || true).await?;
+        settings.devices.measure(model, |_| true).await?;
         Ok(began.elapsed())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use burn::tensor::Device as TensorDevice;
@@ -28,7 +28,6 @@ use super::{
 use crate::history::values_of;
 use crate::problem::Problem;
 use crate::stop::Stop;
-use crate::terminal::note;
 
 pub struct LiveSettings {
     pub problem: Arc<Problem>,
@@ -116,26 +115,27 @@ impl Live {
         let model = self.write_model(job, graph).await?;
         let path = model.path.clone();
         let exclusive = if self.settings.devices.shares_machine { Some(self.machine.write().await) } else { None };
-        let mut started = None;
-        let begin = || {
-            started = Some(Instant::now());
-            if !self.stopped() {
-                job.report(Stage::Measuring);
+        let started = Arc::new(OnceLock::new());
+        let (begun, this, of_job) = (Arc::clone(&started), Arc::clone(self), job.clone());
+        let attend = move |stage: Stage| {
+            let goes_on = !this.stopped();
+            begun.get_or_init(Instant::now);
+            if goes_on {
+                of_job.report(stage);
             }
-            !self.stopped()
+            goes_on
         };
-        let result = self.settings.devices.measure(model, begin).await;
+        let result = self.settings.devices.measure(model, attend).await;
         drop(exclusive);
         job.report(Stage::Waiting);
-        row.measure_seconds = started.map(seconds);
+        row.measure_seconds = started.get().copied().map(seconds);
         // A file that cannot be removed only takes space: the end of the search removes the folder.
         let _ = std::fs::remove_file(path);
         let (measurement, label) = result.map_err(|error| match error {
             PoolError::Failed(reason) => failed(reason),
-            PoolError::Lost { device, reason, left } => {
-                let others =
-                    if left == 1 { "one other device goes on".to_owned() } else { format!("{left} others go on") };
-                note(format_args!("warning: {device} is lost and no longer used; {others}: {reason}"));
+            PoolError::Suspect { reason, end } => {
+                // The evaluation keeps its row; the next ones do not begin.
+                self.settings.stop.ask_because(end);
                 failed(reason)
             }
             PoolError::Stopped => End::Stopped,

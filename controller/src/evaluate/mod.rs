@@ -2,6 +2,7 @@
 
 mod estimate;
 mod live;
+mod member;
 mod memory;
 mod pool;
 mod replay;
@@ -10,20 +11,22 @@ mod untrained;
 
 pub(crate) use live::{Live, LiveSettings};
 pub(crate) use memory::{Need, free_memory};
-pub(crate) use pool::DevicePool;
+pub(crate) use pool::{DevicePool, check_alike};
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
 pub(crate) use training_set::{TrainingSet, USELESS};
 pub(crate) use untrained::{untrained_model, untrained_network};
 
 use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use child::space::Architecture;
 use hardware::log::Row;
+use hardware::waiting::Waiting;
 use hardware::{InvalidMeasurement, Measurement, Statistic};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -52,7 +55,7 @@ impl Job {
 }
 
 /// The present stage of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
     /// Number of the evaluation.
     pub number: u64,
@@ -61,10 +64,12 @@ pub struct Activity {
 }
 
 /// Stages of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stage {
     /// A device measures the network.
     Measuring,
+    /// The network waits for a device that is away or does not work.
+    Away(Wait),
     /// The network waits for a trainer.
     Waiting,
     /// The network is being trained.
@@ -74,6 +79,41 @@ pub enum Stage {
         /// Epochs in all.
         epochs: usize,
     },
+}
+
+/// A wait for a device or its meter: `waiting for the meter of `board`: it was unplugged (12 s of 300)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// The device by its name in the experiment, or its meter.
+    pub what: String,
+    /// The fault, on one line.
+    pub reason: String,
+    /// Time since the fault.
+    pub waited: Duration,
+    /// Time after which the wait ends.
+    pub patience: Duration,
+}
+
+impl Wait {
+    /// The same with another reason and time.
+    fn of(self, waiting: &Waiting) -> Self {
+        /// Longest reason, in characters: a line of a terminal has other texts besides.
+        const LONGEST: usize = 200;
+        let line = waiting.reason.lines().next().unwrap_or_default();
+        let mut reason: String = line.chars().take(LONGEST).collect();
+        if reason.len() < line.len() {
+            reason.truncate(reason.rfind(' ').unwrap_or(reason.len()));
+            reason.push('…');
+        }
+        Self { reason, waited: waiting.waited, patience: waiting.patience, ..self }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, reason, waited, patience } = self;
+        write!(f, "waiting for {what}: {reason} ({} s of {})", waited.as_secs(), patience.as_secs())
+    }
 }
 
 /// A finished evaluation, successful or not.

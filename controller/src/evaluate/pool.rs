@@ -1,23 +1,18 @@
 //! The devices of a search: each measures one model at a time, and all share the work.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use anyhow::{Context as _, Error};
+use anyhow::{Context as _, Error, Result, bail};
 use hardware::options::DeviceOptions;
-use hardware::{Device, Measurement, Model, Plan, Statistic};
+use hardware::{Description, Measurement, Model, Plan, Statistic};
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use super::panic_text;
-
-struct Member {
-    device: Box<dyn Device>,
-    label: String,
-    /// Consecutive measurements that could not reach the device.
-    missed: u32,
-}
+use super::Stage;
+use super::member::{Member, Outcome, Spec};
+use crate::terminal::note;
 
 /// A failed measurement of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -25,13 +20,14 @@ pub enum PoolError {
     /// The model could not be measured.
     #[error("{0}")]
     Failed(String),
-    /// The device could not be reached for the second consecutive time and is no longer used. Others are left.
+    /// The model could not be measured, nor could the models before it for the same reason, so that the device may be at
+    /// fault. It is no longer used, and no other is left.
     #[error("{reason}")]
-    Lost {
-        device: String,
-        /// Why it could not be reached.
+    Suspect {
+        /// Why this model could not be measured.
         reason: String,
-        left: usize,
+        /// Why the search has to end.
+        end: String,
     },
     /// The search was stopped while the model waited for a device.
     #[error("the search was stopped")]
@@ -55,6 +51,8 @@ pub struct DevicePool {
     lost: AtomicUsize,
     /// Why the last device is no longer used.
     none_left: OnceLock<String>,
+    /// Devices whose descriptions differ in what changes a result, and the difference.
+    unlike: Option<String>,
 }
 
 impl DevicePool {
@@ -63,15 +61,23 @@ impl DevicePool {
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
         mut plan: Plan,
     ) -> anyhow::Result<Self> {
-        let mut members = Vec::new();
+        let devices: Vec<_> = devices.into_iter().collect();
+        let place = |device: &DeviceOptions| device.address().unwrap_or_else(|| "here".to_owned());
+        // By machine, how many devices it has, and their turns.
+        let mut turns: BTreeMap<String, (usize, Arc<Mutex<()>>)> = BTreeMap::new();
+        devices.iter().for_each(|(_, device)| turns.entry(place(device)).or_default().0 += 1);
+        let (mut members, mut descriptions) = (Vec::new(), Vec::new());
         for (name, config) in devices {
             let context = || format!("the device `{name}` cannot be used");
-            let mut device = config.open().with_context(context)?;
-            let label = device.describe().with_context(context)?.label();
-            plan = plan.for_device(device.as_ref()).map_err(Error::msg).with_context(context)?;
-            members.push(Member { device, label, missed: 0 });
+            let device = config.open().with_context(context)?;
+            let turn = turns.get(&place(config)).filter(|(devices, _)| *devices > 1).map(|(_, turn)| turn.clone());
+            let spec = Spec { name: name.clone(), patience: config.patience(), turn };
+            let (member, description) = Member::open(device, spec).with_context(context)?;
+            plan = plan.for_device(member.device.as_ref()).map_err(Error::msg).with_context(context)?;
+            members.push(member);
+            descriptions.push((name.as_str(), description));
         }
-        Ok(Self::of(members, plan))
+        Ok(Self { unlike: unlike(&descriptions), ..Self::of(members, plan) })
     }
 
     /// The statistic that `time_ms` is.
@@ -79,7 +85,7 @@ impl DevicePool {
         self.plan.statistic()
     }
 
-    fn of(members: Vec<Member>, plan: Plan) -> Self {
+    pub(super) fn of(members: Vec<Member>, plan: Plan) -> Self {
         let shares_machine = members.iter().any(|member| member.device.shares_machine());
         let measures_energy = members.iter().all(|member| member.device.measures_energy());
         let devices = members.len();
@@ -92,64 +98,130 @@ impl DevicePool {
             devices,
             lost: AtomicUsize::new(0),
             none_left: OnceLock::new(),
+            unlike: None,
         }
     }
 
-    /// Measures a model on the first free device; returns the measurement and the device's label. `begin` is called when
-    /// a device is free, and returns whether to go on.
+    /// Two devices whose results cannot be compared, by what the devices say of themselves, as a sentence.
+    pub fn unlike(&self) -> Option<&str> {
+        self.unlike.as_deref()
+    }
+
+    /// Measures a model on the first free device; returns the measurement and the device's label. `attend` receives the
+    /// stages, and returns whether to go on.
     ///
-    /// A device that cannot be reached, or whose code panics, costs that evaluation; after two in a row it is no longer
-    /// used.
+    /// A device that does not work is waited for, for as long as its patience lasts, and then no longer used: another one
+    /// measures the model.
     ///
     /// # Errors
-    /// If the device cannot measure the model, `begin` returns false, or no device is left.
+    /// If the device cannot measure the model, `attend` returns false, or no device is left.
     pub async fn measure(
         &self,
         model: Model,
-        begin: impl FnOnce() -> bool,
+        attend: impl Fn(Stage) -> bool + Clone + Send + 'static,
     ) -> Result<(Measurement, String), PoolError> {
-        const PATIENCE: u32 = 2;
-        let none_left = || {
-            let reason = self.none_left.get().map_or("no device is left", String::as_str);
-            PoolError::NoneLeft(reason.to_owned())
-        };
-        let permit = self.permits.acquire().await.map_err(|_| none_left())?;
-        if !begin() {
-            return Err(PoolError::Stopped);
-        }
-        let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(mut member) = taken else { return Err(none_left()) };
-        let plan = self.plan.clone();
-        let measuring = tokio::task::spawn_blocking(move || {
-            // A device whose code panics may still measure the next model.
-            let result = catch_unwind(AssertUnwindSafe(|| member.device.measure(&model, &plan)));
-            (member, result)
-        });
-        // Only a runtime that shuts down drops the task.
-        let (mut member, result) = measuring.await.map_err(|_| PoolError::Stopped)?;
-        let label = member.label.clone();
-        let (result, is_fatal) = match result {
-            Ok(Ok(measurement)) => (Ok(measurement), false),
-            Ok(Err(error)) => (Err(error.to_string()), error.is_fatal()),
-            Err(panic) => (Err(format!("the code of the device {label} failed: {}", panic_text(panic.as_ref()))), true),
-        };
-        member.missed = if is_fatal { member.missed + 1 } else { 0 };
-        if member.missed < PATIENCE {
+        loop {
+            let permit = self.permits.acquire().await.map_err(|_| self.none_left())?;
+            if !attend(Stage::Measuring) {
+                return Err(PoolError::Stopped);
+            }
+            let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(mut member) = taken else { return Err(self.none_left()) };
+            let (model, plan, attend) = (model.clone(), self.plan.clone(), attend.clone());
+            let measuring = tokio::task::spawn_blocking(move || {
+                let outcome = member.measure(&model, &plan, attend);
+                (member, outcome)
+            });
+            // Only a runtime that shuts down drops the task.
+            let (member, outcome) = measuring.await.map_err(|_| PoolError::Stopped)?;
+            let label = member.label().to_owned();
+            let result = match outcome {
+                Outcome::Measured(measurement) => Ok((*measurement, label)),
+                Outcome::Failed(reason) => Err(PoolError::Failed(reason)),
+                Outcome::Stopped => Err(PoolError::Stopped),
+                Outcome::Suspect { reason, end } => {
+                    permit.forget();
+                    let is_last = self.lose(&label, end.clone());
+                    let failed = PoolError::Failed(reason.clone());
+                    return Err(if is_last { PoolError::Suspect { reason, end } } else { failed });
+                }
+                Outcome::Lost(reason) => {
+                    permit.forget();
+                    if self.lose(&label, reason) {
+                        return Err(self.none_left());
+                    }
+                    continue;
+                }
+            };
             self.free.lock().unwrap_or_else(PoisonError::into_inner).push(member);
-        } else {
-            permit.forget();
-            let left = self.devices - (self.lost.fetch_add(1, Ordering::Relaxed) + 1);
-            let reason = result.err().unwrap_or_default();
-            if left == 0 {
+            return result;
+        }
+    }
+
+    /// Counts a device that is no longer used. Returns whether it was the last one.
+    fn lose(&self, label: &str, reason: String) -> bool {
+        let left = self.devices - (self.lost.fetch_add(1, Ordering::Relaxed) + 1);
+        match left {
+            0 => {
                 // Set before the permits are closed, which wakes the waiting evaluations.
                 let _ = self.none_left.set(reason);
                 self.permits.close();
-                return Err(none_left());
             }
-            return Err(PoolError::Lost { device: label, reason, left });
+            1 => note(format_args!("warning: {label} is lost and no longer used; one other device goes on: {reason}")),
+            _ => note(format_args!("warning: {label} is lost and no longer used; {left} others go on: {reason}")),
         }
-        result.map(|measurement| (measurement, label)).map_err(PoolError::Failed)
+        left == 0
     }
+
+    fn none_left(&self) -> PoolError {
+        let reason = self.none_left.get().map_or("no device is left", String::as_str);
+        PoolError::NoneLeft(reason.to_owned())
+    }
+}
+
+/// Checks that the settings of all devices are alike: the times of different ones would share one front.
+///
+/// # Errors
+/// With the first two that differ, and the setting.
+pub(crate) fn check_alike(devices: &BTreeMap<String, DeviceOptions>) -> Result<()> {
+    let Some((first, one)) = devices.first_key_value() else { return Ok(()) };
+    for (name, other) in devices {
+        if let Some(difference) = one.difference(other) {
+            bail!("{}", not_alike(first, name, &difference));
+        }
+    }
+    Ok(())
+}
+
+fn not_alike(one: &str, other: &str, difference: &str) -> String {
+    format!(
+        "the devices `{one}` and `{other}` are not alike, and their times would share one front; they differ in \
+         {difference}. Search for each in a run of its own: `controller compare` compares the fronts"
+    )
+}
+
+/// The first two devices whose descriptions differ in what changes a result.
+fn unlike(devices: &[(&str, Description)]) -> Option<String> {
+    /// Details by which equal devices differ.
+    const OF_ONE: [&str; 4] = ["host", "machine", "power by", "L4T"];
+    let (first, one) = devices.first()?;
+    let value = |of: &Description, name: &str| {
+        let found = of.details.iter().find(|(detail, _)| detail == name);
+        found.map_or_else(|| "absent".to_owned(), |(_, value)| value.clone())
+    };
+    for (name, other) in devices {
+        // A program may name the single board.
+        if one.kind != "command" && one.name != other.name {
+            return Some(not_alike(first, name, &format!("name: {} and {}", one.name, other.name)));
+        }
+        let details = one.details.iter().chain(&other.details).map(|(detail, _)| detail.as_str());
+        let mut details = details.filter(|detail| !OF_ONE.contains(detail));
+        if let Some(detail) = details.find(|detail| value(one, detail) != value(other, detail)) {
+            let difference = format!("{detail}: {} and {}", value(one, detail), value(other, detail));
+            return Some(not_alike(first, name, &difference));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Devices that answer, reject a model, or cannot be reached.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hardware::{Conditions, Description, DeviceError, Latency};
+use hardware::{Conditions, Description, Device, DeviceError, Latency};
 
 use super::*;
 
@@ -12,7 +13,11 @@ enum Answer {
     Measured,
     Refused,
     Gone,
+    NoMeter,
+    Failed,
     Broken,
+    /// Cannot describe itself, once.
+    Undescribed,
 }
 
 struct Scripted {
@@ -22,6 +27,10 @@ struct Scripted {
 
 impl Device for Scripted {
     fn describe(&mut self) -> Result<Description, DeviceError> {
+        if matches!(self.answers[0], Answer::Undescribed) {
+            self.answers.remove(0);
+            return Err(DeviceError::Broken { device: self.name.to_owned(), reason: "its tool is missing".to_owned() });
+        }
         Ok(Description::new("scripted", self.name))
     }
 
@@ -41,6 +50,11 @@ impl Device for Scripted {
                 let (architecture, reason) = (model.architecture.clone(), "unknown operator".to_owned());
                 Err(DeviceError::Refused { device, architecture, reason })
             }
+            Answer::NoMeter => Err(DeviceError::Meter { device, reason: "it was unplugged".to_owned() }),
+            Answer::Failed | Answer::Undescribed => {
+                let (architecture, reason) = (model.architecture.clone(), "it crashed".to_owned());
+                Err(DeviceError::Failed { device, architecture, reason })
+            }
             Answer::Gone => Err(DeviceError::Unreachable { device, reason: "no route to host".to_owned() }),
             Answer::Broken => panic!("a fault of the driver"),
         }
@@ -52,9 +66,13 @@ impl Device for Scripted {
 }
 
 fn pool(devices: &[(&'static str, &[Answer])]) -> Arc<DevicePool> {
+    patient_pool(devices, Duration::ZERO)
+}
+
+fn patient_pool(devices: &[(&'static str, &[Answer])], patience: Duration) -> Arc<DevicePool> {
     let member = |(name, answers): &(&'static str, &[Answer])| {
         let device: Box<dyn Device> = Box::new(Scripted { name, answers: answers.to_vec() });
-        Member { device, label: (*name).to_owned(), missed: 0 }
+        Member::new(device, Spec { name: (*name).to_owned(), patience, turn: None })
     };
     Arc::new(DevicePool::of(devices.iter().map(member).collect(), Plan::default()))
 }
@@ -64,10 +82,10 @@ fn measured(pool: &Arc<DevicePool>, models: usize) -> Vec<Result<String, PoolErr
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, "a model").unwrap();
-    let model = Model::load("a", &path).unwrap();
+    let load = |model: usize| Model::load(format!("network {model}"), &path).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let one = || runtime.block_on(pool.measure(model.clone(), || true)).map(|(_, label)| label);
-    (0..models).map(|_| one()).collect()
+    let one = |model| runtime.block_on(pool.measure(load(model), |_| true)).map(|(_, label)| label);
+    (0..models).map(one).collect()
 }
 
 fn failed(result: &Result<String, PoolError>, text: &str) -> bool {
@@ -75,43 +93,97 @@ fn failed(result: &Result<String, PoolError>, text: &str) -> bool {
 }
 
 #[test]
-fn a_device_unreachable_twice_in_a_row_is_reported_and_no_longer_used() {
+fn a_lost_device_costs_no_evaluation_while_another_is_left() {
     // The last device is used first, for as long as it is in the pool.
-    let pool = pool(&[("a", &[Answer::Measured]), ("b", &[Answer::Gone])]);
-    let found = measured(&pool, 4);
-    assert!(failed(&found[0], "no route to host"), "one fault may be temporary: {found:?}");
-    let Err(PoolError::Lost { device, reason, left }) = &found[1] else { panic!("{found:?}") };
-    assert!(device == "b" && reason.contains("no route to host") && *left == 1, "{found:?}");
-    assert_eq!(found[2..], [Ok("a".to_owned()), Ok("a".to_owned())]);
+    for answer in [Answer::Gone, Answer::NoMeter] {
+        let pool = pool(&[("a", &[Answer::Measured]), ("b", &[answer])]);
+        assert_eq!(measured(&pool, 3), vec![Ok("a".to_owned()); 3]);
+    }
 }
 
 #[test]
-fn a_device_that_is_reachable_again_is_kept() {
-    let answers = [Answer::Gone, Answer::Measured, Answer::Gone, Answer::Refused, Answer::Gone, Answer::Measured];
-    let found = measured(&pool(&[("a", &answers)]), 7);
-    assert!(failed(&found[0], "no route") && failed(&found[2], "no route") && failed(&found[4], "no route"));
-    assert!(failed(&found[3], "unknown operator"), "a rejected model is not a fault of the device: {found:?}");
-    assert!(found[1].is_ok() && found[5].is_ok() && found[6].is_ok(), "{found:?}");
+fn a_fault_of_the_equipment_that_passes_is_waited_for() {
+    let answers = [Answer::NoMeter, Answer::Measured, Answer::Gone, Answer::Measured, Answer::Refused];
+    let found = measured(&patient_pool(&[("a", &answers)], Duration::from_secs(60)), 3);
+    assert_eq!(found[..2], [Ok("a".to_owned()), Ok("a".to_owned())]);
+    assert!(failed(&found[2], "unknown operator"), "a rejected model is not a fault of the device: {found:?}");
+}
+
+#[test]
+fn waits_are_reported_and_can_be_stopped() {
+    let pool = patient_pool(&[("board", &[Answer::NoMeter])], Duration::from_secs(300));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, "a model").unwrap();
+    let waits = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&waits);
+    let attend = move |stage| {
+        let Stage::Away(wait) = stage else { return true };
+        heard.lock().unwrap().push(wait.to_string());
+        heard.lock().unwrap().len() < 3
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    let result = runtime.block_on(pool.measure(Model::load("n", &path).unwrap(), attend));
+    assert_eq!(result.map(drop), Err(PoolError::Stopped));
+    let waits = waits.lock().unwrap();
+    assert_eq!(waits[0], "waiting for the meter of `board`: it was unplugged (0 s of 300)");
 }
 
 #[test]
 fn without_a_device_every_evaluation_gets_the_reason() {
     let pool = pool(&[("a", &[Answer::Gone]), ("b", &[Answer::Gone])]);
-    let found = measured(&pool, 6);
-    assert!(found[..4].iter().any(|result| matches!(result, Err(PoolError::Lost { left: 1, .. }))), "{found:?}");
-    for result in &found[3..] {
-        assert!(matches!(result, Err(PoolError::NoneLeft(reason)) if reason.contains("no route")), "{found:?}");
+    for result in measured(&pool, 3) {
+        assert!(matches!(&result, Err(PoolError::NoneLeft(reason)) if reason.contains("no route")), "{result:?}");
     }
 }
 
 #[test]
-fn a_device_with_panicking_code_gets_a_second_try() {
-    let answers = [Answer::Broken, Answer::Measured, Answer::Broken, Answer::Broken];
-    let pool = pool(&[("a", &[Answer::Measured]), ("b", &answers)]);
-    let found = measured(&pool, 6);
-    assert!(failed(&found[0], "a fault of the driver") && failed(&found[2], "a fault of the driver"), "{found:?}");
-    assert_eq!(found[1], Ok("b".to_owned()));
-    let Err(PoolError::Lost { device, reason, left: 1 }) = &found[3] else { panic!("{found:?}") };
-    assert!(device == "b" && reason.contains("a fault of the driver"), "{found:?}");
-    assert_eq!(found[4..], [Ok("a".to_owned()), Ok("a".to_owned())]);
+fn a_failure_is_the_devices_fault_if_it_cannot_describe_itself_afterwards() {
+    let answers = [Answer::Failed, Answer::Undescribed, Answer::Measured];
+    assert_eq!(measured(&patient_pool(&[("a", &answers)], Duration::from_secs(60)), 1), [Ok("a".to_owned())]);
+    // A network that breaks the device each time is at fault itself.
+    let once = [Answer::Failed, Answer::Undescribed];
+    let answers: Vec<Answer> = once.repeat(3).into_iter().chain([Answer::Measured]).collect();
+    let found = measured(&patient_pool(&[("a", &answers)], Duration::from_secs(60)), 1);
+    assert!(failed(&found[0], "it crashed"), "{found:?}");
+}
+
+#[test]
+fn three_networks_with_the_same_fault_in_a_row_end_the_search() {
+    for answer in [Answer::Failed, Answer::Broken] {
+        let found = measured(&pool(&[("a", &[answer])]), 4);
+        assert!(matches!(&found[..2], [Err(PoolError::Failed(_)), Err(PoolError::Failed(_))]), "{found:?}");
+        let Err(PoolError::Suspect { reason, end }) = &found[2] else { panic!("{found:?}") };
+        assert!(reason.contains("a") && end.contains("--retry-failed"), "{found:?}");
+        assert!(matches!(&found[3], Err(PoolError::NoneLeft(_))), "{found:?}");
+    }
+    // Rejected models are not such faults, nor is one after which the device worked.
+    let found = measured(&pool(&[("a", &[Answer::Refused])]), 5);
+    assert!(found.iter().all(|result| failed(result, "unknown operator")), "{found:?}");
+    let answers = [Answer::Failed, Answer::Measured, Answer::Failed];
+    let found = measured(&pool(&[("a", &answers)]), 9);
+    assert!(found[2..].iter().all(|result| failed(result, "it crashed")), "{found:?}");
+}
+
+#[test]
+fn devices_that_are_not_alike_are_named_with_their_difference() {
+    let board = |name: &str, mode: &str, host: &str| {
+        Description::new("jetson", name).with("host", host).with("power mode", mode).with("power by", host)
+    };
+    let pair = |other: Description| unlike(&[("a", board("TX2", "0", "10.0.0.1")), ("b", other)]);
+    assert_eq!(pair(board("TX2", "0", "10.0.0.2")), None);
+    for (other, shown) in [
+        (board("Nano", "0", "x"), "name: TX2 and Nano"),
+        (board("TX2", "3", "x"), "power mode: 0 and 3"),
+        (board("TX2", "0", "x").with("energy", "above idle"), "energy: absent and above idle"),
+    ] {
+        let found = pair(other).unwrap();
+        assert!(found.contains("`a` and `b`") && found.contains(shown), "{found}");
+    }
+    let host = || toml::from_str::<DeviceOptions>("kind = 'host'").unwrap();
+    let other = toml::from_str("kind = 'openvino'\ndevice = 'CPU'").unwrap();
+    let named = |devices: [(&str, DeviceOptions); 2]| devices.map(|(name, device)| (name.to_owned(), device)).into();
+    assert!(check_alike(&named([("a", host()), ("b", host())])).is_ok());
+    let error = check_alike(&named([("a", host()), ("b", other)])).unwrap_err().to_string();
+    assert!(error.contains("kind: \"host\" and \"openvino\""), "{error}");
 }

@@ -41,6 +41,11 @@ pub struct History {
     pub(crate) reference: ReferencePoint,
     share: Option<f64>,
     imports: Imports,
+    /// Number of evaluations of networks that had only failed before.
+    retries: u64,
+    /// Whether networks without a path from the image to the logits are proposed, as versions did whose journal has such
+    /// a row.
+    pub(crate) admits_disconnected: bool,
 }
 
 impl History {
@@ -59,6 +64,8 @@ impl History {
             reference,
             share,
             imports: Imports::default(),
+            retries: 0,
+            admits_disconnected: false,
         }
     }
 
@@ -119,6 +126,8 @@ impl History {
         ensure!(!self.by_number.contains_key(&number), "there are two evaluations with number {number}");
         let index = *self.by_key.entry(key).or_insert(self.evaluations.len());
         self.by_number.insert(number, index);
+        let is_failed = self.evaluations.get(index).is_some_and(|before| before.status == Status::Failed);
+        self.retries += u64::from(is_failed);
         let before = if index == self.evaluations.len() {
             self.evaluations.push(evaluation);
             None
@@ -191,9 +200,14 @@ impl History {
         self.by_number.len() as u64
     }
 
-    /// Number of evaluations entered for networks that were known already.
+    /// Number of evaluations entered that measured a network again.
     pub fn repeats(&self) -> u64 {
-        self.entered() - self.evaluations.len() as u64
+        self.entered() - self.evaluations.len() as u64 - self.retries
+    }
+
+    /// Number of evaluations entered for networks that had only failed before.
+    pub fn retries(&self) -> u64 {
+        self.retries
     }
 
     /// All evaluations of a network as they were entered.

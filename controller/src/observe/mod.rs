@@ -36,7 +36,7 @@ pub trait Observer: Send {
     fn start(&mut self, _budget: u64, _history: &History) {}
 
     /// An evaluation enters another stage.
-    fn activity(&mut self, _activity: Activity) {}
+    fn activity(&mut self, _activity: &Activity) {}
 
     /// An evaluation has ended, and its row is on the disk. The order of rows is arbitrary.
     fn evaluated(&mut self, _row: &Row) {}

@@ -15,10 +15,16 @@ use crate::terminal::note;
 /// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.
 pub struct Progress {
     bar: ProgressBar,
+    /// Evaluations without those that are tried again.
+    planned: u64,
     running: BTreeMap<u64, Stage>,
     front: String,
     /// Without a terminal.
     lines: Option<Lines>,
+    /// Whether only waits are shown.
+    quiet: bool,
+    /// By evaluation, when a wait was last printed.
+    waits: BTreeMap<u64, Instant>,
 }
 
 /// Lines in place of a bar.
@@ -31,14 +37,15 @@ struct Lines {
 }
 
 impl Progress {
-    /// Progress on standard error.
-    pub fn new() -> Self {
-        let bar = ProgressBar::no_length();
+    /// Progress on standard error; `quiet` shows only that a device is waited for.
+    pub fn new(quiet: bool) -> Self {
+        let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
         let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), evaluations: 0, last: None });
         let template = "{bar:24} {pos}/{len} evaluations, ETA {left}, {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.with_key("left", write_left));
-        Self { bar, running: BTreeMap::new(), front: String::new(), lines }
+        let (running, waits) = (BTreeMap::new(), BTreeMap::new());
+        Self { bar, planned: 0, running, front: String::new(), lines, quiet, waits }
     }
 
     fn show(&self) {
@@ -47,6 +54,7 @@ impl Progress {
             match stage {
                 Stage::Measuring => parts.push(format!("measuring #{number}")),
                 Stage::Training { epoch, epochs } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
+                Stage::Away(wait) => parts.push(wait.to_string()),
                 Stage::Waiting => {}
             }
         }
@@ -58,6 +66,9 @@ impl Progress {
 
     /// Prints a line if there is no bar, and the latest line is old enough.
     fn print_line(&mut self) {
+        if self.quiet {
+            return;
+        }
         let (done, budget) = (self.bar.position(), self.bar.length().unwrap_or(0));
         let Some(lines) = self.lines.as_mut() else { return };
         if lines.last.is_some_and(|last| last.elapsed() < Self::INTERVAL) {
@@ -70,10 +81,31 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Prints the beginning and the end of a wait; without a bar, which shows it, also a line every few seconds.
+    fn print_wait(&mut self, Activity { number, stage }: &Activity) {
+        match stage {
+            Stage::Away(wait) => {
+                let is_shown = |last: &Instant| !self.bar.is_hidden() || last.elapsed() < Self::INTERVAL;
+                if !self.waits.get(number).is_some_and(is_shown) {
+                    self.waits.insert(*number, Instant::now());
+                    self.bar.suspend(|| note(wait));
+                }
+            }
+            _ => {
+                if self.waits.remove(number).is_some() {
+                    self.bar.suspend(|| note(format_args!("going on with evaluation {number}")));
+                }
+            }
+        }
+    }
+}
+
 impl Observer for Progress {
     fn start(&mut self, budget: u64, history: &History) {
         let done = history.entered();
-        self.bar.set_length(budget);
+        self.planned = budget;
+        self.bar.set_length(budget + history.retries());
         self.bar.set_position(done);
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(250));
@@ -84,13 +116,19 @@ impl Observer for Progress {
         self.show();
     }
 
-    fn activity(&mut self, activity: Activity) {
-        self.running.insert(activity.number, activity.stage);
+    fn activity(&mut self, activity: &Activity) {
+        // A try in the middle of a wait says nothing yet.
+        let tries = matches!(activity.stage, Stage::Measuring) && self.waits.contains_key(&activity.number);
+        if !tries {
+            self.print_wait(activity);
+            self.running.insert(activity.number, activity.stage.clone());
+        }
         self.show();
     }
 
     fn evaluated(&mut self, row: &Row) {
         self.running.remove(&row.evaluation);
+        self.waits.remove(&row.evaluation);
         self.bar.inc(1);
         self.show();
         self.print_line();
@@ -99,6 +137,7 @@ impl Observer for Progress {
     fn entered(&mut self, row: &Row, history: &History) {
         // Rows recovered from the journal were not announced as evaluated.
         self.bar.set_position(self.bar.position().max(row.evaluation + 1));
+        self.bar.set_length(self.planned + history.retries());
         self.front = describe(history);
         self.show();
     }

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use hardware::options::{is_free, is_moved};
 
 use super::{failed, write_atomically};
 use crate::config::{ConfigError, Experiment};
@@ -80,6 +81,11 @@ impl RunFolder {
     pub fn write_config(&self, experiment: &Experiment) -> anyhow::Result<()> {
         let text = experiment.to_toml()?;
         [WRITTEN_CONFIG, CONFIG].into_iter().try_for_each(|name| write_atomically(&self.join(name), text.as_bytes()))
+    }
+
+    /// The experiment as the program wrote it last, if that is there and can be read.
+    pub fn written(&self) -> Option<Experiment> {
+        Experiment::read(&self.join(WRITTEN_CONFIG), &[]).ok()
     }
 
     /// Whether the experiment is as the program wrote it. If it is, and still differs from the checkpoint's, another
@@ -204,16 +210,23 @@ pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> anyhow::Re
     Ok(read?.of_begun_run())
 }
 
-/// Keys of two experiments whose values differ, as `a.b (1 there, 2 here)`; the numbers of evaluations and of
-/// re-measurements may.
+/// Keys of two experiments whose values differ and would change the results of a run, as `a.b (1 there, 2 here): why`.
+/// The others, such as numbers of evaluations, patience, logins and places of files, may differ: see [`FREE`].
 pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Result<Vec<String>> {
     let table = |experiment: &Experiment| toml::Table::try_from(experiment).context("an experiment has no TOML");
     let mut found = Vec::new();
     compare("", &toml::Value::Table(table(there)?), &toml::Value::Table(table(here)?), &mut found);
-    let may_differ = ["search.evaluations ", "search.remeasure ", "search.reference"];
-    found.retain(|difference| !may_differ.iter().any(|key| difference.starts_with(key)));
     Ok(found)
 }
+
+/// Keys that may differ, besides those of devices: [`hardware::options::is_free`].
+const FREE: [&str; 6] =
+    ["search.evaluations", "search.remeasure", "search.reference", "search.trainers", "data.dir", "replay.log"];
+
+/// The keys that may differ, for a message.
+pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, data.dir, replay.log; of a \
+                                     device patience_s, tries, grace_s, its address and login, and the places of its \
+                                     files and programs; of its meter command, file and sudo";
 
 fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<String>) {
     match (there, here) {
@@ -225,8 +238,31 @@ fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<S
                 compare(&path, there.get(inner).unwrap_or(&absent), here.get(inner).unwrap_or(&absent), found);
             }
         }
-        _ if there == here => {}
-        _ => found.push(format!("{key} ({there} there, {here} here)")),
+        _ if there == here || may_differ(key, there, here) => {}
+        _ => found.push(format!("{key} ({there} there, {here} here): {}", consequence(key))),
+    }
+}
+
+fn may_differ(key: &str, there: &toml::Value, here: &toml::Value) -> bool {
+    let Some((_, of_device)) = key.strip_prefix("devices.").and_then(|key| key.split_once('.')) else {
+        return FREE.contains(&key) || key.starts_with("search.reference.");
+    };
+    let words = |value: &toml::Value| -> Option<Vec<String>> {
+        value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let is_moved = words(there).zip(words(here)).is_some_and(|(there, here)| is_moved(of_device, &there, &here));
+    is_free(of_device) || is_moved
+}
+
+/// What another value of a key would change.
+fn consequence(key: &str) -> &'static str {
+    match key.split('.').next().unwrap_or_default() {
+        _ if key == "search.trainer_threads" => "trainings would round otherwise",
+        "search" | "strategy" | "reward" => "other networks would be proposed",
+        "space" | "input" => "the networks would be others",
+        "data" | "training" => "accuracies could not be compared with those before",
+        "measuring" | "devices" | "export" => "times and energies could not be compared with those before",
+        _ => "values could not be compared with those before",
     }
 }
 

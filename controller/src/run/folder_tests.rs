@@ -40,5 +40,44 @@ fn differences_are_named_by_key() {
     there.search.seed = 1;
     there.training.momentum = 0.5;
     let found = differences(&there, &here).unwrap();
-    assert_eq!(found, ["search.seed (1 there, 0 here)", "training.momentum (0.5 there, 0.9 here)"]);
+    let expected = [
+        "search.seed (1 there, 0 here): other networks would be proposed",
+        "training.momentum (0.5 there, 0.9 here): accuracies could not be compared with those before",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn patience_logins_and_places_may_differ_and_what_changes_a_result_may_not() {
+    let board = "[devices.b]\nkind = 'command'\ncommand = ['python3', '/a/run.py']\nhost = 'pi'\nuser = 'me'\n\
+                 meter = { kind = 'stream', command = ['read'], columns = { power = { column = 1, unit = 'w' } } }\n";
+    let read = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
+        Experiment::parse(board, "x", &set).unwrap()
+    };
+    let found = |set: &str| differences(&read(&[]), &read(&[set])).unwrap();
+    for free in [
+        "search.trainers=3",
+        "devices.b.patience_s=900",
+        "devices.b.host=10.0.0.9",
+        "devices.b.user=you",
+        "devices.b.work_folder=elsewhere",
+        "devices.b.meter.command=[\"other\", \"--port\", \"1\"]",
+        "devices.b.command=[\"/usr/bin/python3\", \"/b/run.py\"]",
+    ] {
+        assert_eq!(found(free), Vec::<String>::new(), "{free}");
+    }
+    for changing in [
+        "search.seed=7",
+        "devices.b.command=[\"python3\", \"/a/other.py\"]",
+        "devices.b.meter={kind = \"none\"}",
+        "devices.b.energy.subtract_idle=true",
+        "measuring.min_runs=7",
+    ] {
+        let found = found(changing);
+        assert!(
+            found[0].contains(" there, ") && found[0].contains("would be proposed") || found[0].contains("compared"),
+            "{found:?}"
+        );
+    }
 }

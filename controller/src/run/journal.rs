@@ -90,6 +90,11 @@ impl Journal {
         self.recovered.get(&evaluation)
     }
 
+    /// The rows from before the kill that were not given yet, in their order.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.recovered.values()
+    }
+
     /// The row of an evaluation that a checkpoint covers, or that the strategy had no part in. Each is given once.
     pub fn take(&mut self, evaluation: u64) -> Option<Row> {
         self.recovered.remove(&evaluation)

@@ -2,6 +2,7 @@
 
 mod clock;
 mod remeasure;
+mod retry;
 mod round;
 
 use std::collections::HashSet;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use child::graph::CanonicalKey;
+use hardware::log::Row;
 use rand::SeedableRng;
 use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::evaluate::Evaluator;
-use crate::history::{Candidate, History, Import, candidate_of};
+use crate::history::{Candidate, History, Import, Status, candidate_of};
 use crate::observe::Observer;
 use crate::problem::Problem;
 use crate::run::{Checkpoint, Journal};
@@ -68,6 +70,8 @@ pub struct Plan {
     pub remeasure: u64,
     pub batch: usize,
     pub seed: u64,
+    /// Whether failed evaluations are tried again, once each, before the search goes on.
+    pub retry_failed: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +86,8 @@ struct State {
     history: History,
     round: u64,
     clock: Clock,
+    /// Evaluations when failed ones were first tried again: each is tried once.
+    retried_from: Option<u64>,
 }
 
 impl Search {
@@ -100,6 +106,9 @@ impl Search {
                 break End::Stopped;
             }
             self.enter_repeats(&mut state)?;
+            if !self.retry(&mut state).await? {
+                break End::Stopped;
+            }
             if state.history.evaluations().len() as u64 >= self.plan.budget {
                 break End::Finished;
             }
@@ -133,7 +142,8 @@ impl Search {
         let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone())
             .with_reference(self.problem.reference());
         history.import(&self.imported)?;
-        let mut state = State { history, round: 0, clock: Clock::start() };
+        history.admits_disconnected = self.storage.journal.rows().any(|row| self.is_disconnected(row));
+        let mut state = State { history, round: 0, clock: Clock::start(), retried_from: None };
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
             state.round = checkpoint.round;
@@ -149,6 +159,12 @@ impl Search {
             .iter_mut()
             .for_each(|observer| observer.start(self.plan.budget + self.plan.remeasure, &state.history));
         Ok(state)
+    }
+
+    /// Whether a row is of a network without a path from the image to the logits, which earlier versions evaluated.
+    fn is_disconnected(&self, row: &Row) -> bool {
+        let candidate = (row.status == Status::Failed).then(|| candidate_of(&self.problem, row).ok()).flatten();
+        candidate.is_some_and(|found| self.problem.is_connected(&found.architecture).is_ok_and(|connected| !connected))
     }
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
@@ -220,7 +236,9 @@ impl Search {
             if self.repeats(state, state.history.entered() + fresh.len() as u64, &seen) {
                 break;
             }
-            if fresh.len() < left && state.history.known(&key).is_none() && seen.insert(key) {
+            let can_be_evaluated =
+                state.history.admits_disconnected || self.problem.is_connected(&proposal.architecture)?;
+            if can_be_evaluated && fresh.len() < left && state.history.known(&key).is_none() && seen.insert(key) {
                 fresh.push(Candidate { architecture: proposal.architecture.clone(), key });
             }
         }

@@ -57,7 +57,7 @@ impl Search {
             match state.clock.wait(next).await {
                 None => break,
                 Some(Event::Activity(activity)) => {
-                    self.observers.iter_mut().for_each(|observer| observer.activity(activity));
+                    self.observers.iter_mut().for_each(|observer| observer.activity(&activity));
                 }
                 Some(Event::Ended(ended)) => match ended.context("an evaluation broke down")? {
                     None => whole = false,

@@ -22,6 +22,8 @@ struct Fake {
     backwards: bool,
     /// Asks the search to stop at this evaluation, which then does not end.
     stop_at: Option<(u64, Stop)>,
+    /// Whether the network without any path fails, as a real evaluation of it does.
+    cut_fails: bool,
 }
 
 impl Evaluator for Fake {
@@ -43,7 +45,8 @@ impl Evaluator for Fake {
                 let row = Row { time_ms, ..Row::new(job.number, job.text, Status::Ok) };
                 return Some(Finished { row, model: None });
             }
-            let status = if job.number % 7 == 3 { Status::Failed } else { Status::Ok };
+            let status =
+                if job.number % 7 == 3 || (self.cut_fails && is_cut(&job.text)) { Status::Failed } else { Status::Ok };
             let known = |value: f64| (status == Status::Ok).then_some(value);
             let row = Row {
                 accuracy: known((sum % 97.0) / 97.0),
@@ -53,6 +56,14 @@ impl Evaluator for Fake {
             Some(Finished { row, model: Some(b"model".to_vec()) })
         })
     }
+}
+
+/// Whether no path of a cell leads from its first node to its last.
+fn is_cut(text: &str) -> bool {
+    let edges: Vec<bool> =
+        text.split('|').filter(|edge| edge.contains('~')).map(|edge| !edge.starts_with("none")).collect();
+    let second = edges[1] || (edges[2] && edges[0]);
+    !(edges[3] || (edges[4] && edges[0]) || (edges[5] && second))
 }
 
 fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Search {
@@ -79,7 +90,7 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
         },
         imported: Vec::new(),
         observers: Vec::new(),
-        plan: Plan { budget, remeasure: 0, batch: 10, seed: 5 },
+        plan: Plan { budget, remeasure: 0, batch: 10, seed: 5, retry_failed: false },
         stop,
     }
 }
@@ -124,7 +135,7 @@ fn a_stopped_and_resumed_search_writes_the_same_journal() {
     let expected = whole(reference.path(), Fake::default()).2;
     for number in [0, 14, 33] {
         let stop_at = Some((number, Stop::default()));
-        let (end, ..) = whole(place.path(), Fake { stop_at, backwards: true });
+        let (end, ..) = whole(place.path(), Fake { stop_at, backwards: true, ..Fake::default() });
         assert_eq!(end, End::Stopped, "at {number}");
     }
     assert_eq!(whole(place.path(), Fake::default()).0, End::Finished);
@@ -150,9 +161,10 @@ fn the_search_ends_when_the_space_is_exhausted() {
     let keys: HashSet<_> = history.evaluations().iter().map(|evaluation| evaluation.key).collect();
     assert_eq!(keys.len(), history.evaluations().len(), "no network is evaluated twice");
     let all = (0..64).map(|text| (0..6).map(|edge| text >> edge & 1).collect::<Vec<usize>>());
-    let networks: HashSet<_> =
-        all.map(|choices| small.problem.key(&child::space::Architecture::new(choices)).unwrap()).collect();
-    assert_eq!(keys, networks);
+    let all = all.map(child::space::Architecture::new);
+    let connected = all.filter(|architecture| small.problem.is_connected(architecture).unwrap());
+    let networks: HashSet<_> = connected.map(|architecture| small.problem.key(&architecture).unwrap()).collect();
+    assert_eq!(keys, networks, "all that have a path from the image to the logits");
 }
 
 #[test]
@@ -203,7 +215,7 @@ fn stopped_and_resumed_re_measurements_write_the_same_journal() {
     let (reference, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = remeasured(reference.path(), 45, 12, Fake::default()).2;
     for number in [33, 45, 50, 56] {
-        let evaluator = Fake { backwards: true, stop_at: Some((number, Stop::default())) };
+        let evaluator = Fake { backwards: true, stop_at: Some((number, Stop::default())), ..Fake::default() };
         assert_eq!(remeasured(place.path(), 45, 12, evaluator).0, End::Stopped, "at {number}");
     }
     std::fs::remove_file(Checkpoint::path(place.path())).unwrap();
@@ -233,4 +245,116 @@ fn a_run_with_re_measurements_can_get_a_larger_budget() {
         }
         assert_eq!((goes_on.1.evaluations().len(), goes_on.1.repeats()), (45, 9));
     }
+}
+
+/// Tries failed evaluations of a run again, and goes on to a budget.
+fn retried(folder: &Path, budget: u64, evaluator: Fake, retry_failed: bool) -> (End, History, Vec<u8>) {
+    let mut search = search(folder, OPERATIONS, budget, evaluator);
+    search.plan.retry_failed = retry_failed;
+    let (end, history) = run(&mut search, folder).unwrap();
+    (end, history, std::fs::read(folder.join("journal.csv")).unwrap())
+}
+
+#[test]
+fn failed_evaluations_are_tried_again_and_the_later_row_counts() {
+    let place = tempfile::tempdir().unwrap();
+    let (_, before, journal) = whole(place.path(), Fake::default());
+    let failed: Vec<_> = before.evaluations().iter().filter(|one| one.status == Status::Failed).cloned().collect();
+    assert_eq!(failed.iter().map(|one| one.number).collect::<Vec<_>>(), [3, 10, 17, 24, 31, 38]);
+    let (end, after, again) = retried(place.path(), 45, Fake::default(), true);
+    assert!(end == End::Finished && again.starts_with(&journal), "rows are only added");
+    assert_eq!((after.evaluations().len(), after.retries(), after.repeats()), (45, 6, 0));
+    for (number, failed) in (45..).zip(&failed) {
+        let now = after.known(&failed.key).unwrap();
+        // The fake fails evaluation 45 as well.
+        let expected = if number == 45 { (Status::Failed, 45) } else { (Status::Ok, number) };
+        assert_eq!((now.status, now.number), expected, "the latest counts");
+    }
+    assert_only_models_of_the_front(place.path(), &after);
+    // Those that have failed again are tried again where that is asked for again, and not before.
+    assert_eq!(retried(place.path(), 45, Fake::default(), false).2, again);
+    let (_, after, _) = retried(place.path(), 45, Fake::default(), true);
+    assert_eq!((after.retries(), after.entered()), (7, 52));
+    assert!(after.evaluations().iter().all(|one| one.status == Status::Ok));
+}
+
+#[test]
+fn a_run_with_retries_goes_on_to_the_same_journal_after_a_kill() {
+    let begin = |folder: &Path| whole(folder, Fake::default());
+    let reference = tempfile::tempdir().unwrap();
+    begin(reference.path());
+    let expected = retried(reference.path(), 60, Fake::default(), true).2;
+    for (number, checkpoint) in [(45, true), (47, true), (47, false), (50, true), (53, true), (53, false)] {
+        let place = tempfile::tempdir().unwrap();
+        begin(place.path());
+        let stopping = Fake { stop_at: Some((number, Stop::default())), backwards: true, ..Fake::default() };
+        assert_eq!(retried(place.path(), 60, stopping, true).0, End::Stopped, "at {number}");
+        if !checkpoint {
+            std::fs::remove_file(Checkpoint::path(place.path())).unwrap();
+        }
+        let (end, history, journal) = retried(place.path(), 60, Fake::default(), false);
+        assert!(end == End::Finished && journal == expected, "at {number}, checkpoint {checkpoint}");
+        assert_only_models_of_the_front(place.path(), &history);
+    }
+}
+
+#[test]
+fn re_measurements_are_not_used_up_by_retries() {
+    let place = tempfile::tempdir().unwrap();
+    whole(place.path(), Fake::default());
+    retried(place.path(), 45, Fake::default(), true);
+    let (_, history, _) = remeasured(place.path(), 45, 5, Fake::default());
+    assert_eq!((history.retries(), history.repeats(), history.entered()), (6, 5, 56));
+}
+
+#[test]
+fn networks_without_a_path_cost_no_evaluation() {
+    let place = tempfile::tempdir().unwrap();
+    let mut small = search(place.path(), "['none', 'skip_connect', 'nor_conv_1x1']", 60, Fake::default());
+    let (_, history) = run(&mut small, place.path()).unwrap();
+    let connected = |one: &crate::history::Evaluation| small.problem.is_connected(&one.architecture).unwrap();
+    assert!(history.evaluations().len() == 60 && history.evaluations().iter().all(connected));
+}
+
+/// A search as earlier versions made it: networks without a path are evaluated, and fail.
+async fn by_an_earlier_version(search: &mut Search, rounds: usize) {
+    let mut state = search.start(None).unwrap();
+    state.history.admits_disconnected = true;
+    for _ in 0..rounds {
+        let proposals = search.propose(&state).unwrap();
+        let fresh = search.fresh(&state, &proposals).unwrap();
+        assert!(search.evaluate(&mut state, fresh, false).await.unwrap());
+        search.strategy.tell(&search.problem, &state.history, &proposals).unwrap();
+        state.round += 1;
+        search.save(&state).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_evaluated_a_network_without_a_path_goes_on_as_it_was() {
+    let operations = "['none', 'skip_connect']";
+    let earlier = |folder: &Path, rounds: usize| {
+        let mut search = search(folder, operations, 1000, Fake { cut_fails: true, ..Fake::default() });
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(by_an_earlier_version(&mut search, rounds));
+        let rows = hardware::log::read(&folder.join("journal.csv")).unwrap();
+        assert!(rows.iter().any(|row| search.is_disconnected(row)), "{rows:?}");
+        std::fs::read(folder.join("journal.csv")).unwrap()
+    };
+    let reference = tempfile::tempdir().unwrap();
+    let expected = earlier(reference.path(), 2);
+    for checkpoint in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        earlier(place.path(), 1);
+        if !checkpoint {
+            std::fs::remove_file(Checkpoint::path(place.path())).unwrap();
+        }
+        let evaluator = Fake { cut_fails: true, ..Fake::default() };
+        run(&mut search(place.path(), operations, expected_rows(&expected), evaluator), place.path()).unwrap();
+        assert!(std::fs::read(place.path().join("journal.csv")).unwrap() == expected, "checkpoint {checkpoint}");
+    }
+}
+
+fn expected_rows(journal: &[u8]) -> u64 {
+    journal.iter().filter(|byte| **byte == b'\n').count() as u64 - 1
 }

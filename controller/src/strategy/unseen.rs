@@ -1,4 +1,4 @@
-//! Finding unknown networks.
+//! Finding unknown networks that can be evaluated.
 
 use std::collections::HashSet;
 
@@ -29,10 +29,15 @@ impl<'a> Unseen<'a> {
         Self { problem, history, taken: HashSet::new() }
     }
 
-    /// Adds an architecture to the round if neither history nor round knows its network; returns whether it did.
+    /// Adds an architecture to the round if neither history nor round knows its network, and it can be evaluated; returns
+    /// whether it did.
     pub fn take(&mut self, architecture: &Architecture) -> Result<bool, Error> {
         let key = self.problem.key(architecture)?;
-        Ok(self.history.known(&key).is_none() && self.taken.insert(key))
+        Ok(self.history.known(&key).is_none() && self.can_be_evaluated(architecture)? && self.taken.insert(key))
+    }
+
+    fn can_be_evaluated(&self, architecture: &Architecture) -> Result<bool, Error> {
+        Ok(self.history.admits_disconnected || self.problem.is_connected(architecture)?)
     }
 
     /// A neighbour of an architecture in the problem's space, known or not.
@@ -76,7 +81,10 @@ impl<'a> Unseen<'a> {
         loop {
             let architecture = Architecture::new(choices.clone());
             let key = self.problem.key(&architecture)?;
-            if self.history.known(&key).is_none() && !self.taken.contains(&key) {
+            if self.history.known(&key).is_none()
+                && !self.taken.contains(&key)
+                && self.can_be_evaluated(&architecture)?
+            {
                 found.push(architecture);
             }
             // The next number of a counter with one digit for each decision.

@@ -236,6 +236,10 @@ impl Device for CommandDevice {
         measured.map_err(|error| self.machine.error(error, Some(model)))
     }
 
+    fn release(&mut self) {
+        self.machine.release();
+    }
+
     fn shares_machine(&self) -> bool {
         matches!(self.machine.place(), Place::Here)
     }

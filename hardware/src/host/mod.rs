@@ -20,11 +20,13 @@ mod windows;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use rten::ThreadPool;
 use serde::{Deserialize, Serialize};
 
+use energy::HostEnergyError;
 use guard::guarded;
 pub use inference::{Inference, InferenceError};
 
@@ -35,6 +37,7 @@ use crate::measurement::{Conditions, Latency, Measurement};
 use crate::meter::{MeterError, MeterOptions, PowerMeter, health};
 use crate::model::Model;
 use crate::remote::Place;
+use crate::seconds;
 use crate::time::Clock;
 use crate::warning::Warning;
 
@@ -54,12 +57,25 @@ pub struct HostOptions {
     pub meter: MeterOptions,
     /// How energy is measured.
     pub energy: EnergyOptions,
+    /// How long to wait for a meter that does not work.
+    #[serde(rename = "patience_s", with = "seconds", skip_serializing_if = "is_usual_patience")]
+    pub patience: Duration,
+}
+
+/// Experiments of earlier versions have no such key, and keep their text.
+fn is_usual_patience(patience: &Duration) -> bool {
+    *patience == HostOptions::PATIENCE
+}
+
+impl HostOptions {
+    const PATIENCE: Duration = Duration::from_secs(120);
 }
 
 impl Default for HostOptions {
     /// One thread, and the meter that this machine has, if any.
     fn default() -> Self {
-        Self { threads: 1, meter: MeterOptions::Auto {}, energy: EnergyOptions::default() }
+        let (meter, energy) = (MeterOptions::Auto {}, EnergyOptions::default());
+        Self { threads: 1, meter, energy, patience: Self::PATIENCE }
     }
 }
 
@@ -80,7 +96,13 @@ impl Settings for HostOptions {
         self.meter.make_absolute()
     }
 
-    fn limit_patience(&mut self, _limit: std::time::Duration) {}
+    fn limit_patience(&mut self, limit: Duration) {
+        self.patience = self.patience.min(limit);
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
 }
 
 /// The machine this program runs on.
@@ -115,7 +137,7 @@ impl Host {
     /// threads than cores would time the scheduler, or when the meter cannot be opened.
     pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
         let problem = options.problem();
-        let HostOptions { threads, meter, energy } = options;
+        let HostOptions { threads, meter, energy, .. } = options;
         let energy = energy.resolved(&meter);
         let name = machine::processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         let mut ids = core_affinity::get_core_ids().unwrap_or_default();
@@ -175,10 +197,15 @@ impl Machine {
         let energy = match meter {
             Some(meter) => {
                 let measured = energy::measure(&inference, meter, &self.clock, &self.energy, plan);
-                let measured = measured.map_err(|error| DeviceError::Failed {
-                    device: self.label(),
-                    architecture: model.architecture.clone(),
-                    reason: error.to_string(),
+                let measured = measured.map_err(|error| match error {
+                    HostEnergyError::Meter(error) => {
+                        DeviceError::Meter { device: self.label(), reason: error.to_string() }
+                    }
+                    error => DeviceError::Failed {
+                        device: self.label(),
+                        architecture: model.architecture.clone(),
+                        reason: error.to_string(),
+                    },
                 })?;
                 warnings.extend(measured.warnings);
                 Some(measured.energy)

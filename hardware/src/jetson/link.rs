@@ -8,7 +8,7 @@ use super::engine::Builder;
 use super::options::JetsonOptions;
 use super::trtexec;
 use crate::meter::PASSWORD_ADVICE;
-use crate::remote::{Agent, End, Place, RemoteError, take};
+use crate::remote::{Agent, End, Place, RemoteError, sudo_refuses, take};
 
 /// A connected board. Dropping it ends the agent, which ends the programs that it started and restores the board's
 /// settings.
@@ -163,7 +163,7 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
     }
     let said = printed.last_words();
     let by_sudo = argv.first().is_some_and(|program| program == "sudo");
-    let advice = match (by_sudo, said.contains("password")) {
+    let advice = match (by_sudo, sudo_refuses(&said)) {
         (false, _) => ". It needs root: set sudo = true",
         (true, true) => PASSWORD_ADVICE,
         (true, false) => "",

@@ -186,6 +186,10 @@ impl Device for Jetson {
         measured.map_err(|error| self.machine.error(error, Some(model)))
     }
 
+    fn release(&mut self) {
+        self.machine.release();
+    }
+
     fn shares_machine(&self) -> bool {
         false
     }

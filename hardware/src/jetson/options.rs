@@ -171,11 +171,19 @@ impl Settings for JetsonOptions {
     fn limit_patience(&mut self, limit: Duration) {
         self.patience = self.patience.min(limit);
     }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    fn address(&self) -> Option<String> {
+        self.machine.address()
+    }
 }
 
 impl JetsonOptions {
     /// The meter, from `meter` or the older keys. It uses the board's `sudo` and `sysfs` unless it has its own.
-    pub(super) fn meter(&self) -> MeterOptions {
+    pub(crate) fn meter(&self) -> MeterOptions {
         let is_left_out = matches!(self.meter, MeterOptions::None {}) || self.meter == MeterOptions::TEGRASTATS;
         let mut meter = match (self.power, self.power_interval_ms) {
             (Some(PowerKind::Ina3221), _) if is_left_out => MeterOptions::INA3221,

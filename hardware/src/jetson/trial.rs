@@ -109,7 +109,8 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
             Err(RemoteError::Refused { reason: format!("TensorRT does not accept it: {text}") })
         }
         (Some(Problem::OutOfMemory(text)), _) => {
-            Err(failed(format!("the board is out of memory: {text}. End other programs on it")))
+            let problem = format!("the board is out of memory: {text}. End other programs on it");
+            Err(RemoteError::Memory { problem: format!("trtexec failed to {what}: {problem}") })
         }
         (Some(Problem::BadEngine(text)), _) => Err(RemoteError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
         (Some(Problem::Other(text)), _) => Err(failed(text.clone())),

@@ -92,6 +92,14 @@ impl Settings for OpenVinoOptions {
     fn limit_patience(&mut self, limit: Duration) {
         self.program.patience = self.program.patience.min(limit);
     }
+
+    fn patience(&self) -> Duration {
+        self.program.patience
+    }
+
+    fn address(&self) -> Option<String> {
+        self.machine.address()
+    }
 }
 
 impl OpenVinoOptions {

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Settings,
     /// The stick is not there, or in use.
     Away,
+    /// There is too little memory for the model.
+    Memory,
     /// Another failure, which may pass.
     Other,
 }
@@ -121,10 +123,22 @@ const CAUSES: [Cause; 13] = [
         ],
     },
     Cause {
-        kind: Kind::Other,
+        kind: Kind::Memory,
         says: "there is not enough memory for the model",
         advice: "Close other programs, or bound the size of the networks",
-        signs: &["bad_alloc", "memoryerror", "out of memory", "cannot allocate memory"],
+        signs: &[
+            "bad_alloc",
+            "memoryerror",
+            "out of memory",
+            "cannot allocate memory",
+            // OpenCL and the plugin of the GPU.
+            "allocation_failure",
+            "cl_out_of_host_memory",
+            "cl_out_of_resources",
+            "max size of memory object allocation",
+            "failed to allocate",
+            "can not allocate",
+        ],
     },
     // Shows only after the measurement.
     Cause {
@@ -210,7 +224,9 @@ impl Problems {
         if self.arguments.is_none() && lower.contains("error:") && ARGUMENTS.iter().any(|sign| lower.contains(sign)) {
             self.arguments = Some(shortened(message));
         }
-        let is_place = message.starts_with("Exception from ") || message.starts_with("Check '");
+        let is_place = ["Exception from ", "Check '", "[GPU] ProgramBuilder build failed"]
+            .iter()
+            .any(|start| message.starts_with(start));
         if let Some(error) = error.filter(|_| self.first.is_none()) {
             self.first = Some(shortened(error));
             self.wants_message = is_place || error.is_empty();

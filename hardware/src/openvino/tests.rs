@@ -268,7 +268,7 @@ fn unknown_text_is_shown_as_it_is() {
 
 #[test]
 fn causes_of_failures() {
-    let cases: [(&str, Kind, &str); 14] = [
+    let cases: [(&str, Kind, &str); 15] = [
         (
             "[ ERROR ] Exception from src/inference/src/cpp/core.cpp:84:\nonnx: Could not open the file: \"/a.onnx\"",
             Kind::Model,
@@ -301,6 +301,12 @@ fn causes_of_failures() {
             "one at a time",
         ),
         ("[ ERROR ] Failed to read output from FIFO: NC_ERROR", Kind::Away, "unplugged"),
+        (
+            "[ ERROR ] Check 'false' failed at src/plugins/intel_gpu/src/plugin/program_builder.cpp:185:\n[GPU] \
+             ProgramBuilder build failed!\n[GPU] clEnqueueMapBuffer, error code: -4 CL_MEM_OBJECT_ALLOCATION_FAILURE",
+            Kind::Memory,
+            "not enough memory",
+        ),
         ("[ ERROR ] [Errno 2] No such file or directory: '/nope/benchmark_report.csv'", Kind::Other, "disk full"),
         (
             "usage: benchmark_app [-h]\nbenchmark_app: error: unrecognized arguments: -hint none",

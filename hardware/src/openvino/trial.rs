@@ -93,6 +93,7 @@ fn error(Problem { kind, text }: &Problem) -> RemoteError {
         Kind::Model => RemoteError::Refused { reason: problem },
         Kind::Settings => RemoteError::Settings { problem },
         Kind::Away => RemoteError::Away { problem },
+        Kind::Memory => RemoteError::Memory { problem },
         Kind::Other => RemoteError::Failed { problem },
     }
 }

@@ -284,7 +284,7 @@ impl Agent {
             free >> 20,
             wanted >> 20
         );
-        Err(RemoteError::Failed { problem })
+        Err(RemoteError::Agent { problem })
     }
 
     /// Writes a file of the work folder by way of `PATH.part`. One that an earlier upload left unfinished is continued,

@@ -52,6 +52,9 @@ pub(crate) enum RemoteError {
     /// The model itself is not accepted.
     #[error("{reason}")]
     Refused { reason: String },
+    /// The machine has too little memory for the model, at least now.
+    #[error("{problem}")]
+    Memory { problem: String },
     /// The board cannot be used as its settings ask.
     #[error("{problem}")]
     Settings { problem: String },
@@ -64,15 +67,27 @@ impl RemoteError {
     }
 
     /// The error of a device that is called `device`; `model` is what it was to measure.
+    ///
+    /// A connection that breaks while a model is measured may be the model's fault, as a board that runs out of memory
+    /// restarts. One that cannot be opened is a fault of the equipment.
     pub fn of_device(self, device: String, model: Option<&Model>) -> DeviceError {
-        let architecture = model.map_or("nothing", |model| &model.architecture).to_owned();
         let reason = self.to_string();
+        let Some(Model { architecture, .. }) = model else {
+            return match self {
+                Self::Absent(error) => error.of_device(device, None),
+                Self::Settings { problem } => DeviceError::Settings { device, problem },
+                Self::Meter { problem } => DeviceError::Meter { device, reason: problem },
+                Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
+                _ => DeviceError::Broken { device, reason },
+            };
+        };
+        let architecture = architecture.clone();
         match self {
-            Self::Absent(error) => error.of_device(device, model),
-            Self::Settings { problem } => DeviceError::Settings { device, problem },
-            Self::Refused { reason } => DeviceError::Refused { device, architecture, reason },
-            Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
-            _ if model.is_none() => DeviceError::Unreachable { device, reason },
+            Self::Absent(_) | Self::Settings { .. } | Self::Meter { .. } => self.of_device(device, None),
+            Self::Busy { .. } | Self::Away { .. } | Self::Agent { .. } => self.of_device(device, None),
+            Self::Refused { reason } | Self::Memory { problem: reason } => {
+                DeviceError::Refused { device, architecture, reason }
+            }
             _ => DeviceError::Failed { device, architecture, reason },
         }
     }
@@ -92,7 +107,12 @@ impl RemoteError {
     pub fn spares_connection(&self) -> bool {
         matches!(
             self,
-            Self::Failed { .. } | Self::Meter { .. } | Self::Refused { .. } | Self::Agent { .. } | Self::Away { .. }
+            Self::Failed { .. }
+                | Self::Meter { .. }
+                | Self::Refused { .. }
+                | Self::Memory { .. }
+                | Self::Agent { .. }
+                | Self::Away { .. }
         )
     }
 }

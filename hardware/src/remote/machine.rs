@@ -88,6 +88,12 @@ impl MachineOptions {
         problem_of_folder(&self.folder())
     }
 
+    /// Host and port of another machine.
+    pub(crate) fn address(&self) -> Option<String> {
+        let host = self.host.as_ref()?;
+        Some(format!("{host}:{}", self.port.unwrap_or(SshOptions::PORT)))
+    }
+
     /// The machine, with secrets read from the environment.
     ///
     /// # Errors

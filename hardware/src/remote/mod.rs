@@ -14,6 +14,7 @@ mod place;
 mod program;
 mod session;
 pub mod ssh;
+mod sudo;
 mod upload;
 
 pub(crate) use agent::{Agent, End, Job, JobEvent};
@@ -27,4 +28,5 @@ pub use place::Place;
 pub(crate) use place::take;
 pub(crate) use program::{Printed, print};
 pub(crate) use session::Session;
+pub(crate) use sudo::sudo_refuses;
 pub(crate) use upload::{FREE, provide};

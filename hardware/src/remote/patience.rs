@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::error::RemoteError;
 use super::ssh::SshError;
 use crate::measurement::Measurement;
+use crate::waiting::pause;
 use crate::warning::Warning;
 
 /// The pause before a try that follows `tries` others: each is twice the one before, up to half a minute.
@@ -24,7 +25,10 @@ pub(crate) fn wait_while<T>(
     for tries in 1.. {
         let wait = pause_after(tries).min(LONGEST_WAIT);
         match act() {
-            Err(error) if may_pass(&error) && started.elapsed() + wait < patience => std::thread::sleep(wait),
+            Err(error)
+                if may_pass(&error)
+                    && started.elapsed() + wait < patience
+                    && pause(&error, started, patience, wait) => {}
             result => return result,
         }
     }
@@ -65,16 +69,20 @@ pub(crate) fn measure_patiently(
             Ok(measurement) => return Ok(repeated(measurement, problems)),
             Err(error) => error,
         };
+        let wait = pause_after(tried);
         let again = match error {
-            RemoteError::Away { .. } => begun.elapsed() + pause_after(tried) < patience,
+            RemoteError::Away { .. } => begun.elapsed() + wait < patience && pause(&error, begun, patience, wait),
             _ => error.is_transient() && tried < tries,
         };
+        let is_away = matches!(error, RemoteError::Away { .. });
         problems.push(error.to_string());
         if !again {
             // A doubtful measurement is better than none.
             return disturbed.map(|measurement| repeated(measurement, problems)).ok_or(error);
         }
-        std::thread::sleep(pause_after(tried));
+        if !is_away {
+            std::thread::sleep(wait);
+        }
     }
 }
 

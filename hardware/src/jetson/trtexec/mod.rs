@@ -209,6 +209,9 @@ const CAUSES: [(Kind, &[&str]); 5] = [
             "bad_alloc",
             "nvmapmemalloc",
             "insufficient memory",
+            "gpu memory (",
+            "not be enough free memory",
+            "could not be allocated",
         ],
     ),
     (Problem::BadEngine, &["engine deserialization failed", "deserialize the cuda engine failed"]),
@@ -227,6 +230,8 @@ struct Problems {
     node: Option<String>,
     /// Whether an error came before: other lines can come between an error and its reason.
     after_error: bool,
+    /// Whether the cause is a code of the parser, whose explanation is on the next lines.
+    explains: bool,
 }
 
 impl Problems {
@@ -236,20 +241,22 @@ impl Problems {
         let code = message
             .strip_prefix('[')
             .and_then(|rest| rest.split_once("] "))
-            .filter(|(code, _)| self.after_error && code.len() == 1 && code.bytes().all(|byte| byte.is_ascii_digit()));
+            .filter(|(code, _)| self.after_error && code.len() <= 2 && code.bytes().all(|byte| byte.is_ascii_digit()));
         // A message that aborts the process bypasses the logger.
         let aborted = ["Cuda failure", "NvMapMemAlloc", "what():", "terminate called", "While parsing node"]
             .iter()
             .any(|start| message.starts_with(start));
         if !(is_error || aborted || code.is_some()) {
+            self.explain(message);
             return;
         }
         self.after_error = true;
+        self.explains = false;
         let lower = message.to_ascii_lowercase();
         let cause = CAUSES
             .iter()
             .position(|(_, signs)| signs.iter().any(|sign| lower.contains(sign)))
-            .or(code.filter(|(code, _)| matches!(*code, "5" | "6" | "7" | "8")).map(|_| 1));
+            .or(code.filter(|(code, _)| code.parse().is_ok_and(|code| (5..=13).contains(&code))).map(|_| 1));
         let reason = code.map_or(message, |(_, reason)| reason);
         if let Some(at) = message.find("While parsing node") {
             let node = message[at + "While parsing ".len()..].trim_end_matches(':');
@@ -261,9 +268,18 @@ impl Problems {
                 _ => reason.to_owned(),
             };
             self.cause = Some((cause, start_of(&reason, MAX_MESSAGE)));
+            self.explains = code.is_some();
         }
         if self.first.is_none() && !reason.is_empty() {
             self.first = Some(start_of(reason, MAX_MESSAGE));
+        }
+    }
+
+    /// Adds a line that explains the parser's code before it.
+    fn explain(&mut self, line: &str) {
+        self.explains &= !(line.is_empty() || line.starts_with(['[', '&']));
+        if let Some((_, reason)) = self.cause.as_mut().filter(|_| self.explains) {
+            *reason = start_of(&format!("{reason}: {line}"), MAX_MESSAGE);
         }
     }
 

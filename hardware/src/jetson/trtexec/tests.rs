@@ -135,6 +135,29 @@ fn failures_have_their_cause() {
             Problem::Unsupported(unsupported),
         ),
         (
+            "[E] [TRT] ModelImporter.cpp:720: While parsing node number 4 [Resize -> \"38\"]:\n\
+             [E] [TRT] ModelImporter.cpp:721: --- Begin node ---\n[E] [TRT] ModelImporter.cpp:722: input: \"35\"\n\
+             op_type: \"Resize\"\n\n[E] [TRT] ModelImporter.cpp:723: --- End node ---\n\
+             [E] [TRT] ModelImporter.cpp:726: ERROR: ModelImporter.cpp:179 In function parseGraph:\n\
+             [6] Invalid Node - Resize_4\n\
+             This version of TensorRT only supports input K as an initializer.\n\
+             [E] Failed to parse onnx file",
+            Problem::Unsupported(
+                "node number 4 [Resize -> \"38\"]: Invalid Node - Resize_4: This version of TensorRT only supports input \
+                 K as an initializer."
+                    .to_owned(),
+            ),
+        ),
+        (
+            "[E] [TRT] 2: Requested amount of GPU memory (4294967296 bytes) could not be allocated. There may not be enough \
+             free memory for allocation to succeed.",
+            Problem::OutOfMemory(
+                "2: Requested amount of GPU memory (4294967296 bytes) could not be allocated. There may not be enough \
+                 free memory for allocation to succeed."
+                    .to_owned(),
+            ),
+        ),
+        (
             "[09/28/2025-09:21:51] [E] In node 4 (importTopK): UNSUPPORTED_NODE: Assertion failed: x",
             Problem::Unsupported("In node 4 (importTopK): UNSUPPORTED_NODE: Assertion failed: x".to_owned()),
         ),

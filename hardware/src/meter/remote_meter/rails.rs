@@ -7,14 +7,14 @@ use crate::meter::poll::parse_whole;
 use crate::meter::rails::total_of;
 use crate::meter::tegrastats;
 use crate::meter::{MeterError, Point, RailPower, Reading, Total, Trace};
-use crate::remote::JobEvent;
+use crate::remote::{JobEvent, sudo_refuses};
 use crate::shown::start_of;
 
 /// Number of lines without power rails, or with unknown ones, before the first complete line that shows a fault of the
 /// board: cut lines alone cause fewer.
 const MOST_WITHOUT_RAILS: usize = 5;
 
-/// The remedy if sudo asks for a password.
+/// The remedy if sudo does not run a command.
 pub(crate) const PASSWORD_ADVICE: &str = ". Give the user a rule without a password for tegrastats, nvpmodel, \
      jetson_clocks and kill (`sudo visudo -f /etc/sudoers.d/controller`)";
 
@@ -125,8 +125,8 @@ impl Rails {
     pub fn ended(&mut self, how: &str, label: &str) {
         let printed = &self.collected.budget.last_reason;
         let error = match self.form {
-            Form::Tegrastats { .. } if printed.contains("sudo") && printed.contains("password") => {
-                MeterError::Settings(format!("sudo asks for a password{PASSWORD_ADVICE}"))
+            Form::Tegrastats { .. } if sudo_refuses(printed) => {
+                MeterError::Settings(format!("sudo does not let the user run tegrastats ({printed}){PASSWORD_ADVICE}"))
             }
             Form::Tegrastats { .. } if printed.is_empty() => MeterError::ended(label, how, ""),
             Form::Tegrastats { .. } => MeterError::ended(label, how, &format!("; it had printed: {printed}")),
