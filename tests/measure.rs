@@ -88,7 +88,7 @@ fn one_model_that_fails_does_not_hide_the_others() {
     assert!(table[2].ends_with("mlp.onnx") && !table[2].contains("failed"), "{ended}");
     assert_eq!(table.iter().filter(|line| line.contains("failed")).count(), 4, "{ended}");
     for part in [
-        "failed: page.onnx: page.onnx is not a model that can be measured: it is a page of a web server (HTML)",
+        "failed: page.onnx is not a model that can be measured: it is a page of a web server (HTML)",
         "weights_lost.bin, which is missing",
         "has no operator QLinearMatMul",
         "cannot read the model absent.onnx",
