@@ -1,9 +1,7 @@
 //! One ONNX model, ready to run in-process.
 
-use std::any::Any;
 use std::fs::File;
 use std::io::Read as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,13 +10,18 @@ use rten::{DataType, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueT
 use rten_tensor::AsView as _;
 use thiserror::Error;
 
+use super::complete::complete;
 use super::feed::{Feed, pseudo_random};
+use super::guard::guarded;
 use super::limits;
 use super::segments::Segments;
 use crate::onnx::{self, GraphProto, ModelProto};
 
 /// Largest file that is read, in bytes: no protobuf message may have more.
 const LARGEST_FILE: u64 = 1 << 31;
+
+/// The advice where this engine cannot run a model: others may.
+const ELSEWHERE: &str = "measure it on another device (jetson, openvino, command)";
 
 /// A loaded and optimised ONNX model.
 #[derive(Debug)]
@@ -57,7 +60,7 @@ impl Inference {
             return Err(rejected(format!("it has more than {} GiB", LARGEST_FILE >> 30)));
         }
         // The engine may take for granted what does not hold for a damaged file.
-        let loaded = catch_unwind(AssertUnwindSafe(|| {
+        let loaded = guarded(|| {
             let (model, inputs, segments) = load(content)?;
             let mut inference = Self { path: path.to_owned(), model, inputs, segments, pool: Arc::clone(pool) };
             // The engine may have rewritten the graph so far that it lacks a value of a segment.
@@ -67,8 +70,8 @@ impl Inference {
                 inference.segments = None;
             }
             Ok(inference)
-        }));
-        loaded.unwrap_or_else(|panic| Err(format!("the engine panicked: {}", panic_message(&*panic)))).map_err(rejected)
+        });
+        loaded.unwrap_or_else(Err).map_err(rejected)
     }
 
     /// Shape of each input, `[batch, channels, height, width]` for an image.
@@ -167,8 +170,9 @@ type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>, Option<Segments
 /// The engine gets the messages as they are understood here and not the file: their lengths are then right, and repeated
 /// integers unpacked, which it insists on. It never gets weights in other files, which the model's hash would not cover.
 fn load(content: Vec<u8>) -> Result<Loaded, String> {
-    let proto = ModelProto::decode(content.as_slice()).map_err(|error| format!("it is not ONNX: {error}"))?;
+    let mut proto = ModelProto::decode(content.as_slice()).map_err(|error| format!("it is not ONNX: {error}"))?;
     drop(content);
+    proto.graph.iter_mut().for_each(complete);
     let graph = proto.graph.as_ref().ok_or("it is not ONNX: it has no graph")?;
     check_outputs(graph)?;
     let inputs = onnx::inputs(graph);
@@ -182,8 +186,7 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
         match model.node_info(id).and_then(|info| info.dtype()) {
             Some(ValueType::Tensor(element)) => Ok((id, shape, element)),
             _ => Err(format!(
-                "its input {:?} is of {}, which the engine of this program does not know: measure it on another device \
-                 (jetson, openvino, command)",
+                "its input {:?} is of {}, which the engine of this program does not know: {ELSEWHERE}",
                 input.name, input.element
             )),
         }
@@ -196,14 +199,15 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
 /// The engine's reason, in words of its users where it lacks an operator or a type.
 fn in_words(error: &str) -> String {
     let operator = error.split(" operator not supported").next().filter(|before| before.len() < error.len());
-    let Some(operator) = operator.and_then(|before| before.rsplit([' ', ':']).next()) else { return error.to_owned() };
-    let is_quantised = operator.starts_with("QLinear");
-    let advice =
-        if is_quantised { "quantise it in the form QDQ (QuantizeLinear and DequantizeLinear), or " } else { "" };
-    format!(
-        "the engine of this program has no operator {operator}: {advice}measure it on another device (jetson, openvino, \
-         command)"
-    )
+    let Some(operator) = operator.and_then(|before| before.rsplit([' ', ':']).next()) else {
+        return format!("{error}; {ELSEWHERE}");
+    };
+    let advice = if operator.starts_with("QLinear") {
+        ": quantise the model in the form QDQ (QuantizeLinear and DequantizeLinear), or"
+    } else {
+        ":"
+    };
+    format!("the engine of this program has no operator {operator}{advice} {ELSEWHERE}")
 }
 
 /// Rejects an output that no node gives, which the engine takes for granted.
@@ -223,9 +227,4 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
     Ok(content)
-}
-
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

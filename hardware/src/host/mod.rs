@@ -6,8 +6,10 @@
 //! narrow as the [`Plan`] wants. The interval is that of batches, since successive runs are
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
+mod complete;
 mod energy;
 mod feed;
+mod guard;
 mod inference;
 mod limits;
 mod machine;
@@ -16,7 +18,6 @@ mod stopwatch;
 mod vector;
 mod windows;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use rten::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use energy::HostEnergyError;
-use inference::panic_message;
+use guard::guarded;
 pub use inference::{Inference, InferenceError};
 
 use crate::device::{Description, Device, DeviceError, Plan, Settings};
@@ -249,16 +250,10 @@ impl Device for Host {
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {
         let Self { machine, meter } = self;
-        let measured = catch_unwind(AssertUnwindSafe(|| {
-            machine.pool.run(|| machine.measure_here(meter.as_deref_mut(), model, plan))
-        }));
         // A model that trips an assertion in the engine costs itself, not the search.
-        measured.unwrap_or_else(|panic| {
-            Err(DeviceError::Failed {
-                device: machine.label(),
-                architecture: model.architecture.clone(),
-                reason: format!("the inference engine panicked: {}", panic_message(&*panic)),
-            })
+        let measured = machine.pool.run(|| guarded(|| machine.measure_here(meter.as_deref_mut(), model, plan)));
+        measured.unwrap_or_else(|reason| {
+            Err(DeviceError::Failed { device: machine.label(), architecture: model.architecture.clone(), reason })
         })
     }
 

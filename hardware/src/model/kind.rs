@@ -113,9 +113,14 @@ fn other_kind(content: &[u8]) -> Option<(&'static str, &'static str)> {
 fn text_of(content: &[u8]) -> Option<String> {
     const MOST: usize = 40;
     let begin = &content[..content.len().min(1024)];
-    let is_text = begin.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..));
-    let line = String::from_utf8_lossy(begin).lines().next().unwrap_or_default().chars().take(MOST).collect();
-    is_text.then_some(line)
+    let text = match std::str::from_utf8(begin) {
+        Ok(text) => text,
+        // A character may be cut at the end.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&begin[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    let is_text = text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'));
+    is_text.then(|| text.lines().next().unwrap_or_default().chars().take(MOST).collect())
 }
 
 #[cfg(test)]

@@ -120,7 +120,12 @@ fn precision(element: &str, is_stick: bool, is_new: bool) -> Option<&'static str
         ("int64", "i64", "I64"),
         ("uint64", "u64", "U64"),
     ];
-    let element = if is_stick && element.starts_with("float") { "float16" } else { element };
+    let element = match (element, is_stick) {
+        ("float16" | "float32" | "float64", true) => "float16",
+        // Its processors took no FP16.
+        ("float16", false) if !is_new => "float32",
+        (element, _) => element,
+    };
     let (_, new, old) = NAMES.iter().find(|(name, ..)| *name == element)?;
     Some(if is_new { new } else { old })
 }
@@ -163,7 +168,7 @@ mod tests {
         for (inputs, new, old, stick) in [
             (vec![], "-ip f32", "-ip FP32", "-ip f16"),
             (vec![image(), input("b", "float32", 2)], "-ip f32", "-ip FP32", "-ip f16"),
-            (vec![input("h", "float16", 4)], "-ip f16", "-ip FP16", "-ip f16"),
+            (vec![input("h", "float16", 4)], "-ip f16", "-ip FP32", "-ip f16"),
             (vec![input("bytes", "uint8", 4)], "-ip u8", "-ip U8", "-ip u8"),
             (vec![input("ids", "int64", 2), input("mask", "int64", 2)], "-ip i64", "", "-ip i64"),
             (vec![input("ids", "int64", 2), image()], "-iop image:f32", "-iop image:FP32", "-iop image:f16"),

@@ -62,7 +62,9 @@ pub(crate) fn measure_patiently(
         let error = match attempt() {
             // Repeat once only: a cause that is always there is not a disturbance.
             Ok(measurement) if tried < tries && disturbed.is_none() && is_disturbed(&measurement) => {
-                problems.push("another program seemed to use the board".to_owned());
+                let reason = "another program seemed to use the board";
+                pause(try_after(reason, tried, tries), begun, Duration::ZERO, Duration::ZERO);
+                problems.push(reason.to_owned());
                 disturbed = Some(measurement);
                 continue;
             }
@@ -72,18 +74,19 @@ pub(crate) fn measure_patiently(
         let wait = pause_after(tried);
         let again = match error {
             RemoteError::Away { .. } => begun.elapsed() + wait < patience && pause(&error, begun, patience, wait),
-            _ => error.is_transient() && tried < tries,
+            _ => error.is_transient() && tried < tries && pause(try_after(&error, tried, tries), Instant::now(), wait, wait),
         };
-        let is_away = matches!(error, RemoteError::Away { .. });
         problems.push(error.to_string());
         if !again {
             // A doubtful measurement is better than none.
             return disturbed.map(|measurement| repeated(measurement, problems)).ok_or(error);
         }
-        if !is_away {
-            std::thread::sleep(wait);
-        }
     }
+}
+
+/// The reason for another try, after some of `tries`.
+fn try_after(reason: impl std::fmt::Display, tried: u32, tries: u32) -> String {
+    format!("try {} of {tries} follows: {reason}", tried + 1)
 }
 
 /// A measurement that followed others, which had these problems.

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hardware::Plan;
+use hardware::waiting::{Waiting, observed};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::note;
@@ -53,6 +54,8 @@ impl Progress {
     pub fn during<T>(&mut self, what: &str, act: impl FnOnce() -> T) -> T {
         self.bar.reset_elapsed();
         self.bar.set_message(what.to_owned());
+        let observer = observer(self.bar.clone(), what.to_owned());
+        let act = || observed(observer, act);
         if stderr().is_terminal() {
             self.bar.enable_steady_tick(Duration::from_millis(100));
             return act();
@@ -71,6 +74,27 @@ impl Progress {
             drop(ended);
             result
         })
+    }
+}
+
+/// Shows the waits and further tries of a device.
+fn observer(bar: ProgressBar, what: String) -> impl FnMut(&Waiting) -> bool {
+    let mut last: Option<(String, Instant)> = None;
+    move |Waiting { reason, waited, patience }| {
+        let times = if patience.is_zero() {
+            String::new()
+        } else {
+            format!(" ({:.0} s of {:.0})", waited.as_secs_f64(), patience.as_secs_f64())
+        };
+        let text = format!("{what}: {reason}{times}");
+        let is_due = last.as_ref().is_none_or(|(before, at)| before != reason || at.elapsed() >= NEXT);
+        if stderr().is_terminal() {
+            bar.set_message(text);
+        } else if is_due {
+            note(text);
+            last = Some((reason.clone(), Instant::now()));
+        }
+        true
     }
 }
 

@@ -199,6 +199,8 @@ pub(super) fn print_table(measured: &[Measured], device: &str, statistic: Statis
                     .map(|warning| say(format_args!("warning: {}: {warning}", one.name)))
                     .collect::<io::Result<()>>()?;
             }
+            // Most reasons name the model.
+            Err(reason) if reason.contains(&one.name) => say(format_args!("failed: {reason}"))?,
             Err(reason) => say(format_args!("failed: {}: {reason}", one.name))?,
         }
     }
