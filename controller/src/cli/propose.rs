@@ -16,6 +16,7 @@ use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::propose::{Proposed, preference_for_unbounded, propose, table};
+use crate::report::{by_name, tidy};
 use crate::run::{CHECKPOINT, CONFIG, Checkpoint, Imported, Recorded};
 use crate::strategy::Strategy;
 use crate::terminal::say;
@@ -123,11 +124,13 @@ fn json(
     for proposed in proposals {
         let measured = proposed.measured.as_ref().map(|evaluation| {
             let values = objectives.iter().zip(&evaluation.values);
-            values.filter_map(|(objective, value)| Some((objective, (*value)?))).collect::<BTreeMap<_, _>>()
+            values
+                .filter_map(|(objective, value)| Some((objective, tidy(objective, (*value)?))))
+                .collect::<BTreeMap<_, _>>()
         });
         answers.push(json!({
             "architecture": problem.space().format(&proposed.architecture)?,
-            "expected": objectives.iter().zip(proposed.expected.iter().copied()).collect::<BTreeMap<_, _>>(),
+            "expected": by_name(objectives, &proposed.expected),
             "keeps_bounds": proposed.keeps_bounds,
             "evaluation": proposed.measured.as_ref().map(|evaluation| evaluation.number),
             "measured": measured,

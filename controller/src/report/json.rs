@@ -52,14 +52,18 @@ fn json_of(member: &Member, summary: &Summary) -> Value {
     })
 }
 
-/// Values by their objectives. An error is the complement of an accuracy, and loses the digits that only the subtraction
-/// makes: 1 − 0.90748 is 0.09251999999999999.
+/// Values by their objectives, as [`tidy`] prints them.
 pub fn by_name(objectives: &Objectives, values: &[f64]) -> BTreeMap<Objective, f64> {
-    let tidy = |(objective, value): (Objective, &f64)| match objective {
-        Objective::Error => (objective, (value * 1e12).round() / 1e12),
-        _ => (objective, *value),
-    };
-    objectives.iter().zip(values).map(tidy).collect()
+    objectives.iter().zip(values).map(|(objective, value)| (objective, tidy(objective, *value))).collect()
+}
+
+/// An error is the complement of an accuracy, and loses the digits that only the subtraction makes: 1 − 0.90748 is
+/// 0.09251999999999999.
+pub fn tidy(objective: Objective, value: f64) -> f64 {
+    match objective {
+        Objective::Error => (value * 1e12).round() / 1e12,
+        _ => value,
+    }
 }
 
 #[cfg(test)]

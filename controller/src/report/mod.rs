@@ -8,7 +8,7 @@ mod plot;
 mod summary;
 mod table;
 
-pub use json::by_name;
+pub use json::{by_name, tidy};
 pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use summary::{Member, SetAside, Summary};
 pub use table::{bounds_in_words, cell, fixed, heading, hypervolume_in_words, in_words, lines, plain_table, table};
