@@ -30,13 +30,13 @@ echo '{\"time_ms\": 2.5, \"time_runs\": 30}'
 struct Place(TempDir);
 
 impl Place {
-    /// A search of six networks on a device with these keys.
+    /// A search of eight networks on a device with these keys.
     fn new(device: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("meter.py"), METER).unwrap();
         fs::write(folder.path().join("tool.sh"), TOOL).unwrap();
         let text = format!(
-            "[search]\nevaluations = 6\nbatch = 2\n[strategy]\nname = 'random'\n\
+            "[search]\nevaluations = 8\nbatch = 2\n[strategy]\nname = 'random'\n\
              [space]\nname = 'nasbench201'\nchannels = 4\ncells = 1\noperations = ['skip_connect', 'nor_conv_1x1']\n\
              [data]\nname = 'digits'\nlimit = 300\n[training]\nepochs = 1\naugmentation = {{}}\n\
              [measuring]\nwarm_up_ms = 10\ntime_limit_ms = 50\n[devices.board]\n{device}"
@@ -117,7 +117,7 @@ fn a_meter_that_breaks_is_waited_for_visibly() {
     assert_eq!(ended.code, Some(0), "{ended}");
     assert!(ended.err.contains("waiting for the meter of `board`: "), "{ended}");
     assert!(ended.err.contains("the adapter was unplugged") && ended.err.contains(" s of 100)"), "{ended}");
-    assert_eq!(place.statuses(), ["ok"; 6]);
+    assert_eq!(place.statuses(), ["ok"; 8]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_meter_that_stays_broken_ends_the_search_in_order_and_costs_no_evaluation() 
     let ended = place.search(|| touch(place.path("meter.py.broken")));
     assert_ends_in_order(&ended, &["the power meter", "the adapter was unplugged"]);
     let before = place.statuses();
-    assert!(!before.is_empty() && before.len() < 6 && before.iter().all(|status| status == "ok"), "{before:?}");
+    assert!(!before.is_empty() && before.len() < 8 && before.iter().all(|status| status == "ok"), "{before:?}");
     assert!(place.path("run/pareto.csv").is_file(), "the front so far");
     // With another command for the meter, and more patience.
     fs::copy(place.path("meter.py"), place.path("spare.py")).unwrap();
@@ -134,7 +134,7 @@ fn a_meter_that_stays_broken_ends_the_search_in_order_and_costs_no_evaluation() 
     let ended = place.resume(&["--set", spare, "--set", "devices.board.patience_s=60"]);
     assert_eq!(ended.code, Some(0), "{ended}");
     assert!(!ended.err.contains("warning"), "the checkpoint is used: {ended}");
-    assert_eq!(place.statuses(), ["ok"; 6]);
+    assert_eq!(place.statuses(), ["ok"; 8]);
     let ended = place.resume(&["--set", "measuring.min_runs=7"]);
     assert!(ended.err.contains("measuring.min_runs") && ended.err.contains("patience_s"), "{ended}");
     assert_eq!(ended.code, Some(1), "{ended}");
@@ -148,7 +148,7 @@ fn a_tool_that_vanishes_costs_no_evaluation() {
     assert!(place.statuses().iter().all(|status| status == "ok"), "{:?}", place.rows());
     fs::remove_file(place.path("tool.sh.always")).unwrap();
     assert_eq!(place.resume(&[]).code, Some(0));
-    assert_eq!(place.statuses(), ["ok"; 6]);
+    assert_eq!(place.statuses(), ["ok"; 8]);
 }
 
 #[test]
@@ -157,12 +157,13 @@ fn a_fault_of_every_network_ends_the_search_and_its_networks_are_tried_again() {
     let ended = place.search(|| touch(place.path("tool.sh.networks")));
     assert_ends_in_order(&ended, &["the last 3 networks failed for the same reason", "--retry-failed"]);
     let failed = |place: &Place| place.statuses().iter().filter(|status| *status == "failed").count();
-    assert_eq!(failed(&place), 3, "{:?}", place.rows());
+    // A row that is ahead of its turn waits in a file of its own.
+    assert!((1..=3).contains(&failed(&place)), "{:?}", place.rows());
     fs::remove_file(place.path("tool.sh.networks")).unwrap();
     let ended = place.resume(&["--retry-failed"]);
     assert_eq!(ended.code, Some(0), "{ended}");
     let rows = place.rows();
-    assert_eq!((rows.len(), failed(&place)), (9, 3), "{rows:?}");
+    assert_eq!((rows.len(), failed(&place)), (11, 3), "{rows:?}");
     // Each failed network has a later row that succeeded, which counts.
     for row in rows.iter().filter(|row| row.text("status") == "failed") {
         let same = |other: &&Row| other.text("architecture") == row.text("architecture");
@@ -171,10 +172,10 @@ fn a_fault_of_every_network_ends_the_search_and_its_networks_are_tried_again() {
     let front = place.program(&["front", "run", "--json"]).succeed();
     let front: serde_json::Value = serde_json::from_str(&front).unwrap();
     assert_eq!(front["remeasurements"], 0, "{front}");
-    let replayed = ["replay", "run/measurements.csv", "--experiment", "run", "--out", "again", "--quiet"];
+    let replayed = ["replay", "run/measurements.csv", "--experiment", "run", "--out", "again", "--quiet", "--evaluations", "8"];
     place.program(&replayed).succeed();
     let again = Journal::read(&place.path("again/measurements.csv")).rows;
-    assert!(again.len() == 6 && again.iter().all(|row| row.text("status") == "ok"), "{again:?}");
+    assert!(again.len() == 8 && again.iter().all(|row| row.text("status") == "ok"), "{again:?}");
     place.program(&["compare", "run", "again"]).succeed();
     let ended = place.program(&["--resume", "again", "--retry-failed"]).run();
     assert!(ended.code == Some(1) && ended.err.contains("a log gives the same answer"), "{ended}");
@@ -194,5 +195,5 @@ fn devices_that_are_not_alike_are_rejected_before_the_search() {
     // Two devices of one machine take turns.
     let same = "devices.other={ kind = \"command\", command = [\"sh\", \"tool.sh\"], tries = 1, patience_s = 2.0 }";
     place.program(&["search", "experiment.toml", "--out", "run", "--quiet", "--set", same]).succeed();
-    assert_eq!(place.statuses(), ["ok"; 6]);
+    assert_eq!(place.statuses(), ["ok"; 8]);
 }
