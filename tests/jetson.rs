@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Board, BoardOptions, SshdOptions};
 use hardware::energy::EnergyOptions;
-use hardware::jetson::{Jetson, JetsonOptions};
+use hardware::jetson::{Jetson, JetsonOptions, Precision};
 use hardware::meter::At;
 use hardware::meter::MeterOptions;
 use hardware::options::DeviceOptions;
@@ -298,6 +298,7 @@ fn power_mode_and_clocks_are_restored() {
 fn errors_about_missing_rights_and_tools_name_the_remedy() {
     let cases = [
         (json!({"rights": false}), false, "sudo = true"),
+        (json!({"rights": false}), true, "meter = { kind = \"none\" }"),
         (json!({"needs_sudo": true, "sudo": "password"}), true, "sudoers"),
     ];
     for (physics, sudo, expected) in cases {
@@ -311,6 +312,20 @@ fn errors_about_missing_rights_and_tools_name_the_remedy() {
     let options = JetsonOptions { trtexec: Some("/no/such/trtexec".to_owned()), ..options(&board) };
     let error = Jetson::new(options).unwrap().describe().unwrap_err().to_string();
     assert!(error.contains("/no/such/trtexec"), "{error}");
+}
+
+#[test]
+fn a_board_without_power_rails_is_measured_for_time_and_int8_says_what_it_is() {
+    let Some(board) = board(json!({"rights": false})) else { return };
+    let settings = JetsonOptions { meter: MeterOptions::None {}, precision: Precision::Int8, ..options(&board) };
+    let settings = DeviceOptions::Jetson(Box::new(settings));
+    assert!(settings.reservation().unwrap().contains("without calibration"));
+    let mut device = settings.open().unwrap();
+    assert!(device.describe().unwrap().label().contains("precision int8") && !device.measures_energy());
+    let folder = tempfile::tempdir().unwrap();
+    let measurement = device.measure(&model(&folder, 1000), &plan()).unwrap();
+    assert!(measurement.energy.is_none() && measurement.latency.p50_ms.is_some(), "{measurement:?}");
+    assert!(measurement.warnings.contains(&Warning::Uncalibrated), "{}", reasons(&measurement));
 }
 
 #[test]

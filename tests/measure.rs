@@ -126,6 +126,9 @@ fn the_statistic_of_the_journal_is_the_one_that_was_asked_for() {
     for row in search("mean", &["measuring.statistic=mean"]).rows {
         assert_ne!(row.text("time_ms"), row.text("time_ms_p50"), "{row:?}");
     }
+    // Times of different statistics are not mixed.
+    let printed = Program::new(folder.path()).args(["import", "mean", "--into", "default"]).succeed();
+    assert!(printed.contains("time of 2 rows is the mean of its runs, here the median: left out"), "{printed}");
     // The runs go on with it.
     for (out, column) in [("default", "time_ms_p50"), ("tail", "time_ms_p95")] {
         Program::new(folder.path()).args(["--resume", out, "--quiet", "--evaluations", "3"]).succeed();

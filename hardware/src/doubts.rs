@@ -63,7 +63,7 @@ pub(crate) fn is_precise(samples_ms: &[f64], plan: &Plan) -> bool {
 }
 
 /// The doubt about a mean that is far above the median. The program's own work between two inferences, up to `loop_ms`,
-/// is no doubt.
+/// does not count.
 pub(crate) fn of_mean(latency: &Latency, loop_ms: f64) -> Option<Warning> {
     /// The mean of a machine that is busy with one thing is a few per cent above the median.
     const FAR: f64 = 1.25;

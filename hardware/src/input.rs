@@ -72,7 +72,7 @@ impl FromStr for InputShape {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no shape: expected sizes such as 1,3,224,224, or NAME:1,3,224,224 for a model of several inputs"
+                "{text:?} is not a shape: expected sizes such as 1,3,224,224, or NAME:1,3,224,224 for a model of several inputs"
             )
         };
         // Names may have colons in them.

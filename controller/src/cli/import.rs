@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
+use hardware::Statistic;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
 use hardware::log::{LogError, Row};
 use jiff::Timestamp;
@@ -88,11 +89,16 @@ impl Import {
         };
         let imported_at = Timestamp::now().to_string();
         let before = imported.len();
-        for Log { path, sha256, rows } in logs {
+        for Log { path, sha256, mut rows } in logs {
+            let left_out = with_statistic(&path, &mut rows, experiment);
             let (source, imported_at) = (absolute(&path)?.display().to_string(), imported_at.clone());
             let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
             report(&path, &tally, &here)?;
+            if let Some((there, count)) = left_out.filter(|(_, count)| *count > 0) {
+                let here = experiment.measuring.statistic();
+                say(format_args!("  time of {} is the {there} of its runs, here the {here}: left out", rows_of(count)))?;
+            }
             if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
                 say(format_args!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"))?;
             }
@@ -206,6 +212,20 @@ fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Opti
         matters.iter().any(|key| one.starts_with(key)) && !does_not.iter().any(|key| one.starts_with(key))
     });
     Ok((!found.is_empty()).then(|| found.join(", ")))
+}
+
+/// Leaves the times of another run out where its `time_ms` is another statistic than this run's. Returns the other one and
+/// the number of these rows.
+fn with_statistic(log: &Path, rows: &mut [LogRow], experiment: &Experiment) -> Option<(Statistic, usize)> {
+    // A file of another kind does not say it.
+    let there = Experiment::read(&log.with_file_name(CONFIG), &[]).ok()?.of_begun_run();
+    let is_alike = there.measuring.statistic() == experiment.measuring.statistic();
+    if is_alike || there.replay.is_some() || experiment.replay.is_some() {
+        return None;
+    }
+    let timed = rows.iter_mut().filter(|row| row.row.time_ms.is_some());
+    let left_out = timed.map(|LogRow { row, .. }| (row.time_ms, row.time_ms_std) = (None, None)).count();
+    Some((there.measuring.statistic(), left_out))
 }
 
 /// Labels of the run's devices and the epochs that its children are trained, as far as they are known. In a replay, both

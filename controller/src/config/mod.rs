@@ -126,7 +126,7 @@ impl Experiment {
         self
     }
 
-    /// What is to be known beside all times and energies of its devices, as sentences.
+    /// Reservations about the times and energies of its devices, as sentences.
     pub(crate) fn reservations(&self) -> Vec<String> {
         let devices = self.devices.iter().filter(|_| self.replay.is_none());
         devices.filter_map(|(name, device)| Some(format!("device `{name}`: {}", device.reservation()?))).collect()

@@ -193,6 +193,28 @@ fn the_nearest_key_of_every_kind_of_device_is_suggested() {
 /// Experiments as earlier versions wrote them into run folders: read and written they are the same, and so is their
 /// fingerprint, by which a run folder knows its experiment.
 #[test]
+fn what_time_is_belongs_to_the_text_of_an_experiment_unless_it_is_the_mean() {
+    let written = |statistic: &str| {
+        let text = format!("[measuring]\nmin_runs = 20\n{statistic}");
+        Experiment::parse(&text, "x", &[]).unwrap().of_begun_run().to_toml().unwrap()
+    };
+    assert!(written("statistic = \"median\"").contains("statistic = \"median\""));
+    // A run of a version that knew no other statistic keeps its text, and so its fingerprint.
+    assert_eq!(written(""), written("statistic = \"mean\""));
+    assert!(!written("").contains("statistic"));
+}
+
+#[test]
+fn a_jetson_that_computes_with_8_bit_integers_has_a_reservation() {
+    let reservations = |precision: &str| {
+        let text = format!("[devices.nano]\nkind = 'jetson'\nhost = 'nano'\nuser = 'me'\nprecision = '{precision}'\n");
+        Experiment::parse(&text, "x", &[]).unwrap().reservations()
+    };
+    assert_eq!(reservations("fp16"), [""; 0]);
+    assert!(reservations("int8")[0].starts_with("device `nano`: the engine was built with precision = \"int8\""));
+}
+
+#[test]
 fn an_experiment_of_an_earlier_version_keeps_its_text() {
     let written = include_str!("tests/earlier.toml");
     let experiment = Experiment::parse(written, "earlier.toml", &[]).unwrap();

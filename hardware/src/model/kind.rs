@@ -1,4 +1,4 @@
-//! Names, in plain words, what a file is that is no model.
+//! Names, in plain words, the kind of a file that is not a model.
 
 use std::path::Path;
 

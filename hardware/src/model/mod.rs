@@ -46,7 +46,7 @@ impl Model {
         Self::of(architecture.into(), path, &name, &content)
     }
 
-    /// The same for a file of somebody else: inputs with open sizes get `shapes`, and weights in other files are taken in.
+    /// The same for a file from elsewhere: inputs with open sizes get `shapes`, and weights in other files are taken in.
     /// A model that this changes is written into the folder `scratch`.
     ///
     /// # Errors

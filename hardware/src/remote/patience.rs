@@ -74,7 +74,11 @@ pub(crate) fn measure_patiently(
         let wait = pause_after(tried);
         let again = match error {
             RemoteError::Away { .. } => begun.elapsed() + wait < patience && pause(&error, begun, patience, wait),
-            _ => error.is_transient() && tried < tries && pause(try_after(&error, tried, tries), Instant::now(), wait, wait),
+            _ => {
+                error.is_transient()
+                    && tried < tries
+                    && pause(try_after(&error, tried, tries), Instant::now(), wait, wait)
+            }
         };
         problems.push(error.to_string());
         if !again {

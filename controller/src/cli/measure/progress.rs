@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::note;
 
-/// Time after which work that has not ended is reported where there is no terminal, and then time between two reports.
+/// Time after which work that has not ended is reported without a terminal, and then time between two reports.
 const FIRST: Duration = Duration::from_secs(2);
 const NEXT: Duration = Duration::from_secs(10);
 
