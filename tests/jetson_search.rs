@@ -42,9 +42,11 @@ fn at(board: &Board) -> Vec<String> {
     settings.flat_map(|setting| ["--set".to_owned(), setting]).collect()
 }
 
-/// The override that adds another board.
+/// The override that adds another board, alike in all that changes a result.
 fn beside(board: &Board) -> [String; 2] {
-    let settings: Vec<_> = settings(board).into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let alike = [("fix_clocks", "true".to_owned())];
+    let settings: Vec<_> =
+        settings(board).into_iter().chain(alike).map(|(key, value)| format!("{key} = {value}")).collect();
     ["--set".to_owned(), format!("devices.tx2b={{ {} }}", settings.join(", "))]
 }
 

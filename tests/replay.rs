@@ -68,7 +68,10 @@ fn objectives_are_those_that_are_asked_for() {
         serde_json::from_str(&Program::new(folder.path()).args(["front", "run", "--json"]).succeed()).unwrap();
     assert_eq!(json["objectives"], serde_json::json!(["error", "energy_mj"]));
     let journal = Journal::read(&run.join("measurements.csv"));
-    let expected = front(&journal, &["error", "energy_mj"]).len();
+    // Networks beyond a bound are not on the front where others keep all bounds.
+    let keeps_bounds = |row: &&Row| row.number("energy_mj") <= Some(100.0) && row.number("accuracy") >= Some(0.62);
+    let expected = front(&journal, &["error", "energy_mj"]).into_iter().filter(keeps_bounds).count();
+    assert!(expected > 0);
     assert_eq!(json["front"].as_array().unwrap().len(), expected);
     let config: toml::Table = std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap();
     assert_eq!(config["search"]["bounds"]["energy_mj"].as_float(), Some(100.0));
@@ -169,7 +172,10 @@ fn tables_of_other_people_are_read_and_their_columns_printed() {
         for ([accuracy, time_ms, energy_mj], entry) in found.iter().zip(&table.entries) {
             let is = |found: &Option<f64>, right: f64| found.is_none_or(|found| (found / right - 1.0).abs() < 1e-6);
             let right = is(accuracy, entry.percent / 100.0) && is(time_ms, entry.microseconds as f64 / 1000.0);
-            assert!(right && accuracy.is_some() && time_ms.is_some() && is(energy_mj, entry.joules * 1000.0), "{entry:?}");
+            assert!(
+                right && accuracy.is_some() && time_ms.is_some() && is(energy_mj, entry.joules * 1000.0),
+                "{entry:?}"
+            );
         }
     };
     let time_ms = |entry: &Entry| entry.microseconds as f64 / 1000.0;
@@ -177,7 +183,9 @@ fn tables_of_other_people_are_read_and_their_columns_printed() {
     for separator in [";", "\t"] {
         let header = ["architecture", "accuracy_percent", "time_ms"].join(separator);
         let row = |entry: &Entry| {
-            [entry.cell.clone(), entry.percent.to_string(), time_ms(entry).to_string()].join(separator).replace('.', ",")
+            [entry.cell.clone(), entry.percent.to_string(), time_ms(entry).to_string()]
+                .join(separator)
+                .replace('.', ",")
         };
         let (ended, found) = searched_as(row, &header, &[]);
         near(&found);
@@ -248,6 +256,9 @@ fn real_measurements_of_a_board() {
         }
         let json: serde_json::Value =
             serde_json::from_str(&Program::new(folder.path()).args(["front", strategy, "--json"]).succeed()).unwrap();
-        assert_eq!(json["front"].as_array().unwrap().len(), front(&journal, &["error", "time_ms", "energy_mj"]).len());
+        let members = front(&journal, &["error", "time_ms", "energy_mj"]).into_iter();
+        let expected = members.filter(|row| row.number("accuracy") >= Some(0.80)).count();
+        assert!(expected > 0);
+        assert_eq!(json["front"].as_array().unwrap().len(), expected);
     }
 }

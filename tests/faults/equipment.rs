@@ -79,7 +79,8 @@ impl Place {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let begun = Instant::now();
-                while !fs::read_to_string(self.path("run/measurements.csv")).is_ok_and(|text| text.lines().count() > 1) {
+                while !fs::read_to_string(self.path("run/measurements.csv")).is_ok_and(|text| text.lines().count() > 1)
+                {
                     assert!(begun.elapsed() < Duration::from_secs(120), "nothing is evaluated");
                     std::thread::sleep(Duration::from_millis(10));
                 }
@@ -172,7 +173,8 @@ fn a_fault_of_every_network_ends_the_search_and_its_networks_are_tried_again() {
     let front = place.program(&["front", "run", "--json"]).succeed();
     let front: serde_json::Value = serde_json::from_str(&front).unwrap();
     assert_eq!(front["remeasurements"], 0, "{front}");
-    let replayed = ["replay", "run/measurements.csv", "--experiment", "run", "--out", "again", "--quiet", "--evaluations", "8"];
+    let replayed =
+        ["replay", "run/measurements.csv", "--experiment", "run", "--out", "again", "--quiet", "--evaluations", "8"];
     place.program(&replayed).succeed();
     let again = Journal::read(&place.path("again/measurements.csv")).rows;
     assert!(again.len() == 8 && again.iter().all(|row| row.text("status") == "ok"), "{again:?}");

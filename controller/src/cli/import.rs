@@ -97,7 +97,10 @@ impl Import {
             report(&path, &tally, &here)?;
             if let Some((there, count)) = left_out.filter(|(_, count)| *count > 0) {
                 let here = experiment.measuring.statistic();
-                say(format_args!("  time of {} is the {there} of its runs, here the {here}: left out", rows_of(count)))?;
+                say(format_args!(
+                    "  time of {} is the {there} of its runs, here the {here}: left out",
+                    rows_of(count)
+                ))?;
             }
             if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
                 say(format_args!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"))?;

@@ -16,7 +16,7 @@ use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::propose::{Proposed, preference_for_unbounded, propose, table};
-use crate::report::{by_name, tidy};
+use crate::report::tidy;
 use crate::run::{CHECKPOINT, CONFIG, Checkpoint, Imported, Recorded};
 use crate::strategy::Strategy;
 use crate::terminal::say;
@@ -130,7 +130,7 @@ fn json(
         });
         answers.push(json!({
             "architecture": problem.space().format(&proposed.architecture)?,
-            "expected": by_name(objectives, &proposed.expected),
+            "expected": objectives.iter().zip(proposed.expected.iter().copied()).collect::<BTreeMap<_, _>>(),
             "keeps_bounds": proposed.keeps_bounds,
             "evaluation": proposed.measured.as_ref().map(|evaluation| evaluation.number),
             "measured": measured,

@@ -7,14 +7,27 @@ use super::ConfigError;
 /// Sections within one another that a key may stand in: more than there are, and too few to exhaust the stack.
 const MOST_SECTIONS: usize = 16;
 
-/// Overrides in the order in which none undoes another: outer sections first, and in a section the `name` or `kind` that
-/// decides which other keys it has.
+/// Overrides in the order in which none undoes another by accident: the `name` or `kind` of a section decides which other
+/// keys it has, so it comes before those. Of two for the same key, and of a whole section and a key in it, the later one
+/// counts.
 pub(super) fn in_order(overrides: &[String]) -> Vec<&String> {
-    let mut ordered: Vec<&String> = overrides.iter().collect();
-    ordered.sort_by_key(|given| {
+    let mut ordered: Vec<&String> = Vec::new();
+    for given in overrides {
         let path = path_of(given);
-        (path.matches('.').count(), !chooses_keys(path.rsplit('.').next().unwrap_or_default()))
-    });
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        // Behind the last one that sets this key, or the section as a whole.
+        let sets_section = |earlier: &&String| {
+            let earlier = path_of(earlier);
+            earlier == path
+                || section.strip_prefix(earlier).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let from = ordered.iter().rposition(sets_section).map_or(0, |at| at + 1);
+        let is_within = |earlier: &&String| {
+            path_of(earlier).strip_prefix(section).is_some_and(|rest| section.is_empty() || rest.starts_with('.'))
+        };
+        let within = ordered[from..].iter().position(is_within).filter(|_| chooses_keys(key));
+        ordered.insert(within.map_or(ordered.len(), |at| from + at), given);
+    }
     ordered
 }
 
@@ -79,13 +92,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outer_sections_and_choices_come_first_and_equal_keys_keep_their_order() {
-        let given = ["d.x.meter.kind=none", "space.blocks=2", "d.x.host=pi", "space.name=nasnet", "space.blocks=3"];
-        let given = given.map(str::to_owned);
-        let ordered: Vec<&str> = in_order(&given).into_iter().map(String::as_str).collect();
-        assert_eq!(
-            ordered,
-            ["space.name=nasnet", "space.blocks=2", "space.blocks=3", "d.x.host=pi", "d.x.meter.kind=none"]
-        );
+    fn a_choice_comes_before_the_keys_of_its_section_and_all_else_keeps_its_order() {
+        for (given, expected) in [
+            (&["s.blocks=2", "s.name=n", "s.blocks=3"][..], &["s.name=n", "s.blocks=2", "s.blocks=3"][..]),
+            (&["d.m.period=5", "d.m.kind=r", "d.kind=b"], &["d.kind=b", "d.m.kind=r", "d.m.period=5"]),
+            (&["s.name=a", "s.blocks=2", "s.name=b"], &["s.name=a", "s.name=b", "s.blocks=2"]),
+            (&["d.m.kind=none", "d.m={}", "d.m.kind=r"], &["d.m.kind=none", "d.m={}", "d.m.kind=r"]),
+            (&["d.m.period=5", "d={}", "d.m.kind=r"], &["d.m.period=5", "d={}", "d.m.kind=r"]),
+            (&["sp.x=1", "s.name=a"], &["sp.x=1", "s.name=a"]),
+        ] {
+            let given: Vec<String> = given.iter().map(|one| (*one).to_owned()).collect();
+            assert_eq!(in_order(&given), expected.iter().collect::<Vec<_>>());
+        }
     }
 }

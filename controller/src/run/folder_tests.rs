@@ -24,7 +24,7 @@ fn a_folder_is_taken_once_and_opened_by_one() {
     std::fs::write(path.join("models/1.onnx.tmp"), "half").unwrap();
     let (folder, found) = RunFolder::open(&path).unwrap();
     assert_eq!(std::fs::read_dir(folder.join(MODELS)).unwrap().count(), 0);
-    assert_eq!((found, std::fs::read_dir(&scratch).unwrap().count()), (experiment.clone(), 0));
+    assert_eq!((found, std::fs::read_dir(&scratch).unwrap().count()), (experiment.clone().of_begun_run(), 0));
     drop(folder);
     assert!(rejection(RunFolder::open(place.path())).contains("is not a run folder"));
     assert!(rejection(RunFolder::create(place.path(), &experiment)).contains("holds something else already (run)"));

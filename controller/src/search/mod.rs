@@ -222,7 +222,8 @@ impl Search {
     /// may be missing, while one of the networks that were tried again with it is there.
     fn repeats(&self, state: &State, number: u64, before: &HashSet<CanonicalKey>) -> bool {
         // A text that is not an architecture is an error once its row is taken.
-        let candidate = self.storage.journal.recovered_from(number).and_then(|row| candidate_of(&self.problem, row).ok());
+        let candidate =
+            self.storage.journal.recovered_from(number).and_then(|row| candidate_of(&self.problem, row).ok());
         candidate.is_some_and(|found| state.history.known(&found.key).is_some() || before.contains(&found.key))
     }
 

@@ -284,7 +284,8 @@ fn a_run_with_retries_goes_on_to_the_same_journal_after_a_kill() {
     let reference = tempfile::tempdir().unwrap();
     begin(reference.path());
     let expected = retried(reference.path(), 60, Fake::default(), true).2;
-    for (number, checkpoint) in [(45, true), (45, false), (47, true), (47, false), (50, true), (53, true), (53, false)] {
+    for (number, checkpoint) in [(45, true), (45, false), (47, true), (47, false), (50, true), (53, true), (53, false)]
+    {
         let place = tempfile::tempdir().unwrap();
         begin(place.path());
         let stopping = Fake { stop_at: Some((number, Stop::default())), backwards: true, ..Fake::default() };

@@ -150,7 +150,8 @@ impl Weights<'_> {
         let number = |key: &str| match of(key) {
             None => Ok(None),
             Some(text) => {
-                let wrong = |_| format!("its weight {name:?} is in {location}, at {key} {text:?}, which is not a number");
+                let wrong =
+                    |_| format!("its weight {name:?} is in {location}, at {key} {text:?}, which is not a number");
                 text.parse::<u64>().map(Some).map_err(wrong)
             }
         };
