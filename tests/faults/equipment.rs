@@ -168,7 +168,7 @@ fn a_fault_of_every_network_ends_the_search_and_its_networks_are_tried_again() {
     // Each failed network has a later row that succeeded, which counts.
     for row in rows.iter().filter(|row| row.text("status") == "failed") {
         let same = |other: &&Row| other.text("architecture") == row.text("architecture");
-        assert!(rows.iter().filter(same).last().is_some_and(|last| last.text("status") == "ok"), "{rows:?}");
+        assert!(rows.iter().rfind(same).is_some_and(|last| last.text("status") == "ok"), "{rows:?}");
     }
     let front = place.program(&["front", "run", "--json"]).succeed();
     let front: serde_json::Value = serde_json::from_str(&front).unwrap();

@@ -187,3 +187,53 @@ fn devices_that_are_not_alike_are_named_with_their_difference() {
     let error = check_alike(&named([("a", host()), ("b", other)])).unwrap_err().to_string();
     assert!(error.contains("kind: \"host\" and \"openvino\""), "{error}");
 }
+
+/// A device of a machine that only one device may use at a time.
+struct Exclusive {
+    in_use: Arc<AtomicUsize>,
+    released: Arc<AtomicUsize>,
+}
+
+impl Device for Exclusive {
+    fn describe(&mut self) -> Result<Description, DeviceError> {
+        Ok(Description::new("scripted", "exclusive"))
+    }
+
+    fn measure(&mut self, model: &Model, _plan: &Plan) -> Result<Measurement, DeviceError> {
+        let others = self.in_use.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(20));
+        self.in_use.fetch_sub(1, Ordering::SeqCst);
+        let answers = vec![if others == 0 { Answer::Measured } else { Answer::Gone }];
+        Scripted { name: "exclusive", answers }.measure(model, &Plan::default())
+    }
+
+    fn shares_machine(&self) -> bool {
+        false
+    }
+
+    fn release(&mut self) {
+        self.released.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_of_one_machine_take_turns() {
+    let (in_use, released, turn) = (Arc::default(), Arc::<AtomicUsize>::default(), Arc::new(Mutex::new(())));
+    let member = |name: &str| {
+        let device = Exclusive { in_use: Arc::clone(&in_use), released: Arc::clone(&released) };
+        let spec = Spec { name: name.to_owned(), patience: Duration::ZERO, turn: Some(Arc::clone(&turn)) };
+        Member::new(Box::new(device), spec)
+    };
+    let pool = Arc::new(DevicePool::of(vec![member("a"), member("b")], Plan::default()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, "a model").unwrap();
+    let measure = |number| {
+        let (pool, model) = (Arc::clone(&pool), Model::load(format!("network {number}"), &path).unwrap());
+        tokio::spawn(async move { pool.measure(model, |_| true).await.map(drop) })
+    };
+    for measured in (0..8).map(measure).collect::<Vec<_>>() {
+        assert_eq!(measured.await.unwrap(), Ok(()));
+    }
+    assert_eq!(released.load(Ordering::SeqCst), 8, "each gives the machine back");
+}

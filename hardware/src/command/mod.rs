@@ -225,9 +225,9 @@ impl Device for CommandDevice {
 
     fn health(&mut self) -> Result<Vec<(String, String)>, DeviceError> {
         self.describe()?;
-        let shown = self.machine.meter.as_deref_mut().map(|meter| health(meter)).transpose();
-        let shown = shown.map_err(|error| self.machine.error(error.into(), None))?;
-        Ok(shown.map(|shown| ("meter".to_owned(), shown)).into_iter().collect())
+        let Some(meter) = self.machine.meter.as_deref_mut() else { return Ok(Vec::new()) };
+        let shown = health(meter).map_err(|error| self.machine.error(error.into(), None))?;
+        Ok(vec![("meter".to_owned(), shown)])
     }
 
     fn measure(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, DeviceError> {

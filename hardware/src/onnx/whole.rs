@@ -196,11 +196,11 @@ impl Weights<'_> {
     }
 }
 
+/// Gives another value of a field with a number and a value, or none to keep it.
+type Change<'a> = dyn FnMut(u32, &[u8]) -> Result<Option<Vec<u8>>, String> + 'a;
+
 /// The message with those of its fields replaced for which `change` gives another value.
-fn edit(
-    message: &[u8],
-    change: &mut dyn FnMut(u32, &[u8]) -> Result<Option<Vec<u8>>, String>,
-) -> Result<Vec<u8>, String> {
+fn edit(message: &[u8], change: &mut Change) -> Result<Vec<u8>, String> {
     let mut edited = Vec::with_capacity(message.len());
     each(message, |number, whole, value| {
         match value.map(|value| change(number, value)).transpose()?.flatten() {

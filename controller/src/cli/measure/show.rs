@@ -194,10 +194,8 @@ pub(super) fn print_table(measured: &[Measured], device: &str, statistic: Statis
     for one in measured {
         match &one.result {
             Ok((_, measurement)) => {
-                let warnings = measurement.warnings.iter();
-                warnings
-                    .map(|warning| say(format_args!("warning: {}: {warning}", one.name)))
-                    .collect::<io::Result<()>>()?;
+                let mut warnings = measurement.warnings.iter();
+                warnings.try_for_each(|warning| say(format_args!("warning: {}: {warning}", one.name)))?;
             }
             // Most reasons name the model.
             Err(reason) if reason.contains(&one.name) => say(format_args!("failed: {reason}"))?,
