@@ -147,11 +147,11 @@ pub fn line(row: &Row) -> Result<Vec<u8>, LogError> {
     Ok(written(row)?.0)
 }
 
-/// The row as text that is the same in the journals of all versions that hold the same values: [`line`] without the newer
+/// The row as text that is the same in the journals of all versions that hold the same values: [`line()`] without the newer
 /// columns where these are empty.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn identity(row: &Row) -> Result<Vec<u8>, LogError> {
     let (line, cells) = written(row)?;
     if cells.iter().skip(FIRST).any(|cell| !cell.is_empty()) {
