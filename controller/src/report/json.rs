@@ -58,7 +58,7 @@ pub fn by_name(objectives: &Objectives, values: &[f64]) -> BTreeMap<Objective, f
 }
 
 /// An error is the complement of an accuracy, and loses the digits that only the subtraction makes: 1 − 0.90748 is
-/// 0.09251999999999999.
+/// 0.09252000000000005.
 pub fn tidy(objective: Objective, value: f64) -> f64 {
     match objective {
         Objective::Error => (value * 1e12).round() / 1e12,
