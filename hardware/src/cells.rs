@@ -141,6 +141,20 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    /// Takes notice of a cell that is not read, if it is a number that can only be a decimal.
+    pub(crate) fn notice(&mut self, cell: &str) {
+        let is_decimal = |sign| {
+            cell.split_once(sign).is_some_and(|(whole, decimals): (&str, &str)| {
+                let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                is_digits(whole.trim_start_matches(['+', '-'])) && is_digits(decimals) && !may_be_thousands(cell, sign)
+            })
+        };
+        self.has_point |= is_decimal('.');
+        self.has_comma |= is_decimal(',');
+    }
+}
+
 fn may_be_thousands(number: &str, sign: char) -> bool {
     number.split_once(sign).is_some_and(|(whole, decimals)| {
         let whole = whole.trim_start_matches(['+', '-']);
@@ -367,6 +381,9 @@ mod tests {
             let error = read(&numbers, false).unwrap_err();
             assert!(error.contains("for its decimal sign, other numbers before it have"), "{error}");
         }
+        let mut decimal = Decimal::default();
+        ["2026.03.01", "1.200", "FW 1.2", "0.0"].iter().for_each(|cell| decimal.notice(cell));
+        assert!(decimal.plain("1,200", false).is_err(), "by a cell that is not read");
         assert!(read(&["1.234,5"], false).unwrap_err().contains("more than one decimal sign"));
         assert!(read(&["1,200"], true).unwrap_err().contains("separator of thousands"));
         assert_eq!(read(&["0,200", "1,200"], true), Ok(vec!["0.200".to_owned(), "1.200".to_owned()]));

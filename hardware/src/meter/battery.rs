@@ -76,7 +76,7 @@ impl BatteryMeter {
     }
 }
 
-/// Whether a supply is a battery by its type, whatever its name, and of the machine: mice have one too.
+/// Whether a supply is a battery by its type and belongs to the machine: mice have batteries, too.
 fn is_of_machine(folder: &Path) -> bool {
     let file = |name: &str| poll::small_file(&folder.join(name), RIGHTS).ok();
     let is_battery = match file("type") {

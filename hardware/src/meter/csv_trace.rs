@@ -185,7 +185,7 @@ impl Parser {
         Err(self.rejected(format!("its header has not all of the named columns: {reason}")))
     }
 
-    /// An error if text without a line break shows that the file is of another kind.
+    /// An error if text without a line break shows another kind of file.
     pub fn check_rest(&self, bytes: &[u8]) -> Result<(), MeterError> {
         match cells::disguise(bytes) {
             Some(disguise) => Err(MeterError::Failed(format!("line {} of {}: {disguise}", self.line + 1, self.path))),

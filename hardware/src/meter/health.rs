@@ -23,7 +23,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    /// An error if that is no power of a running device: zero, or less than the meter can show. Means below zero are
+    /// An error if a running device cannot draw that: zero, or less than the meter can show. Means below zero are
     /// those of a meter in the wrong direction.
     pub fn check(&self, source: &str, resolution_mw: Option<f64>) -> Result<(), MeterError> {
         let Self { mean_mw, readings, zeros } = *self;

@@ -68,6 +68,7 @@ pub fn read_rows(
             )));
         }
         let mut row = Row::default();
+        cells.iter().filter_map(|cell| cells::text(cell.trim_ascii()).ok()).for_each(|cell| decimal.notice(cell));
         for Found { holds, at, name } in &columns {
             let is_first = matches!(holds, Holds::Architecture | Holds::Status);
             if is_first || !matches!(row.status, Status::Failed | Status::Diverged) {
@@ -230,8 +231,12 @@ mod tests {
 
     #[test]
     fn two_decimal_signs_in_one_log_are_rejected() {
-        let error = refusal("architecture;time_ms;energy_mj\na;0.5;1\nb;1,200;2\n");
-        assert!(error.contains("log.csv:3: column \"time_ms\"") && error.contains("decimal sign"), "{error}");
+        for text in
+            ["architecture;time_ms;energy_mj\na;0.5;1\nb;1,200;2\n", "architecture;time_ms;x\na;7;0\nb;1,200;0.5\n"]
+        {
+            let error = refusal(text);
+            assert!(error.contains("log.csv:3: column \"time_ms\"") && error.contains("decimal sign"), "{error}");
+        }
     }
 
     #[test]

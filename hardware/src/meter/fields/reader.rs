@@ -181,7 +181,7 @@ fn find_name(names: &[String], name: &str) -> Result<usize, Rejected> {
         found = places(&|header| in_brackets(header).is_some_and(|(bare, _)| bare.eq_ignore_ascii_case(name)));
     }
     match found[..] {
-        [] => Err(Rejected::Damaged(format!("there is no column {name:?}"))),
+        [] => Err(Rejected::Damaged(format!("the header lacks the column {name:?}"))),
         [at] => Ok(at),
         _ => {
             let count = found.len();
@@ -210,6 +210,9 @@ impl LineReader {
     pub fn read(&mut self, line: &str) -> Result<Option<Row>, Rejected> {
         if line.len() > MAX_LINE {
             return Err(Rejected::Damaged(format!("it has {} bytes, more than any reading", line.len())));
+        }
+        if let Some(disguise) = cells::disguise(line.as_bytes()) {
+            return Err(Rejected::Damaged(disguise.to_owned()));
         }
         let line = line.trim();
         let result = self.read_line(line);
@@ -292,6 +295,7 @@ impl Layout {
             }
         }
         let mut decimal = self.decimal;
+        cells.iter().for_each(|cell| decimal.notice(cell));
         let has_commas = separator == Some(Separator::Comma);
         let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, dates: &mut self.dates, has_commas };
         let (mut power_mw, mut step_mw) = (self.constant, 0.0);
@@ -410,7 +414,7 @@ fn json_cells(line: &str, places: &[Place]) -> Result<Vec<String>, Rejected> {
         };
         let nested = || name.split('.').try_fold(&value, |value, key| value.get(key));
         match value.get(name).or_else(nested) {
-            None => Err(Rejected::Missing(format!("there is no value {name:?}"))),
+            None => Err(Rejected::Missing(format!("it lacks the value {name:?}"))),
             Some(Value::String(text)) => Ok(text.trim().to_owned()),
             Some(value) => Ok(value.to_string()),
         }

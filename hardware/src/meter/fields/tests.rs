@@ -19,7 +19,7 @@ fn columns_are_found_by_number_and_by_name() {
     let row = layout.read("12,5;200,0;5,10V").unwrap();
     assert_eq!(row.own_ns, Some(12.5e6));
     assert!((row.power_mw - 1020.0).abs() < 1e-9 && (row.step_mw - 2.51).abs() < 1e-9, "{row:?}");
-    assert_eq!(named.layout("t;I").err().unwrap().reason(), "there is no column \"U\"");
+    assert_eq!(named.layout("t;I").err().unwrap().reason(), "the header lacks the column \"U\"");
 }
 
 #[test]
@@ -63,6 +63,9 @@ fn one_file_has_one_separator_and_one_decimal_sign() {
     assert_eq!(powers(label, "n,label,t,P", &["1,\"a, b\",0.0,5.0", "2,\"a\",1.0,7.0,"]), Ok(vec![5.0, 7.0]));
     let second = "power = { column = 2, unit = \"mw\" }\ntime = { column = 1, unit = \"s\" }";
     let error = powers(second, "t;P_mW", &["0.0;1,200"]).unwrap_err();
+    assert!(error.contains("decimal sign"), "{error}");
+    // Cells that are not read say what the sign is, too.
+    let error = powers("power = { column = 2, unit = \"mw\" }", "", &["0.0;1,200"]).unwrap_err();
     assert!(error.contains("decimal sign"), "{error}");
     let error = powers(second, "", &["0.0;1.2", "0.5;1,300"]).unwrap_err();
     assert!(error.contains("other numbers before it have `.`"), "{error}");
