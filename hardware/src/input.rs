@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::onnx::NO_TENSOR;
+/// The type of an input that holds something else than a tensor.
+pub(crate) const NO_TENSOR: &str = "no tensor";
 
 /// One input of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,6 +45,7 @@ mod mutation;
 mod onnx;
 pub mod openvino;
 pub mod options;
+pub mod path;
 mod probe;
 mod program;
 pub mod remote;

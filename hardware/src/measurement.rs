@@ -184,12 +184,23 @@ impl Latency {
         })
     }
 
+    /// A statistic of the runs, in ms; `None` where the device did not give it.
+    pub fn statistic_ms(&self, statistic: Statistic) -> Option<f64> {
+        match statistic {
+            Statistic::Median => self.p50_ms,
+            Statistic::Mean => Some(self.mean_ms),
+            Statistic::P90 => self.p90_ms,
+            Statistic::P95 => self.p95_ms,
+            Statistic::P99 => self.p99_ms,
+        }
+    }
+
     /// The time of one inference that stands for all of them, in ms.
     ///
     /// # Errors
     /// If the device did not give this statistic, with the remedy.
     pub fn time_ms(&self, statistic: Statistic) -> Result<f64, InvalidMeasurement> {
-        statistic.of(self).ok_or_else(|| {
+        self.statistic_ms(statistic).ok_or_else(|| {
             let runs = self.runs.map_or_else(String::new, |runs| format!(" (there was time for {runs})"));
             let needs = match statistic.least_runs() {
                 1 => String::new(),

@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measurement::Latency;
-
 /// The statistic of a model's runs that `time_ms` is: in the journal, as an objective, and in messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,17 +29,6 @@ impl Statistic {
             Self::P90 => "p90",
             Self::P95 => "p95",
             Self::P99 => "p99",
-        }
-    }
-
-    /// Its value in a latency, in ms; `None` where the device did not give it.
-    pub fn of(self, latency: &Latency) -> Option<f64> {
-        match self {
-            Self::Median => latency.p50_ms,
-            Self::Mean => Some(latency.mean_ms),
-            Self::P90 => latency.p90_ms,
-            Self::P95 => latency.p95_ms,
-            Self::P99 => latency.p99_ms,
         }
     }
 

@@ -53,7 +53,7 @@ impl Default for Options {
     }
 }
 
-/// What a file says of its network, in its metadata.
+/// The description of a network in the metadata of its file.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
     /// The architecture's text.

@@ -52,7 +52,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Writes the nodes that normalise the pixels, with the arithmetic of training. They are not folded into the first
-    /// convolution: its padding is 0 after the normalisation, which is no value of a pixel.
+    /// convolution: that one pads with 0 after the normalisation, and no pixel has that value.
     fn normalisation(&mut self, description: &Description) {
         let channels = self.graph.input_shape().channels;
         let affine = match description.deployment {

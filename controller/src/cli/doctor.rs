@@ -36,9 +36,7 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut overrides = self.options.all();
-        overrides.extend(self.overrides.all());
-        let experiment = read(self.experiment.as_deref(), &overrides)?;
+        let experiment = read(self.experiment.as_deref(), &self.options.with(&self.overrides))?;
         // Printed one by one: a device that does not answer takes a while.
         let mut healthy = self.report("search space", space(&experiment))?;
         if experiment.replay.is_some() {

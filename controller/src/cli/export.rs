@@ -9,6 +9,7 @@ use child::network::Network;
 use child::onnx;
 use child::space::{Architecture, SearchSpace};
 use clap::Args;
+use hardware::path::folder_of;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -53,7 +54,7 @@ pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
     if path.file_name().is_none() || shown.to_string().ends_with(std::path::MAIN_SEPARATOR) {
         bail!("cannot write {shown}: it names no file");
     }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     ensure!(folder.is_dir(), "cannot write {shown}: {} is not a folder; create it first", folder.display());
     tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {shown}"))?;
     Ok(())

@@ -69,23 +69,21 @@ impl Measure {
             std::fs::create_dir(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
             self.model(given, &experiment, config, &folder)
         };
-        let loaded: Vec<anyhow::Result<Model>> = self.models.iter().enumerate().map(load).collect();
-        if loaded.iter().all(Result::is_err) && loaded.len() == 1 {
-            return loaded.into_iter().next().context("no model was named")?.map(|_| ExitCode::FAILURE);
-        }
+        let mut loaded: Vec<anyhow::Result<Model>> = self.models.iter().enumerate().map(load).collect();
+        // The error of a single model is that of the program, before a device is opened.
+        let single = if loaded.len() == 1 { loaded.pop().transpose()? } else { None };
         let mut device = config.open()?;
         let mut progress = Progress::new(self.models.len());
         let label = progress.during("identifying the device", || device.describe())?.label();
         let plan = experiment.measuring.clone().for_device(device.as_ref()).map_err(|problem| anyhow!(problem))?;
         let statistic = plan.statistic();
-        if let [model] = &loaded[..] {
-            let model = model.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-            let measurement = progress.model(&self.models[0], &plan, || measure(device.as_mut(), model, &plan))??;
+        if let Some(model) = single {
+            let measurement = progress.model(&self.models[0], &plan, || measure(device.as_mut(), &model, &plan))??;
             drop(progress);
             if self.json {
-                say(format_args!("{:#}", show::json(model, &label, &measurement, statistic)))?;
+                say(format_args!("{:#}", show::json(&model, &label, &measurement, statistic)))?;
             } else {
-                show::print(model, &label, &measurement, statistic, config.why_no_energy().as_deref())?;
+                show::print(&model, &label, &measurement, statistic, config.why_no_energy().as_deref())?;
             }
             return Ok(ExitCode::SUCCESS);
         }

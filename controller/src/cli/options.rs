@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use hardware::path::expand_home;
 
-use crate::config::{Experiment, expand_home};
+use crate::config::Experiment;
 use crate::objective::Objective;
 use crate::run::kept_experiment;
 
@@ -93,12 +94,12 @@ pub(super) struct SearchOptions {
 }
 
 impl SearchOptions {
-    /// As `--set` takes them.
-    pub fn all(&self) -> Vec<String> {
+    /// As `--set` takes them, with the overrides behind them.
+    pub fn with(&self, overrides: &Overrides) -> Vec<String> {
         let evaluations = self.evaluations.map(|count| format!("search.evaluations={count}"));
         let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
         let reference = self.reference.iter().map(|given| format!("search.reference.{given}"));
-        evaluations.into_iter().chain(remeasure).chain(reference).collect()
+        evaluations.into_iter().chain(remeasure).chain(reference).chain(overrides.all()).collect()
     }
 }
 

@@ -36,8 +36,7 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let mut overrides = vec![format!("replay.log={}", quoted(&self.log))];
-        overrides.extend(self.options.all());
-        overrides.extend(self.overrides.all());
+        overrides.extend(self.options.with(&self.overrides));
         let experiment = match &self.experiment {
             Some(file) => read(Some(file), &overrides)?,
             None => Experiment::parse("", "the defaults of replay", &overrides)?,

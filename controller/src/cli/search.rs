@@ -47,8 +47,7 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut overrides = self.options.all();
-        overrides.extend(self.overrides.all());
+        let overrides = self.options.with(&self.overrides);
         // A resumed run has an experiment; a given one must be equal.
         let experiment = match (&self.resume, &self.experiment) {
             (Some(run), None) => kept_experiment(run, &overrides)?,

@@ -52,7 +52,7 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
     }
 }
 
-/// A file that alone is no experiment, read with those overrides that complete its sections: `None` if they do not change
+/// An incomplete file, read with those overrides that complete its sections: `None` if they do not change
 /// the error.
 fn completed<T: DeserializeOwned>(
     text: &str,

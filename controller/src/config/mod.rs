@@ -13,7 +13,7 @@ pub use load::ConfigError;
 pub use sections::{InputConfig, SearchConfig};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use child::data::{DataConfig, Source};
@@ -21,6 +21,7 @@ use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
 use hardware::options::DeviceOptions;
+use hardware::path::expand_home;
 use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
 
@@ -167,14 +168,6 @@ impl Experiment {
         same.search.remeasure = 0;
         same.search.reference.clear();
         Ok(sha256(same.to_toml()?))
-    }
-}
-
-/// A path with the user's home in place of `~`, which shells leave in `--out=~/runs`.
-pub(crate) fn expand_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use hardware::options::{is_free, is_moved};
+use hardware::path::folder_of;
 
 use super::{failed, write_atomically};
 use crate::config::{ConfigError, Experiment};
@@ -119,8 +120,7 @@ impl RunFolder {
 
     /// The command that shows this run and its neighbours in TensorBoard, each by the name of its folder.
     pub fn watch_command(&self) -> String {
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        format!("tensorboard --logdir {}", pasted(parent))
+        format!("tensorboard --logdir {}", pasted(folder_of(&self.path)))
     }
 
     /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic

@@ -10,6 +10,7 @@ use csv::ByteRecord;
 use super::read::{self, Parsed, TornLine, file_error};
 use super::{COLUMNS, FIRST, LogError, Row};
 use crate::cells::{Rows, Separator};
+use crate::path::folder_of;
 
 /// Appends rows to a journal. After every [`write`](Self::write) the file ends with a whole line, which is on the disk:
 /// a power failure loses no row.
@@ -128,7 +129,7 @@ impl Writer {
 /// # Errors
 /// If the folder cannot be opened or synced.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     if !cfg!(unix) {
         return Ok(());
     }

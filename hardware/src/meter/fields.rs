@@ -1,6 +1,7 @@
 //! The columns of a line and their units.
 
 mod dates;
+mod numbers;
 mod reader;
 mod units;
 
@@ -10,7 +11,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(super) use self::reader::{LineReader, Rejected, Row};
+pub(super) use self::numbers::Rejected;
+pub(super) use self::reader::{LineReader, Row};
 use self::units::Unit;
 pub use self::units::{CurrentUnit, PowerUnit, StampUnit, VoltageUnit};
 use super::MeterError;

@@ -11,8 +11,9 @@ use prost::Message as _;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::input::{Input, InputShape};
+use crate::input::{Input, InputShape, NO_TENSOR};
 use crate::onnx::{self, ModelProto, whole};
+use crate::path::folder_of;
 
 /// A model file with the facts that a device needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Model {
         let mut changed = None;
         // Every weight in another file has this key.
         if content.windows(8).any(|bytes| bytes == b"location") {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = folder_of(path);
             changed = whole::with_weights(&content, folder).map_err(failed)?;
         }
         if !shapes.is_empty() {
@@ -90,7 +91,7 @@ impl Model {
         let open: Vec<&Input> = inputs.iter().filter(|input| input.sizes().is_err()).collect();
         if let Some(problem) = open.first().and_then(|input| input.sizes().err()) {
             let options = open.iter().map(|input| input.shape_option(inputs.len() == 1)).collect::<Vec<_>>().join(" ");
-            let is_shape = open.iter().all(|input| input.element != onnx::NO_TENSOR);
+            let is_shape = open.iter().all(|input| input.element != NO_TENSOR);
             return failed(&if is_shape { format!("{problem}, or give {options}") } else { problem });
         }
         if decoded.as_ref().is_ok_and(whole::has_weights_elsewhere) {

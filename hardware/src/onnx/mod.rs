@@ -7,7 +7,7 @@ pub(crate) mod whole;
 
 use prost::Message;
 
-use crate::input::Input;
+use crate::input::{Input, NO_TENSOR};
 
 /// One line a field: its name and type, then how protobuf encodes it.
 macro_rules! messages {
@@ -111,9 +111,6 @@ const ELEMENTS: [&str; 17] = [
     "complex128",
     "bfloat16",
 ];
-
-/// The type of an input that holds something else than a tensor.
-pub(crate) const NO_TENSOR: &str = "no tensor";
 
 /// The inputs of a graph that a caller has to give: older files list their weights among them.
 pub(crate) fn inputs(graph: &GraphProto) -> Vec<Input> {

@@ -8,7 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::place::Place;
-use super::ssh::{Authentication, Secret, SshOptions, expand};
+use super::ssh::{Authentication, Secret, SshOptions};
+use crate::path::expand_home;
 use crate::seconds::LONGEST;
 
 /// This machine where no `host` is given, else one that is logged in to over SSH. Paths of this machine may begin with
@@ -106,7 +107,7 @@ impl MachineOptions {
         let mut ssh = SshOptions::new(host, user);
         ssh.authentication = self.authentication()?;
         ssh.port = self.port.unwrap_or(ssh.port);
-        ssh.known_hosts = self.known_hosts.as_deref().map_or(ssh.known_hosts, expand);
+        ssh.known_hosts = self.known_hosts.as_deref().map_or(ssh.known_hosts, expand_home);
         ssh.timeout = self.timeout_s.map_or(ssh.timeout, Duration::from_secs);
         Ok(Place::Over(ssh))
     }
@@ -120,7 +121,7 @@ impl MachineOptions {
             (_, Some(variable)) => Authentication::Password(secret(variable)?),
             (Some(key), None) => {
                 let passphrase = self.passphrase_variable.as_ref().map(secret).transpose()?;
-                Authentication::Key { file: expand(key), passphrase }
+                Authentication::Key { file: expand_home(key), passphrase }
             }
             (None, None) => Authentication::Agent { socket: None },
         })
@@ -129,7 +130,7 @@ impl MachineOptions {
     /// Path of the work folder there.
     pub(crate) fn folder(&self) -> String {
         match (&self.work_folder, &self.host) {
-            (Some(folder), None) => expand(Path::new(folder)).display().to_string(),
+            (Some(folder), None) => expand_home(Path::new(folder)).display().to_string(),
             (None, None) => cache().display().to_string(),
             (_, Some(_)) => self.clone().filled_in().work_folder.unwrap_or_default(),
         }
@@ -137,7 +138,7 @@ impl MachineOptions {
 
     /// A path of the machine, as its programs take it.
     pub(crate) fn path(&self, path: &str) -> String {
-        if self.host.is_some() { path.to_owned() } else { expand(Path::new(path)).display().to_string() }
+        if self.host.is_some() { path.to_owned() } else { expand_home(Path::new(path)).display().to_string() }
     }
 
     /// Makes paths of this machine valid in any working directory: the work folder, and `others`.
@@ -145,7 +146,7 @@ impl MachineOptions {
         if self.host.is_none() {
             let paths = others.iter_mut().map(|path| &mut **path).chain([&mut self.work_folder]);
             for path in paths.flatten() {
-                *path = std::path::absolute(expand(Path::new(path)))?.display().to_string();
+                *path = std::path::absolute(expand_home(Path::new(path)))?.display().to_string();
             }
         }
         Ok(())

@@ -21,7 +21,7 @@ pub(super) fn print(
     say(format_args!("{}\n  on {device}", model.architecture))?;
     // Not every tool reports a deviation.
     let deviation = if latency.std_ms.is_some() { " ± σ" } else { "" };
-    let time_ms = statistic.of(latency).unwrap_or(latency.mean_ms);
+    let time_ms = latency.statistic_ms(statistic).unwrap_or(latency.mean_ms);
     line(&format!("time ({statistic}{deviation})"), with_deviation(time_ms, latency.std_ms, "ms"))?;
     let others = [("min", latency.min_ms), ("median", latency.p50_ms), ("mean", Some(latency.mean_ms))];
     let others = others.into_iter().filter(|(name, _)| *name != statistic.as_str());
@@ -129,7 +129,7 @@ pub(super) fn json(model: &Model, label: &str, measurement: &Measurement, statis
         "sha256": model.sha256,
         "device": label,
         "statistic": statistic.as_str(),
-        "time_ms": rounded(statistic.of(latency)),
+        "time_ms": rounded(latency.statistic_ms(statistic)),
         "time_ms_mean": rounded(Some(latency.mean_ms)),
         "time_ms_std": rounded(latency.std_ms),
         "time_ms_min": rounded(latency.min_ms),
@@ -150,7 +150,7 @@ pub(super) fn json(model: &Model, label: &str, measurement: &Measurement, statis
         "energy_source": energy.map(|energy| &energy.source),
         "rails": rails.collect::<serde_json::Map<_, _>>(),
         "time_ms_without_transfer": rounded(
-            measurement.latency_without_transfer.as_ref().map(|latency| statistic.of(latency).unwrap_or(latency.mean_ms)),
+            measurement.latency_without_transfer.as_ref().map(|latency| latency.statistic_ms(statistic).unwrap_or(latency.mean_ms)),
         ),
         "temperature_before_c": rounded(conditions.temperature_before_c),
         "temperature_after_c": rounded(conditions.temperature_after_c),
@@ -174,7 +174,7 @@ pub(super) fn print_table(measured: &[Measured], device: &str, statistic: Statis
         let mut row = match &one.result {
             Ok((_, Measurement { latency, energy, .. })) => {
                 let shown = |value: Option<f64>| value.map_or_else(String::new, number);
-                let time = number(statistic.of(latency).unwrap_or(latency.mean_ms));
+                let time = number(latency.statistic_ms(statistic).unwrap_or(latency.mean_ms));
                 let runs = latency.runs.map_or_else(String::new, |runs| runs.to_string());
                 let mut row = vec![time, shown(latency.std_ms), shown(latency.p95_ms), runs];
                 row.extend(has_energy.then(|| shown(energy.as_ref().map(Energy::counted_mj))));

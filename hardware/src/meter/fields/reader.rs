@@ -1,36 +1,16 @@
 //! Readings in lines of text, or of JSON.
 
-use std::fmt;
-
 use serde_json::Value;
 
 use super::dates::Dates;
-use super::units::{StampUnit, Unit, in_brackets};
+use super::numbers::{Column, Numbers, Rejected};
+use super::units::{StampUnit, in_brackets};
 use super::{Fields, MAX_LINE, Place};
-use crate::cells::{self, BadNumber, Decimal, Separator};
+use crate::cells::{self, Decimal, Separator};
 use crate::meter::power_meter::MOST_MW;
 
-/// Largest value of a number's last digit, in the number's unit.
-const COARSEST: f64 = 1e15;
 /// Columns that name a part of a processor; `-` stands for the whole (`turbostat`).
 const PARTS: [&str; 5] = ["package", "node", "die", "core", "cpu"];
-/// Texts in the place of a number that is not known at the moment.
-const MISSING: [&str; 14] = [
-    "",
-    "-",
-    "--",
-    "n/a",
-    "na",
-    "nan",
-    "null",
-    "none",
-    "unavailable",
-    "unknown",
-    "[n/a]",
-    "[not supported]",
-    "[unknown error]",
-    "err!",
-];
 
 /// A reading as a line contains it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,17 +20,6 @@ pub(in crate::meter) struct Row {
     pub power_mw: f64,
     /// The value of one unit of the last printed digit, in mW.
     pub step_mw: f64,
-}
-
-/// The reason why a line is not a reading.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::meter) enum Rejected {
-    /// The meter knew no value at that moment.
-    Missing(String),
-    /// The line is damaged, or not a reading at all. A few of them are left out.
-    Damaged(String),
-    /// The line shows that earlier ones were, or later ones would be, misread.
-    Contradiction(String),
 }
 
 /// Reads lines, whose header or first reading determines their layout.
@@ -92,45 +61,6 @@ enum Form {
     Cells(Separator),
     /// An object or a list, with the places of the columns.
     Json(Vec<Place>),
-}
-
-/// A column's number and unit, and its unit according to the header.
-#[derive(Debug, Clone, PartialEq)]
-struct Column {
-    at: usize,
-    unit: Unit,
-    in_header: Option<Unit>,
-}
-
-impl Rejected {
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Missing(reason) | Self::Damaged(reason) | Self::Contradiction(reason) => reason,
-        }
-    }
-
-    fn map(self, change: impl FnOnce(String) -> String) -> Self {
-        match self {
-            Self::Missing(reason) => Self::Missing(change(reason)),
-            Self::Damaged(reason) => Self::Damaged(change(reason)),
-            Self::Contradiction(reason) => Self::Contradiction(change(reason)),
-        }
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())
-    }
-}
-
-impl From<BadNumber> for Rejected {
-    fn from(bad: BadNumber) -> Self {
-        match bad {
-            BadNumber::Contradiction(reason) => Self::Contradiction(reason),
-            BadNumber::NotOne(reason) => Self::Damaged(reason),
-        }
-    }
 }
 
 impl Fields {
@@ -320,84 +250,6 @@ impl Layout {
     }
 }
 
-/// The cells of a line and the decimal sign of their file.
-struct Numbers<'a> {
-    cells: &'a [String],
-    decimal: &'a mut Decimal,
-    dates: &'a mut Dates,
-    has_commas: bool,
-}
-
-impl<'a> Numbers<'a> {
-    fn cell(&self, column: usize) -> Result<&'a str, Rejected> {
-        let missing = || format!("column {} is missing", column + 1);
-        let cell = self.cells.get(column).ok_or_else(|| Rejected::Damaged(missing()))?;
-        if cell.is_empty() {
-            return Err(Rejected::Missing(missing()));
-        }
-        Ok(cell)
-    }
-
-    /// A column's number and the value of its last digit, in mW, mW/A or A.
-    fn value(&mut self, column: &Column) -> Result<(f64, f64), Rejected> {
-        let text = self.cell(column.at)?;
-        if MISSING.contains(&text.to_lowercase().as_str()) {
-            return Err(Rejected::Missing(format!("its value is {text:?}")));
-        }
-        let (digits, symbol) = split_unit(text);
-        let rejected = || Rejected::Damaged(format!("{} is not a number in {}", shown(text), column.unit.symbol()));
-        let unit = match column.in_header {
-            // A cell with a unit needs no other.
-            _ if !symbol.is_empty() => column.unit.quantity().unit(symbol).ok_or_else(rejected)?,
-            Some(header) if header != column.unit => {
-                return Err(Rejected::Contradiction(format!(
-                    "the unit of column {} is {} by its name, and {} in the experiment: correct the experiment, or name \
-                     the column by its number",
-                    column.at + 1,
-                    header.symbol(),
-                    column.unit.symbol()
-                )));
-            }
-            _ => column.unit,
-        };
-        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit() || b"+-.,eE".contains(&byte));
-        let plain = if is_number { self.decimal.plain(digits, self.has_commas)? } else { return Err(rejected()) };
-        let (value, step) = number(&plain).ok_or_else(rejected)?;
-        Ok((value * unit.factor(), step * unit.factor()))
-    }
-
-    /// A time stamp in ns.
-    fn stamp(&mut self, column: usize, unit: StampUnit) -> Result<f64, Rejected> {
-        let text = self.cell(column)?;
-        let rejected = || {
-            let text_shown = shown(text);
-            let hint = match unit {
-                StampUnit::Rfc3339 => ": write it as 2026-03-01 12:00:00.25, or as a time of day",
-                _ if text.contains(':') => ": a date, or a time of day, has the unit \"rfc3339\"",
-                _ => "",
-            };
-            Rejected::Damaged(format!("{text_shown} is not a time stamp{hint}"))
-        };
-        let factor = match unit {
-            StampUnit::S => 1e9,
-            StampUnit::Ms => 1e6,
-            StampUnit::Us => 1e3,
-            StampUnit::Ns => 1.0,
-            StampUnit::Rfc3339 => return Ok(self.dates.ns(text).ok_or_else(rejected)? as f64),
-        };
-        if text.contains(|c: char| !c.is_ascii_digit() && !"+-.,eE".contains(c)) {
-            return Err(rejected());
-        }
-        let plain = self.decimal.plain(text, self.has_commas)?;
-        let (value, _) = number(&plain).ok_or_else(rejected)?;
-        Some(value * factor).filter(|ns| ns.abs() < 1e19).ok_or_else(rejected)
-    }
-}
-
-fn shown(text: &str) -> String {
-    cells::shown(text.as_bytes())
-}
-
 fn is_json(line: &str) -> bool {
     line.starts_with('{')
 }
@@ -431,24 +283,4 @@ fn label(line: &str) -> Option<&str> {
     let is_value = value.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
     // The colon of a time of day follows no name.
     (is_label && is_value && value.get(2..3) != Some(":")).then(|| label.trim())
-}
-
-/// A number and the unit symbol after it.
-fn split_unit(text: &str) -> (&str, &str) {
-    let digits = text.trim_end_matches(|c: char| c.is_alphabetic()).trim_end();
-    (digits, text[digits.len()..].trim())
-}
-
-/// A decimal number, and the value of its last digit.
-pub(super) fn number(plain: &str) -> Option<(f64, f64)> {
-    if plain.is_empty() || plain.len() > 40 || !plain.bytes().all(|c| c.is_ascii_digit() || b"+-.eE".contains(&c)) {
-        return None;
-    }
-    let value: f64 = plain.parse().ok().filter(|value: &f64| value.is_finite())?;
-    let (mantissa, exponent) = plain.split_once(['e', 'E']).unwrap_or((plain, "0"));
-    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let exponent: i32 = exponent.parse().ok()?;
-    let step = 10f64.powi(exponent.saturating_sub(i32::try_from(decimals).ok()?));
-    // A zero may have any exponent, `0e310`, which then has no meaning.
-    (step <= COARSEST).then_some((value, step))
 }

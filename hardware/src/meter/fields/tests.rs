@@ -1,4 +1,4 @@
-use super::reader::number;
+use super::numbers::number;
 use super::*;
 use crate::meter::power_meter::MOST_MW;
 use proptest::prelude::*;

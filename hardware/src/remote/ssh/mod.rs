@@ -26,6 +26,5 @@ mod session;
 
 pub use connection::Connection;
 pub use error::SshError;
-pub(super) use options::expand;
 pub use options::{Authentication, Secret, SshOptions};
 pub use session::{Remote, RemoteOptions};

@@ -5,6 +5,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::path::expand_home;
+
 /// The server, the user, and how the user logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshOptions {
@@ -37,7 +39,7 @@ impl SshOptions {
             port: Self::PORT,
             user: user.into(),
             authentication: Authentication::Agent { socket: None },
-            known_hosts: expand(Path::new(Self::KNOWN_HOSTS)),
+            known_hosts: expand_home(Path::new(Self::KNOWN_HOSTS)),
             timeout: Self::TIMEOUT,
         }
     }
@@ -97,14 +99,6 @@ impl Drop for Secret {
         bytes.fill(0);
         // Without this the compiler may leave the writing out.
         black_box(&bytes);
-    }
-}
-
-/// A path with the user's home in place of `~`.
-pub(in crate::remote) fn expand(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
     }
 }
 
