@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use child::backend::Processor;
 use child::data::{DataConfig, Dataset, Deployment, Images, Normalisation, Splits};
 use child::graph::{Graph, Shape};
 use child::network::Network;
@@ -16,7 +16,7 @@ use child::onnx::{self, Description, Options};
 use child::space::{
     Architecture, Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace,
 };
-use child::train::{EpochReport, Trainer, TrainingConfig, Validation};
+use child::train::{self, EpochReport, Trainer, TrainingConfig, Validation};
 use hardware::host::Inference;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -161,28 +161,26 @@ impl Data {
     /// A network after some steps of training, in evaluation mode.
     fn train(&self, graph: Graph) -> Network {
         let config = TrainingConfig { epochs: 2, batch_size: 4, learning_rate: 0.02, ..TrainingConfig::default() };
-        let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(4));
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
         let trainer = Trainer {
             data: &self.splits,
             normalisation: &self.normalisation,
             config: &config,
-            device: &device,
+            processor: &Processor::default(),
             validation: Validation::AtEnd,
         };
-        let network = Network::init(Arc::new(graph), &device, &mut rng);
+        let network = Network::init(Arc::new(graph), &mut rng);
         trainer.train(network, &mut rng, &mut |_: &EpochReport| ControlFlow::Continue(())).unwrap().network
     }
 
     /// Writes a network in every way, with the images and logits to compare it on beside it.
     fn export(&self, folder: &Path, name: &str, text: &str, network: &Network) -> Vec<Export> {
-        let batch = self.splits.validation.batches(IMAGES, &self.normalisation).next().unwrap();
-        let shape = [IMAGES, batch.shape.channels, batch.shape.height, batch.shape.width];
-        let images = Tensor::<4>::from_data(TensorData::new(batch.images, shape), &Device::flex());
         let pixels: Vec<f32> = (self.splits.validation.pixels().take(IMAGES))
             .flat_map(|(image, _)| image.iter().map(|value| f32::from(*value)))
             .collect();
         let description = Description::untrained(text, Some(&self.deployment));
-        let logits: Vec<f32> = network.forward(images, None).into_data().try_to_vec().unwrap();
+        let validation = self.splits.validation.first(IMAGES);
+        let logits = train::logits(network, &validation, &self.normalisation, &Processor::default());
         let ways = [11, 12, 13].into_iter().flat_map(|opset| [(opset, false), (opset, true)]);
         ways.map(|(opset, fold_batch_norm)| {
             let options = Options { opset, fold_batch_norm };

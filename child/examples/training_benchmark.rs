@@ -9,8 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
-use child::backend::Backend;
+use child::backend::{Backend, Processor};
 use child::data::{Images, Normalisation, Split, Splits};
 use child::graph::{Graph, Shape};
 use child::network::Network;
@@ -36,17 +35,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(name) => Backend::deserialize(name.as_str().into_deserializer() as StrDeserializer<'_, ValueError>)?,
         None => Backend::default(),
     };
-    let device = backend.device()?;
+    let processor = backend.open()?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let space = NasBench201::new(NasBench201Settings::default())?;
     let graph = Arc::new(space.graph(&space.parse(CELL)?, SHAPE, CLASSES.into())?.pruned());
     let images = noise(&mut rng)?;
     for batch_size in [128, 64] {
-        let rate = training_rate(&graph, &images, batch_size, &device, &mut rng)?;
+        let rate = training_rate(&graph, &images, batch_size, &processor, &mut rng)?;
         println!("train_batch_{batch_size} {rate:.1}");
     }
-    let network = Network::init(graph, &device, &mut rng).valid();
-    println!("evaluate_batch_128 {:.1}", evaluation_rate(&network, &images));
+    let network = Network::init(graph, &mut rng);
+    println!("evaluate_batch_128 {:.1}", evaluation_rate(&network, &images, &processor));
     Ok(())
 }
 
@@ -61,16 +60,21 @@ fn training_rate(
     graph: &Arc<Graph>,
     images: &Split,
     batch_size: usize,
-    device: &Device,
+    processor: &Processor,
     rng: &mut ChaCha8Rng,
 ) -> Result<f64, Box<dyn Error>> {
     // The first epoch warms up, the last one ends with a validation.
     let config = TrainingConfig { epochs: TIMED + 2, batch_size, learning_rate: 0.01, ..TrainingConfig::default() };
     let data = Splits { train: images.clone(), validation: images.clone() };
     let normalisation = Normalisation::of(images);
-    let trainer =
-        Trainer { data: &data, normalisation: &normalisation, config: &config, device, validation: Validation::AtEnd };
-    let (mut ends, network) = (Vec::new(), Network::init(Arc::clone(graph), device, rng));
+    let trainer = Trainer {
+        data: &data,
+        normalisation: &normalisation,
+        config: &config,
+        processor,
+        validation: Validation::AtEnd,
+    };
+    let (mut ends, network) = (Vec::new(), Network::init(Arc::clone(graph), rng));
     trainer.train(network, rng, &mut |_: &EpochReport| {
         ends.push(Instant::now());
         ControlFlow::Continue(())
@@ -79,11 +83,11 @@ fn training_rate(
 }
 
 /// Images per second.
-fn evaluation_rate(network: &Network, images: &Split) -> f64 {
+fn evaluation_rate(network: &Network, images: &Split, processor: &Processor) -> f64 {
     let normalisation = Normalisation::of(images);
     let timed = |_| {
         let start = Instant::now();
-        evaluate(network, images, &normalisation);
+        evaluate(network, images, &normalisation, processor);
         start.elapsed()
     };
     rate((0..=TIMED).map(timed).skip(1).collect())

@@ -1,44 +1,56 @@
-//! Backends by name: which library computes the tensors, chosen at run time among those compiled in.
+//! Who computes the trainings: a backend, chosen at run time among those compiled in.
 
 use crate::Error;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-/// A library that computes tensors.
+/// A library that computes trainings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// burn's own CPU backend, pure Rust.
     #[default]
     Flex,
-    /// LibTorch on the CPU.
-    Tch,
-    /// An NVIDIA GPU.
+    /// An NVIDIA GPU, by burn.
     Cuda,
 }
 
+/// A backend that was found on this machine.
+#[derive(Debug, Clone)]
+pub enum Processor {
+    /// A device of burn.
+    Burn(Device),
+}
+
+impl Default for Processor {
+    fn default() -> Self {
+        Self::Burn(Device::flex())
+    }
+}
+
 impl Backend {
-    /// The device that it computes on.
+    /// The processor that computes trainings.
+    ///
+    /// # Errors
+    /// If the program was built without it.
+    pub fn open(self) -> Result<Processor, Error> {
+        self.device().map(Processor::Burn)
+    }
+
+    /// burn's device for everything else that is computed by burn, as the policy.
     ///
     /// # Errors
     /// If the program was built without it.
     pub fn device(self) -> Result<Device, Error> {
         match self {
-            #[cfg(feature = "flex")]
             Self::Flex => Ok(Device::flex()),
-            #[cfg(feature = "tch")]
-            #[allow(deprecated, reason = "burn means to drop LibTorch, but it is still the faster one on some CPUs")]
-            Self::Tch => Ok(Device::libtorch()),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0usize)),
             #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
-            missing => {
-                let hint = if missing == Self::Tch { " (scripts/libtorch.sh prepares LibTorch)" } else { "" };
-                Err(Error(format!(
-                    "the backend `{missing}` is not compiled in; compile it in with `cargo run --release -p controller \
-                     --features {missing}`{hint}"
-                )))
-            }
+            missing => Err(Error(format!(
+                "the backend `{missing}` is not compiled in; compile it in with `cargo run --release -p controller \
+                     --features {missing}`"
+            ))),
         }
     }
 }
@@ -56,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_shown_name_is_the_one_in_files() {
-        for backend in [Backend::Flex, Backend::Tch, Backend::Cuda] {
+        for backend in [Backend::Flex, Backend::Cuda] {
             let written = toml::Value::try_from(backend).unwrap();
             assert_eq!(written.as_str(), Some(backend.to_string().as_str()));
         }

@@ -4,7 +4,7 @@
 //!
 //! 1. a [`space::SearchSpace`] names the decisions, and turns an [`space::Architecture`] into a
 //! 2. [`graph::Graph`]: layers with inferred shapes, from which come costs, the canonical form,
-//! 3. the [`network::Network`] in burn, which [`train`] fits to a [`data::Dataset`], and
+//! 3. the [`network::Network`], its weights, which [`train`] fits to a [`data::Dataset`], and
 //! 4. the ONNX file ([`onnx`]) that a device measures.
 
 pub mod backend;
@@ -12,6 +12,7 @@ pub mod backend;
 #[path = "../../tests/support/damage.rs"]
 mod damage;
 pub mod data;
+mod engine;
 mod error;
 pub mod graph;
 pub mod network;

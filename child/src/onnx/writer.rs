@@ -1,14 +1,12 @@
 //! A network's layers as ONNX nodes.
 
-use burn::tensor::Tensor;
-
 use super::fold::{Affine, folded_norms};
 use super::nodes::{float, int, ints, node, tensor, value, window};
 use super::proto::{GraphProto, ModelProto, OperatorSetIdProto};
 use super::{Description, INPUT, OUTPUT, Options, metadata};
 use crate::data::Normalisation;
 use crate::graph::{Activation, Conv, Graph, LayerId, Op, PoolKind};
-use crate::network::Network;
+use crate::network::{Network, Norm, Weights};
 
 /// Version of the file format that the tools of the time of opset 11 read.
 const IR_VERSION: i64 = 6;
@@ -109,9 +107,12 @@ impl Writer<'_> {
     }
 
     fn convolution(&mut self, id: LayerId, conv: Conv, mut inputs: Vec<String>, output: &str) {
-        let (kernel, bias) = self.network.weights.convolution(id.0);
-        let dims = kernel.dims();
-        let (mut kernel, mut bias) = (values(kernel), bias.map(values));
+        let Weights::Convolution { kernel, bias } = &self.network.weights[id.0] else {
+            unreachable!("every convolution of the graph has a kernel")
+        };
+        let channels = self.graph.layer(self.graph.layer(id).inputs[0]).shape.channels / conv.groups;
+        let dims = [conv.channels, channels, conv.kernel, conv.kernel];
+        let (mut kernel, mut bias) = (kernel.clone(), bias.clone());
         if let Some(norm) = self.folded[id.0] {
             let (folded_kernel, folded_bias) = self.affine(norm).fold(&kernel, bias.as_deref());
             (kernel, bias) = (folded_kernel, Some(folded_bias));
@@ -126,25 +127,16 @@ impl Writer<'_> {
     }
 
     fn affine(&self, norm: LayerId) -> Affine {
-        let norm = self.network.weights.batch_norm(norm.0);
-        let [gamma, beta] = [norm.gamma.val(), norm.beta.val()].map(values);
-        let [mean, variance] = [norm.running_mean.value_sync(), norm.running_var.value_sync()].map(values);
-        Affine::new(&gamma, &beta, &mean, &variance, norm.epsilon)
+        let Norm { scale, shift, mean, variance } = self.network.norm(norm.0);
+        Affine::new(scale, shift, mean, variance, Norm::EPSILON)
     }
 
     fn batch_norm(&mut self, id: LayerId, mut inputs: Vec<String>, output: &str) {
-        let norm = self.network.weights.batch_norm(id.0);
-        let parts = [
-            ("scale", norm.gamma.val()),
-            ("shift", norm.beta.val()),
-            ("mean", norm.running_mean.value_sync()),
-            ("variance", norm.running_var.value_sync()),
-        ];
-        for (part, tensor) in parts {
-            let dims = tensor.dims();
-            inputs.push(self.constant(format!("{output}.{part}"), &dims, &values(tensor)));
+        let Norm { scale, shift, mean, variance } = self.network.norm(id.0);
+        for (part, values) in [("scale", scale), ("shift", shift), ("mean", mean), ("variance", variance)] {
+            inputs.push(self.constant(format!("{output}.{part}"), &[values.len()], values));
         }
-        let attributes = vec![float("epsilon", norm.epsilon as f32)];
+        let attributes = vec![float("epsilon", Norm::EPSILON as f32)];
         self.proto.node.push(node("BatchNormalization", inputs, output, attributes));
     }
 
@@ -185,16 +177,14 @@ impl Writer<'_> {
     }
 
     fn classifier(&mut self, inputs: Vec<String>, output: &str) {
-        let (weight, bias) = self.network.weights.classifier();
-        let (dims, classes) = (weight.dims(), bias.dims());
+        let Weights::Linear { matrix, bias } = &self.network.weights[self.graph.output().0] else {
+            unreachable!("a graph ends with its classifier")
+        };
+        let classes = bias.len();
         let flat = format!("{output}.flat");
         self.proto.node.push(node("Flatten", inputs, &flat, vec![int("axis", 1)]));
-        let weight = self.constant(format!("{output}.weight"), &dims, &values(weight));
-        let bias = self.constant(format!("{output}.bias"), &classes, &values(bias));
+        let weight = self.constant(format!("{output}.weight"), &[matrix.len() / classes, classes], matrix);
+        let bias = self.constant(format!("{output}.bias"), &[classes], bias);
         self.proto.node.push(node("Gemm", vec![flat, weight, bias], output, vec![]));
     }
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to this type just before")
 }

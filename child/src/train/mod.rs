@@ -1,25 +1,21 @@
 //! Training of a child network, and its accuracy.
 
 mod config;
-mod loss;
+mod drop_path;
 mod schedule;
 
 pub use config::TrainingConfig;
-pub(crate) use loss::cross_entropy;
 
 use std::ops::ControlFlow;
 
-use burn::module::Module;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::data::{Batch, Normalisation, Split, Splits};
-use crate::network::{DropPath, Network};
-use loss::count_correct;
+use crate::backend::Processor;
+use crate::data::{Normalisation, Split, Splits};
+use crate::engine::{self, Engine, Step};
+use crate::network::Network;
+use drop_path::DropPath;
 use schedule::cosine;
 
 /// The result of one epoch.
@@ -107,8 +103,8 @@ pub struct Trainer<'a> {
     pub normalisation: &'a Normalisation,
     /// The recipe.
     pub config: &'a TrainingConfig,
-    /// The device that computes it.
-    pub device: &'a Device,
+    /// The processor that computes it.
+    pub processor: &'a Processor,
     /// When the network is validated.
     pub validation: Validation,
 }
@@ -124,20 +120,16 @@ impl Trainer<'_> {
     /// If the loss is not finite, or `observer` stops the training.
     pub fn train(
         &self,
-        mut network: Network,
+        network: Network,
         rng: &mut ChaCha8Rng,
         observer: &mut dyn Observer,
     ) -> Result<Trained, TrainError> {
         let Self { data, normalisation, config, .. } = *self;
-        let device = self.device.clone().autodiff();
-        network.weights = network.weights.to_device(&device).train();
-        let mut optimiser = SgdConfig::new()
-            .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
-            // burn dampens by default, which PyTorch and the benchmarks' recipes do not.
-            .with_momentum(Some(
-                MomentumConfig::new().with_momentum(config.momentum).with_dampening(0.0).with_nesterov(true),
-            ))
-            .init();
+        let batch_size = config.batch_size.min(data.train.len());
+        let graph = network.shared_graph();
+        let mut engine = engine::of(self.processor, &network, config, batch_size);
+        // The engine holds the weights from here on.
+        drop(network);
         let mut drop_path =
             (config.drop_path > 0.0).then(|| DropPath { probability: 0.0, rng: ChaCha8Rng::from_rng(rng) });
         let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
@@ -147,62 +139,64 @@ impl Trainer<'_> {
             if let Some(drop_path) = &mut drop_path {
                 drop_path.probability = config.drop_path * epoch as f64 / config.epochs as f64;
             }
-            let mut total: Option<Tensor<1>> = None;
             for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
-                let labels = batch.labels.clone();
-                let logits = network.forward(images(batch, &device), drop_path.as_mut());
-                let loss = cross_entropy(logits, &labels, config.label_smoothing);
-                let gradients = GradientsParams::from_grads(loss.backward(), &network.weights);
-                let seen = loss.detach();
-                // Summed on the device: fetching every loss would make a GPU wait for each step.
-                total = Some(total.map_or(seen.clone(), |total| total + seen));
-                let rate = cosine(config.learning_rate, step, config.epochs * steps_per_epoch);
-                network.weights = optimiser.step(rate, network.weights, gradients);
+                let path_factors = drop_path.as_mut().map(|paths| paths.factors(&graph, batch.len()));
+                let learning_rate = cosine(config.learning_rate, step, config.epochs * steps_per_epoch);
+                engine.step(&Step { batch: &batch, learning_rate, path_factors: &path_factors.unwrap_or_default() });
                 step += 1;
                 let (epochs, steps) = (config.epochs, steps_per_epoch);
                 observer.step(&StepReport { epoch, epochs, step: step - (epoch - 1) * steps, steps });
             }
-            let loss = total.map_or(f64::NAN, |total| f64::from(total.into_scalar::<f32>())) / steps_per_epoch as f64;
+            let loss = engine.take_loss() / steps_per_epoch as f64;
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { epoch });
             }
             let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
-            accuracy = validated.then(|| evaluate(&network.valid(), &data.validation, normalisation));
+            accuracy = validated.then(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
             let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
             if observer.epoch(&report).is_break() && epoch < config.epochs {
                 return Err(TrainError::Stopped { epoch });
             }
         }
-        let network = network.valid();
-        let accuracy = accuracy.unwrap_or_else(|| evaluate(&network, &data.validation, normalisation));
-        Ok(Trained { network, accuracy })
+        let accuracy = accuracy.unwrap_or_else(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
+        Ok(Trained { network: engine.network(), accuracy })
     }
 }
 
+/// Images of a batch in evaluation.
+const EVALUATED: usize = 128;
+
 /// Share of a split's images that a network in evaluation mode classifies right, in `[0, 1]`.
-pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation) -> f64 {
-    const BATCH_SIZE: usize = 128;
-    let device = network.weights.device();
-    let correct: usize = split
-        .batches(BATCH_SIZE, normalisation)
-        .map(|batch| {
-            let labels = batch.labels.clone();
-            let logits = network.forward(images(batch, &device), None).into_data().convert::<f32>();
-            count_correct(logits.as_slice::<f32>().unwrap_or(&[]), &labels)
-        })
-        .sum();
+pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation, processor: &Processor) -> f64 {
+    let mut engine = engine::of(processor, network, &TrainingConfig::default(), EVALUATED);
+    accuracy_of(engine.as_mut(), split, normalisation)
+}
+
+/// Logits of the images of a split in evaluation mode, in their order: `[images, classes]`.
+pub fn logits(network: &Network, split: &Split, normalisation: &Normalisation, processor: &Processor) -> Vec<f32> {
+    let mut engine = engine::of(processor, network, &TrainingConfig::default(), EVALUATED);
+    split.batches(EVALUATED, normalisation).flat_map(|batch| engine.logits(&batch)).collect()
+}
+
+fn accuracy_of(engine: &mut dyn Engine, split: &Split, normalisation: &Normalisation) -> f64 {
+    let correct: usize =
+        split.batches(EVALUATED, normalisation).map(|batch| count_correct(&engine.logits(&batch), &batch.labels)).sum();
     correct as f64 / split.len().max(1) as f64
 }
 
-/// A batch's images as a tensor, `[batch, channels, height, width]`.
-fn images(batch: Batch, device: &Device) -> Tensor<4> {
-    let shape = [batch.len(), batch.shape.channels, batch.shape.height, batch.shape.width];
-    Tensor::from_data(TensorData::new(batch.images, shape), device)
+/// Number of images whose largest logit is at their label. A row with a NaN is never right.
+fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
+    let classes = logits.len() / labels.len().max(1);
+    let mut correct = 0;
+    for (row, label) in logits.chunks(classes.max(1)).zip(labels) {
+        let label = *label as usize;
+        let is_largest = row.iter().enumerate().all(|(class, logit)| class == label || *logit < row[label]);
+        correct += usize::from(is_largest);
+    }
+    correct
 }
 
 #[cfg(test)]
-#[cfg(feature = "flex")]
 mod recipe_tests;
 #[cfg(test)]
-#[cfg(feature = "flex")]
 mod tests;

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
-
 use super::*;
 use crate::data::{DataConfig, Source};
+use crate::engine::reference::{Numbers, difference, loss, numbers_of};
 use crate::graph::{Activation, Conv, GraphBuilder};
-use crate::network::reference::{Numbers, difference, loss, numbers_of};
 
 /// Every epoch is one batch of all images, so that their order does not matter. After a few epochs every weight must be
 /// where stochastic gradient descent with Nesterov momentum and without dampening (Sutskever et al. 2013; PyTorch's
@@ -34,14 +32,12 @@ fn weights_equal_those_of_the_recipe() {
     let x = graph.conv(x, Conv::same(4, 1, 1)).unwrap();
     let x = graph.batch_norm(x).unwrap();
     let graph = Arc::new(graph.classifier(x, 10).unwrap());
-    let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let network = Network::init(Arc::clone(&graph), &device, &mut rng);
+    let network = Network::init(Arc::clone(&graph), &mut rng);
 
     let batch = splits.train.batches(1000, &normalisation).next().unwrap();
     let labels = batch.labels.clone();
-    let images: Tensor<4> = images(batch, &device);
-    let mut expected = numbers_of(&network, &images);
+    let mut expected = numbers_of(&network, &batch.images);
     let mut velocity: Option<Numbers> = None;
     let mut losses = Vec::new();
     for epoch in 0..config.epochs {
@@ -71,14 +67,19 @@ fn weights_equal_those_of_the_recipe() {
         ControlFlow::Continue(())
     };
     let validation = Validation::AtEnd;
-    let trainer =
-        Trainer { data: &splits, normalisation: &normalisation, config: &config, device: &device, validation };
+    let trainer = Trainer {
+        data: &splits,
+        normalisation: &normalisation,
+        config: &config,
+        processor: &Processor::default(),
+        validation,
+    };
     let trained = trainer.train(network, &mut rng, &mut observe).unwrap();
     for (found, expected) in reports.iter().zip(&losses) {
         assert!((found - expected).abs() < 1e-4, "{reports:?} {losses:?}");
     }
     assert!(losses[3] < losses[0], "{losses:?}");
-    let found = numbers_of(&trained.network, &images);
+    let found = numbers_of(&trained.network, &batch.images);
     for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!((found - expected).abs() < 2e-4, "layer {layer}: {found} {expected}");

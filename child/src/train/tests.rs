@@ -33,15 +33,15 @@ fn small_network(splits: &Splits) -> Graph {
 fn run(config: &TrainingConfig, seed: u64) -> Result<(Trained, Vec<EpochReport>), TrainError> {
     let (splits, normalisation) = digits(7);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let device = Device::flex();
-    let network = Network::init(Arc::new(small_network(&splits)), &device, &mut rng);
+    let processor = Processor::default();
+    let network = Network::init(Arc::new(small_network(&splits)), &mut rng);
     let mut reports = Vec::new();
     let mut observe = |report: &EpochReport| {
         reports.push(report.clone());
         ControlFlow::Continue(())
     };
     let validation = Validation::EveryEpoch;
-    let trainer = Trainer { data: &splits, normalisation: &normalisation, config, device: &device, validation };
+    let trainer = Trainer { data: &splits, normalisation: &normalisation, config, processor: &processor, validation };
     let trained = trainer.train(network, &mut rng, &mut observe)?;
     Ok((trained, reports))
 }
@@ -55,7 +55,7 @@ fn a_small_network_learns_the_digits() {
     assert_eq!(reports[5].accuracy, Some(trained.accuracy));
     assert!(reports[5].loss < reports[0].loss / 3.0, "{reports:?}");
     let (splits, normalisation) = digits(7);
-    assert_eq!(evaluate(&trained.network, &splits.validation, &normalisation), trained.accuracy);
+    assert_eq!(evaluate(&trained.network, &splits.validation, &normalisation, &Processor::default()), trained.accuracy);
 }
 
 #[test]
@@ -87,13 +87,19 @@ fn a_loss_that_is_not_finite_ends_the_training() {
 fn the_observer_can_stop_the_training() {
     let (splits, normalisation) = digits(7);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let device = Device::flex();
-    let network = Network::init(Arc::new(small_network(&splits)), &device, &mut rng);
+    let processor = Processor::default();
+    let network = Network::init(Arc::new(small_network(&splits)), &mut rng);
     let config = TrainingConfig { epochs: 5, ..TrainingConfig::default() };
     let mut observe = |_: &EpochReport| ControlFlow::Break(());
     let validation = Validation::AtEnd;
     let trainer =
-        Trainer { data: &splits, normalisation: &normalisation, config: &config, device: &device, validation };
+        Trainer { data: &splits, normalisation: &normalisation, config: &config, processor: &processor, validation };
     let stopped = trainer.train(network, &mut rng, &mut observe);
     assert_eq!(stopped.unwrap_err(), TrainError::Stopped { epoch: 1 });
+}
+
+#[test]
+fn only_a_single_largest_logit_counts_as_right() {
+    assert_eq!(count_correct(&[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], &[0, 0, 1]), 1);
+    assert_eq!(count_correct(&[f32::NAN, 1.0], &[1]), 0);
 }

@@ -115,7 +115,7 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {
-    experiment.training.backend.device()?;
+    experiment.training.backend.open()?;
     Ok("compiled in".to_owned())
 }
 

@@ -74,8 +74,7 @@ pub(super) fn fresh_network(experiment: &Experiment, text: &str, input: InputCon
     let space = experiment.space.build()?;
     let architecture = architecture_of(space.as_ref(), text)?;
     let graph = space.graph(&architecture, input.shape(), input.classes)?.pruned();
-    let device = experiment.training.backend.device()?;
-    untrained_network(graph, &device, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed))
+    untrained_network(graph, &mut ChaCha8Rng::seed_from_u64(experiment.search.seed))
 }
 
 /// Reads the text of an architecture; errors name the space.

@@ -52,7 +52,7 @@ impl Train {
         if self.download {
             download(&experiment.data, false)?;
         }
-        let device = experiment.training.backend.device()?;
+        let processor = experiment.training.backend.open()?;
         let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
         experiment.training.augmentation.check(data.shape)?;
         let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
@@ -65,12 +65,12 @@ impl Train {
             need.check(free_memory())?;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
-        let network = Network::init(graph, &device, &mut rng);
+        let network = Network::init(graph, &mut rng);
         let trainer = Trainer {
             data: &data.splits,
             normalisation: &data.normalisation,
             config: &experiment.training,
-            device: &device,
+            processor: &processor,
             validation: Validation::EveryEpoch,
         };
         let mut progress = TrainingProgress::new(&experiment.training, data.splits.train.len());
@@ -78,7 +78,7 @@ impl Train {
         let mut accuracies = vec![data.validated(trained.accuracy)];
         say(format_args!("validation accuracy {}", percent(&accuracies[0])))?;
         if let Some(test) = &data.test {
-            accuracies.push(data.tested(evaluate(&trained.network, test, &data.normalisation)));
+            accuracies.push(data.tested(evaluate(&trained.network, test, &data.normalisation, &processor)));
             say(format_args!("test accuracy {}", percent(&accuracies[1])))?;
         }
         if let Some(reason) = data.useless(trained.accuracy) {

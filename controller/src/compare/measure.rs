@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow, ensure};
-use child::train::TrainingConfig;
 use hardware::Model;
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
@@ -85,10 +84,9 @@ impl Side {
 fn model(experiment: &Experiment, problem: &Problem, network: &Found, scratch: &Path) -> anyhow::Result<Model> {
     let graph = problem.graph(&network.architecture)?.pruned();
     // The backend that trained the run may be missing, and is not needed.
-    let device = experiment.training.backend.device().or_else(|_| TrainingConfig::default().backend.device())?;
     let mut rng = ChaCha8Rng::seed_from_u64(experiment.search.seed);
     let path = scratch.join(format!("{}.onnx", network.evaluation));
-    untrained_model(&untrained_network(graph, &device, &mut rng)?, &network.text, None, &path, experiment.export)
+    untrained_model(&untrained_network(graph, &mut rng)?, &network.text, None, &path, experiment.export)
 }
 
 async fn one(pool: Arc<DevicePool>, model: Model, number: u64) -> Row {

@@ -47,11 +47,11 @@ impl Live {
             data: &splits,
             normalisation: &settings.data.normalisation,
             config: &config,
-            device: &settings.tensor_device,
+            processor: &settings.processor,
             validation: Validation::AtEnd,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let network = Network::init(graph.into(), &settings.tensor_device, &mut rng);
+        let network = Network::init(graph.into(), &mut rng);
         let (mut began, mut step) = (Instant::now(), None);
         let mut observe = |report: &EpochReport| {
             let took = began.elapsed();
@@ -72,7 +72,7 @@ impl Live {
     pub async fn measuring_time(&self, scratch: &Path) -> Result<Duration> {
         let settings = &self.settings;
         let (text, graph) = typical_network(&settings.problem)?;
-        let network = untrained_network(graph, &settings.tensor_device, &mut ChaCha8Rng::seed_from_u64(0))?;
+        let network = untrained_network(graph, &mut ChaCha8Rng::seed_from_u64(0))?;
         let model = untrained_model(
             &network,
             &text,

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use burn::tensor::Device as TensorDevice;
-use child::backend::Backend;
+use child::backend::{Backend, Processor};
 use child::graph::Graph;
 use child::network::Network;
 use child::onnx;
@@ -33,7 +32,7 @@ pub struct LiveSettings {
     pub problem: Arc<Problem>,
     pub data: TrainingSet,
     pub training: TrainingConfig,
-    pub tensor_device: TensorDevice,
+    pub processor: Processor,
     pub devices: Arc<DevicePool>,
     pub export: onnx::Options,
     pub seed: u64,
@@ -149,7 +148,7 @@ impl Live {
         let (this, graph, job) = (Arc::clone(self), graph.clone(), job.clone());
         blocking(move || {
             let mut rng = this.generator(&job);
-            let network = untrained_network(graph, &this.settings.tensor_device, &mut rng).map_err(failed)?;
+            let network = untrained_network(graph, &mut rng).map_err(failed)?;
             let path = this.settings.scratch.join(format!("{}.onnx", job.number));
             let deployment = Some(&this.settings.data.deployment);
             // A full disk would fail the next networks as well.
@@ -199,12 +198,12 @@ impl Live {
         threads.install(|| {
             let settings = &self.settings;
             let mut rng = self.generator(job);
-            let network = Network::init(graph, &settings.tensor_device, &mut rng);
+            let network = Network::init(graph, &mut rng);
             let trainer = Trainer {
                 data: &settings.data.splits,
                 normalisation: &settings.data.normalisation,
                 config: &settings.training,
-                device: &settings.tensor_device,
+                processor: &settings.processor,
                 validation: Validation::AtEnd,
             };
             let mut observe = |report: &EpochReport| {

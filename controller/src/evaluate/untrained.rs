@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use burn::tensor::Device;
 use child::data::Deployment;
 use child::graph::Graph;
 use child::network::Network;
@@ -18,9 +17,9 @@ use super::memory::{Need, free_memory};
 ///
 /// # Errors
 /// If the network is too large for this machine's memory.
-pub(crate) fn untrained_network(graph: Graph, device: &Device, rng: &mut ChaCha8Rng) -> Result<Network> {
+pub(crate) fn untrained_network(graph: Graph, rng: &mut ChaCha8Rng) -> Result<Network> {
     Need::of_measuring(&graph).check(free_memory())?;
-    Ok(Network::init(Arc::new(graph), device, rng))
+    Ok(Network::init(Arc::new(graph), rng))
 }
 
 /// Writes an untrained network as the model of an architecture's text, with the nodes that a trained one has: devices

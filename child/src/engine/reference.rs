@@ -1,10 +1,8 @@
 //! A second computation of a network, for tests: plain loops in 64 bits after the operations' definitions, slow and
-//! without burn. Its central differences are right to about nine digits, unlike differences in 32 bits.
+//! without an engine. Its central differences are right to about nine digits, unlike differences in 32 bits.
 
-use burn::tensor::{Gradients, Tensor};
-
-use super::Network;
 use crate::graph::{Activation, Conv, Graph, Op, Pool, PoolKind, Shape};
+use crate::network::{Network, Weights};
 
 /// The numbers of each layer, two lists a layer: the images of the input; kernel and bias of a convolution and of the
 /// classifier; scale and shift of a batch norm. Unused lists are empty.
@@ -13,49 +11,21 @@ pub(crate) type Numbers = Vec<[Vec<f64>; 2]>;
 /// Added to a variance, as in PyTorch and burn.
 const EPSILON: f64 = 1e-5;
 
-fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
-    let values: Vec<f32> = tensor.clone().into_data().try_to_vec().unwrap();
-    values.into_iter().map(f64::from).collect()
-}
-
 /// All numbers of a network and of its images.
-pub(crate) fn numbers_of(network: &Network, images: &Tensor<4>) -> Numbers {
-    each(network, images, |tensor| numbers(&tensor), |tensor| numbers(&tensor), |tensor| numbers(&tensor))
-}
-
-/// Their gradients; zeros where burn has none.
-pub(crate) fn gradients_of(network: &Network, images: &Tensor<4>, gradients: &Gradients) -> Numbers {
-    fn of<const D: usize>(tensor: &Tensor<D>, gradients: &Gradients) -> Vec<f64> {
-        let none = || vec![0.0; tensor.shape().num_elements()];
-        tensor.grad(gradients).map_or_else(none, |gradient| numbers(&gradient))
-    }
-    each(network, images, |one| of(&one, gradients), |two| of(&two, gradients), |four| of(&four, gradients))
-}
-
-fn each(
-    network: &Network,
-    images: &Tensor<4>,
-    one: impl Fn(Tensor<1>) -> Vec<f64>,
-    two: impl Fn(Tensor<2>) -> Vec<f64>,
-    four: impl Fn(Tensor<4>) -> Vec<f64>,
-) -> Numbers {
-    let of = |(index, op): (usize, Op)| match op {
-        Op::Input => [four(images.clone()), Vec::new()],
-        Op::Conv(_) => {
-            let (kernel, bias) = network.weights.convolution(index);
-            [four(kernel), bias.map(&one).unwrap_or_default()]
-        }
-        Op::BatchNorm => {
-            let norm = network.weights.batch_norm(index);
-            [one(norm.gamma.val()), one(norm.beta.val())]
-        }
-        Op::Linear { .. } => {
-            let (weight, bias) = network.weights.classifier();
-            [two(weight), one(bias)]
-        }
-        _ => Default::default(),
-    };
-    network.graph().layers.iter().map(|layer| layer.op).enumerate().map(of).collect()
+pub(crate) fn numbers_of(network: &Network, images: &[f32]) -> Numbers {
+    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+    let mut numbers: Numbers = network
+        .weights
+        .iter()
+        .map(|weights| match weights {
+            Weights::None => Default::default(),
+            Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.as_deref().unwrap_or(&[]))],
+            Weights::BatchNorm(norm) => [wide(&norm.scale), wide(&norm.shift)],
+            Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
+        })
+        .collect();
+    numbers[0][0] = wide(images);
+    numbers
 }
 
 /// Mean cross-entropy against labels of which a share is spread evenly over all classes.

@@ -29,14 +29,8 @@ fn products_are_faster(x: &Tensor<4>) -> bool {
     height.max(width) <= LONGEST_SIDE && is_flex(&x.device())
 }
 
-#[cfg(feature = "flex")]
 fn is_flex(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
-}
-
-#[cfg(not(feature = "flex"))]
-fn is_flex(_device: &Device) -> bool {
-    false
 }
 
 /// Average pooling as `R · X · Cᵀ` for each map `X`: a mean over a rectangle is a mean over rows of means over columns,
@@ -65,7 +59,6 @@ fn means(size: usize, pool: &Pool, device: &Device) -> Tensor<2> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "flex")]
 mod tests {
     use super::*;
     use rand::{RngExt, SeedableRng};

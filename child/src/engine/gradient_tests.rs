@@ -1,21 +1,21 @@
-//! Values and derivatives by burn of every operation of every space, compared with the [`reference`](super::reference).
+//! Values and derivatives by each engine of every operation of every space, compared with the
+//! [`reference`](super::reference).
 //!
 //! Random images and weights keep clear of the kinks of ReLU and of maxima: the differences are taken in 64 bits over a
 //! step of 10⁻⁶, within which one turns with a chance of about 10⁻⁶.
 
 use std::sync::Arc;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Network;
-use super::reference::{difference, gradients_of, logits, loss, numbers_of};
+use super::burn;
+use super::reference::{Numbers, difference, logits, loss, numbers_of};
 use crate::Error;
+use crate::data::Batch;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
+use crate::network::{Network, Weights};
 use crate::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
-use crate::train::cross_entropy;
 
 const BATCH: usize = 3;
 const CLASSES: usize = 3;
@@ -24,53 +24,72 @@ const SMOOTHING: f64 = 0.1;
 /// Numbers of each list whose derivative is compared, besides the largest.
 const SAMPLED: usize = 1;
 
-/// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
-struct Moved(ChaCha8Rng);
+/// Logits while training, and derivatives of the loss by each number; lists that the engine does not derive are empty.
+type Derived = (Vec<f32>, Numbers);
 
-impl ModuleMapper for Moved {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|tensor| {
-            let noise = random(tensor.dims(), &tensor.device(), &mut self.0) * 0.3;
-            (tensor + noise).detach().require_grad()
-        })
+/// Engines by name.
+const ENGINES: [(&str, fn(&Network, &Batch, f64) -> Derived); 1] = [("burn", burn::derive)];
+
+/// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
+pub(super) fn moved(mut network: Network, rng: &mut ChaCha8Rng) -> Network {
+    let mut moved = |values: &mut Vec<f32>| values.iter_mut().for_each(|value| *value += rng.random_range(-0.3..0.3));
+    for weights in &mut network.weights {
+        match weights {
+            Weights::None => {}
+            Weights::Convolution { kernel, bias } => {
+                moved(kernel);
+                bias.iter_mut().for_each(&mut moved);
+            }
+            Weights::BatchNorm(norm) => {
+                moved(&mut norm.scale);
+                moved(&mut norm.shift);
+            }
+            Weights::Linear { matrix, bias } => {
+                moved(matrix);
+                moved(bias);
+            }
+        }
     }
+    network
 }
 
-fn random<const D: usize>(shape: [usize; D], device: &Device, rng: &mut ChaCha8Rng) -> Tensor<D> {
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+pub(super) fn batch(shape: Shape, labels: &[i64], rng: &mut ChaCha8Rng) -> Batch {
+    let images = (0..labels.len() * shape.elements()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Batch { images, labels: labels.to_vec(), shape }
 }
 
 /// Compares logits, and derivatives of the loss by some of all numbers: those of the weights and of the images.
 fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let device = Device::flex().autodiff();
-    let graph = Arc::new(graph);
-    let mut network = Network::init(Arc::clone(&graph), &Device::flex(), &mut rng);
-    network.weights = network.weights.to_device(&device).train().map(&mut Moved(ChaCha8Rng::seed_from_u64(seed)));
-    let Shape { channels, height, width } = graph.input_shape();
-    let images = random([BATCH, channels, height, width], &device, &mut rng).require_grad();
-    let found = network.forward(images.clone(), None);
-    let mut numbers = numbers_of(&network, &images);
-    let expected = logits(&graph, &numbers, BATCH);
-    let values: Vec<f32> = found.clone().into_data().try_to_vec().unwrap();
-    for (found, expected) in values.iter().zip(&expected) {
-        assert!((f64::from(*found) - expected).abs() < 1e-4 * (1.0 + expected.abs()), "{name}: {found} {expected}");
-    }
-    let gradients = gradients_of(&network, &images, &cross_entropy(found, &LABELS, SMOOTHING).backward());
-    for (layer, lists) in gradients.iter().enumerate() {
-        for (list, found) in lists.iter().enumerate().filter(|(_, found)| !found.is_empty()) {
-            let mut indices: Vec<usize> = (0..SAMPLED).map(|_| rng.random_range(0..found.len())).collect();
-            // The bound on the others is relative to it.
-            indices.extend((0..found.len()).max_by(|a, b| found[*a].abs().total_cmp(&found[*b].abs())));
-            let largest = found.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-            for index in indices {
-                let at = [layer, list, index];
-                let expected = difference(&mut numbers, at, |numbers| loss(&graph, numbers, &LABELS, SMOOTHING));
-                // In 32 bits sums of some hundred terms are right to about four digits, and batch norms subtract.
-                let off = (found[index] - expected).abs();
-                let op = graph.layers[layer].op;
-                assert!(off < 1e-3 * largest + 2e-6, "{name}, {op:?} {at:?}: {} {expected}", found[index]);
+    let network = moved(Network::init(Arc::new(graph), &mut rng), &mut rng);
+    let graph = network.graph();
+    let batch = batch(graph.input_shape(), &LABELS, &mut rng);
+    let mut numbers = numbers_of(&network, &batch.images);
+    let expected_logits = logits(graph, &numbers, BATCH);
+    for (engine, derive) in ENGINES {
+        let (found, gradients) = derive(&network, &batch, SMOOTHING);
+        for (found, expected) in found.iter().zip(&expected_logits) {
+            let off = (f64::from(*found) - expected).abs();
+            assert!(off < 1e-4 * (1.0 + expected.abs()), "{engine}, {name}: {found} {expected}");
+        }
+        for (layer, lists) in gradients.iter().enumerate() {
+            for (list, found) in lists.iter().enumerate().filter(|(_, found)| !found.is_empty()) {
+                let mut indices: Vec<usize> = (0..SAMPLED).map(|_| rng.random_range(0..found.len())).collect();
+                // The bound on the others is relative to it.
+                indices.extend((0..found.len()).max_by(|a, b| found[*a].abs().total_cmp(&found[*b].abs())));
+                let largest = found.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+                for index in indices {
+                    let at = [layer, list, index];
+                    let expected = difference(&mut numbers, at, |numbers| loss(graph, numbers, &LABELS, SMOOTHING));
+                    // In 32 bits sums of some hundred terms are right to about four digits, and batch norms subtract.
+                    let off = (found[index] - expected).abs();
+                    let op = graph.layers[layer].op;
+                    assert!(
+                        off < 1e-3 * largest + 2e-6,
+                        "{engine}, {name}, {op:?} {at:?}: {} {expected}",
+                        found[index]
+                    );
+                }
             }
         }
     }

@@ -1,0 +1,54 @@
+//! Engines: who computes the training of one network.
+//!
+//! - [`native`]: our own engine for processors,
+//! - [`burn`]: any backend of burn; what the others are compared with.
+
+mod burn;
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+pub(crate) mod reference;
+
+use crate::backend::Processor;
+use crate::data::Batch;
+use crate::network::Network;
+use crate::train::TrainingConfig;
+
+/// Trains and evaluates one network, whose weights it holds in its own form.
+pub(crate) trait Engine {
+    /// A step of stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013, in PyTorch's form).
+    fn step(&mut self, step: &Step);
+
+    /// The sum of the steps' losses since the last call, each the mean over its batch. Fetched rarely, since a GPU has to
+    /// be waited for.
+    fn take_loss(&mut self) -> f64;
+
+    /// Logits of a batch in evaluation mode, `[batch, classes]`: batch norms use their running statistics.
+    fn logits(&mut self, batch: &Batch) -> Vec<f32>;
+
+    /// The network with its weights as they are now.
+    fn network(&mut self) -> Network;
+}
+
+/// One step of training.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    pub(crate) batch: &'a Batch,
+    pub(crate) learning_rate: f64,
+    /// Factors of drop-path: for each droppable layer, in the order of the layers, one for each image. Empty where no
+    /// path is left out.
+    pub(crate) path_factors: &'a [Vec<f32>],
+}
+
+/// The engine of a processor for a network, for batches of at most `batch_size` images.
+pub(crate) fn of(
+    processor: &Processor,
+    network: &Network,
+    config: &TrainingConfig,
+    batch_size: usize,
+) -> Box<dyn Engine> {
+    let _ = batch_size;
+    match processor {
+        Processor::Burn(device) => Box::new(burn::BurnEngine::new(network, device, config)),
+    }
+}
