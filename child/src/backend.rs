@@ -8,24 +8,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// burn's own CPU backend, pure Rust.
+    /// Our own engine for the processor.
     #[default]
+    Native,
+    /// burn's own CPU backend, pure Rust.
     Flex,
     /// An NVIDIA GPU, by burn.
     Cuda,
 }
 
 /// A backend that was found on this machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum Processor {
+    /// This machine's own, by our engine.
+    #[default]
+    Native,
     /// A device of burn.
     Burn(Device),
-}
-
-impl Default for Processor {
-    fn default() -> Self {
-        Self::Burn(Device::flex())
-    }
 }
 
 impl Backend {
@@ -34,7 +33,10 @@ impl Backend {
     /// # Errors
     /// If the program was built without it.
     pub fn open(self) -> Result<Processor, Error> {
-        self.device().map(Processor::Burn)
+        match self {
+            Self::Native => Ok(Processor::Native),
+            of_burn => of_burn.device().map(Processor::Burn),
+        }
     }
 
     /// burn's device for everything else that is computed by burn, as the policy.
@@ -43,7 +45,7 @@ impl Backend {
     /// If the program was built without it.
     pub fn device(self) -> Result<Device, Error> {
         match self {
-            Self::Flex => Ok(Device::flex()),
+            Self::Native | Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0usize)),
             #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
@@ -68,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_shown_name_is_the_one_in_files() {
-        for backend in [Backend::Flex, Backend::Cuda] {
+        for backend in [Backend::Native, Backend::Flex, Backend::Cuda] {
             let written = toml::Value::try_from(backend).unwrap();
             assert_eq!(written.as_str(), Some(backend.to_string().as_str()));
         }

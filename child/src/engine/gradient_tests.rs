@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::burn;
 use super::reference::{Numbers, difference, logits, loss, numbers_of};
+use super::{burn, native};
 use crate::Error;
 use crate::data::Batch;
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, LayerId, Op, Pool, PoolKind, Shape};
@@ -28,7 +28,8 @@ const SAMPLED: usize = 1;
 type Derived = (Vec<f32>, Numbers);
 
 /// Engines by name.
-const ENGINES: [(&str, fn(&Network, &Batch, f64) -> Derived); 1] = [("burn", burn::derive)];
+const ENGINES: [(&str, fn(&Network, &Batch, f64) -> Derived); 2] =
+    [("burn", burn::derive), ("native", native::tests::derive)];
 
 /// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
 pub(super) fn moved(mut network: Network, rng: &mut ChaCha8Rng) -> Network {

@@ -6,6 +6,7 @@
 mod burn;
 #[cfg(test)]
 mod gradient_tests;
+pub(crate) mod native;
 #[cfg(test)]
 pub(crate) mod reference;
 
@@ -47,8 +48,8 @@ pub(crate) fn of(
     config: &TrainingConfig,
     batch_size: usize,
 ) -> Box<dyn Engine> {
-    let _ = batch_size;
     match processor {
+        Processor::Native => Box::new(native::NativeEngine::new(network, config, batch_size)),
         Processor::Burn(device) => Box::new(burn::BurnEngine::new(network, device, config)),
     }
 }

@@ -1,13 +1,15 @@
 //! Layers and their operations.
 
+use serde::Serialize;
+
 use super::Shape;
 
 /// A layer's place in its graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct LayerId(pub(crate) usize);
 
 /// One layer: an operation, where its inputs come from, and the shape it gives.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Layer {
     pub(crate) op: Op,
     /// The layers it reads, each before this one.
@@ -18,7 +20,7 @@ pub(crate) struct Layer {
 }
 
 /// A two-dimensional convolution with a square kernel, padded on all four sides alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Conv {
     /// Channels of the output.
     pub channels: usize,
@@ -49,7 +51,7 @@ impl Conv {
 }
 
 /// A pooling over a square window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct Pool {
     /// Mean or maximum.
     pub kind: PoolKind,
@@ -62,7 +64,7 @@ pub struct Pool {
 }
 
 /// The statistic that a pooling takes of its window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum PoolKind {
     /// The mean over the places inside the image.
     Average,
@@ -71,7 +73,7 @@ pub enum PoolKind {
 }
 
 /// An element-wise non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Activation {
     /// `max(x, 0)`.
     Relu,
@@ -84,7 +86,7 @@ pub enum Activation {
 }
 
 /// The operation of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Op {
     /// The image itself.
     Input,

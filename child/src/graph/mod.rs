@@ -54,7 +54,7 @@ impl std::fmt::Display for Shape {
 }
 
 /// A network: layers in topological order, the first of which is the input and the last the logits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Graph {
     /// Every one after its inputs. The first is [`Op::Input`], the last gives the logits.
     pub(crate) layers: Vec<Layer>,

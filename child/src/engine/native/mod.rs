@@ -1,0 +1,151 @@
+//! Our own engine for processors: a network's forward and backward pass planned once, in memory that is allocated once.
+//!
+//! Maps lie with their channels side by side ([`map`]); kernels compute one image in tiles that stay in registers
+//! ([`kernels`]); a [`plan`] lists the instructions of a step in stages, each of which runs image by image. Images are
+//! dealt to threads in chunks, whose number depends on the batch alone, and sums over chunks are taken in their order:
+//! the same bits on any number of threads.
+
+mod kernels;
+mod layout;
+mod loss;
+mod map;
+mod nodes;
+mod norms;
+mod plan;
+mod run;
+mod slots;
+#[cfg(test)]
+pub(super) mod tests;
+mod training;
+mod vector;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::{Engine, Step};
+use crate::data::Batch;
+use crate::graph::Graph;
+use crate::network::{Network, Norm};
+use crate::train::TrainingConfig;
+use layout::{Layout, Running};
+use nodes::Node;
+pub(crate) use plan::training_bytes;
+use plan::{Plan, Purpose};
+use run::{Context, Frame, NormState};
+use training::Training;
+use vector::Vectors;
+
+pub(super) struct NativeEngine {
+    graph: Arc<Graph>,
+    model: Model,
+    config: TrainingConfig,
+    batch_size: usize,
+    /// From the first step on.
+    training: Option<Training>,
+    evaluation: Evaluation,
+    loss: f64,
+}
+
+/// The network and its weights.
+struct Model {
+    vectors: Vectors,
+    nodes: Vec<Node>,
+    layout: Layout,
+    weights: Vec<f32>,
+    running: Vec<Running>,
+}
+
+/// The plan of an evaluation.
+struct Evaluation {
+    plan: Plan,
+    norms: Vec<NormState>,
+}
+
+impl NativeEngine {
+    pub(super) fn new(network: &Network, config: &TrainingConfig, batch_size: usize) -> Self {
+        let graph = network.shared_graph();
+        let vectors = Vectors::best(&graph);
+        let nodes = nodes::of(&graph);
+        let layout = Layout::of(&nodes, vectors.lanes());
+        let (weights, running) = layout.pack(&nodes, &network.weights);
+        let plan = Plan::of(&nodes, &layout, vectors.lanes(), Purpose::Evaluation);
+        let norms = vec![NormState::default(); running.len()];
+        Self {
+            graph,
+            model: Model { vectors, nodes, layout, weights, running },
+            config: config.clone(),
+            batch_size,
+            training: None,
+            evaluation: Evaluation { plan, norms },
+            loss: f64::NAN,
+        }
+    }
+}
+
+impl Engine for NativeEngine {
+    fn step(&mut self, step: &Step) {
+        let Self { model, config, batch_size, training, .. } = self;
+        let training = training.get_or_insert_with(|| Training::new(model, config, *batch_size));
+        let loss = training.step(model, step);
+        self.loss = if self.loss.is_nan() { loss } else { self.loss + loss };
+    }
+
+    fn take_loss(&mut self) -> f64 {
+        std::mem::replace(&mut self.loss, f64::NAN)
+    }
+
+    fn logits(&mut self, batch: &Batch) -> Vec<f32> {
+        self.evaluation.logits(&self.model, batch)
+    }
+
+    fn network(&mut self) -> Network {
+        let Model { nodes, layout, weights, running, .. } = &self.model;
+        let weights = layout.unpack(nodes, self.graph.layers.len(), weights, running);
+        Network::new(Arc::clone(&self.graph), weights)
+    }
+}
+
+impl Evaluation {
+    fn logits(&mut self, model: &Model, batch: &Batch) -> Vec<f32> {
+        for (state, running) in self.norms.iter_mut().zip(&model.running) {
+            let inverse = |variance: &f32| (1.0 / (f64::from(*variance) + Norm::EPSILON).sqrt()) as f32;
+            state.mean.clone_from(&running.mean);
+            state.inverse = running.variance.iter().map(inverse).collect();
+        }
+        norms::set_factors(model, &mut self.norms);
+        let Self { plan, norms } = &*self;
+        let context = Context {
+            vectors: model.vectors,
+            layout: &model.layout,
+            weights: &model.weights,
+            transposed: &[],
+            norms,
+            batch,
+            label_smoothing: 0.0,
+            path_factors: &[],
+            sums_of: &[],
+        };
+        let classes = plan.logits.map.channels;
+        let mut logits = vec![0.0; batch.len() * classes];
+        let part = batch.len().div_ceil(rayon::current_num_threads());
+        logits.par_chunks_mut(part * classes).enumerate().for_each(|(index, logits)| {
+            let mut frame = Frame::new(plan, &[]);
+            for (image, logits) in logits.chunks_exact_mut(classes).enumerate() {
+                for instruction in plan.stages.iter().flat_map(|stage| &stage.instructions) {
+                    context.run(instruction, index * part + image, &mut frame, &mut []);
+                }
+                logits.copy_from_slice(&frame.slots[plan.logits.slot][..classes]);
+            }
+        });
+        logits
+    }
+}
+
+impl Frame {
+    /// `norms`: numbers that each norm needs.
+    fn new(plan: &Plan, norms: &[usize]) -> Self {
+        let zeros = |lengths: &[usize]| lengths.iter().map(|len| vec![0.0; *len]).collect();
+        Self { slots: zeros(&plan.slots), norms: zeros(norms), loss: 0.0 }
+    }
+}
