@@ -25,10 +25,10 @@ const SMOOTHING: f64 = 0.1;
 const SAMPLED: usize = 1;
 
 /// Logits while training, and derivatives of the loss by each number; lists that the engine does not derive are empty.
-type Derived = (Vec<f32>, Numbers);
+pub(super) type Derived = (Vec<f32>, Numbers);
 
 /// Engines by name.
-const ENGINES: [(&str, fn(&Network, &Batch, f64) -> Derived); 2] =
+const ENGINES: [(&str, fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived); 2] =
     [("burn", burn::derive), ("native", native::tests::derive)];
 
 /// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
@@ -68,7 +68,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut numbers = numbers_of(&network, &batch.images);
     let expected_logits = logits(graph, &numbers, BATCH);
     for (engine, derive) in ENGINES {
-        let (found, gradients) = derive(&network, &batch, SMOOTHING);
+        let (found, gradients) = derive(&network, &batch, SMOOTHING, &[]);
         for (found, expected) in found.iter().zip(&expected_logits) {
             let off = (f64::from(*found) - expected).abs();
             assert!(off < 1e-4 * (1.0 + expected.abs()), "{engine}, {name}: {found} {expected}");

@@ -188,7 +188,8 @@ impl Live {
     pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
         let settings = &self.settings;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
-        (settings.training.backend != Backend::Cuda).then(|| Need::of_training(graph, batch))
+        let backend = settings.training.backend;
+        (backend != Backend::Cuda).then(|| Need::of_training(graph, backend, batch))
     }
 
     /// Trains on a separate pool of threads, so that children do not wait for each other.

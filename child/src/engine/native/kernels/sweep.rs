@@ -5,7 +5,7 @@ use super::super::map::Map;
 use crate::graph::Conv;
 
 /// The places of one output map, or every n-th of them, and the input that each reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Sweep {
     /// Distance of each tap from a place's first input number, and the number of its weights.
     pub(super) taps: Vec<(usize, usize)>,
