@@ -3,9 +3,12 @@
 //! [`PolicyConfig::init`] makes a [`Policy`], which draws architectures; a [`Learner`] holds one and improves it by
 //! REINFORCE or PPO.
 
+mod activation;
 mod advantage;
-mod gradient;
+mod lstm;
 mod network;
+#[cfg(test)]
+mod reference;
 mod sampling;
 mod state;
 #[cfg(test)]
@@ -13,6 +16,7 @@ mod textbook_tests;
 mod update;
 #[cfg(test)]
 mod update_tests;
+mod values;
 
 pub use advantage::Baseline;
 pub use network::{Policy, PolicyConfig};
