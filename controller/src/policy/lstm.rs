@@ -10,7 +10,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::activation::{sigmoid, tanh};
+use super::cell::{Step, StepBack};
 use super::network::{Layout, Policy};
 use super::values::{Values, add};
 use crate::preference::Preference;
@@ -149,21 +149,7 @@ impl<'a> Lstm<'a> {
             }
             let (cells, outputs) = (&mut cells[..size], &mut outputs[..size]);
             let squashed = &mut trace.squashed[decision * size..][..size];
-            self.arch.dispatch(
-                #[inline(always)]
-                || {
-                    for episode in 0..episodes {
-                        let units = episode * hidden..(episode + 1) * hidden;
-                        step(
-                            &mut gates[4 * units.start..4 * units.end],
-                            &cell[units.clone()],
-                            &mut cells[units.clone()],
-                            &mut squashed[units.clone()],
-                            &mut outputs[units],
-                        );
-                    }
-                },
-            );
+            self.arch.dispatch(Step { hidden, gates, last: cell, cells, squashed, outputs });
             let begin = trace.logits.len();
             let bias = &self.weights.heads_bias[decision * width..][..width];
             (0..episodes).for_each(|_| trace.logits.extend(bias));
@@ -242,22 +228,8 @@ impl<'a> Lstm<'a> {
             let squashed = &part.squashed[decision * size..][..size];
             let opened = &part.gates[decision * 4 * size..][..4 * size];
             let slopes = &mut gates[decision * 4 * size..][..4 * size];
-            self.arch.dispatch(
-                #[inline(always)]
-                || {
-                    for episode in 0..episodes {
-                        let units = episode * hidden..(episode + 1) * hidden;
-                        step_back(
-                            &mut slopes[4 * units.start..4 * units.end],
-                            &mut cell[units.clone()],
-                            &output[units.clone()],
-                            &opened[4 * units.start..4 * units.end],
-                            &before[units.clone()],
-                            &squashed[units],
-                        );
-                    }
-                },
-            );
+            let last = before;
+            self.arch.dispatch(StepBack { hidden, slopes, cells: &mut cell, outputs: &output, gates: opened, last, squashed });
             for (row, slopes) in part.rows[decision * episodes..].iter().zip(slopes.chunks(columns)) {
                 add(&mut table[row * columns..][..columns], slopes);
             }
@@ -297,53 +269,6 @@ pub(super) fn logits(parts: &[Trace], decisions: usize) -> Vec<f32> {
     };
     let decision = |decision: usize| parts.iter().flat_map(move |one| &one.logits[part(one, decision)]);
     (0..decisions).flat_map(decision).copied().collect()
-}
-
-/// One step of the LSTM for one episode: the gates before their activation become those after it.
-#[inline(always)]
-fn step(gates: &mut [f32], last: &[f32], cell: &mut [f32], squashed: &mut [f32], output: &mut [f32]) {
-    let units = cell.len();
-    let (opened, candidate) = gates.split_at_mut(3 * units);
-    opened.iter_mut().for_each(|gate| *gate = sigmoid(*gate));
-    candidate.iter_mut().for_each(|value| *value = tanh(*value));
-    let (input, forget, leave) = (&opened[..units], &opened[units..2 * units], &opened[2 * units..]);
-    let (candidate, last) = (&candidate[..units], &last[..units]);
-    for unit in 0..units {
-        cell[unit] = forget[unit] * last[unit] + input[unit] * candidate[unit];
-    }
-    squashed.iter_mut().zip(&*cell).for_each(|(squashed, cell)| *squashed = tanh(*cell));
-    output.iter_mut().zip(leave).zip(&*squashed).for_each(|((output, leave), squashed)| *output = leave * squashed);
-}
-
-/// The derivatives of [`step`]: `slopes` are those of the gates before their activation, and `cell` turns from those of
-/// this step's cells, as far as later steps depend on them, into those of the last step's.
-#[inline(always)]
-fn step_back(slopes: &mut [f32], cell: &mut [f32], output: &[f32], gates: &[f32], last: &[f32], squashed: &[f32]) {
-    let units = cell.len();
-    let (opened, candidate) = gates.split_at(3 * units);
-    let (input, forget, leave) = (&opened[..units], &opened[units..2 * units], &opened[2 * units..3 * units]);
-    let (candidate, last) = (&candidate[..units], &last[..units]);
-    let (output, squashed) = (&output[..units], &squashed[..units]);
-    for unit in 0..units {
-        cell[unit] += output[unit] * leave[unit] * (1.0 - squashed[unit] * squashed[unit]);
-    }
-    let (input_slopes, rest) = slopes.split_at_mut(units);
-    let (forget_slopes, rest) = rest.split_at_mut(units);
-    let (leave_slopes, candidate_slopes) = rest.split_at_mut(units);
-    let candidate_slopes = &mut candidate_slopes[..units];
-    for unit in 0..units {
-        input_slopes[unit] = cell[unit] * candidate[unit] * input[unit] * (1.0 - input[unit]);
-    }
-    for unit in 0..units {
-        candidate_slopes[unit] = cell[unit] * input[unit] * (1.0 - candidate[unit] * candidate[unit]);
-    }
-    for unit in 0..units {
-        forget_slopes[unit] = cell[unit] * last[unit] * forget[unit] * (1.0 - forget[unit]);
-    }
-    for unit in 0..units {
-        leave_slopes[unit] = output[unit] * squashed[unit] * leave[unit] * (1.0 - leave[unit]);
-    }
-    cell.iter_mut().zip(forget).for_each(|(cell, forget)| *cell *= forget);
 }
 
 /// A list as the rows of a matrix.

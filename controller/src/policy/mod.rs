@@ -5,6 +5,7 @@
 
 mod activation;
 mod advantage;
+mod cell;
 mod lstm;
 mod network;
 #[cfg(test)]
