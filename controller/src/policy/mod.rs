@@ -7,6 +7,8 @@ mod activation;
 mod advantage;
 mod cell;
 mod lstm;
+#[cfg(test)]
+mod lstm_tests;
 mod network;
 #[cfg(test)]
 mod reference;
