@@ -5,10 +5,12 @@
 
 mod activation;
 mod advantage;
+mod backward;
 mod cell;
 mod lstm;
 #[cfg(test)]
 mod lstm_tests;
+mod matrix;
 mod network;
 #[cfg(test)]
 mod reference;

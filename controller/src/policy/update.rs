@@ -247,13 +247,7 @@ impl Learner {
 
     /// The loss of a batch from all log-probabilities, `[decisions, batch, width]`; `old` are the log-probabilities of
     /// the choices taken under the policy that drew the batch.
-    pub(super) fn loss(
-        &self,
-        policy: &Policy,
-        all: Tensor<3>,
-        batch: &Batch<'_>,
-        old: Option<&Tensor<2>>,
-    ) -> Loss {
+    pub(super) fn loss(&self, policy: &Policy, all: Tensor<3>, batch: &Batch<'_>, old: Option<&Tensor<2>>) -> Loss {
         let count = batch.architectures.len();
         let taken = policy.taken(all.clone(), batch.architectures);
         let advantages: Vec<f32> = batch.advantages.iter().map(|advantage| *advantage as f32).collect();
