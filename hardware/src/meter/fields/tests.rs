@@ -113,6 +113,20 @@ fn a_unit_that_the_header_contradicts_is_rejected() {
 }
 
 #[test]
+fn a_line_with_another_decimal_sign_is_damaged_and_ends_nothing_unless_it_shows_an_error_before() {
+    let watts = "power = { column = 1, unit = \"w\" }";
+    // A bit of the sign was lost on the wire.
+    for (first, glitch) in [("0.95", "1,200"), ("1.200", "1,201")] {
+        let found = lines(watts, &[first, glitch, first]);
+        assert!(matches!(&found[1], Err(Rejected::Damaged(reason)) if reason.contains("decimal sign")), "{found:?}");
+        assert!(found[0].is_ok() && found[0] == found[2], "{found:?}");
+    }
+    // 1.200 may have been 1,200 W.
+    let found = lines(watts, &["1.200", "950,5"]);
+    assert!(matches!(found[1], Err(Rejected::Contradiction(_))), "{found:?}");
+}
+
+#[test]
 fn values_that_are_unknown_for_a_moment_are_missing() {
     let found = lines(
         "power = { column = 1, unit = \"w\" }",
