@@ -143,6 +143,11 @@ impl Decimal {
 }
 
 impl Decimal {
+    /// Whether commas are taken for decimal signs although they may separate thousands.
+    pub(crate) fn assumes_commas(self) -> bool {
+        self.assumed == Some(',') && !self.has_comma
+    }
+
     /// Takes notice of a cell that is not read, if it is a number that can only be a decimal.
     pub(crate) fn notice(&mut self, cell: &str) {
         let is_decimal = |sign| {
