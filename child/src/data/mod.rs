@@ -35,9 +35,12 @@ mod normalise;
 mod stratify;
 
 pub use augment::Augmentation;
+pub(crate) use batch::Drawn;
 pub use batch::{Batch, Batches};
 pub use config::{DataConfig, Source};
 pub use dataset::{Dataset, Splits};
 pub use deployment::Deployment;
 pub use images::{Images, Split};
+#[cfg(feature = "tch")]
+pub(crate) use normalise::Affine;
 pub use normalise::Normalisation;

@@ -119,7 +119,7 @@ fn set_reference(search: &mut SearchConfig, log: &Replayed) {
 }
 
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
-    let processor = experiment.training.backend.open()?;
+    let processors = experiment.training.processors()?;
     let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
     let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
@@ -170,7 +170,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Re
         problem: Arc::clone(&problem),
         data,
         training: experiment.training.clone(),
-        processor,
+        processors,
         devices: Arc::new(devices),
         export: experiment.export,
         seed: experiment.search.seed,
