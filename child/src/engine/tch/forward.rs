@@ -1,7 +1,8 @@
-//! The forward pass in LibTorch's tensors, `[batch, channels, height, width]` with their channels innermost in memory.
+//! The forward pass in LibTorch's tensors, `[batch, channels, height, width]`.
 
-use ::tch::{Device, Kind, Tensor};
+use ::tch::Tensor;
 
+use super::Layout;
 use super::weights::Parts;
 use crate::graph::{Activation, Graph, Op, Pool, PoolKind, Shape};
 use crate::network::Norm;
@@ -9,6 +10,7 @@ use crate::network::Norm;
 /// A forward pass.
 pub(super) struct Forward<'a> {
     pub(super) graph: &'a Graph,
+    pub(super) layout: Layout,
     /// Layers to compute: see [`alive`].
     pub(super) is_alive: &'a [bool],
     /// One entry for each layer.
@@ -47,7 +49,10 @@ impl Forward<'_> {
                 continue;
             }
             let mut output = match layer.op {
-                Op::Zero { .. } => zeros(batch, layer.shape, kind, device),
+                Op::Zero { .. } => {
+                    let sizes = sizes(batch, layer.shape);
+                    self.layout.viewed(&Tensor::zeros(sizes.iter().product::<i64>(), (kind, device)), sizes)
+                },
                 op => {
                     let of_input = |id: &crate::graph::LayerId| outputs[id.0].as_ref().expect("computed before");
                     let inputs: Vec<&Tensor> = layer.inputs.iter().map(of_input).collect();
@@ -113,7 +118,6 @@ fn pooled(x: &Tensor, pool: &Pool) -> Tensor {
     }
 }
 
-fn zeros(batch: i64, shape: Shape, kind: Kind, device: Device) -> Tensor {
-    let [channels, height, width] = [shape.channels, shape.height, shape.width].map(|n| n as i64);
-    Tensor::zeros([batch, height, width, channels], (kind, device)).permute([0, 3, 1, 2])
+fn sizes(batch: i64, shape: Shape) -> [i64; 4] {
+    [batch, shape.channels as i64, shape.height as i64, shape.width as i64]
 }

@@ -4,22 +4,24 @@ use std::sync::Arc;
 
 use ::tch::{Device, Kind, Tensor};
 
+use super::Layout;
 use crate::data::{Batch, Drawn, Images};
 use crate::graph::Shape;
 
 /// Images as bytes on a device, where each batch is normalised and augmented.
 pub(super) struct ImageStore {
+    layout: Layout,
     device: Device,
     /// Sets of images that batches were drawn from, with their bytes as `[images · height · width, channels]`.
     pub(super) stored: Vec<(Arc<Images>, Tensor)>,
 }
 
 impl ImageStore {
-    pub(super) fn new(device: Device) -> Self {
-        Self { device, stored: Vec::new() }
+    pub(super) fn new(layout: Layout, device: Device) -> Self {
+        Self { layout, device, stored: Vec::new() }
     }
 
-    /// A batch's normalised values, `[batch, channels, height, width]` with the channels innermost in memory.
+    /// A batch's normalised values, `[batch, channels, height, width]`.
     ///
     /// # Panics
     /// If the device's memory is too small.
@@ -29,8 +31,7 @@ impl ImageStore {
             None => {
                 let [channels, height, width] = sides(batch.shape);
                 let images = Tensor::from_slice(&batch.images).view([-1, channels, height, width]);
-                let images = images.to_device(self.device);
-                images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+                self.layout.arranged(&images.to_device(self.device))
             }
         }
     }
@@ -73,7 +74,7 @@ impl ImageStore {
             Tensor::from_slice(&drawn.affine.iter().map(of).collect::<Vec<_>>()).to_device(device)
         });
         let values = bytes.view([batch, height, width, channels]).to_kind(Kind::Float) * factor + offset;
-        values.where_scalarother(&is_seen.unsqueeze(3), 0.0).permute([0, 3, 1, 2])
+        self.layout.arranged(&values.where_scalarother(&is_seen.unsqueeze(3), 0.0).permute([0, 3, 1, 2]))
     }
 
     fn bytes(&mut self, images: &Arc<Images>, shape: Shape) -> &Tensor {

@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::burn::{self, BurnEngine};
 use super::super::gradient_tests::{batch, moved};
-use super::super::reference::Numbers;
+use super::super::reference::{self, Numbers, numbers_of};
 use super::*;
 use crate::data::{Augmentation, DataConfig, Images, Normalisation, Source, Split};
-use crate::graph::{Conv, GraphBuilder, Shape};
+use crate::graph::{Activation, Conv, GraphBuilder, Shape};
 use crate::network::Weights;
 use crate::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
 
@@ -41,6 +41,7 @@ fn derived(engine: &mut TchEngine, batch: &Batch) -> (Vec<f32>, Numbers) {
 const NETWORKS: usize = 60;
 const BATCH: usize = 4;
 const CLASSES: usize = 3;
+const SMOOTHING: f64 = 0.1;
 
 /// Whether two lists agree up to a share of the largest number of the second.
 fn agree(found: &[f64], expected: &[f64], share: f64) -> bool {
@@ -50,11 +51,11 @@ fn agree(found: &[f64], expected: &[f64], share: f64) -> bool {
 
 fn agrees_with_burn(space: &dyn SearchSpace) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let mut compared = 0;
+    let (mut compared, mut at_kinks) = (0, std::collections::BTreeSet::new());
     while compared < NETWORKS {
         let architecture = space.random(&mut rng);
         let text = space.format(&architecture).unwrap();
-        let graph = space.graph(&architecture, Shape::new(3, 8, 6), CLASSES).unwrap().pruned();
+        let graph = space.graph(&architecture, Shape::new(3, 8, 8), CLASSES).unwrap().pruned();
         if !graph.is_connected() {
             continue;
         }
@@ -62,17 +63,33 @@ fn agrees_with_burn(space: &dyn SearchSpace) {
         let network = moved(Network::init(Arc::new(graph), &mut rng), &mut rng);
         let labels: Vec<i64> = (0..BATCH).map(|_| rng.random_range(0..CLASSES as i64)).collect();
         let batch = batch(network.graph().input_shape(), &labels, &mut rng);
-        let (logits, gradients) = derive(&network, &batch, 0.1);
-        let (expected_logits, expected) = burn::derive(&network, &batch, 0.1);
+        let (logits, gradients) = derive(&network, &batch, SMOOTHING);
+        let (expected_logits, expected) = burn::derive(&network, &batch, SMOOTHING);
         let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
         assert!(agree(&wide(&logits), &wide(&expected_logits), 1e-3), "{text}: {logits:?} {expected_logits:?}");
         for (layer, (found, expected)) in gradients.iter().zip(&expected).enumerate().skip(1) {
+            let lists = expected;
             for (found, expected) in found.iter().zip(expected).filter(|(found, _)| !found.is_empty()) {
-                assert!(agree(found, expected, 5e-3), "{text}, layer {layer}: {found:?} {expected:?}");
+                if !agree(found, expected, 5e-3) {
+                    let list = usize::from(std::ptr::eq(expected, &lists[1]));
+                    assert!(is_at_a_kink(&network, &batch, [layer, list], [found, expected]), "{text}, layer {layer}");
+                    at_kinks.insert(text.clone());
+                }
             }
         }
         steps_agree(&network, &batch, &text, &mut rng);
     }
+    assert!(at_kinks.len() <= compared / 30, "{at_kinks:?}");
+}
+
+/// Whether two lists of derivatives differ because an activation is at a kink, where both slopes are right: the central
+/// difference over it lies between them.
+fn is_at_a_kink(network: &Network, batch: &Batch, [layer, list]: [usize; 2], [one, other]: [&[f64]; 2]) -> bool {
+    let off = |index: &usize| (one[*index] - other[*index]).abs();
+    let worst = (0..one.len()).max_by(|a, b| off(a).total_cmp(&off(b))).unwrap();
+    let of = |numbers: &Numbers| reference::loss(network.graph(), numbers, &batch.labels, SMOOTHING);
+    let slope = reference::difference(&mut numbers_of(network, &batch.images), [layer, list, worst], of);
+    (slope - (one[worst] + other[worst]) / 2.0).abs() < 0.1 * off(&worst)
 }
 
 /// Ten steps with drop-path at a small rate: at a large one rounding errors grow.
@@ -138,6 +155,10 @@ fn small(shape: Shape, classes: usize) -> Graph {
     let (mut graph, image) = GraphBuilder::new(shape).unwrap();
     let x = graph.conv(image, Conv { bias: true, ..Conv::same(6, 3, 1) }).unwrap();
     let x = graph.batch_norm(x).unwrap();
+    let x = graph.activation(x, Activation::Relu).unwrap();
+    let x = graph.conv(x, Conv::same(12, 3, 2)).unwrap();
+    let x = graph.batch_norm(x).unwrap();
+    let x = graph.activation(x, Activation::Relu).unwrap();
     graph.classifier(x, classes).unwrap()
 }
 
@@ -149,7 +170,7 @@ fn images_on_the_device_equal_those_of_the_processor() {
     let split = Split::all(Arc::new(Images::new(shape, 255, bytes, vec![0; 20]).unwrap()));
     let normalisation = Normalisation::of(&split);
     let augmentation = Augmentation { flip: true, crop_padding: 3, cutout: 3 };
-    let mut store = ImageStore::new(Device::Cpu);
+    let mut store = ImageStore::new(Layout::ChannelsLast, Device::Cpu);
     for _ in 0..5 {
         let of = |rng: &mut ChaCha8Rng, with_values| -> Vec<Batch> {
             split.shuffled_batches(8, &normalisation, augmentation, rng).with_values(with_values).collect()
@@ -174,13 +195,10 @@ fn bfloat16_only_rounds() {
     let mut rounded = engine(&network, &config);
     let mut exact = engine(&network, &TrainingConfig::default());
     let [found, expected] = [&mut rounded, &mut exact].map(|engine| derived(engine, &batch).1);
-    for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        // The derivative by a bias before a norm is 0, and here only rounding.
-        let is_conv = matches!(network.weights[layer], Weights::Convolution { .. });
-        for (found, expected) in found.iter().zip(expected).take(if is_conv { 1 } else { 2 }) {
-            assert!(agree(found, expected, 0.1), "layer {layer}: {found:?} {expected:?}");
-        }
-    }
+    let [found, expected] = [found, expected].map(|numbers| numbers.into_iter().flatten().flatten().collect::<Vec<_>>());
+    let length = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let off = length(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / length(&mut expected.iter().copied());
+    assert!(off > 1e-4 && off < 0.1, "the gradient is {off} of its length away");
     for _ in 0..20 {
         let step = Step { batch: &batch, learning_rate: 0.02, path_factors: &[] };
         rounded.step(&step);
@@ -211,25 +229,31 @@ fn weights_that_cannot_change_the_loss_stay_as_they_are() {
 }
 
 #[test]
-fn a_child_learns_the_digits_and_the_same_seed_gives_the_same_child() {
+fn the_same_seed_gives_the_same_child_and_the_same_images_as_another_engine() {
+    use crate::backend::Processor;
     use crate::train::{EpochReport, Trainer, Validation, evaluate};
     let dataset = DataConfig::new(Source::Digits {}).load().unwrap();
     let splits = dataset.split(0.25, &mut ChaCha8Rng::seed_from_u64(7)).unwrap();
     let normalisation = Normalisation::of(&splits.train);
     let augmentation = Augmentation { crop_padding: 1, ..Augmentation::default() };
-    let config = TrainingConfig { epochs: 3, drop_path: 0.1, augmentation, ..TrainingConfig::default() };
-    let processor = crate::backend::Processor::Tch(Device::Cpu);
-    let train = || {
+    let config = TrainingConfig { epochs: 2, batch_size: 32, augmentation, ..TrainingConfig::default() };
+    let train = |processor: &Processor| {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let network = Network::init(Arc::new(small(splits.train.shape(), 10)), &mut rng);
-        let (config, validation) = (&config, Validation::AtEnd);
-        let trainer =
-            Trainer { data: &splits, normalisation: &normalisation, config, processor: &processor, validation };
-        let mut go_on = |_: &EpochReport| std::ops::ControlFlow::Continue(());
-        trainer.train(network, &mut rng, &mut go_on).unwrap()
+        let validation = Validation::EveryEpoch;
+        let trainer = Trainer { data: &splits, normalisation: &normalisation, config: &config, processor, validation };
+        let mut losses = Vec::new();
+        let mut observe = |report: &EpochReport| {
+            losses.push(report.loss);
+            std::ops::ControlFlow::Continue(())
+        };
+        (trainer.train(network, &mut rng, &mut observe).unwrap(), losses)
     };
-    let child = train();
-    assert!(child.accuracy > 0.5, "{}", child.accuracy);
-    assert_eq!(train().network, child.network);
+    let processor = Processor::Tch(Device::Cpu);
+    let (child, losses) = train(&processor);
+    assert_eq!(train(&processor).0.network, child.network);
     assert_eq!(evaluate(&child.network, &splits.validation, &normalisation, &processor), child.accuracy);
+    for (ours, others) in losses.iter().zip(train(&Processor::Native).1) {
+        assert!((ours - others).abs() < 0.01 * others, "{losses:?}");
+    }
 }

@@ -3,6 +3,7 @@
 
 use ::tch::{Device, Kind, Tensor};
 
+use super::Layout;
 use crate::graph::{Graph, Op};
 use crate::network::{Network, Norm, Weights};
 use crate::train::Precision;
@@ -13,6 +14,7 @@ use crate::train::Precision;
 pub(super) struct FlatWeights {
     /// The network as it came: its layers' kinds, and the weights of the layers that are left out.
     given: Vec<Weights>,
+    layout: Layout,
     /// Kernels, matrices and their biases, which a lower precision rounds; one after the other from the start.
     matrices: Vec<Place>,
     /// Scales and shifts of batch norms, which it leaves alone; they follow the matrices.
@@ -52,7 +54,7 @@ impl Place {
 impl FlatWeights {
     /// # Panics
     /// If the device's memory is too small.
-    pub(super) fn new(network: &Network, is_alive: &[bool], device: Device) -> Self {
+    pub(super) fn new(network: &Network, is_alive: &[bool], layout: Layout, device: Device) -> Self {
         let graph = network.graph();
         let (mut matrices, mut scales, mut norms) = (Vec::new(), Vec::new(), Vec::new());
         let (mut values, mut of_norms): (Vec<f32>, Vec<f32>) = Default::default();
@@ -63,7 +65,10 @@ impl FlatWeights {
                 Weights::None => {}
                 Weights::Convolution { kernel, bias } => {
                     let shape = kernel_shape(graph, layer);
-                    values.extend(channels_last(kernel, &shape));
+                    match layout {
+                        Layout::ChannelsLast => values.extend(channels_last(kernel, &shape)),
+                        Layout::ChannelsFirst => values.extend(kernel),
+                    }
                     matrices.push(place(false, shape));
                     if let Some(bias) = bias {
                         values.extend(bias);
@@ -92,7 +97,7 @@ impl FlatWeights {
         let velocity = values.zeros_like();
         let [mean, variance] = running.map(|values| Tensor::from_slice(&values).to_device(device));
         let values = values.set_requires_grad(true);
-        Self { given: network.weights.clone(), matrices, scales, norms, values, velocity, mean, variance }
+        Self { given: network.weights.clone(), layout, matrices, scales, norms, values, velocity, mean, variance }
     }
 
     /// What gradients are taken by.
@@ -135,7 +140,7 @@ impl FlatWeights {
                 }
                 (part, _) => {
                     let [channels, inputs, height, width] = place.shape[..] else { unreachable!("a kernel's shape") };
-                    let kernel = tensor.view([channels, height, width, inputs]).permute([0, 3, 1, 2]);
+                    let kernel = self.layout.viewed(&tensor, [channels, inputs, height, width]);
                     *part = Parts::Convolution { kernel, bias: None };
                 }
             }
@@ -196,8 +201,11 @@ impl FlatWeights {
             rest = after;
             let list = match (&mut weights[place.layer], place.is_second) {
                 (Weights::Convolution { kernel, .. }, false) => {
-                    *kernel = channels_first(of_place, &place.shape);
-                    continue;
+                    if self.layout == Layout::ChannelsLast {
+                        *kernel = channels_first(of_place, &place.shape);
+                        continue;
+                    }
+                    kernel
                 }
                 (Weights::Convolution { bias: Some(bias), .. }, _) => bias,
                 (Weights::Linear { matrix, .. }, false) => matrix,
