@@ -146,7 +146,7 @@ fn of_libtorch(device: Option<DeviceName>) -> Result<tch::Device, Error> {
         Some(DeviceName::Cpu) => Ok(tch::Device::Cpu),
         Some(DeviceName::Cuda(index)) if index < seen => Ok(tch::Device::Cuda(index)),
         Some(missing) => {
-            let of_build = if tch::utils::has_cuda() { "" } else { ", for it was built without CUDA" };
+            let of_build = if tch::utils::has_cudart() { "" } else { ", for it was built without CUDA" };
             let found = match seen {
                 0 => format!("no GPU{of_build}"),
                 1 => "only \"cuda:0\"".to_owned(),
@@ -202,14 +202,38 @@ mod tests {
         assert!(message.contains("scripts/libtorch.sh") && message.contains("--features tch"), "{message}");
     }
 
+    #[cfg(feature = "tch")]
+    #[test]
+    fn a_gpu_that_libtorch_does_not_see_is_an_error_with_those_that_it_sees() {
+        let message = Backend::Tch.open(Some(DeviceName::Cuda(99))).unwrap_err().to_string();
+        assert!(
+            message.contains("names \"cuda:99\", but LibTorch sees ") && message.contains("nvidia-smi"),
+            "{message}"
+        );
+    }
+
+    /// A linker leaves it out unless it is told otherwise.
+    #[cfg(all(feature = "tch", target_os = "linux"))]
+    #[test]
+    fn the_part_of_libtorch_for_gpus_is_linked_where_there_is_one() {
+        let loaded = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let library = loaded.lines().find_map(|line| line.split_whitespace().last()?.strip_suffix("/libtorch_cpu.so"));
+        let has_gpu_part = std::path::Path::new(library.unwrap()).join("libtorch_cuda.so").exists();
+        assert_eq!(tch::utils::has_cudart(), has_gpu_part);
+    }
+
     #[test]
     fn a_device_that_a_backend_cannot_have_is_an_error_with_the_possible_ones() {
         let (cpu, gpu) = (Some(DeviceName::Cpu), Some(DeviceName::Cuda(1)));
         let message = |backend: Backend, device| backend.check_device(device).unwrap_err().to_string();
-        assert!(message(Backend::Native, gpu).contains("names \"cuda:1\", but the backend `native` takes only \"cpu\""));
+        assert!(
+            message(Backend::Native, gpu).contains("names \"cuda:1\", but the backend `native` takes only \"cpu\"")
+        );
         assert!(message(Backend::Cuda, cpu).contains("such as \"cuda:0\""));
         assert!(message(Backend::Wgpu, cpu).contains("leave training.devices out"));
-        for (backend, device) in [(Backend::Native, cpu), (Backend::Cuda, gpu), (Backend::Tch, cpu), (Backend::Tch, gpu)] {
+        for (backend, device) in
+            [(Backend::Native, cpu), (Backend::Cuda, gpu), (Backend::Tch, cpu), (Backend::Tch, gpu)]
+        {
             assert_eq!(backend.check_device(device), Ok(()));
         }
         assert!(ALL.iter().all(|backend| backend.check_device(None).is_ok()));

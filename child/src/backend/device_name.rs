@@ -50,7 +50,8 @@ mod tests {
         for name in ["cpu", "cuda:0", "cuda:17"] {
             assert_eq!(DeviceName::try_from(name.to_owned()).unwrap().to_string(), name);
         }
-        for name in ["", "gpu", "cuda", "cuda:", "cuda:-1", "cuda:+1", "cuda:01", "CPU", "cuda:99999999999999999999999"] {
+        for name in ["", "gpu", "cuda", "cuda:", "cuda:-1", "cuda:+1", "cuda:01", "CPU", "cuda:99999999999999999999999"]
+        {
             let error = DeviceName::try_from(name.to_owned()).unwrap_err();
             assert!(error.contains(&format!("\"{name}\"")) && error.contains("\"cpu\", or \"cuda:0\""), "{error}");
         }

@@ -172,7 +172,8 @@ fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
         );
         let [training, other] = [first, second].map(|experiment| {
             // The backend and its devices do not change the results.
-            let training = TrainingConfig { backend: Backend::default(), devices: Vec::new(), ..experiment.training.clone() };
+            let training =
+                TrainingConfig { backend: Backend::default(), devices: Vec::new(), ..experiment.training.clone() };
             (training, experiment.data.limit, experiment.data.validation)
         });
         if training != other {

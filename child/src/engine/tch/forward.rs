@@ -1,8 +1,8 @@
-//! The forward pass in LibTorch's tensors, `[batch, channels, height, width]`.
+//! The forward pass in LibTorch's tensors, `[batch, channels, height, width]` with their channels innermost in memory.
 
 use ::tch::Tensor;
 
-use super::Layout;
+use super::channels_last;
 use super::weights::Parts;
 use crate::graph::{Activation, Graph, Op, Pool, PoolKind, Shape};
 use crate::network::Norm;
@@ -10,7 +10,6 @@ use crate::network::Norm;
 /// A forward pass.
 pub(super) struct Forward<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) layout: Layout,
     /// Layers to compute: see [`alive`].
     pub(super) is_alive: &'a [bool],
     /// One entry for each layer.
@@ -50,9 +49,10 @@ impl Forward<'_> {
             }
             let mut output = match layer.op {
                 Op::Zero { .. } => {
-                    let sizes = sizes(batch, layer.shape);
-                    self.layout.viewed(&Tensor::zeros(sizes.iter().product::<i64>(), (kind, device)), sizes)
-                },
+                    let Shape { channels, height, width } = layer.shape;
+                    let sizes = [batch, channels as i64, height as i64, width as i64];
+                    channels_last(&Tensor::zeros(sizes.iter().product::<i64>(), (kind, device)), sizes)
+                }
                 op => {
                     let of_input = |id: &crate::graph::LayerId| outputs[id.0].as_ref().expect("computed before");
                     let inputs: Vec<&Tensor> = layer.inputs.iter().map(of_input).collect();
@@ -74,7 +74,15 @@ impl Forward<'_> {
         let x = inputs[0];
         match (op, &self.parts[index]) {
             (Op::Conv(conv), Parts::Convolution { kernel, bias }) => {
-                let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(|n| [n as i64; 2]);
+                let [mut stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(|n| n as i64);
+                let mut x = x.shallow_clone();
+                if !x.device().is_cuda() && conv.kernel == 1 && padding == 0 && stride > 1 {
+                    // LibTorch 2.9 gives wrong derivatives by such kernels on processors, and writes beyond its memory,
+                    // where they read 2 or 4 channels that lie innermost.
+                    x = x.slice(2, None, None, stride).slice(3, None, None, stride);
+                    stride = 1;
+                }
+                let [stride, padding, dilation] = [stride, padding, dilation].map(|n| [n; 2]);
                 x.conv2d(kernel, bias.as_ref(), stride, padding, dilation, conv.groups as i64)
             }
             (Op::BatchNorm, Parts::BatchNorm { scale, shift, mean, variance }) => {
@@ -116,8 +124,4 @@ fn pooled(x: &Tensor, pool: &Pool) -> Tensor {
         PoolKind::Max => x.max_pool2d(kernel, stride, padding, [1, 1], false),
         PoolKind::Average => x.avg_pool2d(kernel, stride, padding, false, false, None),
     }
-}
-
-fn sizes(batch: i64, shape: Shape) -> [i64; 4] {
-    [batch, shape.channels as i64, shape.height as i64, shape.width as i64]
 }

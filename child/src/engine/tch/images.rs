@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use ::tch::{Device, Kind, Tensor};
 
-use super::Layout;
 use crate::data::{Batch, Drawn, Images};
 use crate::graph::Shape;
 
 /// Images as bytes on a device, where each batch is normalised and augmented.
 pub(super) struct ImageStore {
-    layout: Layout,
     device: Device,
     /// Sets of images that batches were drawn from, with their bytes as `[images · height · width, channels]`.
     pub(super) stored: Vec<(Arc<Images>, Tensor)>,
 }
 
 impl ImageStore {
-    pub(super) fn new(layout: Layout, device: Device) -> Self {
-        Self { layout, device, stored: Vec::new() }
+    pub(super) fn new(device: Device) -> Self {
+        Self { device, stored: Vec::new() }
     }
 
-    /// A batch's normalised values, `[batch, channels, height, width]`.
+    /// A batch's normalised values, `[batch, channels, height, width]` with the channels innermost in memory.
     ///
     /// # Panics
     /// If the device's memory is too small.
@@ -31,7 +29,7 @@ impl ImageStore {
             None => {
                 let [channels, height, width] = sides(batch.shape);
                 let images = Tensor::from_slice(&batch.images).view([-1, channels, height, width]);
-                self.layout.arranged(&images.to_device(self.device))
+                images.to_device(self.device).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
             }
         }
     }
@@ -58,14 +56,14 @@ impl ImageStore {
         // `[batch, height]` and `[batch, width]`: the places of the stored image, some of them beyond it.
         let source_rows = &rows + down;
         let source_columns = flip * (width - 1 - &columns * 2) + &columns + right;
-        let between = |places: &Tensor, start: &Tensor, end: &Tensor| {
-            places.ge_tensor(start).logical_and(&places.lt_tensor(end))
-        };
+        let between =
+            |places: &Tensor, start: &Tensor, end: &Tensor| places.ge_tensor(start).logical_and(&places.lt_tensor(end));
         // Rows by columns: `[batch, height, width]`.
         let both = |rows: Tensor, columns: Tensor| rows.unsqueeze(2).logical_and(&columns.unsqueeze(1));
         let within = |places: &Tensor, side: i64| places.ge(0).logical_and(&places.lt(side));
         let hole = both(between(&rows, top, bottom), between(&columns, left, end));
-        let is_seen = both(within(&source_rows, height), within(&source_columns, width)).logical_and(&hole.logical_not());
+        let is_seen =
+            both(within(&source_rows, height), within(&source_columns, width)).logical_and(&hole.logical_not());
         let lines = (index * height + source_rows.clamp(0, height - 1)) * width;
         let pixels = lines.unsqueeze(2) + source_columns.clamp(0, width - 1).unsqueeze(1);
         let bytes = self.bytes(&drawn.images, shape).index_select(0, &pixels.flatten(0, -1));
@@ -74,7 +72,7 @@ impl ImageStore {
             Tensor::from_slice(&drawn.affine.iter().map(of).collect::<Vec<_>>()).to_device(device)
         });
         let values = bytes.view([batch, height, width, channels]).to_kind(Kind::Float) * factor + offset;
-        self.layout.arranged(&values.where_scalarother(&is_seen.unsqueeze(3), 0.0).permute([0, 3, 1, 2]))
+        values.where_scalarother(&is_seen.unsqueeze(3), 0.0).permute([0, 3, 1, 2])
     }
 
     fn bytes(&mut self, images: &Arc<Images>, shape: Shape) -> &Tensor {

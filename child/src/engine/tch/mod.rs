@@ -19,41 +19,8 @@ use forward::{Forward, alive};
 use images::ImageStore;
 use weights::{FlatWeights, numbers};
 
-/// The order of a tensor's numbers in memory; its dimensions are always `[batch, channels, height, width]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    /// Channels innermost: what a GPU's matrix units read.
-    ChannelsLast,
-    /// Columns innermost. With the channels innermost LibTorch 2.9 gives wrong derivatives on processors, by kernels of
-    /// 1x1 at a stride of 2 that read 2 or 4 channels.
-    ChannelsFirst,
-}
-
-impl Layout {
-    fn of(device: Device) -> Self {
-        if device.is_cuda() || std::env::var_os("TCH_CL").is_some() { Self::ChannelsLast } else { Self::ChannelsFirst }
-    }
-
-    /// Numbers that lie in this order, seen with the given dimensions.
-    fn viewed(self, numbers: &Tensor, [batch, channels, height, width]: [i64; 4]) -> Tensor {
-        match self {
-            Self::ChannelsLast => numbers.view([batch, height, width, channels]).permute([0, 3, 1, 2]),
-            Self::ChannelsFirst => numbers.view([batch, channels, height, width]),
-        }
-    }
-
-    /// The tensor with its numbers in this order; copied only where they are in another.
-    fn arranged(self, tensor: &Tensor) -> Tensor {
-        match self {
-            Self::ChannelsLast => tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-            Self::ChannelsFirst => tensor.contiguous(),
-        }
-    }
-}
-
 pub(super) struct TchEngine {
     graph: Arc<Graph>,
-    layout: Layout,
     is_alive: Vec<bool>,
     weights: FlatWeights,
     images: ImageStore,
@@ -65,6 +32,7 @@ pub(super) struct TchEngine {
 
 /// A step's forward pass.
 struct Forwarded {
+    #[cfg_attr(not(test), expect(dead_code, reason = "compared in tests"))]
     logits: Tensor,
     loss: Tensor,
     /// For each norm the batch's mean and 1 / √(variance + ε).
@@ -80,10 +48,10 @@ impl TchEngine {
             ::tch::set_num_threads(rayon::current_num_threads().try_into().unwrap_or(i32::MAX));
         }
         let graph = network.shared_graph();
-        let (layout, is_alive) = (Layout::of(device), alive(&graph));
-        let weights = FlatWeights::new(network, &is_alive, layout, device);
-        let images = ImageStore::new(layout, device);
-        Self { graph, layout, is_alive, weights, images, device, config: config.clone(), loss: None }
+        let is_alive = alive(&graph);
+        let weights = FlatWeights::new(network, &is_alive, device);
+        let images = ImageStore::new(device);
+        Self { graph, is_alive, weights, images, device, config: config.clone(), loss: None }
     }
 
     fn forward(&mut self, batch: &Batch, path_factors: &[Vec<f32>]) -> Forwarded {
@@ -96,7 +64,6 @@ impl TchEngine {
         let mut statistics = Vec::new();
         let forward = Forward {
             graph: &self.graph,
-            layout: self.layout,
             is_alive: &self.is_alive,
             parts: &self.weights.parts(precision),
             path_factors,
@@ -113,6 +80,11 @@ impl TchEngine {
     fn gradient(&self, loss: &Tensor) -> Tensor {
         Tensor::run_backward(&[loss], &[self.weights.values()], false, false).remove(0)
     }
+}
+
+/// Numbers with the channels innermost, seen as `[batch, channels, height, width]`.
+fn channels_last(numbers: &Tensor, [batch, channels, height, width]: [i64; 4]) -> Tensor {
+    numbers.view([batch, height, width, channels]).permute([0, 3, 1, 2])
 }
 
 /// A label that LibTorch would leave out; no image has it.
@@ -154,9 +126,8 @@ impl Engine for TchEngine {
         no_grad(|| {
             let images = self.images.of(batch);
             let parts = self.weights.parts(Precision::Float32);
-            let Self { graph, is_alive, layout, .. } = &*self;
-            let forward =
-                Forward { graph, layout: *layout, is_alive, parts: &parts, path_factors: None, statistics: None };
+            let Self { graph, is_alive, .. } = &*self;
+            let forward = Forward { graph, is_alive, parts: &parts, path_factors: None, statistics: None };
             numbers(&forward.logits(images))
         })
     }

@@ -89,10 +89,13 @@ fn is_at_a_kink(network: &Network, batch: &Batch, [layer, list]: [usize; 2], [on
     let worst = (0..one.len()).max_by(|a, b| off(a).total_cmp(&off(b))).unwrap();
     let of = |numbers: &Numbers| reference::loss(network.graph(), numbers, &batch.labels, SMOOTHING);
     let slope = reference::difference(&mut numbers_of(network, &batch.images), [layer, list, worst], of);
-    (slope - (one[worst] + other[worst]) / 2.0).abs() < 0.1 * off(&worst)
+    let (low, high) = (one[worst].min(other[worst]), one[worst].max(other[worst]));
+    let margin = 0.1 * off(&worst);
+    (low + margin..=high - margin).contains(&slope)
 }
 
-/// Ten steps with drop-path at a small rate: at a large one rounding errors grow.
+/// Ten steps with drop-path at a small rate: at a large one rounding errors grow, and each activation at a kink adds to
+/// them.
 fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rng) {
     let config = TrainingConfig { label_smoothing: 0.1, weight_decay: 0.01, ..TrainingConfig::default() };
     let mut ours = engine(network, &config);
@@ -105,10 +108,11 @@ fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rn
         ours.step(&step_of);
         theirs.step(&step_of);
         let [loss, expected] = [ours.take_loss(), theirs.take_loss()];
-        assert!((loss - expected).abs() < 2e-3 * (1.0 + expected), "{text}, step {step}: {loss} {expected}");
+        assert!((loss - expected).abs() < 1e-2 * (1.0 + expected), "{text}, step {step}: {loss} {expected}");
     }
-    let logits = [ours.logits(batch), theirs.logits(batch)].map(|logits| logits.into_iter().map(f64::from).collect::<Vec<_>>());
-    assert!(agree(&logits[0], &logits[1], 1e-2), "{text}: {logits:?}");
+    let logits =
+        [ours.logits(batch), theirs.logits(batch)].map(|logits| logits.into_iter().map(f64::from).collect::<Vec<_>>());
+    assert!(agree(&logits[0], &logits[1], 3e-2), "{text}: {logits:?}");
     for (layer, pair) in ours.network().weights.iter().zip(&theirs.network().weights).enumerate() {
         let lists = |weights: &Weights| match weights {
             Weights::None => vec![],
@@ -118,7 +122,7 @@ fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rn
         };
         for (found, expected) in lists(pair.0).into_iter().zip(lists(pair.1)) {
             let [found, expected] = [found, expected].map(|list| list.into_iter().map(f64::from).collect::<Vec<_>>());
-            assert!(agree(&found, &expected, 2e-3), "{text}, layer {layer}: {found:?} {expected:?}");
+            assert!(agree(&found, &expected, 5e-3), "{text}, layer {layer}: {found:?} {expected:?}");
         }
     }
 }
@@ -170,7 +174,7 @@ fn images_on_the_device_equal_those_of_the_processor() {
     let split = Split::all(Arc::new(Images::new(shape, 255, bytes, vec![0; 20]).unwrap()));
     let normalisation = Normalisation::of(&split);
     let augmentation = Augmentation { flip: true, crop_padding: 3, cutout: 3 };
-    let mut store = ImageStore::new(Layout::ChannelsLast, Device::Cpu);
+    let mut store = ImageStore::new(Device::Cpu);
     for _ in 0..5 {
         let of = |rng: &mut ChaCha8Rng, with_values| -> Vec<Batch> {
             split.shuffled_batches(8, &normalisation, augmentation, rng).with_values(with_values).collect()
@@ -195,7 +199,8 @@ fn bfloat16_only_rounds() {
     let mut rounded = engine(&network, &config);
     let mut exact = engine(&network, &TrainingConfig::default());
     let [found, expected] = [&mut rounded, &mut exact].map(|engine| derived(engine, &batch).1);
-    let [found, expected] = [found, expected].map(|numbers| numbers.into_iter().flatten().flatten().collect::<Vec<_>>());
+    let [found, expected] =
+        [found, expected].map(|numbers| numbers.into_iter().flatten().flatten().collect::<Vec<_>>());
     let length = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
     let off = length(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / length(&mut expected.iter().copied());
     assert!(off > 1e-4 && off < 0.1, "the gradient is {off} of its length away");

@@ -3,7 +3,7 @@
 
 use ::tch::{Device, Kind, Tensor};
 
-use super::Layout;
+use super::channels_last;
 use crate::graph::{Graph, Op};
 use crate::network::{Network, Norm, Weights};
 use crate::train::Precision;
@@ -14,7 +14,6 @@ use crate::train::Precision;
 pub(super) struct FlatWeights {
     /// The network as it came: its layers' kinds, and the weights of the layers that are left out.
     given: Vec<Weights>,
-    layout: Layout,
     /// Kernels, matrices and their biases, which a lower precision rounds; one after the other from the start.
     matrices: Vec<Place>,
     /// Scales and shifts of batch norms, which it leaves alone; they follow the matrices.
@@ -40,9 +39,20 @@ struct Place {
 pub(super) enum Parts {
     /// The layer has none.
     None,
-    Convolution { kernel: Tensor, bias: Option<Tensor> },
-    BatchNorm { scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor },
-    Linear { matrix: Tensor, bias: Tensor },
+    Convolution {
+        kernel: Tensor,
+        bias: Option<Tensor>,
+    },
+    BatchNorm {
+        scale: Tensor,
+        shift: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+    },
+    Linear {
+        matrix: Tensor,
+        bias: Tensor,
+    },
 }
 
 impl Place {
@@ -54,7 +64,7 @@ impl Place {
 impl FlatWeights {
     /// # Panics
     /// If the device's memory is too small.
-    pub(super) fn new(network: &Network, is_alive: &[bool], layout: Layout, device: Device) -> Self {
+    pub(super) fn new(network: &Network, is_alive: &[bool], device: Device) -> Self {
         let graph = network.graph();
         let (mut matrices, mut scales, mut norms) = (Vec::new(), Vec::new(), Vec::new());
         let (mut values, mut of_norms): (Vec<f32>, Vec<f32>) = Default::default();
@@ -65,10 +75,7 @@ impl FlatWeights {
                 Weights::None => {}
                 Weights::Convolution { kernel, bias } => {
                     let shape = kernel_shape(graph, layer);
-                    match layout {
-                        Layout::ChannelsLast => values.extend(channels_last(kernel, &shape)),
-                        Layout::ChannelsFirst => values.extend(kernel),
-                    }
+                    values.extend(inputs_last(kernel, &shape));
                     matrices.push(place(false, shape));
                     if let Some(bias) = bias {
                         values.extend(bias);
@@ -97,7 +104,7 @@ impl FlatWeights {
         let velocity = values.zeros_like();
         let [mean, variance] = running.map(|values| Tensor::from_slice(&values).to_device(device));
         let values = values.set_requires_grad(true);
-        Self { given: network.weights.clone(), layout, matrices, scales, norms, values, velocity, mean, variance }
+        Self { given: network.weights.clone(), matrices, scales, norms, values, velocity, mean, variance }
     }
 
     /// What gradients are taken by.
@@ -140,7 +147,7 @@ impl FlatWeights {
                 }
                 (part, _) => {
                     let [channels, inputs, height, width] = place.shape[..] else { unreachable!("a kernel's shape") };
-                    let kernel = self.layout.viewed(&tensor, [channels, inputs, height, width]);
+                    let kernel = channels_last(&tensor, [channels, inputs, height, width]);
                     *part = Parts::Convolution { kernel, bias: None };
                 }
             }
@@ -201,11 +208,8 @@ impl FlatWeights {
             rest = after;
             let list = match (&mut weights[place.layer], place.is_second) {
                 (Weights::Convolution { kernel, .. }, false) => {
-                    if self.layout == Layout::ChannelsLast {
-                        *kernel = channels_first(of_place, &place.shape);
-                        continue;
-                    }
-                    kernel
+                    *kernel = inputs_first(of_place, &place.shape);
+                    continue;
                 }
                 (Weights::Convolution { bias: Some(bias), .. }, _) => bias,
                 (Weights::Linear { matrix, .. }, false) => matrix,
@@ -241,7 +245,7 @@ fn kernel_shape(graph: &Graph, index: usize) -> Vec<i64> {
 }
 
 /// A kernel with its input channels innermost, from the network's order. Its shape is the network's.
-fn channels_last(kernel: &[f32], shape: &[i64]) -> Vec<f32> {
+fn inputs_last(kernel: &[f32], shape: &[i64]) -> Vec<f32> {
     let (inputs, taps) = (shape[1] as usize, (shape[2] * shape[3]) as usize);
     let of_channel = |kernel: &[f32]| -> Vec<f32> {
         (0..taps * inputs).map(|at| kernel[at % inputs * taps + at / inputs]).collect()
@@ -249,11 +253,10 @@ fn channels_last(kernel: &[f32], shape: &[i64]) -> Vec<f32> {
     kernel.chunks_exact(inputs * taps).flat_map(of_channel).collect()
 }
 
-/// The inverse of [`channels_last`].
-fn channels_first(kernel: &[f32], shape: &[i64]) -> Vec<f32> {
+/// The inverse of [`inputs_last`].
+fn inputs_first(kernel: &[f32], shape: &[i64]) -> Vec<f32> {
     let (inputs, taps) = (shape[1] as usize, (shape[2] * shape[3]) as usize);
-    let of_channel = |kernel: &[f32]| -> Vec<f32> {
-        (0..taps * inputs).map(|at| kernel[at % taps * inputs + at / taps]).collect()
-    };
+    let of_channel =
+        |kernel: &[f32]| -> Vec<f32> { (0..taps * inputs).map(|at| kernel[at % taps * inputs + at / taps]).collect() };
     kernel.chunks_exact(inputs * taps).flat_map(of_channel).collect()
 }
