@@ -113,7 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         ["time", backend, name] => {
             let deserializer: StrDeserializer<'_, ValueError> = backend.into_deserializer();
-            let processor = Backend::deserialize(deserializer)?.open()?;
+            let processor = Backend::deserialize(deserializer)?.open(None)?;
             println!("{:.1}", time(Case::new(name)?, &processor)?);
         }
         _ => return Err("say `time BACKEND NAME`, `describe NAME` or `names`".into()),

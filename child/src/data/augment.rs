@@ -62,14 +62,14 @@ impl Augmentation {
 
 /// The changes of one image: moved, then mirrored, then with a hole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct View {
+pub(crate) struct View {
     /// Row of the image that becomes row 0.
-    pub(super) down: isize,
+    pub(crate) down: isize,
     /// Column of the image that becomes column 0 before mirroring.
-    pub(super) right: isize,
-    pub(super) flip: bool,
+    pub(crate) right: isize,
+    pub(crate) flip: bool,
     /// Rows and columns that are set to 0.
-    pub(super) hole: Option<(Range<usize>, Range<usize>)>,
+    pub(crate) hole: Option<(Range<usize>, Range<usize>)>,
 }
 
 impl View {

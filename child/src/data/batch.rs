@@ -1,23 +1,51 @@
 //! Batches of normalised images: the hot path of the data room.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::augment::View;
 use super::normalise::Affine;
-use super::{Augmentation, Normalisation, Split};
+use super::{Augmentation, Images, Normalisation, Split};
 use crate::graph::Shape;
 
 /// Some images, ready for a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Normalised values, `[batch, channels, height, width]`.
+    /// Normalised values, `[batch, channels, height, width]`; none where the engine makes them from `drawn`.
     pub images: Vec<f32>,
     /// Class of each image, `[batch]`.
     pub labels: Vec<i64>,
     /// Shape of one image.
     pub shape: Shape,
+    /// What the values are made of, where the engine makes them.
+    #[cfg_attr(not(feature = "tch"), allow(dead_code, reason = "read by engines that make the values themselves"))]
+    pub(crate) drawn: Option<Drawn>,
+}
+
+/// The images of a batch as they were drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Drawn {
+    /// All images among which these are.
+    pub(crate) images: Arc<Images>,
+    /// Normalisation of each channel.
+    pub(crate) affine: Arc<[Affine]>,
+    /// The image's index and how it is seen, `[batch]`.
+    pub(crate) draws: Vec<(u32, View)>,
+}
+
+impl Drawn {
+    /// Normalised values, `[batch, channels, height, width]`.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        let shape = self.images.shape;
+        let mut values = vec![0.0; self.draws.len() * shape.elements()];
+        for ((index, view), output) in self.draws.iter().zip(values.chunks_exact_mut(shape.elements())) {
+            view.write(self.images.image(*index as usize), shape, &self.affine, output);
+        }
+        values
+    }
 }
 
 impl Batch {
@@ -33,12 +61,14 @@ impl Batch {
 pub struct Batches<'a> {
     split: &'a Split,
     batch_size: usize,
-    affine: Vec<Affine>,
+    affine: Arc<[Affine]>,
     /// Order of the epoch; `None` for the order of the split.
     shuffled: Option<Vec<u32>>,
     augment: Option<(Augmentation, ChaCha8Rng)>,
     /// Number of images already given.
     given: usize,
+    /// Whether batches hold values, or what they are made of.
+    with_values: bool,
 }
 
 impl Split {
@@ -48,9 +78,9 @@ impl Split {
     /// If the batch size is 0, or the normalisation has another number of channels.
     pub fn batches(&self, batch_size: usize, normalisation: &Normalisation) -> Batches<'_> {
         assert!(batch_size > 0, "a batch holds at least one image");
-        let affine = normalisation.affine(self.images.scale);
+        let affine: Arc<[Affine]> = normalisation.affine(self.images.scale).into();
         assert_eq!(affine.len(), self.shape().channels, "the normalisation has another number of channels");
-        Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0 }
+        Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0, with_values: true }
     }
 
     /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
@@ -74,6 +104,13 @@ impl Split {
     }
 }
 
+impl Batches<'_> {
+    /// The same batches, with values or with what they are made of.
+    pub(crate) fn with_values(self, with_values: bool) -> Self {
+        Self { with_values, ..self }
+    }
+}
+
 impl Iterator for Batches<'_> {
     type Item = Batch;
 
@@ -85,17 +122,18 @@ impl Iterator for Batches<'_> {
         }
         let shape = self.split.shape();
         let all = &self.split.images;
-        let mut images = vec![0.0; chunk.len() * shape.elements()];
-        for (index, output) in chunk.iter().zip(images.chunks_exact_mut(shape.elements())) {
-            let view = match &mut self.augment {
-                Some((augmentation, rng)) => augmentation.draw(shape, rng),
-                None => View::default(),
-            };
-            view.write(all.image(*index as usize), shape, &self.affine, output);
-        }
+        let mut view = || match &mut self.augment {
+            Some((augmentation, rng)) => augmentation.draw(shape, rng),
+            None => View::default(),
+        };
+        let draws = chunk.iter().map(|index| (*index, view())).collect();
+        let drawn = Drawn { images: Arc::clone(all), affine: Arc::clone(&self.affine), draws };
         let labels = chunk.iter().map(|index| i64::from(all.labels[*index as usize])).collect();
         self.given += chunk.len();
-        Some(Batch { images, labels, shape })
+        Some(match self.with_values {
+            true => Batch { images: drawn.values(), labels, shape, drawn: None },
+            false => Batch { images: Vec::new(), labels, shape, drawn: Some(drawn) },
+        })
     }
 }
 

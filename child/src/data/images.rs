@@ -44,6 +44,12 @@ impl Images {
         self.labels.len()
     }
 
+    /// All bytes, `[images, channels, height, width]`.
+    #[cfg(feature = "tch")]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
     /// Bytes of an image, `[channels, height, width]`.
     ///
     /// # Panics

@@ -35,9 +35,13 @@ mod normalise;
 mod stratify;
 
 pub use augment::Augmentation;
+#[cfg(feature = "tch")]
+pub(crate) use batch::Drawn;
 pub use batch::{Batch, Batches};
 pub use config::{DataConfig, Source};
 pub use dataset::{Dataset, Splits};
 pub use deployment::Deployment;
 pub use images::{Images, Split};
+#[cfg(feature = "tch")]
+pub(crate) use normalise::Affine;
 pub use normalise::Normalisation;

@@ -16,7 +16,7 @@ pub struct Normalisation {
 }
 
 /// The normalisation of one channel: stored value × `factor` + `offset`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Affine {
     pub(crate) factor: f32,
     pub(crate) offset: f32,

@@ -28,8 +28,12 @@ const SAMPLED: usize = 1;
 pub(super) type Derived = (Vec<f32>, Numbers);
 
 /// Engines by name.
-const ENGINES: [(&str, fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived); 2] =
-    [("burn", burn::derive), ("native", native::tests::derive)];
+const ENGINES: &[(&str, fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived)] = &[
+    ("burn", burn::derive),
+    ("native", native::tests::derive),
+    #[cfg(feature = "tch")]
+    ("tch", super::tch::tests::derive),
+];
 
 /// Moves every weight: fresh biases are all 0 and scales all 1, which would hide mistakes.
 pub(super) fn moved(mut network: Network, rng: &mut ChaCha8Rng) -> Network {
@@ -56,7 +60,7 @@ pub(super) fn moved(mut network: Network, rng: &mut ChaCha8Rng) -> Network {
 
 pub(super) fn batch(shape: Shape, labels: &[i64], rng: &mut ChaCha8Rng) -> Batch {
     let images = (0..labels.len() * shape.elements()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Batch { images, labels: labels.to_vec(), shape }
+    Batch { images, labels: labels.to_vec(), shape, drawn: None }
 }
 
 /// Compares logits, and derivatives of the loss by some of all numbers: those of the weights and of the images.
@@ -67,7 +71,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
     let batch = batch(graph.input_shape(), &LABELS, &mut rng);
     let mut numbers = numbers_of(&network, &batch.images);
     let expected_logits = logits(graph, &numbers, BATCH);
-    for (engine, derive) in ENGINES {
+    for (engine, derive) in ENGINES.iter().copied() {
         let (found, gradients) = derive(&network, &batch, SMOOTHING, &[]);
         for (found, expected) in found.iter().zip(&expected_logits) {
             let off = (f64::from(*found) - expected).abs();

@@ -1,6 +1,7 @@
 //! Engines: who computes the training of one network.
 //!
 //! - [`native`]: our own engine for processors,
+//! - `tch`: LibTorch, where it is compiled in,
 //! - [`burn`]: any backend of burn; what the others are compared with.
 
 mod burn;
@@ -9,6 +10,8 @@ mod gradient_tests;
 pub(crate) mod native;
 #[cfg(test)]
 pub(crate) mod reference;
+#[cfg(feature = "tch")]
+mod tch;
 
 use crate::backend::Processor;
 use crate::data::Batch;
@@ -17,6 +20,11 @@ use crate::train::TrainingConfig;
 
 /// Trains and evaluates one network, whose weights it holds in its own form.
 pub(crate) trait Engine {
+    /// Whether it makes the values of images itself, so that batches need not hold them.
+    fn takes_bytes(&self) -> bool {
+        false
+    }
+
     /// A step of stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013, in PyTorch's form).
     fn step(&mut self, step: &Step);
 
@@ -50,6 +58,8 @@ pub(crate) fn of(
 ) -> Box<dyn Engine> {
     match processor {
         Processor::Native => Box::new(native::NativeEngine::new(network, config, batch_size)),
+        #[cfg(feature = "tch")]
+        Processor::Tch(device) => Box::new(tch::TchEngine::new(network, *device, config)),
         Processor::Burn(device) => Box::new(burn::BurnEngine::new(network, device, config)),
     }
 }

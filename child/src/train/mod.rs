@@ -4,7 +4,7 @@ mod config;
 pub(crate) mod drop_path;
 mod schedule;
 
-pub use config::TrainingConfig;
+pub use config::{Precision, TrainingConfig};
 
 use std::ops::ControlFlow;
 
@@ -140,7 +140,8 @@ impl Trainer<'_> {
             if let Some(drop_path) = &mut drop_path {
                 drop_path.probability = config.drop_path * epoch as f64 / config.epochs as f64;
             }
-            for batch in data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng) {
+            let batches = data.train.shuffled_batches(config.batch_size, normalisation, config.augmentation, rng);
+            for batch in batches.with_values(!engine.takes_bytes()) {
                 let path_factors = drop_path.as_mut().map(|paths| paths.factors(&graph, batch.len()));
                 let learning_rate = cosine(config.learning_rate, step, config.epochs * steps_per_epoch);
                 engine.step(&Step { batch: &batch, learning_rate, path_factors: &path_factors.unwrap_or_default() });
@@ -185,12 +186,13 @@ pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation,
 /// Logits of the images of a split in evaluation mode, in their order: `[images, classes]`.
 pub fn logits(network: &Network, split: &Split, normalisation: &Normalisation, processor: &Processor) -> Vec<f32> {
     let mut engine = engine::of(processor, network, &TrainingConfig::default(), EVALUATED);
-    split.batches(EVALUATED, normalisation).flat_map(|batch| engine.logits(&batch)).collect()
+    let batches = split.batches(EVALUATED, normalisation).with_values(!engine.takes_bytes());
+    batches.flat_map(|batch| engine.logits(&batch)).collect()
 }
 
 fn accuracy_of(engine: &mut dyn Engine, split: &Split, normalisation: &Normalisation) -> f64 {
-    let correct: usize =
-        split.batches(EVALUATED, normalisation).map(|batch| count_correct(&engine.logits(&batch), &batch.labels)).sum();
+    let batches = split.batches(EVALUATED, normalisation).with_values(!engine.takes_bytes());
+    let correct: usize = batches.map(|batch| count_correct(&engine.logits(&batch), &batch.labels)).sum();
     correct as f64 / split.len().max(1) as f64
 }
 

@@ -61,28 +61,39 @@ fn weights_equal_those_of_the_recipe() {
         velocity = Some(steps);
     }
 
-    let mut reports = Vec::new();
-    let mut observe = |report: &EpochReport| {
-        reports.push(report.loss);
-        ControlFlow::Continue(())
-    };
-    let validation = Validation::AtEnd;
-    let trainer = Trainer {
-        data: &splits,
-        normalisation: &normalisation,
-        config: &config,
-        processor: &Processor::default(),
-        validation,
-    };
-    let trained = trainer.train(network, &mut rng, &mut observe).unwrap();
-    for (found, expected) in reports.iter().zip(&losses) {
-        assert!((found - expected).abs() < 1e-4, "{reports:?} {losses:?}");
-    }
     assert!(losses[3] < losses[0], "{losses:?}");
-    let found = numbers_of(&trained.network, &batch.images);
-    for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-            assert!((found - expected).abs() < 2e-4, "layer {layer}: {found} {expected}");
+    for processor in processors() {
+        let mut reports = Vec::new();
+        let mut observe = |report: &EpochReport| {
+            reports.push(report.loss);
+            ControlFlow::Continue(())
+        };
+        let trainer = Trainer {
+            data: &splits,
+            normalisation: &normalisation,
+            config: &config,
+            processor: &processor,
+            validation: Validation::AtEnd,
+        };
+        let trained = trainer.train(network.clone(), &mut rng.clone(), &mut observe).unwrap();
+        for (found, expected) in reports.iter().zip(&losses) {
+            assert!((found - expected).abs() < 1e-4, "{processor:?}: {reports:?} {losses:?}");
+        }
+        let found = numbers_of(&trained.network, &batch.images);
+        for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert!((found - expected).abs() < 2e-4, "{processor:?}, layer {layer}: {found} {expected}");
+            }
         }
     }
+}
+
+/// One of every engine.
+fn processors() -> Vec<Processor> {
+    vec![
+        Processor::Native,
+        Processor::Burn(burn::tensor::Device::flex()),
+        #[cfg(feature = "tch")]
+        Processor::Tch(tch::Device::Cpu),
+    ]
 }

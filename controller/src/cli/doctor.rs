@@ -116,8 +116,9 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {
-    experiment.training.backend.open()?;
-    Ok("compiled in".to_owned())
+    let processors = experiment.training.processors()?;
+    let devices: Vec<String> = processors.iter().map(ToString::to_string).collect();
+    Ok(format!("compiled in; trains on {}", devices.join(", ")))
 }
 
 fn data(experiment: &Experiment, quiet: bool) -> anyhow::Result<String> {

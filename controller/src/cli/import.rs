@@ -210,7 +210,7 @@ fn trained_otherwise(log: &Path, experiment: &Experiment) -> anyhow::Result<Opti
     }
     let mut found = differences(&there, experiment)?;
     let matters = ["data.", "training."];
-    let does_not = ["data.dir ", "training.epochs ", "training.backend "];
+    let does_not = ["data.dir ", "training.epochs ", "training.backend ", "training.devices "];
     found.retain(|one| {
         matters.iter().any(|key| one.starts_with(key)) && !does_not.iter().any(|key| one.starts_with(key))
     });

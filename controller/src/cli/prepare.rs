@@ -121,7 +121,7 @@ fn set_reference(search: &mut SearchConfig, log: &Replayed) {
 }
 
 fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) -> anyhow::Result<Prepared> {
-    let processor = experiment.training.backend.open()?;
+    let processors = experiment.training.processors()?;
     let data = load_images(&experiment, quiet)?;
     let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
@@ -172,7 +172,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         problem: Arc::clone(&problem),
         data,
         training: experiment.training.clone(),
-        processor,
+        processors,
         devices: Arc::new(devices),
         export: experiment.export,
         seed: experiment.search.seed,

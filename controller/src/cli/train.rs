@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use child::backend::Backend;
 use child::data::{DataConfig, Source, cifar10};
 use child::network::Network;
 use child::onnx::{self, Accuracy};
@@ -53,14 +52,14 @@ impl Train {
         if self.download {
             download(&experiment.data, false)?;
         }
-        let processor = experiment.training.backend.open()?;
+        let processor = experiment.training.processor()?;
         let data = load_images(&experiment, false)?;
         experiment.training.augmentation.check(data.shape)?;
         let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
         let cost = graph.cost();
         say(format_args!("{} parameters, {} MACs; {}", cost.parameters, cost.macs, data.in_words()))?;
         data.notes.iter().for_each(note);
-        if experiment.training.backend != Backend::Cuda {
+        if !processor.is_gpu() {
             let TrainingConfig { backend, batch_size, .. } = experiment.training;
             let need = Need::of_training(&graph, backend, batch_size.min(data.splits.train.len()));
             say(format_args!("memory: {need}"))?;

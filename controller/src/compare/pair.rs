@@ -172,8 +172,9 @@ fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
             "the two runs were trained on different data sets, so their errors do not compare: A on {data}, B on {other}"
         );
         let [training, other] = [first, second].map(|experiment| {
-            // The backend does not change the results.
-            let training = TrainingConfig { backend: Backend::default(), ..experiment.training.clone() };
+            // The backend and its devices do not change the results.
+            let training =
+                TrainingConfig { backend: Backend::default(), devices: Vec::new(), ..experiment.training.clone() };
             (training, experiment.data.limit, experiment.data.validation)
         });
         if training != other {

@@ -44,6 +44,10 @@ fn contradictions_are_refused() {
         ("search.objectives=[\"error\", \"error\"]", "`error` is named twice"),
         ("search.objectives=[\"error\"]", "2 to 5"),
         ("training.momentum=1", "training.momentum = 1 is out of range"),
+        ("training.devices=[\"gpu\"]", "unknown device \"gpu\": write \"cpu\", or \"cuda:0\""),
+        ("training.devices=[\"cuda:0\"]", "the backend `native` takes only \"cpu\""),
+        ("training.precision=bfloat16", "the backend `native` computes in float32 alone"),
+        ("training.precision=float16", "unknown variant `float16`, expected `float32` or `bfloat16`"),
         ("space.operations=[\"none\"]", "nothing to search"),
         ("space.operations=[\"nor_conv_9x9\"]", "nor_conv_9x9"),
         ("space.operatoins=[\"none\"]", "did you mean `operations`?"),
@@ -188,6 +192,13 @@ fn the_nearest_key_of_every_kind_of_device_is_suggested() {
         let error = Experiment::parse(&text, "x", &[]).unwrap_err().to_string();
         assert!(error.starts_with(place) && error.contains(&format!("did you mean `{nearest}`?")), "{text}: {error}");
     }
+}
+
+#[test]
+fn an_unknown_training_device_is_an_error_with_its_place_and_the_possible_names() {
+    let text = "[training]\nbackend = 'tch'\ndevices = ['cuda:0', 'cuda1']\n";
+    let error = Experiment::parse(text, "x", &[]).unwrap_err().to_string();
+    assert!(error.starts_with("x:3:") && error.contains("\"cuda1\": write \"cpu\", or \"cuda:0\""), "{error}");
 }
 
 /// Experiments as earlier versions wrote them into run folders: read and written they are the same, and so is their

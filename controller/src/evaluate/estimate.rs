@@ -43,11 +43,12 @@ impl Live {
         // An epoch of one step.
         splits.train = splits.train.first(batch);
         let config = TrainingConfig { epochs: STEPS + 1, ..settings.training.clone() };
+        let assigned = self.processors.assign()?;
         let trainer = Trainer {
             data: &splits,
             normalisation: &settings.data.normalisation,
             config: &config,
-            processor: &settings.processor,
+            processor: assigned.processor,
             validation: Validation::AtEnd,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(0);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use child::backend::{Backend, Processor};
+use child::backend::Processor;
 use child::graph::Graph;
 use child::network::Network;
 use child::onnx;
@@ -20,6 +20,7 @@ use tokio::sync::RwLock;
 
 use super::memory::{Need, Trainers};
 use super::pool::PoolError;
+use super::processors::Processors;
 use super::{
     DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, seconds, set_measured,
     untrained_model, untrained_network,
@@ -32,7 +33,8 @@ pub struct LiveSettings {
     pub problem: Arc<Problem>,
     pub data: TrainingSet,
     pub training: TrainingConfig,
-    pub processor: Processor,
+    /// At least one; each training takes the one with the fewest trainings.
+    pub processors: Vec<Processor>,
     pub devices: Arc<DevicePool>,
     pub export: onnx::Options,
     pub seed: u64,
@@ -50,13 +52,16 @@ pub struct LiveSettings {
 pub struct Live {
     pub(super) settings: LiveSettings,
     trainers: Trainers,
+    pub(super) processors: Processors,
     /// Write-locked by work that needs this machine for itself.
     machine: RwLock<()>,
 }
 
 impl Live {
     pub fn new(settings: LiveSettings) -> Self {
-        Self { trainers: Trainers::new(settings.trainers), machine: RwLock::new(()), settings }
+        let trainers = Trainers::new(settings.trainers);
+        let processors = Processors::new(settings.processors.clone());
+        Self { trainers, processors, machine: RwLock::new(()), settings }
     }
 
     /// The generator of a child's weights and training, from the run's seed and the network alone, so that it is
@@ -189,7 +194,7 @@ impl Live {
         let settings = &self.settings;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
         let backend = settings.training.backend;
-        (backend != Backend::Cuda).then(|| Need::of_training(graph, backend, batch))
+        (!self.processors.are_gpus()).then(|| Need::of_training(graph, backend, batch))
     }
 
     /// Trains on a separate pool of threads, so that children do not wait for each other.
@@ -200,11 +205,12 @@ impl Live {
             let settings = &self.settings;
             let mut rng = self.generator(job);
             let network = Network::init(graph, &mut rng);
+            let assigned = self.processors.assign().map_err(failed)?;
             let trainer = Trainer {
                 data: &settings.data.splits,
                 normalisation: &settings.data.normalisation,
                 config: &settings.training,
-                processor: &settings.processor,
+                processor: assigned.processor,
                 validation: Validation::AtEnd,
             };
             let mut observe = |report: &EpochReport| {

@@ -5,6 +5,7 @@ mod live;
 mod member;
 mod memory;
 mod pool;
+mod processors;
 mod replay;
 mod training_set;
 mod untrained;

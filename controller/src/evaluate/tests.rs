@@ -38,7 +38,7 @@ impl Place {
         Arc::new(Live::new(LiveSettings {
             problem: Arc::clone(&self.problem),
             data: TrainingSet::load(&data, 1, &mut |_, _| ()).unwrap(),
-            processor: training.backend.open().unwrap(),
+            processors: training.processors().unwrap(),
             training,
             devices: Arc::new(devices.unwrap()),
             export: child::onnx::Options::default(),

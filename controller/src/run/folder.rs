@@ -224,8 +224,8 @@ const FREE: [&str; 6] =
     ["search.evaluations", "search.remeasure", "search.reference", "search.trainers", "data.dir", "replay.log"];
 
 /// The keys that may differ, for a message.
-pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, data.dir, replay.log; of a \
-                                     device patience_s, tries, grace_s, its address and login, and the places of its \
+pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, \
+                                     training.devices (GPUs for GPUs), data.dir, replay.log; of a device patience_s, tries, grace_s, its address and login, and the places of its \
                                      files and programs; of its meter command, file and sudo";
 
 fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<String>) {
@@ -245,13 +245,22 @@ fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<S
 
 fn may_differ(key: &str, there: &toml::Value, here: &toml::Value) -> bool {
     let Some((_, of_device)) = key.strip_prefix("devices.").and_then(|key| key.split_once('.')) else {
-        return FREE.contains(&key) || key.starts_with("search.reference.");
+        return FREE.contains(&key) || key.starts_with("search.reference.") || is_other_gpu(key, there, here);
     };
     let words = |value: &toml::Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
     };
     let is_moved = words(there).zip(words(here)).is_some_and(|(there, here)| is_moved(of_device, &there, &here));
     is_free(of_device) || is_moved
+}
+
+/// Whether trainings only move to other GPUs. A GPU and the CPU round differently.
+fn is_other_gpu(key: &str, there: &toml::Value, here: &toml::Value) -> bool {
+    let are_gpus = |value: &toml::Value| {
+        let is_gpu = |device: &toml::Value| device.as_str().is_some_and(|device| device != "cpu");
+        value.as_array().is_some_and(|devices| devices.iter().all(is_gpu))
+    };
+    key == "training.devices" && are_gpus(there) && are_gpus(here)
 }
 
 /// What another value of a key would change.

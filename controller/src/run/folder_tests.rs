@@ -67,6 +67,11 @@ fn patience_logins_and_places_may_differ_and_what_changes_a_result_may_not() {
     ] {
         assert_eq!(found(free), Vec::<String>::new(), "{free}");
     }
+    let set = |devices: &str| read(&["training.backend=tch", devices]);
+    let found_of = |there: &str, here: &str| differences(&set(there), &set(here)).unwrap();
+    let [first, both] = ["training.devices=[\"cuda:0\"]", "training.devices=[\"cuda:0\", \"cuda:1\"]"];
+    assert_eq!(found_of(first, both), Vec::<String>::new());
+    assert!(found_of(first, "training.devices=[\"cpu\"]")[0].contains("accuracies could not be compared"));
     for changing in [
         "search.seed=7",
         "devices.b.command=[\"python3\", \"/a/other.py\"]",

@@ -1,0 +1,264 @@
+//! The engine against burn on random networks of each space, and what is its own: images on the device, precision.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::super::burn::{self, BurnEngine};
+use super::super::gradient_tests::{batch, moved};
+use super::super::reference::{self, Numbers, numbers_of};
+use super::*;
+use crate::data::{Augmentation, DataConfig, Images, Normalisation, Source, Split};
+use crate::graph::{Activation, Conv, GraphBuilder, Shape};
+use crate::network::Weights;
+use crate::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
+
+fn engine(network: &Network, config: &TrainingConfig) -> TchEngine {
+    TchEngine::new(network, Device::Cpu, config)
+}
+
+/// Logits while training, and derivatives of the loss by every weight. The image's are not computed.
+pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64) -> (Vec<f32>, Numbers) {
+    let config = TrainingConfig { label_smoothing: smoothing, ..TrainingConfig::default() };
+    derived(&mut engine(network, &config), batch)
+}
+
+fn derived(engine: &mut TchEngine, batch: &Batch) -> (Vec<f32>, Numbers) {
+    let Forwarded { logits, loss, .. } = engine.forward(batch, &[]);
+    let gradients = engine.weights.unpacked(&engine.gradient(&loss));
+    let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
+    let of_layer = |(layer, weights): (usize, Weights)| match weights {
+        // A dead layer's entry holds its weights, not derivatives.
+        _ if !engine.is_alive[layer] => Default::default(),
+        Weights::None => Default::default(),
+        Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.unwrap_or_default())],
+        Weights::BatchNorm(norm) => [wide(norm.scale), wide(norm.shift)],
+        Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
+    };
+    (numbers(&logits), gradients.into_iter().enumerate().map(of_layer).collect())
+}
+
+/// Networks of each space that are compared.
+const NETWORKS: usize = 60;
+const BATCH: usize = 4;
+const CLASSES: usize = 3;
+const SMOOTHING: f64 = 0.1;
+
+/// Whether two lists agree up to a share of the largest number of the second.
+fn agree(found: &[f64], expected: &[f64], share: f64) -> bool {
+    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= share * largest + 1e-5)
+}
+
+fn agrees_with_burn(space: &dyn SearchSpace) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let (mut compared, mut at_kinks) = (0, std::collections::BTreeSet::new());
+    while compared < NETWORKS {
+        let architecture = space.random(&mut rng);
+        let text = space.format(&architecture).unwrap();
+        let graph = space.graph(&architecture, Shape::new(3, 8, 8), CLASSES).unwrap().pruned();
+        if !graph.is_connected() {
+            continue;
+        }
+        compared += 1;
+        let network = moved(Network::init(Arc::new(graph), &mut rng), &mut rng);
+        let labels: Vec<i64> = (0..BATCH).map(|_| rng.random_range(0..CLASSES as i64)).collect();
+        let batch = batch(network.graph().input_shape(), &labels, &mut rng);
+        let (logits, gradients) = derive(&network, &batch, SMOOTHING);
+        let (expected_logits, expected) = burn::derive(&network, &batch, SMOOTHING);
+        let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
+        assert!(agree(&wide(&logits), &wide(&expected_logits), 1e-3), "{text}: {logits:?} {expected_logits:?}");
+        for (layer, (found, expected)) in gradients.iter().zip(&expected).enumerate().skip(1) {
+            let lists = expected;
+            for (found, expected) in found.iter().zip(expected).filter(|(found, _)| !found.is_empty()) {
+                if !agree(found, expected, 5e-3) {
+                    let list = usize::from(std::ptr::eq(expected, &lists[1]));
+                    assert!(is_at_a_kink(&network, &batch, [layer, list], [found, expected]), "{text}, layer {layer}");
+                    at_kinks.insert(text.clone());
+                }
+            }
+        }
+        steps_agree(&network, &batch, &text, &mut rng);
+    }
+    assert!(at_kinks.len() <= compared / 30, "{at_kinks:?}");
+}
+
+/// Whether two lists of derivatives differ because an activation is at a kink, where both slopes are right: the central
+/// difference over it lies between them.
+fn is_at_a_kink(network: &Network, batch: &Batch, [layer, list]: [usize; 2], [one, other]: [&[f64]; 2]) -> bool {
+    let off = |index: &usize| (one[*index] - other[*index]).abs();
+    let worst = (0..one.len()).max_by(|a, b| off(a).total_cmp(&off(b))).unwrap();
+    let of = |numbers: &Numbers| reference::loss(network.graph(), numbers, &batch.labels, SMOOTHING);
+    let slope = reference::difference(&mut numbers_of(network, &batch.images), [layer, list, worst], of);
+    let (low, high) = (one[worst].min(other[worst]), one[worst].max(other[worst]));
+    let margin = 0.1 * off(&worst);
+    (low + margin..=high - margin).contains(&slope)
+}
+
+/// Ten steps with drop-path at a small rate: at a large one rounding errors grow, and each activation at a kink adds to
+/// them.
+fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rng) {
+    let config = TrainingConfig { label_smoothing: 0.1, weight_decay: 0.01, ..TrainingConfig::default() };
+    let mut ours = engine(network, &config);
+    let mut theirs = BurnEngine::new(network, &::burn::tensor::Device::flex(), &config);
+    let paths = network.graph().layers.iter().filter(|layer| layer.droppable).count();
+    for step in 0..10 {
+        let mut factor = || if rng.random_bool(0.2) { 0.0 } else { 1.25 };
+        let path_factors: Vec<Vec<f32>> = (0..paths).map(|_| (0..BATCH).map(|_| factor()).collect()).collect();
+        let step_of = Step { batch, learning_rate: 1e-3, path_factors: &path_factors };
+        ours.step(&step_of);
+        theirs.step(&step_of);
+        let [loss, expected] = [ours.take_loss(), theirs.take_loss()];
+        assert!((loss - expected).abs() < 1e-2 * (1.0 + expected), "{text}, step {step}: {loss} {expected}");
+    }
+    let logits =
+        [ours.logits(batch), theirs.logits(batch)].map(|logits| logits.into_iter().map(f64::from).collect::<Vec<_>>());
+    assert!(agree(&logits[0], &logits[1], 3e-2), "{text}: {logits:?}");
+    for (layer, pair) in ours.network().weights.iter().zip(&theirs.network().weights).enumerate() {
+        let lists = |weights: &Weights| match weights {
+            Weights::None => vec![],
+            Weights::Convolution { kernel, bias } => vec![kernel.clone(), bias.clone().unwrap_or_default()],
+            Weights::BatchNorm(norm) => [&norm.scale, &norm.shift, &norm.mean, &norm.variance].map(Vec::clone).to_vec(),
+            Weights::Linear { matrix, bias } => vec![matrix.clone(), bias.clone()],
+        };
+        for (found, expected) in lists(pair.0).into_iter().zip(lists(pair.1)) {
+            let [found, expected] = [found, expected].map(|list| list.into_iter().map(f64::from).collect::<Vec<_>>());
+            assert!(agree(&found, &expected, 5e-3), "{text}, layer {layer}: {found:?} {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn networks_of_nasbench201_train_as_with_burn() {
+    let settings = NasBench201Settings { channels: 4, cells: 1, ..Default::default() };
+    agrees_with_burn(&NasBench201::new(settings).unwrap());
+}
+
+#[test]
+fn networks_of_nasnet_train_as_with_burn() {
+    let settings = NasnetSettings { blocks: 3, depths: vec![1], widths: vec![4], ..Default::default() };
+    agrees_with_burn(&Nasnet::new(settings).unwrap());
+}
+
+#[test]
+fn networks_of_mobile_train_as_with_burn() {
+    let settings = MobileSettings {
+        stems: vec![4],
+        strides: vec![1, 2],
+        widths: vec![vec![4, 6], vec![6, 8]],
+        kernels: vec![3, 5, 7],
+        expansions: vec![1, 3],
+        depths: vec![1, 2],
+        squeeze_excitation: vec![false, true],
+        head: 8,
+    };
+    agrees_with_burn(&Mobile::new(settings).unwrap());
+}
+
+/// An image, a norm of a convolution of it, and the classifier.
+fn small(shape: Shape, classes: usize) -> Graph {
+    let (mut graph, image) = GraphBuilder::new(shape).unwrap();
+    let x = graph.conv(image, Conv { bias: true, ..Conv::same(6, 3, 1) }).unwrap();
+    let x = graph.batch_norm(x).unwrap();
+    let x = graph.activation(x, Activation::Relu).unwrap();
+    let x = graph.conv(x, Conv::same(12, 3, 2)).unwrap();
+    let x = graph.batch_norm(x).unwrap();
+    let x = graph.activation(x, Activation::Relu).unwrap();
+    graph.classifier(x, classes).unwrap()
+}
+
+#[test]
+fn images_on_the_device_equal_those_of_the_processor() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let shape = Shape::new(3, 5, 7);
+    let bytes = (0..20 * shape.elements()).map(|_| rng.random()).collect();
+    let split = Split::all(Arc::new(Images::new(shape, 255, bytes, vec![0; 20]).unwrap()));
+    let normalisation = Normalisation::of(&split);
+    let augmentation = Augmentation { flip: true, crop_padding: 3, cutout: 3 };
+    let mut store = ImageStore::new(Device::Cpu);
+    for _ in 0..5 {
+        let of = |rng: &mut ChaCha8Rng, with_values| -> Vec<Batch> {
+            split.shuffled_batches(8, &normalisation, augmentation, rng).with_values(with_values).collect()
+        };
+        let values = of(&mut rng.clone(), true);
+        for (batch, expected) in of(&mut rng, false).into_iter().zip(values) {
+            assert!(batch.images.is_empty());
+            let found = store.of(&batch);
+            assert_eq!((found.kind(), numbers(&found)), (Kind::Float, expected.images));
+            assert_eq!(batch.labels, expected.labels);
+        }
+    }
+    assert_eq!(store.stored.len(), 1, "the bytes are stored once");
+}
+
+#[test]
+fn bfloat16_only_rounds() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let network = moved(Network::init(Arc::new(small(Shape::new(3, 8, 8), 4)), &mut rng), &mut rng);
+    let batch = batch(network.graph().input_shape(), &[0, 1, 2, 3, 0, 1], &mut rng);
+    let config = TrainingConfig { precision: Precision::Bfloat16, ..TrainingConfig::default() };
+    let mut rounded = engine(&network, &config);
+    let mut exact = engine(&network, &TrainingConfig::default());
+    let [found, expected] = [&mut rounded, &mut exact].map(|engine| derived(engine, &batch).1);
+    let [found, expected] =
+        [found, expected].map(|numbers| numbers.into_iter().flatten().flatten().collect::<Vec<_>>());
+    let length = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let off = length(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / length(&mut expected.iter().copied());
+    assert!(off > 1e-4 && off < 0.1, "the gradient is {off} of its length away");
+    for _ in 0..20 {
+        let step = Step { batch: &batch, learning_rate: 0.02, path_factors: &[] };
+        rounded.step(&step);
+        exact.step(&step);
+    }
+    let [found, expected] = [rounded.take_loss(), exact.take_loss()];
+    assert!((found - expected).abs() < 0.02 * expected, "{found} {expected}");
+    let weights = rounded.network();
+    assert_eq!(rounded.logits(&batch), engine(&weights, &config).logits(&batch), "an evaluation is not rounded");
+}
+
+#[test]
+fn weights_that_cannot_change_the_loss_stay_as_they_are() {
+    let (mut graph, image) = GraphBuilder::new(Shape::new(2, 6, 6)).unwrap();
+    let x = graph.conv(image, Conv::same(4, 3, 1)).unwrap();
+    let dead = graph.conv(image, Conv::same(4, 3, 1)).unwrap();
+    let dead = graph.push(crate::graph::Op::Zero { stride: 1 }, &[dead]).unwrap();
+    let sum = graph.add(&[x, dead]).unwrap();
+    let graph = Arc::new(graph.classifier(sum, 3).unwrap());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let network = Network::init(graph, &mut rng);
+    let batch = batch(network.graph().input_shape(), &[0, 1, 2], &mut rng);
+    let mut engine = engine(&network, &TrainingConfig { weight_decay: 0.1, ..TrainingConfig::default() });
+    engine.step(&Step { batch: &batch, learning_rate: 0.1, path_factors: &[] });
+    let trained = engine.network();
+    assert_ne!(trained.weights[1], network.weights[1]);
+    assert_eq!(trained.weights[2], network.weights[2]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_child_and_the_same_images_as_another_engine() {
+    use crate::backend::Processor;
+    use crate::train::{EpochReport, Trainer, Validation, evaluate};
+    let dataset = DataConfig::new(Source::Digits {}).load().unwrap();
+    let splits = dataset.split(0.25, &mut ChaCha8Rng::seed_from_u64(7)).unwrap();
+    let normalisation = Normalisation::of(&splits.train);
+    let augmentation = Augmentation { crop_padding: 1, ..Augmentation::default() };
+    let config = TrainingConfig { epochs: 2, batch_size: 32, augmentation, ..TrainingConfig::default() };
+    let train = |processor: &Processor| {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let network = Network::init(Arc::new(small(splits.train.shape(), 10)), &mut rng);
+        let validation = Validation::EveryEpoch;
+        let trainer = Trainer { data: &splits, normalisation: &normalisation, config: &config, processor, validation };
+        let mut losses = Vec::new();
+        let mut observe = |report: &EpochReport| {
+            losses.push(report.loss);
+            std::ops::ControlFlow::Continue(())
+        };
+        (trainer.train(network, &mut rng, &mut observe).unwrap(), losses)
+    };
+    let processor = Processor::Tch(Device::Cpu);
+    let (child, losses) = train(&processor);
+    assert_eq!(train(&processor).0.network, child.network);
+    assert_eq!(evaluate(&child.network, &splits.validation, &normalisation, &processor), child.accuracy);
+    for (ours, others) in losses.iter().zip(train(&Processor::Native).1) {
+        assert!((ours - others).abs() < 0.01 * others, "{losses:?}");
+    }
+}
