@@ -20,6 +20,9 @@ use crate::train::TrainingConfig;
 
 /// Trains and evaluates one network, whose weights it holds in its own form.
 pub(crate) trait Engine {
+    /// What computes, for a journal: the backend, and the vector instructions or the device on which its bits depend.
+    fn name(&self) -> String;
+
     /// Whether it makes the values of images itself, so that batches need not hold them.
     fn takes_bytes(&self) -> bool {
         false

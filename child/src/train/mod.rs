@@ -76,6 +76,8 @@ pub struct Trained {
     pub network: Network,
     /// Share of the validation images that it classifies right, in `[0, 1]`.
     pub accuracy: f64,
+    /// What computed it, such as `native (avx2)`.
+    pub trainer: String,
 }
 
 /// A training run without an accuracy.
@@ -161,7 +163,7 @@ impl Trainer<'_> {
             }
         }
         let accuracy = accuracy.unwrap_or_else(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
-        Ok(Trained { network: engine.network(), accuracy })
+        Ok(Trained { network: engine.network(), accuracy, trainer: engine.name() })
     }
 }
 

@@ -9,7 +9,7 @@ use child::backend::Processor;
 use child::graph::Graph;
 use child::network::Network;
 use child::onnx;
-use child::train::{EpochReport, TrainError, Trainer, TrainingConfig, Validation};
+use child::train::{EpochReport, TrainError, Trained, Trainer, TrainingConfig, Validation};
 use hardware::Model;
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
@@ -180,9 +180,11 @@ impl Live {
         let (this, training) = (Arc::clone(self), job.clone());
         let result = blocking(move || this.train_blocking(&training, graph)).await;
         row.train_seconds = Some(seconds(started));
-        let (accuracy, model) = result??;
+        let (trained, model) = result??;
+        let accuracy = trained.accuracy;
         row.epochs = Some(self.settings.training.epochs as u64);
         row.accuracy = Some(accuracy);
+        row.trainer = Some(trained.trainer);
         let useless = self.settings.data.useless(accuracy);
         row.message = useless.into_iter().chain(row.message.take()).reduce(|first, rest| format!("{first}; {rest}"));
         row.status = Status::Ok;
@@ -198,7 +200,7 @@ impl Live {
     }
 
     /// Trains on a separate pool of threads, so that children do not wait for each other.
-    fn train_blocking(&self, job: &Job, graph: Arc<Graph>) -> Result<(f64, Vec<u8>), End> {
+    fn train_blocking(&self, job: &Job, graph: Arc<Graph>) -> Result<(Trained, Vec<u8>), End> {
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(self.settings.trainer_threads).build().map_err(failed)?;
         threads.install(|| {
@@ -227,7 +229,7 @@ impl Live {
                 accuracies: &[settings.data.validated(trained.accuracy)],
             };
             let model = onnx::to_bytes(&trained.network, &description, settings.export).map_err(failed)?;
-            Ok((trained.accuracy, model))
+            Ok((trained, model))
         })
     }
 

@@ -55,6 +55,10 @@ impl BurnEngine {
 }
 
 impl Engine for BurnEngine {
+    fn name(&self) -> String {
+        if self.device.clone().inner() == Device::flex() { "flex".to_owned() } else { "burn (gpu)".to_owned() }
+    }
+
     fn step(&mut self, step: &Step) {
         let images = images(step.batch, &self.device);
         let logits = forward::logits(&self.graph, &self.parameters, images, step.path_factors);

@@ -65,7 +65,7 @@ struct Evaluation {
 impl NativeEngine {
     pub(super) fn new(network: &Network, config: &TrainingConfig, batch_size: usize) -> Self {
         let graph = network.shared_graph();
-        let vectors = Vectors::best(&graph);
+        let vectors = Vectors::best();
         let nodes = nodes::of(&graph);
         let layout = Layout::of(&nodes, vectors.lanes());
         let (weights, running) = layout.pack(&nodes, &network.weights);
@@ -84,6 +84,10 @@ impl NativeEngine {
 }
 
 impl Engine for NativeEngine {
+    fn name(&self) -> String {
+        format!("native ({})", self.model.vectors.name())
+    }
+
     fn step(&mut self, step: &Step) {
         let Self { model, config, batch_size, training, .. } = self;
         let training = training.get_or_insert_with(|| Training::new(model, config, *batch_size));

@@ -416,7 +416,7 @@ impl<'a> Builder<'a> {
 /// Bytes that training a network holds, the weights included.
 pub(crate) fn training_bytes(graph: &Graph, batch: usize) -> u64 {
     let nodes = super::nodes::of(graph);
-    let lanes = super::vector::Vectors::best(graph).lanes();
+    let lanes = super::vector::Vectors::best().lanes();
     let layout = Layout::of(&nodes, lanes);
     let plan = Plan::of(&nodes, &layout, lanes, Purpose::Sizing);
     super::training::memory_bytes(&layout, &plan, batch)

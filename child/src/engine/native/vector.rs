@@ -2,15 +2,23 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::graph::Graph;
-
-/// The widest vectors that serve a network.
+/// The widest vectors that the processor has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vectors(pub(super) Arch);
 
 impl Vectors {
-    pub(super) fn best(_graph: &Graph) -> Self {
+    pub(super) fn best() -> Self {
         Self(Arch::new())
+    }
+
+    /// Their name in journals.
+    pub(super) fn name(self) -> &'static str {
+        match self.lanes() {
+            1 => "plain",
+            4 => "neon",
+            8 => "avx2",
+            _ => "avx512",
+        }
     }
 
     /// Numbers of a vector.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::tch::{Cuda, Device, Kind, Reduction, Tensor, no_grad};
 
 use super::{Engine, Step};
+use crate::backend::Processor;
 use crate::data::Batch;
 use crate::graph::Graph;
 use crate::network::Network;
@@ -98,6 +99,10 @@ fn kind(precision: Precision) -> Kind {
 }
 
 impl Engine for TchEngine {
+    fn name(&self) -> String {
+        format!("tch ({})", Processor::Tch(self.device))
+    }
+
     fn takes_bytes(&self) -> bool {
         self.device.is_cuda()
     }
