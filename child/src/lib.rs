@@ -20,4 +20,6 @@ pub mod onnx;
 pub mod space;
 pub mod train;
 
+#[doc(hidden)]
+pub use engine::native::benchmark as kernels;
 pub use error::Error;

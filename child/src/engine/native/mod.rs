@@ -5,6 +5,7 @@
 //! dealt to threads in chunks, whose number depends on the batch alone, and sums over chunks are taken in their order:
 //! the same bits on any number of threads.
 
+pub mod benchmark;
 mod kernels;
 mod layout;
 mod loss;

@@ -4,7 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 /// The widest vectors that the processor has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Vectors(pub(super) Arch);
+pub(super) struct Vectors(Arch);
 
 impl Vectors {
     pub(super) fn best() -> Self {
