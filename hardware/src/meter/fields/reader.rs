@@ -259,7 +259,7 @@ impl Layout {
 }
 
 impl Layout {
-    /// Rejects a power such as `1,200` beside powers such as `950`: it may be a decimal or have a separator of thousands.
+    /// Rejects a power such as `1,200` among powers such as `950`: it may be a decimal or have a separator of thousands.
     fn check_thousands(&mut self, cells: &[String], decimal: Decimal) -> Result<(), Rejected> {
         // One line may be cut, as `412` of `3,412`.
         const MOST_CUT: usize = 1;
@@ -269,7 +269,7 @@ impl Layout {
         let may_be_grouped = decimal.assumes_commas() && cell.contains(',');
         if (may_be_grouped && self.wholes > MOST_CUT) || (is_whole && self.may_be_grouped && decimal.assumes_commas()) {
             let reason = format!(
-                "{cell:?} stands beside whole numbers and others with a comma, which may be a decimal sign \
+                "{cell:?} is among whole numbers and numbers with a comma, which may be a decimal sign \
                  or a separator of thousands: let it print points"
             );
             return Err(if is_whole { Rejected::Damaged(reason) } else { Rejected::Contradiction(reason) });
