@@ -1,11 +1,12 @@
 """The reference of scripts/benchmark.sh: the same work in PyTorch, eager mode.
 
-    benchmark_torch.py THREADS
-
-Prints the figures of `child/examples/training_benchmark.rs` (images per second) and
-`controller/examples/update_benchmark.rs` (milliseconds), one a line, under the same names.
+    benchmark_torch.py train DESCRIPTION THREADS          images per second of a network, described by
+                                                           `training_benchmark describe NAME`
+    benchmark_torch.py update THREADS                      milliseconds of an update of the policy, as
+                                                           controller/examples/update_benchmark.rs
 """
 
+import json
 import statistics
 import sys
 import time
@@ -14,79 +15,105 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-CHANNELS, CELLS = 16, 5
-IMAGES, TIMED_EPOCHS = 384, 3
+TIMED_EPOCHS = 4
 DECISIONS, CHOICES, OBJECTIVES, EPISODES, HIDDEN, EMBEDDING = 40, 5, 3, 32, 100, 32
 TANH_CONSTANT, ENTROPY_WEIGHT, GRADIENT_NORM = 5.0, 0.05, 1.0
 TIMED_UPDATES = 31
 
 
-def relu_conv_bn(inputs, outputs, kernel, stride=1):
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), conv, nn.BatchNorm2d(outputs))
+class Scale(nn.Module):
+    def forward(self, x, gate):
+        return x * gate
 
 
-class Cell(nn.Module):
-    """|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"""
+class Add(nn.Module):
+    def forward(self, *inputs):
+        return sum(inputs[1:], inputs[0])
 
-    def __init__(self, channels):
+
+class Concat(nn.Module):
+    def forward(self, *inputs):
+        return torch.cat(inputs, 1)
+
+
+def module(operation, inputs):
+    """The module of one layer, from its operation and the shapes of its inputs."""
+    if isinstance(operation, str):
+        simple = {"BatchNorm": lambda: nn.BatchNorm2d(inputs[0]["channels"]), "Scale": Scale, "Add": Add}
+        simple |= {"Concat": Concat, "GlobalAveragePool": lambda: nn.AdaptiveAvgPool2d(1)}
+        return simple[operation]()
+    (name, settings), = operation.items()
+    if name == "Conv":
+        channels, kernel, stride, padding, dilation, groups, bias = (
+            settings[key] for key in ["channels", "kernel", "stride", "padding", "dilation", "groups", "bias"]
+        )
+        return nn.Conv2d(inputs[0]["channels"], channels, kernel, stride, padding, dilation, groups, bias)
+    if name == "Activation":
+        return {"Relu": nn.ReLU, "Relu6": nn.ReLU6, "Sigmoid": nn.Sigmoid, "HardSigmoid": nn.Hardsigmoid}[settings]()
+    if name == "Pool":
+        window = settings["kernel"], settings["stride"], settings["padding"]
+        return nn.MaxPool2d(*window) if settings["kind"] == "Max" else nn.AvgPool2d(*window, count_include_pad=False)
+    if name == "Linear":
+        return nn.Sequential(nn.Flatten(), nn.Linear(inputs[0]["channels"], settings["outputs"]))
+    raise ValueError(f"unknown operation {operation}")
+
+
+class Network(nn.Module):
+    """The layers of a description, in their order."""
+
+    def __init__(self, layers):
         super().__init__()
-        self.edge01 = relu_conv_bn(channels, channels, 3)
-        self.edge02 = relu_conv_bn(channels, channels, 3)
-        self.edge12 = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-        self.edge13 = relu_conv_bn(channels, channels, 3)
+        self.inputs = [layer["inputs"] for layer in layers[1:]]
+        shapes = [layer["shape"] for layer in layers]
+        self.layers = nn.ModuleList(
+            module(layer["op"], [shapes[at] for at in layer["inputs"]]) for layer in layers[1:]
+        )
 
     def forward(self, x):
-        node1 = self.edge01(x)
-        node2 = self.edge02(x) + self.edge12(node1)
-        return x + self.edge13(node1) + node2
+        outputs = [x]
+        for inputs, layer in zip(self.inputs, self.layers):
+            outputs.append(layer(*(outputs[at] for at in inputs)))
+        return outputs[-1]
 
 
-class Residual(nn.Module):
-    def __init__(self, inputs, outputs):
-        super().__init__()
-        self.path = nn.Sequential(relu_conv_bn(inputs, outputs, 3, 2), relu_conv_bn(outputs, outputs, 3))
-        self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(inputs, outputs, 1, bias=False))
-
-    def forward(self, x):
-        return self.shortcut(x) + self.path(x)
-
-
-def network():
-    widths = [CHANNELS, 2 * CHANNELS, 4 * CHANNELS]
-    layers = [nn.Conv2d(3, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS)]
-    for stage, width in enumerate(widths):
-        if stage > 0:
-            layers.append(Residual(widths[stage - 1], width))
-        layers += [Cell(width) for _ in range(CELLS)]
-    layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)]
-    return nn.Sequential(*layers)
-
-
-def training_rate(images, labels, batch_size):
-    model = network().train()
-    optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
+def rate(description):
+    """Images per second of the fastest epoch."""
+    batch, count, layers = description["batch"], description["images"], description["layers"]["layers"]
+    shape = layers[0]["shape"]
+    images = torch.randn(count, shape["channels"], shape["height"], shape["width"])
+    labels = torch.randint(layers[-1]["shape"]["channels"], (count,))
+    model = Network(layers)
+    epoch = training(model, images, labels, batch) if description["trains"] else evaluation(model, images, labels, batch)
     times = []
     for _ in range(1 + TIMED_EPOCHS):
         start = time.perf_counter()
-        for x, y in zip(images.split(batch_size), labels.split(batch_size)):
+        epoch()
+        times.append(time.perf_counter() - start)
+    return count / min(times[1:])
+
+
+def training(model, images, labels, batch):
+    model.train()
+    optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
+
+    def epoch():
+        for x, y in zip(images.split(batch), labels.split(batch)):
             optimiser.zero_grad()
             functional.cross_entropy(model(x), y).backward()
             optimiser.step()
-        times.append(time.perf_counter() - start)
-    return len(images) / statistics.median(times[1:])
+
+    return epoch
 
 
-@torch.inference_mode()
-def evaluation_rate(images, labels):
-    model = network().eval()
-    times = []
-    for _ in range(1 + TIMED_EPOCHS):
-        start = time.perf_counter()
-        for x, y in zip(images.split(128), labels.split(128)):
+def evaluation(model, images, labels, batch):
+    model.eval()
+
+    @torch.inference_mode()
+    def epoch():
+        for x, y in zip(images.split(batch), labels.split(batch)):
             (model(x).argmax(1) == y).sum().item()
-        times.append(time.perf_counter() - start)
-    return len(images) / statistics.median(times[1:])
+
+    return epoch
 
 
 class Policy(nn.Module):
@@ -133,14 +160,17 @@ def update_time_ms():
 
 
 def main():
-    torch.set_num_threads(int(sys.argv[1]))
     torch.manual_seed(0)
-    assert sum(weights.numel() for weights in network().parameters()) == 802_426, "the benchmark's published number"
-    images, labels = torch.randn(IMAGES, 3, 32, 32), torch.randint(10, (IMAGES,))
-    for batch_size in [128, 64]:
-        print(f"train_batch_{batch_size} {training_rate(images, labels, batch_size):.1f}")
-    print(f"evaluate_batch_128 {evaluation_rate(images, labels):.1f}")
-    print(f"ms_per_update {update_time_ms():.3f}")
+    match sys.argv[1:]:
+        case ["train", path, threads]:
+            torch.set_num_threads(int(threads))
+            with open(path, encoding="utf-8") as file:
+                print(f"{rate(json.load(file)):.1f}")
+        case ["update", threads]:
+            torch.set_num_threads(int(threads))
+            print(f"{update_time_ms():.3f}")
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ mod normalise;
 mod stratify;
 
 pub use augment::Augmentation;
+#[cfg(feature = "tch")]
 pub(crate) use batch::Drawn;
 pub use batch::{Batch, Batches};
 pub use config::{DataConfig, Source};

@@ -25,10 +25,10 @@ const SMOOTHING: f64 = 0.1;
 const SAMPLED: usize = 1;
 
 /// Logits while training, and derivatives of the loss by each number; lists that the engine does not derive are empty.
-type Derived = (Vec<f32>, Numbers);
+pub(super) type Derived = (Vec<f32>, Numbers);
 
 /// Engines by name.
-const ENGINES: &[(&str, fn(&Network, &Batch, f64) -> Derived)] = &[
+const ENGINES: &[(&str, fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived)] = &[
     ("burn", burn::derive),
     ("native", native::tests::derive),
     #[cfg(feature = "tch")]
@@ -72,7 +72,7 @@ fn agrees(name: &str, graph: Graph, seed: u64) {
     let mut numbers = numbers_of(&network, &batch.images);
     let expected_logits = logits(graph, &numbers, BATCH);
     for (engine, derive) in ENGINES.iter().copied() {
-        let (found, gradients) = derive(&network, &batch, SMOOTHING);
+        let (found, gradients) = derive(&network, &batch, SMOOTHING, &[]);
         for (found, expected) in found.iter().zip(&expected_logits) {
             let off = (f64::from(*found) - expected).abs();
             assert!(off < 1e-4 * (1.0 + expected.abs()), "{engine}, {name}: {found} {expected}");

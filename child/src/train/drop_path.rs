@@ -8,15 +8,15 @@ use crate::graph::Graph;
 /// Leaves a path out for an image with a given probability, and scales the rest so that its expectation stays
 /// the same (Larsson et al. 2016, "FractalNet", §3; as used for cells by Zoph et al. 2018, §3.1).
 #[derive(Debug)]
-pub(super) struct DropPath {
+pub(crate) struct DropPath {
     /// In `[0, 1)`.
-    pub(super) probability: f64,
-    pub(super) rng: ChaCha8Rng,
+    pub(crate) probability: f64,
+    pub(crate) rng: ChaCha8Rng,
 }
 
 impl DropPath {
     /// For each droppable layer, in the order of the layers, the factor of each image: 0 where the path is left out.
-    pub(super) fn factors(&mut self, graph: &Graph, batch: usize) -> Vec<Vec<f32>> {
+    pub(crate) fn factors(&mut self, graph: &Graph, batch: usize) -> Vec<Vec<f32>> {
         let scale = (1.0 / (1.0 - self.probability)) as f32;
         let mut of_layer = || {
             let mut of_image = || if self.rng.random_bool(self.probability) { 0.0 } else { scale };

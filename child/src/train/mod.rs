@@ -1,7 +1,7 @@
 //! Training of a child network, and its accuracy.
 
 mod config;
-mod drop_path;
+pub(crate) mod drop_path;
 mod schedule;
 
 pub use config::{Precision, TrainingConfig};
@@ -11,9 +11,10 @@ use std::ops::ControlFlow;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::backend::Processor;
+use crate::backend::{Backend, Processor};
 use crate::data::{Normalisation, Split, Splits};
 use crate::engine::{self, Engine, Step};
+use crate::graph::Graph;
 use crate::network::Network;
 use drop_path::DropPath;
 use schedule::cosine;
@@ -161,6 +162,15 @@ impl Trainer<'_> {
         }
         let accuracy = accuracy.unwrap_or_else(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
         Ok(Trained { network: engine.network(), accuracy })
+    }
+}
+
+/// The memory that training a network on this machine's processor holds at one time, in bytes, besides the data set and
+/// the program: what our engine will allocate, or an estimate for the others ([`Graph::training_bytes`]).
+pub fn memory_bytes(graph: &Graph, backend: Backend, batch_size: usize) -> u64 {
+    match backend {
+        Backend::Native => engine::native::training_bytes(graph, batch_size),
+        _ => graph.training_bytes(batch_size),
     }
 }
 

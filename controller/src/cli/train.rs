@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use child::data::{DataConfig, Source, cifar10};
 use child::network::Network;
 use child::onnx::{self, Accuracy};
-use child::train::{Trainer, Validation, evaluate};
+use child::train::{Trainer, TrainingConfig, Validation, evaluate};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
@@ -59,7 +59,8 @@ impl Train {
         say(format_args!("{} parameters, {} MACs; {}", cost.parameters, cost.macs, data.in_words()))?;
         data.notes.iter().for_each(note);
         if !processor.is_gpu() {
-            let need = Need::of_training(&graph, experiment.training.batch_size.min(data.splits.train.len()));
+            let TrainingConfig { backend, batch_size, .. } = experiment.training;
+            let need = Need::of_training(&graph, backend, batch_size.min(data.splits.train.len()));
             say(format_args!("memory: {need}"))?;
             need.check(free_memory())?;
         }

@@ -52,7 +52,7 @@ pub struct LiveSettings {
 pub struct Live {
     pub(super) settings: LiveSettings,
     trainers: Trainers,
-    processors: Processors,
+    pub(super) processors: Processors,
     /// Write-locked by work that needs this machine for itself.
     machine: RwLock<()>,
 }
@@ -193,7 +193,8 @@ impl Live {
     pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
         let settings = &self.settings;
         let batch = settings.training.batch_size.min(settings.data.splits.train.len());
-        (!self.processors.are_gpus()).then(|| Need::of_training(graph, batch))
+        let backend = settings.training.backend;
+        (!self.processors.are_gpus()).then(|| Need::of_training(graph, backend, batch))
     }
 
     /// Trains on a separate pool of threads, so that children do not wait for each other.

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
+use child::backend::Backend;
 use child::graph::Graph;
+use child::train::memory_bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Share of the estimate that must be free. For 25 trainings of 5 to 1158 MB in all three spaces, the estimate was
@@ -20,9 +22,9 @@ pub struct Need {
 }
 
 impl Need {
-    /// Training a network with `batch` images in each step: [`Graph::training_bytes`].
-    pub fn of_training(graph: &Graph, batch: usize) -> Self {
-        Self { bytes: graph.training_bytes(batch), batch: Some(batch) }
+    /// Training a network with `batch` images in each step: [`memory_bytes`].
+    pub fn of_training(graph: &Graph, backend: Backend, batch: usize) -> Self {
+        Self { bytes: memory_bytes(graph, backend, batch), batch: Some(batch) }
     }
 
     /// Measuring a network: [`Graph::measuring_bytes`].

@@ -88,11 +88,16 @@ fn images(batch: &Batch, device: &Device) -> Tensor<4> {
 
 /// Logits while training, and derivatives of the loss by every number.
 #[cfg(test)]
-pub(super) fn derive(network: &Network, batch: &Batch, smoothing: f64) -> (Vec<f32>, super::reference::Numbers) {
+pub(super) fn derive(
+    network: &Network,
+    batch: &Batch,
+    smoothing: f64,
+    path_factors: &[Vec<f32>],
+) -> super::gradient_tests::Derived {
     let device = Device::flex().autodiff();
     let parameters = Parameters::of(network, &device).train();
     let images = images(batch, &device).require_grad();
-    let logits = forward::logits(network.graph(), &parameters, images.clone(), &[]);
+    let logits = forward::logits(network.graph(), &parameters, images.clone(), path_factors);
     let gradients = cross_entropy(logits.clone(), &batch.labels, smoothing).backward();
     let mut derived = parameters.gradients(network.graph(), &gradients);
     let of_images: Vec<f32> = images.grad(&gradients).map_or(vec![], |it| it.into_data().try_to_vec().unwrap());

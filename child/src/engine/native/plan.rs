@@ -10,7 +10,7 @@ use super::layout::{Layout, Parameters};
 use super::map::Map;
 use super::nodes::{Node, NodeOp, need_gradients, readers};
 use super::slots;
-use crate::graph::{Activation, Graph, Pool};
+use crate::graph::{Activation, Conv, Graph, Pool};
 
 /// A feature map, or the gradient of one, in the memory of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,8 @@ pub(super) enum Purpose {
     Training,
     /// Norms use their running statistics, and no path is left out.
     Evaluation,
+    /// As [`Training`](Self::Training), but only to know the memory: convolutions have no places.
+    Sizing,
 }
 
 impl Plan {
@@ -144,7 +146,6 @@ struct Builder<'a> {
     nodes: &'a [Node],
     layout: &'a Layout,
     purpose: Purpose,
-    lanes: usize,
     readers: Vec<Vec<usize>>,
     needs_gradient: Vec<bool>,
     /// For each node, the stage that computes it.
@@ -181,7 +182,7 @@ impl<'a> Builder<'a> {
         let gradients = nodes.iter().enumerate().map(gradient).collect();
         let needs_gradient = need_gradients(nodes);
         let stage_of = vec![0; nodes.len()];
-        Self { nodes, layout, purpose, lanes, readers, needs_gradient, stage_of, values, gradients, stages: Vec::new() }
+        Self { nodes, layout, purpose, readers, needs_gradient, stage_of, values, gradients, stages: Vec::new() }
     }
 
     fn build(mut self) -> Plan {
@@ -190,7 +191,7 @@ impl<'a> Builder<'a> {
         }
         let last = self.nodes.len() - 1;
         let logits = self.values[last];
-        if self.purpose == Purpose::Training {
+        if self.purpose != Purpose::Evaluation {
             self.emit(self.stage_of[last], Kind::Loss, &[logits], Some(self.gradients[last]));
             self.backward();
         }
@@ -231,11 +232,11 @@ impl<'a> Builder<'a> {
         match node.op {
             NodeOp::Input => self.emit(stage, Kind::Load, &[], Some(to)),
             NodeOp::Convolution(conv) => {
-                let sweep = Sweep::forward(&conv, &inputs[0].map, &to.map);
+                let sweep = self.sweep(&conv, &inputs[0].map, &to.map);
                 self.emit(stage, Kind::Convolve { node: index, sweep }, &inputs, Some(to));
             }
             NodeOp::BatchNorm => {
-                if self.purpose == Purpose::Training {
+                if self.purpose != Purpose::Evaluation {
                     self.emit(stage, Kind::Statistics { norm: self.norm(index) }, &inputs, None);
                     self.stages[stage].statistics.push(index);
                     stage += 1;
@@ -278,11 +279,18 @@ impl<'a> Builder<'a> {
             NodeOp::Scale => self.emit(stage, Kind::Scale, &inputs, Some(to)),
             NodeOp::Zero => self.emit(stage, Kind::Clear, &[], Some(to)),
             NodeOp::DropPath(path) => {
-                let kind = if self.purpose == Purpose::Training { Kind::DropPath(path) } else { Kind::Copy };
+                let kind = if self.purpose == Purpose::Evaluation { Kind::Copy } else { Kind::DropPath(path) };
                 self.emit(stage, kind, &inputs, Some(to));
             }
         }
         self.stage_of[index] = stage;
+    }
+
+    fn sweep(&self, conv: &Conv, from: &Map, to: &Map) -> Sweep {
+        match self.purpose {
+            Purpose::Sizing => Sweep::default(),
+            _ => Sweep::forward(conv, from, to),
+        }
     }
 
     fn norm(&self, node: usize) -> usize {
@@ -320,7 +328,7 @@ impl<'a> Builder<'a> {
         match node.op {
             NodeOp::Input | NodeOp::Zero => {}
             NodeOp::Convolution(conv) => {
-                let sweep = Sweep::forward(&conv, &value.map, &gradient.map);
+                let sweep = self.sweep(&conv, &value.map, &gradient.map);
                 self.emit(stage, Kind::WeightGradient { node: index, sweep }, &[value, gradient], None);
                 let len = match &self.layout.of_node[index] {
                     Some(Parameters::Convolution(kernel)) => {
@@ -332,7 +340,8 @@ impl<'a> Builder<'a> {
                 of.kernels.push((index, of.kernel_sums));
                 of.kernel_sums += len;
                 if let Some(to) = to {
-                    let sweeps = Sweep::backward(&conv, &gradient.map, &to.map);
+                    let is_run = self.purpose != Purpose::Sizing;
+                    let sweeps = if is_run { Sweep::backward(&conv, &gradient.map, &to.map) } else { Vec::new() };
                     self.emit(stage, Kind::ConvolveBackward { node: index, sweeps }, &[gradient], Some(to));
                 }
             }
@@ -404,11 +413,11 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Bytes of a step of training with the engine, before it starts.
+/// Bytes that training a network holds, the weights included.
 pub(crate) fn training_bytes(graph: &Graph, batch: usize) -> u64 {
     let nodes = super::nodes::of(graph);
     let lanes = super::vector::Vectors::best(graph).lanes();
     let layout = Layout::of(&nodes, lanes);
-    let plan = Plan::of(&nodes, &layout, lanes, Purpose::Training);
+    let plan = Plan::of(&nodes, &layout, lanes, Purpose::Sizing);
     super::training::memory_bytes(&layout, &plan, batch)
 }

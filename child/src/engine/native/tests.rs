@@ -1,15 +1,25 @@
 //! The engine against burn, on random networks of each space.
 
 use super::*;
-use crate::engine::reference::Numbers;
+use crate::engine::burn;
+use crate::engine::gradient_tests::{Derived, batch, moved};
+use crate::graph::Shape;
 use crate::network::Weights;
+use crate::space::{
+    Architecture, Decision, Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings,
+    SearchSpace,
+};
+use crate::train::drop_path::DropPath;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// Logits while training, and derivatives of the loss by every weight. The image's are not computed.
-pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64) -> (Vec<f32>, Numbers) {
+pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64, path_factors: &[Vec<f32>]) -> Derived {
     let config = TrainingConfig { label_smoothing: smoothing, ..TrainingConfig::default() };
     let mut engine = NativeEngine::new(network, &config, batch.len());
     let mut training = Training::new(&engine.model, &config, batch.len());
-    let step = Step { batch, learning_rate: 0.0, path_factors: &[] };
+    let step = Step { batch, learning_rate: 0.0, path_factors };
     training.differentiate(&mut engine.model, &step);
     let Model { nodes, layout, running, .. } = &engine.model;
     let gradients = layout.unpack(nodes, engine.graph.layers.len(), training.gradient(), running);
@@ -21,4 +31,269 @@ pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64)
         Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
     });
     (training.logits(batch.len()), numbers.collect())
+}
+
+/// Networks of each space; `NETWORKS` sets another number.
+fn networks() -> u64 {
+    std::env::var("NETWORKS").ok().and_then(|number| number.parse().ok()).unwrap_or(12)
+}
+
+fn spaces() -> [Box<dyn SearchSpace>; 3] {
+    let nasbench201 = NasBench201Settings { channels: 4, cells: 1, ..NasBench201Settings::default() };
+    let nasnet = NasnetSettings { depths: vec![1], widths: vec![4, 6, 8], ..NasnetSettings::default() };
+    let mobile = MobileSettings {
+        stems: vec![4, 6],
+        strides: vec![1, 2, 2],
+        widths: vec![vec![4, 8], vec![8, 12], vec![12, 16]],
+        depths: vec![1, 2],
+        head: 24,
+        ..MobileSettings::default()
+    };
+    [
+        Box::new(NasBench201::new(nasbench201).unwrap()),
+        Box::new(Nasnet::new(nasnet).unwrap()),
+        Box::new(Mobile::new(mobile).unwrap()),
+    ]
+}
+
+/// Random networks of each space, each with a batch of images and factors of drop-path.
+fn cases() -> impl Iterator<Item = (String, Network, Batch, Vec<Vec<f32>>, ChaCha8Rng)> {
+    spaces().into_iter().flat_map(|space| {
+        (0..networks()).map(move |seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut chosen = |decision: &Decision| rng.random_range(0..decision.choices.len());
+            let architecture = Architecture::new(space.decisions().iter().map(&mut chosen).collect::<Vec<_>>());
+            let text = space.format(&architecture).unwrap();
+            // NAS-Bench-201 halves its maps twice.
+            let sides = if space.name() == "nasbench201" { [8, 12] } else { [7, 10] };
+            let side = [sides[rng.random_range(0..2)], sides[rng.random_range(0..2)]];
+            let graph = space.graph(&architecture, Shape::new(3, side[0], side[1]), 5).unwrap().pruned();
+            let labels: Vec<i64> = (0..4).map(|_| rng.random_range(0..5)).collect();
+            let batch = batch(graph.input_shape(), &labels, &mut rng);
+            let mut paths = DropPath { probability: 0.3, rng: ChaCha8Rng::from_rng(&mut rng) };
+            let factors = paths.factors(&graph, labels.len());
+            let network = moved(Network::init(Arc::new(graph), &mut rng), &mut rng);
+            (text, network, batch, factors, rng)
+        })
+    })
+}
+
+/// Largest difference, as a share of the largest number.
+fn difference(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let off = found.iter().zip(expected).fold(0.0, |off: f64, (a, b)| off.max((a - b).abs()));
+    if off == 0.0 { 0.0 } else { off / largest.max(1e-3) }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+#[test]
+fn logits_and_gradients_of_random_networks_agree_with_burn() {
+    let (mut worst, mut of) = (0.0, String::new());
+    for (text, network, batch, factors, _) in cases() {
+        let (found, gradients) = derive(&network, &batch, 0.1, &factors);
+        let (expected, expected_gradients) = burn::derive(&network, &batch, 0.1, &factors);
+        assert!(difference(&wide(&found), &wide(&expected)) < 1e-4, "{text}: {found:?} {expected:?}");
+        for (layer, (found, expected)) in gradients.iter().zip(&expected_gradients).enumerate().skip(1) {
+            for (found, expected) in found.iter().zip(expected) {
+                let off = difference(found, expected);
+                if off > worst {
+                    (worst, of) = (off, format!("layer {layer} of {text}"));
+                }
+            }
+        }
+    }
+    println!("largest difference of a gradient, as a share of its list's largest: {worst:.1e}, {of}");
+    // Batch norms over few places subtract numbers that are nearly equal, in both.
+    assert!(worst < 5e-3, "{worst} in {of}");
+}
+
+#[test]
+fn ten_steps_and_the_evaluation_after_them_agree_with_burn() {
+    let config = TrainingConfig { label_smoothing: 0.1, weight_decay: 1e-3, ..TrainingConfig::default() };
+    for (text, network, batch, factors, mut rng) in cases().step_by(4) {
+        let device = ::burn::tensor::Device::flex();
+        let mut engines: [Box<dyn Engine>; 2] = [
+            Box::new(NativeEngine::new(&network, &config, 4)),
+            Box::new(burn::BurnEngine::new(&network, &device, &config)),
+        ];
+        let batches: Vec<Batch> = (0..10)
+            // The last batch of an epoch may be smaller.
+            .map(|step| super::super::gradient_tests::batch(batch.shape, &[1, 0, 3, 2][step % 2..], &mut rng))
+            .collect();
+        for engine in &mut engines {
+            for batch in &batches {
+                let of_batch: Vec<Vec<f32>> = factors.iter().map(|all| all[..batch.len()].to_vec()).collect();
+                engine.step(&Step { batch, learning_rate: 0.002, path_factors: &of_batch });
+            }
+        }
+        let [native, burn] = engines.each_mut();
+        let losses = [native.take_loss(), burn.take_loss()];
+        assert!((losses[0] - losses[1]).abs() < 1e-3 * losses[1], "{text}: {losses:?}");
+        let logits = [native.logits(&batch), burn.logits(&batch)].map(|logits| wide(&logits));
+        assert!(difference(&logits[0], &logits[1]) < 0.02, "{text}: {logits:?}");
+        for (index, (found, expected)) in native.network().weights.iter().zip(&burn.network().weights).enumerate() {
+            for (found, expected) in lists(found).iter().zip(lists(expected)) {
+                assert!(difference(found, &expected) < 0.02, "layer {index} of {text}");
+            }
+        }
+    }
+}
+
+/// All numbers of a layer, running statistics included.
+fn lists(weights: &Weights) -> Vec<Vec<f64>> {
+    match weights {
+        Weights::None => Vec::new(),
+        Weights::Convolution { kernel, bias } => vec![wide(kernel), wide(bias.as_deref().unwrap_or(&[]))],
+        Weights::BatchNorm(norm) => {
+            [&norm.scale, &norm.shift, &norm.mean, &norm.variance].map(|list| wide(list)).to_vec()
+        }
+        Weights::Linear { matrix, bias } => vec![wide(matrix), wide(bias)],
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads() {
+    for (text, network, _, _, mut rng) in cases().step_by(7) {
+        let labels: Vec<i64> = (0..40).map(|_| rng.random_range(0..5)).collect();
+        let batch = batch(network.graph().input_shape(), &labels, &mut rng);
+        let trained = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut engine = NativeEngine::new(&network, &TrainingConfig::default(), labels.len());
+                for _ in 0..2 {
+                    engine.step(&Step { batch: &batch, learning_rate: 0.05, path_factors: &[] });
+                }
+                (engine.take_loss(), engine.logits(&batch), engine.network())
+            })
+        };
+        let alone = trained(1);
+        assert!([2, 3, 16].into_iter().all(|threads| trained(threads) == alone), "{text}");
+    }
+}
+
+#[test]
+fn the_memory_is_known_before() {
+    for (text, network, batch, ..) in cases().step_by(5) {
+        let engine = NativeEngine::new(&network, &TrainingConfig::default(), batch.len());
+        let training = Training::new(&engine.model, &TrainingConfig::default(), batch.len());
+        let numbers = training.numbers() + engine.model.weights.len();
+        assert_eq!(training_bytes(network.graph(), batch.len()), 4 * numbers as u64, "{text}");
+    }
+}
+
+#[test]
+#[ignore = "prints speeds"]
+fn speed() {
+    use crate::graph::{Conv, Shape};
+    use kernels::sweep::Sweep;
+    use map::Map;
+    let vectors = Vectors(pulp::Arch::new());
+    let lanes = vectors.lanes();
+    let best = |macs: usize, run: &mut dyn FnMut()| {
+        let times = (0..400).map(|_| {
+            let start = std::time::Instant::now();
+            run();
+            start.elapsed().as_secs_f64()
+        });
+        macs as f64 / times.fold(f64::INFINITY, f64::min) / 1e9
+    };
+    struct Peak;
+    impl pulp::WithSimd for Peak {
+        type Output = f32;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> f32 {
+            let mut sums = [simd.splat_f32s(0.1); 12];
+            let (a, b) = (simd.splat_f32s(std::hint::black_box(0.99)), simd.splat_f32s(std::hint::black_box(0.1)));
+            for _ in 0..20_000 {
+                for sum in &mut sums {
+                    *sum = simd.mul_add_e_f32s(*sum, a, b);
+                }
+            }
+            sums.iter().map(|sum| simd.reduce_sum_f32s(*sum)).sum()
+        }
+    }
+    let mut peak = 0.0;
+    let mut most = || {
+        peak = f64::max(
+            peak,
+            best(20_000 * 12 * lanes, &mut || {
+                std::hint::black_box(vectors.run(Peak));
+            }),
+        )
+    };
+    most();
+    println!("peak {peak:.1}");
+    for (channels, outputs, side, kernel, stride) in [
+        (16, 16, 32, 3, 1),
+        (32, 32, 16, 3, 1),
+        (64, 64, 8, 3, 1),
+        (3, 16, 32, 3, 1),
+        (16, 32, 32, 3, 2),
+        (16, 96, 32, 1, 1),
+        (96, 24, 16, 1, 1),
+        (8, 8, 4, 3, 1),
+        (4, 4, 8, 3, 1),
+        (24, 24, 16, 3, 1),
+        (96, 256, 4, 1, 1),
+        (576, 144, 1, 1, 1),
+    ] {
+        let conv = Conv::same(outputs, kernel, stride);
+        let from = Map::new(Shape::new(channels, side, side), kernel / 2, lanes);
+        let to = Map::new(
+            Shape::new(outputs, side.div_ceil(stride), side.div_ceil(stride)),
+            Sweep::border(&conv, [side, side], [side.div_ceil(stride); 2]),
+            lanes,
+        );
+        let sweep = Sweep::forward(&conv, &from, &to);
+        let back = Sweep::backward(&conv, &to, &from);
+        let mut input = vec![0.5; from.len()];
+        let taps = kernel * kernel;
+        let (mut output, weights) = (vec![0.1; to.len()], vec![0.1; taps * channels * to.step]);
+        let transposed = vec![0.1; taps * outputs * from.step];
+        let mut sums = vec![0.0; weights.len()];
+        let macs = taps * channels * outputs * to.places();
+        let forward = best(macs, &mut || {
+            vectors.run(kernels::dense::Convolve {
+                sweep: &sweep,
+                input: &input,
+                channels,
+                taps,
+                weights: &weights,
+                output: &mut output,
+                outputs: to.step,
+                add: false,
+            })
+        });
+        let gradient = best(macs, &mut || {
+            vectors.run(kernels::dense::WeightGradient {
+                sweep: &sweep,
+                input: &input,
+                channels,
+                gradient: &output,
+                outputs: to.step,
+                sums: &mut sums,
+            })
+        });
+        let backward = best(macs, &mut || {
+            for sweep in &back {
+                vectors.run(kernels::dense::Convolve {
+                    sweep,
+                    input: &output,
+                    channels: outputs,
+                    taps,
+                    weights: &transposed,
+                    output: &mut input,
+                    outputs: from.step,
+                    add: false,
+                })
+            }
+        });
+        println!(
+            "{kernel}x{kernel}/{stride} {channels}->{outputs} {side}: forward {forward:.1} weights {gradient:.1} backward {backward:.1} GMAC/s"
+        );
+    }
 }

@@ -138,6 +138,15 @@ impl Training {
         &self.gradient
     }
 
+    /// Numbers in memory.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> usize {
+        let of_frame = |frame: &Frame| frame.slots.iter().map(Vec::len).sum::<usize>();
+        let of_chunk = |chunk: &Chunk| chunk.sums.len() + chunk.frames.iter().map(of_frame).sum::<usize>();
+        let lists = [&self.transposed, &self.gradient, &self.velocity];
+        self.chunks.iter().map(of_chunk).sum::<usize>() + lists.iter().map(|list| list.len()).sum::<usize>()
+    }
+
     /// Logits of the last batch, whose slot no later instruction uses.
     #[cfg(test)]
     pub(super) fn logits(&self, images: usize) -> Vec<f32> {

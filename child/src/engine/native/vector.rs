@@ -6,7 +6,7 @@ use crate::graph::Graph;
 
 /// The widest vectors that serve a network.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Vectors(Arch);
+pub(super) struct Vectors(pub(super) Arch);
 
 impl Vectors {
     pub(super) fn best(_graph: &Graph) -> Self {

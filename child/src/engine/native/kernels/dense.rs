@@ -1,7 +1,7 @@
 //! Convolutions whose outputs read all input channels.
 //!
 //! Weights lie in blocks of output channels, each `[taps, input channels, channels of the block]`, so that a tile reads
-//! them in their order. A tile of `M` places × `V` vectors of channels is computed in registers: 4 × 2 for the 16 vector
+//! them in their order. A tile of `M` places × `V` vectors of channels is computed in registers: 6 × 2 for the 16 vector
 //! registers of AVX2. `benches/kernels.rs` shows its speed: a wrong tile costs a factor of twenty.
 
 use pulp::{Simd, WithSimd};
@@ -11,11 +11,6 @@ use super::{vectors, vectors_mut};
 
 /// Vectors of output channels that a block of weights holds, but for the last one, which may hold 1.
 pub(in super::super) const BLOCK: usize = 2;
-
-/// Places of a tile of [`BLOCK`] vectors.
-const PLACES: usize = 4;
-/// Places of a tile of 1 vector.
-const PLACES_OF_ONE: usize = 8;
 
 /// `output = Σ over taps and input channels of input · weight`.
 #[derive(Debug)]
@@ -47,10 +42,10 @@ impl WithSimd for Convolve<'_> {
         while done < vectors_out {
             let block = &weights[done * taps * channels..];
             if done + BLOCK <= vectors_out {
-                block_of::<S, PLACES, BLOCK>(simd, self.sweep, self.input, channels, block, &mut output, done);
+                block_of::<S, BLOCK>(simd, self.sweep, self.input, channels, block, &mut output, done);
                 done += BLOCK;
             } else {
-                block_of::<S, PLACES_OF_ONE, 1>(simd, self.sweep, self.input, channels, block, &mut output, done);
+                block_of::<S, 1>(simd, self.sweep, self.input, channels, block, &mut output, done);
                 done += 1;
             }
         }
@@ -64,7 +59,7 @@ struct Output<'a, V> {
 
 /// All places of `V` vectors of output channels, the first of which is number `first` of each place.
 #[inline(always)]
-fn block_of<S: Simd, const M: usize, const V: usize>(
+fn block_of<S: Simd, const V: usize>(
     simd: S,
     sweep: &Sweep,
     input: &[f32],
@@ -74,61 +69,57 @@ fn block_of<S: Simd, const M: usize, const V: usize>(
     first: usize,
 ) {
     let weights = weights.as_chunks::<V>().0;
-    let lanes = S::F32_LANES;
-    for row in 0..sweep.rows {
-        let from = row * sweep.from_row;
-        let to = (sweep.to_start + row * sweep.to_row) / lanes + first;
-        let mut column = 0;
-        while column + M <= sweep.columns {
-            let at = [from + column * sweep.from_step, to + column * sweep.to_step / lanes];
-            tile::<S, M, V>(simd, sweep, input, channels, weights, output, at);
-            column += M;
+    let mut places = sweep.places.as_slice();
+    while let Some((tile, rest)) = places.split_first_chunk::<6>() {
+        // Eight are two tiles of four, not one of six and a slow one of two.
+        if rest.len() == 2 {
+            break;
         }
-        // The rest by halves, so that few tiles are of one place.
-        if M > 4 && column + 4 <= sweep.columns {
-            let at = [from + column * sweep.from_step, to + column * sweep.to_step / lanes];
-            tile::<S, 4, V>(simd, sweep, input, channels, weights, output, at);
-            column += 4;
-        }
-        if column + 2 <= sweep.columns {
-            let at = [from + column * sweep.from_step, to + column * sweep.to_step / lanes];
-            tile::<S, 2, V>(simd, sweep, input, channels, weights, output, at);
-            column += 2;
-        }
-        if column < sweep.columns {
-            let at = [from + column * sweep.from_step, to + column * sweep.to_step / lanes];
-            tile::<S, 1, V>(simd, sweep, input, channels, weights, output, at);
-        }
+        tile_of::<S, 6, V>(simd, sweep, tile, input, channels, weights, output, first);
+        places = rest;
+    }
+    while let Some((tile, rest)) = places.split_first_chunk::<4>() {
+        tile_of::<S, 4, V>(simd, sweep, tile, input, channels, weights, output, first);
+        places = rest;
+    }
+    while let Some((tile, rest)) = places.split_first_chunk::<1>() {
+        tile_of::<S, 1, V>(simd, sweep, tile, input, channels, weights, output, first);
+        places = rest;
     }
 }
 
-/// `M` places of `V` vectors; `at`: first number of the input, first vector of the output.
+/// `M` places of `V` vectors.
 #[inline(always)]
-fn tile<S: Simd, const M: usize, const V: usize>(
+#[expect(clippy::too_many_arguments, reason = "a kernel's loop, inlined into its only caller")]
+fn tile_of<S: Simd, const M: usize, const V: usize>(
     simd: S,
     sweep: &Sweep,
+    places: &[[usize; 2]; M],
     input: &[f32],
     channels: usize,
     weights: &[[S::f32s; V]],
     output: &mut Output<'_, S::f32s>,
-    [from, to]: [usize; 2],
+    first: usize,
 ) {
     let mut sums = [[simd.splat_f32s(0.0); V]; M];
     for &(offset, tap) in &sweep.taps {
-        let places: [&[f32]; M] = std::array::from_fn(|m| &input[from + offset + m * sweep.from_step..][..channels]);
+        let mut inputs = [&input[..0]; M];
+        for (part, [from, _]) in inputs.iter_mut().zip(places) {
+            *part = &input[from + offset..][..channels];
+        }
         let weights = &weights[tap * channels..][..channels];
         for channel in 0..channels {
             let weights = weights[channel];
             for m in 0..M {
-                let value = simd.splat_f32s(places[m][channel]);
+                let value = simd.splat_f32s(inputs[m][channel]);
                 for v in 0..V {
                     sums[m][v] = simd.mul_add_e_f32s(value, weights[v], sums[m][v]);
                 }
             }
         }
     }
-    for (m, sums) in sums.iter().enumerate() {
-        let place = &mut output.values[to + m * sweep.to_step / S::F32_LANES..][..V];
+    for (sums, [_, to]) in sums.iter().zip(places) {
+        let place = &mut output.values[to / S::F32_LANES + first..][..V];
         for (value, sum) in place.iter_mut().zip(sums) {
             *value = if output.add { simd.add_f32s(*value, *sum) } else { *sum };
         }
@@ -150,8 +141,8 @@ pub(in super::super) struct WeightGradient<'a> {
     pub(in super::super) sums: &'a mut [f32],
 }
 
-/// Rows whose gradients stay in the fastest cache while all taps read them.
-const CACHED_PLACES: usize = 256;
+/// Places whose numbers stay in the fastest cache while all taps read them.
+const CACHED_PLACES: usize = 128;
 
 impl WithSimd for WeightGradient<'_> {
     type Output = ();
@@ -163,19 +154,16 @@ impl WithSimd for WeightGradient<'_> {
         let sums = vectors_mut::<S>(self.sums);
         let vectors_out = outputs / S::F32_LANES;
         let taps = sweep.taps.len();
-        let rows_at_once = (CACHED_PLACES / sweep.columns.max(1)).max(1);
-        let mut row = 0;
-        while row < sweep.rows {
-            let rows = row..(row + rows_at_once).min(sweep.rows);
-            row = rows.end;
+        for places in sweep.places.chunks(CACHED_PLACES) {
             let mut done = 0;
             while done < vectors_out {
                 let block = &mut sums[done * taps * channels..];
+                let gradient = &gradient[done..];
                 if done + BLOCK <= vectors_out {
-                    gradient_of::<S, BLOCK>(simd, sweep, rows.clone(), input, channels, gradient, done, block);
+                    gradient_of::<S, BLOCK>(simd, &sweep.taps, places, input, channels, gradient, block);
                     done += BLOCK;
                 } else {
-                    gradient_of::<S, 1>(simd, sweep, rows.clone(), input, channels, gradient, done, block);
+                    gradient_of::<S, 1>(simd, &sweep.taps, places, input, channels, gradient, block);
                     done += 1;
                 }
             }
@@ -183,94 +171,68 @@ impl WithSimd for WeightGradient<'_> {
     }
 }
 
+/// Adds the part of some places to `V` vectors of output channels.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a kernel's loop, inlined into its only caller")]
 fn gradient_of<S: Simd, const V: usize>(
     simd: S,
-    sweep: &Sweep,
-    rows: std::ops::Range<usize>,
+    taps: &[(usize, usize)],
+    places: &[[usize; 2]],
     input: &[f32],
     channels: usize,
     gradient: &[S::f32s],
-    first: usize,
     sums: &mut [S::f32s],
 ) {
     let sums = sums.as_chunks_mut::<V>().0;
-    for &(offset, tap) in &sweep.taps {
-        let sums = &mut sums[tap * channels..][..channels];
-        let mut channel = 0;
-        while channel + 4 <= channels {
-            gradient_tile::<S, 4, V>(
-                simd,
-                sweep,
-                rows.clone(),
-                &input[offset + channel..],
-                gradient,
-                first,
-                sums,
-                channel,
-            );
-            channel += 4;
+    for &(offset, tap) in taps {
+        let (input, sums) = (&input[offset..], &mut sums[tap * channels..][..channels]);
+        let mut done = 0;
+        // Six input channels by two vectors fill the registers of AVX2.
+        while let Some(tile) = sums[done..].first_chunk_mut::<6>() {
+            // Eight are two tiles of four, not one of six and a slow one of two.
+            if done + 8 == channels {
+                break;
+            }
+            gradient_tile::<S, 6, V>(simd, places, &input[done..], gradient, tile);
+            done += 6;
         }
-        if channel + 2 <= channels {
-            gradient_tile::<S, 2, V>(
-                simd,
-                sweep,
-                rows.clone(),
-                &input[offset + channel..],
-                gradient,
-                first,
-                sums,
-                channel,
-            );
-            channel += 2;
+        while let Some(tile) = sums[done..].first_chunk_mut::<4>() {
+            gradient_tile::<S, 4, V>(simd, places, &input[done..], gradient, tile);
+            done += 4;
         }
-        if channel < channels {
-            gradient_tile::<S, 1, V>(
-                simd,
-                sweep,
-                rows.clone(),
-                &input[offset + channel..],
-                gradient,
-                first,
-                sums,
-                channel,
-            );
+        // The colours of an image.
+        while let Some(tile) = sums[done..].first_chunk_mut::<3>() {
+            gradient_tile::<S, 3, V>(simd, places, &input[done..], gradient, tile);
+            done += 3;
+        }
+        while let Some(tile) = sums[done..].first_chunk_mut::<1>() {
+            gradient_tile::<S, 1, V>(simd, places, &input[done..], gradient, tile);
+            done += 1;
         }
     }
 }
 
 /// `C` input channels × `V` vectors of output channels of one tap.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a kernel's loop, inlined into its only caller")]
 fn gradient_tile<S: Simd, const C: usize, const V: usize>(
     simd: S,
-    sweep: &Sweep,
-    rows: std::ops::Range<usize>,
+    places: &[[usize; 2]],
     input: &[f32],
     gradient: &[S::f32s],
-    first: usize,
-    sums: &mut [[S::f32s; V]],
-    channel: usize,
+    sums: &mut [[S::f32s; V]; C],
 ) {
-    let lanes = S::F32_LANES;
-    let sums = &mut sums[channel..][..C];
-    let mut tile: [[S::f32s; V]; C] = std::array::from_fn(|c| sums[c]);
-    let (from_step, to_step) = (sweep.from_step, sweep.to_step / lanes);
-    for row in rows {
-        let to = (sweep.to_start + row * sweep.to_row) / lanes + first;
-        // The last place has no step after it.
-        let input = &input[row * sweep.from_row..][..(sweep.columns - 1) * from_step + C];
-        let gradient = &gradient[to..][..(sweep.columns - 1) * to_step + V];
-        for (place, gradient) in input.chunks(from_step).zip(gradient.chunks(to_step)) {
-            let (Some(place), Some(gradient)) = (place.first_chunk::<C>(), gradient.first_chunk::<V>()) else { break };
-            for c in 0..C {
-                let value = simd.splat_f32s(place[c]);
-                for v in 0..V {
-                    tile[c][v] = simd.mul_add_e_f32s(value, gradient[v], tile[c][v]);
-                }
+    let mut tile = *sums;
+    for &[from, to] in places {
+        let (Some(place), Some(gradient)) =
+            (input[from..].first_chunk::<C>(), gradient[to / S::F32_LANES..].first_chunk::<V>())
+        else {
+            unreachable!("every place lies inside of its map")
+        };
+        for c in 0..C {
+            let value = simd.splat_f32s(place[c]);
+            for v in 0..V {
+                tile[c][v] = simd.mul_add_e_f32s(value, gradient[v], tile[c][v]);
             }
         }
     }
-    sums.copy_from_slice(&tile);
+    *sums = tile;
 }

@@ -5,9 +5,6 @@ use pulp::{Simd, WithSimd};
 use super::sweep::Sweep;
 use super::{vectors, vectors_mut};
 
-/// Places of a tile, so that a weight is read once for all of them.
-const PLACES: usize = 4;
-
 /// `output = Σ over taps of input · weight`.
 #[derive(Debug)]
 pub(in super::super) struct Convolve<'a> {
@@ -30,46 +27,43 @@ impl WithSimd for Convolve<'_> {
         let (input, weights) = (vectors::<S>(self.input), vectors::<S>(self.weights));
         let output = vectors_mut::<S>(self.output);
         let count = self.channels / S::F32_LANES;
-        for row in 0..sweep.rows {
-            let from = row * sweep.from_row / S::F32_LANES;
-            let to = (sweep.to_start + row * sweep.to_row) / S::F32_LANES;
-            let mut column = 0;
-            while column + PLACES <= sweep.columns {
-                places::<S, PLACES>(simd, sweep, input, weights, output, [from, to, column, count], add);
-                column += PLACES;
-            }
-            while column < sweep.columns {
-                places::<S, 1>(simd, sweep, input, weights, output, [from, to, column, count], add);
-                column += 1;
-            }
+        let mut places = sweep.places.as_slice();
+        // Several at a time, so that a weight is read once for all of them.
+        while let Some((tile, rest)) = places.split_first_chunk::<4>() {
+            tile_of(simd, &sweep.taps, tile, input, weights, output, count, add);
+            places = rest;
+        }
+        while let Some((tile, rest)) = places.split_first_chunk::<1>() {
+            tile_of(simd, &sweep.taps, tile, input, weights, output, count, add);
+            places = rest;
         }
     }
 }
 
-/// All channels of `M` places.
+/// All channels of `M` places, `count` vectors each.
 #[inline(always)]
-fn places<S: Simd, const M: usize>(
+#[expect(clippy::too_many_arguments, reason = "a kernel's loop, inlined into its only caller")]
+fn tile_of<S: Simd, const M: usize>(
     simd: S,
-    sweep: &Sweep,
+    taps: &[(usize, usize)],
+    places: &[[usize; 2]; M],
     input: &[S::f32s],
     weights: &[S::f32s],
     output: &mut [S::f32s],
-    [from, to, column, count]: [usize; 4],
+    count: usize,
     add: bool,
 ) {
-    let (from_step, to_step) = (sweep.from_step / S::F32_LANES, sweep.to_step / S::F32_LANES);
-    let (from, to) = (from + column * from_step, to + column * to_step);
+    let lanes = S::F32_LANES;
     for channel in 0..count {
         let mut sums = [simd.splat_f32s(0.0); M];
-        for &(offset, tap) in &sweep.taps {
+        for &(offset, tap) in taps {
             let weight = weights[tap * count + channel];
-            let at = from + offset / S::F32_LANES + channel;
-            for (m, sum) in sums.iter_mut().enumerate() {
-                *sum = simd.mul_add_e_f32s(input[at + m * from_step], weight, *sum);
+            for (sum, [from, _]) in sums.iter_mut().zip(places) {
+                *sum = simd.mul_add_e_f32s(input[(from + offset) / lanes + channel], weight, *sum);
             }
         }
-        for (m, sum) in sums.iter().enumerate() {
-            let value = &mut output[to + m * to_step + channel];
+        for (sum, [_, to]) in sums.iter().zip(places) {
+            let value = &mut output[to / lanes + channel];
             *value = if add { simd.add_f32s(*value, *sum) } else { *sum };
         }
     }
@@ -127,20 +121,16 @@ fn gradient_of<S: Simd, const T: usize>(
     [channel, count, first]: [usize; 3],
 ) {
     let lanes = S::F32_LANES;
-    let (from_step, to_step) = (sweep.from_step / lanes, sweep.to_step / lanes);
     let mut tile = [simd.splat_f32s(0.0); T];
-    let taps: [usize; T] = std::array::from_fn(|t| sweep.taps[first + t].0 / lanes);
-    for row in 0..sweep.rows {
-        let from = row * sweep.from_row / lanes + channel;
-        let to = (sweep.to_start + row * sweep.to_row) / lanes + channel;
-        let inputs: [&[S::f32s]; T] =
-            std::array::from_fn(|t| &input[from + taps[t]..][..(sweep.columns - 1) * from_step + 1]);
-        let gradient = &gradient[to..][..(sweep.columns - 1) * to_step + 1];
-        for column in 0..sweep.columns {
-            let value = gradient[column * to_step];
-            for t in 0..T {
-                tile[t] = simd.mul_add_e_f32s(inputs[t][column * from_step], value, tile[t]);
-            }
+    let mut taps = [0; T];
+    for (tap, (offset, _)) in taps.iter_mut().zip(&sweep.taps[first..]) {
+        *tap = offset / lanes;
+    }
+    for [from, to] in &sweep.places {
+        let value = gradient[to / lanes + channel];
+        let from = from / lanes + channel;
+        for t in 0..T {
+            tile[t] = simd.mul_add_e_f32s(input[from + taps[t]], value, tile[t]);
         }
     }
     for t in 0..T {

@@ -5,19 +5,13 @@ use super::super::map::Map;
 use crate::graph::Conv;
 
 /// The places of one output map, or every n-th of them, and the input that each reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Sweep {
-    /// Distance of each tap from an output place's first input number, and the number of its weights.
+    /// Distance of each tap from a place's first input number, and the number of its weights.
     pub(super) taps: Vec<(usize, usize)>,
-    /// In the input, per output row and column.
-    pub(super) from_row: usize,
-    pub(super) from_step: usize,
-    /// First number of the output, and distances in it.
-    pub(super) to_start: usize,
-    pub(super) to_row: usize,
-    pub(super) to_step: usize,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
+    /// For each place, its first number in the input and its first number in the output. A list, so that a tile may take
+    /// places of several rows: many maps are narrow.
+    pub(super) places: Vec<[usize; 2]>,
 }
 
 impl Sweep {
@@ -28,16 +22,12 @@ impl Sweep {
             let (down, right) = (tap / conv.kernel * conv.dilation, tap % conv.kernel * conv.dilation);
             (origin + down * from.row() + right * from.step, tap)
         };
-        Self {
-            taps: (0..conv.kernel * conv.kernel).map(tap).collect(),
-            from_row: conv.stride * from.row(),
-            from_step: conv.stride * from.step,
-            to_start: to.start(),
-            to_row: to.row(),
-            to_step: to.step,
-            rows: to.height,
-            columns: to.width,
-        }
+        let place = |at: usize| {
+            let (row, column) = (at / to.width, at % to.width);
+            let input = row * conv.stride * from.row() + column * conv.stride * from.step;
+            [input, to.start() + row * to.row() + column * to.step]
+        };
+        Self { taps: (0..conv.kernel * conv.kernel).map(tap).collect(), places: (0..to.places()).map(place).collect() }
     }
 
     /// The border that the gradient of a convolution's output needs, for [`backward`](Self::backward).
@@ -66,15 +56,16 @@ impl Sweep {
                     (inside(y) * gradient.row() + inside(x) * gradient.step, tap_y * conv.kernel + tap_x)
                 })
             };
+            let place = |row: usize, column: usize| {
+                let output =
+                    input.start() + (down + row * stride) * input.row() + (right + column * stride) * input.step;
+                [row * gradient.row() + column * gradient.step, output]
+            };
+            let rows = input.height.saturating_sub(down).div_ceil(stride);
+            let columns = input.width.saturating_sub(right).div_ceil(stride);
             Self {
                 taps: reaching(down).flat_map(of_row).collect(),
-                from_row: gradient.row(),
-                from_step: gradient.step,
-                to_start: input.start() + down * input.row() + right * input.step,
-                to_row: stride * input.row(),
-                to_step: stride * input.step,
-                rows: input.height.saturating_sub(down).div_ceil(stride),
-                columns: input.width.saturating_sub(right).div_ceil(stride),
+                places: (0..rows).flat_map(|row| (0..columns).map(move |column| place(row, column))).collect(),
             }
         };
         (0..stride * stride).map(|at| sweep((at / stride, at % stride))).collect()
