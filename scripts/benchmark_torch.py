@@ -1,7 +1,8 @@
 """The reference of scripts/benchmark.sh: the same work in PyTorch, eager mode.
 
-    benchmark_torch.py train DESCRIPTION THREADS          images per second of a network, described by
-                                                           `training_benchmark describe NAME`
+    benchmark_torch.py train DESCRIPTION THREADS [cuda]    images per second of a network, described by
+                                                           `training_benchmark describe NAME`; on a GPU channels-last
+                                                           with bf16
     benchmark_torch.py update THREADS                      milliseconds of an update of the policy, as
                                                            controller/examples/update_benchmark.rs
 """
@@ -76,18 +77,24 @@ class Network(nn.Module):
         return outputs[-1]
 
 
-def rate(description):
+def rate(description, device):
     """Images per second of the fastest epoch."""
     batch, count, layers = description["batch"], description["images"], description["layers"]["layers"]
     shape = layers[0]["shape"]
-    images = torch.randn(count, shape["channels"], shape["height"], shape["width"])
-    labels = torch.randint(layers[-1]["shape"]["channels"], (count,))
-    model = Network(layers)
+    is_cuda = device == "cuda"
+    memory_format = torch.channels_last if is_cuda else torch.contiguous_format
+    torch.backends.cudnn.benchmark = True
+    images = torch.randn(count, shape["channels"], shape["height"], shape["width"]).to(device, memory_format=memory_format)
+    labels = torch.randint(layers[-1]["shape"]["channels"], (count,)).to(device)
+    model = Network(layers).to(device, memory_format=memory_format)
     epoch = training(model, images, labels, batch) if description["trains"] else evaluation(model, images, labels, batch)
     times = []
     for _ in range(1 + TIMED_EPOCHS):
         start = time.perf_counter()
-        epoch()
+        with torch.autocast("cuda", torch.bfloat16, enabled=is_cuda):
+            epoch()
+        if is_cuda:
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return count / min(times[1:])
 
@@ -162,10 +169,10 @@ def update_time_ms():
 def main():
     torch.manual_seed(0)
     match sys.argv[1:]:
-        case ["train", path, threads]:
+        case ["train", path, threads, *device]:
             torch.set_num_threads(int(threads))
             with open(path, encoding="utf-8") as file:
-                print(f"{rate(json.load(file)):.1f}")
+                print(f"{rate(json.load(file), *(device or ['cpu'])):.1f}")
         case ["update", threads]:
             torch.set_num_threads(int(threads))
             print(f"{update_time_ms():.3f}")

@@ -296,6 +296,15 @@ fn unknown_networks_are_measured_once() {
     for (run, journal) in ["a", "b"].into_iter().zip(&journals) {
         assert_eq!(&std::fs::read(folder.join(run).join("measurements.csv")).unwrap(), journal, "not the run's own");
     }
+    // Medians and means are not alike.
+    let config = std::fs::read_to_string(folder.join("a/config.toml")).unwrap();
+    let of_means = config.replace("statistic = \"median\"", "statistic = \"mean\"");
+    assert_ne!(of_means, config);
+    std::fs::write(folder.join("a/config.toml"), of_means).unwrap();
+    let ended = place.compare(&["a", "b"]);
+    let warning = "warning: time_ms is the mean of the runs in A, and their median in B";
+    assert!(ended.code == Some(0) && ended.err.contains(warning), "{ended}");
+    std::fs::write(folder.join("a/config.toml"), config).unwrap();
     // Runs of other machines are not measured here, and runs with other images are not compared.
     let journal = String::from_utf8(journals[0].clone()).unwrap();
     std::fs::write(folder.join("a/measurements.csv"), journal.replace(",host ", ",host of another kind ")).unwrap();

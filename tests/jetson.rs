@@ -298,7 +298,7 @@ fn power_mode_and_clocks_are_restored() {
 fn errors_about_missing_rights_and_tools_name_the_remedy() {
     let cases = [
         (json!({"rights": false}), false, "sudo = true"),
-        (json!({"rights": false}), true, "meter = { kind = \"none\" }"),
+        (json!({"rights": false}), true, "set `meter.kind = \"none\"` in its section"),
         (json!({"needs_sudo": true, "sudo": "password"}), true, "sudoers"),
     ];
     for (physics, sudo, expected) in cases {

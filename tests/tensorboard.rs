@@ -136,7 +136,7 @@ fn check_about(events: &Value, run: &Path) {
     assert!(setting("device").ends_with("table.csv"));
     let known: Vec<&str> =
         events["known_settings"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    assert_eq!(known, ["strategy", "seed", "space", "device", "bounds", "epochs"]);
+    assert_eq!(known, ["strategy", "seed", "space", "device", "bounds"]);
     assert_eq!(events["results"], serde_json::json!(["front/hypervolume"]));
     assert_eq!(events["ended"], true);
     let experiment = std::fs::read_to_string(run.join("config.toml")).unwrap();

@@ -82,9 +82,9 @@ fn has_decimal_commas(line: &str, has_one: bool) -> bool {
 /// The reason why a text is not a number of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BadNumber {
-    /// It shows that the file's decimal sign is not known.
+    /// It shows that numbers before it may have been misread, or that it may be itself.
     Contradiction(String),
-    /// It is none.
+    /// It is none of this file.
     NotOne(String),
 }
 
@@ -121,10 +121,11 @@ impl Decimal {
         let is_known = |sign| if sign == '.' { self.has_point } else { self.has_comma };
         let may_be_thousands = may_be_thousands(number, sign);
         if self.assumed == Some(other) || (may_be_thousands && is_known(other)) {
-            return Err(BadNumber::Contradiction(format!(
-                "{} has `{sign}` for its decimal sign, other numbers before it have `{other}`",
-                shown()
-            )));
+            let reason =
+                format!("{} has `{sign}` for its decimal sign, other numbers before it have `{other}`", shown());
+            // Where the file's sign is certain, or this number's is not, those before it were read rightly.
+            let is_damage = is_known(other) || may_be_thousands;
+            return Err(if is_damage { BadNumber::NotOne(reason) } else { BadNumber::Contradiction(reason) });
         }
         if may_be_thousands && sign == ',' && has_commas && !self.has_comma {
             return Err(BadNumber::Contradiction(format!(
@@ -142,6 +143,11 @@ impl Decimal {
 }
 
 impl Decimal {
+    /// Whether commas are taken for decimal signs although they may separate thousands.
+    pub(crate) fn assumes_commas(self) -> bool {
+        self.assumed == Some(',') && !self.has_comma
+    }
+
     /// Takes notice of a cell that is not read, if it is a number that can only be a decimal.
     pub(crate) fn notice(&mut self, cell: &str) {
         let is_decimal = |sign| {

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use end_to_end::{Ended, Journal, Program, Row};
 use tempfile::TempDir;
 
-/// A meter that reads two watts, and crashes while a file beside it is there.
+/// A meter that reads two watts, and crashes, or reads nothing, while a file beside it is there.
 const METER: &str = "\
 import os, sys, time
 while True:
     if os.path.exists(__file__ + '.broken'):
         sys.exit('the adapter was unplugged')
-    print('2.0', flush=True)
+    print('0.0' if os.path.exists(__file__ + '.zero') else '2.0', flush=True)
     time.sleep(0.005)
 ";
 
@@ -139,6 +139,27 @@ fn a_meter_that_stays_broken_ends_the_search_in_order_and_costs_no_evaluation() 
     let ended = place.resume(&["--set", "measuring.min_runs=7"]);
     assert!(ended.err.contains("measuring.min_runs") && ended.err.contains("patience_s"), "{ended}");
     assert_eq!(ended.code, Some(1), "{ended}");
+}
+
+#[test]
+fn a_mistake_that_waiting_cannot_mend_ends_the_search_at_once_and_costs_no_evaluation() {
+    let place = Place::metered(3000);
+    let ended = place.search(|| touch(place.path("meter.py.zero")));
+    assert_ends_in_order(&ended, &["cannot be used as set", "reads 0 mW", "its sensor is not connected"]);
+    assert!(!ended.err.contains("waiting for"), "{ended}");
+    assert!(place.statuses().iter().all(|status| status == "ok"), "{:?}", place.rows());
+    fs::remove_file(place.path("meter.py.zero")).unwrap();
+    assert_eq!(place.resume(&[]).code, Some(0));
+    assert_eq!(place.statuses(), ["ok"; 8]);
+}
+
+#[test]
+fn a_run_whose_folder_is_deleted_does_not_promise_its_evaluations() {
+    let place = Place::tool(2);
+    let ended = place.search(|| fs::remove_dir_all(place.path("run")).unwrap());
+    assert_eq!(ended.code, Some(1), "{ended}");
+    assert!(ended.err.contains("its folder run is not there any more"), "{ended}");
+    assert!(!ended.err.contains("are kept") && !ended.err.contains("--resume"), "{ended}");
 }
 
 #[test]

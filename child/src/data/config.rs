@@ -84,10 +84,19 @@ impl DataConfig {
     /// # Errors
     /// If the files are missing or wrong.
     pub fn load(&self) -> Result<Dataset, Error> {
+        self.load_with(&mut |_, _| ())
+    }
+
+    /// The same; `progress` receives the number of image files read so far, and of all, which begins again where they are
+    /// read twice.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_with(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Dataset, Error> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,
             Source::Cifar10 { dir } => cifar10::load(dir)?,
-            Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels)?,
+            Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels, progress)?,
         };
         if let Some(part) = dataset.validation_folder.take_if(|_| self.validation.is_some()) {
             dataset.validation = None;

@@ -94,8 +94,8 @@ impl Reader {
         self.resized
     }
 
-    /// Decodes files in their order.
-    pub(super) fn read_all(&mut self, files: &[LabelledFile]) -> Result<Images, Error> {
+    /// Decodes files in their order; calls `progress` after each.
+    pub(super) fn read_all(&mut self, files: &[LabelledFile], progress: &mut dyn FnMut()) -> Result<Images, Error> {
         let (mut data, mut labels) = (Vec::new(), Vec::with_capacity(files.len()));
         let mut shape = Shape::new(0, 0, 0);
         for (path, label) in files {
@@ -123,6 +123,7 @@ impl Reader {
                 }
             }
             labels.push(*label);
+            progress();
         }
         Images::new(shape, u8::MAX, data, labels)
     }
@@ -158,7 +159,7 @@ mod tests {
     use crate::damage::damaged;
 
     fn read(path: &Path, channels: Channels) -> Result<Images, Error> {
-        Reader::new(None, channels).read_all(&[(path.to_owned(), 0)])
+        Reader::new(None, channels).read_all(&[(path.to_owned(), 0)], &mut || ())
     }
 
     #[test]
@@ -235,7 +236,7 @@ mod tests {
         let path = dir.path().join("a.png");
         fs::write(&path, bytes).unwrap();
         for (size, channels) in [(None, Channels::Colour), (Some(5), Channels::Grey)] {
-            match Reader::new(size, channels).read_all(&[(path.clone(), 3)]) {
+            match Reader::new(size, channels).read_all(&[(path.clone(), 3)], &mut || ()) {
                 Ok(images) => {
                     let Shape { channels: found, height, width } = images.shape;
                     prop_assert_eq!(found, channels as usize);

@@ -23,12 +23,18 @@ const LEFT_BY_SYSTEMS: [&str; 7] =
 
 /// Loads the images under `dir`, which are brought to squares of `size` pixels a side (area-weighted linear
 /// interpolation, without keeping the aspect ratio). Without `size` all must be of one size; without `channels` they
-/// become grey if every file is.
+/// become grey if every file is. `progress` receives the number of files read so far, and of all, and begins again where
+/// all files were looked at for their channels first.
 ///
 /// # Errors
 /// If a folder is missing or empty, there are two validation parts, the parts have different classes, or a file is not an
 /// image, is truncated, or is of another size than the first.
-pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, Error> {
+pub(super) fn load(
+    dir: &Path,
+    size: Option<u32>,
+    channels: Option<Channels>,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Dataset, Error> {
     let train = dir.join("train");
     if !train.is_dir() {
         let reason = "it is not there; images are expected in train/<class>/, one folder a class";
@@ -43,14 +49,21 @@ pub(super) fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) ->
     let validation_folder = validation_folder(dir)?;
     let validation = validation_folder.map(|name| classed_files(&dir.join(name), &class_names)).transpose()?;
     let (test, notes) = test_files(&dir.join("test"), &class_names)?;
+    let all = || [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten();
+    let count = all().count();
     let channels = match channels {
         Some(channels) => channels,
-        None => common_channels([Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten())?,
+        None => common_channels(all(), &mut |done| progress(done, count))?,
     };
     let mut reader = Reader::new(size, channels);
-    let train = reader.read_all(&train)?;
-    let validation = validation.map(|files| reader.read_all(&files)).transpose()?;
-    let test = test.map(|files| reader.read_all(&files)).transpose()?;
+    let mut done = 0;
+    let mut progress = || {
+        done += 1;
+        progress(done, count);
+    };
+    let train = reader.read_all(&train, &mut progress)?;
+    let validation = validation.map(|files| reader.read_all(&files, &mut progress)).transpose()?;
+    let test = test.map(|files| reader.read_all(&files, &mut progress)).transpose()?;
     let name = dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
     let dataset = Dataset::new(&name, class_names, train, validation, test)?;
     let validation_folder = validation_folder.map(str::to_owned);
@@ -153,12 +166,16 @@ fn classed_files(part: &Path, class_names: &[String]) -> Result<Vec<LabelledFile
 }
 
 /// Grey if every file is.
-fn common_channels<'a>(files: impl Iterator<Item = &'a LabelledFile>) -> Result<Channels, Error> {
-    for (path, _) in files {
+fn common_channels<'a>(
+    files: impl Iterator<Item = &'a LabelledFile>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Channels, Error> {
+    for (done, (path, _)) in (1..).zip(files) {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         if decoder(path, &bytes)?.color_type().has_color() {
             return Ok(Channels::Colour);
         }
+        progress(done);
     }
     Ok(Channels::Grey)
 }
@@ -177,6 +194,10 @@ mod tests {
 
     fn grey(side: u32, value: u8) -> DynamicImage {
         GrayImage::from_pixel(side, side, [value].into()).into()
+    }
+
+    fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, Error> {
+        super::load(dir, size, channels, &mut |_, _| ())
     }
 
     fn save(dir: &TempDir, name: &str, image: &DynamicImage) {
@@ -210,6 +231,18 @@ mod tests {
         assert_eq!(first, [10, 11, 30, 31]);
         assert_eq!(dataset.train.labels().collect::<Vec<_>>(), [0, 0, 1, 1]);
         assert!(dataset.validation.is_none() && dataset.test.is_none());
+    }
+
+    #[test]
+    fn the_progress_counts_every_file() {
+        let dir = greys();
+        for channels in [None, Some(Channels::Grey)] {
+            let mut seen = Vec::new();
+            super::load(dir.path(), None, channels, &mut |done, all| seen.push((done, all))).unwrap();
+            let whole: Vec<_> = (1..=4).map(|done| (done, 4)).collect();
+            // Grey files are looked at before they are read.
+            assert_eq!(seen, if channels.is_none() { [whole.clone(), whole].concat() } else { whole });
+        }
     }
 
     #[test]

@@ -9,10 +9,11 @@ use clap::Args;
 use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
+use super::load_images::load_images;
 use super::options::{Overrides, SearchOptions, read};
 use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
-use crate::evaluate::{Live, Replayed, TrainingSet, check_alike};
+use crate::evaluate::{Live, Replayed, check_alike};
 use crate::run::temporary_folder;
 use crate::stop::Stop;
 use crate::terminal::say;
@@ -43,7 +44,7 @@ impl Doctor {
             healthy &= self.report("log", log(&experiment))?;
         } else {
             healthy &= self.report(&format!("backend {}", experiment.training.backend), backend(&experiment))?;
-            healthy &= self.report("data", data(&experiment))?;
+            healthy &= self.report("data", data(&experiment, self.options.quiet))?;
             for (name, config) in &experiment.devices {
                 healthy &= self.report(&format!("device {name}"), device(config))?;
             }
@@ -61,7 +62,7 @@ impl Doctor {
             return self.report("search", Err(error));
         }
         let scratch = temporary_folder()?;
-        let prepared = match prepare(experiment.clone(), scratch.path(), &Stop::default()) {
+        let prepared = match prepare(experiment.clone(), scratch.path(), &Stop::default(), self.options.quiet) {
             Ok(Prepared { unlike: Some(problem), .. }) => return self.report("search", Err(anyhow!(problem))),
             Ok(prepared) => prepared,
             Err(error) => return self.report("search", Err(error)),
@@ -120,8 +121,8 @@ fn backend(experiment: &Experiment) -> anyhow::Result<String> {
     Ok(format!("compiled in; trains on {}", devices.join(", ")))
 }
 
-fn data(experiment: &Experiment) -> anyhow::Result<String> {
-    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+fn data(experiment: &Experiment, quiet: bool) -> anyhow::Result<String> {
+    let data = load_images(experiment, quiet)?;
     experiment.training.augmentation.check(data.shape)?;
     let notes = data.notes.iter().map(|note| format!("\n        {note}"));
     Ok(format!("{}; {}, {} classes{}", data.in_words(), data.shape, data.classes, notes.collect::<String>()))

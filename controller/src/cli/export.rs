@@ -13,9 +13,10 @@ use hardware::path::folder_of;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::load_images::load_images;
 use super::options::{ExperimentOptions, local_path};
 use crate::config::{Experiment, InputConfig};
-use crate::evaluate::{TrainingSet, untrained_network};
+use crate::evaluate::untrained_network;
 use crate::run::write_atomically;
 use crate::terminal::say;
 
@@ -65,7 +66,7 @@ pub(super) fn input_of(experiment: &Experiment) -> anyhow::Result<(InputConfig, 
     if let Some(input) = experiment.input {
         return Ok((input, None));
     }
-    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    let data = load_images(experiment, false)?;
     Ok((InputConfig::new(data.shape, data.classes), Some(data.deployment)))
 }
 

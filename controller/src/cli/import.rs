@@ -136,7 +136,7 @@ impl Import {
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
-        let prepared = prepare(experiment, &self.into.join(SCRATCH), &Stop::default())?;
+        let prepared = prepare(experiment, &self.into.join(SCRATCH), &Stop::default(), false)?;
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.
         prepared.strategy()?;

@@ -6,6 +6,7 @@ mod export;
 mod finish;
 mod front;
 mod import;
+mod load_images;
 mod measure;
 mod options;
 mod prepare;

@@ -10,8 +10,9 @@ use hardware::Statistic;
 use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
+use super::load_images::load_images;
 use crate::config::{Experiment, InputConfig, SearchConfig};
-use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, ReplayConfig, Replayed, TrainingSet};
+use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, ReplayConfig, Replayed};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::ReferencePoint;
 use crate::problem::Problem;
@@ -58,11 +59,12 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).context("there is no working directory")
 }
 
-/// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet.
-pub(super) fn prepare(experiment: Experiment, scratch: &Path, stop: &Stop) -> anyhow::Result<Prepared> {
+/// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet. The progress
+/// of what takes a while is shown unless `quiet`.
+pub(super) fn prepare(experiment: Experiment, scratch: &Path, stop: &Stop, quiet: bool) -> anyhow::Result<Prepared> {
     match experiment.replay.clone() {
         Some(replay) => replayed(experiment, &replay),
-        None => live(experiment, absolute(scratch)?, stop),
+        None => live(experiment, absolute(scratch)?, stop, quiet),
     }
 }
 
@@ -118,9 +120,9 @@ fn set_reference(search: &mut SearchConfig, log: &Replayed) {
     }
 }
 
-fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop) -> anyhow::Result<Prepared> {
+fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) -> anyhow::Result<Prepared> {
     let processors = experiment.training.processors()?;
-    let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+    let data = load_images(&experiment, quiet)?;
     let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
         let stated = (input.shape, input.classes);

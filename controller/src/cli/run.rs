@@ -45,7 +45,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     if let Some(problem) = check_alike(&experiment.devices).err().filter(|_| experiment.replay.is_none()) {
         reject_unless_begun(&problem.to_string(), opened.is_some())?;
     }
-    let prepared = prepare(experiment, &path.join(SCRATCH), &stop)?;
+    let prepared = prepare(experiment, &path.join(SCRATCH), &stop, quiet)?;
     if let Some(problem) = &prepared.unlike {
         reject_unless_begun(problem, opened.is_some())?;
     }
@@ -183,15 +183,18 @@ fn about(experiment: &Experiment) -> anyhow::Result<About> {
         Some(replay) => replay.log.display().to_string(),
         None => devices.keys().cloned().collect::<Vec<_>>().join(", "),
     };
-    let settings = [
+    let mut settings = vec![
         ("strategy", strategy.name().to_owned()),
         ("seed", search.seed.to_string()),
         ("space", space.build()?.name().to_owned()),
         ("device", measured_on),
         ("bounds", bounds_in_words(&search.bounds).unwrap_or_else(|| "none".to_owned())),
-        ("epochs", training.epochs.to_string()),
     ];
-    let settings = settings.map(|(name, value)| (name.to_owned(), value)).into();
+    // A log answers for networks that were trained elsewhere.
+    if replay.is_none() {
+        settings.push(("epochs", training.epochs.to_string()));
+    }
+    let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Ok(About { settings, experiment: experiment.to_toml()? })
 }
 

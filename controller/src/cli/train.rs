@@ -15,9 +15,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::export::{architecture_of, check_writable};
+use super::load_images::load_images;
 use super::options::{ExperimentOptions, local_path};
 use super::training_progress::TrainingProgress;
-use crate::evaluate::{Need, TrainingSet, free_memory};
+use crate::evaluate::{Need, free_memory};
 use crate::run::write_atomically;
 use crate::terminal::{note, say};
 
@@ -52,7 +53,7 @@ impl Train {
             download(&experiment.data, false)?;
         }
         let processor = experiment.training.processor()?;
-        let data = TrainingSet::load(&experiment.data, experiment.search.seed)?;
+        let data = load_images(&experiment, false)?;
         experiment.training.augmentation.check(data.shape)?;
         let graph = Arc::new(space.graph(&architecture, data.shape, data.classes)?.pruned());
         let cost = graph.cost();

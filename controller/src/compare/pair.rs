@@ -7,6 +7,7 @@ use child::backend::Backend;
 use child::data::Source;
 use child::graph::CanonicalKey;
 use child::train::TrainingConfig;
+use hardware::Statistic;
 use hardware::log::{Row, Status};
 
 use super::LETTERS;
@@ -180,6 +181,16 @@ fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
             let notice = "the two runs trained differently ([training] or [data]), which is a part of the difference \
                           between their fronts";
             notices.push(notice.to_owned());
+        }
+        let [statistic, other] =
+            [first, second].map(|experiment| experiment.measuring.statistic.unwrap_or(Statistic::Mean));
+        let is_timed = |side: &Side| side.objectives.position(Objective::Time).is_some();
+        if statistic != other && is_timed(a) && is_timed(b) {
+            notices.push(format!(
+                "warning: time_ms is the {statistic} of the runs in A, and their {other} in B: on each device the fronts \
+                 are compared by its own, but the searches looked for different networks, and a bound means different \
+                 times. `--set measuring.statistic={statistic}` gives a run like A"
+            ));
         }
     }
     for (letter, side) in LETTERS.into_iter().zip([a, b]) {

@@ -43,7 +43,7 @@ pub(super) enum Outcome {
         /// The same with what it is taken for.
         end: String,
     },
-    /// The device did not work for as long as it is waited for.
+    /// The device did not work for as long as it is waited for, or its settings cannot work.
     Lost(String),
     Stopped,
 }
@@ -58,6 +58,11 @@ enum Fault {
 impl Fault {
     fn is_of_equipment(&self) -> bool {
         matches!(self, Self::Of(error) if error.is_fatal())
+    }
+
+    /// Whether it may pass by itself. A mistake in the settings stays until somebody mends it.
+    fn may_pass(&self) -> bool {
+        !matches!(self, Self::Of(DeviceError::Settings { .. }))
     }
 
     /// Whether it may be the equipment's as well as the network's.
@@ -102,7 +107,7 @@ impl Member {
 
     /// Measures a model; `attend` receives the waits, and returns whether to go on.
     ///
-    /// A fault of the equipment is waited for. After a failure that may be its fault as well as the network's, the device
+    /// A fault of the equipment that may pass is waited for. After a failure that may be its fault as well as the network's, the device
     /// has to describe itself, which needs all of its parts: if it cannot, it is at fault.
     pub fn measure(&mut self, model: &Model, plan: &Plan, attend: impl Fn(Stage) -> bool + Clone + 'static) -> Outcome {
         let turn = self.spec.turn.clone();
@@ -160,7 +165,7 @@ impl Member {
             };
             // The device has waited for its connection itself.
             let begun = *since.get_or_insert_with(|| Instant::now() - watch.take_waited());
-            if begun.elapsed() + wait >= self.spec.patience {
+            if !fault.may_pass() || begun.elapsed() + wait >= self.spec.patience {
                 return Outcome::Lost(fault.text());
             }
             let whose = if matches!(fault, Fault::Of(DeviceError::Meter { .. })) { "the meter of " } else { "" };

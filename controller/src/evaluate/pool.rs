@@ -111,7 +111,7 @@ impl DevicePool {
     /// stages, and returns whether to go on.
     ///
     /// A device that does not work is waited for, for as long as its patience lasts, and then no longer used: another one
-    /// measures the model.
+    /// measures the model. One whose settings cannot work is not waited for.
     ///
     /// # Errors
     /// If the device cannot measure the model, `attend` returns false, or no device is left.

@@ -14,6 +14,7 @@ enum Answer {
     Refused,
     Gone,
     NoMeter,
+    WrongSettings,
     Failed,
     Broken,
     /// Cannot describe itself, once.
@@ -51,6 +52,9 @@ impl Device for Scripted {
                 Err(DeviceError::Refused { device, architecture, reason })
             }
             Answer::NoMeter => Err(DeviceError::Meter { device, reason: "it was unplugged".to_owned() }),
+            Answer::WrongSettings => {
+                Err(DeviceError::Settings { device, problem: "supply.csv is not there: correct `file`".to_owned() })
+            }
             Answer::Failed | Answer::Undescribed => {
                 let (architecture, reason) = (model.architecture.clone(), "it crashed".to_owned());
                 Err(DeviceError::Failed { device, architecture, reason })
@@ -107,6 +111,16 @@ fn a_fault_of_the_equipment_that_passes_is_waited_for() {
     let found = measured(&patient_pool(&[("a", &answers)], Duration::from_secs(60)), 3);
     assert_eq!(found[..2], [Ok("a".to_owned()), Ok("a".to_owned())]);
     assert!(failed(&found[2], "unknown operator"), "a rejected model is not a fault of the device: {found:?}");
+}
+
+#[test]
+fn a_mistake_in_the_settings_is_not_waited_for() {
+    let begun = std::time::Instant::now();
+    let alone = measured(&patient_pool(&[("a", &[Answer::WrongSettings])], Duration::from_secs(300)), 1);
+    assert!(matches!(&alone[0], Err(PoolError::NoneLeft(reason)) if reason.contains("correct `file`")), "{alone:?}");
+    let both: [(_, &[Answer]); 2] = [("a", &[Answer::Measured]), ("b", &[Answer::WrongSettings])];
+    assert_eq!(measured(&patient_pool(&both, Duration::from_secs(300)), 1), [Ok("a".to_owned())]);
+    assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

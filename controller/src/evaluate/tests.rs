@@ -37,7 +37,7 @@ impl Place {
         let data: DataConfig = toml::from_str("name = 'digits'\nlimit = 300").unwrap();
         Arc::new(Live::new(LiveSettings {
             problem: Arc::clone(&self.problem),
-            data: TrainingSet::load(&data, 1).unwrap(),
+            data: TrainingSet::load(&data, 1, &mut |_, _| ()).unwrap(),
             processors: training.processors().unwrap(),
             training,
             devices: Arc::new(devices.unwrap()),

@@ -25,9 +25,10 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
-    /// Loads the data set and holds out its validation images, which depend on the seed.
-    pub fn load(config: &DataConfig, seed: u64) -> Result<Self, Error> {
-        let dataset = config.load()?;
+    /// Loads the data set and holds out its validation images, which depend on the seed. `progress` receives the number
+    /// of image files read so far, and of all.
+    pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, Error> {
+        let dataset = config.load_with(progress)?;
         let splits = dataset.split(config.validation_fraction(), &mut ChaCha8Rng::seed_from_u64(seed))?;
         let normalisation = Normalisation::of(&splits.train);
         Ok(Self {
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn the_parts_are_named_with_their_origin() {
         let config: DataConfig = toml::from_str("name = 'digits'\nlimit = 400").unwrap();
-        let data = TrainingSet::load(&config, 1).unwrap();
+        let data = TrainingSet::load(&config, 1, &mut |_, _| ()).unwrap();
         let words = data.in_words();
         assert_eq!(words, "300 training images, 100 validation images held out of the training images, no test images");
         assert_eq!(data.validated(0.5).images, "100 validation images held out of the training images");

@@ -87,7 +87,7 @@ impl ReferencePoint {
         let coordinates = objectives.iter().zip(self.get()?).zip(&self.origins);
         let words = coordinates.map(|((objective, value), origin)| {
             let origin = match origin {
-                Origin::Given => "as set",
+                Origin::Given => "search.reference",
                 Origin::Bound => "its bound",
                 Origin::Largest => "the largest",
                 Origin::First => "1.1 × the worst of the first evaluations",
@@ -169,7 +169,7 @@ mod tests {
         let reference = ReferencePoint::new(&objectives(), &bounds, &given, 10);
         assert_eq!(reference.get(), Some(&[1.0, 9.0, 33.333_33][..]));
         let words = reference.in_words(&objectives()).unwrap();
-        assert_eq!(words, "error 1 (the largest), time_ms 9 (as set), energy_mj 33.33 (as set)");
+        assert_eq!(words, "error 1 (the largest), time_ms 9 (search.reference), energy_mj 33.33 (search.reference)");
     }
 
     #[test]

@@ -3,9 +3,17 @@
 //! [`PolicyConfig::init`] makes a [`Policy`], which draws architectures; a [`Learner`] holds one and improves it by
 //! REINFORCE or PPO.
 
+mod activation;
 mod advantage;
-mod gradient;
+mod backward;
+mod cell;
+mod lstm;
+#[cfg(test)]
+mod lstm_tests;
+mod matrix;
 mod network;
+#[cfg(test)]
+mod reference;
 mod sampling;
 mod state;
 #[cfg(test)]
@@ -13,6 +21,7 @@ mod textbook_tests;
 mod update;
 #[cfg(test)]
 mod update_tests;
+mod values;
 
 pub use advantage::Baseline;
 pub use network::{Policy, PolicyConfig};

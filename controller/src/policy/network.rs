@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use burn::module::{Module, Param};
-use burn::tensor::activation::{log_softmax, sigmoid};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
 use child::space::{Architecture, Decision};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -87,7 +87,7 @@ impl Layout {
     }
 
     /// Rows of the embedding: a start token and one for every choice of every decision.
-    fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         1 + self.choices.iter().sum::<usize>()
     }
 
@@ -106,7 +106,7 @@ impl Layout {
         Ok(())
     }
 
-    pub fn check_preference(&self, preference: &Preference) -> Result<()> {
+    fn check_preference(&self, preference: &Preference) -> Result<()> {
         let (expected, found) = (self.objectives, preference.weights().len());
         ensure!(expected == found, "the preference has {found} weights, but the policy knows {expected} objectives");
         Ok(())
@@ -117,17 +117,17 @@ impl Layout {
 #[derive(Module, Debug)]
 pub(super) struct Weights {
     /// `[1 + choices of all decisions, embedding]`.
-    embedding: Param<Tensor<2>>,
+    pub embedding: Param<Tensor<2>>,
     /// `[objectives, embedding]`.
-    preference: Param<Tensor<2>>,
+    pub preference: Param<Tensor<2>>,
     /// `[embedding + hidden, 4 · hidden]`: all four gates in one product.
-    gates: Param<Tensor<2>>,
+    pub gates: Param<Tensor<2>>,
     /// `[1, 4 · hidden]`.
-    gates_bias: Param<Tensor<2>>,
+    pub gates_bias: Param<Tensor<2>>,
     /// `[decisions, hidden, width]`: one head for each decision, padded to the widest.
-    heads: Param<Tensor<3>>,
+    pub heads: Param<Tensor<3>>,
     /// `[decisions, 1, width]`.
-    heads_bias: Param<Tensor<3>>,
+    pub heads_bias: Param<Tensor<3>>,
 }
 
 impl Weights {
@@ -159,13 +159,6 @@ fn param<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }
 
-/// The state of the LSTM, `[batch, hidden]` each.
-#[derive(Debug, Clone)]
-pub(super) struct Memory {
-    hidden: Tensor<2>,
-    cell: Tensor<2>,
-}
-
 /// A distribution over architectures for every preference.
 ///
 /// The decisions are taken one after the other. The input of each is the embedding of the choice before it plus a linear
@@ -182,89 +175,22 @@ impl Policy {
     /// Logit of the padding of a head: its probability is exactly 0 in 32 bits.
     const ABSENT: f32 = -1e4;
 
-    /// The same policy without a graph of derivatives.
-    pub(super) fn inference(&self) -> Self {
-        Self { weights: self.weights.valid(), ..self.clone() }
-    }
-
     /// The device that holds the weights.
     pub(super) fn device(&self) -> Device {
         self.weights.embedding.val().device()
     }
 
-    /// The term that preferences add to every decision's input: `[batch, embedding]`.
-    pub(super) fn condition(&self, preferences: &[Preference]) -> Tensor<2> {
-        let weights: Vec<f32> = preferences.iter().flat_map(|p| p.weights()).map(|weight| *weight as f32).collect();
-        let shape = [preferences.len(), self.layout.objectives];
-        Tensor::from_data(TensorData::new(weights, shape), &self.device()).matmul(self.weights.preference.val())
-    }
-
-    /// One step of the LSTM for `[batch]` rows of the embedding and the condition `[batch, embedding]`.
-    pub(super) fn step(&self, rows: &[usize], condition: &Tensor<2>, memory: Option<Memory>) -> Memory {
-        let (batch, hidden) = (rows.len(), self.config.hidden);
-        let device = condition.device();
-        let rows = Tensor::<1, Int>::from_data(rows, &device);
-        let input = self.weights.embedding.val().select(0, rows) + condition.clone();
-        let empty = || Tensor::zeros([batch, hidden], &device);
-        let (last_hidden, last_cell) = match memory {
-            Some(memory) => (memory.hidden, Some(memory.cell)),
-            None => (empty(), None),
-        };
-        let gates =
-            Tensor::cat(vec![input, last_hidden], 1).matmul(self.weights.gates.val()) + self.weights.gates_bias.val();
-        let opened = sigmoid(gates.clone().narrow(1, 0, 3 * hidden));
-        let candidate = gates.narrow(1, 3 * hidden, hidden).tanh();
-        let taken = opened.clone().narrow(1, 0, hidden) * candidate;
-        let cell = match last_cell {
-            Some(cell) => opened.clone().narrow(1, hidden, hidden) * cell + taken,
-            None => taken,
-        };
-        Memory { hidden: opened.narrow(1, 2 * hidden, hidden) * cell.clone().tanh(), cell }
-    }
-
-    /// Log-probabilities of one decision's choices: `[batch, width]`, for sampling.
-    pub(super) fn decide(&self, decision: usize, memory: &Memory) -> Tensor<2> {
-        let head = self.weights.heads.val().narrow(0, decision, 1);
-        let bias = self.weights.heads_bias.val().narrow(0, decision, 1);
-        let logits = memory.hidden.clone().unsqueeze_dim::<3>(0).matmul(head) + bias;
-        self.normalise(logits, decision..decision + 1).squeeze_dim(0)
-    }
-
-    /// Log-probabilities of every choice at every decision of given architectures, given the choices before it:
-    /// `[decisions, batch, width]`, for learning. The padding has −10⁴.
-    pub(super) fn teacher_forced(&self, architectures: &[Architecture], preferences: &[Preference]) -> Tensor<3> {
-        let condition = self.condition(preferences);
-        let decisions = self.layout.choices.len();
-        let mut memory = None;
-        let mut outputs = Vec::with_capacity(decisions);
-        for decision in 0..decisions {
-            let rows: Vec<usize> = architectures
-                .iter()
-                .map(|architecture| {
-                    let previous = decision.checked_sub(1).map(|last| architecture.choices()[last]);
-                    self.layout.input_row(decision, previous)
-                })
-                .collect();
-            let next = self.step(&rows, &condition, memory);
-            outputs.push(next.hidden.clone());
-            memory = Some(next);
-        }
-        let logits = Tensor::stack::<3>(outputs, 0).matmul(self.weights.heads.val()) + self.weights.heads_bias.val();
-        self.normalise(logits, 0..decisions)
-    }
-
-    /// From raw logits of some decisions to log-probabilities, both `[decisions, batch, width]`.
-    fn normalise(&self, logits: Tensor<3>, decisions: std::ops::Range<usize>) -> Tensor<3> {
+    /// From the raw logits of all decisions to log-probabilities, both `[decisions, batch, width]`. The padding has −10⁴.
+    pub(super) fn normalise(&self, logits: Tensor<3>) -> Tensor<3> {
         let PolicyConfig { tanh_constant, temperature, .. } = self.config;
         let bounded = (logits / (temperature * tanh_constant)).tanh() * tanh_constant;
-        let (count, width) = (decisions.len(), self.layout.width);
-        let choices = &self.layout.choices[decisions];
-        if choices.iter().all(|count| *count == width) {
+        let Layout { choices, width, .. } = &self.layout;
+        if choices.iter().all(|count| count == width) {
             return log_softmax(bounded, 2);
         }
-        let row = |count: usize| (0..width).map(move |choice| if choice < count { 0.0 } else { Self::ABSENT });
+        let row = |count: usize| (0..*width).map(move |choice| if choice < count { 0.0 } else { Self::ABSENT });
         let mask: Vec<f32> = choices.iter().flat_map(|count| row(*count)).collect();
-        let mask = Tensor::from_data(TensorData::new(mask, [count, 1, width]), &bounded.device());
+        let mask = Tensor::from_data(TensorData::new(mask, [choices.len(), 1, *width]), &bounded.device());
         log_softmax(bounded + mask, 2)
     }
 
@@ -273,6 +199,11 @@ impl Policy {
         let (count, other) = (architectures.len(), preferences.len());
         ensure!(count == other, "{count} architectures came with {other} preferences");
         architectures.iter().try_for_each(|architecture| self.layout.check(architecture))?;
+        self.check_preferences(preferences)
+    }
+
+    /// Checks that the policy knows the objectives of preferences.
+    pub(super) fn check_preferences(&self, preferences: &[Preference]) -> Result<()> {
         preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))
     }
 }

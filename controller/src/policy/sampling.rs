@@ -1,12 +1,18 @@
 //! Drawing architectures from the policy.
 
 use anyhow::{Result, anyhow};
+#[cfg(test)]
+use burn::tensor::Device;
 use burn::tensor::{Int, Tensor, TensorData};
 use child::space::Architecture;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
-use super::network::Policy;
+#[cfg(test)]
+use super::lstm::logits;
+use super::lstm::{Lstm, PART};
+use super::network::{Policy, PolicyConfig};
 use crate::preference::Preference;
 
 impl Policy {
@@ -15,7 +21,12 @@ impl Policy {
     /// # Errors
     /// If a preference has the wrong number of objectives, or the device fails.
     pub fn sample(&self, preferences: &[Preference], rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>> {
-        self.roll_out(preferences, |probabilities| draw(probabilities, rng.random()))
+        self.check_preferences(preferences)?;
+        let count = preferences.len();
+        let shares: Vec<f64> = (0..count * self.layout.choices.len()).map(|_| rng.random()).collect();
+        self.roll_out(preferences, |decision, episode, probabilities| {
+            draw(probabilities, shares[decision * count + episode])
+        })
     }
 
     /// The greedy architecture for each preference: the most probable choice at every decision, given those before it;
@@ -24,7 +35,8 @@ impl Policy {
     /// # Errors
     /// As [`sample`](Self::sample).
     pub fn decode(&self, preferences: &[Preference]) -> Result<Vec<Architecture>> {
-        self.roll_out(preferences, |probabilities| {
+        self.check_preferences(preferences)?;
+        self.roll_out(preferences, |_, _, probabilities| {
             (0..probabilities.len()).fold(
                 0,
                 |best, choice| {
@@ -42,10 +54,11 @@ impl Policy {
         preferences: &[Preference],
     ) -> Result<Vec<f64>> {
         self.check(architectures, preferences)?;
-        let policy = self.inference();
-        let all = policy.teacher_forced(architectures, preferences);
-        let flat = fetch(policy.taken(all, architectures))?;
-        let batch = architectures.len();
+        let (decisions, batch) = (self.layout.choices.len(), architectures.len());
+        let raw = logits(&Lstm::new(self)?.follow(architectures, preferences), decisions);
+        let raw = TensorData::new(raw, [decisions, batch, self.layout.width]);
+        let all = self.normalise(Tensor::from_data(raw, &Device::default()));
+        let flat = fetch(self.taken(all, architectures))?;
         Ok((0..batch).map(|index| flat.iter().skip(index).step_by(batch).map(|p| f64::from(*p)).sum()).collect())
     }
 
@@ -60,31 +73,34 @@ impl Policy {
         log_probabilities.gather(2, indices).squeeze_dim(2)
     }
 
+    /// Architectures by the choices of `choose(decision, episode, probabilities)`.
     fn roll_out(
         &self,
         preferences: &[Preference],
-        mut choose: impl FnMut(&[f64]) -> usize,
+        choose: impl Fn(usize, usize, &[f64]) -> usize + Sync,
     ) -> Result<Vec<Architecture>> {
-        preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))?;
-        if preferences.is_empty() {
-            return Ok(Vec::new());
-        }
-        let policy = self.inference();
-        let condition = policy.condition(preferences);
-        let mut choices = vec![Vec::new(); preferences.len()];
-        let mut memory = None;
-        for (decision, &count) in policy.layout.choices.iter().enumerate() {
-            let rows: Vec<usize> =
-                choices.iter().map(|taken| policy.layout.input_row(decision, taken.last().copied())).collect();
-            let next = policy.step(&rows, &condition, memory);
-            let flat = fetch(policy.decide(decision, &next))?;
-            memory = Some(next);
-            for (taken, row) in choices.iter_mut().zip(flat.chunks(policy.layout.width)) {
-                let probabilities: Vec<f64> = row[..count].iter().map(|value| f64::from(*value).exp()).collect();
-                taken.push(choose(&probabilities));
-            }
-        }
-        Ok(choices.into_iter().map(Architecture::new).collect())
+        let lstm = Lstm::new(self)?;
+        let part = |(part, preferences): (usize, &[Preference])| {
+            let mut choices = vec![Vec::new(); preferences.len()];
+            lstm.forward(preferences, |decision, episode, logits| {
+                let choice = choose(decision, part * PART + episode, &self.probabilities(decision, logits));
+                choices[episode].push(choice);
+                choice
+            });
+            choices
+        };
+        let parts: Vec<_> = preferences.par_chunks(PART).enumerate().map(part).collect();
+        Ok(parts.into_iter().flatten().map(Architecture::new).collect())
+    }
+
+    /// Probabilities of a decision's choices from its raw logits.
+    fn probabilities(&self, decision: usize, logits: &[f32]) -> Vec<f64> {
+        let PolicyConfig { tanh_constant, temperature, .. } = self.config;
+        let bounded = |logit: &f32| tanh_constant * (f64::from(*logit) / (temperature * tanh_constant)).tanh();
+        let weights: Vec<f64> =
+            logits[..self.layout.choices[decision]].iter().map(|logit| bounded(logit).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / sum).collect()
     }
 }
 

@@ -77,8 +77,8 @@ impl ModuleVisitor for FlatGradients<'_> {
 
 /// Derivatives of the learner's loss by all weights.
 fn gradient(learner: &Learner, batch: &Batch<'_>) -> Vec<f64> {
-    let loss = learner.loss(learner.policy(), batch, None).0;
-    let gradients = GradientsParams::from_grads(loss.backward(), &learner.policy().weights);
+    let (gradient, _) = learner.gradient(learner.policy(), batch, None).unwrap();
+    let gradients = gradient.into_gradients(&learner.policy().weights);
     let mut flat = FlatGradients(&gradients, Vec::new());
     learner.policy().weights.visit(&mut flat);
     flat.1

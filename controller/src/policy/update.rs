@@ -1,15 +1,16 @@
 //! Improving the policy from rewards.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamConfig, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use child::space::Architecture;
 use serde::{Deserialize, Serialize};
 
 use super::advantage::{Baseline, leave_one_out, moving_average, normalise};
-use super::gradient::clip;
+use super::lstm::{Lstm, logits};
 use super::network::{Policy, Weights};
 use super::sampling::fetch;
+use super::values::Values;
 use crate::preference::Preference;
 
 /// The algorithm that improves the policy.
@@ -207,35 +208,47 @@ impl Learner {
         let (mut policy, mut optimiser) = (self.policy.clone(), self.optimiser.clone());
         let (mut old, mut first) = (None, None);
         for _ in 0..steps {
-            let (loss, entropy, taken) = self.loss(&policy, batch, old.as_ref());
-            let gradients = GradientsParams::from_grads(loss.backward(), &policy.weights);
-            let (gradients, norm) = clip(&policy.weights, gradients, self.config.gradient_norm)?;
+            let (mut gradient, loss) = self.gradient(&policy, batch, old.as_ref())?;
+            let norm = gradient.clip(self.config.gradient_norm);
             ensure!(
                 norm.is_finite(),
                 "the policy's gradient is not finite after {} updates: lower its learning rate",
                 self.updates
             );
             if first.is_none() {
-                let scalars = fetch(Tensor::cat(vec![loss.inner(), entropy.inner()], 0))?;
+                let scalars = fetch(Tensor::cat(vec![loss.value.inner(), loss.entropy.inner()], 0))?;
                 first = Some((f64::from(scalars[0]), f64::from(scalars[1]), norm));
             }
-            old = old.or_else(|| Some(taken.detach()));
+            old = old.or_else(|| Some(loss.taken.detach()));
+            let gradients = gradient.into_gradients(&policy.weights);
             policy.weights = optimiser.step::<Weights>(self.config.learning_rate, policy.weights, gradients);
         }
         (self.policy, self.optimiser) = (policy, optimiser);
         first.context(EMPTY_BATCH)
     }
 
-    /// The loss `[1]`, the mean entropy of an episode `[1]`, and the log-probabilities of the choices taken,
-    /// `[decisions, batch]`; `old` are the log-probabilities under the policy that drew the batch.
-    pub(super) fn loss(
+    /// The gradient of the loss for all weights. burn differentiates the loss as a function of the raw logits, and the
+    /// passes of the LSTM are written out.
+    pub(super) fn gradient(
         &self,
         policy: &Policy,
         batch: &Batch<'_>,
         old: Option<&Tensor<2>>,
-    ) -> (Tensor<1>, Tensor<1>, Tensor<2>) {
+    ) -> Result<(Values, Loss)> {
+        let lstm = Lstm::new(policy)?;
+        let parts = lstm.follow(batch.architectures, batch.preferences);
+        let shape = [policy.layout.choices.len(), batch.architectures.len(), policy.layout.width];
+        let raw = TensorData::new(logits(&parts, shape[0]), shape);
+        let raw = Tensor::<3>::from_data(raw, &policy.device()).require_grad();
+        let loss = self.loss(policy, policy.normalise(raw.clone()), batch, old);
+        let slopes = raw.grad(&loss.value.backward()).context("the loss does not depend on the logits")?;
+        Ok((lstm.backward(&parts, &fetch(slopes)?), loss))
+    }
+
+    /// The loss of a batch from all log-probabilities, `[decisions, batch, width]`; `old` are the log-probabilities of
+    /// the choices taken under the policy that drew the batch.
+    pub(super) fn loss(&self, policy: &Policy, all: Tensor<3>, batch: &Batch<'_>, old: Option<&Tensor<2>>) -> Loss {
         let count = batch.architectures.len();
-        let all = policy.teacher_forced(batch.architectures, batch.preferences);
         let taken = policy.taken(all.clone(), batch.architectures);
         let advantages: Vec<f32> = batch.advantages.iter().map(|advantage| *advantage as f32).collect();
         let advantages = Tensor::<2>::from_data(TensorData::new(advantages, [1, count]), &taken.device());
@@ -250,9 +263,19 @@ impl Learner {
         };
         let entropy = -(all.clone().exp() * all).sum() / count as f64;
         let bonus = self.config.entropy * self.config.entropy_decay.powf(self.updates as f64);
-        let loss = -gain.sum() / count as f64 - entropy.clone() * bonus;
-        (loss, entropy, taken)
+        let value = -gain.sum() / count as f64 - entropy.clone() * bonus;
+        Loss { value, entropy, taken }
     }
+}
+
+/// The loss of a batch.
+pub(super) struct Loss {
+    /// `[1]`.
+    pub value: Tensor<1>,
+    /// Mean entropy of an episode, `[1]`.
+    pub entropy: Tensor<1>,
+    /// Log-probabilities of the choices taken, `[decisions, batch]`.
+    pub taken: Tensor<2>,
 }
 
 /// The data of one update.

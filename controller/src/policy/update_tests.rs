@@ -70,10 +70,10 @@ fn gradients_agree_with_central_differences() {
         let other = policy(&counts, 3, 2, 9);
         let all = other.teacher_forced(&architectures, &preferences);
         let old = (algorithm == Algorithm::Ppo).then(|| other.taken(all, &architectures).detach());
-        let loss = |policy: &Policy| learner.loss(policy, &batch, old.as_ref()).0;
-        let gradients = GradientsParams::from_grads(loss(&learner.policy).backward(), &learner.policy.weights);
-        let mut flat = Flat(&gradients, Vec::new());
+        let (gradient, _) = learner.gradient(&learner.policy, &batch, old.as_ref()).unwrap();
+        let mut flat = Flat(&gradient.into_gradients(&learner.policy.weights), Vec::new());
         learner.policy.weights.visit(&mut flat);
+        let loss = |policy: &Policy| learner.gradient(policy, &batch, old.as_ref()).unwrap().1.value;
         assert_eq!(flat.1.len(), learner.policy.weights.num_params());
         assert!(flat.1.iter().filter(|gradient| gradient.abs() > 1e-3).count() > flat.1.len() / 4);
         let step = 1e-2;

@@ -198,6 +198,9 @@ impl Machine {
             Some(meter) => {
                 let measured = energy::measure(&inference, meter, &self.clock, &self.energy, plan);
                 let measured = measured.map_err(|error| match error {
+                    HostEnergyError::Meter(MeterError::Settings(problem) | MeterError::Absent(problem)) => {
+                        DeviceError::Settings { device: self.label(), problem }
+                    }
                     HostEnergyError::Meter(error) => {
                         DeviceError::Meter { device: self.label(), reason: error.to_string() }
                     }

@@ -188,6 +188,18 @@ fn failure(physics: Physics) -> String {
 }
 
 #[test]
+fn tegrastats_that_reads_zero_under_load_is_an_error_of_the_settings() {
+    let none = Physics { idle_mw: 0.0, load_mw: 0.0, leak_mw: 0.0, drift_mw_per_s: 0.0, ..boards(1, 5.0)[0].clone() };
+    let (simulation, observed) = Simulation::new(none, 1);
+    let options = options(SLOW);
+    let mut bench = Bench::new(simulation, observed, &options);
+    let mut meter = bench.meter(&options);
+    let error = bench.attempt(Some(meter.as_mut()), &options, &Plan::default()).unwrap_err();
+    let RemoteError::Settings { problem } = error else { panic!("{error:?}") };
+    assert!(problem.contains("reads 0 mW") && problem.contains("a running device draws power"), "{problem}");
+}
+
+#[test]
 fn a_late_report_is_an_error() {
     let reason = failure(Physics { late_s: 2.0, ..boards(1, 5.0)[0].clone() });
     assert!(reason.contains("too busy"), "{reason}");

@@ -25,7 +25,7 @@ use crate::measurement::{Energy, InvalidMeasurement, Measurement};
 use crate::statistic::Statistic;
 
 /// The header of a new journal. These names and this order are stable; new columns come last.
-pub const COLUMNS: [&str; 20] = [
+pub const COLUMNS: [&str; 21] = [
     "evaluation",
     "started_at",
     "architecture",
@@ -46,10 +46,14 @@ pub const COLUMNS: [&str; 20] = [
     "time_ms_p50",
     "time_ms_p95",
     "time_ms_p99",
+    "trainer",
 ];
 
 /// Number of columns of the first version, which every journal has.
 pub(crate) const FIRST: usize = 17;
+
+/// Number of columns of each version, from the first one on.
+pub(crate) const VERSIONS: [usize; 3] = [FIRST, 20, COLUMNS.len()];
 
 /// Why a log could not be read or written: what is wrong, in which file, line and column, and what to do.
 #[derive(Debug, Error)]
@@ -168,6 +172,9 @@ pub struct Row {
     /// 99th percentile of the time, in ms.
     #[serde(serialize_with = "shortest")]
     pub time_ms_p99: Option<f64>,
+    /// What computed the training: its backend, and the vector instructions or the device.
+    #[serde(serialize_with = "one_line")]
+    pub trainer: Option<String>,
 }
 
 impl Row {
@@ -197,10 +204,16 @@ impl Row {
         Ok(())
     }
 
-    /// The row as a journal of the first version holds it.
+    /// The row as a journal holds it that has only some of the newer columns.
     #[must_use]
-    pub fn without_newer_columns(self) -> Self {
-        Self { time_ms_p50: None, time_ms_p95: None, time_ms_p99: None, ..self }
+    pub(crate) fn with_columns(mut self, has: impl Fn(&str) -> bool) -> Self {
+        let Self { time_ms_p50, time_ms_p95, time_ms_p99, trainer, .. } = &mut self;
+        let numbers = [("time_ms_p50", time_ms_p50), ("time_ms_p95", time_ms_p95), ("time_ms_p99", time_ms_p99)];
+        for (name, value) in numbers {
+            *value = value.filter(|_| has(name));
+        }
+        *trainer = trainer.take().filter(|_| has("trainer"));
+        self
     }
 }
 

@@ -29,6 +29,7 @@ fn full_row() -> Row {
         time_ms_p50: Some(5.75),
         time_ms_p95: Some(6.5),
         time_ms_p99: Some(7.25),
+        trainer: Some("native (avx2)".to_owned()),
         ..Row::new(7, "|a~0|+|b~0|c~1|", Status::Ok)
     }
 }
@@ -65,11 +66,11 @@ fn a_row_is_written_as_documented() {
         [
             "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,\
              energy_mj,energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,\
-             measure_seconds,message,time_ms_p50,time_ms_p95,time_ms_p99",
+             measure_seconds,message,time_ms_p50,time_ms_p95,time_ms_p99,trainer",
             "7,2026-01-31T23:59:59.25Z,|a~0|+|b~0|c~1|,ok,0.9375,5.807419,0.0125,512,24.226614,0,\
              30,1260.5,host AMD EPYC (threads 1; cores 2),12,61.25,3,\"2 of 40 runs, \"\"far\"\" \
-             off\",5.75,6.5,7.25",
-            "8,,b,bounded,,,,,,,,,,,,,,,,",
+             off\",5.75,6.5,7.25,native (avx2)",
+            "8,,b,bounded,,,,,,,,,,,,,,,,,",
         ]
     );
 }
@@ -192,8 +193,8 @@ fn a_journal_of_an_earlier_version_keeps_its_columns() {
     let (mut writer, rows, torn) = Writer::append(&path).unwrap();
     assert_eq!((rows.len(), rows[0].time_ms, rows[0].time_ms_p50, torn), (1, Some(2.0), None, None));
     writer.write(&full_row()).unwrap();
-    assert_eq!(writer.held(&full_row()), full_row().without_newer_columns());
-    assert_eq!(read(&path).unwrap()[1], full_row().without_newer_columns());
+    assert_eq!(writer.held(&full_row()), full_row().with_columns(|_| false));
+    assert_eq!(read(&path).unwrap()[1], full_row().with_columns(|_| false));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(&format!("{}\n{row}7,", COLUMNS[..FIRST].join(","))), "{text}");
     // What identifies a row is what the earlier version wrote.
@@ -370,7 +371,7 @@ prop_compose! {
         (time_ms, time_ms_std, time_runs) in (number(1e-300), number(0.0), any::<Option<u64>>()),
         (energy_mj, energy_mj_std) in (number(0.0), number(0.0)),
         (power_samples, idle_power_mw) in (any::<Option<u64>>(), number(0.0)),
-        (device, message, epochs) in (text(), text(), any::<Option<u64>>()),
+        (device, message, trainer, epochs) in (text(), text(), text(), any::<Option<u64>>()),
         (train_seconds, measure_seconds) in (number(0.0), number(0.0)),
         (time_ms_p50, time_ms_p95, time_ms_p99) in (number(1e-300), number(1e-300), number(1e-300)),
     ) -> Row {
@@ -379,7 +380,7 @@ prop_compose! {
                 .map(|second| jiff::Timestamp::from_second(second).unwrap().to_string()),
             accuracy, time_ms, time_ms_std, time_runs, energy_mj, energy_mj_std, power_samples,
             idle_power_mw, device, epochs, train_seconds, measure_seconds, message,
-            time_ms_p50, time_ms_p95, time_ms_p99,
+            time_ms_p50, time_ms_p95, time_ms_p99, trainer,
             ..Row::new(
                 evaluation,
                 architecture.unwrap_or_else(|| "a".to_owned()),

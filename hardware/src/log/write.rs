@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use super::read::{self, Parsed, TornLine, file_error};
-use super::{COLUMNS, FIRST, LogError, Row};
+use super::{COLUMNS, LogError, Row, VERSIONS};
 use crate::cells::{Rows, Separator};
 use crate::path::folder_of;
 
@@ -95,8 +95,7 @@ impl Writer {
     /// A row as the journal holds it: one of an earlier version lacks the newer columns.
     #[must_use]
     pub fn held(&self, row: &Row) -> Row {
-        let lacks = |name: &&str| self.columns.iter().all(|column| column != name.as_bytes());
-        if COLUMNS.iter().any(lacks) { row.clone().without_newer_columns() } else { row.clone() }
+        row.clone().with_columns(|name| self.columns.iter().any(|column| column == name.as_bytes()))
     }
 
     /// Without columns it is a journal of this version.
@@ -155,10 +154,12 @@ pub fn line(row: &Row) -> Result<Vec<u8>, LogError> {
 /// As [`line()`].
 pub fn identity(row: &Row) -> Result<Vec<u8>, LogError> {
     let (line, cells) = written(row)?;
-    if cells.iter().skip(FIRST).any(|cell| !cell.is_empty()) {
+    let holds_all = |count: &usize| cells.iter().skip(*count).all(<[u8]>::is_empty);
+    // As the earliest version wrote it that has all of its cells.
+    let Some(count) = VERSIONS.into_iter().find(holds_all).filter(|count| *count < COLUMNS.len()) else {
         return Ok(line);
-    }
-    let columns = ByteRecord::from(COLUMNS[..FIRST].to_vec());
+    };
+    let columns = ByteRecord::from(COLUMNS[..count].to_vec());
     line_of(&cells, &columns).map_err(|error| LogError::Other(error.to_string()))
 }
 

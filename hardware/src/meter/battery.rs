@@ -139,7 +139,8 @@ fn power_mw(batteries: &[Battery]) -> Result<f64, MeterError> {
     let idle = with_status().next_back().filter(|_| discharged.peek().is_none());
     if let Some((Battery { name, .. }, status)) = charged.or(idle) {
         let status = start_of(status, 80);
-        return Err(MeterError::Settings(format!(
+        // It passes as soon as the charger is unplugged.
+        return Err(MeterError::Failed(format!(
             "battery {name} is {status:?}: unplug the charger, else its power is not that of the machine"
         )));
     }

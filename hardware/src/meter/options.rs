@@ -13,6 +13,7 @@ use super::remote_meter::{RemoteMeter, Source};
 use super::stream::{StreamMeter, StreamOptions};
 use super::sysfs::{self, SysfsMeter};
 use super::{At, MeterError, PowerMeter};
+use crate::path::expand_home;
 use crate::remote::{Place, Session};
 use crate::time::Clock;
 
@@ -130,7 +131,9 @@ impl MeterOptions {
     pub(crate) fn open_over(&self, clock: Clock, session: &Session) -> Result<Option<Box<dyn PowerMeter>>, MeterError> {
         let place = session.place();
         let over = |source: Source| RemoteMeter::new(session.clone(), source, clock);
-        let meter: Box<dyn PowerMeter> = match self {
+        let mut options = self.clone();
+        options.expand_home();
+        let meter: Box<dyn PowerMeter> = match &options {
             Self::None {} => return Ok(None),
             Self::Auto {} => match found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref(), clock) {
                 Ok(meter) => meter,
@@ -202,10 +205,24 @@ impl MeterOptions {
 
     /// Makes the path of a recording valid in any working directory.
     pub(crate) fn make_absolute(&mut self) -> std::io::Result<()> {
+        self.expand_home();
         if let Self::Csv(csv) = self {
             csv.file = std::path::absolute(&csv.file)?;
         }
         Ok(())
+    }
+
+    /// Replaces `~` at the begin of the paths of this machine; no shell does so.
+    fn expand_home(&mut self) {
+        match self {
+            Self::Csv(csv) => csv.file = expand_home(&csv.file),
+            Self::Stream(StreamOptions { command, at: At::Here, .. }) => {
+                for word in command {
+                    *word = expand_home(word.as_ref()).display().to_string();
+                }
+            }
+            _ => {}
+        }
     }
 }
 

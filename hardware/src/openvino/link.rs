@@ -81,7 +81,8 @@ fn version(agent: &mut Agent, tool: &str) -> Result<String, RemoteError> {
     let printed = agent.run(&argv, TELLING)?;
     let settings = |problem: String| RemoteError::Settings { problem };
     if printed.end == End::TimedOut {
-        return Err(settings(format!("{tool} does not even print its version within {} s", TELLING.as_secs())));
+        let problem = format!("{tool} does not even print its version within {} s", TELLING.as_secs());
+        return Err(RemoteError::Failed { problem });
     }
     let report = parse(&printed.text()).map_err(|error| settings(format!("{tool}: {error}")))?;
     let Report { version, problem, .. } = report;

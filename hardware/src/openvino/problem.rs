@@ -37,7 +37,7 @@ struct Cause {
 /// The causes in the order of what they explain: one that stands first wins, since the others are its consequences. Seen
 /// in 2021.4.2, 2022.3.2 and 2026.4.1, or in reports on GitHub: of sticks openvinotoolkit/openvino #236, #3807, #12429,
 /// #14128, #18321, open_model_zoo #34.
-const CAUSES: [Cause; 13] = [
+const CAUSES: [Cause; 14] = [
     Cause {
         kind: Kind::Settings,
         says: MISSING_LIBRARY,
@@ -112,6 +112,13 @@ const CAUSES: [Cause; 13] = [
     },
     Cause {
         kind: Kind::Model,
+        says: "this OpenVINO does not take a node of the model: its operation, or the shapes of its inputs",
+        advice: "Leave the operation out of the search space, export it with another shape or opset, or take a newer \
+                 version where the device allows it",
+        signs: &["while validating onnx node"],
+    },
+    Cause {
+        kind: Kind::Model,
         says: "OpenVINO cannot read the model",
         advice: "Is the file whole, and ONNX? Export or copy it again",
         signs: &[
@@ -119,7 +126,6 @@ const CAUSES: [Cause; 13] = [
             "unable to read the model",
             "unknown model format",
             "error during import of onnx model",
-            "while validating onnx node",
         ],
     },
     Cause {
@@ -215,8 +221,16 @@ impl Problems {
         let message = error.unwrap_or(line);
         let lower = message.to_ascii_lowercase();
         let found = CAUSES.iter().position(|cause| cause.signs.iter().any(|sign| lower.contains(sign)));
+        let is_place = ["Exception from ", "Check '", "While validating node ", "[GPU] ProgramBuilder build failed"]
+            .iter()
+            .any(|start| message.starts_with(start));
         if let Some(cause) = found.filter(|cause| self.cause.as_ref().is_none_or(|(known, _)| cause < known)) {
             self.cause = Some((cause, shortened(message)));
+        } else if let Some((_, known)) = self.cause.as_mut().filter(|(_, known)| known.ends_with(':')) {
+            // The reason follows, below the places that it was found at.
+            if !is_place && !message.is_empty() {
+                *known = shortened(&format!("{known} {message}"));
+            }
         }
         if self.usage.is_none() && lower.starts_with("usage: ") {
             self.usage = Some("it only prints its usage".to_owned());
@@ -224,9 +238,6 @@ impl Problems {
         if self.arguments.is_none() && lower.contains("error:") && ARGUMENTS.iter().any(|sign| lower.contains(sign)) {
             self.arguments = Some(shortened(message));
         }
-        let is_place = ["Exception from ", "Check '", "[GPU] ProgramBuilder build failed"]
-            .iter()
-            .any(|start| message.starts_with(start));
         if let Some(error) = error.filter(|_| self.first.is_none()) {
             self.first = Some(shortened(error));
             self.wants_message = is_place || error.is_empty();

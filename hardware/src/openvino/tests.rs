@@ -268,7 +268,7 @@ fn unknown_text_is_shown_as_it_is() {
 
 #[test]
 fn causes_of_failures() {
-    let cases: [(&str, Kind, &str); 15] = [
+    let cases: [(&str, Kind, &str); 16] = [
         (
             "[ ERROR ] Exception from src/inference/src/cpp/core.cpp:84:\nonnx: Could not open the file: \"/a.onnx\"",
             Kind::Model,
@@ -282,6 +282,14 @@ fn causes_of_failures() {
             "ONNX",
         ),
         ("[ ERROR ] Unknown model format! Cannot find reader for model format: onnx", Kind::Model, "ONNX"),
+        (
+            "[ ERROR ] Error during import of ONNX model expected to be in file: /a.onnx\nWhile validating ONNX node \
+             '<Node(Unsqueeze): Unsqueeze_16>':\nCheck '!axes.empty()' failed at ngraph/core/src/op/unsqueeze.cpp:63:\n\
+             While validating node 'v0::Unsqueeze Unsqueeze_17':\n'axes' input is mandatory.",
+            Kind::Model,
+            "does not take a node of the model: its operation, or the shapes of its inputs: While validating ONNX node \
+             '<Node(Unsqueeze): Unsqueeze_16>': 'axes' input is mandatory. Leave the operation out",
+        ),
         ("nGraph does not support the following ONNX operations: Nonsense", Kind::Model, "search space"),
         ("[ ERROR ] Input images is dynamic. Provide data shapes!", Kind::Model, "batch 1"),
         ("[ ERROR ] Device with \"MYRIAD\" name is not registered in the OpenVINO Runtime", Kind::Settings, "2021.4.2"),

@@ -75,7 +75,9 @@ impl RemoteError {
         let Some(Model { architecture, .. }) = model else {
             return match self {
                 Self::Absent(error) => error.of_device(device, None),
-                Self::Settings { problem } => DeviceError::Settings { device, problem },
+                Self::Settings { problem } | Self::Ssh(SshError::Settings(problem)) => {
+                    DeviceError::Settings { device, problem }
+                }
                 Self::Meter { problem } => DeviceError::Meter { device, reason: problem },
                 Self::Ssh(_) | Self::Busy { .. } | Self::Away { .. } => DeviceError::Unreachable { device, reason },
                 _ => DeviceError::Broken { device, reason },

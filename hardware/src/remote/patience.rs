@@ -36,13 +36,15 @@ pub(crate) fn wait_while<T>(
 }
 
 /// Opens a connection, waiting for a board that is away or taken. One that `was_there` may be starting anew, when it
-/// rejects everybody for a while.
+/// rejects everybody for a while, and its services do not run yet: a tool may fail then that needs one.
 pub(crate) fn patiently<T>(
     patience: Duration,
     was_there: bool,
     open: impl FnMut() -> Result<T, RemoteError>,
 ) -> Result<T, RemoteError> {
-    let may_be_starting = |error: &RemoteError| was_there && matches!(error, RemoteError::Ssh(SshError::Rejected(_)));
+    let may_be_starting = |error: &RemoteError| {
+        was_there && matches!(error, RemoteError::Ssh(SshError::Rejected(_)) | RemoteError::Settings { .. })
+    };
     wait_while(patience, |error| error.is_transient() || may_be_starting(error), open)
 }
 

@@ -87,7 +87,8 @@ impl Engine for NativeEngine {
     fn step(&mut self, step: &Step) {
         let Self { model, config, batch_size, training, .. } = self;
         let training = training.get_or_insert_with(|| Training::new(model, config, *batch_size));
-        let loss = training.step(model, step);
+        // Within the pool of threads from here on: entering it for each stage takes longer than a stage of a small network.
+        let loss = rayon::scope(|_| training.step(model, step));
         self.loss = if self.loss.is_nan() { loss } else { self.loss + loss };
     }
 
@@ -96,7 +97,8 @@ impl Engine for NativeEngine {
     }
 
     fn logits(&mut self, batch: &Batch) -> Vec<f32> {
-        self.evaluation.logits(&self.model, batch)
+        let Self { model, evaluation, .. } = self;
+        rayon::scope(|_| evaluation.logits(model, batch))
     }
 
     fn network(&mut self) -> Network {

@@ -80,7 +80,7 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
         ("time,U (V),I (mA),I (mA)\n1,5,100,7\n", "2 columns are called"),
         ("time,U (V),I (mA)\r1,5,100\r2,5,100\r", "carriage returns alone"),
         ("time,U (V),I (mA)\n1,5,100\n\0\0\0\n2,5,100\n", "line 3 of trace.csv: it holds NUL bytes"),
-        ("time;U (V);I (mA)\n0.0;5;1,200\n", "line 2 of trace.csv: \"1,200\" has `,` for its decimal sign"),
+        ("time;U (V);I (mA)\n0.0;5;1,200\n", "line 2: \"1,200\" has `,` for its decimal sign"),
         ("time,U (V),I (mA)\n1,5,-100\n2,5,-100\n", "wrong way round"),
     ] {
         let error = read(text, "s").unwrap_err().to_string();

@@ -82,6 +82,8 @@ pub(super) struct Numbers<'a> {
     pub decimal: &'a mut Decimal,
     pub dates: &'a mut Dates,
     pub has_commas: bool,
+    /// Whether blanks stand between the cells, so that a unit is a cell of its own.
+    pub has_blanks: bool,
 }
 
 impl<'a> Numbers<'a> {
@@ -100,7 +102,11 @@ impl<'a> Numbers<'a> {
         if MISSING.contains(&text.to_lowercase().as_str()) {
             return Err(Rejected::Missing(format!("its value is {text:?}")));
         }
-        let (digits, symbol) = split_unit(text);
+        let (digits, mut symbol) = split_unit(text);
+        let next = self.cells.get(column.at + 1).filter(|_| self.has_blanks && symbol.is_empty());
+        if let Some(next) = next.filter(|next| column.unit.quantity().unit(next).is_some()) {
+            symbol = next;
+        }
         let rejected = || Rejected::Damaged(format!("{} is not a number in {}", shown(text), column.unit.symbol()));
         let unit = match column.in_header {
             // A cell with a unit needs no other.

@@ -47,6 +47,9 @@ pub(super) struct Layout {
     dates: Dates,
     form: Form,
     decimal: Decimal,
+    /// Powers of three digits without a sign, and whether there was one such as `1,200`.
+    wholes: usize,
+    may_be_grouped: bool,
     /// Cells of the header or the first reading.
     width: Option<usize>,
     /// Column of a processor's parts, and whether a row for the whole has come.
@@ -96,6 +99,8 @@ impl Fields {
             dates: Dates::default(),
             form: json.unwrap_or(Form::Cells(if has_names { separator } else { self.separator })),
             decimal: Decimal::default(),
+            wholes: 0,
+            may_be_grouped: false,
             width: has_names.then_some(names.len()),
             parts: names.iter().position(is_part).filter(|_| has_names),
             has_whole: false,
@@ -227,7 +232,9 @@ impl Layout {
         let mut decimal = self.decimal;
         cells.iter().for_each(|cell| decimal.notice(cell));
         let has_commas = separator == Some(Separator::Comma);
-        let mut numbers = Numbers { cells: &cells, decimal: &mut decimal, dates: &mut self.dates, has_commas };
+        let has_blanks = separator == Some(Separator::Blanks);
+        let mut numbers =
+            Numbers { cells: &cells, decimal: &mut decimal, dates: &mut self.dates, has_commas, has_blanks };
         let (mut power_mw, mut step_mw) = (self.constant, 0.0);
         let read = self.factors.iter().map(|column| numbers.value(column)).collect::<Result<Vec<_>, _>>();
         let own_ns = self.time.map(|(column, unit)| numbers.stamp(column, unit)).transpose();
@@ -242,11 +249,34 @@ impl Layout {
             return Err(Rejected::Damaged(format!("{:.0} W is more than any meter here reads", power_mw / 1e3)));
         }
         let own_ns = own_ns?;
+        self.check_thousands(&cells, decimal)?;
         if let Some(separator) = separator {
             (self.form, self.width) = (Form::Cells(separator), Some(width));
         }
         self.decimal = decimal;
         Ok(Some(Row { own_ns, power_mw, step_mw }))
+    }
+}
+
+impl Layout {
+    /// Rejects a power such as `1,200` beside powers such as `950`: it may be a decimal or have a separator of thousands.
+    fn check_thousands(&mut self, cells: &[String], decimal: Decimal) -> Result<(), Rejected> {
+        // One line may be cut, as `412` of `3,412`.
+        const MOST_CUT: usize = 1;
+        let [Column { at, .. }] = self.factors[..] else { return Ok(()) };
+        let Some(cell) = cells.get(at).filter(|_| !matches!(self.form, Form::Json(_))) else { return Ok(()) };
+        let is_whole = cell.len() == 3 && cell.bytes().all(|byte| byte.is_ascii_digit());
+        let may_be_grouped = decimal.assumes_commas() && cell.contains(',');
+        if (may_be_grouped && self.wholes > MOST_CUT) || (is_whole && self.may_be_grouped && decimal.assumes_commas()) {
+            let reason = format!(
+                "{cell:?} stands beside whole numbers and others with a comma, which may be a decimal sign \
+                 or a separator of thousands: let it print points"
+            );
+            return Err(if is_whole { Rejected::Damaged(reason) } else { Rejected::Contradiction(reason) });
+        }
+        self.wholes += usize::from(is_whole);
+        self.may_be_grouped |= may_be_grouped;
+        Ok(())
     }
 }
 

@@ -113,6 +113,42 @@ fn a_unit_that_the_header_contradicts_is_rejected() {
 }
 
 #[test]
+fn a_unit_after_a_blank_counts() {
+    let watts = "power = { column = 1, unit = \"w\" }";
+    assert_eq!(readings(watts, "1.05 W\n950 mW\n1.10 W\n"), [1050.0, 950.0, 1100.0]);
+    assert_eq!(readings(watts, "1.05 12\n"), [1050.0]);
+}
+
+#[test]
+fn thousands_among_whole_numbers_are_not_read_as_decimals() {
+    let watts = "power = { column = 1, unit = \"w\" }";
+    let found = lines(watts, &["999", "998", "1,200"]);
+    assert!(matches!(&found[2], Err(Rejected::Contradiction(reason)) if reason.contains("thousands")), "{found:?}");
+    // A line that was cut.
+    for text in [["412", "3,412", "3,413"], ["3,412", "412", "3,413"]] {
+        let found = lines(watts, &text);
+        assert_eq!(found.iter().filter(|line| *line == &Ok(Some(3_412.0))).count(), 1, "{found:?}");
+        assert_eq!(found[2], Ok(Some(3_413.0)));
+    }
+    assert!(matches!(lines(watts, &["3,412", "412"])[1], Err(Rejected::Damaged(_))));
+    assert_eq!(readings(watts, "999\n998\n0,950\n1,200\n"), [999e3, 998e3, 950.0, 1200.0]);
+}
+
+#[test]
+fn a_line_with_another_decimal_sign_is_damaged_and_ends_nothing_unless_it_shows_an_error_before() {
+    let watts = "power = { column = 1, unit = \"w\" }";
+    // A bit of the sign was lost on the wire.
+    for (first, glitch) in [("0.95", "1,200"), ("1.200", "1,201")] {
+        let found = lines(watts, &[first, glitch, first]);
+        assert!(matches!(&found[1], Err(Rejected::Damaged(reason)) if reason.contains("decimal sign")), "{found:?}");
+        assert!(found[0].is_ok() && found[0] == found[2], "{found:?}");
+    }
+    // 1.200 may have been 1,200 W.
+    let found = lines(watts, &["1.200", "950,5"]);
+    assert!(matches!(found[1], Err(Rejected::Contradiction(_))), "{found:?}");
+}
+
+#[test]
 fn values_that_are_unknown_for_a_moment_are_missing() {
     let found = lines(
         "power = { column = 1, unit = \"w\" }",

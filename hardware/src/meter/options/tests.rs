@@ -173,3 +173,19 @@ fn slow_meters_have_longer_windows() {
     assert_eq!(seconds("kind = \"battery\""), (60.0, 10.0));
     assert_eq!(seconds(&format!("kind = \"csv\"\nfile = \"x\"\n{COLUMNS}")), (10.0, 3.0));
 }
+
+#[test]
+fn paths_of_this_machine_may_begin_with_the_users_home() {
+    let columns = "columns = { power = { column = 1, unit = \"w\" } }";
+    let home = std::env::home_dir().unwrap();
+    let mut csv = parse(&format!("kind = \"csv\"\nfile = \"~/supply.csv\"\n{columns}")).unwrap();
+    csv.make_absolute().unwrap();
+    assert!(matches!(&csv, MeterOptions::Csv(csv) if csv.file == home.join("supply.csv")), "{csv:?}");
+    for (at, program) in [("here", home.join("um25c.py").display().to_string()), ("device", "~/um25c.py".to_owned())] {
+        let command = "command = [\"python3\", \"~/um25c.py\", \"~x\"]";
+        let mut stream = parse(&format!("kind = \"stream\"\nat = {at:?}\n{command}\n{columns}")).unwrap();
+        stream.make_absolute().unwrap();
+        let MeterOptions::Stream(stream) = stream else { panic!() };
+        assert_eq!(stream.command, ["python3", &program, "~x"]);
+    }
+}

@@ -143,8 +143,8 @@ impl Rails {
              (`sudo visudo -f /etc/sudoers.d/controller`), or because the board has none"
         };
         MeterError::Settings(format!(
-            "tegrastats prints no power rails, {rights}. A board without monitors (Nano 2GB, TX1, some containers) needs a \
-             meter in its supply, or meter = {{ kind = \"none\" }} for time alone"
+            "tegrastats prints no power rails, {rights}. For a board without monitors (Nano 2GB, TX1, some containers) set \
+             `meter.kind = \"none\"` in its section [devices.NAME] to measure time alone, or name a meter in its supply"
         ))
     }
 }

@@ -138,8 +138,9 @@ impl Source {
                 let sensors = ina3221::rails(&files);
                 if sensors.is_empty() {
                     let problem = format!(
-                        "there are no INA3221 power monitors below {root}: where `tegrastats` prints power rails, use meter = \
-                         {{ kind = \"tegrastats\" }}; else a meter in the board's supply, or \"none\" for time alone"
+                        "there are no INA3221 power monitors below {root}: where `tegrastats` prints power rails, set \
+                         `meter.kind = \"tegrastats\"` in the board's section [devices.NAME]; else `meter.kind = \"none\"` \
+                         to measure time alone, or name a meter in its supply"
                     );
                     return Err(MeterError::Absent(problem));
                 }

@@ -103,7 +103,7 @@ fn connect(address: &Address, timeout: Duration) -> Result<TcpStream, SshError> 
     let deadline = Instant::now() + timeout;
     let resolve = |error: std::io::Error| {
         let hint = "Is it written correctly, and is the network up?";
-        SshError::Settings(format!("the name of {address} cannot be resolved: {error}. {hint}"))
+        SshError::Rejected(format!("the name of {address} cannot be resolved: {error}. {hint}"))
     };
     let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve)?;
     let mut last = std::io::Error::new(ErrorKind::NotFound, "the name has no address");

@@ -15,7 +15,8 @@ pub enum SshError {
     /// The network or the server is away, or the connection broke: a new one a little later may work.
     #[error("{0}")]
     Away(String),
-    /// The server does not accept the login, or failed in a way of its own. A server that starts may do so for a while.
+    /// The server does not accept the login, its name is not resolved, or it failed in a way of its own. A server or a
+    /// network that starts may do so for a while.
     #[error("{0}")]
     Rejected(String),
     /// A program has ended, with this exit status if it was not ended by a signal.

@@ -126,25 +126,35 @@ impl Backward<'_> {
 
     /// As in PyTorch, the gradient goes to the first of equal maxima.
     #[inline(always)]
-    fn to_first_maximum<S: Simd>(self, _: S) {
-        let Self { pool, input_map, input, gradient_map, to, output, .. } = self;
-        let channels = to.step;
+    fn to_first_maximum<S: Simd>(self, simd: S) {
+        let Self { pool, input_map, gradient_map, to, .. } = self;
+        let (input, output) = (vectors::<S>(self.input), vectors_mut::<S>(self.output));
+        let count = to.step / S::F32_LANES;
+        let [from, first] = [input_map.start(), to.start()].map(|start| start / S::F32_LANES);
+        let [from_row, row_length] = [input_map.row(), to.row()].map(|row| row / S::F32_LANES);
+        let zero = simd.splat_f32s(0.0);
         for (y, gradient) in gradient_map.rows(self.gradient).enumerate() {
             let rows = window(pool, y, to.height);
-            for (x, gradient) in gradient.chunks_exact(channels).enumerate() {
+            for (x, gradient) in vectors::<S>(gradient).chunks_exact(count).enumerate() {
                 let columns = window(pool, x, to.width);
                 for (channel, gradient) in gradient.iter().enumerate() {
-                    let (mut most, mut place) = (f32::NEG_INFINITY, None);
+                    let mut most = simd.splat_f32s(f32::NEG_INFINITY);
                     for row in rows.clone() {
+                        let at = from + row * from_row + channel;
                         for column in columns.clone() {
-                            let at = input_map.start() + row * input_map.row() + column * channels + channel;
-                            if input[at] > most {
-                                (most, place) = (input[at], Some((row, column)));
-                            }
+                            most = simd.max_f32s(input[at + column * count], most);
                         }
                     }
-                    if let Some((row, column)) = place {
-                        output[to.start() + row * to.row() + column * channels + channel] += gradient;
+                    // The gradient, where no maximum was met yet.
+                    let mut left = *gradient;
+                    for row in rows.clone() {
+                        let (from, to) = (from + row * from_row + channel, first + row * row_length + channel);
+                        for column in columns.clone() {
+                            let is_most = simd.equal_f32s(input[from + column * count], most);
+                            let value = &mut output[to + column * count];
+                            *value = simd.add_f32s(*value, simd.select_f32s(is_most, left, zero));
+                            left = simd.select_f32s(is_most, zero, left);
+                        }
                     }
                 }
             }
