@@ -21,14 +21,6 @@ pub enum Backend {
     Flex,
     /// An NVIDIA GPU, by burn.
     Cuda,
-    /// An AMD GPU, by burn and ROCm.
-    Rocm,
-    /// A GPU of any maker, by burn, with the interface that wgpu finds.
-    Wgpu,
-    /// A GPU of any maker, by burn and Vulkan.
-    Vulkan,
-    /// An Apple GPU, by burn and Metal.
-    Metal,
 }
 
 /// A device of a backend, as it was found on this machine.
@@ -95,14 +87,6 @@ impl Backend {
             Self::Native | Self::Tch | Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0usize)),
-            #[cfg(feature = "rocm")]
-            Self::Rocm => Ok(Device::rocm(0usize)),
-            #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
-            #[cfg(feature = "metal")]
-            Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
             #[allow(unreachable_patterns, reason = "reachable unless every backend is compiled in")]
             missing => Err(missing.missing()),
         }
@@ -124,9 +108,6 @@ impl Backend {
             Self::Tch => (true, ""),
             Self::Native | Self::Flex => (!matches!(device, Some(DeviceName::Cuda(_))), "takes only \"cpu\""),
             Self::Cuda => (device != Some(DeviceName::Cpu), "takes only GPUs, such as \"cuda:0\""),
-            Self::Rocm | Self::Wgpu | Self::Vulkan | Self::Metal => {
-                (device.is_none(), "chooses its device itself: leave training.devices out")
-            }
         };
         match device {
             Some(device) if !is_possible => {
@@ -169,16 +150,7 @@ impl std::fmt::Display for Backend {
 mod tests {
     use super::*;
 
-    const ALL: [Backend; 8] = [
-        Backend::Native,
-        Backend::Tch,
-        Backend::Flex,
-        Backend::Cuda,
-        Backend::Rocm,
-        Backend::Wgpu,
-        Backend::Vulkan,
-        Backend::Metal,
-    ];
+    const ALL: [Backend; 4] = [Backend::Native, Backend::Tch, Backend::Flex, Backend::Cuda];
 
     #[test]
     fn the_shown_name_is_the_one_in_files() {
@@ -212,7 +184,7 @@ mod tests {
         );
     }
 
-    /// A linker leaves it out unless it is told otherwise.
+    /// Linkers leave it out by default: see `build.rs`.
     #[cfg(all(feature = "tch", target_os = "linux"))]
     #[test]
     fn the_part_of_libtorch_for_gpus_is_linked_where_there_is_one() {
@@ -230,7 +202,6 @@ mod tests {
             message(Backend::Native, gpu).contains("names \"cuda:1\", but the backend `native` takes only \"cpu\"")
         );
         assert!(message(Backend::Cuda, cpu).contains("such as \"cuda:0\""));
-        assert!(message(Backend::Wgpu, cpu).contains("leave training.devices out"));
         for (backend, device) in
             [(Backend::Native, cpu), (Backend::Cuda, gpu), (Backend::Tch, cpu), (Backend::Tch, gpu)]
         {

@@ -21,7 +21,6 @@ pub struct Batch {
     /// Shape of one image.
     pub shape: Shape,
     /// What the values are made of, where the engine makes them.
-    #[cfg_attr(not(feature = "tch"), allow(dead_code, reason = "read by engines that make the values themselves"))]
     pub(crate) drawn: Option<Drawn>,
 }
 

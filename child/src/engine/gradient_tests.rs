@@ -27,8 +27,11 @@ const SAMPLED: usize = 1;
 /// Logits while training, and derivatives of the loss by each number; lists that the engine does not derive are empty.
 pub(super) type Derived = (Vec<f32>, Numbers);
 
+/// Derives a network's numbers for a batch, with a label smoothing and factors of drop-path.
+type Derive = fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived;
+
 /// Engines by name.
-const ENGINES: &[(&str, fn(&Network, &Batch, f64, &[Vec<f32>]) -> Derived)] = &[
+const ENGINES: &[(&str, Derive)] = &[
     ("burn", burn::derive),
     ("native", native::tests::derive),
     #[cfg(feature = "tch")]

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::burn::{self, BurnEngine};
-use super::super::gradient_tests::{batch, moved};
+use super::super::gradient_tests::{Derived, batch, moved};
 use super::super::reference::{self, Numbers, numbers_of};
 use super::*;
 use crate::data::{Augmentation, DataConfig, Images, Normalisation, Source, Split};
@@ -17,13 +17,13 @@ fn engine(network: &Network, config: &TrainingConfig) -> TchEngine {
 }
 
 /// Logits while training, and derivatives of the loss by every weight. The image's are not computed.
-pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64) -> (Vec<f32>, Numbers) {
+pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64, path_factors: &[Vec<f32>]) -> Derived {
     let config = TrainingConfig { label_smoothing: smoothing, ..TrainingConfig::default() };
-    derived(&mut engine(network, &config), batch)
+    derived(&mut engine(network, &config), batch, path_factors)
 }
 
-fn derived(engine: &mut TchEngine, batch: &Batch) -> (Vec<f32>, Numbers) {
-    let Forwarded { logits, loss, .. } = engine.forward(batch, &[]);
+fn derived(engine: &mut TchEngine, batch: &Batch, path_factors: &[Vec<f32>]) -> Derived {
+    let Forwarded { logits, loss, .. } = engine.forward(batch, path_factors);
     let gradients = engine.weights.unpacked(&engine.gradient(&loss));
     let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
     let of_layer = |(layer, weights): (usize, Weights)| match weights {
@@ -37,8 +37,11 @@ fn derived(engine: &mut TchEngine, batch: &Batch) -> (Vec<f32>, Numbers) {
     (numbers(&logits), gradients.into_iter().enumerate().map(of_layer).collect())
 }
 
-/// Networks of each space that are compared.
-const NETWORKS: usize = 60;
+/// Networks of each space that are compared; `NETWORKS` sets another number.
+fn networks() -> usize {
+    std::env::var("NETWORKS").ok().and_then(|number| number.parse().ok()).unwrap_or(60)
+}
+
 const BATCH: usize = 4;
 const CLASSES: usize = 3;
 const SMOOTHING: f64 = 0.1;
@@ -52,7 +55,7 @@ fn agree(found: &[f64], expected: &[f64], share: f64) -> bool {
 fn agrees_with_burn(space: &dyn SearchSpace) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let (mut compared, mut at_kinks) = (0, std::collections::BTreeSet::new());
-    while compared < NETWORKS {
+    while compared < networks() {
         let architecture = space.random(&mut rng);
         let text = space.format(&architecture).unwrap();
         let graph = space.graph(&architecture, Shape::new(3, 8, 8), CLASSES).unwrap().pruned();
@@ -63,8 +66,8 @@ fn agrees_with_burn(space: &dyn SearchSpace) {
         let network = moved(Network::init(Arc::new(graph), &mut rng), &mut rng);
         let labels: Vec<i64> = (0..BATCH).map(|_| rng.random_range(0..CLASSES as i64)).collect();
         let batch = batch(network.graph().input_shape(), &labels, &mut rng);
-        let (logits, gradients) = derive(&network, &batch, SMOOTHING);
-        let (expected_logits, expected) = burn::derive(&network, &batch, SMOOTHING);
+        let (logits, gradients) = derive(&network, &batch, SMOOTHING, &[]);
+        let (expected_logits, expected) = burn::derive(&network, &batch, SMOOTHING, &[]);
         let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
         assert!(agree(&wide(&logits), &wide(&expected_logits), 1e-3), "{text}: {logits:?} {expected_logits:?}");
         for (layer, (found, expected)) in gradients.iter().zip(&expected).enumerate().skip(1) {
@@ -198,7 +201,7 @@ fn bfloat16_only_rounds() {
     let config = TrainingConfig { precision: Precision::Bfloat16, ..TrainingConfig::default() };
     let mut rounded = engine(&network, &config);
     let mut exact = engine(&network, &TrainingConfig::default());
-    let [found, expected] = [&mut rounded, &mut exact].map(|engine| derived(engine, &batch).1);
+    let [found, expected] = [&mut rounded, &mut exact].map(|engine| derived(engine, &batch, &[]).1);
     let [found, expected] =
         [found, expected].map(|numbers| numbers.into_iter().flatten().flatten().collect::<Vec<_>>());
     let length = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();

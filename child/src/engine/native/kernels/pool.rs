@@ -93,7 +93,7 @@ impl WithSimd for Backward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         match self.pool.kind {
             PoolKind::Average => self.spread(simd),
-            PoolKind::Max => self.to_first_maximum(simd),
+            PoolKind::Max => self.give_to_first_maximum(simd),
         }
     }
 }
@@ -126,7 +126,7 @@ impl Backward<'_> {
 
     /// As in PyTorch, the gradient goes to the first of equal maxima.
     #[inline(always)]
-    fn to_first_maximum<S: Simd>(self, simd: S) {
+    fn give_to_first_maximum<S: Simd>(self, simd: S) {
         let Self { pool, input_map, gradient_map, to, .. } = self;
         let (input, output) = (vectors::<S>(self.input), vectors_mut::<S>(self.output));
         let count = to.step / S::F32_LANES;
