@@ -19,8 +19,8 @@ target=${CARGO_TARGET_DIR:-target}/release/examples
 export RAYON_NUM_THREADS=$threads OMP_NUM_THREADS=$threads
 
 echo "building" >&2
-cargo build --release --quiet -p child --example training_benchmark
-cargo build --release --quiet -p controller --example update_benchmark
+# At once, so that both have the same features of their dependencies.
+cargo build --release --quiet -p child -p controller --example training_benchmark --example update_benchmark
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$target/training_benchmark" "$target/update_benchmark" "$folder"
@@ -31,7 +31,7 @@ with_tch() (
     eval "$pytorch"
     "$@"
 )
-if with_tch cargo build --release --quiet -p child --example training_benchmark --features tch; then
+if with_tch cargo build --release --quiet -p child -p controller --example training_benchmark --features child/tch; then
     cp "$target/training_benchmark" "$folder/with_tch"
 fi
 
