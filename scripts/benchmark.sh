@@ -66,9 +66,10 @@ for ((round = 1; round <= rounds; round++)); do
         train-tch-cpu | train-tch-cuda)
             [[ -x $folder/with_tch ]] || continue
             device=${name#train-tch-}
+            ours_on=${device/cuda/cuda:0}
             of=train-nasbench201-b64
             "$training" describe $of >"$folder/$name.json"
-            if value=$(with_tch "$folder/with_tch" time "tch:$device" $of 2>/dev/null); then
+            if value=$(with_tch "$folder/with_tch" time "tch:$ours_on" $of 2>/dev/null); then
                 keep ours $name "$value" '>'
                 keep theirs $name "$($python scripts/benchmark_torch.py train "$folder/$name.json" "$threads" "$device")" '>'
             fi

@@ -6,6 +6,8 @@
 //! training_benchmark names                the names, one a line
 //! ```
 //!
+//! BACKEND may name a device as well, as `tch:cuda:0`.
+//!
 //! Training is [`Trainer`]'s own, so batching, the forward and backward passes and the optimiser's step are all in it;
 //! the figure is that of the fastest epoch of a few steps.
 
@@ -19,7 +21,7 @@ use child::data::{Images, Normalisation, Split, Splits};
 use child::graph::{Graph, Shape};
 use child::network::Network;
 use child::space::{Mobile, MobileSettings, NasBench201, NasBench201Settings, Nasnet, NasnetSettings, SearchSpace};
-use child::train::{EpochReport, Trainer, TrainingConfig, Validation, evaluate};
+use child::train::{EpochReport, Precision, Trainer, TrainingConfig, Validation, evaluate};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -112,13 +114,21 @@ fn main() -> Result<(), Box<dyn Error>> {
             );
         }
         ["time", backend, name] => {
-            let deserializer: StrDeserializer<'_, ValueError> = backend.into_deserializer();
-            let processor = Backend::deserialize(deserializer)?.open(None)?;
+            let processor = match backend.split_once(':') {
+                Some((backend, device)) => read::<Backend>(backend)?.open(Some(read(device)?))?,
+                None => read::<Backend>(backend)?.open(None)?,
+            };
             println!("{:.1}", time(Case::new(name)?, &processor)?);
         }
         _ => return Err("say `time BACKEND NAME`, `describe NAME` or `names`".into()),
     }
     Ok(())
+}
+
+/// A name as experiment files have it.
+fn read<'a, T: Deserialize<'a>>(name: &'a str) -> Result<T, ValueError> {
+    let deserializer: StrDeserializer<'_, ValueError> = name.into_deserializer();
+    T::deserialize(deserializer)
 }
 
 /// Images per second.
@@ -158,7 +168,10 @@ fn training(
     processor: &Processor,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Duration>, Box<dyn Error>> {
-    let config = TrainingConfig { epochs: TIMED + 2, batch_size, learning_rate: 0.01, ..TrainingConfig::default() };
+    // As PyTorch's side does.
+    let precision = if processor.is_gpu() { Precision::Bfloat16 } else { Precision::default() };
+    let config =
+        TrainingConfig { epochs: TIMED + 2, batch_size, learning_rate: 0.01, precision, ..TrainingConfig::default() };
     let data = Splits { train: images.clone(), validation: images.first(1) };
     let validation = Validation::AtEnd;
     let trainer = Trainer { data: &data, normalisation, config: &config, processor, validation };
