@@ -45,7 +45,8 @@ pub(super) struct NativeEngine {
     /// From the first step on.
     training: Option<Training>,
     evaluation: Evaluation,
-    loss: f64,
+    /// Sum of the losses since they were last taken.
+    loss: Option<f64>,
 }
 
 /// The network and its weights.
@@ -79,7 +80,7 @@ impl NativeEngine {
             batch_size,
             training: None,
             evaluation: Evaluation { plan, norms },
-            loss: f64::NAN,
+            loss: None,
         }
     }
 }
@@ -94,11 +95,11 @@ impl Engine for NativeEngine {
         let training = training.get_or_insert_with(|| Training::new(model, config, *batch_size));
         // Within the pool of threads from here on: entering it for each stage takes longer than a stage of a small network.
         let loss = rayon::scope(|_| training.step(model, step));
-        self.loss = if self.loss.is_nan() { loss } else { self.loss + loss };
+        self.loss = Some(self.loss.unwrap_or(0.0) + loss);
     }
 
     fn take_loss(&mut self) -> f64 {
-        std::mem::replace(&mut self.loss, f64::NAN)
+        self.loss.take().unwrap_or(f64::NAN)
     }
 
     fn logits(&mut self, batch: &Batch) -> Vec<f32> {
