@@ -52,7 +52,7 @@ pub(super) fn of(graph: &Graph) -> Vec<Node> {
         let node = Node { op, inputs, shape: layer.shape, layer: index };
         let is_same =
             |other: &Node| matches!(op, NodeOp::Activation(_)) && (other.op, &other.inputs) == (op, &node.inputs);
-        let known = nodes.iter().position(is_same).filter(|_| index + 1 < graph.layers.len());
+        let known = nodes.iter().position(is_same);
         let mut at = known.unwrap_or(nodes.len());
         if known.is_none() {
             nodes.push(node);
