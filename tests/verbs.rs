@@ -56,7 +56,7 @@ fn an_architecture_is_exported_and_measured() {
 #[test]
 fn training_prints_every_epoch_and_exports_the_trained_network() {
     let folder = tempfile::tempdir().unwrap();
-    let args = ["train", CELL, "--set", "training.epochs=3", "--set", "data.limit=400", "--export", "trained.onnx"];
+    let args = ["train", CELL, "--set", "training.epochs=3", "--set", "data.limit=1200", "--export", "trained.onnx"];
     let printed = program(&folder).args(args).succeed();
     let accuracies: Vec<f64> =
         printed.lines().filter_map(|line| line.split_once("accuracy ")?.1.split_once(" %")?.0.parse().ok()).collect();

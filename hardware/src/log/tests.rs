@@ -280,7 +280,7 @@ fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
     text.push_str("8,,b\n9,,c,o");
     std::fs::write(&path, &text).unwrap();
     let error = Writer::append(&path).unwrap_err();
-    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 20: it is torn"), "{error}");
+    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 21: it is torn"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
