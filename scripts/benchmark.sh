@@ -26,12 +26,19 @@ trap 'rm -rf "$folder"' EXIT
 cp "$target/training_benchmark" "$target/update_benchmark" "$folder"
 training=$folder/training_benchmark
 
+names=("$@")
+if [[ ${#names[@]} == 0 ]]; then
+    mapfile -t names < <("$training" names)
+    names+=(train-tch-cpu train-tch-cuda update)
+fi
+
 # LibTorch's own engine, by the same program with the feature `tch`.
 with_tch() (
     eval "$pytorch"
     "$@"
 )
-if with_tch cargo build --release --quiet -p child -p controller --example training_benchmark --features child/tch; then
+if [[ " ${names[*]} " == *" train-tch"* ]] &&
+    with_tch cargo build --release --quiet -p child -p controller --example training_benchmark --features child/tch; then
     cp "$target/training_benchmark" "$folder/with_tch"
 fi
 
@@ -42,12 +49,6 @@ keep() { # ARRAY NAME VALUE BETTER: keeps the better value; BETTER is `>` or `<`
         values[$2]=$3
     fi
 }
-
-names=("$@")
-if [[ ${#names[@]} == 0 ]]; then
-    mapfile -t names < <("$training" names)
-    names+=(train-tch-cpu train-tch-cuda update)
-fi
 
 echo "load before: $(cut -d' ' -f1-3 /proc/loadavg)" >&2
 for ((round = 1; round <= rounds; round++)); do
