@@ -1,6 +1,6 @@
 //! Training of a child network, and its accuracy.
 
-mod config;
+pub(crate) mod config;
 pub(crate) mod drop_path;
 mod schedule;
 

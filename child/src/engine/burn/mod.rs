@@ -13,11 +13,11 @@ use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Engine, Step};
+use super::step::{Engine, Step};
 use crate::data::Batch;
 use crate::graph::Graph;
 use crate::network::Network;
-use crate::train::TrainingConfig;
+use crate::train::config::TrainingConfig;
 use loss::cross_entropy;
 use module::Parameters;
 

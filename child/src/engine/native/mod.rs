@@ -10,11 +10,14 @@ mod kernels;
 mod layout;
 mod loss;
 mod map;
+mod model;
 mod nodes;
 mod norms;
 mod plan;
+mod program;
 mod run;
 mod slots;
+mod state;
 #[cfg(test)]
 pub(super) mod tests;
 mod training;
@@ -24,17 +27,19 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Engine, Step};
+use super::step::{Engine, Step};
 use crate::data::Batch;
 use crate::graph::Graph;
 use crate::network::{Network, Norm};
-use crate::train::TrainingConfig;
-use layout::{Layout, Running};
-use nodes::Node;
-pub(crate) use plan::training_bytes;
-use plan::{Plan, Purpose};
-use run::{Context, Frame, NormState};
+use crate::train::config::TrainingConfig;
+use layout::Layout;
+use model::Model;
+use plan::Purpose;
+use program::Plan;
+use run::Context;
+use state::{Frame, NormState};
 use training::Training;
+pub(crate) use training::training_bytes;
 use vector::Vectors;
 
 pub(super) struct NativeEngine {
@@ -47,15 +52,6 @@ pub(super) struct NativeEngine {
     evaluation: Evaluation,
     /// Sum of the losses since they were last taken.
     loss: Option<f64>,
-}
-
-/// The network and its weights.
-struct Model {
-    vectors: Vectors,
-    nodes: Vec<Node>,
-    layout: Layout,
-    weights: Vec<f32>,
-    running: Vec<Running>,
 }
 
 /// The plan of an evaluation.
@@ -147,13 +143,5 @@ impl Evaluation {
             }
         });
         logits
-    }
-}
-
-impl Frame {
-    /// `norms`: numbers that each norm needs.
-    fn new(plan: &Plan, norms: &[usize]) -> Self {
-        let zeros = |lengths: &[usize]| lengths.iter().map(|len| vec![0.0; *len]).collect();
-        Self { slots: zeros(&plan.slots), norms: zeros(norms), loss: 0.0 }
     }
 }

@@ -1,8 +1,8 @@
 //! The statistics of a batch, joined from those of its images.
 
-use super::Model;
 use super::layout::{Parameters, Running};
-use super::run::{Frame, NormState};
+use super::model::Model;
+use super::state::{Frame, NormState};
 use crate::network::Norm;
 
 /// Sets the factor of each norm from its scale.

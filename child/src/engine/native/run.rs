@@ -5,32 +5,11 @@ use super::kernels::pointwise::{ActivationBackward, Channels, Each, Mean, Produc
 use super::kernels::{dense, depthwise, pool};
 use super::layout::{Kernel, Layout, Parameters};
 use super::loss::loss;
-use super::plan::{Instruction, Kind};
+use super::program::{Instruction, Kind};
+use super::state::{Frame, NormState};
 use super::vector::Vectors;
 use crate::data::Batch;
 use crate::graph::Activation;
-
-/// The memory of one image.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) slots: Vec<Vec<f32>>,
-    /// For each norm, the image's part of its statistics, and later of its gradient's sums.
-    pub(super) norms: Vec<Vec<f32>>,
-    pub(super) loss: f64,
-}
-
-/// Per channel, with the padding of its weights.
-#[derive(Debug, Clone, Default)]
-pub(super) struct NormState {
-    pub(super) mean: Vec<f32>,
-    /// One over the standard deviation.
-    pub(super) inverse: Vec<f32>,
-    /// The scale times [`inverse`](Self::inverse).
-    pub(super) factor: Vec<f32>,
-    /// For the backward pass: see [`NormBackward`].
-    pub(super) slope: Vec<f32>,
-    pub(super) constant: Vec<f32>,
-}
 
 /// All that instructions read besides the image's memory.
 pub(super) struct Context<'a> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::kernels::norm::Then;
 use super::map::Map;
-use super::plan::{Instruction, Kind, Place, Plan};
+use super::program::{Instruction, Kind, Place, Plan};
 
 /// Gives every buffer of a plan a slot of an image's memory. Two buffers share one if one is last used before the other
 /// is first written, and if their maps are alike: so the border of a slot stays zero.

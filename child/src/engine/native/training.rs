@@ -4,13 +4,17 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Model;
-use super::layout::Parameters;
+use super::layout::{Layout, Parameters};
+use super::model::Model;
 use super::norms::{join_statistics, join_sums};
-use super::plan::{Plan, Purpose, Stage};
-use super::run::{Context, Frame, NormState};
-use crate::engine::Step;
-use crate::train::TrainingConfig;
+use super::plan::Purpose;
+use super::program::{Plan, Stage};
+use super::run::Context;
+use super::state::{Frame, NormState};
+use super::vector::Vectors;
+use crate::engine::step::Step;
+use crate::graph::Graph;
+use crate::train::config::TrainingConfig;
 
 /// Chunks of a batch, at most.
 const CHUNKS: usize = 16;
@@ -44,8 +48,17 @@ fn chunk_images(batch_size: usize) -> usize {
     batch_size.div_ceil(CHUNKS).max(CHUNK_IMAGES)
 }
 
+/// Bytes that training a network holds, the weights included.
+pub(crate) fn training_bytes(graph: &Graph, batch: usize) -> u64 {
+    let nodes = super::nodes::of(graph);
+    let lanes = Vectors::best().lanes();
+    let layout = Layout::of(&nodes, lanes);
+    let plan = Plan::of(&nodes, &layout, lanes, Purpose::Sizing);
+    memory_bytes(&layout, &plan, batch)
+}
+
 /// Bytes of the memory that [`Training::new`] allocates, and of the weights.
-pub(super) fn memory_bytes(layout: &super::Layout, plan: &Plan, batch: usize) -> u64 {
+fn memory_bytes(layout: &Layout, plan: &Plan, batch: usize) -> u64 {
     let chunks = batch.div_ceil(chunk_images(batch)) as u64;
     let numbers = 3 * layout.len as u64 + layout.transposed as u64;
     let sums = (plan.kernel_sums() as u64).saturating_mul(chunks);
@@ -150,7 +163,7 @@ impl Training {
     /// Logits of the last batch, whose slot no later instruction uses.
     #[cfg(test)]
     pub(super) fn logits(&self, images: usize) -> Vec<f32> {
-        let super::plan::Place { slot, map } = self.plan.logits;
+        let super::program::Place { slot, map } = self.plan.logits;
         let frames = self.chunks.iter().flat_map(|chunk| &chunk.frames).take(images);
         frames.flat_map(|frame| frame.slots[slot][..map.channels].to_vec()).collect()
     }
@@ -189,7 +202,7 @@ impl Training {
 }
 
 /// The places of the weights that the loss depends on, joined where they lie side by side.
-fn trained(plan: &Plan, layout: &super::Layout) -> Vec<Range<usize>> {
+fn trained(plan: &Plan, layout: &Layout) -> Vec<Range<usize>> {
     let reached = |stage: &Stage| {
         let kernels = stage.kernels.iter().map(|(node, _)| *node);
         kernels.chain(stage.sums.iter().copied()).collect::<Vec<_>>()

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use ::tch::{Cuda, Device, Kind, Reduction, Tensor, no_grad};
 
-use super::{Engine, Step};
+use super::step::{Engine, Step};
 use crate::backend::Processor;
 use crate::data::Batch;
 use crate::graph::Graph;
 use crate::network::Network;
-use crate::train::{Precision, TrainingConfig};
+use crate::train::config::{Precision, TrainingConfig};
 use forward::{Forward, alive};
 use images::ImageStore;
 use weights::{FlatWeights, numbers};

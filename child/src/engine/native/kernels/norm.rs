@@ -4,7 +4,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::super::map::Map;
-use super::super::run::NormState;
+use super::super::state::NormState;
 use super::{vectors, vectors_mut};
 
 /// Mean of each channel over the image, and the sum of the squared distances from it: two passes, since the mean of

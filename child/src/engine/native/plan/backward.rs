@@ -3,7 +3,8 @@
 use super::super::kernels::sweep::Sweep;
 use super::super::layout::Parameters;
 use super::super::nodes::NodeOp;
-use super::{Builder, Kind, Purpose};
+use super::super::program::Kind;
+use super::{Builder, Purpose};
 
 impl Builder<'_> {
     /// The backward pass, from the logits to the image.
