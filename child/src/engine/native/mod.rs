@@ -134,7 +134,7 @@ impl Evaluation {
         let mut logits = vec![0.0; batch.len() * classes];
         let part = batch.len().div_ceil(rayon::current_num_threads());
         logits.par_chunks_mut(part * classes).enumerate().for_each(|(index, logits)| {
-            let mut frame = Frame::new(plan, &[]);
+            let mut frame = Frame::new(&plan.slots, &[]);
             for (image, logits) in logits.chunks_exact_mut(classes).enumerate() {
                 for instruction in plan.stages.iter().flat_map(|stage| &stage.instructions) {
                     context.run(instruction, index * part + image, &mut frame, &mut []);

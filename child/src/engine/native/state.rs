@@ -1,7 +1,5 @@
 //! The memory of an image, and of the norms.
 
-use super::program::Plan;
-
 /// The memory of one image.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -25,9 +23,9 @@ pub(super) struct NormState {
 }
 
 impl Frame {
-    /// `norms`: numbers that each norm needs.
-    pub(super) fn new(plan: &Plan, norms: &[usize]) -> Self {
+    /// Numbers of each slot, and those that each norm needs.
+    pub(super) fn new(slots: &[usize], norms: &[usize]) -> Self {
         let zeros = |lengths: &[usize]| lengths.iter().map(|len| vec![0.0; *len]).collect();
-        Self { slots: zeros(&plan.slots), norms: zeros(norms), loss: 0.0 }
+        Self { slots: zeros(slots), norms: zeros(norms), loss: 0.0 }
     }
 }

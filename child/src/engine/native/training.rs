@@ -88,7 +88,9 @@ impl Training {
         let kernel_sums = plan.kernel_sums();
         let of_chunk = chunk_images(batch_size);
         let chunk = |first: usize| Chunk {
-            frames: (first..(first + of_chunk).min(batch_size)).map(|_| Frame::new(&plan, &norm_lengths)).collect(),
+            frames: (first..(first + of_chunk).min(batch_size))
+                .map(|_| Frame::new(&plan.slots, &norm_lengths))
+                .collect(),
             sums: vec![0.0; kernel_sums],
         };
         let chunks = (0..batch_size).step_by(of_chunk).map(chunk).collect();
