@@ -1,4 +1,4 @@
-//! Who computes the trainings: a backend, chosen at run time among those compiled in, and its devices.
+//! The backends that compute trainings, chosen at run time among those compiled in, and their devices.
 
 mod device_name;
 

@@ -13,19 +13,24 @@ const EPSILON: f64 = 1e-5;
 
 /// All numbers of a network and of its images.
 pub(crate) fn numbers_of(network: &Network, images: &[f32]) -> Numbers {
-    let wide = |values: &[f32]| values.iter().copied().map(f64::from).collect::<Vec<_>>();
-    let mut numbers: Numbers = network
-        .weights
-        .iter()
-        .map(|weights| match weights {
-            Weights::None => Default::default(),
-            Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.as_deref().unwrap_or(&[]))],
-            Weights::BatchNorm(norm) => [wide(&norm.scale), wide(&norm.shift)],
-            Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
-        })
-        .collect();
+    let mut numbers: Numbers = network.weights.iter().map(of_layer).collect();
     numbers[0][0] = wide(images);
     numbers
+}
+
+/// The numbers of one layer that are learnt, or their gradients.
+pub(crate) fn of_layer(weights: &Weights) -> [Vec<f64>; 2] {
+    match weights {
+        Weights::None => Default::default(),
+        Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.as_deref().unwrap_or(&[]))],
+        Weights::BatchNorm(norm) => [wide(&norm.scale), wide(&norm.shift)],
+        Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
+    }
+}
+
+/// The same numbers in 64 bits.
+pub(crate) fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
 }
 
 /// Mean cross-entropy against labels of which a share is spread evenly over all classes.

@@ -7,8 +7,8 @@ use child::space::Decision;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::sampling::fetch;
 use super::update::Batch;
+use super::values::fetch;
 use super::{Algorithm, Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
 

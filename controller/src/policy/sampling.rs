@@ -1,6 +1,6 @@
 //! Drawing architectures from the policy.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 #[cfg(test)]
 use burn::tensor::Device;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use super::lstm::logits;
 use super::lstm::{Lstm, PART};
 use super::network::{Policy, PolicyConfig};
+#[cfg(test)]
+use super::values::fetch;
 use crate::preference::Preference;
 
 impl Policy {
@@ -115,12 +117,6 @@ fn draw(probabilities: &[f64], share: f64) -> usize {
     }
     // Rounding can leave a remainder: it belongs to the last possible choice.
     probabilities.iter().rposition(|probability| *probability > 0.0).unwrap_or(0)
-}
-
-/// A tensor's numbers in row-major order.
-pub(super) fn fetch<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.try_into_data().map_err(|error| anyhow!("the policy's device failed: {error:?}"))?;
-    data.try_into_vec().map_err(|error| anyhow!("the policy's device failed: {error:?}"))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::advantage::leave_one_out;
-use super::sampling::fetch;
 use super::update::Batch;
+use super::values::fetch;
 use super::{Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::advantage::{Baseline, leave_one_out, moving_average, normalise};
 use super::lstm::{Lstm, logits};
 use super::network::{Policy, Weights};
-use super::sampling::fetch;
 use super::values::Values;
+use super::values::fetch;
 use crate::preference::Preference;
 
 /// The algorithm that improves the policy.

@@ -7,8 +7,8 @@ use child::space::{Architecture, Decision};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::sampling::fetch;
 use super::update::{Batch, EMPTY_BATCH};
+use super::values::fetch;
 use super::{Algorithm, Baseline, Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
 

@@ -1,12 +1,11 @@
 //! The numbers of the policy's parameters, or a gradient for each of them, in the host's memory.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use burn::module::{Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 
 use super::network::Weights;
-use super::sampling::fetch;
 
 /// A list for each tensor of [`Weights`], row by row.
 #[derive(Debug, Clone)]
@@ -103,6 +102,12 @@ impl Register<'_> {
 /// Adds one list to another.
 pub(super) fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// A tensor's numbers in row-major order.
+pub(super) fn fetch<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.try_into_data().map_err(|error| anyhow!("the policy's device failed: {error:?}"))?;
+    data.try_into_vec().map_err(|error| anyhow!("the policy's device failed: {error:?}"))
 }
 
 #[cfg(test)]

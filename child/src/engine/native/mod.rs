@@ -128,7 +128,6 @@ impl Evaluation {
             batch,
             label_smoothing: 0.0,
             path_factors: &[],
-            sums_of: &[],
         };
         let classes = plan.logits.map.channels;
         let mut logits = vec![0.0; batch.len() * classes];

@@ -90,12 +90,17 @@ impl<'a> Builder<'a> {
         plan
     }
 
-    fn emit(&mut self, stage: usize, kind: Kind, reads: &[Place], writes: Option<Place>) {
+    /// A stage, begun where there is none yet.
+    fn stage(&mut self, stage: usize) -> &mut Stage {
         if self.stages.len() <= stage {
             self.stages.resize_with(stage + 1, Stage::default);
         }
+        &mut self.stages[stage]
+    }
+
+    fn emit(&mut self, stage: usize, kind: Kind, reads: &[Place], writes: Option<Place>) {
         // Whether it is added to what is there is known when the order is.
-        self.stages[stage].instructions.push(Instruction { kind, reads: reads.to_vec(), writes, add: false });
+        self.stage(stage).instructions.push(Instruction { kind, reads: reads.to_vec(), writes, add: false });
     }
 
     /// The only reader of a node, if it has one.

@@ -57,10 +57,11 @@ pub(super) enum Kind {
     DropPath(usize),
     /// Reads the logits and writes their gradient.
     Loss,
-    /// Reads the input and the output's gradient.
+    /// Reads the input and the output's gradient, and adds to the stage's sums from number `first` on.
     WeightGradient {
         node: usize,
         sweep: Sweep,
+        first: usize,
     },
     /// Reads the output's gradient and writes the input's.
     ConvolveBackward {

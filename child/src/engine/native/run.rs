@@ -22,8 +22,6 @@ pub(super) struct Context<'a> {
     pub(super) batch: &'a Batch,
     pub(super) label_smoothing: f64,
     pub(super) path_factors: &'a [Vec<f32>],
-    /// For each node, the first number of its kernel's gradient in the stage's sums.
-    pub(super) sums_of: &'a [usize],
 }
 
 impl Context<'_> {
@@ -118,9 +116,9 @@ impl Context<'_> {
                 let label = self.batch.labels[image];
                 *image_loss = loss(&read(0)[..map(0).channels], label, self.label_smoothing, self.batch.len(), output);
             }
-            (Kind::WeightGradient { node, sweep }, _) => {
+            (Kind::WeightGradient { node, sweep, first }, _) => {
                 let kernel = self.kernel(*node);
-                let sums = &mut sums[self.sums_of[*node]..];
+                let sums = &mut sums[*first..];
                 let (of_weights, of_bias) = sums.split_at_mut(kernel.weights.len());
                 let (input, gradient, step) = (read(0), read(1), map(1).step);
                 if kernel.is_depthwise() {

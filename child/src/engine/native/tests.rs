@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::burn;
 use crate::engine::gradient_tests::{Derived, batch, moved};
+use crate::engine::reference::{of_layer, wide};
 use crate::graph::Shape;
 use crate::network::Weights;
 use crate::space::{
@@ -23,14 +24,7 @@ pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64,
     training.differentiate(&mut engine.model, &step);
     let Model { nodes, layout, running, .. } = &engine.model;
     let gradients = layout.unpack(nodes, engine.graph.layers.len(), training.gradient(), running);
-    let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-    let numbers = gradients.into_iter().map(|weights| match weights {
-        Weights::None => Default::default(),
-        Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.unwrap_or_default())],
-        Weights::BatchNorm(norm) => [wide(norm.scale), wide(norm.shift)],
-        Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
-    });
-    (training.logits(batch.len()), numbers.collect())
+    (training.logits(batch.len()), gradients.iter().map(of_layer).collect())
 }
 
 /// Networks of each space; `NETWORKS` sets another number.
@@ -84,10 +78,6 @@ fn difference(found: &[f64], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     let off = found.iter().zip(expected).fold(0.0, |off: f64, (a, b)| off.max((a - b).abs()));
     if off == 0.0 { 0.0 } else { off / largest.max(1e-3) }
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().copied().map(f64::from).collect()
 }
 
 #[test]

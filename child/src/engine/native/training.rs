@@ -112,9 +112,7 @@ impl Training {
     pub(super) fn differentiate(&mut self, model: &mut Model, step: &Step) -> f64 {
         self.transpose(model);
         let images = step.batch.len();
-        let mut sums_of = vec![0; model.nodes.len()];
         for stage in &self.plan.stages {
-            stage.kernels.iter().for_each(|(node, first)| sums_of[*node] = *first);
             let context = Context {
                 vectors: model.vectors,
                 layout: &model.layout,
@@ -124,7 +122,6 @@ impl Training {
                 batch: step.batch,
                 label_smoothing: self.config.label_smoothing,
                 path_factors: step.path_factors,
-                sums_of: &sums_of,
             };
             let of_chunk = self.chunks[0].frames.len();
             let run = |(index, chunk): (usize, &mut Chunk)| {

@@ -25,16 +25,11 @@ pub(in super::super) fn derive(network: &Network, batch: &Batch, smoothing: f64,
 fn derived(engine: &mut TchEngine, batch: &Batch, path_factors: &[Vec<f32>]) -> Derived {
     let Forwarded { logits, loss, .. } = engine.forward(batch, path_factors);
     let gradients = engine.weights.unpacked(&engine.gradient(&loss));
-    let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
-    let of_layer = |(layer, weights): (usize, Weights)| match weights {
-        // A dead layer's entry holds its weights, not derivatives.
-        _ if !engine.is_alive[layer] => Default::default(),
-        Weights::None => Default::default(),
-        Weights::Convolution { kernel, bias } => [wide(kernel), wide(bias.unwrap_or_default())],
-        Weights::BatchNorm(norm) => [wide(norm.scale), wide(norm.shift)],
-        Weights::Linear { matrix, bias } => [wide(matrix), wide(bias)],
+    // A dead layer's entry holds its weights, not derivatives.
+    let of_layer = |(layer, weights): (usize, &Weights)| {
+        if engine.is_alive[layer] { reference::of_layer(weights) } else { Default::default() }
     };
-    (numbers(&logits), gradients.into_iter().enumerate().map(of_layer).collect())
+    (numbers(&logits), gradients.iter().enumerate().map(of_layer).collect())
 }
 
 /// Networks of each space that are compared; `NETWORKS` sets another number.

@@ -6,7 +6,7 @@ use ::tch::{Device, Kind, Tensor};
 use super::channels_last;
 use crate::graph::{Graph, Op};
 use crate::network::{Network, Norm, Weights};
-use crate::train::Precision;
+use crate::train::config::Precision;
 
 /// The weights of a network on a device.
 ///

@@ -81,7 +81,7 @@ pub(in super::super) struct Normalise<'a> {
     pub(in super::super) then: Then,
 }
 
-/// What becomes of a normalised value.
+/// The use of a normalised value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Then {
     /// It is the output.

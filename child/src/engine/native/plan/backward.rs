@@ -36,16 +36,17 @@ impl Builder<'_> {
             NodeOp::Input | NodeOp::Zero => {}
             NodeOp::Convolution(conv) => {
                 let sweep = self.sweep(&conv, &value.map, &gradient.map);
-                self.emit(stage, Kind::WeightGradient { node: index, sweep }, &[value, gradient], None);
                 let len = match &self.layout.of_node[index] {
                     Some(Parameters::Convolution(kernel)) => {
                         kernel.weights.len() + kernel.bias.as_ref().map_or(0, std::ops::Range::len)
                     }
                     _ => unreachable!("every convolution has its weights"),
                 };
-                let of = &mut self.stages[stage];
-                of.kernels.push((index, of.kernel_sums));
+                let of = self.stage(stage);
+                let first = of.kernel_sums;
+                of.kernels.push((index, first));
                 of.kernel_sums += len;
+                self.emit(stage, Kind::WeightGradient { node: index, sweep, first }, &[value, gradient], None);
                 if let Some(to) = to {
                     let is_run = self.purpose != Purpose::Sizing;
                     let sweeps = if is_run { Sweep::backward(&conv, &gradient.map, &to.map) } else { Vec::new() };
