@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
 
 use crate::graph::{Graph, Op};
 
@@ -62,8 +61,13 @@ impl Norm {
 }
 
 impl Network {
-    /// A network with fresh weights, every one drawn from `rng` in the order of the layers: kernels normal with variance
-    /// 2 / fan-in (He et al. 2015, §2.2), the classifier uniform within ±1/√features, biases 0, scales 1.
+    /// A network with fresh weights, every one drawn from `rng` in the order of the layers: kernels and the classifier
+    /// uniform within ±1/√fan-in, as in PyTorch, biases 0, scales 1.
+    ///
+    /// A batch norm follows a kernel and makes its scale meaningless for the output, but not for the step of the next
+    /// update, which is relative to it: kernels with the variance 2 / fan-in (He et al. 2015), six times as much, learn so
+    /// much slower that a cell of NAS-Bench-201 reaches 71.0 % after twelve epochs on CIFAR-10, 77.4 % with these; the
+    /// benchmark has 77.7 %.
     pub fn init(graph: Arc<Graph>, rng: &mut ChaCha8Rng) -> Self {
         let mut weights: Vec<Weights> = graph
             .layers
@@ -72,7 +76,7 @@ impl Network {
                 Op::Conv(conv) => {
                     let inputs = graph.layer(layer.inputs[0]).shape.channels / conv.groups;
                     let fan_in = inputs * conv.kernel * conv.kernel;
-                    let kernel = he_normal(conv.channels * fan_in, fan_in, rng);
+                    let kernel = uniform(conv.channels * fan_in, fan_in, rng);
                     Weights::Convolution { kernel, bias: conv.bias.then(|| vec![0.0; conv.channels]) }
                 }
                 Op::BatchNorm => Weights::BatchNorm(Norm::unit(layer.shape.channels)),
@@ -84,8 +88,7 @@ impl Network {
             && let Op::Linear { outputs } = layer.op
         {
             let features = graph.layer(layer.inputs[0]).shape.channels;
-            let bound = 1.0 / (features as f32).sqrt();
-            let matrix = (0..features * outputs).map(|_| rng.random_range(-bound..=bound)).collect();
+            let matrix = uniform(features * outputs, features, rng);
             weights[index] = Weights::Linear { matrix, bias: vec![0.0; outputs] };
         }
         Self { graph, weights }
@@ -114,8 +117,7 @@ impl Network {
     }
 }
 
-fn he_normal(count: usize, fan_in: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    let normal =
-        Normal::new(0.0, (2.0 / fan_in as f32).sqrt()).expect("a fan-in of at least 1 gives a finite deviation");
-    (0..count).map(|_| normal.sample(rng)).collect()
+fn uniform(count: usize, fan_in: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let bound = 1.0 / (fan_in as f32).sqrt();
+    (0..count).map(|_| rng.random_range(-bound..=bound)).collect()
 }
