@@ -69,13 +69,16 @@ struct Target {
     problem: std::sync::Arc<Problem>,
     /// None until a new run has its folder.
     folder: Option<RunFolder>,
+    /// Its evaluations.
     rows: Vec<Row>,
+    /// Rows of its journal.
+    jobs: usize,
 }
 
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let target = self.target()?;
-        let Target { experiment, problem, folder, rows } = &target;
+        let Target { experiment, problem, folder, rows, jobs } = &target;
         let columns = self.columns(experiment)?;
         let logs = self.logs.iter().map(|log| read_log(log, &columns, problem)).collect::<anyhow::Result<Vec<_>>>()?;
         let (devices, epochs) = devices_and_epochs(&target, &logs)?;
@@ -84,7 +87,7 @@ impl Import {
         let mut imported = Imported::read(&self.into)?;
         imported.iter().for_each(|row| here.know_imported(row));
         let after = match folder {
-            Some(folder) => evaluations(folder, rows)?,
+            Some(folder) => *jobs as u64 + logged_rows(&folder.join(WAITING))?.len() as u64,
             None => 0,
         };
         let imported_at = Timestamp::now().to_string();
@@ -131,8 +134,10 @@ impl Import {
                 bail!("{error}; to begin a run there, name its experiment too: --experiment FILE");
             }
             let (folder, _) = RunFolder::open(&self.into)?;
-            let Recorded { experiment, problem, rows } = Recorded::read(&self.into)?;
-            return Ok(Target { experiment, problem: problem.into(), folder: Some(folder), rows });
+            let recorded = Recorded::read(&self.into)?;
+            let (rows, jobs) = (recorded.evaluations(), recorded.rows.len());
+            let Recorded { experiment, problem, .. } = recorded;
+            return Ok(Target { experiment, problem: problem.into(), folder: Some(folder), rows, jobs });
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
@@ -140,7 +145,13 @@ impl Import {
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.
         prepared.strategy()?;
-        Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
+        Ok(Target {
+            experiment: prepared.experiment,
+            problem: prepared.problem,
+            folder: None,
+            rows: Vec::new(),
+            jobs: 0,
+        })
     }
 
     /// The columns of logs other than journals.
@@ -262,12 +273,6 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
     Ok((experiment.devices.iter().map(label).collect::<anyhow::Result<_>>()?, epochs))
 }
 
-/// How many evaluations a run has, those counted that wait for an earlier one to end.
-fn evaluations(folder: &RunFolder, rows: &[Row]) -> anyhow::Result<u64> {
-    let waiting = logged_rows(&folder.join(WAITING))?;
-    Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
-}
-
 /// Prints how many rows of a log were taken, and the reasons for the others.
 fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
     let Tally { rows, taken, unsuccessful, known, useless, other_devices, unlabelled, other_epochs } = tally;
@@ -335,8 +340,10 @@ fn report_run(
             History::MOST_IMPORTED
         ))?;
     }
-    let spent = rows.len() as u64 >= experiment.search.evaluations + experiment.search.remeasure;
-    let more = if spent { format!(" --evaluations {}", 2 * experiment.search.evaluations) } else { String::new() };
+    let ended = rows.iter().filter(|row| row.status != hardware::log::Status::Measured).count() as u64;
+    let budget = experiment.search.budget().evaluations;
+    let spent = budget.filter(|evaluations| ended >= evaluations + experiment.search.remeasure);
+    let more = spent.map_or_else(String::new, |evaluations| format!(" --evaluations {}", 2 * evaluations));
     say(format_args!("go on with: controller --resume {path}{more}"))?;
     Ok(())
 }

@@ -35,7 +35,7 @@ fn a_folder_is_taken_once_and_opened_by_one() {
 #[test]
 fn differences_are_named_by_key() {
     let (mut there, mut here) = (Experiment::default(), Experiment::default());
-    (here.search.evaluations, here.search.remeasure) = (999, 9);
+    (here.search.evaluations, here.search.remeasure) = (Some(999), 9);
     assert_eq!(differences(&there, &here).unwrap(), Vec::<String>::new());
     there.search.seed = 1;
     there.training.momentum = 0.5;
