@@ -283,7 +283,7 @@ fn is_measured(row: &Row) -> bool {
     row.time_ms.is_some() || row.energy_mj.is_some()
 }
 
-/// What was measured, by which measurements of one architecture differ.
+/// The measured values, by which measurements of one architecture differ.
 fn measurement(row: &Row) -> [Option<u64>; 4] {
     [row.time_ms, row.time_ms_std, row.energy_mj, row.energy_mj_std].map(|value| value.map(bits))
 }
