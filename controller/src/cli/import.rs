@@ -242,7 +242,7 @@ fn with_statistic(log: &Path, rows: &mut [LogRow], experiment: &Experiment) -> O
     Some((there.measuring.statistic(), left_out))
 }
 
-/// Labels of the run's devices and the epochs that its children are trained, as far as they are known. In a replay, both
+/// Labels of the run's devices and the epochs of its full trainings, as far as they are known. In a replay, both
 /// are the replayed log's.
 fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet<String>, BTreeSet<u64>)> {
     let Target { experiment, rows, .. } = target;
@@ -251,9 +251,9 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
         let content = std::fs::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
-        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?.rows;
-        let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
-        let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
+        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
+        let epochs = replayed.full_epochs.into_iter().collect();
+        let labels = || replayed.rows.iter().filter_map(|row| row.row.device.clone()).collect();
         return Ok((if measured.is_empty() { labels() } else { measured }, epochs));
     }
     let epochs = BTreeSet::from([experiment.training.epochs as u64]);
@@ -296,11 +296,12 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         ))?;
     }
     let epochs = here.epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let full = match epochs.as_str() {
+        "" => "fewer than the most of the log".to_owned(),
+        epochs => format!("not {epochs} as here"),
+    };
     for (found, count) in other_epochs {
-        say(format_args!(
-            "  the accuracy of {} is after {found} epochs, not {epochs} as here: left out",
-            rows_of(*count)
-        ))?;
+        say(format_args!("  the accuracy of {} is after {found} epochs, {full}: left out", rows_of(*count)))?;
     }
     for (count, why) in [
         (*unsuccessful, "of an evaluation that failed"),
