@@ -214,6 +214,7 @@ impl Live {
                 config: &settings.training,
                 processor: assigned.processor,
                 validation: Validation::AtEnd,
+                checkpoint: None,
             };
             let mut observe = |report: &EpochReport| {
                 job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });
