@@ -54,6 +54,12 @@ pub(super) struct Progress {
     pub(super) drop_path: Option<ChaCha8Rng>,
 }
 
+/// A training as it was saved, with its engine as it was then.
+pub(super) struct Saved {
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) progress: Progress,
+}
+
 /// The first line of a file after its checksum; weights and momentum follow.
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -77,6 +83,8 @@ pub(super) struct Saver<'a> {
     every: usize,
     /// Time of the last save, or of the begin.
     last: Instant,
+    /// Epoch of the last save; 0 before the first.
+    saved: usize,
     has_failed: bool,
 }
 
@@ -109,10 +117,10 @@ impl<'a> Saver<'a> {
         let training = digest(place.identity, trainer, network, rng);
         let engine = engine_of(processor, engine);
         let (epochs, every) = (config.epochs, config.checkpoint_every);
-        Self { place, training, engine, epochs, every, last: Instant::now(), has_failed: false }
+        Self { place, training, engine, epochs, every, last: Instant::now(), saved: 0, has_failed: false }
     }
 
-    /// The engine and the progress of the saved training; `None` if none was saved. `network` has the training's graph,
+    /// The saved training; `None` if none was saved. `network` has the training's graph,
     /// and `engine_for` makes its engine for other weights.
     ///
     /// # Errors
@@ -121,7 +129,7 @@ impl<'a> Saver<'a> {
         &self,
         network: &Network,
         engine_for: impl Fn(&Network) -> Box<dyn Engine>,
-    ) -> Result<Option<(Box<dyn Engine>, Progress)>, String> {
+    ) -> Result<Option<Saved>, String> {
         let path = self.place.path;
         let file = match std::fs::read(path) {
             Ok(file) => file,
@@ -140,11 +148,11 @@ impl<'a> Saver<'a> {
         let misfit = || self.useless("does not fit the network");
         let (network, momentum) = with_weights(network, numbers).ok_or_else(misfit)?;
         let mut engine = engine_for(&network);
-        let has_begun = (1..self.epochs).contains(&header.progress.epoch);
-        if !has_begun || !engine.set_momentum(momentum) {
+        let is_between_epochs = (1..self.epochs).contains(&header.progress.epoch);
+        if !is_between_epochs || !engine.set_momentum(momentum) {
             return Err(misfit());
         }
-        Ok(Some((engine, header.progress)))
+        Ok(Some(Saved { engine, progress: header.progress }))
     }
 
     fn useless(&self, reason: &str) -> String {
@@ -157,6 +165,11 @@ impl<'a> Saver<'a> {
         is_named && self.last.elapsed() >= self.place.interval
     }
 
+    /// Whether a training that is stopped after an epoch has finished more than is saved.
+    pub(super) fn is_behind(&self, epoch: usize) -> bool {
+        self.every > 0 && self.saved != epoch
+    }
+
     /// Saves the training in place of what was saved before.
     ///
     /// # Errors
@@ -164,9 +177,11 @@ impl<'a> Saver<'a> {
     pub(super) fn save(&mut self, engine: &mut dyn Engine, progress: Progress) -> Result<(), String> {
         let Some(momentum) = engine.momentum() else { return Ok(()) };
         let path = self.place.path;
+        let epoch = progress.epoch;
         let header = Header { training: self.training.clone(), engine: self.engine.clone(), progress };
         let written = content(&header, &engine.network(), &momentum).and_then(|content| write(path, &content));
         self.last = Instant::now();
+        self.saved = epoch;
         match written {
             Err(error) if !self.has_failed => {
                 self.has_failed = true;

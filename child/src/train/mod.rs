@@ -131,7 +131,7 @@ impl Trainer<'_> {
     /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
     /// `observer` receives a report of every step and epoch, and may stop the training.
     ///
-    /// A training with a checkpoint is saved before the report of an epoch. Called again with the same network, data and
+    /// A training with a checkpoint is saved before the report of an epoch, and where `observer` stops it. Called again with the same network, data and
     /// generator, it continues after the last saved epoch, and ends with the bits of one that was never broken off. From a
     /// file that is damaged, of another training or of another engine it does not continue: it begins from its start.
     ///
@@ -156,10 +156,11 @@ impl Trainer<'_> {
         let (mut finished, mut seconds_before) = (0, 0.0);
         match saver.as_ref().map_or(Ok(None), |saver| saver.resume(&network, engine_for)) {
             Ok(None) => {}
-            Ok(Some((continued, Progress { epoch, seconds, rng: saved, drop_path: of_paths }))) => {
-                (engine, *rng, finished, seconds_before) = (continued, saved, epoch, seconds);
-                if let (Some(paths), Some(saved)) = (&mut drop_path, of_paths) {
-                    paths.rng = saved;
+            Ok(Some(saved)) => {
+                let Progress { epoch, seconds, rng: of_batches, drop_path: of_paths } = saved.progress;
+                (engine, *rng, finished, seconds_before) = (saved.engine, of_batches, epoch, seconds);
+                if let (Some(paths), Some(of_paths)) = (&mut drop_path, of_paths) {
+                    paths.rng = of_paths;
                 }
                 observer.continued(&Continued { epoch, epochs: config.epochs, seconds });
             }
@@ -189,14 +190,19 @@ impl Trainer<'_> {
             }
             let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
             accuracy = validated.then(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
-            if let Some(saver) = saver.as_mut().filter(|saver| saver.is_due(epoch)) {
+            let progress = || {
                 let seconds = seconds_before + began.elapsed().as_secs_f64();
                 let drop_path = drop_path.as_ref().map(|paths| paths.rng.clone());
-                let progress = Progress { epoch, seconds, rng: rng.clone(), drop_path };
-                saver.save(engine.as_mut(), progress).unwrap_or_else(|message| observer.note(&message));
+                Progress { epoch, seconds, rng: rng.clone(), drop_path }
+            };
+            if let Some(saver) = saver.as_mut().filter(|saver| saver.is_due(epoch)) {
+                saver.save(engine.as_mut(), progress()).unwrap_or_else(|message| observer.note(&message));
             }
             let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
             if observer.epoch(&report).is_break() && epoch < config.epochs {
+                if let Some(saver) = saver.as_mut().filter(|saver| saver.is_behind(epoch)) {
+                    saver.save(engine.as_mut(), progress()).unwrap_or_else(|message| observer.note(&message));
+                }
                 return Err(TrainError::Stopped { epoch });
             }
         }

@@ -232,8 +232,9 @@ const FREE: [&str; 7] = [
 
 /// The keys that may differ, for a message.
 pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, \
-                                     training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; of a device patience_s, tries, grace_s, its address and login, and the places of its \
-                                     files and programs; of its meter command, file and sudo";
+                                     training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; \
+                                     of a device patience_s, tries, grace_s, its address and login, and the places of \
+                                     its files and programs; of its meter command, file and sudo";
 
 fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<String>) {
     match (there, here) {

@@ -18,6 +18,10 @@ struct Log {
     losses: Vec<(usize, u64)>,
     continued: Option<usize>,
     notes: Vec<String>,
+    /// The checkpoint, and the epochs in whose reports it had changed.
+    path: PathBuf,
+    file: Vec<u8>,
+    saved: Vec<usize>,
 }
 
 impl Observer for Log {
@@ -32,6 +36,11 @@ impl Observer for Log {
 
     fn epoch(&mut self, report: &EpochReport) -> ControlFlow<()> {
         self.losses.push((report.epoch, report.loss.to_bits()));
+        let file = std::fs::read(&self.path).unwrap_or_default();
+        if file != self.file {
+            self.saved.push(report.epoch);
+            self.file = file;
+        }
         if report.epoch == self.stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
@@ -83,7 +92,7 @@ impl Setup {
             validation: Validation::AtEnd,
             checkpoint: identity.map(|identity| TrainingCheckpoint { path: &path, identity, interval: self.interval }),
         };
-        let mut log = Log { stop_after, ..Log::default() };
+        let mut log = Log { stop_after, path: path.clone(), ..Log::default() };
         let trained = trainer.train(network, &mut rng, &mut log);
         (trained, rng, log)
     }
@@ -133,23 +142,39 @@ fn a_continued_training_gives_the_bits_of_one_that_was_not_broken_off() {
 }
 
 #[test]
-fn a_training_is_saved_as_often_as_the_recipe_says() {
+fn a_training_is_saved_as_often_as_the_recipe_and_the_caller_say() {
+    /// Epochs that are saved, by the epoch of each report at which the file is another one.
+    fn saved(every: usize, interval: Duration) -> Vec<usize> {
+        let mut setup = Setup::new();
+        (setup.config.checkpoint_every, setup.interval) = (every, interval);
+        let (trained, _, log) = setup.train(&Processor::Native, Some(""), 0);
+        trained.unwrap();
+        log.saved
+    }
+    let hour = Duration::from_secs(3600);
+    for (every, interval, expected) in [
+        (0, Duration::ZERO, &[][..]),
+        (1, Duration::ZERO, &[1, 2, 3]),
+        (2, Duration::ZERO, &[2]),
+        (3, Duration::ZERO, &[3]),
+        (9, Duration::ZERO, &[]),
+        (1, hour, &[]),
+    ] {
+        assert_eq!(saved(every, interval), expected, "every {every}, {interval:?}");
+    }
+}
+
+#[test]
+fn a_training_that_is_stopped_is_saved_in_any_case() {
     let mut setup = Setup::new();
-    let continued = |setup: &Setup| setup.train(&Processor::Native, Some(""), 0).2.continued;
     setup.config.checkpoint_every = 0;
     setup.break_off_after(3, "");
-    assert_eq!(setup.files(), [""; 0]);
-    setup.config.checkpoint_every = 2;
+    assert_eq!(setup.files(), [""; 0], "but where none is saved");
+    (setup.config.checkpoint_every, setup.interval) = (2, Duration::from_secs(3600));
     setup.break_off_after(3, "");
-    assert_eq!(continued(&setup), Some(2));
-    // Other settings that change no result may differ.
+    // How often a training is saved does not change its result.
     setup.config.checkpoint_every = 0;
-    assert_eq!(continued(&setup), Some(2), "the file stays after a training, and is used though none is written");
-    setup.config.checkpoint_every = 1;
-    setup.interval = Duration::from_secs(3600);
-    std::fs::remove_file(setup.path()).unwrap();
-    setup.break_off_after(3, "");
-    assert_eq!(setup.files(), [""; 0], "epochs of an hour together are saved at its end");
+    assert_eq!(setup.train(&Processor::Native, Some(""), 0).2.continued, Some(3));
 }
 
 #[test]
