@@ -222,6 +222,7 @@ impl Live {
                 config,
                 processor: assigned.processor,
                 validation: Validation::AtEnd,
+                checkpoint: None,
             };
             let mut observe = |report: &EpochReport| {
                 job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });

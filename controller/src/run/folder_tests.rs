@@ -58,6 +58,7 @@ fn patience_logins_and_places_may_differ_and_what_changes_a_result_may_not() {
     let found = |set: &str| differences(&read(&[]), &read(&[set])).unwrap();
     for free in [
         "search.trainers=3",
+        "training.checkpoint_every=5",
         "devices.b.patience_s=900",
         "devices.b.host=10.0.0.9",
         "devices.b.user=you",
