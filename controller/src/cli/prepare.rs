@@ -99,8 +99,9 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    let full_epochs = log.full_epochs().unwrap_or(1);
-    let fidelity = resolve_fidelity(&mut experiment, Some(log.short_epochs().unwrap_or(0)), full_epochs);
+    let full_epochs = log.table.full_epochs().unwrap_or(1);
+    let short_epochs = log.table.short_epochs().unwrap_or(0);
+    let fidelity = resolve_fidelity(&mut experiment, Some(short_epochs), full_epochs);
     let mut problem = problem(&experiment)?.with_fidelity(fidelity);
     if let Some(available) = log.available() {
         problem = problem.with_available(available.iter().cloned());
@@ -180,6 +181,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         seed: experiment.search.seed,
         trainers: experiment.search.trainers,
         trainer_threads: experiment.search.trainer_threads,
+        trainings: scratch.with_file_name("trainings"),
         scratch,
         stop: stop.clone(),
     };

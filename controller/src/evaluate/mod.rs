@@ -7,6 +7,7 @@ mod memory;
 mod pool;
 mod processors;
 mod replay;
+mod training;
 mod training_set;
 mod untrained;
 
@@ -173,6 +174,9 @@ pub trait Evaluator: Send + Sync {
 
     /// How many jobs can be under way.
     fn capacity(&self) -> Capacity;
+
+    /// The row of a job is on the disk: what was kept to continue it is no longer needed.
+    fn recorded(&self, _row: &Row) {}
 }
 
 /// Fills a row with a measurement, the label of its device, and its warnings as the message.

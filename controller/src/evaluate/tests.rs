@@ -16,6 +16,7 @@ const PLAIN: &str = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1
 
 struct Place {
     scratch: tempfile::TempDir,
+    trainings: tempfile::TempDir,
     problem: Arc<Problem>,
 }
 
@@ -27,7 +28,11 @@ impl Place {
         let space = Arc::from(space.build().unwrap());
         let problem = Problem::new(space, shape, 10, objectives, bounds, RewardConfig::default()).unwrap();
         let problem = problem.with_fidelity(Fidelity { full_epochs: 3, ..Fidelity::default() });
-        Self { scratch: tempfile::tempdir().unwrap(), problem: Arc::new(problem) }
+        Self {
+            scratch: tempfile::tempdir().unwrap(),
+            trainings: tempfile::tempdir().unwrap(),
+            problem: Arc::new(problem),
+        }
     }
 
     fn evaluator(&self, training: TrainingConfig, stop: Stop) -> Arc<Live> {
@@ -47,6 +52,7 @@ impl Place {
             trainers: 2,
             trainer_threads: 1,
             scratch: self.scratch.path().to_owned(),
+            trainings: self.trainings.path().to_owned(),
             stop,
         }))
     }

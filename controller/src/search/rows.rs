@@ -53,6 +53,7 @@ impl Search {
 
     /// Enters a row into the history.
     pub(super) fn enter(&mut self, state: &mut State, row: &Row) -> anyhow::Result<()> {
+        self.workers.recorded(row);
         state.history.enter(&self.problem, row)?;
         self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
         if self.plan.remeasure == 0 && row.accuracy.is_some() {

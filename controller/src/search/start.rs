@@ -53,6 +53,7 @@ impl Search {
         }
         while state.history.entered() < rows {
             let Some(row) = self.storage.journal.take() else { break };
+            self.workers.recorded(&row);
             state.history.enter(&self.problem, &row)?;
         }
         // The rows since the checkpoint have ended some of its jobs.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hardware::log::Row;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
@@ -95,6 +96,13 @@ impl Workers {
             Self::Simulated(simulated) => (&[], &simulated.running),
         };
         real.iter().map(|job| (job, None)).chain(simulated.iter().map(|ending| (&ending.job, Some(ending.at))))
+    }
+
+    /// The row of a job is on the disk.
+    pub(super) fn recorded(&self, row: &Row) {
+        if let Self::Real(real) = self {
+            real.evaluator.recorded(row);
+        }
     }
 
     /// Begins a job; one that is saved as running ends on a log's clock when it would have.
