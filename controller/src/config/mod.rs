@@ -38,6 +38,7 @@ pub struct Experiment {
     /// How many evaluations, for which objectives.
     pub search: SearchConfig,
     /// How far networks are evaluated before their full training.
+    #[serde(skip_serializing_if = "FidelityConfig::is_default")]
     pub fidelity: FidelityConfig,
     /// How architectures are proposed.
     pub strategy: StrategyConfig,

@@ -99,6 +99,11 @@ impl FidelityConfig {
     /// Networks measured ahead by default.
     const MEASURE_AHEAD: usize = 20;
 
+    /// Whether nothing is set, as in files of earlier versions.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Everything resolved, for full trainings of so many epochs. `logged` are the epochs of a log's short trainings. Only
     /// some strategies make use of it by default.
     pub(crate) fn resolve(&self, logged: Option<u64>, full_epochs: u64, is_used: bool) -> Fidelity {

@@ -37,6 +37,8 @@ impl Search {
             Some(checkpoint) => checkpoint.rows,
             None => 0,
         };
+        let seen = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows.min(rows));
+        self.enter_recovered(&mut state, seen)?;
         let mut pending = Vec::new();
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
@@ -51,11 +53,7 @@ impl Search {
                 pending.push((job, saved.begun, saved.ends_at));
             }
         }
-        while state.history.entered() < rows {
-            let Some(row) = self.storage.journal.take() else { break };
-            self.workers.recorded(&row);
-            state.history.enter(&self.problem, &row)?;
-        }
+        self.enter_recovered(&mut state, rows)?;
         // The rows since the checkpoint have ended some of its jobs.
         pending.retain(|(job, ..)| state.history.pending_job(&job.candidate.key) == Some(job));
         self.observers.iter_mut().for_each(|observer| observer.start(&self.plan, &state.history));
@@ -68,6 +66,16 @@ impl Search {
             }
         }
         Ok(state)
+    }
+
+    /// Enters the rows of the journal until so many are entered.
+    fn enter_recovered(&mut self, state: &mut State, rows: u64) -> anyhow::Result<()> {
+        while state.history.entered() < rows {
+            let Some(row) = self.storage.journal.take() else { break };
+            self.workers.recorded(&row);
+            state.history.enter(&self.problem, &row)?;
+        }
+        Ok(())
     }
 
     /// Whether a row is of a network without a path from the image to the logits, which earlier versions evaluated.
