@@ -163,6 +163,7 @@ impl Experiment {
                 short_epochs: self.fidelity.short_epochs.unwrap_or(0),
                 full_epochs: self.training.epochs as u64,
                 measure_ahead: self.fidelity.measure_ahead.unwrap_or(0),
+                least_chance: self.fidelity.least_chance.unwrap_or(0.0),
             });
         // A log tells all of its texts apart.
         Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })

@@ -23,7 +23,7 @@ use super::{
     Assignment, Capacity, DevicePool, Evaluating, Evaluator, Finished, Stage, TrainingSet, panic_text, seconds,
     set_measured, untrained_model, untrained_network,
 };
-use crate::history::Work;
+use crate::history::{Job, Work};
 use crate::problem::Problem;
 use crate::stop::Stop;
 
@@ -78,8 +78,8 @@ impl Live {
         let model = match self.work(&mut row, &job).await {
             Ok(model) => model,
             Err(End::Stopped) => return None,
-            Err(End::Early { status, reason }) => {
-                row.status = status;
+            Err(End::Early { status, reason, epochs }) => {
+                (row.status, row.epochs) = (status, epochs);
                 // The reason comes before the warnings of the measurement.
                 row.message = Some(match row.message.take() {
                     Some(warnings) => format!("{reason}; {warnings}"),
@@ -179,21 +179,25 @@ impl Evaluator for Live {
         Capacity { measurements, trainings, together: measurements + trainings }
     }
 
-    fn recorded(&self, row: &Row) {
-        self.remove_checkpoint(row);
+    fn recorded(&self, job: &Job) {
+        self.remove_checkpoint(job);
+    }
+
+    fn resumed(&self, pending: &[Job]) {
+        self.remove_checkpoints_but(pending);
     }
 }
 
 /// The early end of a job.
 pub(super) enum End {
-    /// The network failed or diverged.
-    Early { status: Status, reason: String },
+    /// The network failed, diverged after so many epochs, or was broken off.
+    Early { status: Status, reason: String, epochs: Option<u64> },
     /// The search is being stopped.
     Stopped,
 }
 
 pub(super) fn failed(reason: impl ToString) -> End {
-    End::Early { status: Status::Failed, reason: reason.to_string() }
+    End::Early { status: Status::Failed, reason: reason.to_string(), epochs: None }
 }
 
 /// Runs long computations off the asynchronous threads. A panic of a library ends this evaluation only.

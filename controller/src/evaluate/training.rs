@@ -1,9 +1,11 @@
 //! Training of one network of a live search.
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use child::graph::Graph;
@@ -16,7 +18,8 @@ use hardware::log::{Row, Status};
 
 use super::live::{End, blocking, failed};
 use super::memory::Need;
-use super::{Assignment, Live, Stage, seconds};
+use super::{Assignment, BROKEN_OFF, Live, Stage, seconds};
+use crate::history::{Job, Work};
 use crate::terminal::note;
 
 /// Time between two saves of a training: the epochs of small networks are shorter than a save.
@@ -38,6 +41,12 @@ struct Progress<'a> {
     seconds_before: f64,
 }
 
+impl Progress<'_> {
+    fn is_broken_off(&self) -> bool {
+        self.job.broken_off.load(Ordering::Relaxed)
+    }
+}
+
 impl Observer for Progress<'_> {
     fn continued(&mut self, from: &Continued) {
         self.seconds_before = from.seconds;
@@ -50,7 +59,7 @@ impl Observer for Progress<'_> {
 
     fn epoch(&mut self, report: &EpochReport) -> ControlFlow<()> {
         self.job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });
-        if self.live.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.live.stopped() || self.is_broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -101,7 +110,7 @@ impl Live {
         threads.install(|| {
             let settings = &self.settings;
             let mut rng = self.generator(job);
-            let path = self.checkpoint_path(job.job.number, config.epochs as u64);
+            let path = self.checkpoint_path(&job.job);
             let identity = settings.data.in_words();
             let network = Network::init(graph, &mut rng);
             let assigned = self.processors.assign().map_err(failed)?;
@@ -119,8 +128,13 @@ impl Live {
             };
             let mut observe = Progress { live: self, job, seconds_before: 0.0 };
             let trained = trainer.train(network, &mut rng, &mut observe).map_err(|error| match error {
+                TrainError::Stopped { epoch } if observe.is_broken_off() && !self.stopped() => {
+                    End::Early { status: Status::Stopped, reason: BROKEN_OFF.to_owned(), epochs: Some(epoch as u64) }
+                }
                 TrainError::Stopped { .. } => End::Stopped,
-                diverged => End::Early { status: Status::Diverged, reason: diverged.to_string() },
+                TrainError::Diverged { epoch } => {
+                    End::Early { status: Status::Diverged, reason: error.to_string(), epochs: Some(epoch as u64) }
+                }
             })?;
             let description = onnx::Description {
                 architecture: &job.text,
@@ -133,18 +147,36 @@ impl Live {
     }
 
     /// The file that a training is saved to; `None` if its folder cannot be made, which only costs time after a kill.
-    fn checkpoint_path(&self, number: u64, epochs: u64) -> Option<PathBuf> {
+    fn checkpoint_path(&self, job: &Job) -> Option<PathBuf> {
         let folder = &self.settings.trainings;
         fs::create_dir_all(folder).ok()?;
-        Some(folder.join(format!("{number}-{epochs}")))
+        Some(folder.join(name_of(job)?))
     }
 
     /// Removes the file of a training whose row is on the disk. One that cannot be removed only takes space: the end of the
     /// search removes the folder.
-    pub(super) fn remove_checkpoint(&self, row: &Row) {
-        if let Some(epochs) = row.epochs {
-            let path = self.settings.trainings.join(format!("{}-{epochs}", row.evaluation));
+    pub(super) fn remove_checkpoint(&self, job: &Job) {
+        if let Some(name) = name_of(job) {
+            let path = self.settings.trainings.join(name);
             let _ = TrainingCheckpoint { path: &path, identity: "", interval: INTERVAL }.remove();
         }
+    }
+
+    /// Removes the files of all trainings but these.
+    pub(super) fn remove_checkpoints_but(&self, pending: &[Job]) {
+        let kept: HashSet<String> = pending.iter().filter_map(name_of).collect();
+        for entry in fs::read_dir(&self.settings.trainings).into_iter().flatten().flatten() {
+            if !entry.file_name().to_str().is_some_and(|name| kept.contains(name)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Name of the file that a training is saved to.
+fn name_of(job: &Job) -> Option<String> {
+    match job.work {
+        Work::Measure => None,
+        Work::Train { epochs } => Some(format!("{}-{epochs}", job.number)),
     }
 }

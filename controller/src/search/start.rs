@@ -50,17 +50,18 @@ impl Search {
                 let candidate = Candidate { key: self.problem.key(&architecture)?, architecture };
                 let job = Job { number: saved.number, candidate, work: saved.work };
                 state.history.begin(job.clone());
-                pending.push((job, saved.begun, saved.ends_at));
+                pending.push((job, saved.begun, saved.times));
             }
         }
         self.enter_recovered(&mut state, rows)?;
         // The rows since the checkpoint have ended some of its jobs.
         pending.retain(|(job, ..)| state.history.pending_job(&job.candidate.key) == Some(job));
         self.observers.iter_mut().for_each(|observer| observer.start(&self.plan, &state.history));
-        for (job, begun, ends_at) in pending {
+        self.workers.resumed(state.history.pending());
+        for (job, begun, times) in pending {
             if begun {
                 let text = self.problem.space().format(&job.candidate.architecture)?;
-                self.workers.begin(job, text, ends_at);
+                self.workers.begin(job, text, times);
             } else {
                 state.queue.push_back(job);
             }
@@ -72,7 +73,6 @@ impl Search {
     fn enter_recovered(&mut self, state: &mut State, rows: u64) -> anyhow::Result<()> {
         while state.history.entered() < rows {
             let Some(row) = self.storage.journal.take() else { break };
-            self.workers.recorded(&row);
             state.history.enter(&self.problem, &row)?;
         }
         Ok(())
