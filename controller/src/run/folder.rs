@@ -222,8 +222,10 @@ pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Resu
 }
 
 /// Keys that may differ, besides those of devices: [`hardware::options::is_free`].
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "search.evaluations",
+    "search.epochs",
+    "search.hours",
     "search.remeasure",
     "search.reference",
     "search.trainers",
@@ -233,7 +235,7 @@ const FREE: [&str; 7] = [
 ];
 
 /// The keys that may differ, for a message.
-pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, \
+pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.epochs, search.hours, search.remeasure, search.reference, search.trainers, \
                                      training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; \
                                      of a device patience_s, tries, grace_s, its address and login, and the places of \
                                      its files and programs; of its meter command, file and sudo";
