@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,8 +150,11 @@ impl Live {
     /// The file that a training is saved to; `None` if its folder cannot be made, which only costs time after a kill.
     fn checkpoint_path(&self, job: &Job) -> Option<PathBuf> {
         let folder = &self.settings.trainings;
-        fs::create_dir_all(folder).ok()?;
-        Some(folder.join(name_of(job)?))
+        // Not the folders above it: a run folder that was deleted stays so.
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => None,
+            _ => Some(folder.join(name_of(job)?)),
+        }
     }
 
     /// Removes the file of a training whose row is on the disk. One that cannot be removed only takes space: the end of the
