@@ -343,7 +343,7 @@ fn bad_imports_are_rejected_and_change_nothing() {
     drop(lock);
 
     place.import(&["log", "--into", "run"]);
-    let damaged = place.imported("run").replacen(",28,", ",fifteen,", 1);
+    let damaged = place.imported("run").replacen(",30,", ",fifteen,", 1);
     std::fs::write(place.path("run/imported.csv"), &damaged).unwrap();
     let error = place.program().args(["--resume", "run", "--evaluations", "20"]).fail();
     assert!(error.contains("imported.csv:2: column \"after\""), "{error}");
