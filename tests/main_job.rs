@@ -66,12 +66,11 @@ fn the_main_job() {
 }
 
 fn check_journal(journal: &Journal) {
-    assert_eq!(journal.rows.len(), EVALUATIONS);
+    assert_eq!(journal.ended().len(), EVALUATIONS);
     let distinct: BTreeSet<_> = journal.rows.iter().map(|row| row.text("architecture").to_owned()).collect();
-    assert_eq!(distinct.len(), EVALUATIONS, "a known network is not evaluated again");
+    assert_eq!(distinct.len(), journal.rows.len(), "a known network is not evaluated again");
     let mut trained = 0;
-    for (number, row) in journal.rows.iter().enumerate() {
-        assert_eq!(row.evaluation(), number as u64);
+    for row in journal.ended() {
         match row.text("status") {
             "ok" => {
                 trained += 1;
@@ -178,7 +177,8 @@ fn check_front(folder: &Path, run: &Path, journal: &Journal, members: &[&end_to_
 fn a_time_bound_saves_the_training() {
     let folder = tempfile::tempdir().unwrap();
     // No network runs that fast.
-    let message = shortened(folder.path()).args(["--bound", "time_ms=0.000001"]).fail();
+    let bound = ["--bound", "time_ms=0.000001", "--set", "fidelity.measure_ahead=0"];
+    let message = shortened(folder.path()).args(bound).fail();
     assert!(message.contains("none of the 12 evaluations succeeded"), "{message}");
     assert!(message.contains("a bound was broken"), "{message}");
     let run = only_run(folder.path());

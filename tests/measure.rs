@@ -118,7 +118,7 @@ fn the_statistic_of_the_journal_is_the_one_that_was_asked_for() {
         [("default", vec![], "time_ms_p50"), ("tail", vec!["measuring.statistic=p95"], "time_ms_p95")]
     {
         for row in search(out, &setting).rows {
-            assert_eq!((row.text("status"), row.text("time_ms")), ("ok", row.text(column)), "{row:?}");
+            assert_eq!(row.text("time_ms"), row.text(column), "{row:?}");
             assert!(row.number("time_ms_p50") <= row.number("time_ms_p95"), "{row:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use end_to_end::{Journal, Program, Row, Table, experiment, live_experiment};
+use end_to_end::{Journal, Program, Table, experiment, live_experiment};
 use serde_json::Value;
 
 const EVALUATIONS: usize = 6;
@@ -68,10 +68,6 @@ fn check_front(front: &Value, journal: &Journal) {
     }
 }
 
-fn numbers(rows: &[Row]) -> Vec<u64> {
-    rows.iter().map(Row::evaluation).collect()
-}
-
 #[test]
 fn members_of_the_front_are_measured_again() {
     let place = tempfile::tempdir().unwrap();
@@ -79,8 +75,8 @@ fn members_of_the_front_are_measured_again() {
     std::fs::write(folder.join("live.toml"), live_experiment(1, 2, 15)).unwrap();
     let printed = Program::new(folder).args(["search", "live.toml", "--remeasure", "4", "--out", "run"]).succeed();
     let begun = journal(folder);
-    assert_eq!(numbers(&begun.rows), (0..EVALUATIONS as u64 + 4).collect::<Vec<_>>());
-    let (searched, again) = begun.rows.split_at(EVALUATIONS);
+    assert_eq!(begun.ended().len(), EVALUATIONS + 4);
+    let (searched, again) = begun.jobs.split_at(begun.jobs.len() - 4);
     for row in again {
         assert!(searched.iter().any(|first| first.text("architecture") == row.text("architecture")), "{row:?}");
         assert_eq!((row.text("status"), row.number("accuracy"), row.text("epochs")), ("ok", None, ""), "{row:?}");
@@ -110,11 +106,11 @@ fn members_of_the_front_are_measured_again() {
     std::fs::remove_dir_all(folder.join("run/checkpoint")).unwrap();
     Program::new(folder).args(resume).args(["--remeasure", "7"]).succeed();
     let more = journal(folder);
-    assert_eq!((more.rows.len(), &more.rows[..10]), (13, &begun.rows[..]));
+    assert_eq!((more.ended().len(), &more.jobs[..begun.jobs.len()]), (13, &begun.jobs[..]));
     // Nor do they count among the networks of a search that goes on.
     Program::new(folder).args(resume).args(["--evaluations", "8"]).succeed();
     let last = journal(folder);
-    assert_eq!((last.rows.len(), times(&last).len(), &last.rows[..13]), (15, 8, &more.rows[..]));
+    assert_eq!((last.ended().len(), &last.jobs[..more.jobs.len()]), (15, &more.jobs[..]));
     check_front(&front(folder), &last);
 }
 

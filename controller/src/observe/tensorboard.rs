@@ -59,12 +59,14 @@ fn warn(error: &io::Error) {
 
 impl Observer for TensorBoard {
     fn entered(&mut self, row: &Row, history: &History) {
-        let step = history.ended() as usize;
+        let number = row.evaluation as usize;
+        // Evaluations are counted from 0, as their numbers are.
+        let step = history.ended().saturating_sub(1) as usize;
         let child = [("accuracy", row.accuracy), ("time_ms", row.time_ms), ("energy_mj", row.energy_mj)];
         self.write(|file| {
             for (name, value) in child {
                 if let Some(value) = value {
-                    file.summary(scalar(&format!("child/{name}"), value as f32), step)?;
+                    file.summary(scalar(&format!("child/{name}"), value as f32), number)?;
                 }
             }
             let Some(_) = row.accuracy else { return file.flush() };

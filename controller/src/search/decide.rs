@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Budget, Search, State};
 use crate::history::{Candidate, Job, Work};
-use crate::strategy::{Decision, Room};
+use crate::strategy::{Decision, Diagnostics, Room};
 
 impl Search {
     /// Begins jobs until no place is free, nothing more is decided on, or the budget allows no more.
@@ -19,9 +19,8 @@ impl Search {
                 return Ok(());
             }
             let Decision { jobs, diagnostics } = self.strategy.ask(&self.problem, &state.history, &room)?;
-            if let Some(mut diagnostics) = diagnostics {
-                diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
-                self.observers.iter_mut().for_each(|observer| observer.learnt(&state.history, &diagnostics));
+            if let Some(diagnostics) = diagnostics {
+                self.report(state, diagnostics);
             }
             let before = state.queue.len();
             let mut networks = HashSet::new();
@@ -44,6 +43,12 @@ impl Search {
             state.decisions += 1;
             self.save(state)?;
         }
+    }
+
+    /// Reports what the strategy has learnt, and the search's own time since the last report.
+    pub(super) fn report(&mut self, state: &mut State, mut diagnostics: Diagnostics) {
+        diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
+        self.observers.iter_mut().for_each(|observer| observer.learnt(&state.history, &diagnostics));
     }
 
     /// Lets a job wait for a place.

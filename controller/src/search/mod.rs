@@ -135,6 +135,10 @@ impl Search {
         let mut state = self.start(checkpoint)?;
         let mut end = if self.retry(&mut state).await? { self.search(&mut state).await? } else { End::Stopped };
         if end != End::Stopped {
+            if let Some(diagnostics) = self.strategy.learn(&self.problem, &state.history)? {
+                self.report(&mut state, diagnostics);
+                self.save(&state)?;
+            }
             if self.remeasure(&mut state).await? {
                 remove_dominated(&self.storage.models, &state.history)?;
             } else {

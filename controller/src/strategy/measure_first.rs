@@ -52,23 +52,6 @@ impl<P: Proposer> MeasureFirst<P> {
     pub fn new(proposer: P) -> Self {
         Self { proposer, rounds: Vec::new() }
     }
-
-    /// Learns from the first rounds as far as their evaluations have ended.
-    fn learn(&mut self, problem: &Problem, history: &History) -> Result<Option<Diagnostics>> {
-        let mut diagnostics = None;
-        while let Some(round) = self.rounds.first() {
-            for proposal in round {
-                let key = problem.key(&proposal.architecture)?;
-                let is_open = history.known(&key).is_some_and(is_open);
-                if is_open || history.pending_job(&key).is_some() {
-                    return Ok(diagnostics);
-                }
-            }
-            let round = self.rounds.remove(0);
-            diagnostics = Some(self.proposer.learn(problem, history, &round)?);
-        }
-        Ok(diagnostics)
-    }
 }
 
 /// Whether an evaluation is waiting for its full training.
@@ -111,6 +94,23 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
             }
         }
         Ok(Decision { jobs, diagnostics })
+    }
+
+    /// From the first rounds, as far as their evaluations have ended.
+    fn learn(&mut self, problem: &Problem, history: &History) -> Result<Option<Diagnostics>> {
+        let mut diagnostics = None;
+        while let Some(round) = self.rounds.first() {
+            for proposal in round {
+                let key = problem.key(&proposal.architecture)?;
+                let is_open = history.known(&key).is_some_and(is_open);
+                if is_open || history.pending_job(&key).is_some() {
+                    return Ok(diagnostics);
+                }
+            }
+            let round = self.rounds.remove(0);
+            diagnostics = Some(self.proposer.learn(problem, history, &round)?);
+        }
+        Ok(diagnostics)
     }
 
     fn policy(&self) -> Option<&Policy> {

@@ -162,6 +162,14 @@ pub trait Strategy: Send {
     /// If an architecture of the space gives no graph, or a device fails.
     fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> Result<Decision>;
 
+    /// Learns from the last results when a search ends, where it has not yet.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn learn(&mut self, _problem: &Problem, _history: &History) -> Result<Option<Diagnostics>> {
+        Ok(None)
+    }
+
     /// Numbers of evaluations whose full trainings are under way and have less than the
     /// [least chance](crate::problem::Fidelity::least_chance) to enter the front. Asked whenever the front may have moved.
     ///
