@@ -22,7 +22,7 @@ impl Hyperparameters {
     /// different boards and data sets differ that much in noise.
     pub(super) const WIDTH: [f64; Self::COUNT] = [1.25, 1.25, 1.25, 1.25, 1.75, 2.5, 1.75];
     /// Least variance of the noise, which keeps the covariance positive definite.
-    const LEAST_NOISE: f64 = 1e-3;
+    pub(super) const LEAST_NOISE: f64 = 1e-3;
 
     pub(super) fn noise(&self) -> f64 {
         self.0[5].exp().max(Self::LEAST_NOISE)
@@ -32,6 +32,12 @@ impl Hyperparameters {
     pub(super) fn prior_variance(&self, at: &Encoding) -> f64 {
         let squared: f64 = at.groups().iter().flat_map(|group| group.iter()).map(|value| value * value).sum();
         self.0[4].exp() * squared + self.0[0].exp() + self.0[6].exp()
+    }
+
+    /// Negative logarithm of the prior's density, without its constant.
+    pub(super) fn surprise(&self) -> f64 {
+        let known = Self::MEDIAN.iter().zip(Self::WIDTH);
+        self.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
     }
 
     /// Covariance of two points from their distances and their inner product.

@@ -4,7 +4,10 @@
 //! the structural features of its graph, so that it works in every search space.
 
 mod conditioned;
+#[cfg(test)]
+mod dense;
 mod encoding;
+mod joint;
 mod kernel;
 mod model;
 mod process;
@@ -12,6 +15,7 @@ mod robust;
 mod warp;
 
 pub use encoding::{Encoder, Encoding};
+pub use joint::JointHyperparameters;
 pub use kernel::Hyperparameters;
 pub use model::{Correlation, Surrogate};
 pub use process::Posterior;
