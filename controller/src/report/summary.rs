@@ -119,9 +119,10 @@ impl Summary {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for row in &self.rows {
             let reason = match row.status {
-                Status::Ok => continue,
+                Status::Ok | Status::Measured => continue,
                 // Bound and excess differ from row to row.
                 Status::Bounded => "a bound was broken, so it was not trained".to_owned(),
+                Status::Stopped => "its training was broken off, since it had little chance left".to_owned(),
                 Status::Failed | Status::Diverged => general_reason(row),
             };
             *counts.entry(reason).or_default() += 1;

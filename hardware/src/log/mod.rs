@@ -9,6 +9,7 @@
 //! journal or any other CSV file whose columns are named.
 
 pub mod foreign;
+mod join;
 mod read;
 mod write;
 
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+pub use join::{Joined, ShortTraining, join};
 pub use read::{TornLine, is_journal, read, read_row, read_whole_lines};
 pub use write::{Writer, cells, identity, line, sync_folder_of};
 
@@ -66,32 +68,39 @@ pub enum LogError {
     Other(String),
 }
 
-/// How an evaluation ended.
+/// How a job of an evaluation ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Measured and trained.
+    /// Trained for as many epochs as the row says, and measured, in this row or in one before it.
     #[default]
     Ok,
+    /// Measured, and not trained in this row.
+    Measured,
     /// Measured, found to break a bound on time or energy, and not trained.
     Bounded,
     /// Could not be measured or trained; the message says why.
     Failed,
     /// Training diverged: the loss was not finite.
     Diverged,
+    /// Training was broken off after as many epochs as the row says, since the network had little chance left.
+    Stopped,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Bounded, Self::Failed, Self::Diverged];
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Measured, Self::Bounded, Self::Failed, Self::Diverged, Self::Stopped];
 
     /// The text in the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Measured => "measured",
             Self::Bounded => "bounded",
             Self::Failed => "failed",
             Self::Diverged => "diverged",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -109,7 +118,7 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|status| status.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is not a status: ok, bounded, failed, or diverged"))
+            .ok_or_else(|| format!("{text:?} is not a status: ok, measured, bounded, failed, diverged, or stopped"))
     }
 }
 
