@@ -168,6 +168,7 @@ impl Data {
             config: &config,
             processor: &Processor::default(),
             validation: Validation::AtEnd,
+            checkpoint: None,
         };
         let network = Network::init(Arc::new(graph), &mut rng);
         trainer.train(network, &mut rng, &mut |_: &EpochReport| ControlFlow::Continue(())).unwrap().network

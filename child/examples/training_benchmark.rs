@@ -174,7 +174,7 @@ fn training(
         TrainingConfig { epochs: TIMED + 2, batch_size, learning_rate: 0.01, precision, ..TrainingConfig::default() };
     let data = Splits { train: images.clone(), validation: images.first(1) };
     let validation = Validation::AtEnd;
-    let trainer = Trainer { data: &data, normalisation, config: &config, processor, validation };
+    let trainer = Trainer { data: &data, normalisation, config: &config, processor, validation, checkpoint: None };
     let mut ends = Vec::new();
     trainer.train(network, rng, &mut |_: &EpochReport| {
         ends.push(Instant::now());

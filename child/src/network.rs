@@ -48,6 +48,28 @@ pub(crate) struct Norm {
     pub(crate) variance: Vec<f32>,
 }
 
+impl Weights {
+    /// All lists of numbers, in the order of their fields.
+    pub(crate) fn lists(&self) -> Vec<&[f32]> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Convolution { kernel, bias } => std::iter::once(kernel).chain(bias).map(Vec::as_slice).collect(),
+            Self::BatchNorm(Norm { scale, shift, mean, variance }) => vec![scale, shift, mean, variance],
+            Self::Linear { matrix, bias } => vec![matrix, bias],
+        }
+    }
+
+    /// The same lists, to write to.
+    pub(crate) fn lists_mut(&mut self) -> Vec<&mut [f32]> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Convolution { kernel, bias } => std::iter::once(kernel).chain(bias).map(Vec::as_mut_slice).collect(),
+            Self::BatchNorm(Norm { scale, shift, mean, variance }) => vec![scale, shift, mean, variance],
+            Self::Linear { matrix, bias } => vec![matrix, bias],
+        }
+    }
+}
+
 impl Norm {
     /// Added to a variance, as in PyTorch and burn.
     pub(crate) const EPSILON: f64 = 1e-5;

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p controller --example round_benchmark [SVG]` prints one line a number of evaluations,
 //! `seconds_at_<evaluations> <median>`, and draws them into the file, if one is named. A round is everything between
-//! two evaluations: fitting the surrogate, updating the policy, choosing five networks, and learning their results. The
+//! two evaluations: learning the results, fitting the surrogate, updating the policy, choosing five networks. The
 //! space is NAS-Bench-201's; error, time and energy are made up of the networks' costs.
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use controller::history::{Evaluation, History};
 use controller::objective::{Bounds, Objective, Objectives};
 use controller::problem::{Identity, Problem};
 use controller::scalarisation::RewardConfig;
-use controller::strategy::{ModelBased, ModelBasedConfig, Strategy};
+use controller::strategy::{Room, StrategyConfig};
 use hardware::log::Status;
 use plotters::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -40,7 +40,8 @@ fn main() -> Result<()> {
     let problem = Problem::new(space, Shape::new(3, 32, 32), 10, objectives, bounds, RewardConfig::default())?
         .with_identity(Identity::Architecture);
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let mut strategy = ModelBased::new(ModelBasedConfig::default(), &problem, &Device::default(), 0)?;
+    let mut strategy = StrategyConfig::default().build(0, &problem, &Device::default())?;
+    let room = Room { measurements: BATCH, trainings: BATCH, trainers: BATCH, batch: BATCH };
     let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
     let mut medians = Vec::new();
     for evaluations in EVALUATIONS {
@@ -51,15 +52,12 @@ fn main() -> Result<()> {
         let mut seconds = Vec::new();
         for round in 0..=TIMED {
             let start = Instant::now();
-            let proposals = strategy.ask(&problem, &history, BATCH)?;
-            let asked = start.elapsed();
-            for proposal in &proposals {
-                evaluate(&problem, &mut history, proposal.architecture.clone(), &mut rng)?;
-            }
-            let start = Instant::now();
-            strategy.tell(&problem, &history, &proposals)?;
+            let decision = strategy.ask(&problem, &history, &room)?;
             if round > 0 {
-                seconds.push((asked + start.elapsed()).as_secs_f64());
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+            for wanted in decision.jobs {
+                evaluate(&problem, &mut history, wanted.architecture, &mut rng)?;
             }
         }
         seconds.sort_by(f64::total_cmp);
@@ -82,9 +80,10 @@ fn evaluate(problem: &Problem, history: &mut History, architecture: Architecture
     let mut noisy = |value: f64| value * (0.02 * rng.sample::<f64, _>(StandardNormal)).exp();
     let (macs, parameters) = (cost.macs as f64 / 1e6, cost.parameters as f64 / 1e6);
     let values = [noisy(0.08 + 0.5 * (-4.0 * parameters).exp()), noisy(1.0 + 0.05 * macs), noisy(4.0 + 0.2 * macs)];
-    let number = history.entered();
+    let number = history.next_number();
     let values: Vec<Option<f64>> = values.map(Some).to_vec();
-    history.push(Evaluation { number, architecture, key, deviations: vec![None; 3], values, status: Status::Ok })?;
+    let (deviations, short_error, status) = (vec![None; 3], None, Status::Ok);
+    history.push(Evaluation { number, architecture, key, values, deviations, short_error, status })?;
     Ok(())
 }
 

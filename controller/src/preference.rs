@@ -4,9 +4,10 @@ use anyhow::{Result, ensure};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
+use serde::{Deserialize, Serialize};
 
 /// A point of the simplex: the weight of each objective. Weights are not negative and sum to 1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preference(Vec<f64>);
 
 impl Preference {

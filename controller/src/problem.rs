@@ -1,6 +1,6 @@
 //! The search problem: space, objectives, bounds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -12,6 +12,25 @@ use sha2::{Digest, Sha256};
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::{Given, ReferencePoint};
 use crate::scalarisation::RewardConfig;
+
+/// How far networks are evaluated before their full training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fidelity {
+    /// Epochs of a short training; 0 where there is none.
+    pub short_epochs: u64,
+    /// Epochs of a full training.
+    pub full_epochs: u64,
+    /// Networks to measure before a round of trainings is decided on, out of which the best are trained; 0 for those alone
+    /// that are trained.
+    pub measure_ahead: usize,
+}
+
+impl Default for Fidelity {
+    /// Full trainings alone, of one epoch.
+    fn default() -> Self {
+        Self { short_epochs: 0, full_epochs: 1, measure_ahead: 0 }
+    }
+}
 
 /// When two architectures count as one, so that one evaluation serves both.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +53,8 @@ pub struct Problem {
     bounds: Bounds,
     reward: RewardConfig,
     reference: Given,
+    fidelity: Fidelity,
+    available: Option<BTreeSet<Architecture>>,
     identity: Identity,
     /// By architecture, the key of its network, and whether a path leads from the image to the logits.
     keys: Mutex<HashMap<Architecture, (CanonicalKey, bool)>>,
@@ -56,7 +77,8 @@ impl Problem {
         reward.check()?;
         let (identity, keys) = (Identity::default(), Mutex::default());
         let reference = Given::new();
-        Ok(Self { space, input, classes, objectives, bounds, reward, reference, identity, keys })
+        let (fidelity, available) = (Fidelity::default(), None);
+        Ok(Self { space, input, classes, objectives, bounds, reward, reference, fidelity, available, identity, keys })
     }
 
     /// The same problem with coordinates of the hypervolume's reference point. They have no effect on the search.
@@ -72,6 +94,18 @@ impl Problem {
     #[must_use]
     pub fn with_identity(self, identity: Identity) -> Self {
         Self { identity, keys: Mutex::default(), ..self }
+    }
+
+    /// The same problem with other epochs of its trainings.
+    #[must_use]
+    pub fn with_fidelity(self, fidelity: Fidelity) -> Self {
+        Self { fidelity, ..self }
+    }
+
+    /// The same problem where only some architectures of the space can be evaluated.
+    #[must_use]
+    pub fn with_available(self, available: impl IntoIterator<Item = Architecture>) -> Self {
+        Self { available: Some(available.into_iter().collect()), ..self }
     }
 
     /// The space that is searched.
@@ -102,6 +136,16 @@ impl Problem {
     /// Coordinates of the hypervolume's reference point that are given.
     pub fn reference(&self) -> &Given {
         &self.reference
+    }
+
+    /// Epochs of short and full trainings, and how many networks are measured ahead.
+    pub fn fidelity(&self) -> Fidelity {
+        self.fidelity
+    }
+
+    /// The architectures that can be evaluated, in their order; `None` for the whole space.
+    pub fn available(&self) -> Option<&BTreeSet<Architecture>> {
+        self.available.as_ref()
     }
 
     /// Settings of the reward.

@@ -15,11 +15,13 @@ const MODEL: &str = ",model";
 /// A journal, or another file of that format.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
-    /// Its rows, in their order.
+    /// Its evaluations, a row each, in the order of their first rows.
     pub rows: Vec<Row>,
+    /// Its rows, in their order: one for each job of a network.
+    pub jobs: Vec<Row>,
 }
 
-/// One evaluation.
+/// A row of an evaluation or of one of its jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     cells: BTreeMap<String, String>,
@@ -58,7 +60,8 @@ impl Journal {
             let cells = header.iter().zip(&record).map(|(name, cell)| (name.to_owned(), cell.to_owned()));
             Row { cells: cells.collect() }
         };
-        Self { rows: reader.records().map(row).collect() }
+        let jobs: Vec<Row> = reader.records().map(row).collect();
+        Self { rows: joined(&jobs), jobs }
     }
 
     /// Values of some columns, row by row; an error counts as `1 − accuracy` under the name `error`.
@@ -70,6 +73,21 @@ impl Journal {
         let complete = |row: &Row| names.iter().map(|name| value(row, name)).collect::<Option<Vec<_>>>();
         self.rows.iter().filter_map(complete).collect()
     }
+}
+
+/// The rows of each evaluation as one: of each column the last value.
+fn joined(jobs: &[Row]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for job in jobs {
+        match rows.iter_mut().find(|row| row.text("evaluation") == job.text("evaluation")) {
+            Some(row) => {
+                let known = job.cells.iter().filter(|(_, text)| !text.is_empty());
+                known.for_each(|(name, text)| drop(row.cells.insert(name.clone(), text.clone())));
+            }
+            None => rows.push(job.clone()),
+        }
+    }
+    rows
 }
 
 impl Row {
@@ -111,7 +129,7 @@ impl Row {
 /// The rows that no other dominates under these objectives, of equal ones the first. Rows without one of the objectives
 /// do not count.
 pub fn front<'a>(journal: &'a Journal, objectives: &[&str]) -> Vec<&'a Row> {
-    let of = |row: &Row| Journal { rows: vec![row.clone()] }.values(objectives).pop();
+    let of = |row: &Row| Journal { rows: vec![row.clone()], jobs: Vec::new() }.values(objectives).pop();
     let known: Vec<(&Row, Vec<f64>)> = journal.rows.iter().filter_map(|row| Some((row, of(row)?))).collect();
     let beats = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a <= b) && a != b;
     let stays = |index: usize| {

@@ -113,7 +113,7 @@ impl Split {
     }
 
     /// Classes of the selected images, in their order.
-    pub(super) fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
+    pub(crate) fn labels(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
         self.indices.iter().map(|index| self.images.labels[*index as usize])
     }
 

@@ -7,6 +7,8 @@
 mod burn;
 #[cfg(test)]
 mod gradient_tests;
+#[cfg(test)]
+mod momentum_tests;
 pub(crate) mod native;
 #[cfg(test)]
 pub(crate) mod reference;

@@ -25,6 +25,14 @@ pub(crate) trait Engine {
 
     /// The network with its weights as they are now.
     fn network(&mut self) -> Network;
+
+    /// The momentum of the weights to the last bit, in the engine's own form. `None` where the engine cannot give it: a
+    /// training is not saved then, and one that was broken off begins from its start.
+    fn momentum(&self) -> Option<Vec<u8>>;
+
+    /// Sets the momentum to one that an engine of the same name gave for the same graph. `false`, and no change, if it
+    /// has another form.
+    fn set_momentum(&mut self, momentum: &[u8]) -> bool;
 }
 
 /// One step of training.

@@ -33,8 +33,16 @@ pub struct TrainingConfig {
     pub label_smoothing: f64,
     /// Probability with which a path is left out, reached linearly at the last epoch. For final training.
     pub drop_path: f64,
+    /// Epochs between two saved states of a training, by which one that was broken off continues; 0 saves none.
+    #[serde(skip_serializing_if = "is_every_epoch")]
+    pub checkpoint_every: usize,
     /// Random changes of training images.
     pub augmentation: Augmentation,
+}
+
+/// Whether it is left out of a file, as [`Precision::is_default`].
+fn is_every_epoch(checkpoint_every: &usize) -> bool {
+    *checkpoint_every == 1
 }
 
 /// Numbers that the steps of a training are computed with.
@@ -68,6 +76,7 @@ impl Default for TrainingConfig {
             weight_decay: 5e-4,
             label_smoothing: 0.0,
             drop_path: 0.0,
+            checkpoint_every: 1,
             augmentation: Augmentation::default(),
         }
     }
@@ -99,6 +108,13 @@ impl TrainingConfig {
         }
         self.check_devices()?;
         self.check_precision(self.devices.contains(&DeviceName::Cpu))
+    }
+
+    /// The settings that change a result; the others have their defaults.
+    #[must_use]
+    pub fn recipe(&self) -> Self {
+        let Self { backend, devices, checkpoint_every, .. } = Self::default();
+        Self { backend, devices, checkpoint_every, ..self.clone() }
     }
 
     fn check_devices(&self) -> Result<(), Error> {

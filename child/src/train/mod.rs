@@ -1,12 +1,15 @@
 //! Training of a child network, and its accuracy.
 
+mod checkpoint;
 pub(crate) mod config;
 pub(crate) mod drop_path;
 mod schedule;
 
+pub use checkpoint::{Continued, TrainingCheckpoint};
 pub use config::{Precision, TrainingConfig};
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +19,7 @@ use crate::data::{Normalisation, Split, Splits};
 use crate::engine::{self, Engine, Step};
 use crate::graph::Graph;
 use crate::network::Network;
+use checkpoint::{Progress, Saver};
 use drop_path::DropPath;
 use schedule::cosine;
 
@@ -47,6 +51,12 @@ pub struct StepReport {
 
 /// Receives the progress of a training run, and may stop it. A closure that takes an [`EpochReport`] is one.
 pub trait Observer {
+    /// The training continues from its checkpoint: the epochs before are finished, and are not reported again.
+    fn continued(&mut self, _from: &Continued) {}
+
+    /// A message for the user: why the checkpoint is not used or cannot be written. The training goes on.
+    fn note(&mut self, _message: &str) {}
+
     /// A step has ended.
     fn step(&mut self, _report: &StepReport) {}
 
@@ -110,6 +120,8 @@ pub struct Trainer<'a> {
     pub processor: &'a Processor,
     /// When the network is validated.
     pub validation: Validation,
+    /// Where the training is saved, and continues from if it was broken off.
+    pub checkpoint: Option<TrainingCheckpoint<'a>>,
 }
 
 impl Trainer<'_> {
@@ -118,6 +130,10 @@ impl Trainer<'_> {
     ///
     /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
     /// `observer` receives a report of every step and epoch, and may stop the training.
+    ///
+    /// A training with a checkpoint is saved before the report of an epoch, and where `observer` stops it. Called again with the same network, data and
+    /// generator, it continues after the last saved epoch, and ends with the bits of one that was never broken off. From a
+    /// file that is damaged, of another training or of another engine it does not continue: it begins from its start.
     ///
     /// # Errors
     /// If the loss is not finite, or `observer` stops the training.
@@ -130,15 +146,32 @@ impl Trainer<'_> {
         let Self { data, normalisation, config, .. } = *self;
         let batch_size = config.batch_size.min(data.train.len());
         let graph = network.shared_graph();
-        let mut engine = engine::of(self.processor, &network, config, batch_size);
-        // The engine holds the weights from here on.
-        drop(network);
+        let engine_for = |network: &Network| engine::of(self.processor, network, config, batch_size);
+        let mut engine = engine_for(&network);
+        let place = self.checkpoint;
+        let mut saver = place.map(|place| Saver::new(place, self, &network, rng, engine.as_ref()));
         let mut drop_path =
             (config.drop_path > 0.0).then(|| DropPath { probability: 0.0, rng: ChaCha8Rng::from_rng(rng) });
+        let began = Instant::now();
+        let (mut finished, mut seconds_before) = (0, 0.0);
+        match saver.as_ref().map_or(Ok(None), |saver| saver.resume(&network, engine_for)) {
+            Ok(None) => {}
+            Ok(Some(saved)) => {
+                let Progress { epoch, seconds, rng: of_batches, drop_path: of_paths } = saved.progress;
+                (engine, *rng, finished, seconds_before) = (saved.engine, of_batches, epoch, seconds);
+                if let (Some(paths), Some(of_paths)) = (&mut drop_path, of_paths) {
+                    paths.rng = of_paths;
+                }
+                observer.continued(&Continued { epoch, epochs: config.epochs, seconds });
+            }
+            Err(reason) => observer.note(&reason),
+        }
+        // The engine holds the weights from here on.
+        drop(network);
         let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
-        let mut step = 0;
+        let mut step = finished * steps_per_epoch;
         let mut accuracy = None;
-        for epoch in 1..=config.epochs {
+        for epoch in finished + 1..=config.epochs {
             if let Some(drop_path) = &mut drop_path {
                 drop_path.probability = config.drop_path * epoch as f64 / config.epochs as f64;
             }
@@ -157,8 +190,19 @@ impl Trainer<'_> {
             }
             let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
             accuracy = validated.then(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
+            let progress = || {
+                let seconds = seconds_before + began.elapsed().as_secs_f64();
+                let drop_path = drop_path.as_ref().map(|paths| paths.rng.clone());
+                Progress { epoch, seconds, rng: rng.clone(), drop_path }
+            };
+            if let Some(saver) = saver.as_mut().filter(|saver| saver.is_due(epoch)) {
+                saver.save(engine.as_mut(), progress()).unwrap_or_else(|message| observer.note(&message));
+            }
             let report = EpochReport { epoch, epochs: config.epochs, loss, accuracy };
             if observer.epoch(&report).is_break() && epoch < config.epochs {
+                if let Some(saver) = saver.as_mut().filter(|saver| saver.is_behind(epoch)) {
+                    saver.save(engine.as_mut(), progress()).unwrap_or_else(|message| observer.note(&message));
+                }
                 return Err(TrainError::Stopped { epoch });
             }
         }
@@ -211,6 +255,6 @@ fn count_correct(logits: &[f32], labels: &[i64]) -> usize {
 }
 
 #[cfg(test)]
-mod recipe_tests;
+pub(crate) mod recipe_tests;
 #[cfg(test)]
 mod tests;

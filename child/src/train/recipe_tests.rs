@@ -74,6 +74,7 @@ fn weights_equal_those_of_the_recipe() {
             config: &config,
             processor: &processor,
             validation: Validation::AtEnd,
+            checkpoint: None,
         };
         let trained = trainer.train(network.clone(), &mut rng.clone(), &mut observe).unwrap();
         for (found, expected) in reports.iter().zip(&losses) {
@@ -89,7 +90,7 @@ fn weights_equal_those_of_the_recipe() {
 }
 
 /// One of every engine.
-fn processors() -> Vec<Processor> {
+pub(crate) fn processors() -> Vec<Processor> {
     vec![
         Processor::Native,
         Processor::Burn(burn::tensor::Device::flex()),

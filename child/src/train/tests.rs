@@ -6,7 +6,7 @@ use super::*;
 use crate::data::{Augmentation, DataConfig, Source};
 use crate::graph::{Activation, Conv, Graph, GraphBuilder, Pool, PoolKind};
 
-fn digits(seed: u64) -> (Splits, Normalisation) {
+pub(super) fn digits(seed: u64) -> (Splits, Normalisation) {
     let config = DataConfig::new(Source::Digits {});
     let dataset = config.load().unwrap();
     let splits = dataset.split(0.25, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
@@ -15,7 +15,7 @@ fn digits(seed: u64) -> (Splits, Normalisation) {
 }
 
 /// Convolutions, pooling, a residual sum and a droppable path: the parts of children.
-fn small_network(splits: &Splits) -> Graph {
+pub(super) fn small_network(splits: &Splits) -> Graph {
     let (mut graph, image) = GraphBuilder::new(splits.train.shape()).unwrap();
     let stem = graph.conv(image, Conv::same(16, 3, 1)).unwrap();
     let stem = graph.batch_norm(stem).unwrap();
@@ -41,7 +41,14 @@ fn run(config: &TrainingConfig, seed: u64) -> Result<(Trained, Vec<EpochReport>)
         ControlFlow::Continue(())
     };
     let validation = Validation::EveryEpoch;
-    let trainer = Trainer { data: &splits, normalisation: &normalisation, config, processor: &processor, validation };
+    let trainer = Trainer {
+        data: &splits,
+        normalisation: &normalisation,
+        config,
+        processor: &processor,
+        validation,
+        checkpoint: None,
+    };
     let trained = trainer.train(network, &mut rng, &mut observe)?;
     Ok((trained, reports))
 }
@@ -92,8 +99,14 @@ fn the_observer_can_stop_the_training() {
     let config = TrainingConfig { epochs: 5, ..TrainingConfig::default() };
     let mut observe = |_: &EpochReport| ControlFlow::Break(());
     let validation = Validation::AtEnd;
-    let trainer =
-        Trainer { data: &splits, normalisation: &normalisation, config: &config, processor: &processor, validation };
+    let trainer = Trainer {
+        data: &splits,
+        normalisation: &normalisation,
+        config: &config,
+        processor: &processor,
+        validation,
+        checkpoint: None,
+    };
     let stopped = trainer.train(network, &mut rng, &mut observe);
     assert_eq!(stopped.unwrap_err(), TrainError::Stopped { epoch: 1 });
 }

@@ -96,7 +96,8 @@ fn space(experiment: &Experiment) -> anyhow::Result<String> {
 /// How long a search takes: a network is measured, and steps of its training are timed.
 fn time(prepared: &Prepared, live: &Live, scratch: &Path) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start a thread for the measurement")?;
-    let evaluations = prepared.experiment.search.evaluations;
+    let evaluations =
+        prepared.experiment.search.budget().evaluations.unwrap_or(crate::config::SearchConfig::EVALUATIONS);
     let measuring = runtime.block_on(live.measuring_time(scratch))?;
     let training = prepared.time_of_training(evaluations)?.unwrap_or_default();
     let devices = prepared.experiment.devices.len();

@@ -28,7 +28,10 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
     }
     if summary.count(Status::Ok) == 0 {
         let reason = most_frequent_reason(&summary).unwrap_or_else(|| "no reason given".to_owned());
-        bail!("none of the {} evaluations succeeded; most often: {reason}", summary.rows.len());
+        bail!(
+            "none of the {} evaluations succeeded; most often: {reason}",
+            summary.rows.len() - summary.count(Status::Measured)
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -69,13 +69,16 @@ struct Target {
     problem: std::sync::Arc<Problem>,
     /// None until a new run has its folder.
     folder: Option<RunFolder>,
+    /// Its evaluations.
     rows: Vec<Row>,
+    /// Rows of its journal.
+    jobs: usize,
 }
 
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let target = self.target()?;
-        let Target { experiment, problem, folder, rows } = &target;
+        let Target { experiment, problem, folder, rows, jobs } = &target;
         let columns = self.columns(experiment)?;
         let logs = self.logs.iter().map(|log| read_log(log, &columns, problem)).collect::<anyhow::Result<Vec<_>>>()?;
         let (devices, epochs) = devices_and_epochs(&target, &logs)?;
@@ -84,7 +87,7 @@ impl Import {
         let mut imported = Imported::read(&self.into)?;
         imported.iter().for_each(|row| here.know_imported(row));
         let after = match folder {
-            Some(folder) => evaluations(folder, rows)?,
+            Some(folder) => *jobs as u64 + logged_rows(&folder.join(WAITING))?.len() as u64,
             None => 0,
         };
         let imported_at = Timestamp::now().to_string();
@@ -131,8 +134,10 @@ impl Import {
                 bail!("{error}; to begin a run there, name its experiment too: --experiment FILE");
             }
             let (folder, _) = RunFolder::open(&self.into)?;
-            let Recorded { experiment, problem, rows } = Recorded::read(&self.into)?;
-            return Ok(Target { experiment, problem: problem.into(), folder: Some(folder), rows });
+            let recorded = Recorded::read(&self.into)?;
+            let (rows, jobs) = (recorded.evaluations(), recorded.rows.len());
+            let Recorded { experiment, problem, .. } = recorded;
+            return Ok(Target { experiment, problem: problem.into(), folder: Some(folder), rows, jobs });
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
@@ -140,7 +145,13 @@ impl Import {
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.
         prepared.strategy()?;
-        Ok(Target { experiment: prepared.experiment, problem: prepared.problem, folder: None, rows: Vec::new() })
+        Ok(Target {
+            experiment: prepared.experiment,
+            problem: prepared.problem,
+            folder: None,
+            rows: Vec::new(),
+            jobs: 0,
+        })
     }
 
     /// The columns of logs other than journals.
@@ -231,7 +242,7 @@ fn with_statistic(log: &Path, rows: &mut [LogRow], experiment: &Experiment) -> O
     Some((there.measuring.statistic(), left_out))
 }
 
-/// Labels of the run's devices and the epochs that its children are trained, as far as they are known. In a replay, both
+/// Labels of the run's devices and the epochs of its full trainings, as far as they are known. In a replay, both
 /// are the replayed log's.
 fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet<String>, BTreeSet<u64>)> {
     let Target { experiment, rows, .. } = target;
@@ -240,9 +251,9 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
         let content = std::fs::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
-        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?.rows;
-        let epochs = replayed.iter().filter_map(|row| row.row.epochs).collect();
-        let labels = || replayed.iter().filter_map(|row| row.row.device.clone()).collect();
+        let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;
+        let epochs = replayed.full_epochs.into_iter().collect();
+        let labels = || replayed.rows.iter().filter_map(|row| row.row.device.clone()).collect();
         return Ok((if measured.is_empty() { labels() } else { measured }, epochs));
     }
     let epochs = BTreeSet::from([experiment.training.epochs as u64]);
@@ -260,12 +271,6 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
         Ok(label.with_context(context)?.label())
     };
     Ok((experiment.devices.iter().map(label).collect::<anyhow::Result<_>>()?, epochs))
-}
-
-/// How many evaluations a run has, those counted that wait for an earlier one to end.
-fn evaluations(folder: &RunFolder, rows: &[Row]) -> anyhow::Result<u64> {
-    let waiting = logged_rows(&folder.join(WAITING))?;
-    Ok(rows.iter().chain(&waiting).map(|row| row.evaluation + 1).max().unwrap_or(0))
 }
 
 /// Prints how many rows of a log were taken, and the reasons for the others.
@@ -291,11 +296,12 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         ))?;
     }
     let epochs = here.epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let full = match epochs.as_str() {
+        "" => "fewer than the most of the log".to_owned(),
+        epochs => format!("not {epochs} as here"),
+    };
     for (found, count) in other_epochs {
-        say(format_args!(
-            "  the accuracy of {} is after {found} epochs, not {epochs} as here: left out",
-            rows_of(*count)
-        ))?;
+        say(format_args!("  the accuracy of {} is after {found} epochs, {full}: left out", rows_of(*count)))?;
     }
     for (count, why) in [
         (*unsuccessful, "of an evaluation that failed"),
@@ -335,8 +341,10 @@ fn report_run(
             History::MOST_IMPORTED
         ))?;
     }
-    let spent = rows.len() as u64 >= experiment.search.evaluations + experiment.search.remeasure;
-    let more = if spent { format!(" --evaluations {}", 2 * experiment.search.evaluations) } else { String::new() };
+    let ended = rows.iter().filter(|row| row.status != hardware::log::Status::Measured).count() as u64;
+    let budget = experiment.search.budget().evaluations;
+    let spent = budget.filter(|evaluations| ended >= evaluations + experiment.search.remeasure);
+    let more = spent.map_or_else(String::new, |evaluations| format!(" --evaluations {}", 2 * evaluations));
     say(format_args!("go on with: controller --resume {path}{more}"))?;
     Ok(())
 }

@@ -12,21 +12,22 @@ use indicatif::HumanDuration;
 
 use super::load_images::load_images;
 use crate::config::{Experiment, InputConfig, SearchConfig};
-use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, ReplayConfig, Replayed};
+use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::ReferencePoint;
-use crate::problem::Problem;
+use crate::problem::{Fidelity, Problem};
 use crate::stop::Stop;
-use crate::strategy::Strategy;
+use crate::strategy::{Strategy, StrategyConfig};
 
 /// A resolved experiment with the parts of its search.
 pub(super) struct Prepared {
     /// The experiment with objectives and input.
     pub experiment: Experiment,
     pub problem: Arc<Problem>,
-    pub evaluator: Arc<dyn Evaluator>,
-    /// The evaluator, unless a log answers.
+    /// What measures and trains, unless a log answers.
     pub live: Option<Arc<Live>>,
+    /// The log that answers.
+    pub log: Option<Arc<Replayed>>,
     /// Notices about the resolution for the user.
     pub notices: Vec<String>,
     /// Two devices that are not alike, by what they say of themselves.
@@ -98,14 +99,13 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    Ok(Prepared {
-        problem: problem(&experiment)?,
-        evaluator: Arc::new(log),
-        live: None,
-        experiment,
-        notices,
-        unlike: None,
-    })
+    let full_epochs = log.full_epochs().unwrap_or(1);
+    let fidelity = resolve_fidelity(&mut experiment, Some(log.short_epochs().unwrap_or(0)), full_epochs);
+    let mut problem = problem(&experiment)?.with_fidelity(fidelity);
+    if let Some(available) = log.available() {
+        problem = problem.with_available(available.iter().cloned());
+    }
+    Ok(Prepared { problem: Arc::new(problem), live: None, log: Some(Arc::new(log)), experiment, notices, unlike: None })
 }
 
 /// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the
@@ -166,7 +166,9 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
             experiment.search.objectives = Some(Objectives::new(objectives)?);
         }
     }
-    let problem = problem(&experiment)?;
+    let full_epochs = experiment.training.epochs as u64;
+    let fidelity = resolve_fidelity(&mut experiment, None, full_epochs);
+    let problem = Arc::new(problem(&experiment)?.with_fidelity(fidelity));
     let unlike = devices.unlike().map(str::to_owned);
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
@@ -182,7 +184,16 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         stop: stop.clone(),
     };
     let live = Arc::new(Live::new(settings));
-    Ok(Prepared { problem, evaluator: live.clone(), live: Some(live), experiment, notices, unlike })
+    Ok(Prepared { problem, live: Some(live), log: None, experiment, notices, unlike })
+}
+
+/// Completes the section `[fidelity]`; `short_epochs` are those of a log.
+fn resolve_fidelity(experiment: &mut Experiment, short_epochs: Option<u64>, full_epochs: u64) -> Fidelity {
+    let uses_fidelity = matches!(experiment.strategy, StrategyConfig::ModelBased(_));
+    let fidelity = experiment.fidelity.resolve(short_epochs, full_epochs, uses_fidelity);
+    experiment.fidelity.short_epochs = Some(fidelity.short_epochs);
+    experiment.fidelity.measure_ahead = Some(fidelity.measure_ahead);
+    fidelity
 }
 
 /// Why the first device without energy does not measure it, as the end of a sentence.
@@ -193,11 +204,11 @@ fn why_no_energy(experiment: &Experiment) -> String {
 }
 
 /// The problem of a resolved experiment, whose networks can take its images.
-fn problem(experiment: &Experiment) -> anyhow::Result<Arc<Problem>> {
+fn problem(experiment: &Experiment) -> anyhow::Result<Problem> {
     let problem = experiment.problem()?;
     let first = Architecture::new(vec![0; problem.space().decisions().len()]);
     problem
         .graph(&first)
         .with_context(|| format!("images of {} do not suit the space `{}`", problem.input(), problem.space().name()))?;
-    Ok(Arc::new(problem))
+    Ok(problem)
 }

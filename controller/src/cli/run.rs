@@ -16,10 +16,11 @@ use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, RunFolder,
     SCRATCH, WAITING, differences, logged_rows,
 };
-use crate::search::{Outcome, Plan, Search, Storage};
+use crate::search::{Outcome, Plan, Search, Storage, Workers};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
+use hardware::log::{Status, join};
 
 pub(super) enum Place {
     New(PathBuf),
@@ -60,8 +61,11 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         prepared.notices.iter().for_each(note);
         note(format_args!("minimising {}", prepared.problem.objectives().names()));
         note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
-        let done = logged_rows(&folder.join(JOURNAL))?.len() as u64;
-        announce_time(&prepared, prepared.experiment.search.evaluations.saturating_sub(done));
+        let rows = logged_rows(&folder.join(JOURNAL))?;
+        let joined = join(rows, prepared.problem.fidelity().short_epochs);
+        let done = joined.iter().filter(|joined| joined.row.status != Status::Measured).count() as u64;
+        let planned = prepared.experiment.search.budget().evaluations;
+        announce_time(&prepared, planned.map_or(0, |planned| planned.saturating_sub(done)));
     }
     let (mut search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
     search.plan.retry_failed = retry_failed;
@@ -150,7 +154,12 @@ fn assemble(
     stop: &Stop,
     quiet: bool,
 ) -> anyhow::Result<(Search, Option<Checkpoint>)> {
-    let Prepared { experiment, problem, evaluator, .. } = prepared;
+    let Prepared { experiment, problem, live, log, .. } = prepared;
+    let workers = match (live, log) {
+        (Some(live), _) => Workers::real(live),
+        (None, Some(log)) => Workers::simulated(log),
+        (None, None) => bail!("neither devices nor a log answer"),
+    };
     let (journal, checkpoint) = recover(folder, &experiment)?;
     let imported = Imported::imports(folder.path(), &problem)?;
     if !quiet && !imported.is_empty() && experiment.strategy.learns_from_imports() {
@@ -166,13 +175,13 @@ fn assemble(
         models: folder.join(MODELS),
     };
     let plan = Plan {
-        budget: experiment.search.evaluations,
+        budget: experiment.search.budget(),
+        fidelity: problem.fidelity(),
         remeasure: experiment.search.remeasure,
         batch: experiment.search.batch,
-        seed: experiment.search.seed,
         retry_failed: false,
     };
-    let search = Search { problem, strategy, evaluator, storage, imported, observers, plan, stop: stop.clone() };
+    let search = Search { problem, strategy, workers, storage, imported, observers, plan, stop: stop.clone() };
     Ok((search, checkpoint))
 }
 
@@ -218,10 +227,10 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
         note("warning: the run was begun by another version of the program; going on from the journal alone");
         return Ok((journal, None));
     }
-    if !journal.holds(checkpoint.told) {
+    if (journal.rows().len() as u64) < checkpoint.rows {
         note(format_args!(
-            "warning: the checkpoint is of {} evaluations, of which the journal lacks some; going on from the journal alone",
-            checkpoint.told
+            "warning: the checkpoint is of {} rows, of which the journal lacks some; going on from the journal alone",
+            checkpoint.rows
         ));
         return Ok((journal, None));
     }

@@ -73,6 +73,7 @@ impl Train {
             config: &experiment.training,
             processor: &processor,
             validation: Validation::EveryEpoch,
+            checkpoint: None,
         };
         let mut progress = TrainingProgress::new(&experiment.training, data.splits.train.len());
         let trained = trainer.train(network, &mut rng, &mut progress)?;

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail, ensure};
-use child::backend::Backend;
 use child::data::Source;
 use child::graph::CanonicalKey;
-use child::train::TrainingConfig;
 use hardware::Statistic;
 use hardware::log::{Row, Status};
 
@@ -171,12 +169,8 @@ fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
             data == other,
             "the two runs were trained on different data sets, so their errors do not compare: A on {data}, B on {other}"
         );
-        let [training, other] = [first, second].map(|experiment| {
-            // The backend and its devices do not change the results.
-            let training =
-                TrainingConfig { backend: Backend::default(), devices: Vec::new(), ..experiment.training.clone() };
-            (training, experiment.data.limit, experiment.data.validation)
-        });
+        let [training, other] = [first, second]
+            .map(|experiment| (experiment.training.recipe(), experiment.data.limit, experiment.data.validation));
         if training != other {
             let notice = "the two runs trained differently ([training] or [data]), which is a part of the difference \
                           between their fronts";

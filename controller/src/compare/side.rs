@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use hardware::log::Row;
+use hardware::log::{Row, Status};
 
 use crate::config::Experiment;
 use crate::evaluate::{ReplayConfig, Replayed};
@@ -29,7 +29,11 @@ pub struct Side {
 impl Side {
     /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
     pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
-        let Recorded { experiment, problem, rows } = Recorded::read(path)?;
+        let recorded = Recorded::read(path)?;
+        let mut rows = recorded.evaluations();
+        // Networks that were measured alone, or trained short, are on no front.
+        rows.retain(|row| row.status != Status::Measured);
+        let Recorded { experiment, problem, .. } = recorded;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
         let (replayed, notice) = match opened.transpose() {
             Ok(replayed) => (replayed, None),
@@ -38,7 +42,8 @@ impl Side {
                 (None, Some(notice))
             }
         };
-        let budget = Some(experiment.search.evaluations + experiment.search.remeasure);
+        let evaluations = experiment.search.budget().evaluations;
+        let budget = evaluations.map(|evaluations| evaluations + experiment.search.remeasure);
         let objectives = problem.objectives().clone();
         Ok((Self { path: path.to_owned(), experiment, objectives, rows, budget, replayed }, notice))
     }
@@ -49,7 +54,7 @@ impl Side {
     /// With file, line and column, if the file is not such a log.
     pub fn of_log(path: &Path, mut experiment: Experiment) -> anyhow::Result<Self> {
         let columns = experiment.replay.take().map(|replay| replay.columns).unwrap_or_default();
-        let replay = ReplayConfig { log: path.to_owned(), columns };
+        let replay = ReplayConfig { log: path.to_owned(), columns, workers: 1 };
         let space = experiment.space.build()?;
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {

@@ -24,7 +24,11 @@ impl Experiment {
     /// The first contradiction; its message begins with a key where one is to blame.
     pub fn check(&self) -> Result<()> {
         let search = &self.search;
-        ensure!(search.evaluations > 0, "search.evaluations = 0: a search needs at least one evaluation");
+        ensure!(search.evaluations != Some(0), "search.evaluations = 0: a search needs at least one evaluation");
+        ensure!(search.epochs != Some(0), "search.epochs = 0: a search needs at least one epoch");
+        if let Some(hours) = search.hours {
+            ensure!(hours > 0.0 && hours.is_finite(), "search.hours = {hours}: it must be above 0");
+        }
         ensure!(
             search.remeasure == 0 || self.replay.is_none(),
             "search.remeasure = {}: a log gives the same values each time, so nothing can be measured again in a replay; \

@@ -10,7 +10,7 @@ mod place;
 mod sections;
 
 pub use load::ConfigError;
-pub use sections::{InputConfig, SearchConfig};
+pub use sections::{FidelityConfig, InputConfig, SearchConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::ReplayConfig;
 use crate::fingerprint::sha256;
-use crate::problem::{Identity, Problem};
+use crate::problem::{Fidelity, Identity, Problem};
 use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 
@@ -37,6 +37,8 @@ use crate::strategy::StrategyConfig;
 pub struct Experiment {
     /// How many evaluations, for which objectives.
     pub search: SearchConfig,
+    /// How far networks are evaluated before their full training.
+    pub fidelity: FidelityConfig,
     /// How architectures are proposed.
     pub strategy: StrategyConfig,
     /// What a policy is rewarded for.
@@ -65,6 +67,7 @@ impl Default for Experiment {
     fn default() -> Self {
         Self {
             search: SearchConfig::default(),
+            fidelity: FidelityConfig::default(),
             strategy: StrategyConfig::default(),
             reward: RewardConfig::default(),
             space: SpaceConfig::default(),
@@ -124,6 +127,8 @@ impl Experiment {
     #[must_use]
     pub fn of_begun_run(mut self) -> Self {
         self.measuring.statistic.get_or_insert(Statistic::Mean);
+        self.fidelity.short_epochs.get_or_insert(0);
+        self.fidelity.measure_ahead.get_or_insert(0);
         self
     }
 
@@ -137,6 +142,8 @@ impl Experiment {
     #[must_use]
     pub fn going_on_with(mut self, kept: &Self) -> Self {
         self.measuring.statistic = self.measuring.statistic.or(kept.measuring.statistic);
+        self.fidelity.short_epochs = self.fidelity.short_epochs.or(kept.fidelity.short_epochs);
+        self.fidelity.measure_ahead = self.fidelity.measure_ahead.or(kept.fidelity.measure_ahead);
         self
     }
 
@@ -150,7 +157,12 @@ impl Experiment {
         let (bounds, reward) = (self.search.bounds.clone(), self.reward.clone());
         let space = self.space.build()?.into();
         let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?
-            .with_reference(self.search.reference.clone())?;
+            .with_reference(self.search.reference.clone())?
+            .with_fidelity(Fidelity {
+                short_epochs: self.fidelity.short_epochs.unwrap_or(0),
+                full_epochs: self.training.epochs as u64,
+                measure_ahead: self.fidelity.measure_ahead.unwrap_or(0),
+            });
         // A log tells all of its texts apart.
         Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })
     }
@@ -164,7 +176,7 @@ impl Experiment {
     /// hypervolume refers to.
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();
-        same.search.evaluations = 0;
+        (same.search.evaluations, same.search.epochs, same.search.hours) = (None, None, None);
         same.search.remeasure = 0;
         same.search.reference.clear();
         Ok(sha256(same.to_toml()?))

@@ -1,24 +1,35 @@
 //! Sections of an experiment file that belong to the search itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use child::graph::Shape;
 use serde::{Deserialize, Serialize};
 
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::Given;
+use crate::problem::Fidelity;
+use crate::search::Budget;
 
 /// `[search]`: how long, for what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchConfig {
-    /// Networks to evaluate. One that is met again costs nothing and is not counted.
-    pub evaluations: u64,
+    /// Networks to train in full. One that is met again costs nothing and is not counted. The default holds where neither
+    /// `epochs` nor `hours` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluations: Option<u64>,
+    /// Epochs of all trainings, after which none begins. A promoted network's full training counts whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Hours, interruptions left out, after which no job begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<f64>,
     /// Evaluations after these that measure members of the front again.
     pub remeasure: u64,
     /// Seed of everything random.
     pub seed: u64,
-    /// Proposals a round.
+    /// Networks of a round, for strategies that decide in rounds.
     pub batch: usize,
     /// Objectives, all minimised [default: error and time, and energy where every device has a power meter].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +49,9 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
-            evaluations: 60,
+            evaluations: None,
+            epochs: None,
+            hours: None,
             remeasure: 0,
             seed: 0,
             batch: 5,
@@ -47,6 +60,55 @@ impl Default for SearchConfig {
             reference: Given::new(),
             trainers: 1,
             trainer_threads: 1,
+        }
+    }
+}
+
+impl SearchConfig {
+    /// Full trainings of a search without another budget.
+    pub const EVALUATIONS: u64 = 60;
+
+    /// When the search ends.
+    pub fn budget(&self) -> Budget {
+        let is_open = self.epochs.is_none() && self.hours.is_none();
+        Budget {
+            evaluations: self.evaluations.or(is_open.then_some(Self::EVALUATIONS)),
+            epochs: self.epochs,
+            time: self.hours.map(|hours| Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX)),
+        }
+    }
+}
+
+/// `[fidelity]`: how far networks are evaluated before their full training.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FidelityConfig {
+    /// Epochs of a short training, with a schedule of its own; the most promising of the networks that had one are trained
+    /// in full. 0 switches it off [default: 6 % of `training.epochs`, at least 1; in a replay those of the log].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_epochs: Option<u64>,
+    /// Networks to measure before a round of trainings, out of which the best are trained; 0 measures those alone that are
+    /// trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measure_ahead: Option<usize>,
+}
+
+impl FidelityConfig {
+    /// Share of the epochs that a short training has by default.
+    const SHORT: f64 = 0.06;
+    /// Networks measured ahead by default.
+    const MEASURE_AHEAD: usize = 20;
+
+    /// Everything resolved, for full trainings of so many epochs. `logged` are the epochs of a log's short trainings. Only
+    /// some strategies make use of it by default.
+    pub(crate) fn resolve(&self, logged: Option<u64>, full_epochs: u64, is_used: bool) -> Fidelity {
+        let default = logged.unwrap_or_else(|| ((Self::SHORT * full_epochs as f64).round() as u64).max(1));
+        let short_epochs = self.short_epochs.unwrap_or(if is_used { default } else { 0 });
+        let measure_ahead = if is_used { Self::MEASURE_AHEAD } else { 0 };
+        Fidelity {
+            short_epochs: if short_epochs < full_epochs { short_epochs } else { 0 },
+            full_epochs,
+            measure_ahead: self.measure_ahead.unwrap_or(measure_ahead),
         }
     }
 }

@@ -50,6 +50,7 @@ impl Live {
             config: &config,
             processor: assigned.processor,
             validation: Validation::AtEnd,
+            checkpoint: None,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let network = Network::init(graph.into(), &mut rng);

@@ -1,4 +1,4 @@
-//! Live evaluations: a network is measured first, then trained.
+//! Live evaluations: networks are measured on devices and trained here.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -22,10 +22,10 @@ use super::memory::{Need, Trainers};
 use super::pool::PoolError;
 use super::processors::Processors;
 use super::{
-    DevicePool, Evaluating, Evaluator, Finished, Job, Stage, TrainingSet, panic_text, seconds, set_measured,
-    untrained_model, untrained_network,
+    Assignment, Capacity, DevicePool, Evaluating, Evaluator, Finished, Stage, TrainingSet, panic_text, seconds,
+    set_measured, untrained_model, untrained_network,
 };
-use crate::history::values_of;
+use crate::history::Work;
 use crate::problem::Problem;
 use crate::stop::Stop;
 
@@ -47,8 +47,7 @@ pub struct LiveSettings {
     pub stop: Stop,
 }
 
-/// Measures and trains children, several concurrently: a child is measured as soon as a device is free, and trained as
-/// soon as a trainer is. If a device is this machine itself, measurements and trainings exclude each other.
+/// Measures and trains children, several concurrently. If a device is this machine itself, measurements and trainings exclude each other.
 pub struct Live {
     pub(super) settings: LiveSettings,
     trainers: Trainers,
@@ -66,17 +65,17 @@ impl Live {
 
     /// The generator of a child's weights and training, from the run's seed and the network alone, so that it is
     /// independent of the order of evaluations.
-    fn generator(&self, job: &Job) -> ChaCha8Rng {
+    fn generator(&self, job: &Assignment) -> ChaCha8Rng {
         let mut hash = Sha256::new();
         hash.update(self.settings.seed.to_le_bytes());
-        hash.update(job.candidate.key.to_string());
+        hash.update(job.job.candidate.key.to_string());
         ChaCha8Rng::from_seed(hash.finalize().into())
     }
 
-    async fn run(self: Arc<Self>, job: Job) -> Option<Finished> {
-        let mut row = Row::new(job.number, &job.text, Status::Failed);
+    async fn finish(self: Arc<Self>, job: Assignment) -> Option<Finished> {
+        let mut row = Row::new(job.job.number, &job.text, Status::Failed);
         row.started_at = Some(Timestamp::now().to_string());
-        let model = match self.evaluate_into(&mut row, &job).await {
+        let model = match self.work(&mut row, &job).await {
             Ok(model) => model,
             Err(End::Stopped) => return None,
             Err(End::Early { status, reason }) => {
@@ -92,30 +91,27 @@ impl Live {
         Some(Finished { row, model })
     }
 
-    /// Fills the row as far as the evaluation comes, and returns the trained model, unless the network was only measured
-    /// again.
-    async fn evaluate_into(self: &Arc<Self>, row: &mut Row, job: &Job) -> Result<Option<Vec<u8>>, End> {
-        let problem = &self.settings.problem;
-        let architecture = &job.candidate.architecture;
-        let graph = Arc::new(problem.graph(architecture).map_err(failed)?.pruned());
+    /// Fills the row as far as the job comes, and returns the model of a full training.
+    async fn work(self: &Arc<Self>, row: &mut Row, job: &Assignment) -> Result<Option<Vec<u8>>, End> {
+        let graph = self.settings.problem.graph(&job.job.candidate.architecture).map_err(failed)?.pruned();
         if !graph.is_connected() {
             return Err(failed("no path leads from the image to the logits"));
         }
-        self.measure(row, job, &graph).await?;
-        if job.remeasure {
-            row.status = Status::Ok;
-            return Ok(None);
+        match job.job.work {
+            Work::Measure => {
+                self.measure(row, job, &graph).await?;
+                row.status = Status::Measured;
+                Ok(None)
+            }
+            Work::Train { epochs } => {
+                let config = TrainingConfig { epochs: epochs as usize, ..self.settings.training.clone() };
+                let model = self.train(row, job, config, graph.into()).await?;
+                Ok(Some(model).filter(|_| epochs >= self.settings.problem.fidelity().full_epochs))
+            }
         }
-        let measured = values_of(problem.objectives(), row, &graph.cost());
-        let broken = broken_bounds(problem, &measured);
-        if !broken.is_empty() {
-            let reason = format!("not trained: {}", broken.join(", "));
-            return Err(End::Early { status: Status::Bounded, reason });
-        }
-        self.train(row, job, graph).await.map(Some)
     }
 
-    async fn measure(self: &Arc<Self>, row: &mut Row, job: &Job, graph: &Arc<Graph>) -> Result<(), End> {
+    async fn measure(self: &Arc<Self>, row: &mut Row, job: &Assignment, graph: &Graph) -> Result<(), End> {
         let model = self.write_model(job, graph).await?;
         let path = model.path.clone();
         let exclusive = if self.settings.devices.shares_machine { Some(self.machine.write().await) } else { None };
@@ -131,7 +127,6 @@ impl Live {
         };
         let result = self.settings.devices.measure(model, attend).await;
         drop(exclusive);
-        job.report(Stage::Waiting);
         row.measure_seconds = started.get().copied().map(seconds);
         // A file that cannot be removed only takes space: the end of the search removes the folder.
         let _ = std::fs::remove_file(path);
@@ -149,12 +144,12 @@ impl Live {
     }
 
     /// Writes the untrained model to measure.
-    async fn write_model(self: &Arc<Self>, job: &Job, graph: &Graph) -> Result<Model, End> {
+    async fn write_model(self: &Arc<Self>, job: &Assignment, graph: &Graph) -> Result<Model, End> {
         let (this, graph, job) = (Arc::clone(self), graph.clone(), job.clone());
         blocking(move || {
             let mut rng = this.generator(&job);
             let network = untrained_network(graph, &mut rng).map_err(failed)?;
-            let path = this.settings.scratch.join(format!("{}.onnx", job.number));
+            let path = this.settings.scratch.join(format!("{}.onnx", job.job.number));
             let deployment = Some(&this.settings.data.deployment);
             // A full disk would fail the next networks as well.
             untrained_model(&network, &job.text, deployment, &path, this.settings.export)
@@ -169,20 +164,28 @@ impl Live {
         End::Stopped
     }
 
-    async fn train(self: &Arc<Self>, row: &mut Row, job: &Job, graph: Arc<Graph>) -> Result<Vec<u8>, End> {
+    async fn train(
+        self: &Arc<Self>,
+        row: &mut Row,
+        job: &Assignment,
+        config: TrainingConfig,
+        graph: Arc<Graph>,
+    ) -> Result<Vec<u8>, End> {
+        job.report(Stage::Waiting);
         let _trainer = self.trainers.acquire(self.need(&graph)).await.map_err(failed)?;
         let _shared = self.machine.read().await;
         if self.stopped() {
             return Err(End::Stopped);
         }
-        job.report(Stage::Training { epoch: 0, epochs: self.settings.training.epochs });
+        let epochs = config.epochs;
+        job.report(Stage::Training { epoch: 0, epochs });
         let started = Instant::now();
         let (this, training) = (Arc::clone(self), job.clone());
-        let result = blocking(move || this.train_blocking(&training, graph)).await;
+        let result = blocking(move || this.train_blocking(&training, &config, graph)).await;
         row.train_seconds = Some(seconds(started));
         let (trained, model) = result??;
         let accuracy = trained.accuracy;
-        row.epochs = Some(self.settings.training.epochs as u64);
+        row.epochs = Some(epochs as u64);
         row.accuracy = Some(accuracy);
         row.trainer = Some(trained.trainer);
         let useless = self.settings.data.useless(accuracy);
@@ -200,7 +203,12 @@ impl Live {
     }
 
     /// Trains on a separate pool of threads, so that children do not wait for each other.
-    fn train_blocking(&self, job: &Job, graph: Arc<Graph>) -> Result<(Trained, Vec<u8>), End> {
+    fn train_blocking(
+        &self,
+        job: &Assignment,
+        config: &TrainingConfig,
+        graph: Arc<Graph>,
+    ) -> Result<(Trained, Vec<u8>), End> {
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(self.settings.trainer_threads).build().map_err(failed)?;
         threads.install(|| {
@@ -211,9 +219,10 @@ impl Live {
             let trainer = Trainer {
                 data: &settings.data.splits,
                 normalisation: &settings.data.normalisation,
-                config: &settings.training,
+                config,
                 processor: assigned.processor,
                 validation: Validation::AtEnd,
+                checkpoint: None,
             };
             let mut observe = |report: &EpochReport| {
                 job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });
@@ -239,14 +248,19 @@ impl Live {
 }
 
 impl Evaluator for Live {
-    fn evaluate(self: Arc<Self>, job: Job) -> Evaluating {
-        Box::pin(self.run(job))
+    fn run(self: Arc<Self>, assignment: Assignment) -> Evaluating {
+        Box::pin(self.finish(assignment))
+    }
+
+    fn capacity(&self) -> Capacity {
+        let (measurements, trainings) = (self.settings.devices.len(), self.settings.trainers);
+        Capacity { measurements, trainings, together: measurements + trainings }
     }
 }
 
-/// The early end of an evaluation.
+/// The early end of a job.
 enum End {
-    /// The network failed, diverged, or broke a bound.
+    /// The network failed or diverged.
     Early { status: Status, reason: String },
     /// The search is being stopped.
     Stopped,
@@ -262,14 +276,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(panic) => failed(format!("the child broke down: {}", panic_text(panic.as_ref()))),
         Err(_) => End::Stopped,
     })
-}
-
-/// Each broken bound as text, such as `time_ms 5.2 is above 4`.
-fn broken_bounds(problem: &Problem, measured: &[Option<f64>]) -> Vec<String> {
-    let both = problem.objectives().iter().zip(measured);
-    both.filter_map(|(objective, value)| {
-        let (bound, value) = (problem.bounds().get(objective)?, (*value)?);
-        (value > bound).then(|| format!("{objective} {value} is above its bound {bound}"))
-    })
-    .collect()
 }

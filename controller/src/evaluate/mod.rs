@@ -26,34 +26,40 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use child::space::Architecture;
 use hardware::log::Row;
 use hardware::waiting::Waiting;
 use hardware::{InvalidMeasurement, Measurement, Statistic};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::history::Candidate;
+use crate::history::Job;
 
-/// A network to evaluate.
+/// A job that is to be done now.
 #[derive(Debug, Clone)]
-pub struct Job {
-    /// Number of the evaluation.
-    pub number: u64,
-    /// The network.
-    pub candidate: Candidate,
-    /// Its text.
+pub struct Assignment {
+    /// The job.
+    pub job: Job,
+    /// Text of its network.
     pub text: String,
-    /// Whether to measure an evaluated network again: it is not trained, and its row has no accuracy.
-    pub remeasure: bool,
-    /// Receives the stages of the evaluation.
+    /// Receives the stages of the job.
     pub activity: UnboundedSender<Activity>,
 }
 
-impl Job {
+impl Assignment {
     /// Reports a stage; without a receiver this has no effect.
     fn report(&self, stage: Stage) {
-        let _ = self.activity.send(Activity { number: self.number, stage });
+        let _ = self.activity.send(Activity { number: self.job.number, stage });
     }
+}
+
+/// How many jobs can be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Measurements.
+    pub measurements: usize,
+    /// Trainings.
+    pub trainings: usize,
+    /// Both together.
+    pub together: usize,
 }
 
 /// The present stage of an evaluation.
@@ -118,50 +124,55 @@ impl fmt::Display for Wait {
     }
 }
 
-/// A finished evaluation, successful or not.
+/// A finished job, successful or not.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Its row of the journal.
     pub row: Row,
-    /// The trained network as ONNX, if it was trained.
+    /// The trained network as ONNX, if it was trained in full.
     pub model: Option<Vec<u8>>,
 }
 
-/// The future of an evaluation; `None` if the search was stopped before it ended.
+/// The future of a job; `None` if the search was stopped before it ended.
 pub type Evaluating = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
 
-/// Evaluates networks. A fault of one network ends that evaluation alone, with its reason in the row.
+/// Does the jobs of networks. A fault of one network ends its job alone, with its reason in the row.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
-/// use controller::evaluate::{Evaluating, Evaluator, Finished, Job};
+/// use controller::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished};
+/// use controller::history::Work;
 /// use hardware::log::{Row, Status};
 ///
-/// /// Takes the length of a text for its time in ms.
+/// /// Takes the length of a text for its time in ms, and knows how to train everything.
 /// struct Length;
 ///
 /// impl Evaluator for Length {
-///     fn evaluate(self: Arc<Self>, job: Job) -> Evaluating {
-///         let mut row = Row::new(job.number, &job.text, Status::Ok);
-///         row.time_ms = Some(job.text.len() as f64);
+///     fn run(self: Arc<Self>, Assignment { job, text, .. }: Assignment) -> Evaluating {
+///         let row = match job.work {
+///             Work::Measure => {
+///                 let time_ms = Some(text.len() as f64);
+///                 Row { time_ms, ..Row::new(job.number, text, Status::Measured) }
+///             }
+///             Work::Train { epochs } => {
+///                 Row { accuracy: Some(1.0), epochs: Some(epochs), ..Row::new(job.number, text, Status::Ok) }
+///             }
+///         };
 ///         Box::pin(async { Some(Finished { row, model: None }) })
+///     }
+///
+///     fn capacity(&self) -> Capacity {
+///         Capacity { measurements: 1, trainings: 1, together: 2 }
 ///     }
 /// }
 /// ```
 pub trait Evaluator: Send + Sync {
-    /// Evaluates a network.
-    fn evaluate(self: Arc<Self>, job: Job) -> Evaluating;
+    /// Does a job. The row of a measurement has the status `measured`, that of a training `ok`, where they succeed.
+    fn run(self: Arc<Self>, assignment: Assignment) -> Evaluating;
 
-    /// The architectures that it can evaluate; `None` for the whole space.
-    fn available(&self) -> Option<&[Architecture]> {
-        None
-    }
-
-    /// Whether it can evaluate an architecture.
-    fn covers(&self, _text: &str) -> bool {
-        true
-    }
+    /// How many jobs can be under way.
+    fn capacity(&self) -> Capacity;
 }
 
 /// Fills a row with a measurement, the label of its device, and its warnings as the message.

@@ -80,6 +80,11 @@ impl DevicePool {
         Ok(Self { unlike: unlike(&descriptions), ..Self::of(members, plan) })
     }
 
+    /// Number of devices, those that are lost included.
+    pub fn len(&self) -> usize {
+        self.devices
+    }
+
     /// The statistic that `time_ms` is.
     pub fn statistic(&self) -> Statistic {
         self.plan.statistic()

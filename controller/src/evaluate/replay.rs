@@ -1,14 +1,15 @@
 //! Evaluations from a log.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use child::space::{Architecture, SearchSpace};
 use hardware::log::foreign::{Columns, Table};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluating, Evaluator, Finished, Job};
+use super::Capacity;
+use crate::history::{Job, Work};
 use crate::objective::Objective;
 
 /// `[replay]`: a log that answers in place of training and devices.
@@ -20,6 +21,18 @@ pub struct ReplayConfig {
     /// The log's columns; left out, they are recognised by their names.
     #[serde(default)]
     pub columns: Columns,
+    /// Jobs under way at a time, on a clock of the log: each takes the seconds that the log has for it, or else a second a
+    /// measurement and a second an epoch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub workers: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(workers: &usize) -> bool {
+    *workers == 1
 }
 
 /// A log that answers in place of training and devices. Its values are copied to the journal, without anything that
@@ -29,6 +42,7 @@ pub struct Replayed {
     pub table: Table,
     /// Every architecture of the log, where it does not cover the space.
     available: Option<Vec<Architecture>>,
+    workers: usize,
 }
 
 impl Replayed {
@@ -46,7 +60,7 @@ impl Replayed {
         // Every text was parsed while loading, so none is lost here.
         let parse = || table.rows().iter().filter_map(|row| space.parse(&row.architecture).ok()).collect();
         let available = (!covered).then(parse);
-        Ok(Self { available, table })
+        Ok(Self { available, table, workers: config.workers })
     }
 
     /// The measured objectives that the log has values for.
@@ -55,7 +69,37 @@ impl Replayed {
         Objective::MEASURED.into_iter().filter(has).collect()
     }
 
-    fn row(&self, number: u64, text: &str) -> Row {
+    /// Epochs of the log's full trainings, if it says them.
+    pub fn full_epochs(&self) -> Option<u64> {
+        None
+    }
+
+    /// Epochs of its short trainings, if it has some.
+    pub fn short_epochs(&self) -> Option<u64> {
+        None
+    }
+
+    /// The architectures that it has values for; `None` for the whole space.
+    pub fn available(&self) -> Option<&[Architecture]> {
+        self.available.as_deref()
+    }
+
+    /// How many jobs are under way at a time.
+    pub fn capacity(&self) -> Capacity {
+        Capacity { measurements: self.workers, trainings: self.workers, together: self.workers }
+    }
+
+    /// How long a job takes on the log's clock: what the log says, else a second a measurement or an epoch.
+    pub fn duration(&self, job: &Job, _text: &str) -> Duration {
+        match job.work {
+            Work::Measure => Duration::from_secs(1),
+            Work::Train { epochs } => Duration::from_secs(epochs),
+        }
+    }
+
+    /// The row of a job.
+    pub fn row(&self, job: &Job, text: &str) -> Row {
+        let number = job.number;
         // A network that failed once and succeeded another time works.
         let Some(row) = self.table.get(text) else {
             if let Some(status) = self.table.unsuccessful(text) {
@@ -64,20 +108,12 @@ impl Replayed {
             let message = format!("{} has no row for it", self.table.path().display());
             return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
         };
-        Row { evaluation: number, ..row.clone() }
-    }
-}
-
-impl Evaluator for Replayed {
-    fn evaluate(self: Arc<Self>, job: Job) -> Evaluating {
-        Box::pin(async move { Some(Finished { row: self.row(job.number, &job.text), model: None }) })
-    }
-
-    fn available(&self) -> Option<&[Architecture]> {
-        self.available.as_deref()
-    }
-
-    fn covers(&self, text: &str) -> bool {
-        self.table.get(text).is_some() || self.table.unsuccessful(text).is_some()
+        let whole = Row { evaluation: number, ..row.clone() };
+        match job.work {
+            Work::Measure => Row { status: Status::Measured, accuracy: None, epochs: None, ..whole },
+            Work::Train { .. } => {
+                Row { accuracy: whole.accuracy, epochs: whole.epochs, ..Row::new(number, text, Status::Ok) }
+            }
+        }
     }
 }

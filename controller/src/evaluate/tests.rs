@@ -3,12 +3,12 @@
 use child::data::DataConfig;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
-use hardware::log::Status;
+use hardware::log::{Joined, Status};
 
 use super::*;
-use crate::history::evaluation_of;
+use crate::history::{Candidate, Work, evaluation_of};
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::problem::Problem;
+use crate::problem::{Fidelity, Problem};
 use crate::scalarisation::RewardConfig;
 use crate::stop::Stop;
 
@@ -26,6 +26,7 @@ impl Place {
         let shape = child::graph::Shape::new(1, 8, 8);
         let space = Arc::from(space.build().unwrap());
         let problem = Problem::new(space, shape, 10, objectives, bounds, RewardConfig::default()).unwrap();
+        let problem = problem.with_fidelity(Fidelity { full_epochs: 3, ..Fidelity::default() });
         Self { scratch: tempfile::tempdir().unwrap(), problem: Arc::new(problem) }
     }
 
@@ -50,82 +51,81 @@ impl Place {
         }))
     }
 
-    fn job(&self, number: u64, text: &str) -> Job {
+    fn assignment(&self, number: u64, text: &str, work: Work) -> Assignment {
         let architecture = self.problem.space().parse(text).unwrap();
         let key = self.problem.key(&architecture).unwrap();
         let (activity, _) = tokio::sync::mpsc::unbounded_channel();
-        let candidate = Candidate { architecture, key };
-        Job { number, candidate, text: text.to_owned(), remeasure: false, activity }
+        let job = Job { number, candidate: Candidate { architecture, key }, work };
+        Assignment { job, text: text.to_owned(), activity }
+    }
+
+    fn run(&self, evaluator: &Arc<Live>, text: &str, work: Work) -> Option<Finished> {
+        let doing = Arc::clone(evaluator).run(self.assignment(4, text, work));
+        tokio::runtime::Runtime::new().unwrap().block_on(doing)
     }
 }
 
+const TRAIN: Work = Work::Train { epochs: 3 };
+
 fn training(learning_rate: f64) -> TrainingConfig {
     TrainingConfig { epochs: 3, batch_size: 32, learning_rate, ..TrainingConfig::default() }
-}
-
-fn finish(evaluating: Evaluating) -> Option<Finished> {
-    tokio::runtime::Runtime::new().unwrap().block_on(evaluating)
 }
 
 #[test]
 fn a_child_is_measured_trained_and_exported() {
     let place = Place::new(Bounds::default());
     let evaluator = place.evaluator(training(0.1), Stop::default());
-    let finished = finish(Arc::clone(&evaluator).evaluate(place.job(4, PLAIN))).unwrap();
-    let row = &finished.row;
-    assert_eq!((row.evaluation, row.status, row.epochs), (4, Status::Ok, Some(3)), "{:?}", row.message);
-    assert!(row.accuracy.unwrap() > 0.3 && row.time_ms.unwrap() > 0.0 && row.energy_mj.is_none(), "{row:?}");
-    assert!(row.device.as_ref().unwrap().starts_with("host "));
-    assert!(finished.model.unwrap().len() > 1000);
+    let Finished { row: measured, model } = place.run(&evaluator, PLAIN, Work::Measure).unwrap();
+    assert_eq!((measured.evaluation, measured.status, measured.accuracy), (4, Status::Measured, None));
+    assert!(measured.time_ms.unwrap() > 0.0 && measured.energy_mj.is_none() && model.is_none(), "{measured:?}");
+    assert!(measured.device.as_ref().unwrap().starts_with("host ") && measured.measure_seconds.is_some());
     assert_eq!(std::fs::read_dir(place.scratch.path()).unwrap().count(), 0, "nothing is left behind");
-    let evaluation = evaluation_of(&place.problem, place.job(4, PLAIN).candidate, row).unwrap();
+    let Finished { row: trained, model } = place.run(&evaluator, PLAIN, TRAIN).unwrap();
+    assert_eq!((trained.status, trained.epochs, trained.time_ms), (Status::Ok, Some(3), None), "{trained:?}");
+    assert!(trained.accuracy.unwrap() > 0.3 && trained.train_seconds.is_some() && model.unwrap().len() > 1000);
+    let mut joined = Joined::new(measured, 0);
+    joined.add(trained.clone(), 0);
+    let candidate = place.assignment(4, PLAIN, TRAIN).job.candidate;
+    let evaluation = evaluation_of(&place.problem, candidate, &joined).unwrap();
     let architecture = place.problem.space().parse(PLAIN).unwrap();
     let graph = place.problem.space().graph(&architecture, place.problem.input(), 10).unwrap().pruned();
     assert_eq!(evaluation.values[2], Some(graph.cost().parameters as f64));
-    // The same network and seed give the same child, under any number and beside others.
-    let again = finish(evaluator.evaluate(place.job(9, PLAIN))).unwrap();
-    assert_eq!(again.row.accuracy, row.accuracy);
+    assert_eq!(evaluation.deviations, [None, joined.row.time_ms_std, Some(0.0)]);
+    // The same network and seed give the same child.
+    assert_eq!(place.run(&evaluator, PLAIN, TRAIN).unwrap().row.accuracy, trained.accuracy);
 }
 
 #[test]
-fn a_fault_of_a_child_ends_that_child_alone() {
-    let place = Place::new(Bounds::new([(Objective::Parameters, 1000.0)]).unwrap());
-    let finished = finish(place.evaluator(training(0.1), Stop::default()).evaluate(place.job(0, PLAIN))).unwrap();
-    assert_eq!((finished.row.status, finished.row.accuracy, finished.row.train_seconds), (Status::Bounded, None, None));
-    assert!(finished.row.time_ms.is_some() && finished.model.is_none());
-    assert!(finished.row.message.unwrap().contains("above its bound 1000"));
-
+fn a_short_training_has_a_schedule_of_its_own_and_no_model() {
     let place = Place::new(Bounds::default());
-    let diverging = place.evaluator(training(1e30), Stop::default());
-    let finished = finish(diverging.evaluate(place.job(0, PLAIN))).unwrap();
+    let evaluator = place.evaluator(training(0.1), Stop::default());
+    let short = place.run(&evaluator, PLAIN, Work::Train { epochs: 1 }).unwrap();
+    assert_eq!((short.row.status, short.row.epochs), (Status::Ok, Some(1)));
+    let alone = place.evaluator(TrainingConfig { epochs: 1, ..training(0.1) }, Stop::default());
+    let alone = place.run(&alone, PLAIN, Work::Train { epochs: 1 }).unwrap();
+    assert_eq!(short.row.accuracy, alone.row.accuracy);
+    assert!(short.model.is_none() && alone.row.accuracy.is_some());
+}
+
+#[test]
+fn a_fault_of_a_child_ends_its_job_alone() {
+    let place = Place::new(Bounds::default());
+    let finished = place.run(&place.evaluator(training(1e30), Stop::default()), PLAIN, TRAIN).unwrap();
     assert_eq!((finished.row.status, finished.row.accuracy), (Status::Diverged, None));
     assert!(finished.row.message.unwrap().contains("the loss is not finite"));
 
     let disconnected = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|";
     let evaluator = place.evaluator(training(0.1), Stop::default());
-    let finished = finish(evaluator.evaluate(place.job(0, disconnected))).unwrap();
+    let finished = place.run(&evaluator, disconnected, Work::Measure).unwrap();
     assert_eq!((finished.row.status, finished.row.time_ms), (Status::Failed, None));
     assert!(finished.row.message.unwrap().contains("no path leads from the image"));
 }
 
 #[test]
-fn a_stopped_search_ends_its_evaluations() {
+fn a_stopped_search_ends_its_jobs() {
     let place = Place::new(Bounds::default());
     let stop = Stop::default();
     stop.ask();
-    assert!(finish(place.evaluator(training(0.1), stop).evaluate(place.job(0, PLAIN))).is_none());
-}
-
-#[test]
-fn a_repeated_measurement_is_not_trained_and_ignores_bounds() {
-    // A network that was trained stays so, even if a repeated measurement exceeds a bound.
-    let place = Place::new(Bounds::new([(Objective::Parameters, 1000.0)]).unwrap());
-    let job = Job { remeasure: true, ..place.job(7, PLAIN) };
-    let finished = finish(place.evaluator(training(0.1), Stop::default()).evaluate(job)).unwrap();
-    let row = &finished.row;
-    assert_eq!((row.evaluation, row.status), (7, Status::Ok), "{:?}", row.message);
-    assert!(row.time_ms.is_some() && row.device.is_some() && row.measure_seconds.is_some(), "{row:?}");
-    assert_eq!((row.accuracy, row.epochs, row.train_seconds, finished.model), (None, None, None, None));
-    let evaluation = evaluation_of(&place.problem, place.job(7, PLAIN).candidate, row).unwrap();
-    assert_eq!(evaluation.deviations, [None, row.time_ms_std, Some(0.0)]);
+    let evaluator = place.evaluator(training(0.1), stop);
+    assert!([Work::Measure, TRAIN].into_iter().all(|work| place.run(&evaluator, PLAIN, work).is_none()));
 }

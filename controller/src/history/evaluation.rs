@@ -29,7 +29,9 @@ pub struct Evaluation {
     pub values: Vec<Option<f64>>,
     /// For each of them the standard deviation of its value, if it is known.
     pub deviations: Vec<Option<f64>>,
-    /// How the evaluation ended.
+    /// The error after the short training, if there was one. `values` has only the error after the full training.
+    pub short_error: Option<f64>,
+    /// How far the evaluation is, or how it ended: [`Status::Measured`] while it is not trained in full.
     pub status: Status,
 }
 

@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod imports;
+mod job;
 mod rows;
 mod selection;
 
@@ -11,18 +12,21 @@ use std::slice;
 use anyhow::{Result, ensure};
 use child::graph::CanonicalKey;
 pub use evaluation::{Candidate, Evaluation};
+use hardware::log::Joined;
 pub use hardware::log::Status;
 pub use imports::Import;
 use imports::Imports;
+pub use job::{Job, Work};
 pub(crate) use rows::{candidate_of, evaluation_of, values_of};
 
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::{Archive, Given, ReferencePoint};
 
-/// The evaluations of a search in their order, with the Pareto front and its hypervolume kept up to date.
+/// The evaluations of a search in their order, with the jobs under way, and with the Pareto front and its hypervolume kept
+/// up to date.
 ///
-/// A network may be evaluated several times; everything here follows the mean of its measurements. The front covers all
-/// complete evaluations. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the
+/// An evaluation grows job by job: measured, trained for a few epochs, trained in full. A network may be evaluated several
+/// times; everything here follows the mean of its measurements. The front covers all complete evaluations. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the
 /// reference point is that bound.
 #[derive(Debug, Clone)]
 pub struct History {
@@ -35,6 +39,14 @@ pub struct History {
     by_key: HashMap<CanonicalKey, usize>,
     /// By number of an evaluation, the place of its network in `evaluations`.
     by_number: HashMap<u64, usize>,
+    /// By number of an evaluation, its rows as one.
+    joined: HashMap<u64, Joined>,
+    /// Jobs that have begun, or wait for a device or a trainer.
+    pending: Vec<Job>,
+    /// Rows entered.
+    rows: u64,
+    /// Epochs trained for these rows.
+    epochs: u64,
     /// The non-dominated vectors of values.
     pub(crate) archive: Archive,
     /// The worst corner of the box for the hypervolume.
@@ -60,6 +72,10 @@ impl History {
             merged: HashMap::new(),
             by_key: HashMap::new(),
             by_number: HashMap::new(),
+            joined: HashMap::new(),
+            pending: Vec::new(),
+            rows: 0,
+            epochs: 0,
             archive: Archive::default(),
             reference,
             share,
@@ -112,31 +128,65 @@ impl History {
         selection::subset(&self.training_set(), 0..self.evaluations.len(), most, keeps_bounds)
     }
 
-    /// Enters an evaluation.
+    /// Notes a job that has begun, or waits for a device or a trainer, until its row is entered.
+    pub fn begin(&mut self, job: Job) {
+        self.pending.push(job);
+    }
+
+    /// Jobs that have begun, or wait for a device or a trainer.
+    pub fn pending(&self) -> &[Job] {
+        &self.pending
+    }
+
+    /// The job of a network that has begun, or waits.
+    pub fn pending_job(&self, key: &CanonicalKey) -> Option<&Job> {
+        self.pending.iter().find(|job| job.candidate.key == *key)
+    }
+
+    /// Whether a network was evaluated in part or in full, or has a job.
+    pub fn is_taken(&self, key: &CanonicalKey) -> bool {
+        self.by_key.contains_key(key) || self.pending_job(key).is_some()
+    }
+
+    /// The number of the next new evaluation.
+    pub fn next_number(&self) -> u64 {
+        let numbers = self.by_number.keys().copied().chain(self.pending.iter().map(|job| job.number));
+        numbers.max().map_or(0, |last| last + 1)
+    }
+
+    /// Enters an evaluation, or what is known of it now, in place of what was known before.
     ///
     /// A further evaluation of a known network is merged with those before: each value becomes the mean over the
     /// successful evaluations, and the front is rebuilt if that changes it. A failed one changes nothing.
     ///
     /// # Errors
-    /// If an objective cannot have its value, there are too few or too many values, or the number is taken. The history
-    /// is unchanged then.
+    /// If an objective cannot have its value, there are too few or too many values, or the number is that of another
+    /// network. The history is unchanged then.
     pub fn push(&mut self, evaluation: Evaluation) -> Result<()> {
         self.check_values(&evaluation)?;
         let (number, key) = (evaluation.number, evaluation.key);
-        ensure!(!self.by_number.contains_key(&number), "there are two evaluations with number {number}");
-        let index = *self.by_key.entry(key).or_insert(self.evaluations.len());
-        self.by_number.insert(number, index);
-        let is_failed = self.evaluations.get(index).is_some_and(|before| before.status == Status::Failed);
-        self.retries += u64::from(is_failed);
-        let before = if index == self.evaluations.len() {
+        let index = self.by_key.get(&key).copied().unwrap_or(self.evaluations.len());
+        let is_known = self.by_number.get(&number);
+        ensure!(is_known.is_none_or(|known| *known == index), "there are two evaluations with number {number}");
+        let is_new = self.by_number.insert(number, index).is_none();
+        self.by_key.insert(key, index);
+        let known = self.evaluations.get(index);
+        let before = known.and_then(Evaluation::complete);
+        self.retries += u64::from(is_new && known.is_some_and(|before| before.status == Status::Failed));
+        if index == self.evaluations.len() {
             self.evaluations.push(evaluation);
-            None
-        } else {
+        } else if is_new || self.merged.contains_key(&index) {
             let several = self.merged.entry(index).or_insert_with(|| vec![self.evaluations[index].clone()]);
-            several.push(evaluation);
-            let merged = Evaluation::merged(several);
-            merged.and_then(|merged| std::mem::replace(&mut self.evaluations[index], merged).complete())
-        };
+            match several.iter_mut().find(|other| other.number == number) {
+                Some(same) => *same = evaluation,
+                None => several.push(evaluation),
+            }
+            if let Some(merged) = Evaluation::merged(several) {
+                self.evaluations[index] = merged;
+            }
+        } else {
+            self.evaluations[index] = evaluation;
+        }
         let now = self.evaluations[index].complete();
         let mut is_changed = false;
         if let (None, Some(values)) = (&before, &now) {
@@ -195,14 +245,25 @@ impl History {
         &self.evaluations
     }
 
-    /// Number of evaluations entered, repeats included: rows of the journal.
+    /// Number of rows of the journal entered.
     pub fn entered(&self) -> u64 {
-        self.by_number.len() as u64
+        self.rows
+    }
+
+    /// Number of evaluations that have ended, repeats and retries included.
+    pub fn ended(&self) -> u64 {
+        let open = self.evaluations.iter().filter(|evaluation| evaluation.status == Status::Measured).count();
+        (self.by_number.len() - open) as u64
+    }
+
+    /// Epochs of training behind the rows entered, where they say it.
+    pub fn epochs(&self) -> u64 {
+        self.epochs
     }
 
     /// Number of evaluations entered that measured a network again.
     pub fn repeats(&self) -> u64 {
-        self.entered() - self.evaluations.len() as u64 - self.retries
+        self.by_number.len() as u64 - self.evaluations.len() as u64 - self.retries
     }
 
     /// Number of evaluations entered for networks that had only failed before.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use child::graph::Cost;
-use hardware::log::Row;
+use hardware::log::{Joined, Row};
 
 use super::{Candidate, Evaluation, History};
 use crate::objective::{Bounds, Objective, Objectives};
@@ -16,9 +16,25 @@ impl History {
         Ok(history)
     }
 
-    /// Enters a row of the journal.
+    /// Enters a row of the journal, whose job is no longer pending.
     pub(crate) fn enter(&mut self, problem: &Problem, row: &Row) -> Result<()> {
-        self.push(evaluation_of(problem, candidate_of(problem, row)?, row)?)
+        let short_epochs = problem.fidelity().short_epochs;
+        let joined = match self.joined.get(&row.evaluation) {
+            Some(before) => {
+                let mut joined = before.clone();
+                joined.add(row.clone(), short_epochs);
+                joined
+            }
+            None => Joined::new(row.clone(), short_epochs),
+        };
+        // A row under the number of another network must not pass for one of the first.
+        let candidate = candidate_of(problem, row)?;
+        self.push(evaluation_of(problem, candidate, &joined)?)?;
+        self.joined.insert(row.evaluation, joined);
+        self.pending.retain(|job| job.number != row.evaluation);
+        self.rows += 1;
+        self.epochs += row.epochs.unwrap_or(0);
+        Ok(())
     }
 }
 
@@ -29,13 +45,15 @@ pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
     Ok(Candidate { key: problem.key(&architecture)?, architecture })
 }
 
-/// A row of the journal as an evaluation; objectives that are not measured come from the network's costs.
-pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, row: &Row) -> Result<Evaluation> {
+/// The rows of an evaluation; objectives that are not measured come from the network's costs.
+pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, joined: &Joined) -> Result<Evaluation> {
     let Candidate { architecture, key } = candidate;
+    let row = &joined.row;
     let cost = problem.graph(&architecture)?.pruned().cost();
     let values = values_of(problem.objectives(), row, &cost);
     let deviations = deviations_of(problem.objectives(), row);
-    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, status: row.status })
+    let short_error = joined.short.map(|short| 1.0 - short.accuracy);
+    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, short_error, status: row.status })
 }
 
 /// For each objective its value from a row of the journal or the costs of the network, if it is known.

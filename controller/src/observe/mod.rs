@@ -13,6 +13,7 @@ use hardware::log::Row;
 
 use crate::evaluate::Activity;
 use crate::history::History;
+use crate::search::Plan;
 use crate::strategy::Diagnostics;
 
 /// Observes a search. By default, every method does nothing.
@@ -32,20 +33,17 @@ use crate::strategy::Diagnostics;
 /// }
 /// ```
 pub trait Observer: Send {
-    /// The search begins, or resumes with a history; it will have `budget` evaluations.
-    fn start(&mut self, _budget: u64, _history: &History) {}
+    /// The search begins, or resumes with a history.
+    fn start(&mut self, _plan: &Plan, _history: &History) {}
 
-    /// An evaluation enters another stage.
+    /// A job enters another stage.
     fn activity(&mut self, _activity: &Activity) {}
 
-    /// An evaluation has ended, and its row is on the disk. The order of rows is arbitrary.
-    fn evaluated(&mut self, _row: &Row) {}
-
-    /// An evaluation was entered into the history, in the order of the numbers.
+    /// A job has ended, its row is on the disk and in the history.
     fn entered(&mut self, _row: &Row, _history: &History) {}
 
-    /// A round is over, and the strategy has learnt from it.
-    fn round(&mut self, _history: &History, _diagnostics: &Diagnostics) {}
+    /// The strategy has learnt.
+    fn learnt(&mut self, _history: &History, _diagnostics: &Diagnostics) {}
 
     /// The search has ended.
     fn end(&mut self, _history: &History) {}

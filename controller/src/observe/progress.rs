@@ -10,13 +10,15 @@ use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use super::Observer;
 use crate::evaluate::{Activity, Stage};
 use crate::history::History;
+use crate::search::{Plan, Position};
 use crate::terminal::note;
 
 /// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.
 pub struct Progress {
     bar: ProgressBar,
-    /// Evaluations without those that are tried again.
-    planned: u64,
+    /// The plan of the search, once it has begun.
+    plan: Option<Plan>,
+    unit: &'static str,
     running: BTreeMap<u64, Stage>,
     front: String,
     /// Without a terminal.
@@ -30,8 +32,8 @@ pub struct Progress {
 /// Lines in place of a bar.
 struct Lines {
     began: Instant,
-    /// Evaluations before that.
-    evaluations: u64,
+    /// Position at that time.
+    position: u64,
     /// Time of the latest line.
     last: Option<Instant>,
 }
@@ -40,12 +42,9 @@ impl Progress {
     /// Progress on standard error; `quiet` shows only that a device is waited for.
     pub fn new(quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-        let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), evaluations: 0, last: None });
-        let template = "{bar:24} {pos}/{len} evaluations, ETA {left}, {msg}";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        bar.set_style(style.with_key("left", write_left));
+        let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), position: 0, last: None });
         let (running, waits) = (BTreeMap::new(), BTreeMap::new());
-        Self { bar, planned: 0, running, front: String::new(), lines, quiet, waits }
+        Self { bar, plan: None, unit: "", running, front: String::new(), lines, quiet, waits }
     }
 
     fn show(&self) {
@@ -69,15 +68,18 @@ impl Progress {
         if self.quiet {
             return;
         }
-        let (done, budget) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let (done, all) = (self.bar.position(), self.bar.length());
         let Some(lines) = self.lines.as_mut() else { return };
         if lines.last.is_some_and(|last| last.elapsed() < Self::INTERVAL) {
             return;
         }
         lines.last = Some(Instant::now());
-        let new = done.saturating_sub(lines.evaluations).max(1);
-        let left = lines.began.elapsed().div_f64(new as f64).mul_f64(budget.saturating_sub(done) as f64);
-        note(format_args!("{done}/{budget} evaluations, ETA {}, {}", HumanDuration(left), self.front));
+        let unit = self.unit;
+        let Some(all) = all else { return note(format_args!("{done} {unit}, {}", self.front)) };
+        let new = done.saturating_sub(lines.position);
+        let left = lines.began.elapsed().div_f64(new.max(1) as f64).mul_f64(all.saturating_sub(done) as f64);
+        let left = if new == 0 { "unknown".to_owned() } else { HumanDuration(left).to_string() };
+        note(format_args!("{done}/{all} {unit}, ETA {left}, {}", self.front));
     }
 }
 
@@ -102,15 +104,21 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn start(&mut self, budget: u64, history: &History) {
-        let done = history.entered();
-        self.planned = budget;
-        self.bar.set_length(budget + history.retries());
+    fn start(&mut self, plan: &Plan, history: &History) {
+        let Position { done, all, unit } = plan.position(history);
+        (self.plan, self.unit) = (Some(*plan), unit);
+        let counts = if all.is_some() { "{pos}/{len}" } else { "{pos}" };
+        let template = format!("{{bar:24}} {counts} {unit}, ETA {{left}}, {{msg}}");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style.with_key("left", write_left));
+        if let Some(all) = all {
+            self.bar.set_length(all);
+        }
         self.bar.set_position(done);
         self.bar.reset_eta();
         self.bar.enable_steady_tick(Duration::from_millis(250));
         if let Some(start) = &mut self.lines {
-            *start = Lines { began: Instant::now(), evaluations: done, last: None };
+            *start = Lines { began: Instant::now(), position: done, last: None };
         }
         self.front = describe(history);
         self.show();
@@ -126,20 +134,19 @@ impl Observer for Progress {
         self.show();
     }
 
-    fn evaluated(&mut self, row: &Row) {
+    fn entered(&mut self, row: &Row, history: &History) {
         self.running.remove(&row.evaluation);
         self.waits.remove(&row.evaluation);
-        self.bar.inc(1);
-        self.show();
-        self.print_line();
-    }
-
-    fn entered(&mut self, row: &Row, history: &History) {
-        // Rows recovered from the journal were not announced as evaluated.
-        self.bar.set_position(self.bar.position().max(row.evaluation + 1));
-        self.bar.set_length(self.planned + history.retries());
+        if let Some(plan) = &self.plan {
+            let Position { done, all, .. } = plan.position(history);
+            self.bar.set_position(done);
+            if let Some(all) = all {
+                self.bar.set_length(all);
+            }
+        }
         self.front = describe(history);
         self.show();
+        self.print_line();
     }
 
     fn end(&mut self, _history: &History) {

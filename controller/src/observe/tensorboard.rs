@@ -59,7 +59,7 @@ fn warn(error: &io::Error) {
 
 impl Observer for TensorBoard {
     fn entered(&mut self, row: &Row, history: &History) {
-        let step = row.evaluation as usize;
+        let step = history.ended() as usize;
         let child = [("accuracy", row.accuracy), ("time_ms", row.time_ms), ("energy_mj", row.energy_mj)];
         self.write(|file| {
             for (name, value) in child {
@@ -67,8 +67,10 @@ impl Observer for TensorBoard {
                     file.summary(scalar(&format!("child/{name}"), value as f32), step)?;
                 }
             }
+            let Some(_) = row.accuracy else { return file.flush() };
             if let Some(share) = history.hypervolume_share() {
                 file.summary(scalar(RESULT, share as f32), step)?;
+                file.summary(scalar("by_epochs/hypervolume", share as f32), history.epochs() as usize)?;
             }
             file.summary(scalar("front/size", history.front().count() as f32), step)?;
             for (index, objective) in history.objectives().iter().enumerate() {
@@ -82,8 +84,8 @@ impl Observer for TensorBoard {
         });
     }
 
-    fn round(&mut self, history: &History, diagnostics: &Diagnostics) {
-        let step = history.entered() as usize;
+    fn learnt(&mut self, history: &History, diagnostics: &Diagnostics) {
+        let step = history.ended() as usize;
         self.write(|file| {
             for (name, value) in &diagnostics.scalars {
                 file.summary(scalar(&format!("strategy/{name}"), *value as f32), step)?;
@@ -102,9 +104,9 @@ impl Observer for TensorBoard {
     fn end(&mut self, history: &History) {
         self.write(|file| {
             if let Some(reference) = history.reference.in_words(history.objectives()) {
-                file.summary(text("reference", &reference), history.entered() as usize)?;
+                file.summary(text("reference", &reference), history.ended() as usize)?;
             }
-            file.summary(end(now_s()).map_err(io::Error::other)?, history.entered() as usize)?;
+            file.summary(end(now_s()).map_err(io::Error::other)?, history.ended() as usize)?;
             file.flush()
         });
     }

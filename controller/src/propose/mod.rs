@@ -169,19 +169,15 @@ mod tests {
     use super::*;
     use crate::objective::Objective;
     use crate::policy::PolicyConfig;
-    use crate::strategy::{ModelBased, ModelBasedConfig, Strategy, toy};
+    use crate::strategy::{ModelBasedConfig, Strategy, StrategyConfig, toy};
 
     /// A search of 60 evaluations over 15,625 architectures.
-    fn searched(problem: &Problem) -> (ModelBased, History) {
+    fn searched(problem: &Problem) -> (Box<dyn Strategy>, History) {
         let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
         let config = ModelBasedConfig { policy, ..ModelBasedConfig::default() };
-        let mut strategy = ModelBased::new(config, problem, &Device::default(), 1).unwrap();
+        let mut strategy = StrategyConfig::ModelBased(config).build(1, problem, &Device::default()).unwrap();
         let mut history = toy::history(problem);
-        while history.evaluations().len() < 60 {
-            let round = strategy.ask(problem, &history, 5).unwrap();
-            toy::evaluate(problem, &mut history, &round);
-            strategy.tell(problem, &history, &round).unwrap();
-        }
+        toy::search(&mut *strategy, problem, &mut history, 60);
         (strategy, history)
     }
 

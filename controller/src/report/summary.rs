@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use hardware::log::{Row, Status};
+use hardware::log::{Row, Status, join};
 
 use crate::evaluate::USELESS;
 use crate::history::{Evaluation, History};
@@ -17,6 +17,7 @@ use crate::run::{MODELS, Recorded};
 #[derive(Debug, Clone)]
 pub struct Summary {
     pub objectives: Objectives,
+    /// The evaluations, a row each.
     pub rows: Vec<Row>,
     /// Number of evaluations that measured a network again.
     pub repeats: u64,
@@ -27,7 +28,7 @@ pub struct Summary {
     pub set_aside: SetAside,
     /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
-    /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation.
+    /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation; they are counted from 0.
     pub hypervolume: Vec<(u64, f64)>,
     pub reference: Option<Vec<f64>>,
     /// The reference and the origin of its coordinates.
@@ -82,17 +83,20 @@ impl Summary {
         self
     }
 
-    /// Summarises rows of a problem.
+    /// Summarises the journal of a problem.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
         let mut history =
             History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
         let mut hypervolume = Vec::new();
         for row in &rows {
+            let before = history.ended();
             history.enter(problem, row)?;
-            if let Some(share) = history.hypervolume_share() {
-                hypervolume.push((row.evaluation, share));
+            if let Some(share) = history.hypervolume_share().filter(|_| history.ended() > before) {
+                hypervolume.push((before, share));
             }
         }
+        let joined = join(rows, problem.fidelity().short_epochs);
+        let rows: Vec<Row> = joined.into_iter().map(|joined| joined.row).collect();
         let mut members: Vec<Member> =
             history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows)).collect();
         let set_aside = set_aside(&mut members, problem, &rows);

@@ -87,7 +87,8 @@ fn list(numbers: &[u64]) -> String {
 
 /// The numbers of evaluations by their status, and of members of the front.
 pub fn in_words(summary: &Summary) -> String {
-    let counts = Status::ALL.into_iter().map(|status| (status, summary.count(status)));
+    let ended = Status::ALL.into_iter().filter(|status| *status != Status::Measured);
+    let counts = ended.map(|status| (status, summary.count(status)));
     let counts = counts.filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {}", status.as_str()));
     let counts: Vec<String> = counts.collect();
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
@@ -101,9 +102,14 @@ pub fn in_words(summary: &Summary) -> String {
         0 => String::new(),
         repeats => format!(", {repeats} of which measured a network again"),
     };
-    let evaluations = summary.rows.len();
+    let open = summary.count(Status::Measured);
+    let evaluations = summary.rows.len() - open;
     let noun = if evaluations == 1 { "evaluation" } else { "evaluations" };
-    format!("{evaluations} {noun}{counts}{repeats}, {front} on the front{within}")
+    let open = match open {
+        0 => String::new(),
+        open => format!(", {open} more networks that were not trained in full"),
+    };
+    format!("{evaluations} {noun}{counts}{repeats}{open}, {front} on the front{within}")
 }
 
 /// The hypervolume and its reference point; `None` until that is fixed.

@@ -1,6 +1,7 @@
-//! The checkpoint: the state of the strategy after a round.
+//! The checkpoint: the state of a search after a decision of its strategy.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
@@ -8,23 +9,40 @@ use serde_json::Value;
 
 use super::{failed, write_atomically};
 use crate::fingerprint::sha256;
+use crate::history::Work;
 
-/// State of a search after a whole round.
+/// State of a search after a decision of its strategy, before the jobs of that decision begin.
 ///
-/// One file: a line of JSON, then the strategy's own bytes. It only saves time: the journal and the seed alone lead
-/// to the same state, by replaying every round of the strategy.
+/// One file: a line of JSON, then the strategy's own bytes. On a log it only saves time: the journal and the seed alone
+/// lead to the same state. With devices and trainers it also says which jobs had begun and which were decided on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub experiment: String,
-    pub round: u64,
-    /// Evaluations that the strategy has received.
-    pub told: u64,
+    /// Decisions that brought jobs.
+    pub decisions: u64,
+    /// Rows of the journal that the strategy has seen.
+    pub rows: u64,
+    /// Time of the search, interruptions left out; on a log, that of its clock.
+    pub elapsed: Duration,
+    /// Jobs without a row: those that had begun, then those that waited.
+    pub pending: Vec<SavedJob>,
     #[serde(skip)]
     pub strategy: Vec<u8>,
 }
 
+/// A job without a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedJob {
+    pub number: u64,
+    pub architecture: String,
+    pub work: Work,
+    pub begun: bool,
+    /// On a log, when it ends on its clock.
+    pub ends_at: Option<Duration>,
+}
+
 /// Raised when the format changes, so that an old checkpoint is not misread.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 impl Checkpoint {
     /// The file inside its folder.
@@ -70,11 +88,19 @@ mod tests {
 
     use super::*;
 
+    fn checkpoint(experiment: &str, rows: u64, strategy: Vec<u8>) -> Checkpoint {
+        let work = Work::Train { epochs: 12 };
+        let saved = |begun, ends_at| SavedJob { number: 7, architecture: "a\nb".to_owned(), work, begun, ends_at };
+        let pending = vec![saved(true, Some(Duration::new(3, 141_592_653))), saved(false, None)];
+        let elapsed = Duration::from_nanos(rows);
+        Checkpoint { experiment: experiment.to_owned(), decisions: 3, rows, elapsed, pending, strategy }
+    }
+
     #[test]
     fn reads_back_and_rejects_damage() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Checkpoint::load(folder.path()).unwrap(), None);
-        let checkpoint = Checkpoint { experiment: "e".to_owned(), round: 3, told: 28, strategy: vec![1, b'\n', 255] };
+        let checkpoint = checkpoint("e", 28, vec![1, b'\n', 255]);
         checkpoint.save(folder.path()).unwrap();
         assert_eq!(Checkpoint::load(folder.path()).unwrap(), Some(checkpoint));
         let path = Checkpoint::path(folder.path());
@@ -84,10 +110,10 @@ mod tests {
             let error = Checkpoint::load(folder.path()).unwrap_err().to_string();
             assert!(error.contains("is damaged"), "{cut}: {error}");
         }
-        // Of a version that writes other things into its header.
-        std::fs::write(&path, b"{\"version\":2,\"layout\":\"columns\"}\n...").unwrap();
+        // Of an earlier version, which wrote other things into its header.
+        std::fs::write(&path, b"{\"version\":1,\"layout\":\"columns\"}\n...").unwrap();
         let message = Checkpoint::load(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("another version") && message.contains("format 2, not 1"), "{message}");
+        assert!(message.contains("another version") && message.contains("format 1, not 2"), "{message}");
     }
 
     proptest! {
@@ -97,9 +123,9 @@ mod tests {
         })]
 
         #[test]
-        fn checkpoints_read_back(experiment: String, round: u64, told: u64, strategy: Vec<u8>) {
+        fn checkpoints_read_back(experiment: String, rows: u64, strategy: Vec<u8>) {
             let folder = tempfile::tempdir().unwrap();
-            let checkpoint = Checkpoint { experiment, round, told, strategy };
+            let checkpoint = checkpoint(&experiment, rows, strategy);
             checkpoint.save(folder.path()).unwrap();
             prop_assert_eq!(Checkpoint::load(folder.path()).unwrap(), Some(checkpoint));
         }
@@ -108,7 +134,7 @@ mod tests {
         #[test]
         fn damage_is_reported_or_changes_no_state(at in any::<prop::sample::Index>(), byte: u8, piece in "[\"{}:, 0-9a-z\n]{0,4}", kind in 0..3_u8) {
             let folder = tempfile::tempdir().unwrap();
-            let checkpoint = Checkpoint { experiment: "e".to_owned(), round: 3, told: 28, strategy: vec![1, b'\n', 255, 7] };
+            let checkpoint = checkpoint("e", 28, vec![1, b'\n', 255, 7]);
             checkpoint.save(folder.path()).unwrap();
             let path = Checkpoint::path(folder.path());
             let mut bytes = std::fs::read(&path).unwrap();

@@ -14,7 +14,7 @@ pub struct Comparable {
     objectives: Vec<Objective>,
     /// Labels of its devices; none where nothing says what they are.
     pub devices: BTreeSet<String>,
-    /// Epochs that its children are trained; none where nothing says it.
+    /// Epochs of its full trainings; none where nothing says it.
     pub epochs: BTreeSet<u64>,
     same_device: bool,
     known: HashSet<(String, Measured)>,
@@ -71,9 +71,13 @@ impl Comparable {
     pub fn take(&mut self, rows: Vec<LogRow>, origin: &Origin) -> (Vec<Imported>, Tally) {
         let mut tally = Tally { rows: rows.len(), ..Tally::default() };
         let mut taken = Vec::new();
-        for LogRow { line, row } in rows {
+        let trained = rows.iter().filter(|LogRow { row, .. }| row.status == Status::Ok && row.accuracy.is_some());
+        let of_log = trained.filter_map(|trained| trained.row.epochs).max();
+        // Where the run does not say its epochs, those of the log's full trainings.
+        let epochs = if self.epochs.is_empty() { of_log.into_iter().collect() } else { self.epochs.clone() };
+        for LogRow { line, row, .. } in rows {
             let origin = Origin { line, ..origin.clone() };
-            if let Some(row) = self.take_row(row, &origin, &mut tally) {
+            if let Some(row) = self.take_row(row, &epochs, &origin, &mut tally) {
                 let imported = Imported { row, origin };
                 self.know_imported(&imported);
                 taken.push(imported);
@@ -83,12 +87,14 @@ impl Comparable {
         (taken, tally)
     }
 
-    fn take_row(&self, row: Row, origin: &Origin, tally: &mut Tally) -> Option<Row> {
+    fn take_row(&self, row: Row, epochs: &BTreeSet<u64>, origin: &Origin, tally: &mut Tally) -> Option<Row> {
         if matches!(row.status, Status::Failed | Status::Diverged) {
             tally.unsuccessful += 1;
             return None;
         }
-        let mut found = Row { status: Status::Ok, ..row };
+        // A training that was broken off has no accuracy that counts.
+        let accuracy = row.accuracy.filter(|_| row.status != Status::Stopped);
+        let mut found = Row { status: Status::Ok, accuracy, ..row };
         if (found.time_ms.is_some() || found.energy_mj.is_some()) && !self.is_device(found.device.as_deref()) {
             match &found.device {
                 Some(device) if !self.devices.is_empty() => {
@@ -99,9 +105,8 @@ impl Comparable {
             clear_time(&mut found);
             clear_energy(&mut found);
         }
-        let is_otherwise = |epochs: &u64| !self.epochs.is_empty() && !self.epochs.contains(epochs);
-        if let Some(epochs) = found.epochs.filter(is_otherwise).filter(|_| found.accuracy.is_some()) {
-            *tally.other_epochs.entry(epochs).or_default() += 1;
+        if let Some(other) = found.epochs.filter(|found| !epochs.contains(found)).filter(|_| found.accuracy.is_some()) {
+            *tally.other_epochs.entry(other).or_default() += 1;
             found.accuracy = None;
         }
         if !self.wants(&found) {
@@ -213,6 +218,16 @@ mod tests {
         assert_eq!(tally, expected);
         assert!(taken.iter().all(|row| row.origin.after == 3 && row.origin.source == "log"));
         assert_eq!(taken.iter().map(|row| row.origin.line).collect::<Vec<_>>(), [2, 3, 4, 5, 7, 9]);
+    }
+
+    #[test]
+    fn jobs_of_a_network_are_taken_as_far_as_they_are_a_measurement_or_a_full_training() {
+        let jobs = "a,measured,,1,,,x,\na,ok,0.25,,,,,2\na,ok,0.5,,,,,20\nb,measured,,2,,,x,\nb,stopped,0.375,,,,,7\n";
+        for epochs in [&[20][..], &[]] {
+            let (taken, tally) = here(&["x"], epochs, false).take(rows(jobs), &source("log"));
+            let expected = [("a", None, Some(1.0), None), ("a", Some(0.5), None, None), ("b", None, Some(2.0), None)];
+            assert_eq!((values(&taken), tally.other_epochs), (expected.to_vec(), [(2, 1)].into()), "{epochs:?}");
+        }
     }
 
     #[test]

@@ -220,13 +220,21 @@ pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Resu
 }
 
 /// Keys that may differ, besides those of devices: [`hardware::options::is_free`].
-const FREE: [&str; 6] =
-    ["search.evaluations", "search.remeasure", "search.reference", "search.trainers", "data.dir", "replay.log"];
+const FREE: [&str; 7] = [
+    "search.evaluations",
+    "search.remeasure",
+    "search.reference",
+    "search.trainers",
+    "training.checkpoint_every",
+    "data.dir",
+    "replay.log",
+];
 
 /// The keys that may differ, for a message.
 pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, \
-                                     training.devices (GPUs for GPUs), data.dir, replay.log; of a device patience_s, tries, grace_s, its address and login, and the places of its \
-                                     files and programs; of its meter command, file and sudo";
+                                     training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; \
+                                     of a device patience_s, tries, grace_s, its address and login, and the places of \
+                                     its files and programs; of its meter command, file and sudo";
 
 fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<String>) {
     match (there, here) {

@@ -35,7 +35,7 @@ fn a_folder_is_taken_once_and_opened_by_one() {
 #[test]
 fn differences_are_named_by_key() {
     let (mut there, mut here) = (Experiment::default(), Experiment::default());
-    (here.search.evaluations, here.search.remeasure) = (999, 9);
+    (here.search.evaluations, here.search.remeasure) = (Some(999), 9);
     assert_eq!(differences(&there, &here).unwrap(), Vec::<String>::new());
     there.search.seed = 1;
     there.training.momentum = 0.5;
@@ -58,6 +58,7 @@ fn patience_logins_and_places_may_differ_and_what_changes_a_result_may_not() {
     let found = |set: &str| differences(&read(&[]), &read(&[set])).unwrap();
     for free in [
         "search.trainers=3",
+        "training.checkpoint_every=5",
         "devices.b.patience_s=900",
         "devices.b.host=10.0.0.9",
         "devices.b.user=you",

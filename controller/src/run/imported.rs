@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
-use hardware::log::{COLUMNS, Row, cells, read_row};
+use hardware::log::{COLUMNS, Joined, Row, cells, read_row};
 use serde::{Deserialize, Serialize};
 
 use super::{IMPORTED, failed, write_atomically};
@@ -50,7 +50,9 @@ impl Imported {
         let path = folder.join(IMPORTED);
         let mut imports = Vec::new();
         for (line, Self { row, origin }) in read(&path)? {
-            let evaluation = candidate_of(problem, &row).and_then(|found| evaluation_of(problem, found, &row));
+            let found = candidate_of(problem, &row);
+            let joined = Joined::new(row, problem.fidelity().short_epochs);
+            let evaluation = found.and_then(|found| evaluation_of(problem, found, &joined));
             // The innermost reason: the context around it speaks of a journal.
             let evaluation = evaluation
                 .map_err(|error| damaged(&path, line, &format!("column \"architecture\": {}", error.root_cause())))?;

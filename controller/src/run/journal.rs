@@ -1,145 +1,107 @@
-//! The journal of a run, in the order of the evaluations.
+//! The journal of a run, in the order in which jobs ended.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::path::Path;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use hardware::log::{Row, TornLine, Writer};
 
 use super::digests::Digests;
 use super::{failed, open_log};
+use crate::history::Job;
 
-/// The journal, written in the order of the evaluations, although they may end in any order.
+/// The journal: a row for each job, on the disk before the next one is entered.
 ///
-/// A row that is ahead of its turn waits in a file of its own, on the disk like the journal: a kill loses no evaluation,
-/// and the journal of a resumed run is that of an uninterrupted one.
-///
-/// A network that is measured again has a row for each measurement, each with a number of its own. The later ones have
-/// neither accuracy nor epochs: only the devices measured again, and a copied accuracy would look like a second training
-/// with the same result.
+/// The rows of one network have one number. A network that is measured again, or tried again after a failure, has rows
+/// under a number of their own.
 #[derive(Debug)]
 pub struct Journal {
     writer: Writer,
     digests: Digests,
-    next: u64,
     /// Rows that are in the journal already, from before the kill, and have not been asked for yet.
-    recovered: BTreeMap<u64, Row>,
-    waiting: BTreeMap<u64, Row>,
-    waiting_path: PathBuf,
-    waiting_writer: Option<Writer>,
+    recovered: VecDeque<Row>,
 }
 
 impl Journal {
-    /// Opens the journal of a run, or begins it; rows that are there are kept for [`recover`](Self::recover). Returns a
-    /// torn last line that was cut off. `waiting_path` is the file of rows that wait for their turn, `digests_path` the
-    /// file of the digests that show whether a row was edited.
+    /// Opens the journal of a run, or begins it; rows that are there are kept for [`take`](Self::take) and
+    /// [`recover`](Self::recover). Returns a torn last line that was cut off. `waiting_path` is the file in which earlier
+    /// versions let rows wait that had ended before their turn: they are moved to the journal. `digests_path` is the file of
+    /// the digests that show whether a row was edited.
     ///
     /// # Errors
-    /// If it cannot be read or written, its evaluations are not numbered one after the other, or one was edited.
+    /// If it cannot be read or written, or a row was edited.
     pub fn open(path: &Path, waiting_path: &Path, digests_path: &Path) -> anyhow::Result<(Self, Option<TornLine>)> {
         let (writer, rows, torn) = open_log(path)?;
-        for (expected, row) in (0..).zip(&rows) {
-            let (path, found) = (path.display(), row.evaluation);
-            ensure!(found == expected, "{path}: expected evaluation {expected}, found {found}: the journal was edited");
-        }
         let digests = Digests::open(digests_path, path, &rows)?;
-        let mut journal = Self {
-            writer,
-            digests,
-            next: rows.len() as u64,
-            recovered: rows.into_iter().map(|row| (row.evaluation, row)).collect(),
-            waiting: BTreeMap::new(),
-            waiting_path: waiting_path.to_owned(),
-            waiting_writer: None,
-        };
+        let mut journal = Self { writer, digests, recovered: rows.into() };
         if waiting_path.exists() {
-            let (writer, rows, _) = Writer::append(waiting_path)?;
-            journal.waiting_writer = Some(writer);
-            for row in rows.into_iter().filter(|row| row.evaluation >= journal.next) {
-                journal.recovered.insert(row.evaluation, row.clone());
-                journal.waiting.insert(row.evaluation, row);
+            let (_, waiting, _) = Writer::append(waiting_path)?;
+            for row in waiting {
+                if journal.recovered.iter().all(|known| known.evaluation != row.evaluation) {
+                    let row = journal.record(&row)?;
+                    journal.recovered.push_back(row);
+                }
             }
-            journal.drain()?;
+            std::fs::remove_file(waiting_path).map_err(failed("remove", waiting_path))?;
         }
         Ok((journal, torn))
     }
 
-    /// Whether the first so many evaluations are there from before the kill, and have not been asked for yet.
-    pub fn holds(&self, evaluations: u64) -> bool {
-        (0..evaluations).all(|evaluation| self.recovered.contains_key(&evaluation))
+    /// The rows from before the kill that were not asked for yet, in their order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &Row> {
+        self.recovered.iter()
     }
 
-    /// The row of an evaluation, if it was evaluated before the kill. Each is given once.
+    /// The first of them.
+    pub fn first_recovered(&self) -> Option<&Row> {
+        self.recovered.front()
+    }
+
+    /// Takes the first of them.
+    pub fn take(&mut self) -> Option<Row> {
+        self.recovered.pop_front()
+    }
+
+    /// The row of a job that ended before the kill. Each is given once.
     ///
     /// # Errors
-    /// If the row is of an architecture that the run does not propose under this number.
-    pub fn recover(&mut self, evaluation: u64, architecture: &str) -> anyhow::Result<Option<Row>> {
-        match self.recovered.remove(&evaluation) {
-            Some(row) if row.architecture != architecture => bail!(
-                "{}: evaluation {evaluation} is of {}, but this run proposes {architecture}: the journal is of another \
-                 run, or was edited",
+    /// If the row is of another architecture.
+    pub fn recover(&mut self, job: &Job, architecture: &str) -> anyhow::Result<Option<Row>> {
+        // A network has one job at a time, so that its first row is of this one.
+        let Some(place) = self.recovered.iter().position(|row| row.evaluation == job.number) else { return Ok(None) };
+        let row = self.recovered.remove(place);
+        if let Some(row) = &row {
+            ensure!(
+                row.architecture == architecture,
+                "{}: evaluation {} is of {}, but this run proposes {architecture}: the journal is of another run, or was \
+                 edited",
                 self.writer.path().display(),
+                row.evaluation,
                 row.architecture
-            ),
-            row => Ok(row),
+            );
         }
+        Ok(row)
     }
 
-    /// The row of an evaluation from before the kill, if it is there and was not given yet.
-    pub fn recovered(&self, evaluation: u64) -> Option<&Row> {
-        self.recovered.get(&evaluation)
-    }
-
-    /// The first such row under this number or a later one.
-    pub fn recovered_from(&self, evaluation: u64) -> Option<&Row> {
-        self.recovered.range(evaluation..).next().map(|(_, row)| row)
-    }
-
-    /// The rows from before the kill that were not given yet, in their order.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.recovered.values()
-    }
-
-    /// The row of an evaluation that a checkpoint covers, or that the strategy had no part in. Each is given once.
-    pub fn take(&mut self, evaluation: u64) -> Option<Row> {
-        self.recovered.remove(&evaluation)
-    }
-
-    /// Writes a row, now or when it is its turn; it is on the disk in either case.
+    /// Writes a row, and returns it as the journal holds it. It is on the disk then.
     ///
     /// # Errors
     /// If it cannot be written; everything before it is kept.
-    pub fn record(&mut self, row: &Row) -> anyhow::Result<()> {
-        let row = &self.writer.held(row);
-        if row.evaluation != self.next || !self.waiting.is_empty() {
-            let writer = match &mut self.waiting_writer {
-                Some(writer) => writer,
-                empty => empty.insert(Writer::create(&self.waiting_path)?),
-            };
-            writer.write(row)?;
-        }
-        self.waiting.insert(row.evaluation, row.clone());
-        self.drain()
-    }
-
-    /// Moves the rows whose turn it is from where they wait to the journal.
-    fn drain(&mut self) -> anyhow::Result<()> {
-        while let Some(row) = self.waiting.get(&self.next) {
-            self.writer.write(row)?;
-            self.digests.push(row)?;
-            self.waiting.remove(&self.next);
-            self.next += 1;
-        }
-        if self.waiting.is_empty() && self.waiting_writer.take().is_some() {
-            std::fs::remove_file(&self.waiting_path).map_err(failed("remove", &self.waiting_path))?;
-        }
-        Ok(())
+    pub fn record(&mut self, row: &Row) -> anyhow::Result<Row> {
+        let row = self.writer.held(row);
+        self.writer.write(&row)?;
+        self.digests.push(&row)?;
+        Ok(row)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::history::{Candidate, Work};
+    use child::space::Architecture;
     use hardware::log::Status;
     use proptest::prelude::*;
 
@@ -151,36 +113,30 @@ mod tests {
         hardware::log::read(path).unwrap().iter().map(|row| row.evaluation).collect()
     }
 
-    #[test]
-    fn journal_order_is_independent_of_completion_order_and_of_kills() {
-        let place = tempfile::tempdir().unwrap();
-        let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
-        let (mut journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
-        for evaluation in [0, 3, 2] {
-            journal.record(&row(evaluation)).unwrap();
-        }
-        assert_eq!((numbers(&path), numbers(&waiting)), (vec![0], vec![3, 2]));
-        drop(journal);
-        let (mut journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
-        assert_eq!((torn, journal.recovered.len()), (None, 3));
-        assert_eq!(journal.recover(3, "a3").unwrap(), Some(row(3)));
-        assert_eq!(journal.recover(1, "a1").unwrap(), None);
-        let error = journal.recover(2, "b").unwrap_err().to_string();
-        assert!(error.contains("evaluation 2 is of a2, but this run proposes b"), "{error}");
-        journal.record(&row(1)).unwrap();
-        assert_eq!(numbers(&path), [0, 1, 2, 3]);
-        assert!(!waiting.exists());
+    fn job(number: u64) -> Job {
+        let candidate = Candidate { architecture: Architecture::new([0]), key: [0; 16].into() };
+        Job { number, candidate, work: Work::Measure }
     }
 
     #[test]
-    fn gaps_are_rejected() {
+    fn rows_from_before_a_kill_are_given_once_and_in_the_order_of_a_networks_jobs() {
         let place = tempfile::tempdir().unwrap();
         let [path, waiting, digests] = ["m.csv", "w.csv", "rows"].map(|name| place.path().join(name));
-        let mut writer = Writer::create(&path).unwrap();
-        writer.write(&row(0)).unwrap();
-        writer.write(&row(2)).unwrap();
-        let error = Journal::open(&path, &waiting, &digests).unwrap_err().to_string();
-        assert!(error.contains("expected evaluation 1, found 2"), "{error}");
+        let (mut journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
+        let measured = Row { accuracy: None, ..row(3) };
+        for row in [row(0), measured.clone(), row(2), row(3)] {
+            journal.record(&row).unwrap();
+        }
+        drop(journal);
+        let (mut journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
+        assert_eq!((torn, journal.rows().len()), (None, 4));
+        assert_eq!(journal.recover(&job(3), "a3").unwrap(), Some(measured));
+        assert_eq!(journal.recover(&job(1), "a1").unwrap(), None);
+        assert_eq!(journal.recover(&job(3), "a3").unwrap(), Some(row(3)));
+        let error = journal.recover(&job(2), "b").unwrap_err().to_string();
+        assert!(error.contains("evaluation 2 is of a2, but this run proposes b"), "{error}");
+        assert_eq!(journal.take(), Some(row(0)));
+        assert_eq!(numbers(&path), [0, 3, 2, 3]);
     }
 
     proptest! {
@@ -189,8 +145,8 @@ mod tests {
             failure_persistence: None, cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default()
         })]
 
-        /// For evaluations that end in any order, files that a kill has cut anywhere, and rows that are there twice: the
-        /// opened journal is numbered one after the other, holds the whole rows, and opens again to the same.
+        /// With rows that waited for their turn in earlier versions, files that a kill has cut anywhere, and rows that are
+        /// there twice: the opened journal holds each whole row once, and opens again to the same.
         #[test]
         fn a_killed_journal_keeps_its_whole_rows_and_opens_again(
             ahead in prop::collection::vec(0_u64..9, 0..6), begun in 0_u64..4, cuts in any::<[prop::sample::Index; 2]>(),
@@ -205,15 +161,16 @@ mod tests {
                 std::fs::write(file, &content[..cut.index(content.len() + 1)]).unwrap();
             }
             let rows = |file: &Path| hardware::log::read_whole_lines(file).map(|(rows, _)| rows).unwrap();
-            let whole: std::collections::BTreeSet<u64> =
-                rows(&path).iter().chain(&rows(&waiting)).map(|row| row.evaluation).collect();
-            let kept = |journal: &Journal| journal.recovered.keys().copied().collect::<std::collections::BTreeSet<u64>>();
+            let whole: BTreeSet<u64> = rows(&path).iter().chain(&rows(&waiting)).map(|row| row.evaluation).collect();
+            let kept = |journal: &Journal| journal.rows().map(|row| row.evaluation).collect::<Vec<_>>();
             let (journal, _) = Journal::open(&path, &waiting, &digests).unwrap();
-            prop_assert_eq!(&kept(&journal), &whole);
+            let found = kept(&journal);
+            prop_assert_eq!((found.len(), found.iter().copied().collect::<BTreeSet<_>>()), (whole.len(), whole));
             drop(journal);
-            prop_assert!(numbers(&path).iter().copied().eq(0..numbers(&path).len() as u64));
+            prop_assert_eq!(numbers(&path), found.clone());
+            prop_assert!(!waiting.exists());
             let (journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
-            prop_assert_eq!((torn, kept(&journal)), (None, whole));
+            prop_assert_eq!((torn, kept(&journal)), (None, found));
         }
     }
 }

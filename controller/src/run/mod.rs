@@ -8,7 +8,7 @@ mod imported;
 mod journal;
 mod recorded;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, SavedJob};
 pub use comparable::{Comparable, Tally};
 pub(crate) use folder::{
     CHECKPOINT, CONFIG, DIGESTS, IMPORTED, JOURNAL, MAY_DIFFER, MODELS, PARETO, REPORT, RunFolder, SCRATCH, WAITING,

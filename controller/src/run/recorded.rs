@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use hardware::log::Row;
+use hardware::log::{Row, join};
 
 use super::{CONFIG, JOURNAL, kept_experiment, logged_rows};
 use crate::config::Experiment;
@@ -15,7 +15,7 @@ pub struct Recorded {
     pub experiment: Experiment,
     /// The problem, without its data.
     pub problem: Problem,
-    /// Every evaluation, in order.
+    /// The journal: a row for each job, in the order in which they ended.
     pub rows: Vec<Row>,
 }
 
@@ -26,5 +26,11 @@ impl Recorded {
         let not_resolved = || format!("{} is not resolved", folder.join(CONFIG).display());
         let problem = experiment.problem().with_context(not_resolved)?;
         Ok(Self { experiment, problem, rows: logged_rows(&folder.join(JOURNAL))? })
+    }
+
+    /// The evaluations, a row each.
+    pub fn evaluations(&self) -> Vec<Row> {
+        let joined = join(self.rows.iter().cloned(), self.problem.fidelity().short_epochs);
+        joined.into_iter().map(|joined| joined.row).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Measuring the front again after the search itself.
 
 use super::{Search, State};
-use crate::history::{Candidate, Evaluation, History, Status};
+use crate::history::{Candidate, Evaluation, History, Job, Status, Work};
 use crate::pareto::noise::lead;
 
 impl Search {
@@ -19,7 +19,11 @@ impl Search {
                 return Ok(true);
             }
             let Some(member) = most_doubtful(&state.history) else { return Ok(true) };
-            if !self.evaluate(state, vec![member], true).await? {
+            let text = self.problem.space().format(&member.architecture)?;
+            let job = Job { number: state.history.next_number(), candidate: member, work: Work::Measure };
+            state.history.begin(job.clone());
+            self.workers.begin(job, text, None);
+            if !matches!(self.next(state).await?, Some(Some(_))) {
                 return Ok(false);
             }
             self.save(state)?;

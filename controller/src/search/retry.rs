@@ -5,45 +5,59 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{Search, State};
-use crate::history::{Candidate, Status};
+use crate::history::{Candidate, Job, Status, Work};
 use crate::run::write_atomically;
 
 impl Search {
-    /// Evaluates networks again that have only failed so far, if that is requested, between two rounds. Each gets a new
-    /// row under the next number, which replaces the failed one. Returns false if the search was stopped before.
+    /// Evaluates networks again that have only failed so far, if that is requested, before the search goes on. Each gets a
+    /// new number. Returns false if the search was stopped before.
     ///
-    /// The strategy has no part in it, so a search that goes on from the journal alone finds these rows as it finds
-    /// re-measurements: they are of networks that are known. After a kill in the middle the rest of them follows, whether
-    /// it is requested again or not: a file says since when they are tried again, and without it the rows that were ahead
-    /// of their turn say which are missing.
+    /// The strategy has no part in it. After a kill in the middle the rest of them follows, whether it is requested again or
+    /// not: a file says since when they are tried again.
     pub(super) async fn retry(&mut self, state: &mut State) -> anyhow::Result<bool> {
-        loop {
-            if self.stop.asked() {
-                return Ok(false);
-            }
-            let interrupted = self.interrupted_retries(state);
-            let is_due = interrupted.is_some() || self.storage.journal.rows().next().is_none();
-            if is_due && self.plan.retry_failed && state.retried_from.is_none() {
-                let from = state.history.entered();
-                write_atomically(&self.retrying(), from.to_string().as_bytes())?;
-                state.retried_from = Some(from);
-            }
-            let from = state.retried_from.or(interrupted.map(|_| u64::MAX));
-            let Some(from) = from.filter(|_| is_due) else { return Ok(true) };
-            let count = interrupted.unwrap_or(self.plan.batch);
-            let networks: Vec<Candidate> = self.failed(state, from)?.take(count).collect();
-            if networks.is_empty() {
-                if state.retried_from.take().is_some() {
-                    remove(&self.retrying())?;
-                }
-                self.plan.retry_failed = false;
-                return Ok(true);
-            }
-            if !self.evaluate(state, networks, false).await? {
-                return Ok(false);
-            }
-            self.save(state)?;
+        if self.plan.retry_failed && state.retried_from.is_none() {
+            let from = state.history.next_number();
+            write_atomically(&self.retrying(), from.to_string().as_bytes())?;
+            state.retried_from = Some(from);
         }
+        let Some(from) = state.retried_from else { return Ok(true) };
+        for candidate in self.failed(state, from)? {
+            let job = Job { number: state.history.next_number(), candidate, work: Work::Measure };
+            self.enqueue(state, job);
+        }
+        loop {
+            if !self.stop.asked() {
+                self.train_measured(state, from);
+                // Retries are besides the budget; what it allows no more waits.
+                self.begin_queued(state)?;
+            }
+            match self.next(state).await? {
+                Some(_) => {}
+                None if self.stop.asked() => return Ok(false),
+                None => break,
+            }
+        }
+        state.retried_from = None;
+        remove(&self.retrying())?;
+        self.save(state)?;
+        Ok(true)
+    }
+
+    /// Lets the networks that were measured again be trained.
+    fn train_measured(&self, state: &mut State, from: u64) {
+        let epochs = self.problem.fidelity().full_epochs;
+        let measured = state.history.evaluations().iter().filter(|evaluation| {
+            let is_retried = state.history.measurements(&evaluation.key).iter().any(|one| one.number >= from);
+            evaluation.status == Status::Measured && is_retried
+        });
+        let waiting = measured.filter(|evaluation| state.history.pending_job(&evaluation.key).is_none());
+        let jobs: Vec<Job> = waiting
+            .map(|evaluation| {
+                let candidate = Candidate { architecture: evaluation.architecture.clone(), key: evaluation.key };
+                Job { number: evaluation.number, candidate, work: Work::Train { epochs } }
+            })
+            .collect();
+        jobs.into_iter().for_each(|job| self.enqueue(state, job));
     }
 
     /// The file with the number of evaluations since which failed ones are tried again.
@@ -58,7 +72,7 @@ impl Search {
 
     /// The networks that have only failed, last before evaluation `from`, those that were not tried for longest first:
     /// an order that a kill does not change for the rest of them.
-    fn failed(&self, state: &State, from: u64) -> anyhow::Result<impl Iterator<Item = Candidate>> {
+    fn failed(&self, state: &State, from: u64) -> anyhow::Result<Vec<Candidate>> {
         let mut failed = Vec::new();
         for evaluation in state.history.evaluations() {
             let last =
@@ -70,19 +84,7 @@ impl Search {
             }
         }
         failed.sort_by_key(|(last, _)| *last);
-        Ok(failed.into_iter().map(|(_, candidate)| candidate))
-    }
-
-    /// Up to which of the next evaluations the journal has some that were tried again before a kill, and lacks the first.
-    fn interrupted_retries(&self, state: &State) -> Option<usize> {
-        let next = state.history.entered();
-        if self.storage.journal.recovered(next).is_some() {
-            return None;
-        }
-        let none = std::collections::HashSet::new();
-        let ahead = self.storage.journal.rows().map(|row| row.evaluation);
-        let last = ahead.filter(|number| self.repeats(state, *number, &none)).max()?;
-        Some((last - next + 1) as usize)
+        Ok(failed.into_iter().map(|(_, candidate)| candidate).collect())
     }
 }
 

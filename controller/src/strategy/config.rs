@@ -4,6 +4,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::measure_first::MeasureFirst;
 use super::{
     Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient, PolicyGradientConfig, Random,
     RandomConfig, Strategy,
@@ -51,10 +52,14 @@ impl StrategyConfig {
     /// The strategy for a problem, all its randomness from one seed; `device` computes the policy.
     pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>> {
         Ok(match self {
-            Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),
-            Self::PolicyGradient(config) => Box::new(PolicyGradient::new(config.clone(), problem, device, seed)?),
-            Self::Random(RandomConfig {}) => Box::new(Random::new(seed)),
-            Self::Evolution(config) => Box::new(Evolution::new(config.clone(), seed)?),
+            Self::ModelBased(config) => {
+                Box::new(MeasureFirst::new(ModelBased::new(config.clone(), problem, device, seed)?))
+            }
+            Self::PolicyGradient(config) => {
+                Box::new(MeasureFirst::new(PolicyGradient::new(config.clone(), problem, device, seed)?))
+            }
+            Self::Random(RandomConfig {}) => Box::new(MeasureFirst::new(Random::new(seed))),
+            Self::Evolution(config) => Box::new(MeasureFirst::new(Evolution::new(config.clone(), seed)?)),
         })
     }
 }

@@ -2,10 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{
-    EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, Proposal, RandomConfig, Strategy, StrategyConfig, toy,
-};
-use crate::history::History;
+use super::{EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Strategy, StrategyConfig, toy};
 use crate::policy::PolicyConfig;
 use crate::problem::Problem;
 
@@ -26,26 +23,11 @@ fn build(config: &StrategyConfig, problem: &Problem, seed: u64) -> Box<dyn Strat
     config.build(seed, problem, &Device::default()).unwrap()
 }
 
-/// Searches in rounds of ten until `until` networks are evaluated; returns the proposals of all rounds.
-fn search(strategy: &mut dyn Strategy, problem: &Problem, history: &mut History, until: usize) -> Vec<Vec<Proposal>> {
-    let mut rounds = Vec::new();
-    while history.evaluations().len() < until {
-        let wanted = 10.min(until - history.evaluations().len());
-        let round = strategy.ask(problem, history, wanted).unwrap();
-        let before = history.evaluations().len();
-        toy::evaluate(problem, history, &round);
-        assert_eq!(history.evaluations().len(), before + wanted, "a large space has enough unknown networks");
-        strategy.tell(problem, history, &round).unwrap();
-        rounds.push(round);
-    }
-    rounds
-}
-
 #[test]
 fn equal_seeds_propose_equal_rounds() {
     let problem = toy::problem(&[5; 6]);
     for config in configs() {
-        let run = |seed| search(&mut *build(&config, &problem, seed), &problem, &mut toy::history(&problem), 40);
+        let run = |seed| toy::search(&mut *build(&config, &problem, seed), &problem, &mut toy::history(&problem), 40);
         assert_eq!(run(1), run(1), "{}", config.name());
         assert_ne!(run(1), run(2), "{}", config.name());
     }
@@ -57,13 +39,13 @@ fn a_restored_strategy_proposes_the_same_rounds() {
     for config in configs() {
         let mut history = toy::history(&problem);
         let mut strategy = build(&config, &problem, 1);
-        search(&mut *strategy, &problem, &mut history, 30);
+        toy::search(&mut *strategy, &problem, &mut history, 30);
         let state = strategy.save().unwrap();
         let mut restored = build(&config, &problem, 99);
         restored.restore(&state).unwrap();
         let mut copy = history.clone();
-        let expected = search(&mut *strategy, &problem, &mut history, 70);
-        assert_eq!(search(&mut *restored, &problem, &mut copy, 70), expected, "{}", config.name());
+        let expected = toy::search(&mut *strategy, &problem, &mut history, 70);
+        assert_eq!(toy::search(&mut *restored, &problem, &mut copy, 70), expected, "{}", config.name());
         let mut damaged = state.clone();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;
@@ -82,7 +64,7 @@ fn all_beat_random_search_and_the_model_based_all() {
     let mean = |config: &StrategyConfig| {
         let share = |seed| {
             let mut history = toy::history(&problem);
-            search(&mut *build(config, &problem, seed), &problem, &mut history, 200);
+            toy::search(&mut *build(config, &problem, seed), &problem, &mut history, 200);
             history.hypervolume_share().unwrap()
         };
         seeds.iter().copied().map(share).sum::<f64>() / seeds.len() as f64

@@ -11,9 +11,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Proposal;
+use super::measure_first::Proposer;
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Proposal, Strategy};
 use crate::history::{Evaluation, History};
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -94,12 +95,12 @@ impl Evolution {
     }
 }
 
-impl Strategy for Evolution {
+impl Proposer for Evolution {
     fn name(&self) -> &'static str {
         "evolution"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
+    fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let on_front: Vec<_> = history.front().collect();
         let is_feasible = |member: &&&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
         let mut parents: Vec<_> = on_front.iter().filter(is_feasible).map(|member| &member.architecture).collect();
@@ -148,10 +149,10 @@ mod tests {
         let mut history = toy::history(&problem);
         let config = EvolutionConfig { crossover: 0.0, random: 0.0, start: 10 };
         let mut evolution = Evolution::new(config, 1).unwrap();
-        let start = evolution.ask(&problem, &history, 15).unwrap();
+        let start = evolution.propose(&problem, &history, 15).unwrap();
         assert_eq!(start.len(), 15, "nothing to breed from yet");
         toy::evaluate(&problem, &mut history, &start);
-        let round = evolution.ask(&problem, &history, 12).unwrap();
+        let round = evolution.propose(&problem, &history, 12).unwrap();
         assert_eq!(round.len(), 12);
         for proposal in &round {
             let distance = |a: &Architecture, b: &Architecture| {
@@ -168,7 +169,7 @@ mod tests {
         let mut history = toy::history(&problem);
         let mut evolution = Evolution::new(EvolutionConfig { start: 2, ..EvolutionConfig::default() }, 3).unwrap();
         for expected in [5, 5, 2, 0, 0] {
-            let round = evolution.ask(&problem, &history, 5).unwrap();
+            let round = evolution.propose(&problem, &history, 5).unwrap();
             assert_eq!(round.len(), expected);
             toy::evaluate(&problem, &mut history, &round);
         }

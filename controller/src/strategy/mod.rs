@@ -1,10 +1,12 @@
-//! Strategies: they propose the next networks.
+//! Strategies: they decide on the next jobs.
 //!
-//! The search asks a strategy for proposals, evaluates the networks that are new, and tells the strategy the results. A
-//! strategy neither evaluates nor keeps the history, so any strategy works with any evaluator.
+//! The search asks a strategy for jobs whenever a device or a trainer is free, and enters the results into the history,
+//! which the strategy sees the next time. A strategy neither evaluates nor keeps the history, so any strategy works with
+//! any evaluator.
 
 mod config;
 mod evolution;
+mod measure_first;
 mod model_based;
 mod policy_gradient;
 mod random;
@@ -23,14 +25,15 @@ use random::{Random, RandomConfig};
 
 use anyhow::Result;
 use child::space::Architecture;
+use serde::{Deserialize, Serialize};
 
-use crate::history::History;
+use crate::history::{History, Work};
 use crate::policy::Policy;
 use crate::preference::Preference;
 use crate::problem::Problem;
 
 /// An architecture that a strategy proposes, with the preference that it was drawn for, if any.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
     /// The architecture.
     pub architecture: Architecture,
@@ -75,18 +78,49 @@ impl Diagnostics {
     }
 }
 
-/// Proposes the next networks.
+/// Free places for jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Measurements that could begin at once.
+    pub measurements: usize,
+    /// Trainings that could begin at once.
+    pub trainings: usize,
+    /// Trainings that can be under way at a time.
+    pub trainers: usize,
+    /// Networks of a round, for strategies that decide in rounds.
+    pub batch: usize,
+}
+
+/// A job that a strategy decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedJob {
+    /// The network.
+    pub architecture: Architecture,
+    /// What is to be done to it.
+    pub work: Work,
+}
+
+/// What a strategy decided.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decision {
+    /// The next jobs, the first one first. There may be more than there is room for: the others wait.
+    pub jobs: Vec<WantedJob>,
+    /// Statistics, where the strategy has learnt.
+    pub diagnostics: Option<Diagnostics>,
+}
+
+/// Decides on the next jobs.
 ///
-/// A strategy is a function of its seed and of the results: equal seeds and results give equal proposals.
+/// A strategy is a function of its seed and of the results: equal seeds and results give equal decisions.
 ///
 /// ```
-/// use controller::history::History;
+/// use controller::history::{History, Work};
 /// use controller::problem::Problem;
-/// use controller::strategy::{Proposal, Strategy};
+/// use controller::strategy::{Decision, Room, Strategy, WantedJob};
 /// use rand::SeedableRng;
 /// use rand_chacha::ChaCha8Rng;
 ///
-/// /// Draws architectures at random; repeated networks cost nothing.
+/// /// Trains random architectures in full, and measures none.
 /// struct Dice(ChaCha8Rng);
 ///
 /// impl Strategy for Dice {
@@ -94,9 +128,12 @@ impl Diagnostics {
 ///         "dice"
 ///     }
 ///
-///     fn ask(&mut self, problem: &Problem, _: &History, count: usize) -> anyhow::Result<Vec<Proposal>> {
-///         let mut draw = || Proposal { architecture: problem.space().random(&mut self.0), preference: None };
-///         Ok((0..count).map(|_| draw()).collect())
+///     fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> anyhow::Result<Decision> {
+///         let work = Work::Train { epochs: problem.fidelity().full_epochs };
+///         let architecture = problem.space().random(&mut self.0);
+///         let is_new = !history.is_taken(&problem.key(&architecture)?);
+///         let jobs = if is_new && room.trainings > 0 { vec![WantedJob { architecture, work }] } else { Vec::new() };
+///         Ok(Decision { jobs, diagnostics: None })
 ///     }
 ///
 ///     fn save(&self) -> anyhow::Result<Vec<u8>> {
@@ -116,31 +153,21 @@ pub trait Strategy: Send {
     /// Name in experiment files.
     fn name(&self) -> &'static str;
 
-    /// Proposes up to `count` different networks that the history does not know; fewer only if it finds no more, none if
-    /// everything is known.
+    /// Decides on the next jobs. The history has all results so far, and the jobs that are pending. Without a job while
+    /// none is pending, the search ends: the strategy knows no network more. The budget is the search's concern.
     ///
-    /// A round may contain known or repeated networks besides: they cost no evaluation and the strategy can learn from
-    /// them.
+    /// A network that is measured, or trained for a few epochs, may get another job; one that is new gets its number.
     ///
     /// # Errors
     /// If an architecture of the space gives no graph, or a device fails.
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>>;
-
-    /// Tells the strategy the results of a round that it proposed: the history knows them. Proposals that were not
-    /// evaluated, because the search ended, are skipped. By default, the strategy learns from the history alone.
-    ///
-    /// # Errors
-    /// As [`ask`](Self::ask).
-    fn tell(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        Ok(Diagnostics::of_round(problem, round))
-    }
+    fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> Result<Decision>;
 
     /// The present policy, if the strategy has one: it proposes for any preference without an evaluation.
     fn policy(&self) -> Option<&Policy> {
         None
     }
 
-    /// The state that determines the next rounds, generator included.
+    /// The state that determines the next decisions, generator included.
     ///
     /// # Errors
     /// If a device fails.

@@ -10,9 +10,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::measure_first::Proposer;
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Diagnostics, Proposal, Strategy};
+use super::{Diagnostics, Proposal};
 use crate::history::History;
 use crate::policy::{Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
@@ -60,12 +61,12 @@ impl PolicyGradient {
     }
 }
 
-impl Strategy for PolicyGradient {
+impl Proposer for PolicyGradient {
     fn name(&self) -> &'static str {
         "policy-gradient"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
+    fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let mut unseen = Unseen::new(problem, history);
         let mut round: Vec<Proposal> = Vec::new();
         let mut fresh = 0;
@@ -99,7 +100,11 @@ impl Strategy for PolicyGradient {
         Ok(round)
     }
 
-    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
+    fn has_rounds(&self) -> bool {
+        true
+    }
+
+    fn learn(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         let reward = Reward::fit(problem.reward(), history, history.evaluations());
         let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for proposal in round {
@@ -155,11 +160,11 @@ mod tests {
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
         for expected in [5, 5, 2, 0, 0] {
             let before = history.evaluations().len();
-            let round = strategy.ask(&problem, &history, 5).unwrap();
+            let round = strategy.propose(&problem, &history, 5).unwrap();
             toy::evaluate(&problem, &mut history, &round);
             assert_eq!(history.evaluations().len() - before, expected);
             let updates = strategy.learner.updates();
-            let diagnostics = strategy.tell(&problem, &history, &round).unwrap();
+            let diagnostics = strategy.learn(&problem, &history, &round).unwrap();
             assert_eq!(strategy.learner.updates(), updates + 1);
             assert!(diagnostics.scalars.iter().all(|(_, value)| value.is_finite()));
             let counted: u64 = diagnostics.choices[1].1.iter().map(|(_, count)| count).sum();
@@ -172,8 +177,8 @@ mod tests {
         let problem = toy::problem(&[5; 6]);
         let history = toy::history(&problem);
         let mut strategy = PolicyGradient::new(small(), &problem, &Device::default(), 1).unwrap();
-        let round = strategy.ask(&problem, &history, 5).unwrap();
-        let diagnostics = strategy.tell(&problem, &history, &round).unwrap();
+        let round = strategy.propose(&problem, &history, 5).unwrap();
+        let diagnostics = strategy.learn(&problem, &history, &round).unwrap();
         assert!(diagnostics.scalars.is_empty() && strategy.learner.updates() == 0);
     }
 }

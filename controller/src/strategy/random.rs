@@ -5,8 +5,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Proposal;
+use super::measure_first::Proposer;
 use super::unseen::Unseen;
-use super::{Proposal, Strategy};
 use crate::history::History;
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -29,12 +30,12 @@ impl Random {
     }
 }
 
-impl Strategy for Random {
+impl Proposer for Random {
     fn name(&self) -> &'static str {
         "random"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
+    fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let found = Unseen::new(problem, history).random(count, &mut self.rng)?;
         Ok(found.into_iter().map(Proposal::from).collect())
     }
@@ -71,7 +72,7 @@ mod tests {
         let mut random = Random::new(1);
         let mut seen = Vec::new();
         for expected in [5, 5, 2, 0, 0] {
-            let round = random.ask(&problem, &history, 5).unwrap();
+            let round = random.propose(&problem, &history, 5).unwrap();
             assert_eq!(round.len(), expected);
             toy::evaluate(&problem, &mut history, &round);
             seen.extend(round.into_iter().map(|proposal| proposal.architecture));
@@ -88,7 +89,7 @@ mod tests {
         let mut random = Random::new(2);
         let mut counts = HashMap::new();
         for _ in 0..4000 {
-            let round = random.ask(&problem, &history, 1).unwrap();
+            let round = random.propose(&problem, &history, 1).unwrap();
             *counts.entry(round[0].architecture.clone()).or_insert(0) += 1;
         }
         assert!(counts.len() == 4 && counts.values().all(|count| (900..1100).contains(count)), "{counts:?}");

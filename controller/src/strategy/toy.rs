@@ -6,8 +6,8 @@ use child::Error;
 use child::graph::{CanonicalKey, Conv, Graph, GraphBuilder, Shape};
 use child::space::{Architecture, Grammar, SearchSpace};
 
-use super::Proposal;
-use crate::history::{Evaluation, History, Status};
+use super::{Decision, Proposal, Room, Strategy, WantedJob};
+use crate::history::{Evaluation, History, Status, Work};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
 use crate::scalarisation::RewardConfig;
@@ -21,7 +21,7 @@ pub(crate) fn key(network: usize) -> CanonicalKey {
 pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) -> Evaluation {
     let architecture = Architecture::new([network]);
     let deviations = vec![None; values.len()];
-    Evaluation { number, architecture, key: key(network), values, deviations, status: Status::Ok }
+    Evaluation { number, architecture, key: key(network), values, deviations, short_error: None, status: Status::Ok }
 }
 
 /// A chain of convolutions whose widths are the choices: every architecture is another network.
@@ -85,7 +85,68 @@ pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Propos
             let values = objectives(&proposal.architecture).map(Some).to_vec();
             let architecture = proposal.architecture.clone();
             let deviations = vec![None; values.len()];
-            history.push(Evaluation { number, architecture, key, values, deviations, status: Status::Ok }).unwrap();
+            history
+                .push(Evaluation {
+                    number,
+                    architecture,
+                    key,
+                    values,
+                    deviations,
+                    short_error: None,
+                    status: Status::Ok,
+                })
+                .unwrap();
         }
     }
+}
+
+/// Number of networks that are trained in full.
+pub(crate) fn trained(history: &History) -> usize {
+    history.evaluations().iter().filter(|evaluation| evaluation.status == Status::Ok).count()
+}
+
+/// Does a job at once.
+pub(crate) fn work(problem: &Problem, history: &mut History, wanted: &WantedJob) {
+    let key = problem.key(&wanted.architecture).unwrap();
+    let known = history.known(&key);
+    let number = known.map_or(history.next_number(), |known| known.number);
+    let all = objectives(&wanted.architecture);
+    let mut values = vec![None, Some(all[1]), Some(all[2])];
+    let fidelity = problem.fidelity();
+    let mut short_error = known.and_then(|known| known.short_error);
+    let status = match wanted.work {
+        Work::Measure => Status::Measured,
+        Work::Train { epochs } if epochs < fidelity.full_epochs => {
+            short_error = Some(0.1 + 0.9 * all[0]);
+            Status::Measured
+        }
+        Work::Train { .. } => {
+            values[0] = Some(all[0]);
+            Status::Ok
+        }
+    };
+    let (architecture, deviations) = (wanted.architecture.clone(), vec![None; 3]);
+    history.push(Evaluation { number, architecture, key, values, deviations, short_error, status }).unwrap();
+}
+
+/// Searches, five jobs at a time, until `until` networks are evaluated; returns the decisions.
+pub(crate) fn search(
+    strategy: &mut dyn Strategy,
+    problem: &Problem,
+    history: &mut History,
+    until: usize,
+) -> Vec<Decision> {
+    let room = Room { measurements: 5, trainings: 5, trainers: 5, batch: 10 };
+    let mut decisions = Vec::new();
+    while history.front().next().is_none() || trained(history) < until {
+        let decision = strategy.ask(problem, history, &room).unwrap();
+        assert!(!decision.jobs.is_empty(), "a large space has enough unknown networks");
+        for wanted in &decision.jobs {
+            if trained(history) < until {
+                work(problem, history, wanted);
+            }
+        }
+        decisions.push(decision);
+    }
+    decisions
 }

@@ -33,11 +33,12 @@ impl<'a> Unseen<'a> {
     /// whether it did.
     pub fn take(&mut self, architecture: &Architecture) -> Result<bool, Error> {
         let key = self.problem.key(architecture)?;
-        Ok(self.history.known(&key).is_none() && self.can_be_evaluated(architecture)? && self.taken.insert(key))
+        Ok(!self.history.is_taken(&key) && self.can_be_evaluated(architecture)? && self.taken.insert(key))
     }
 
     fn can_be_evaluated(&self, architecture: &Architecture) -> Result<bool, Error> {
-        Ok(self.history.admits_disconnected || self.problem.is_connected(architecture)?)
+        let is_available = self.problem.available().is_none_or(|available| available.contains(architecture));
+        Ok(is_available && (self.history.admits_disconnected || self.problem.is_connected(architecture)?))
     }
 
     /// A neighbour of an architecture in the problem's space, known or not.
@@ -45,7 +46,8 @@ impl<'a> Unseen<'a> {
         self.problem.space().mutate(architecture, rng)
     }
 
-    /// Adds up to `count` unknown networks at random and returns them: draws are uniform over the architectures with
+    /// Adds up to `count` unknown networks at random and returns them: where not all of the space can be evaluated, out of
+    /// those that can, else draws are uniform over the architectures with
     /// unknown networks, so networks with many encodings are likelier.
     ///
     /// Returns fewer only if a space of up to 100,000 architectures has no more, or if a hundred draws for each wanted
@@ -53,6 +55,16 @@ impl<'a> Unseen<'a> {
     pub fn random(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>, Error> {
         let space = self.problem.space();
         let mut found = Vec::new();
+        if let Some(available) = self.problem.available() {
+            let mut rest: Vec<&Architecture> = available.iter().collect();
+            rest.shuffle(rng);
+            for architecture in rest {
+                if found.len() < count && self.take(architecture)? {
+                    found.push(architecture.clone());
+                }
+            }
+            return Ok(found);
+        }
         let mut draws = 0;
         while found.len() < count && draws < Self::DRAWS * count {
             draws += 1;
@@ -81,10 +93,7 @@ impl<'a> Unseen<'a> {
         loop {
             let architecture = Architecture::new(choices.clone());
             let key = self.problem.key(&architecture)?;
-            if self.history.known(&key).is_none()
-                && !self.taken.contains(&key)
-                && self.can_be_evaluated(&architecture)?
-            {
+            if !self.history.is_taken(&key) && !self.taken.contains(&key) && self.can_be_evaluated(&architecture)? {
                 found.push(architecture);
             }
             // The next number of a counter with one digit for each decision.

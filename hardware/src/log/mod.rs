@@ -89,8 +89,7 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::Measured, Self::Bounded, Self::Failed, Self::Diverged, Self::Stopped];
+    pub const ALL: [Self; 6] = [Self::Ok, Self::Measured, Self::Bounded, Self::Failed, Self::Diverged, Self::Stopped];
 
     /// The text in the log.
     pub fn as_str(self) -> &'static str {

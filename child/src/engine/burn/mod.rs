@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 
 use super::step::{Engine, Step};
 use crate::data::Batch;
@@ -81,6 +81,19 @@ impl Engine for BurnEngine {
 
     fn network(&mut self) -> Network {
         Network::new(Arc::clone(&self.graph), self.parameters.valid().weights(&self.graph))
+    }
+
+    fn momentum(&self) -> Option<Vec<u8>> {
+        self.optimiser.into_bytes().ok().map(|bytes| bytes.to_vec())
+    }
+
+    fn set_momentum(&mut self, momentum: &[u8]) -> bool {
+        let restored = self.optimiser.clone().from_bytes(Bytes::from_bytes_vec(momentum.to_vec()));
+        let fits = restored.is_ok();
+        if let Ok(optimiser) = restored {
+            self.optimiser = optimiser;
+        }
+        fits
     }
 }
 

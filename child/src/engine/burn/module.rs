@@ -1,6 +1,6 @@
 //! The weights of a network as a burn module.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -34,14 +34,14 @@ impl Parameters {
             match weights {
                 Weights::None => {}
                 Weights::Convolution { kernel, bias } => {
-                    kernels[index] = Some(param(kernel, kernel_shape(graph, index), device));
-                    biases[index] = bias.as_ref().map(|bias| param(bias, [bias.len()], device));
+                    kernels[index] = Some(param(kernel, kernel_shape(graph, index), [index, 0], device));
+                    biases[index] = bias.as_ref().map(|bias| param(bias, [bias.len()], [index, 1], device));
                 }
-                Weights::BatchNorm(norm) => batch_norms[index] = Some(batch_norm(norm, device)),
+                Weights::BatchNorm(norm) => batch_norms[index] = Some(batch_norm(norm, index, device)),
                 Weights::Linear { matrix, bias } => {
                     let features = graph.layer(layer.inputs[0]).shape.channels;
-                    classifier =
-                        Some((param(matrix, [features, bias.len()], device), param(bias, [bias.len()], device)));
+                    let matrix = param(matrix, [features, bias.len()], [index, 0], device);
+                    classifier = Some((matrix, param(bias, [bias.len()], [index, 1], device)));
                 }
             }
         }
@@ -134,16 +134,25 @@ fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) ->
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }
 
-fn param<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
-    Param::from_data(TensorData::new(values.to_vec(), shape), device)
+/// The first or second list of a layer. Its name is the same in each program, since the optimiser's record names the
+/// momentum by it.
+fn param<const D: usize>(
+    values: &[f32],
+    shape: [usize; D],
+    [layer, list]: [usize; 2],
+    device: &Device,
+) -> Param<Tensor<D>> {
+    let mut param = Param::from_data(TensorData::new(values.to_vec(), shape), device);
+    param.id = ParamId::from((2 * layer + list) as u64);
+    param
 }
 
-fn batch_norm(norm: &Norm, device: &Device) -> BatchNorm {
+fn batch_norm(norm: &Norm, layer: usize, device: &Device) -> BatchNorm {
     let channels = norm.scale.len();
     let config = BatchNormConfig::new(channels).with_epsilon(Norm::EPSILON).with_momentum(Norm::MOMENTUM);
     let mut result = config.init(device);
-    result.gamma = param(&norm.scale, [channels], device);
-    result.beta = param(&norm.shift, [channels], device);
+    result.gamma = param(&norm.scale, [channels], [layer, 0], device);
+    result.beta = param(&norm.shift, [channels], [layer, 1], device);
     result.running_mean.update(tensor(&norm.mean, [channels], device));
     result.running_var.update(tensor(&norm.variance, [channels], device));
     result

@@ -108,6 +108,16 @@ impl Engine for NativeEngine {
         let weights = layout.unpack(nodes, self.graph.layers.len(), weights, running);
         Network::new(Arc::clone(&self.graph), weights)
     }
+
+    fn momentum(&self) -> Option<Vec<u8>> {
+        self.training.as_ref().map(|training| bytemuck::cast_slice(training.velocity()).to_vec())
+    }
+
+    fn set_momentum(&mut self, momentum: &[u8]) -> bool {
+        let Self { model, config, batch_size, training, .. } = self;
+        let training = training.get_or_insert_with(|| Training::new(model, config, *batch_size));
+        training.set_velocity(momentum)
+    }
 }
 
 impl Evaluation {

@@ -144,6 +144,21 @@ impl Training {
         frames.map(|frame| frame.loss).sum::<f64>() / images as f64
     }
 
+    /// The momentum, as the weights lie.
+    pub(super) fn velocity(&self) -> &[f32] {
+        &self.velocity
+    }
+
+    /// Sets the momentum to numbers of this layout; `false` if they are more or fewer.
+    pub(super) fn set_velocity(&mut self, bytes: &[u8]) -> bool {
+        let velocity: &mut [u8] = bytemuck::cast_slice_mut(&mut self.velocity);
+        let fits = velocity.len() == bytes.len();
+        if fits {
+            velocity.copy_from_slice(bytes);
+        }
+        fits
+    }
+
     /// The gradient, as the weights lie.
     #[cfg(test)]
     pub(super) fn gradient(&self) -> &[f32] {

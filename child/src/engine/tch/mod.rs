@@ -140,4 +140,12 @@ impl Engine for TchEngine {
     fn network(&mut self) -> Network {
         Network::new(Arc::clone(&self.graph), self.weights.network())
     }
+
+    fn momentum(&self) -> Option<Vec<u8>> {
+        Some(bytemuck::cast_slice(&self.weights.velocity()).to_vec())
+    }
+
+    fn set_momentum(&mut self, momentum: &[u8]) -> bool {
+        self.weights.set_velocity(momentum)
+    }
 }

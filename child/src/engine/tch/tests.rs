@@ -244,7 +244,14 @@ fn the_same_seed_gives_the_same_child_and_the_same_images_as_another_engine() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let network = Network::init(Arc::new(small(splits.train.shape(), 10)), &mut rng);
         let validation = Validation::EveryEpoch;
-        let trainer = Trainer { data: &splits, normalisation: &normalisation, config: &config, processor, validation };
+        let trainer = Trainer {
+            data: &splits,
+            normalisation: &normalisation,
+            config: &config,
+            processor,
+            validation,
+            checkpoint: None,
+        };
         let mut losses = Vec::new();
         let mut observe = |report: &EpochReport| {
             losses.push(report.loss);

@@ -112,6 +112,23 @@ impl FlatWeights {
         &self.values
     }
 
+    /// The momentum, as the values lie.
+    pub(super) fn velocity(&self) -> Vec<f32> {
+        numbers(&self.velocity)
+    }
+
+    /// Sets the momentum to numbers that lie as the values; `false` if they are more or fewer.
+    pub(super) fn set_velocity(&mut self, bytes: &[u8]) -> bool {
+        let mut velocity = numbers(&self.velocity);
+        let of_numbers: &mut [u8] = bytemuck::cast_slice_mut(&mut velocity);
+        let fits = of_numbers.len() == bytes.len();
+        if fits {
+            of_numbers.copy_from_slice(bytes);
+            self.velocity = Tensor::from_slice(&velocity).to_device(self.velocity.device());
+        }
+        fits
+    }
+
     /// The tensors of each layer, for a forward pass in the given precision. Their gradients come together again in one
     /// tensor by one concatenation.
     pub(super) fn parts(&self, precision: Precision) -> Vec<Parts> {

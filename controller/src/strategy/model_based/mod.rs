@@ -30,9 +30,10 @@ use rayon::prelude::*;
 
 pub use config::ModelBasedConfig;
 
+use super::measure_first::Proposer;
 use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
-use super::{Diagnostics, Proposal, Strategy};
+use super::{Diagnostics, Proposal};
 use crate::history::History;
 use crate::policy::{Learner, Policy, UpdateStats};
 use crate::problem::Problem;
@@ -245,12 +246,12 @@ impl ModelBased {
     }
 }
 
-impl Strategy for ModelBased {
+impl Proposer for ModelBased {
     fn name(&self) -> &'static str {
         "model-based"
     }
 
-    fn ask(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
+    fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         self.expected = None;
         let mut round = self.spread(problem, history, count)?;
         // A surrogate needs a complete measurement; until there is one, architectures are random.
@@ -266,7 +267,11 @@ impl Strategy for ModelBased {
         Ok(round.into_iter().map(Proposal::from).collect())
     }
 
-    fn tell(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
+    fn has_rounds(&self) -> bool {
+        true
+    }
+
+    fn learn(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
         let mut diagnostics = Diagnostics::of_round(problem, round);
         let Some(expected) = self.expected.take() else { return Ok(diagnostics) };
         for (architecture, means) in &expected.means {

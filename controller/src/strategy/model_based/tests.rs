@@ -25,9 +25,9 @@ fn starts_spread_over_the_costs() {
     let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 1).unwrap();
     let mut macs = Vec::new();
     for _ in 0..2 {
-        let round = strategy.ask(&problem, &history, 5).unwrap();
+        let round = strategy.propose(&problem, &history, 5).unwrap();
         toy::evaluate(&problem, &mut history, &round);
-        strategy.tell(&problem, &history, &round).unwrap();
+        strategy.learn(&problem, &history, &round).unwrap();
         for proposal in &round {
             let graph = problem.graph(&proposal.architecture).unwrap();
             macs.push(graph.cost().macs);
@@ -45,9 +45,9 @@ fn predictions_correlate_and_diagnostics_are_complete() {
     let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 2).unwrap();
     let mut last = Diagnostics::default();
     while history.evaluations().len() < 60 {
-        let round = strategy.ask(&problem, &history, 5).unwrap();
+        let round = strategy.propose(&problem, &history, 5).unwrap();
         toy::evaluate(&problem, &mut history, &round);
-        last = strategy.tell(&problem, &history, &round).unwrap();
+        last = strategy.learn(&problem, &history, &round).unwrap();
     }
     let scalar = |name: &str| last.scalars.iter().find(|(other, _)| *other == name).map(|(_, value)| *value).unwrap();
     // Among chosen networks, which are more similar than random ones.
@@ -73,12 +73,12 @@ fn a_round_has_one_encoding_of_each_network() {
     let mut again = 0;
     while history.evaluations().len() < 60 {
         let is_by_surrogate = history.evaluations().len() >= 10;
-        let round = strategy.ask(&problem, &history, 10).unwrap();
+        let round = strategy.propose(&problem, &history, 10).unwrap();
         let networks: std::collections::HashSet<_> = round.iter().map(network).collect();
         assert!(!is_by_surrogate || networks.len() == 10, "{round:?}");
         again += networks.iter().filter(|network| !known.insert(**network)).count();
         toy::evaluate(&problem, &mut history, &round);
-        strategy.tell(&problem, &history, &round).unwrap();
+        strategy.learn(&problem, &history, &round).unwrap();
     }
     assert!(again > 0, "another round may take another encoding");
 }
@@ -93,7 +93,15 @@ fn complete_imports_replace_the_start_and_good_ones_are_proposed() {
         let (key, deviations) = (problem.key(&architecture).unwrap(), vec![None; 3]);
         let status = crate::history::Status::Ok;
         Import {
-            evaluation: crate::history::Evaluation { number: 0, architecture, key, values, deviations, status },
+            evaluation: crate::history::Evaluation {
+                number: 0,
+                architecture,
+                key,
+                values,
+                deviations,
+                short_error: None,
+                status,
+            },
             after: 0,
         }
     };
@@ -105,7 +113,7 @@ fn complete_imports_replace_the_start_and_good_ones_are_proposed() {
         let mut history = toy::history(&problem);
         history.import(imports).unwrap();
         let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 7).unwrap();
-        let round = strategy.ask(&problem, &history, 10).unwrap();
+        let round = strategy.propose(&problem, &history, 10).unwrap();
         (round.len(), round.into_iter().filter(|proposal| logged.contains(&proposal.architecture)).count(), strategy)
     };
     let (proposed, known, strategy) = first(&imports(&[0, 1, 2]));
@@ -121,10 +129,10 @@ fn proposes_nothing_once_everything_is_known() {
     let config = ModelBasedConfig { start: 3, ..small() };
     let mut strategy = ModelBased::new(config, &problem, &Device::default(), 3).unwrap();
     for expected in [5, 5, 2, 0, 0] {
-        let round = strategy.ask(&problem, &history, 5).unwrap();
+        let round = strategy.propose(&problem, &history, 5).unwrap();
         assert_eq!(round.len(), expected);
         toy::evaluate(&problem, &mut history, &round);
-        strategy.tell(&problem, &history, &round).unwrap();
+        strategy.learn(&problem, &history, &round).unwrap();
     }
 }
 
@@ -134,7 +142,7 @@ fn proposes_on_while_every_evaluation_fails() {
     let mut history = toy::history(&problem);
     let mut strategy = ModelBased::new(small(), &problem, &Device::default(), 4).unwrap();
     for number in 0..30 {
-        let round = strategy.ask(&problem, &history, 1).unwrap();
+        let round = strategy.propose(&problem, &history, 1).unwrap();
         assert_eq!(round.len(), 1);
         let key = problem.key(&round[0].architecture).unwrap();
         // The first twenty fail, and one more later on.
@@ -148,8 +156,9 @@ fn proposes_on_while_every_evaluation_fails() {
             values,
             architecture: round[0].architecture.clone(),
             deviations: vec![None; 3],
+            short_error: None,
         };
         history.push(evaluation).unwrap();
-        strategy.tell(&problem, &history, &round).unwrap();
+        strategy.learn(&problem, &history, &round).unwrap();
     }
 }

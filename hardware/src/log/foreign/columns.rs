@@ -11,11 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 ///
 /// A column without a name here is looked for under the name and unit it has in a
 /// [journal](crate::log), and is missing where the log has no such column. A named column must be
-/// there. In an experiment file an entry is a column's name, or a table with its unit:
+/// there. In an experiment file an entry is a column's name, or a table with its unit and, of an accuracy or error, the
+/// epochs of its trainings:
 ///
 /// ```toml
 /// architecture = "arch"
-/// accuracy = { column = "valid_accuracy_percent", unit = "percent" }
+/// accuracy = { column = "valid_accuracy_percent", unit = "percent", epochs = 200 }
+/// short_accuracy = { column = "valid_accuracy_12_epochs_percent", unit = "percent", epochs = 12 }
 /// time = { column = "latency_us", unit = "us" }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,21 +29,33 @@ pub struct Columns {
     pub accuracy: Option<Column<FractionUnit>>,
     /// Error, 1 − accuracy, for a log that has that instead. Not looked for by default.
     pub error: Option<Column<FractionUnit>>,
+    /// Accuracy after a short training, with its epochs, for a log that has it beside the accuracy after the full one. Not
+    /// looked for by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_accuracy: Option<Column<FractionUnit>>,
+    /// Error after a short training, for a log that has that instead. Not looked for by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_error: Option<Column<FractionUnit>>,
     /// Mean time of one inference; `time_ms` by default.
+    #[serde(deserialize_with = "without_epochs")]
     pub time: Option<Column<TimeUnit>>,
     /// Standard deviation of the time; `time_ms_std` by default.
+    #[serde(deserialize_with = "without_epochs")]
     pub time_std: Option<Column<TimeUnit>>,
     /// Energy of one inference; `energy_mj` by default.
+    #[serde(deserialize_with = "without_epochs")]
     pub energy: Option<Column<EnergyUnit>>,
     /// Standard deviation of the energy; `energy_mj_std` by default.
+    #[serde(deserialize_with = "without_epochs")]
     pub energy_std: Option<Column<EnergyUnit>>,
     /// The device that measured the row; `device` by default.
     pub device: Option<String>,
-    /// How the row's evaluation ended: `ok`, `bounded`, `failed` or `diverged`; by default `status` in a journal, and no
-    /// column in other logs.
+    /// How the row's job ended, a [`Status`](crate::log::Status); by default `status` in a journal, and no column in
+    /// other logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Epochs of training; by default `epochs` in a journal, and no column in other logs.
+    /// Epochs of the row's training, where its cell is not empty; by default `epochs` in a journal, and no column in other
+    /// logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<String>,
     /// A key of earlier versions, kept for its message.
@@ -54,6 +68,17 @@ fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<Option<()>, D::Error
     Err(de::Error::custom(message))
 }
 
+fn without_epochs<'de, D: Deserializer<'de>, U>(deserializer: D) -> Result<Option<Column<U>>, D::Error>
+where
+    U: Deserialize<'de> + Default,
+{
+    let column = Option::<Column<U>>::deserialize(deserializer)?;
+    if column.as_ref().is_some_and(|column| column.epochs.is_some()) {
+        return Err(de::Error::custom("only an accuracy or an error is after `epochs` of training: remove them here"));
+    }
+    Ok(column)
+}
+
 /// A column and the unit its numbers are in. `U` is the kind of quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Column<U> {
@@ -61,6 +86,9 @@ pub struct Column<U> {
     pub column: String,
     /// Its unit; that of the journal (a fraction, ms, mJ) where only a name is given.
     pub unit: U,
+    /// Epochs of the trainings that an accuracy or error is after, where they are known. A row's own epochs come first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
 }
 
 /// Unit of an accuracy or error.
@@ -158,6 +186,7 @@ impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
             column: String,
             #[serde(default)]
             unit: U,
+            epochs: Option<u64>,
         }
 
         struct TextOrTable<U>(PhantomData<U>);
@@ -170,12 +199,15 @@ impl<'de, U: Deserialize<'de> + Default> Deserialize<'de> for Column<U> {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Column { column: name.to_owned(), unit: U::default() })
+                Ok(Column { column: name.to_owned(), unit: U::default(), epochs: None })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let table = Table::<U>::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Column { column: table.column, unit: table.unit })
+                let Table { column, unit, epochs } = Table::<U>::deserialize(MapAccessDeserializer::new(map))?;
+                if epochs == Some(0) {
+                    return Err(de::Error::custom("`epochs` of a training are 1 or more"));
+                }
+                Ok(Column { column, unit, epochs })
             }
         }
 
@@ -191,7 +223,7 @@ mod tests {
     fn a_column_is_a_name_or_a_table() {
         let columns: Columns = toml::from_str(
             r#"
-            accuracy = { column = "valid_accuracy_percent", unit = "percent" }
+            accuracy = { column = "valid_accuracy_percent", unit = "percent", epochs = 200 }
             time = "latency"
             energy = { column = "joules", unit = "j" }
             "#,
@@ -200,14 +232,24 @@ mod tests {
         assert_eq!(
             columns,
             Columns {
-                accuracy: Some(Column { column: "valid_accuracy_percent".to_owned(), unit: FractionUnit::Percent }),
-                time: Some(Column { column: "latency".to_owned(), unit: TimeUnit::Ms }),
-                energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J }),
+                accuracy: Some(Column {
+                    column: "valid_accuracy_percent".to_owned(),
+                    unit: FractionUnit::Percent,
+                    epochs: Some(200)
+                }),
+                time: Some(Column { column: "latency".to_owned(), unit: TimeUnit::Ms, epochs: None }),
+                energy: Some(Column { column: "joules".to_owned(), unit: EnergyUnit::J, epochs: None }),
                 ..Columns::default()
             }
         );
         let text = toml::to_string(&columns).unwrap();
         assert_eq!(toml::from_str::<Columns>(&text).unwrap(), columns);
+    }
+
+    #[test]
+    fn settings_that_are_not_given_are_not_written() {
+        let text = toml::to_string(&toml::from_str::<Columns>("accuracy = \"a\"\ntime = \"t\"").unwrap()).unwrap();
+        assert_eq!(text, "[accuracy]\ncolumn = \"a\"\nunit = \"fraction\"\n\n[time]\ncolumn = \"t\"\nunit = \"ms\"\n");
     }
 
     #[test]
@@ -218,6 +260,10 @@ mod tests {
             ("time = { columm = \"a\" }", "unknown field `columm`"),
             ("time = 3", "a column's name, or"),
             ("time = { unit = \"ms\" }", "missing field `column`"),
+            ("time = { column = \"a\", epochs = 3 }", "only an accuracy or an error"),
+            ("energy_std = { column = \"a\", epochs = 3 }", "only an accuracy or an error"),
+            ("accuracy = { column = \"a\", epochs = 0 }", "1 or more"),
+            ("short_accuracy = { column = \"a\", epochs = 1.5 }", "expected u64"),
             ("objectives = { n = \"size\" }", "`objectives` is no longer read"),
         ];
         for (text, expected) in cases {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
-use crate::log::{COLUMNS, LogError};
+use crate::log::{COLUMNS, FIRST, LogError};
 use crate::shown::start_of;
 
 /// Names that tables of benchmarks give an accuracy, looked for in this order where the journal's name is not there.
@@ -22,39 +22,53 @@ pub(super) enum Holds {
     Status,
     Accuracy(FractionUnit),
     Error(FractionUnit),
+    ShortAccuracy(FractionUnit),
+    ShortError(FractionUnit),
     Time(TimeUnit),
     TimeStd(TimeUnit),
     Energy(EnergyUnit),
     EnergyStd(EnergyUnit),
     Device,
     Epochs,
+    TrainSeconds,
+    MeasureSeconds,
 }
 
-/// A column found: what it holds, where it is, and its name.
+/// A column found: what it holds, where it is, its name, and the epochs that its accuracies are after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) holds: Holds,
     pub(super) at: usize,
     pub(super) name: String,
+    pub(super) epochs: Option<u64>,
 }
 
 impl Found {
-    /// The journal's name of what it holds, the column's name, and its unit where that is not the journal's.
+    /// The journal's name of what it holds, the column's name, its unit where that is not the journal's, and its epochs.
     pub(super) fn shown(&self) -> String {
         let (journal, unit) = match self.holds {
             Holds::Architecture => ("architecture", None),
             Holds::Status => ("status", None),
             Holds::Accuracy(unit) => ("accuracy", other(unit)),
             Holds::Error(unit) => ("error", other(unit)),
+            Holds::ShortAccuracy(unit) => ("short_accuracy", other(unit)),
+            Holds::ShortError(unit) => ("short_error", other(unit)),
             Holds::Time(unit) => ("time_ms", other(unit)),
             Holds::TimeStd(unit) => ("time_ms_std", other(unit)),
             Holds::Energy(unit) => ("energy_mj", other(unit)),
             Holds::EnergyStd(unit) => ("energy_mj_std", other(unit)),
             Holds::Device => ("device", None),
             Holds::Epochs => ("epochs", None),
+            Holds::TrainSeconds => ("train_seconds", None),
+            Holds::MeasureSeconds => ("measure_seconds", None),
         };
-        let unit = unit.map(|unit| format!(" (in {unit})")).unwrap_or_default();
-        format!("{journal} = {:?}{unit}", start_of(&self.name, MOST_OF_A_NAME))
+        let remarks = match (unit, self.epochs) {
+            (None, None) => String::new(),
+            (Some(unit), None) => format!(" (in {unit})"),
+            (None, Some(epochs)) => format!(" (after {epochs} epochs)"),
+            (Some(unit), Some(epochs)) => format!(" (in {unit}, after {epochs} epochs)"),
+        };
+        format!("{journal} = {:?}{remarks}", start_of(&self.name, MOST_OF_A_NAME))
     }
 }
 
@@ -71,25 +85,10 @@ const MOST_NAMES: usize = 12;
 
 /// The columns of a header, architecture and status before the others.
 pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -> Result<Vec<Found>, LogError> {
-    if let (Some(accuracy), Some(error)) = (&columns.accuracy, &columns.error) {
-        return Err(LogError::Other(format!(
-            "the columns {:?} (accuracy) and {:?} (error) are both named for {}: name one, the other is 1 minus it",
-            accuracy.column,
-            error.column,
-            path.display()
-        )));
-    }
-    let is_deviation_a_rate = columns.time_std.as_ref().is_some_and(|column| column.unit == TimeUnit::PerS)
-        || columns.energy_std.as_ref().is_some_and(|column| column.unit == EnergyUnit::PerJ);
-    if is_deviation_a_rate {
-        return Err(LogError::Other(
-            "a deviation cannot be converted from inferences a second or a joule: leave `time_std` or `energy_std` out"
-                .to_owned(),
-        ));
-    }
+    check(path, columns)?;
     let header = Header { path, headers };
     // Columns of other logs may be called like a journal's and mean something else.
-    let is_journal = COLUMNS.iter().all(|column| headers.iter().any(|header| header == column));
+    let is_journal = COLUMNS[..FIRST].iter().all(|column| headers.iter().any(|header| header == column));
     let find = |named: Option<&str>, journals: &str, holds| match named {
         Some(name) => header.find(name, holds).map(Some),
         None if is_journal => header.find_if_there(journals, holds),
@@ -115,8 +114,87 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
         Some(device) => Some(header.find(device, Holds::Device)?),
         None => header.find_if_there("device", Holds::Device)?,
     });
+    found.extend(header.find_if_there("train_seconds", Holds::TrainSeconds)?);
+    found.extend(header.find_if_there("measure_seconds", Holds::MeasureSeconds)?);
+    // After the accuracy, whose epochs it replaces.
     found.extend(find(columns.epochs.as_deref(), "epochs", Holds::Epochs)?);
+    if let Some((key, short, holds)) = short_column(columns) {
+        let full = found.iter().find(|column| matches!(column.holds, Holds::Accuracy(_) | Holds::Error(_)));
+        let full = full.ok_or_else(|| {
+            LogError::Columns(format!(
+                "{}:1: `{key}` is named, but no column holds the accuracy of the full training: name it as `accuracy`; \
+                 the log's columns are {}",
+                path.display(),
+                header.shown()
+            ))
+        })?;
+        if full.epochs.is_none() && !found.iter().any(|column| column.holds == Holds::Epochs) {
+            return Err(LogError::Columns(format!(
+                "{}: `{key}` is named, but nothing says how many epochs the full training has: write \
+                 {{ column = {:?}, unit = \"…\", epochs = … }}",
+                path.display(),
+                start_of(&full.name, MOST_OF_A_NAME)
+            )));
+        }
+        found.push(header.find_column(short, holds)?);
+    }
     Ok(found)
+}
+
+type ShortColumn<'a> = (&'static str, &'a Column<FractionUnit>, fn(FractionUnit) -> Holds);
+
+/// The column of the accuracy or error after a short training, with its key.
+fn short_column(columns: &Columns) -> Option<ShortColumn<'_>> {
+    let accuracy = columns.short_accuracy.as_ref().map(|column| ("short_accuracy", column, Holds::ShortAccuracy as _));
+    accuracy.or_else(|| columns.short_error.as_ref().map(|column| ("short_error", column, Holds::ShortError as _)))
+}
+
+/// Rejects settings that contradict each other.
+fn check(path: &Path, columns: &Columns) -> Result<(), LogError> {
+    let pairs = [
+        ("accuracy", &columns.accuracy, "error", &columns.error),
+        ("short_accuracy", &columns.short_accuracy, "short_error", &columns.short_error),
+    ];
+    for (accuracy_key, accuracy, error_key, error) in pairs {
+        if let (Some(accuracy), Some(error)) = (accuracy, error) {
+            return Err(LogError::Other(format!(
+                "the columns {:?} ({accuracy_key}) and {:?} ({error_key}) are both named for {}: name one, the other is \
+                 1 minus it",
+                accuracy.column,
+                error.column,
+                path.display()
+            )));
+        }
+    }
+    let is_deviation_a_rate = columns.time_std.as_ref().is_some_and(|column| column.unit == TimeUnit::PerS)
+        || columns.energy_std.as_ref().is_some_and(|column| column.unit == EnergyUnit::PerJ);
+    if is_deviation_a_rate {
+        return Err(LogError::Other(
+            "a deviation cannot be converted from inferences a second or a joule: leave `time_std` or `energy_std` out"
+                .to_owned(),
+        ));
+    }
+    let Some((key, short, _)) = short_column(columns) else { return Ok(()) };
+    let Some(epochs) = short.epochs else {
+        return Err(LogError::Other(format!(
+            "`{key}` does not say after how many epochs it is: write {key} = {{ column = {:?}, unit = \"…\", epochs = … }}",
+            short.column
+        )));
+    };
+    let Some(full) = columns.accuracy.as_ref().or(columns.error.as_ref()) else { return Ok(()) };
+    if let Some(full) = full.epochs.filter(|full| *full <= epochs) {
+        return Err(LogError::Other(format!(
+            "`{key}` is after {epochs} epochs, the accuracy after {full}: a short training has fewer epochs than the full \
+             one; correct one of the two `epochs`"
+        )));
+    }
+    if full.column == short.column {
+        return Err(LogError::Other(format!(
+            "the column {:?} is named for the full training and as `{key}`: name the column of the short training",
+            short.column
+        )));
+    }
+    Ok(())
 }
 
 struct Header<'a> {
@@ -138,7 +216,7 @@ impl Header<'_> {
         let places: Vec<usize> = (0..self.headers.len()).filter(|&at| self.headers[at] == name).collect();
         match places[..] {
             [] => Ok(None),
-            [at] => Ok(Some(Found { holds, at, name: name.to_owned() })),
+            [at] => Ok(Some(Found { holds, at, name: name.to_owned(), epochs: None })),
             _ => Err(LogError::Other(format!(
                 "{}:1: {} columns are called {name:?}: rename all but the right one",
                 self.path.display(),
@@ -155,15 +233,20 @@ impl Header<'_> {
         holds: fn(U) -> Holds,
     ) -> Result<Option<Found>, LogError> {
         match named {
-            Some(column) => self.find(&column.column, holds(column.unit)).map(Some),
+            Some(column) => self.find_column(column, holds).map(Some),
             None => self.find_if_there(default, holds(U::default())),
         }
+    }
+
+    /// A named column, which must be there.
+    fn find_column<U: Copy>(&self, column: &Column<U>, holds: fn(U) -> Holds) -> Result<Found, LogError> {
+        Ok(Found { epochs: column.epochs, ..self.find(&column.column, holds(column.unit))? })
     }
 
     /// The accuracy or error under the name that was given, the journal's, or one that says by itself what it is.
     fn find_accuracy(&self, columns: &Columns) -> Result<Option<Found>, LogError> {
         if let Some(error) = &columns.error {
-            return self.find(&error.column, Holds::Error(error.unit)).map(Some);
+            return self.find_column(error, Holds::Error).map(Some);
         }
         let mut found = self.find_quantity(columns.accuracy.as_ref(), "accuracy", Holds::Accuracy)?;
         for (name, unit) in ACCURACY_ELSEWHERE {

@@ -1,7 +1,8 @@
 //! Tables of other people, and journals in the same way: any CSV file with a row for each measurement.
 //!
 //! A [`Table`] answers in place of training and devices. A journal needs no configuration; of another file the
-//! [`Columns`] and units are named. A file has one separator (comma, semicolon or tab) and one decimal sign.
+//! [`Columns`] and units are named. A file has one separator (comma, semicolon or tab) and one decimal sign. The
+//! accuracies of short trainings are in a column of their own, or in rows of their own.
 //!
 //! ```
 //! use hardware::log::foreign::{Columns, Table};
@@ -31,7 +32,7 @@ mod table;
 
 pub use columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
 pub use rows::{LogRow, LogRows, read_rows};
-pub use table::Table;
+pub use table::{Table, Trained};
 
 #[cfg(test)]
 mod tests;

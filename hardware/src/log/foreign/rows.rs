@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::str::FromStr as _;
 
-use super::columns::{Columns, EnergyUnit};
+use super::columns::{Columns, EnergyUnit, FractionUnit};
 use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
 use crate::log::read::file_error;
-use crate::log::{LogError, Row, Status};
+use crate::log::{LogError, Row, ShortTraining, Status};
 use crate::shown::ends_of;
 
 /// A row of a log and its place. It has no number; `ok` is its status where the log has no such column, and of an
@@ -16,8 +16,10 @@ use crate::shown::ends_of;
 pub struct LogRow {
     /// Line in the file, the header being line 1.
     pub line: u64,
-    /// The values, in the journal's units.
+    /// The values, in the journal's units. Its accuracy is after its epochs.
     pub row: Row,
+    /// A short training, where a column of the log has accuracies of those too.
+    pub short: Option<ShortTraining>,
 }
 
 /// The rows of a log, and the columns that they are from.
@@ -27,6 +29,9 @@ pub struct LogRows {
     pub rows: Vec<LogRow>,
     /// The columns by the journal's names: `architecture = "arch", time_ms = "latency" (in us)`.
     pub columns: String,
+    /// Epochs of a full training: the most that an accuracy of a successful row is after, or those of the column of
+    /// accuracies; `None` where the log does not say any.
+    pub full_epochs: Option<u64>,
 }
 
 /// Every row of a log in its order, none merged with another: a [`Table`](super::Table) is made of them. `content` is
@@ -67,32 +72,37 @@ pub fn read_rows(
                 headers.len()
             )));
         }
-        let mut row = Row::default();
+        let mut read = LogRow { line, row: Row::default(), short: None };
         cells.iter().filter_map(|cell| cells::text(cell.trim_ascii()).ok()).for_each(|cell| decimal.notice(cell));
-        for Found { holds, at, name } in &columns {
-            let is_first = matches!(holds, Holds::Architecture | Holds::Status);
-            if is_first || !matches!(row.status, Status::Failed | Status::Diverged) {
-                let number = || cells::number_in(&cells[*at], &mut decimal, has_commas);
-                set(&mut row, *holds, cells[*at].trim_ascii(), number, normalise)
-                    .map_err(|problem| bad_cell(path, line, name, &problem))?;
+        for column in &columns {
+            let is_first = matches!(column.holds, Holds::Architecture | Holds::Status);
+            if is_first || !matches!(read.row.status, Status::Failed | Status::Diverged) {
+                let cell = &cells[column.at];
+                let number = || cells::number_in(cell, &mut decimal, has_commas);
+                set(&mut read, column, cell.trim_ascii(), number, normalise)
+                    .map_err(|problem| bad_cell(path, line, &column.name, &problem))?;
             }
         }
-        found.push(LogRow { line, row });
+        found.push(read);
     }
+    let is_full = |column: &&Found| matches!(column.holds, Holds::Accuracy(_) | Holds::Error(_));
+    let of_column = columns.iter().filter(is_full).filter_map(|column| column.epochs);
+    let trained = found.iter().filter(|LogRow { row, .. }| row.status == Status::Ok && row.accuracy.is_some());
+    let full_epochs = trained.filter_map(|trained| trained.row.epochs).chain(of_column).max();
     let columns = columns.iter().map(Found::shown).collect::<Vec<_>>().join(", ");
-    Ok(LogRows { rows: found, columns })
+    Ok(LogRows { rows: found, columns, full_epochs })
 }
 
 /// Sets the value that a column holds from its cell, which is a number for some.
 fn set(
-    row: &mut Row,
-    holds: Holds,
+    LogRow { row, short, .. }: &mut LogRow,
+    column: &Found,
     cell: &[u8],
     number: impl FnOnce() -> Result<Option<f64>, String>,
     normalise: &dyn Fn(&str) -> Result<String, String>,
 ) -> Result<(), String> {
     let rename = |problem: String| format!("{problem} (rename the column where it means something else)");
-    match holds {
+    match column.holds {
         Holds::Architecture => {
             row.architecture = match cells::text(cell)? {
                 "" => return Err("the cell is empty; every row has an architecture".to_owned()),
@@ -101,13 +111,15 @@ fn set(
         }
         Holds::Status => row.status = Status::from_str(cells::text(cell)?).map_err(rename)?,
         Holds::Accuracy(unit) => {
-            let accuracy = cells::between_zero_and(number()?, unit.whole())?;
-            row.accuracy = accuracy.map(|accuracy| accuracy / unit.whole());
+            row.accuracy = accuracy(number()?, unit, false)?;
+            row.epochs = row.accuracy.and(column.epochs);
         }
         Holds::Error(unit) => {
-            let error = cells::between_zero_and(number()?, unit.whole())?;
-            row.accuracy = error.map(|error| (unit.whole() - error) / unit.whole());
+            row.accuracy = accuracy(number()?, unit, true)?;
+            row.epochs = row.accuracy.and(column.epochs);
         }
+        Holds::ShortAccuracy(unit) => *short = short_training(accuracy(number()?, unit, false)?, column, row)?,
+        Holds::ShortError(unit) => *short = short_training(accuracy(number()?, unit, true)?, column, row)?,
         Holds::Time(unit) => row.time_ms = in_range(cells::positive(number()?)?, |time| unit.to_ms(time))?,
         Holds::Energy(EnergyUnit::PerJ) => {
             row.energy_mj = in_range(cells::positive(number()?)?, |count| EnergyUnit::PerJ.to_mj(count))?;
@@ -116,9 +128,29 @@ fn set(
         Holds::Energy(unit) => row.energy_mj = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::EnergyStd(unit) => row.energy_mj_std = in_range(cells::not_negative(number()?)?, |mj| unit.to_mj(mj))?,
         Holds::Device => row.device = Some(cells::text(cell)?.to_owned()).filter(|device| !device.is_empty()),
-        Holds::Epochs => row.epochs = number().and_then(cells::whole).map_err(rename)?,
+        Holds::Epochs => row.epochs = number().and_then(cells::whole).map_err(rename)?.or(row.epochs),
+        Holds::TrainSeconds => row.train_seconds = number().and_then(cells::not_negative).map_err(rename)?,
+        Holds::MeasureSeconds => row.measure_seconds = number().and_then(cells::not_negative).map_err(rename)?,
     }
     Ok(())
+}
+
+/// An accuracy as a fraction from a number that is one, or an error.
+fn accuracy(number: Option<f64>, unit: FractionUnit, is_error: bool) -> Result<Option<f64>, String> {
+    let (number, whole) = (cells::between_zero_and(number, unit.whole())?, unit.whole());
+    Ok(number.map(|number| if is_error { (whole - number) / whole } else { number / whole }))
+}
+
+/// The short training of a row whose own accuracy and epochs are known.
+fn short_training(accuracy: Option<f64>, column: &Found, row: &Row) -> Result<Option<ShortTraining>, String> {
+    let (Some(accuracy), Some(epochs)) = (accuracy, column.epochs) else { return Ok(None) };
+    match row.epochs.filter(|full| row.accuracy.is_some() && *full <= epochs) {
+        Some(full) => Err(format!(
+            "it is after {epochs} epochs, and the row's full training has {full}: a short training has fewer; correct \
+             the column's `epochs` or the row's"
+        )),
+        None => Ok(Some(ShortTraining { epochs, accuracy })),
+    }
 }
 
 /// Converts to the project's unit; rejects what overflows there, or vanishes.
@@ -162,7 +194,7 @@ mod tests {
                     a,ok,0.5,1,x,3.0\na,ok,0.5,1,y,\n\nb,bounded,,2,x,\nc,diverged,junk,,,\n";
         let rows = read_with(text, "status = \"status\"\nepochs = \"epochs\"").unwrap().rows;
         let found =
-            |LogRow { line, row }: &LogRow| (*line, row.architecture.clone(), row.status, row.time_ms, row.epochs);
+            |LogRow { line, row, .. }: &LogRow| (*line, row.architecture.clone(), row.status, row.time_ms, row.epochs);
         assert_eq!(
             rows.iter().map(found).collect::<Vec<_>>(),
             [

@@ -1,4 +1,5 @@
 mod damage;
+mod fidelity;
 
 use std::path::Path;
 use std::time::Instant;
@@ -213,15 +214,24 @@ fn a_published_benchmark_is_read() {
         println!("skipped: {} is not there", path.display());
         return;
     }
-    let columns: Columns =
-        toml::from_str(r#"accuracy = { column = "valid_accuracy_percent", unit = "percent" }"#).unwrap();
+    let columns: Columns = toml::from_str(
+        r#"
+        accuracy = { column = "valid_accuracy_percent", unit = "percent", epochs = 200 }
+        short_accuracy = { column = "valid_accuracy_12_epochs_percent", unit = "percent", epochs = 12 }
+        "#,
+    )
+    .unwrap();
     let started = Instant::now();
     let table = Table::load(path, &columns, &as_it_is).unwrap();
     println!("{} rows were read in {:?}", table.rows().len(), started.elapsed());
     assert_eq!((table.rows().len(), table.skipped()), (15_625, 0));
-    let record = table
-        .get("|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|")
-        .unwrap();
+    assert_eq!((table.full_epochs(), table.short_epochs()), (Some(200), Some(12)));
+    let cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|";
+    let record = table.get(cell).unwrap();
+    assert_eq!(
+        table.accuracies(cell).iter().map(|one| one.accuracy).collect::<Vec<_>>(),
+        [82.834 / 100.0, 90.39 / 100.0]
+    );
     assert_eq!(record.accuracy, Some(90.39 / 100.0));
     assert_eq!(record.time_ms, Some(6.547689));
     assert_eq!(record.energy_mj, Some(29.997148));

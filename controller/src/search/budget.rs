@@ -1,0 +1,56 @@
+//! How long a search goes on.
+
+use std::time::Duration;
+
+use crate::history::{History, Status, Work};
+use crate::problem::Fidelity;
+
+/// The budget of a search: it ends when the first of its parts is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Budget {
+    /// Full trainings. A network that failed before it, or broke a bound, counts as one as well; where networks are
+    /// measured ahead, as a part of one.
+    pub evaluations: Option<u64>,
+    /// Epochs of all trainings.
+    pub epochs: Option<u64>,
+    /// Time since the begin, interruptions left out; on a log, that of its clock.
+    pub time: Option<Duration>,
+}
+
+impl Budget {
+    /// Whether a job may begin, beside those that are running.
+    pub(super) fn allows(
+        &self,
+        fidelity: Fidelity,
+        history: &History,
+        running: impl Iterator<Item = Work> + Clone,
+        work: Work,
+        elapsed: Duration,
+    ) -> bool {
+        let is_full = |work: &Work| work.epochs() >= fidelity.full_epochs;
+        let evaluations = || evaluated(fidelity, history) + running.clone().filter(is_full).count() as u64;
+        let epochs = || history.epochs() + running.clone().map(Work::epochs).sum::<u64>() + work.epochs();
+        self.evaluations.is_none_or(|most| evaluations() < most)
+            && self.epochs.is_none_or(|most| epochs() <= most)
+            && self.time.is_none_or(|most| elapsed < most)
+    }
+
+    /// Whether it is spent when nothing is running.
+    pub(super) fn is_spent(&self, fidelity: Fidelity, history: &History, elapsed: Duration) -> bool {
+        let next = Work::Train { epochs: 1 };
+        !self.allows(fidelity, history, std::iter::empty(), next, elapsed)
+    }
+}
+
+/// Evaluations that count for a budget.
+pub(crate) fn evaluated(fidelity: Fidelity, history: &History) -> u64 {
+    let (mut trained, mut untrained) = (0, 0);
+    for evaluation in history.evaluations() {
+        match evaluation.status {
+            Status::Ok | Status::Diverged | Status::Stopped => trained += 1,
+            Status::Failed | Status::Bounded => untrained += 1,
+            Status::Measured => {}
+        }
+    }
+    trained + untrained / (1 + fidelity.measure_ahead as u64)
+}

@@ -1,0 +1,105 @@
+//! From the strategy's decisions to jobs that begin.
+
+use std::collections::HashSet;
+
+use super::{Search, State};
+use crate::history::{Candidate, Job, Work};
+use crate::strategy::{Decision, Room};
+
+impl Search {
+    /// Begins jobs until no place is free, nothing more is decided on, or the budget allows no more.
+    pub(super) fn fill(&mut self, state: &mut State) -> anyhow::Result<()> {
+        loop {
+            if !self.begin_queued(state)? || self.is_spent(state) {
+                return Ok(());
+            }
+            let room = self.room(state);
+            if room.measurements == 0 && room.trainings == 0 {
+                return Ok(());
+            }
+            let Decision { jobs, diagnostics } = self.strategy.ask(&self.problem, &state.history, &room)?;
+            if let Some(mut diagnostics) = diagnostics {
+                diagnostics.add("own_seconds", state.clock.lap().as_secs_f64());
+                self.observers.iter_mut().for_each(|observer| observer.learnt(&state.history, &diagnostics));
+            }
+            let before = state.queue.len();
+            let mut networks = HashSet::new();
+            for wanted in jobs {
+                let key = self.problem.key(&wanted.architecture)?;
+                // One job of a network at a time.
+                if state.history.pending_job(&key).is_some() || !networks.insert(key) {
+                    continue;
+                }
+                let number = match state.history.known(&key) {
+                    Some(known) => known.number,
+                    None => state.history.next_number(),
+                };
+                let candidate = Candidate { architecture: wanted.architecture, key };
+                self.enqueue(state, Job { number, candidate, work: wanted.work });
+            }
+            if state.queue.len() == before {
+                return Ok(());
+            }
+            state.decisions += 1;
+            self.save(state)?;
+        }
+    }
+
+    /// Lets a job wait for a place.
+    pub(super) fn enqueue(&self, state: &mut State, job: Job) {
+        state.history.begin(job.clone());
+        state.queue.push_back(job);
+    }
+
+    /// Begins the waiting jobs that there is a place for, in their order. Returns false if the budget allows the next one
+    /// no more.
+    pub(super) fn begin_queued(&mut self, state: &mut State) -> anyhow::Result<bool> {
+        loop {
+            let [measurements, trainings] = self.free();
+            let has_place = |job: &Job| match job.work {
+                Work::Measure => measurements > 0,
+                Work::Train { .. } => trainings > 0,
+            };
+            let Some(place) = state.queue.iter().position(has_place) else { return Ok(true) };
+            let work = state.queue[place].work;
+            let elapsed = self.elapsed(state);
+            let running = self.workers.running().map(|(job, _)| job.work);
+            if !self.plan.budget.allows(self.problem.fidelity(), &state.history, running, work, elapsed) {
+                return Ok(false);
+            }
+            if let Some(job) = state.queue.remove(place) {
+                let text = self.problem.space().format(&job.candidate.architecture)?;
+                self.workers.begin(job, text, None);
+            }
+        }
+    }
+
+    /// Free places for measurements and for trainings.
+    fn free(&self) -> [usize; 2] {
+        let capacity = self.workers.capacity();
+        let (mut measuring, mut training) = (0, 0);
+        for (job, _) in self.workers.running() {
+            match job.work {
+                Work::Measure => measuring += 1,
+                Work::Train { .. } => training += 1,
+            }
+        }
+        let free = capacity.together.saturating_sub(measuring + training);
+        [
+            capacity.measurements.saturating_sub(measuring).min(free),
+            capacity.trainings.saturating_sub(training).min(free),
+        ]
+    }
+
+    /// The places that no waiting job takes.
+    fn room(&self, state: &State) -> Room {
+        let [mut measurements, mut trainings] = self.free();
+        for job in &state.queue {
+            match job.work {
+                Work::Measure => measurements = 0,
+                Work::Train { .. } => trainings = 0,
+            }
+        }
+        Room { measurements, trainings, trainers: self.workers.capacity().trainings, batch: self.plan.batch }
+    }
+}

@@ -1,0 +1,127 @@
+//! Rows: from the end of a job to the journal and the history.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use hardware::log::Row;
+
+use super::workers::Event;
+use super::{Search, State};
+use crate::evaluate::Finished;
+use crate::history::{History, Job, Status, Work, candidate_of, values_of};
+use crate::problem::Problem;
+use crate::run::write_atomically;
+
+impl Search {
+    /// Waits for the end of the next job and enters its row, which is returned; `Some(None)` is a job that the stop of the
+    /// search ended, `None` that no job is running.
+    pub(super) async fn next(&mut self, state: &mut State) -> anyhow::Result<Option<Option<Row>>> {
+        loop {
+            let problem = &self.problem;
+            let text = |job: &Job| Ok(problem.space().format(&job.candidate.architecture)?);
+            let event = state.clock.wait(self.workers.next(text)).await?;
+            match event {
+                None => return Ok(None),
+                Some(Event::Activity(activity)) => {
+                    self.observers.iter_mut().for_each(|observer| observer.activity(&activity));
+                }
+                Some(Event::Ended(_, None)) => return Ok(Some(None)),
+                Some(Event::Ended(job, Some(finished))) => {
+                    let row = self.keep(state, &job, finished)?;
+                    self.enter(state, &row)?;
+                    return Ok(Some(Some(row)));
+                }
+            }
+        }
+    }
+
+    /// Writes the end of a job to the disk, unless the journal of a resumed run has it: the model first, so that every row
+    /// of the front has one.
+    fn keep(&mut self, state: &State, job: &Job, finished: Finished) -> anyhow::Result<Row> {
+        let Finished { row, model } = finished;
+        if let Some(row) = self.storage.journal.recover(job, &row.architecture)? {
+            return Ok(row);
+        }
+        if let Some(model) = model {
+            let path = self.storage.models.join(format!("{}.onnx", row.evaluation));
+            write_atomically(&path, &model)?;
+        }
+        let row = judged(&self.problem, &state.history, job, row)?;
+        self.storage.journal.record(&row)
+    }
+
+    /// Enters a row into the history.
+    pub(super) fn enter(&mut self, state: &mut State, row: &Row) -> anyhow::Result<()> {
+        state.history.enter(&self.problem, row)?;
+        self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
+        if self.plan.remeasure == 0 && row.accuracy.is_some() {
+            remove_dominated(&self.storage.models, &state.history)?;
+        }
+        Ok(())
+    }
+
+    /// Enters the repeated measurements that come next in the journal of a resumed run. They are from the end of an earlier
+    /// part of the search, after which the budget was raised.
+    pub(super) fn enter_repeats(&mut self, state: &mut State) -> anyhow::Result<()> {
+        while let Some(row) = self.storage.journal.first_recovered() {
+            // A text that is not an architecture is an error once its job ends.
+            let repeats = candidate_of(&self.problem, row)
+                .is_ok_and(|found| state.history.known(&found.key).is_some_and(|known| known.number != row.evaluation));
+            if !repeats {
+                break;
+            }
+            if let Some(row) = self.storage.journal.take() {
+                self.enter(state, &row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A row with its status: a measurement that breaks a bound ends the evaluation, and a repeated one is an evaluation of its
+/// own.
+fn judged(problem: &Problem, history: &History, job: &Job, row: Row) -> anyhow::Result<Row> {
+    if job.work != Work::Measure || row.status != Status::Measured {
+        return Ok(row);
+    }
+    if history.known(&job.candidate.key).is_some_and(|known| known.status == Status::Ok) {
+        return Ok(Row { status: Status::Ok, ..row });
+    }
+    let cost = problem.graph(&job.candidate.architecture)?.pruned().cost();
+    let values = values_of(problem.objectives(), &row, &cost);
+    let broken = broken_bounds(problem, &values);
+    if broken.is_empty() {
+        return Ok(row);
+    }
+    // The reason comes before the warnings of the measurement.
+    let reason = format!("not trained: {}", broken.join(", "));
+    let message = row.message.iter().fold(reason, |reason, warnings| format!("{reason}; {warnings}"));
+    Ok(Row { status: Status::Bounded, message: Some(message), ..row })
+}
+
+/// Each broken bound as text, such as `time_ms 5.2 is above 4`.
+fn broken_bounds(problem: &Problem, measured: &[Option<f64>]) -> Vec<String> {
+    let both = problem.objectives().iter().zip(measured);
+    both.filter_map(|(objective, value)| {
+        let (bound, value) = (problem.bounds().get(objective)?, (*value)?);
+        (value > bound).then(|| format!("{objective} {value} is above its bound {bound}"))
+    })
+    .collect()
+}
+
+/// Removes the models of evaluations that are not on the front.
+pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Result<()> {
+    let front: HashSet<u64> = history.front().map(|evaluation| evaluation.number).collect();
+    let entries = std::fs::read_dir(models).with_context(|| format!("cannot read {}", models.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        // A model is written before its row is entered.
+        let is_entered = |number: &u64| history.get(*number).is_some_and(|known| known.status != Status::Measured);
+        if number.filter(is_entered).is_some_and(|number| !front.contains(&number)) {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}

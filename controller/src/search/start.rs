@@ -1,0 +1,77 @@
+//! The state that a search begins with, or goes on from.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hardware::log::Row;
+
+use super::clock::Clock;
+use super::{Search, State};
+use crate::history::{Candidate, History, Job, Status, candidate_of};
+use crate::run::Checkpoint;
+
+impl Search {
+    /// The state of a checkpoint with the rows since then, or the initial one.
+    ///
+    /// Devices and trainers go on from all rows that the journal has, whatever the checkpoint: they cannot do anything
+    /// twice in the same way. On a log the search is a function of its experiment: it goes through its jobs again since the
+    /// checkpoint, or from the begin, and takes their rows from the journal.
+    pub(super) fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
+        let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone())
+            .with_reference(self.problem.reference());
+        history.import(&self.imported)?;
+        history.admits_disconnected = self.storage.journal.rows().any(|row| self.is_disconnected(row));
+        let mut state = State {
+            history,
+            queue: VecDeque::new(),
+            decisions: 0,
+            clock: Clock::start(),
+            earlier: Duration::ZERO,
+            retried_from: self.retried_from(),
+        };
+        // Journals of earlier versions have no row for a measurement alone.
+        let has_jobs = self.storage.journal.rows().any(|row| row.status == Status::Measured);
+        let rows = match &checkpoint {
+            _ if !self.workers.are_simulated() || !has_jobs => u64::MAX,
+            Some(checkpoint) => checkpoint.rows,
+            None => 0,
+        };
+        let mut pending = Vec::new();
+        if let Some(checkpoint) = checkpoint {
+            self.strategy.restore(&checkpoint.strategy)?;
+            state.decisions = checkpoint.decisions;
+            state.earlier = checkpoint.elapsed;
+            self.workers.set_now(checkpoint.elapsed);
+            for saved in checkpoint.pending {
+                let architecture = self.problem.space().parse(&saved.architecture).context("the checkpoint")?;
+                let candidate = Candidate { key: self.problem.key(&architecture)?, architecture };
+                let job = Job { number: saved.number, candidate, work: saved.work };
+                state.history.begin(job.clone());
+                pending.push((job, saved.begun, saved.ends_at));
+            }
+        }
+        while state.history.entered() < rows {
+            let Some(row) = self.storage.journal.take() else { break };
+            state.history.enter(&self.problem, &row)?;
+        }
+        // The rows since the checkpoint have ended some of its jobs.
+        pending.retain(|(job, ..)| state.history.pending_job(&job.candidate.key) == Some(job));
+        self.observers.iter_mut().for_each(|observer| observer.start(&self.plan, &state.history));
+        for (job, begun, ends_at) in pending {
+            if begun {
+                let text = self.problem.space().format(&job.candidate.architecture)?;
+                self.workers.begin(job, text, ends_at);
+            } else {
+                state.queue.push_back(job);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Whether a row is of a network without a path from the image to the logits, which earlier versions evaluated.
+    fn is_disconnected(&self, row: &Row) -> bool {
+        let candidate = (row.status == Status::Failed).then(|| candidate_of(&self.problem, row).ok()).flatten();
+        candidate.is_some_and(|found| self.problem.is_connected(&found.architecture).is_ok_and(|connected| !connected))
+    }
+}

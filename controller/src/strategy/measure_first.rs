@@ -1,0 +1,128 @@
+//! Strategies that know whole networks only: each is measured, then trained in full.
+
+use anyhow::{Context as _, Result};
+
+use super::{Decision, Diagnostics, Proposal, Room, Strategy, WantedJob};
+use crate::history::{Evaluation, History, Status, Work};
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::seal::{open, seal};
+
+/// Proposes whole networks, and learns from their evaluations.
+pub(super) trait Proposer: Send {
+    /// Name in experiment files.
+    fn name(&self) -> &'static str;
+
+    /// Proposes up to `count` different networks that can be evaluated and are not taken; fewer only if it finds no more.
+    /// Networks that are known may be among them besides: they cost nothing, and it can learn from them.
+    fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>>;
+
+    /// Whether it proposes in rounds, and learns from one when all of its networks are evaluated.
+    fn has_rounds(&self) -> bool {
+        false
+    }
+
+    /// Learns from a round. Proposals that were not evaluated, because the search ended, are skipped.
+    fn learn(&mut self, problem: &Problem, _history: &History, round: &[Proposal]) -> Result<Diagnostics> {
+        Ok(Diagnostics::of_round(problem, round))
+    }
+
+    /// The present policy, if it has one.
+    fn policy(&self) -> Option<&Policy> {
+        None
+    }
+
+    /// The state that determines the next proposals, generator included.
+    fn save(&self) -> Result<Vec<u8>>;
+
+    /// Restores a saved state; an unusable one changes nothing.
+    fn restore(&mut self, state: &[u8]) -> Result<()>;
+}
+
+/// Measures each proposed network, then trains it in full unless it breaks a bound. As many networks are under way as
+/// there are trainers, so that the next one is measured while others are trained.
+pub(super) struct MeasureFirst<P> {
+    proposer: P,
+    /// Rounds whose networks are not all evaluated, the first one first.
+    rounds: Vec<Vec<Proposal>>,
+}
+
+impl<P: Proposer> MeasureFirst<P> {
+    pub fn new(proposer: P) -> Self {
+        Self { proposer, rounds: Vec::new() }
+    }
+
+    /// Learns from the first rounds as far as their evaluations have ended.
+    fn learn(&mut self, problem: &Problem, history: &History) -> Result<Option<Diagnostics>> {
+        let mut diagnostics = None;
+        while let Some(round) = self.rounds.first() {
+            for proposal in round {
+                let key = problem.key(&proposal.architecture)?;
+                let is_open = history.known(&key).is_some_and(is_open);
+                if is_open || history.pending_job(&key).is_some() {
+                    return Ok(diagnostics);
+                }
+            }
+            let round = self.rounds.remove(0);
+            diagnostics = Some(self.proposer.learn(problem, history, &round)?);
+        }
+        Ok(diagnostics)
+    }
+}
+
+/// Whether an evaluation is waiting for its full training.
+fn is_open(evaluation: &Evaluation) -> bool {
+    evaluation.status == Status::Measured
+}
+
+impl<P: Proposer> Strategy for MeasureFirst<P> {
+    fn name(&self) -> &'static str {
+        self.proposer.name()
+    }
+
+    fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> Result<Decision> {
+        let diagnostics = self.learn(problem, history)?;
+        let epochs = problem.fidelity().full_epochs;
+        let measured = history.evaluations().iter().filter(|evaluation| is_open(evaluation));
+        let waiting: Vec<_> = measured.filter(|evaluation| history.pending_job(&evaluation.key).is_none()).collect();
+        let trained = waiting.len().min(room.trainings);
+        let train = |evaluation: &&Evaluation| WantedJob {
+            architecture: evaluation.architecture.clone(),
+            work: Work::Train { epochs },
+        };
+        let mut jobs: Vec<WantedJob> = waiting[..trained].iter().map(train).collect();
+        let measuring = history.pending().iter().filter(|job| job.work == Work::Measure).count();
+        // Networks that will be trained besides those that are.
+        let ahead = waiting.len() - trained + measuring;
+        let missing = room.trainers.saturating_sub(ahead);
+        if room.measurements > 0 && missing > 0 {
+            let count = if self.proposer.has_rounds() { room.batch } else { missing };
+            let round = self.proposer.propose(problem, history, count)?;
+            for proposal in &round {
+                if !history.is_taken(&problem.key(&proposal.architecture)?) {
+                    jobs.push(WantedJob { architecture: proposal.architecture.clone(), work: Work::Measure });
+                }
+            }
+            if !round.is_empty() {
+                self.rounds.push(round);
+            }
+        }
+        Ok(Decision { jobs, diagnostics })
+    }
+
+    fn policy(&self) -> Option<&Policy> {
+        self.proposer.policy()
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        Ok(seal(self.name(), &[&self.proposer.save()?, &serde_json::to_vec(&self.rounds)?]))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<()> {
+        let [proposer, rounds] = open(self.name(), state)?;
+        let rounds = serde_json::from_slice(rounds).context("the saved rounds do not fit")?;
+        self.proposer.restore(proposer)?;
+        self.rounds = rounds;
+        Ok(())
+    }
+}
