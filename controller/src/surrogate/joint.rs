@@ -1,5 +1,6 @@
 //! The joint Gaussian process of an objective's values after short and after full trainings.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -33,7 +34,6 @@ pub(super) struct Trained {
 pub(super) struct Joint {
     pub hyperparameters: JointHyperparameters,
     rows: Vec<Trained>,
-    short: Standard,
     full: Standard,
     conditioned: Conditioned,
 }
@@ -159,7 +159,7 @@ impl Joint {
         let conditioned = conditioned(&pairs, &rows, &standard, &hyperparameters);
         let failure = || format!("the surrogate's covariance of {} trainings is not positive definite", rows.len());
         let conditioned = conditioned.with_context(failure)?;
-        Ok(Self { hyperparameters, rows, short, full, conditioned })
+        Ok(Self { hyperparameters, rows, full, conditioned })
     }
 
     /// Variance of the noise of a full training, in squared units of the full targets.
@@ -224,7 +224,7 @@ fn conditioned(pairs: &Pairs, rows: &[Trained], targets: &[f64], at: &JointHyper
 fn subset(rows: &[Trained]) -> Vec<usize> {
     let places = |is_full: bool| (0..rows.len()).filter(move |index| rows[*index].is_full == is_full);
     let full = thinned(places(true).collect());
-    let networks: std::collections::HashSet<_> = full.iter().map(|index| rows[*index].point.network).collect();
+    let networks: HashSet<_> = full.iter().map(|index| rows[*index].point.network).collect();
     let (both, alone): (Vec<_>, Vec<_>) =
         places(false).partition(|index| networks.contains(&rows[*index].point.network));
     [full, thinned(both), thinned(alone)].concat()

@@ -55,24 +55,10 @@ impl Default for Hyperparameters {
 }
 
 /// Distances and inner product of two points.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Pair {
     squared: [f64; 3],
     inner: f64,
-}
-
-impl Pair {
-    fn of(a: &Encoding, b: &Encoding) -> Self {
-        let mut squared = [0.0; 3];
-        let mut inner = 0.0;
-        for (squared, (a, b)) in squared.iter_mut().zip(a.groups().into_iter().zip(b.groups())) {
-            for (a, b) in a.iter().zip(b) {
-                *squared += (a - b) * (a - b);
-                inner += a * b;
-            }
-        }
-        Self { squared, inner }
-    }
 }
 
 /// Distances and inner products of two lists of points, for use with many hyper-parameters.
@@ -84,8 +70,35 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub fn between(rows: &[&Encoding], columns: &[&Encoding]) -> Self {
-        let pairs = columns.iter().flat_map(|column| rows.iter().map(|row| Pair::of(row, column))).collect();
-        Self { rows: rows.len(), pairs }
+        let count = rows.len();
+        // Coordinate by coordinate, so that a loop over the rows is one over neighbours in memory.
+        let groups: Vec<Vec<Vec<f64>>> = (0..3)
+            .map(|group| {
+                let coordinates = rows.first().map_or(0, |row| row.groups()[group].len());
+                let coordinate = |index: usize| rows.iter().map(|row| row.groups()[group][index]).collect();
+                (0..coordinates).map(coordinate).collect()
+            })
+            .collect();
+        let mut pairs = Vec::with_capacity(count * columns.len());
+        let (mut squared, mut inner) = ([const { Vec::new() }; 3], Vec::new());
+        for column in columns {
+            inner.clear();
+            inner.resize(count, 0.0);
+            for ((squared, group), place) in squared.iter_mut().zip(&groups).zip(column.groups()) {
+                squared.clear();
+                squared.resize(count, 0.0);
+                for (coordinate, at) in group.iter().zip(place) {
+                    for ((value, squared), inner) in coordinate.iter().zip(squared.iter_mut()).zip(&mut inner) {
+                        *squared += (value - at) * (value - at);
+                        *inner += value * at;
+                    }
+                }
+            }
+            let [first, second, third] = &squared;
+            let distances = first.iter().zip(second).zip(third).zip(&inner);
+            pairs.extend(distances.map(|(((a, b), c), inner)| Pair { squared: [*a, *b, *c], inner: *inner }));
+        }
+        Self { rows: count, pairs }
     }
 
     /// Covariances, `[rows, columns]`.

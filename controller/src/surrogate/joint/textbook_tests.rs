@@ -4,6 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use super::super::Covariances;
+use super::super::covariances::Block;
 use super::super::dense::{self, Matrix, dot, inverted, is_near, kernel, times};
 use super::*;
 
@@ -59,6 +61,14 @@ fn trainings(points: &[Arc<Encoding>], full: usize, rng: &mut ChaCha8Rng) -> (Ve
     rows.map(value).unzip()
 }
 
+/// Targets of mean 0 and variance 1 for each of the two trainings.
+fn standardised(rows: &[Trained], targets: &[f64], process: &Joint) -> Vec<f64> {
+    let short = rows.iter().zip(targets).filter(|(row, _)| !row.is_full);
+    let short = Standard::of(&short.map(|(_, target)| *target).collect::<Vec<_>>());
+    let of = |(row, target): (&Trained, &f64)| if row.is_full { process.full } else { short }.apply(*target);
+    rows.iter().zip(targets).map(of).collect()
+}
+
 #[test]
 fn posterior_and_residuals_follow_the_textbook() {
     for (seed, count, full) in [(1, 30, 9), (2, 40, 3), (3, 12, 0), (4, 9, 9)] {
@@ -69,9 +79,7 @@ fn posterior_and_residuals_follow_the_textbook() {
         let (rows, targets) = trainings(known, full, &mut rng);
         let process = Joint::fit(rows.clone(), &targets, JointHyperparameters::default(), 20, &mut rng).unwrap();
         let at = process.hyperparameters;
-        let standard = |row: &Trained| if row.is_full { process.full } else { process.short };
-        let standardised: Vec<f64> =
-            rows.iter().zip(&targets).map(|(row, target)| standard(row).apply(*target)).collect();
+        let standardised = standardised(&rows, &targets, &process);
         let both: Vec<Trained> = trained(new, true).chain(trained(new, false)).collect();
         let (means, covariances) = dense_posterior(&at, &rows, &standardised, &both);
         let posterior = process.posterior(new);
@@ -106,8 +114,7 @@ fn the_fit_goes_uphill_in_marginal_likelihood_times_prior() {
     let (rows, targets) = trainings(&known, 10, &mut rng);
     let from = JointHyperparameters::default();
     let process = Joint::fit(rows.clone(), &targets, from, 60, &mut rng).unwrap();
-    let standard = |row: &Trained| if row.is_full { process.full } else { process.short };
-    let standardised: Vec<f64> = rows.iter().zip(&targets).map(|(row, target)| standard(row).apply(*target)).collect();
+    let standardised = standardised(&rows, &targets, &process);
     let loss = |at: &JointHyperparameters| {
         let (inverse, logarithm) = inverted(&dense_covariance(at, &rows));
         let short = Hyperparameters::MEDIAN.iter().zip(Hyperparameters::WIDTH).zip(at.short.0);
@@ -154,5 +161,29 @@ fn few_or_constant_trainings_give_finite_predictions() {
         let expected = if full > 0 { 7.0 } else { 9.0 };
         assert!(posterior.means.iter().all(|mean| (mean - expected).abs() < 1e-9), "{:?}", posterior.means);
         assert!(posterior.deviations.iter().all(|deviation| deviation.is_finite() && *deviation > 0.0));
+    }
+}
+
+/// An assumed observation leaves the covariances that the real one leaves.
+#[test]
+fn assumed_observations_change_covariances_as_real_ones() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let all = points(24, &mut rng);
+    let (known, new) = all.split_at(20);
+    let (rows, targets) = trainings(known, 6, &mut rng);
+    let process = Joint::fit(rows.clone(), &targets, JointHyperparameters::default(), 10, &mut rng).unwrap();
+    let (matrix, short_noise) = (process.covariance(new), Some(process.short_noise()));
+    let mut assumed = Covariances(vec![Some(Block { matrix, noise: process.noise(), short_noise })]);
+    assumed.observe_short(1);
+    assumed.observe(0, 2);
+    let seen =
+        [Trained { point: Arc::clone(&new[1]), is_full: false }, Trained { point: Arc::clone(&new[2]), is_full: true }];
+    let rows = [rows, seen.to_vec()].concat();
+    let zeros = vec![0.0; rows.len()];
+    let both: Vec<Trained> = trained(new, true).collect();
+    let (_, covariances) = dense_posterior(&process.hyperparameters, &rows, &zeros, &both);
+    for (place, row) in covariances.iter().enumerate() {
+        let expected = process.full.scale * row[place].sqrt();
+        assert!(is_near(assumed.deviation(0, place).unwrap(), expected), "{place}");
     }
 }
