@@ -14,8 +14,8 @@
 //! Le Riche and Carraro 2010), and so are pending jobs. A short training makes predictions surer, but it does not move the
 //! front.
 //!
-//! A network that was trained in a different encoding keeps its error ([`isomorphic`]), and a round has only one encoding of
-//! each network.
+//! A network that was trained in a different encoding keeps its error ([`isomorphic`]), and a round trains only one encoding
+//! of each network.
 
 mod acquisition;
 mod candidates;
@@ -39,7 +39,7 @@ pub use config::ModelBasedConfig;
 
 use super::random::{restore_rng, save_rng};
 use super::{Decision, Room, Strategy};
-use crate::history::{Evaluation, History};
+use crate::history::{Evaluation, History, Status};
 use crate::policy::{Learner, Policy};
 use crate::problem::{Fidelity, Problem};
 use crate::seal::{open, seal};
@@ -193,7 +193,10 @@ impl ModelBased {
     fn observe(&mut self, problem: &Problem, history: &History) -> Result<()> {
         for Forecast { architecture, means } in std::mem::take(&mut self.forecasts) {
             let key = problem.key(&architecture)?;
-            let values = history.known(&key).map_or(&[][..], |known| &known.values);
+            let known = history.known(&key);
+            let values = known.map_or(&[][..], |known| &known.values);
+            let is_open =
+                history.pending_job(&key).is_some() || known.is_some_and(|known| known.status == Status::Measured);
             let mut left = Vec::new();
             for (objective, mean) in means.into_iter().enumerate() {
                 match (mean, values.get(objective).copied().flatten()) {
@@ -204,7 +207,7 @@ impl ModelBased {
                     (mean, _) => left.push(mean),
                 }
             }
-            if left.iter().any(Option::is_some) && history.pending_job(&key).is_some() {
+            if is_open && left.iter().any(Option::is_some) {
                 self.forecasts.push(Forecast { architecture, means: left });
             }
         }

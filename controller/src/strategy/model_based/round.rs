@@ -105,13 +105,17 @@ impl ModelBased {
             let Some(best) = choice.best(Stage::New) else { break };
             let architecture = choice.architecture(best);
             let is_new = unseen.take(architecture)?;
-            choice.close(best, is_new);
+            // The error of another encoding will be the same, its time and energy need not be.
+            choice.close(best, is_new && are_trained);
             if !is_new {
                 continue;
             }
-            let forecast = choice.forecast(best);
+            let mut forecast = choice.forecast(best);
             if are_trained {
                 choice.believe(best, Stage::TrainingFull);
+            } else if let Some(error) = problem.objectives().position(Objective::Error) {
+                // It is predicted again before a training.
+                forecast[error] = None;
             }
             round.push(self, architecture, Work::Measure, best.improvement, forecast);
         }

@@ -215,7 +215,7 @@ fn pending_jobs_are_believed_and_not_repeated() {
     let problem = toy::problem(&[5; 6]).with_fidelity(FIDELITY);
     let mut history = toy::history(&problem);
     let mut strategy = strategy(&problem, 9);
-    let room = Room { trainers: 8, ..ROOM };
+    let room = Room { trainers: 64, ..ROOM };
     while toy::trained(&history) < 10 {
         step(&mut strategy, &problem, &mut history);
     }
