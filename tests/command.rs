@@ -88,8 +88,8 @@ fn a_search_measures_by_the_energy_that_the_program_prints() {
     let arguments = ["search", "experiment.toml", "--out", "run", "--quiet", "--set", "search.evaluations=2"];
     place.program(&arguments).succeed();
     let journal = Journal::read(&place.folder.path().join("run/measurements.csv"));
-    assert_eq!(journal.rows.len(), 2);
-    for row in &journal.rows {
+    assert_eq!(journal.ended().len(), 2);
+    for row in journal.ended() {
         assert_eq!((row.text("status"), row.text("device")), ("ok", "command scales"), "{row:?}");
         assert_eq!((row.number("time_ms"), row.number("energy_mj")), (Some(2.5), Some(7.0)), "{row:?}");
     }

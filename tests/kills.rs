@@ -16,7 +16,7 @@ mod scene;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use end_to_end::{Board, BoardOptions, Journal, Row, SshdOptions};
+use end_to_end::{Board, BoardOptions, Journal, Row, SHORT_TRAININGS, SshdOptions};
 use moment::Moment;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -70,7 +70,7 @@ fn replayed(strategy: &str, settings: &[&str], seed: u64) {
             let killed = scene.kill(&run, Moment::draw(&mut rng, &whole));
             let rows = scene.check_opens(&run);
             assert!(whole.journal.starts_with(&scene.whole_lines(&run)), "{strategy}, {run}, {rows} rows");
-            tally.count(if killed { scene.hit(&run, rows) } else { Hit::Over }, scene.is_half_written(&run));
+            tally.count(if killed { scene.hit(&run, rows, &whole) } else { Hit::Over }, scene.is_half_written(&run));
         }
         scene.go_on(&run).succeed();
         assert!(std::fs::read(scene.journal(&run)).unwrap() == whole.journal, "{strategy}, {run}");
@@ -92,13 +92,13 @@ fn random_search_on_a_log() {
 }
 
 #[test]
-fn evolution_on_a_log() {
-    replayed("evolution", &[], 2);
+fn evolution_on_a_log_with_several_jobs_at_a_time() {
+    replayed("evolution", &["replay.workers=3"], 2);
 }
 
 #[test]
-fn policy_gradient_on_a_log() {
-    replayed("policy-gradient", &[], 3);
+fn policy_gradient_on_a_log_with_several_jobs_at_a_time() {
+    replayed("policy-gradient", &["replay.workers=4"], 3);
 }
 
 #[test]
@@ -107,12 +107,18 @@ fn model_based_search_on_a_log() {
     replayed("model-based", &["strategy.fitted=40"], 4);
 }
 
-/// Rows that were on the disk are those of the end: none is lost, and none is evaluated again.
+#[test]
+fn model_based_search_on_a_log_with_short_trainings_and_several_jobs_at_a_time() {
+    let settings = [&SHORT_TRAININGS[..], &["replay.workers=3", "fidelity.measure_ahead=5", "search.evaluations=30"]];
+    replayed("model-based", &settings.concat(), 5);
+}
+
+/// Rows that were on the disk are the first ones of the end: none is lost, and no job is done again.
 fn assert_kept(before: &[Row], after: &[Row], label: &str) {
-    for row in before {
-        let kept = after.iter().find(|other| other.evaluation() == row.evaluation());
-        assert_eq!(kept, Some(row), "{label}");
-    }
+    assert_eq!(&after[..before.len()], before, "{label}");
+    let job = |row: &Row| (row.evaluation(), row.text("status").to_owned(), row.text("epochs").to_owned());
+    let jobs: std::collections::BTreeSet<_> = after.iter().map(job).collect();
+    assert_eq!(jobs.len(), after.len(), "{label}: a job is done twice");
 }
 
 #[test]
@@ -135,15 +141,15 @@ fn children_trained_and_timed_here() {
             let killed = scene.kill(&run, Moment::draw(&mut rng, &whole));
             let rows = scene.check_opens(&run);
             assert_kept(&before, &scene.rows_on_disk(&run), &run);
-            tally.count(if killed { scene.hit(&run, rows) } else { Hit::Over }, scene.is_half_written(&run));
+            tally.count(if killed { scene.hit(&run, rows, &whole) } else { Hit::Over }, scene.is_half_written(&run));
         }
         let before = scene.rows_on_disk(&run);
         scene.go_on(&run).succeed();
-        let after = Journal::read(&scene.journal(&run)).rows;
-        assert_kept(&before, &after, &run);
-        assert_eq!(found(&after), expected, "{run}");
-        assert_eq!(after.len() as u64, scene.evaluations, "{run}");
-        assert!((0..).zip(&after).all(|(number, row)| row.evaluation() == number), "{run}");
+        let after = Journal::read(&scene.journal(&run));
+        assert_kept(&before, &after.jobs, &run);
+        assert_eq!(found(&after.rows), expected, "{run}");
+        assert_eq!(after.ended().len() as u64, scene.evaluations, "{run}");
+        assert!(!scene.path(&run).join("checkpoint/trainings").exists(), "{run}");
         assert!(!scene.is_half_written(&run) && !scene.scratch(&run).exists(), "{run}");
         if tally.kills() >= number("KILLS_LIVE", 2) {
             break;
@@ -171,7 +177,7 @@ fn children_measured_on_a_board() {
             let killed = scene.kill(&run, Moment::draw(&mut rng, &whole));
             let rows = scene.check_opens(&run);
             assert_kept(&before, &scene.rows_on_disk(&run), &run);
-            tally.count(if killed { scene.hit(&run, rows) } else { Hit::Over }, scene.is_half_written(&run));
+            tally.count(if killed { scene.hit(&run, rows, &whole) } else { Hit::Over }, scene.is_half_written(&run));
             // Now and then it goes on before the board has noticed.
             if kill % 2 == 0 {
                 assert_clean(&board, &run);
@@ -182,11 +188,10 @@ fn children_measured_on_a_board() {
         }
         let before = scene.rows_on_disk(&run);
         scene.go_on(&run).succeed();
-        let after = Journal::read(&scene.journal(&run)).rows;
-        assert_kept(&before, &after, &run);
-        assert_eq!(after.len() as u64, scene.evaluations, "{run}");
-        for (number, row) in (0..).zip(&after) {
-            assert_eq!(row.evaluation(), number, "{run}");
+        let after = Journal::read(&scene.journal(&run));
+        assert_kept(&before, &after.jobs, &run);
+        assert_eq!(after.ended().len() as u64, scene.evaluations, "{run}");
+        for row in after.ended() {
             let is_alright = row.text("status") == "ok" || row.text("message").contains("no path leads");
             assert!(is_alright, "{run}: {}", row.text("message"));
         }

@@ -132,7 +132,7 @@ fn a_bound_that_no_network_keeps_is_searched_towards() {
 #[test]
 fn rows_that_disagree_are_measurements_of_one_network() {
     let (folder, table) = place();
-    let Entry { cell, percent, microseconds, joules } = &table.entries[100];
+    let Entry { cell, percent, microseconds, joules, .. } = &table.entries[100];
     let mut text = std::fs::read_to_string(&table.path).unwrap();
     text.push_str(&format!("{percent},{cell},{joules},again,{}\n", microseconds + 30));
     std::fs::write(&table.path, text).unwrap();

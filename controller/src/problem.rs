@@ -14,7 +14,7 @@ use crate::pareto::{Given, ReferencePoint};
 use crate::scalarisation::RewardConfig;
 
 /// How far networks are evaluated before their full training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fidelity {
     /// Epochs of a short training; 0 where there is none.
     pub short_epochs: u64,
@@ -23,12 +23,14 @@ pub struct Fidelity {
     /// Networks to measure before a round of trainings is decided on, out of which the best are trained; 0 for those alone
     /// that are trained.
     pub measure_ahead: usize,
+    /// A full training is broken off while its chance to enter the front is less; 0 for never.
+    pub least_chance: f64,
 }
 
 impl Default for Fidelity {
     /// Full trainings alone, of one epoch.
     fn default() -> Self {
-        Self { short_epochs: 0, full_epochs: 1, measure_ahead: 0 }
+        Self { short_epochs: 0, full_epochs: 1, measure_ahead: 0, least_chance: 0.0 }
     }
 }
 

@@ -21,13 +21,8 @@ pub enum Moment {
 }
 
 /// Files that are there for as long as they are written, and how often there are some.
-const SEEN: [(&str, u64); 5] = [
-    ("config.toml.tmp", 1),
-    ("checkpoint/strategy.tmp", 17),
-    ("checkpoint/waiting.csv", 3),
-    ("pareto.csv.tmp", 1),
-    ("report.html.tmp", 1),
-];
+const SEEN: [(&str, u64); 4] =
+    [("config.toml.tmp", 1), ("checkpoint/strategy.tmp", 17), ("pareto.csv.tmp", 1), ("report.html.tmp", 1)];
 
 impl Moment {
     /// One of them, spread over start-up, search, checkpoints and the end.

@@ -13,7 +13,7 @@ use super::moment::Moment;
 pub struct Scene {
     folder: tempfile::TempDir,
     begin: Vec<String>,
-    /// Rows of its journal in the end.
+    /// Evaluations in the end, repeated measurements included.
     pub evaluations: u64,
 }
 
@@ -78,7 +78,7 @@ impl Scene {
     pub fn live() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("live.toml"), live_experiment(2, 5, 50)).unwrap();
-        // More than one trained at once: so rows wait for their turn.
+        // More than one trained at once: so jobs end in any order.
         let settings = ["--remeasure", "2", "--set", "search.trainers=2"];
         let evaluations = LIVE_EVALUATIONS.to_string();
         let search = ["search", "live.toml", "--quiet", "--evaluations", &evaluations];
@@ -158,20 +158,20 @@ impl Scene {
             return 0;
         }
         let rows = match self.journal(run).exists() {
-            true => Journal::read_whole_lines(&self.journal(run)).rows.len(),
-            false => 0,
+            true => Journal::read_whole_lines(&self.journal(run)),
+            false => Journal::default(),
         };
         let front = Program::new(self.folder.path()).args(["front", run, "--json"]).succeed();
         let front: Value = serde_json::from_str(&front).unwrap();
-        assert_eq!(front["evaluations"].as_u64(), Some(rows as u64), "{run}: {front}");
-        rows
+        assert_eq!(front["evaluations"].as_u64(), Some(rows.ended().len() as u64), "{run}: {front}");
+        rows.jobs.len()
     }
 
-    pub fn hit(&self, run: &str, rows: usize) -> Hit {
+    pub fn hit(&self, run: &str, rows: usize, whole: &Whole) -> Hit {
         match rows {
             _ if !self.path(run).join("config.toml").is_file() => Hit::Beginning,
             0 => Hit::NoRow,
-            rows if (rows as u64) < self.evaluations => Hit::Middle,
+            _ if self.whole_lines(run).len() < whole.journal.len().max(1) => Hit::Middle,
             _ => Hit::AllRows,
         }
     }
@@ -190,14 +190,9 @@ impl Scene {
         bytes
     }
 
-    /// Rows that are on the disk: those of the journal, and those that wait for their turn.
+    /// Rows that are on the disk.
     pub fn rows_on_disk(&self, run: &str) -> Vec<Row> {
-        let waiting = self.path(run).join("checkpoint/waiting.csv");
-        let logs = [self.journal(run), waiting].into_iter().filter(|path| path.exists());
-        let mut rows: Vec<Row> = logs.flat_map(|path| Journal::read_whole_lines(&path).rows).collect();
-        rows.sort_by_key(Row::evaluation);
-        // One that was just moved to the journal still stands where it waited.
-        rows.dedup();
-        rows
+        let path = self.journal(run);
+        if path.exists() { Journal::read_whole_lines(&path).jobs } else { Vec::new() }
     }
 }

@@ -13,7 +13,7 @@ const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99,trainer";
 const MODEL: &str = ",model";
 
 /// A journal, or another file of that format.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Journal {
     /// Its evaluations, a row each, in the order of their first rows.
     pub rows: Vec<Row>,
@@ -62,6 +62,11 @@ impl Journal {
         };
         let jobs: Vec<Row> = reader.records().map(row).collect();
         Self { rows: joined(&jobs), jobs }
+    }
+
+    /// The evaluations that have ended: not those that are measured alone.
+    pub fn ended(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| row.text("status") != "measured").collect()
     }
 
     /// Values of some columns, row by row; an error counts as `1 − accuracy` under the name `error`.

@@ -19,4 +19,4 @@ pub use program::{Ended, Program};
 pub use python::{python, test_python};
 pub use shared::shared_data;
 pub use sshd::{Sshd, SshdOptions};
-pub use table::{Entry, Table, experiment, live_experiment};
+pub use table::{Entry, SHORT_TRAININGS, Table, experiment, live_experiment};

@@ -76,7 +76,7 @@ pub(super) fn quoted(path: &Path) -> String {
 /// Length and output of a search.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct SearchOptions {
-    /// Networks to evaluate.
+    /// Networks to train in full.
     #[arg(long, value_name = "N")]
     pub evaluations: Option<u64>,
     /// Then measure members of the front again, N times in all; members with a lead within the noise come first. Not in a

@@ -99,8 +99,10 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if log.table.skipped() > 0 {
         notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
     }
-    let full_epochs = log.full_epochs().unwrap_or(1);
-    let fidelity = resolve_fidelity(&mut experiment, Some(log.short_epochs().unwrap_or(0)), full_epochs);
+    let full_epochs = log.table.full_epochs().unwrap_or(1);
+    let short_epochs = log.table.short_epochs().unwrap_or(0);
+    let fidelity = resolve_fidelity(&mut experiment, Some(short_epochs), full_epochs);
+    notices.extend(about_batch(&experiment, fidelity));
     let mut problem = problem(&experiment)?.with_fidelity(fidelity);
     if let Some(available) = log.available() {
         problem = problem.with_available(available.iter().cloned());
@@ -168,6 +170,7 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
     }
     let full_epochs = experiment.training.epochs as u64;
     let fidelity = resolve_fidelity(&mut experiment, None, full_epochs);
+    notices.extend(about_batch(&experiment, fidelity));
     let problem = Arc::new(problem(&experiment)?.with_fidelity(fidelity));
     let unlike = devices.unlike().map(str::to_owned);
     let settings = LiveSettings {
@@ -180,11 +183,27 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         seed: experiment.search.seed,
         trainers: experiment.search.trainers,
         trainer_threads: experiment.search.trainer_threads,
+        trainings: scratch.with_file_name("trainings"),
         scratch,
         stop: stop.clone(),
     };
     let live = Arc::new(Live::new(settings));
     Ok(Prepared { problem, live: Some(live), log: None, experiment, notices, unlike })
+}
+
+/// A notice where `search.batch` is set and has no effect.
+fn about_batch(experiment: &Experiment, fidelity: Fidelity) -> Option<String> {
+    let batch = experiment.search.batch;
+    let reason = match experiment.strategy {
+        StrategyConfig::Random(_) | StrategyConfig::Evolution(_) => "proposes a network whenever there is room for one",
+        StrategyConfig::ModelBased(_) if fidelity.short_epochs > 0 => {
+            "promotes one network at a time after short trainings"
+        }
+        _ => return None,
+    };
+    let name = experiment.strategy.name();
+    let is_set = batch != SearchConfig::default().batch;
+    is_set.then(|| format!("search.batch = {batch} has no effect: `{name}` {reason}"))
 }
 
 /// Completes the section `[fidelity]`; `short_epochs` are those of a log.

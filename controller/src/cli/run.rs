@@ -14,9 +14,9 @@ use crate::observe::{About, Observer, Progress, TensorBoard};
 use crate::report::{self, bounds_in_words};
 use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, RunFolder,
-    SCRATCH, WAITING, differences, logged_rows,
+    SCRATCH, TRAININGS, WAITING, differences, logged_rows,
 };
-use crate::search::{Outcome, Plan, Search, Storage, Workers};
+use crate::search::{End, Outcome, Plan, Search, Storage, Workers};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
@@ -84,6 +84,10 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         // The front of what was evaluated, as after an interrupt. The reason of the end is the error to show.
         let _ = report::write(&folder);
         return Err(anyhow!("{reason}").context(failed()));
+    }
+    if end != End::Stopped {
+        // What cannot be removed only takes space.
+        let _ = std::fs::remove_dir_all(folder.join(TRAININGS));
     }
     finish(end, spent, &folder, quiet)
 }

@@ -35,6 +35,12 @@ impl Experiment {
              leave it out, or set it to 0",
             search.remeasure
         );
+        if let Some(chance) = self.fidelity.least_chance {
+            ensure!(
+                (0.0..1.0).contains(&chance),
+                "fidelity.least_chance = {chance}: it must be at least 0 and below 1"
+            );
+        }
         let counts =
             [("batch", search.batch), ("trainers", search.trainers), ("trainer_threads", search.trainer_threads)];
         for (key, count) in counts {

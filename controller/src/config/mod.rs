@@ -38,6 +38,7 @@ pub struct Experiment {
     /// How many evaluations, for which objectives.
     pub search: SearchConfig,
     /// How far networks are evaluated before their full training.
+    #[serde(skip_serializing_if = "FidelityConfig::is_default")]
     pub fidelity: FidelityConfig,
     /// How architectures are proposed.
     pub strategy: StrategyConfig,
@@ -162,6 +163,7 @@ impl Experiment {
                 short_epochs: self.fidelity.short_epochs.unwrap_or(0),
                 full_epochs: self.training.epochs as u64,
                 measure_ahead: self.fidelity.measure_ahead.unwrap_or(0),
+                least_chance: self.fidelity.least_chance.unwrap_or(0.0),
             });
         // A log tells all of its texts apart.
         Ok(if self.replay.is_some() { problem.with_identity(Identity::Architecture) } else { problem })

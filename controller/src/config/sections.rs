@@ -80,7 +80,7 @@ impl SearchConfig {
 }
 
 /// `[fidelity]`: how far networks are evaluated before their full training.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FidelityConfig {
     /// Epochs of a short training, with a schedule of its own; the most promising of the networks that had one are trained
@@ -91,6 +91,10 @@ pub struct FidelityConfig {
     /// trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure_ahead: Option<usize>,
+    /// A full training under way is broken off when its chance to enter the front, given its measured time and energy,
+    /// falls below this [default: 0, never].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least_chance: Option<f64>,
 }
 
 impl FidelityConfig {
@@ -98,6 +102,11 @@ impl FidelityConfig {
     const SHORT: f64 = 0.06;
     /// Networks measured ahead by default.
     const MEASURE_AHEAD: usize = 20;
+
+    /// Whether nothing is set, as in files of earlier versions.
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 
     /// Everything resolved, for full trainings of so many epochs. `logged` are the epochs of a log's short trainings. Only
     /// some strategies make use of it by default.
@@ -109,6 +118,7 @@ impl FidelityConfig {
             short_epochs: if short_epochs < full_epochs { short_epochs } else { 0 },
             full_epochs,
             measure_ahead: self.measure_ahead.unwrap_or(measure_ahead),
+            least_chance: self.least_chance.unwrap_or(0.0),
         }
     }
 }

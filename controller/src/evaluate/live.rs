@@ -1,15 +1,13 @@
 //! Live evaluations: networks are measured on devices and trained here.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use child::backend::Processor;
 use child::graph::Graph;
-use child::network::Network;
 use child::onnx;
-use child::train::{EpochReport, TrainError, Trained, Trainer, TrainingConfig, Validation};
+use child::train::TrainingConfig;
 use hardware::Model;
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
@@ -18,14 +16,14 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
 
-use super::memory::{Need, Trainers};
+use super::memory::Trainers;
 use super::pool::PoolError;
 use super::processors::Processors;
 use super::{
     Assignment, Capacity, DevicePool, Evaluating, Evaluator, Finished, Stage, TrainingSet, panic_text, seconds,
     set_measured, untrained_model, untrained_network,
 };
-use crate::history::Work;
+use crate::history::{Job, Work};
 use crate::problem::Problem;
 use crate::stop::Stop;
 
@@ -44,16 +42,18 @@ pub struct LiveSettings {
     pub trainer_threads: usize,
     /// Folder for models during measurement.
     pub scratch: PathBuf,
+    /// Folder for trainings that are not finished.
+    pub trainings: PathBuf,
     pub stop: Stop,
 }
 
 /// Measures and trains children, several concurrently. If a device is this machine itself, measurements and trainings exclude each other.
 pub struct Live {
     pub(super) settings: LiveSettings,
-    trainers: Trainers,
+    pub(super) trainers: Trainers,
     pub(super) processors: Processors,
     /// Write-locked by work that needs this machine for itself.
-    machine: RwLock<()>,
+    pub(super) machine: RwLock<()>,
 }
 
 impl Live {
@@ -65,7 +65,7 @@ impl Live {
 
     /// The generator of a child's weights and training, from the run's seed and the network alone, so that it is
     /// independent of the order of evaluations.
-    fn generator(&self, job: &Assignment) -> ChaCha8Rng {
+    pub(super) fn generator(&self, job: &Assignment) -> ChaCha8Rng {
         let mut hash = Sha256::new();
         hash.update(self.settings.seed.to_le_bytes());
         hash.update(job.job.candidate.key.to_string());
@@ -78,8 +78,8 @@ impl Live {
         let model = match self.work(&mut row, &job).await {
             Ok(model) => model,
             Err(End::Stopped) => return None,
-            Err(End::Early { status, reason }) => {
-                row.status = status;
+            Err(End::Early { status, reason, epochs }) => {
+                (row.status, row.epochs) = (status, epochs);
                 // The reason comes before the warnings of the measurement.
                 row.message = Some(match row.message.take() {
                     Some(warnings) => format!("{reason}; {warnings}"),
@@ -164,85 +164,7 @@ impl Live {
         End::Stopped
     }
 
-    async fn train(
-        self: &Arc<Self>,
-        row: &mut Row,
-        job: &Assignment,
-        config: TrainingConfig,
-        graph: Arc<Graph>,
-    ) -> Result<Vec<u8>, End> {
-        job.report(Stage::Waiting);
-        let _trainer = self.trainers.acquire(self.need(&graph)).await.map_err(failed)?;
-        let _shared = self.machine.read().await;
-        if self.stopped() {
-            return Err(End::Stopped);
-        }
-        let epochs = config.epochs;
-        job.report(Stage::Training { epoch: 0, epochs });
-        let started = Instant::now();
-        let (this, training) = (Arc::clone(self), job.clone());
-        let result = blocking(move || this.train_blocking(&training, &config, graph)).await;
-        row.train_seconds = Some(seconds(started));
-        let (trained, model) = result??;
-        let accuracy = trained.accuracy;
-        row.epochs = Some(epochs as u64);
-        row.accuracy = Some(accuracy);
-        row.trainer = Some(trained.trainer);
-        let useless = self.settings.data.useless(accuracy);
-        row.message = useless.into_iter().chain(row.message.take()).reduce(|first, rest| format!("{first}; {rest}"));
-        row.status = Status::Ok;
-        Ok(model)
-    }
-
-    /// The memory that training a network needs on this machine; `None` for a GPU, whose free memory is not known.
-    pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
-        let settings = &self.settings;
-        let batch = settings.training.batch_size.min(settings.data.splits.train.len());
-        let backend = settings.training.backend;
-        (!self.processors.are_gpus()).then(|| Need::of_training(graph, backend, batch))
-    }
-
-    /// Trains on a separate pool of threads, so that children do not wait for each other.
-    fn train_blocking(
-        &self,
-        job: &Assignment,
-        config: &TrainingConfig,
-        graph: Arc<Graph>,
-    ) -> Result<(Trained, Vec<u8>), End> {
-        let threads =
-            rayon::ThreadPoolBuilder::new().num_threads(self.settings.trainer_threads).build().map_err(failed)?;
-        threads.install(|| {
-            let settings = &self.settings;
-            let mut rng = self.generator(job);
-            let network = Network::init(graph, &mut rng);
-            let assigned = self.processors.assign().map_err(failed)?;
-            let trainer = Trainer {
-                data: &settings.data.splits,
-                normalisation: &settings.data.normalisation,
-                config,
-                processor: assigned.processor,
-                validation: Validation::AtEnd,
-                checkpoint: None,
-            };
-            let mut observe = |report: &EpochReport| {
-                job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });
-                if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            let trained = trainer.train(network, &mut rng, &mut observe).map_err(|error| match error {
-                TrainError::Stopped { .. } => End::Stopped,
-                diverged => End::Early { status: Status::Diverged, reason: diverged.to_string() },
-            })?;
-            let description = onnx::Description {
-                architecture: &job.text,
-                deployment: Some(&settings.data.deployment),
-                accuracies: &[settings.data.validated(trained.accuracy)],
-            };
-            let model = onnx::to_bytes(&trained.network, &description, settings.export).map_err(failed)?;
-            Ok((trained, model))
-        })
-    }
-
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.settings.stop.asked()
     }
 }
@@ -256,22 +178,30 @@ impl Evaluator for Live {
         let (measurements, trainings) = (self.settings.devices.len(), self.settings.trainers);
         Capacity { measurements, trainings, together: measurements + trainings }
     }
+
+    fn recorded(&self, job: &Job) {
+        self.remove_checkpoint(job);
+    }
+
+    fn resumed(&self, pending: &[Job]) {
+        self.remove_checkpoints_but(pending);
+    }
 }
 
 /// The early end of a job.
-enum End {
-    /// The network failed or diverged.
-    Early { status: Status, reason: String },
+pub(super) enum End {
+    /// The network failed, diverged after so many epochs, or was broken off.
+    Early { status: Status, reason: String, epochs: Option<u64> },
     /// The search is being stopped.
     Stopped,
 }
 
-fn failed(reason: impl ToString) -> End {
-    End::Early { status: Status::Failed, reason: reason.to_string() }
+pub(super) fn failed(reason: impl ToString) -> End {
+    End::Early { status: Status::Failed, reason: reason.to_string(), epochs: None }
 }
 
 /// Runs long computations off the asynchronous threads. A panic of a library ends this evaluation only.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
         Ok(panic) => failed(format!("the child broke down: {}", panic_text(panic.as_ref()))),
         Err(_) => End::Stopped,

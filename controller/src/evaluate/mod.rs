@@ -7,6 +7,7 @@ mod memory;
 mod pool;
 mod processors;
 mod replay;
+mod training;
 mod training_set;
 mod untrained;
 
@@ -24,6 +25,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use hardware::log::Row;
@@ -42,6 +44,8 @@ pub struct Assignment {
     pub text: String,
     /// Receives the stages of the job.
     pub activity: UnboundedSender<Activity>,
+    /// Set when its training is no longer worth going on.
+    pub broken_off: Arc<AtomicBool>,
 }
 
 impl Assignment {
@@ -173,6 +177,12 @@ pub trait Evaluator: Send + Sync {
 
     /// How many jobs can be under way.
     fn capacity(&self) -> Capacity;
+
+    /// The row of a job is on the disk: what was kept to continue it is no longer needed.
+    fn recorded(&self, _job: &Job) {}
+
+    /// A search goes on with these jobs alone: what was kept to continue others is no longer needed.
+    fn resumed(&self, _pending: &[Job]) {}
 }
 
 /// Fills a row with a measurement, the label of its device, and its warnings as the message.
@@ -191,6 +201,9 @@ pub(crate) fn set_measured(
     row.message = (!warnings.is_empty()).then(|| warnings.join("; "));
     Ok(())
 }
+
+/// Message of a training that was broken off.
+pub(crate) const BROKEN_OFF: &str = "broken off, since the network had little chance to enter the front";
 
 /// Seconds since an instant, to the millisecond, for rows that people read.
 pub(crate) fn seconds(since: Instant) -> f64 {

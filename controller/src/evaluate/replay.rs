@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use child::space::{Architecture, SearchSpace};
-use hardware::log::foreign::{Columns, Table};
+use hardware::log::foreign::{Columns, Table, Trained};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
@@ -56,10 +56,11 @@ impl Replayed {
             space.format(&architecture).map_err(|error| error.to_string())
         };
         let table = Table::load(&config.log, &config.columns, &normalise)?;
-        let covered = table.rows().len() as u128 >= space.size();
+        // What was not trained in full has no answer in the end.
+        let whole = || table.rows().iter().filter(|row| row.status == Status::Ok);
+        let is_covered = whole().count() as u128 >= space.size();
         // Every text was parsed while loading, so none is lost here.
-        let parse = || table.rows().iter().filter_map(|row| space.parse(&row.architecture).ok()).collect();
-        let available = (!covered).then(parse);
+        let available = (!is_covered).then(|| whole().filter_map(|row| space.parse(&row.architecture).ok()).collect());
         Ok(Self { available, table, workers: config.workers })
     }
 
@@ -67,16 +68,6 @@ impl Replayed {
     pub fn measured(&self) -> Vec<Objective> {
         let has = |objective: &Objective| self.table.rows().iter().any(|row| objective.measured(row).is_some());
         Objective::MEASURED.into_iter().filter(has).collect()
-    }
-
-    /// Epochs of the log's full trainings, if it says them.
-    pub fn full_epochs(&self) -> Option<u64> {
-        None
-    }
-
-    /// Epochs of its short trainings, if it has some.
-    pub fn short_epochs(&self) -> Option<u64> {
-        None
     }
 
     /// The architectures that it has values for; `None` for the whole space.
@@ -90,30 +81,44 @@ impl Replayed {
     }
 
     /// How long a job takes on the log's clock: what the log says, else a second a measurement or an epoch.
-    pub fn duration(&self, job: &Job, _text: &str) -> Duration {
-        match job.work {
-            Work::Measure => Duration::from_secs(1),
-            Work::Train { epochs } => Duration::from_secs(epochs),
-        }
+    pub fn duration(&self, job: &Job, text: &str) -> Duration {
+        let (logged, otherwise) = match job.work {
+            Work::Measure => (self.table.measure_seconds(text), Duration::from_secs(1)),
+            Work::Train { epochs } => {
+                (self.trained(text, epochs).and_then(|trained| trained.seconds), Duration::from_secs(epochs))
+            }
+        };
+        logged.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(otherwise)
+    }
+
+    /// The training of an architecture to so many epochs; one without epochs is a full one of a log that says none.
+    fn trained(&self, text: &str, epochs: u64) -> Option<&Trained> {
+        let all = self.table.accuracies(text);
+        all.iter().find(|trained| trained.epochs.is_none_or(|known| known == epochs))
     }
 
     /// The row of a job.
     pub fn row(&self, job: &Job, text: &str) -> Row {
-        let number = job.number;
-        // A network that failed once and succeeded another time works.
-        let Some(row) = self.table.get(text) else {
-            if let Some(status) = self.table.unsuccessful(text) {
-                return Row::new(number, text, status);
+        let row = |status| Row::new(job.number, text, status);
+        let unsuccessful = || match self.table.unsuccessful(text) {
+            Some(status) => row(status),
+            None => {
+                let message = format!("{} has no row for it", self.table.path().display());
+                Row { message: Some(message), ..row(Status::Failed) }
             }
-            let message = format!("{} has no row for it", self.table.path().display());
-            return Row { message: Some(message), ..Row::new(number, text, Status::Failed) };
         };
-        let whole = Row { evaluation: number, ..row.clone() };
         match job.work {
-            Work::Measure => Row { status: Status::Measured, accuracy: None, epochs: None, ..whole },
-            Work::Train { .. } => {
-                Row { accuracy: whole.accuracy, epochs: whole.epochs, ..Row::new(number, text, Status::Ok) }
-            }
+            Work::Measure => match self.table.get(text) {
+                Some(known) => {
+                    let status = Status::Measured;
+                    Row { evaluation: job.number, status, accuracy: None, epochs: None, ..known.clone() }
+                }
+                None => unsuccessful(),
+            },
+            Work::Train { epochs } => match self.trained(text, epochs) {
+                Some(trained) => Row { accuracy: Some(trained.accuracy), epochs: trained.epochs, ..row(Status::Ok) },
+                None => unsuccessful(),
+            },
         }
     }
 }

@@ -16,6 +16,7 @@ const PLAIN: &str = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_1
 
 struct Place {
     scratch: tempfile::TempDir,
+    trainings: tempfile::TempDir,
     problem: Arc<Problem>,
 }
 
@@ -27,7 +28,11 @@ impl Place {
         let space = Arc::from(space.build().unwrap());
         let problem = Problem::new(space, shape, 10, objectives, bounds, RewardConfig::default()).unwrap();
         let problem = problem.with_fidelity(Fidelity { full_epochs: 3, ..Fidelity::default() });
-        Self { scratch: tempfile::tempdir().unwrap(), problem: Arc::new(problem) }
+        Self {
+            scratch: tempfile::tempdir().unwrap(),
+            trainings: tempfile::tempdir().unwrap(),
+            problem: Arc::new(problem),
+        }
     }
 
     fn evaluator(&self, training: TrainingConfig, stop: Stop) -> Arc<Live> {
@@ -47,6 +52,7 @@ impl Place {
             trainers: 2,
             trainer_threads: 1,
             scratch: self.scratch.path().to_owned(),
+            trainings: self.trainings.path().to_owned(),
             stop,
         }))
     }
@@ -56,7 +62,7 @@ impl Place {
         let key = self.problem.key(&architecture).unwrap();
         let (activity, _) = tokio::sync::mpsc::unbounded_channel();
         let job = Job { number, candidate: Candidate { architecture, key }, work };
-        Assignment { job, text: text.to_owned(), activity }
+        Assignment { job, text: text.to_owned(), activity, broken_off: Arc::default() }
     }
 
     fn run(&self, evaluator: &Arc<Live>, text: &str, work: Work) -> Option<Finished> {
@@ -128,4 +134,21 @@ fn a_stopped_search_ends_its_jobs() {
     stop.ask();
     let evaluator = place.evaluator(training(0.1), stop);
     assert!([Work::Measure, TRAIN].into_iter().all(|work| place.run(&evaluator, PLAIN, work).is_none()));
+}
+
+#[test]
+fn a_training_that_is_broken_off_says_how_far_it_went() {
+    let place = Place::new(Bounds::default());
+    let evaluator = place.evaluator(training(0.1), Stop::default());
+    let assignment = place.assignment(4, PLAIN, TRAIN);
+    assignment.broken_off.store(true, std::sync::atomic::Ordering::Relaxed);
+    let doing = Arc::clone(&evaluator).run(assignment.clone());
+    let Finished { row, model } = tokio::runtime::Runtime::new().unwrap().block_on(doing).unwrap();
+    assert_eq!((row.status, row.epochs, row.accuracy), (Status::Stopped, Some(1), None), "{row:?}");
+    assert!(row.message.unwrap().contains("little chance") && model.is_none());
+    // Its file goes with its row.
+    let files = || std::fs::read_dir(place.trainings.path()).unwrap().count();
+    assert_eq!(files(), 1);
+    evaluator.recorded(&assignment.job);
+    assert_eq!(files(), 0);
 }

@@ -185,6 +185,7 @@ impl History {
         let is_known = self.by_number.get(&number);
         ensure!(is_known.is_none_or(|known| *known == index), "there are two evaluations with number {number}");
         let is_new = self.by_number.insert(number, index).is_none();
+        self.rows += 1;
         self.by_key.insert(key, index);
         let known = self.evaluations.get(index);
         let before = known.and_then(Evaluation::complete);

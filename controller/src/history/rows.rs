@@ -32,7 +32,6 @@ impl History {
         self.push(evaluation_of(problem, candidate, &joined)?)?;
         self.joined.insert(row.evaluation, joined);
         self.pending.retain(|job| job.number != row.evaluation);
-        self.rows += 1;
         self.epochs += row.epochs.unwrap_or(0);
         Ok(())
     }

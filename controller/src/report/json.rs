@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hardware::log::Status;
 use serde_json::{Value, json};
 
 use super::{Member, Summary};
@@ -11,11 +12,13 @@ impl Summary {
     /// The front as JSON: objectives, reference point, hypervolume and members. The path of a model begins as that of the
     /// run folder does.
     ///
-    /// Evaluations count repeated measurements too; `remeasurements` says how many of them those are.
+    /// Evaluations count repeated measurements too; `remeasurements` says how many of them those are. Networks that were
+    /// measured alone, or trained short, are not among them.
     pub fn to_json(&self) -> Value {
         json!({
             "objectives": self.objectives,
-            "evaluations": self.rows.len(),
+            "evaluations": self.rows.len() - self.count(Status::Measured),
+            "not_trained_in_full": self.count(Status::Measured),
             "remeasurements": self.repeats,
             "reference": self.reference,
             "reference_in_words": self.reference_in_words,

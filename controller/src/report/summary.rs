@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hardware::log::{Row, Status, join};
 
-use crate::evaluate::USELESS;
+use crate::evaluate::{BROKEN_OFF, USELESS};
 use crate::history::{Evaluation, History};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::noise::lead_is_within_noise;
@@ -126,7 +126,7 @@ impl Summary {
                 Status::Ok | Status::Measured => continue,
                 // Bound and excess differ from row to row.
                 Status::Bounded => "a bound was broken, so it was not trained".to_owned(),
-                Status::Stopped => "its training was broken off, since it had little chance left".to_owned(),
+                Status::Stopped => BROKEN_OFF.to_owned(),
                 Status::Failed | Status::Diverged => general_reason(row),
             };
             *counts.entry(reason).or_default() += 1;

@@ -37,8 +37,15 @@ pub struct SavedJob {
     pub architecture: String,
     pub work: Work,
     pub begun: bool,
-    /// On a log, when it ends on its clock.
-    pub ends_at: Option<Duration>,
+    /// On a log, its times.
+    pub times: Option<Times>,
+}
+
+/// When a job began on a log's clock, and when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    pub begin: Duration,
+    pub end: Duration,
 }
 
 /// Raised when the format changes, so that an old checkpoint is not misread.
@@ -90,8 +97,11 @@ mod tests {
 
     fn checkpoint(experiment: &str, rows: u64, strategy: Vec<u8>) -> Checkpoint {
         let work = Work::Train { epochs: 12 };
-        let saved = |begun, ends_at| SavedJob { number: 7, architecture: "a\nb".to_owned(), work, begun, ends_at };
-        let pending = vec![saved(true, Some(Duration::new(3, 141_592_653))), saved(false, None)];
+        let saved = |begun, times| SavedJob { number: 7, architecture: "a\nb".to_owned(), work, begun, times };
+        let pending = vec![
+            saved(true, Some(Times { begin: Duration::ZERO, end: Duration::new(3, 141_592_653) })),
+            saved(false, None),
+        ];
         let elapsed = Duration::from_nanos(rows);
         Checkpoint { experiment: experiment.to_owned(), decisions: 3, rows, elapsed, pending, strategy }
     }

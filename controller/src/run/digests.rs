@@ -36,7 +36,7 @@ impl Digests {
         let known =
             known.strip_prefix(FORMAT.as_bytes()).and_then(|lines| lines.strip_prefix(b"\n")).unwrap_or_default();
         let found = rows.iter().map(line).collect::<anyhow::Result<Vec<_>>>()?;
-        for ((known, found), row) in known.chunks_exact(LINE).zip(&found).zip(rows) {
+        for (index, ((known, found), row)) in known.chunks_exact(LINE).zip(&found).zip(rows).enumerate() {
             // A digest that is damaged itself says nothing of the row.
             if known[..DIGITS] != found.as_bytes()[..DIGITS] && is_whole(known) {
                 let (journal, evaluation) = (journal.display(), row.evaluation);
@@ -44,7 +44,7 @@ impl Digests {
                     "{journal}: evaluation {evaluation} (line {}) is not as it was written: the journal was edited. Put \
                      the row back as it was: the search has learnt from it, which cannot be changed, but another run \
                      can take the log over by `controller import`",
-                    evaluation + 2
+                    index + 2
                 );
             }
         }

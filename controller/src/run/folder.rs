@@ -19,7 +19,9 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 const WRITTEN_CONFIG: &str = "checkpoint/config.toml";
 /// Models that are being measured. Emptied when a search begins or goes on, and removed when it ends.
 pub(crate) const SCRATCH: &str = "checkpoint/scratch";
-/// Rows that wait for their turn in the journal.
+/// Trainings that are not finished, to continue from. Removed when the search has ended.
+pub(crate) const TRAININGS: &str = "checkpoint/trainings";
+/// Rows that waited for their turn in the journal in earlier versions.
 pub(crate) const WAITING: &str = "checkpoint/waiting.csv";
 pub(crate) const DIGESTS: &str = "checkpoint/rows";
 /// Where runs of earlier versions have their events.
@@ -35,7 +37,7 @@ pub(crate) const REPORT: &str = "report.html";
 /// | `config.toml` | the experiment, everything resolved |
 /// | `measurements.csv` | the journal: a row an evaluation |
 /// | `imported.csv` | rows of other logs, if any were imported |
-/// | `checkpoint/` | policy, optimiser, generators; the experiment as it was written; in `scratch/`, models that are being measured |
+/// | `checkpoint/` | policy, optimiser, generators; the experiment as it was written; in `scratch/`, models that are being measured; in `trainings/`, trainings under way |
 /// | `events.out.tfevents.*` | for TensorBoard, which calls a run by the folder of its events |
 /// | `pareto.csv` | the front's rows of the journal |
 /// | `models/` | the front's networks as ONNX |
@@ -220,8 +222,10 @@ pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Resu
 }
 
 /// Keys that may differ, besides those of devices: [`hardware::options::is_free`].
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "search.evaluations",
+    "search.epochs",
+    "search.hours",
     "search.remeasure",
     "search.reference",
     "search.trainers",
@@ -231,7 +235,7 @@ const FREE: [&str; 7] = [
 ];
 
 /// The keys that may differ, for a message.
-pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.remeasure, search.reference, search.trainers, \
+pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.epochs, search.hours, search.remeasure, search.reference, search.trainers, \
                                      training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; \
                                      of a device patience_s, tries, grace_s, its address and login, and the places of \
                                      its files and programs; of its meter command, file and sudo";

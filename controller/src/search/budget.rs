@@ -27,8 +27,12 @@ impl Budget {
         work: Work,
         elapsed: Duration,
     ) -> bool {
-        let is_full = |work: &Work| work.epochs() >= fidelity.full_epochs;
-        let evaluations = || evaluated(fidelity, history) + running.clone().filter(is_full).count() as u64;
+        // A measurement may end an evaluation, and counts for one where each is followed by a training.
+        let counts = |work: &Work| match work {
+            Work::Measure => fidelity.measure_ahead == 0,
+            Work::Train { epochs } => *epochs >= fidelity.full_epochs,
+        };
+        let evaluations = || evaluated(fidelity, history) + running.clone().filter(counts).count() as u64;
         let epochs = || history.epochs() + running.clone().map(Work::epochs).sum::<u64>() + work.epochs();
         self.evaluations.is_none_or(|most| evaluations() < most)
             && self.epochs.is_none_or(|most| epochs() <= most)

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Search, State};
+use super::{Budget, Search, State};
 use crate::history::{Candidate, Job, Work};
 use crate::strategy::{Decision, Room};
 
@@ -10,7 +10,8 @@ impl Search {
     /// Begins jobs until no place is free, nothing more is decided on, or the budget allows no more.
     pub(super) fn fill(&mut self, state: &mut State) -> anyhow::Result<()> {
         loop {
-            if !self.begin_queued(state)? || self.is_spent(state) {
+            let budget = self.plan.budget;
+            if !self.begin_queued(state, &budget, |_| true)? || self.is_spent(state) {
                 return Ok(());
             }
             let room = self.room(state);
@@ -51,20 +52,27 @@ impl Search {
         state.queue.push_back(job);
     }
 
-    /// Begins the waiting jobs that there is a place for, in their order. Returns false if the budget allows the next one
-    /// no more.
-    pub(super) fn begin_queued(&mut self, state: &mut State) -> anyhow::Result<bool> {
+    /// Begins those of the waiting jobs that there is a place for, in their order. Returns false if the budget allows the
+    /// next one no more.
+    pub(super) fn begin_queued(
+        &mut self,
+        state: &mut State,
+        budget: &Budget,
+        is_meant: impl Fn(&Job) -> bool,
+    ) -> anyhow::Result<bool> {
         loop {
             let [measurements, trainings] = self.free();
             let has_place = |job: &Job| match job.work {
                 Work::Measure => measurements > 0,
                 Work::Train { .. } => trainings > 0,
             };
-            let Some(place) = state.queue.iter().position(has_place) else { return Ok(true) };
+            let Some(place) = state.queue.iter().position(|job| is_meant(job) && has_place(job)) else {
+                return Ok(true);
+            };
             let work = state.queue[place].work;
             let elapsed = self.elapsed(state);
             let running = self.workers.running().map(|(job, _)| job.work);
-            if !self.plan.budget.allows(self.problem.fidelity(), &state.history, running, work, elapsed) {
+            if !budget.allows(self.problem.fidelity(), &state.history, running, work, elapsed) {
                 return Ok(false);
             }
             if let Some(job) = state.queue.remove(place) {

@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use crate::history::{History, Import, Job};
 use crate::observe::Observer;
 use crate::problem::{Fidelity, Problem};
-use crate::run::{Checkpoint, Journal, SavedJob};
+use crate::run::{Checkpoint, Journal, SavedJob, Times};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use budget::evaluated;
@@ -177,13 +177,13 @@ impl Search {
     }
 
     fn save(&self, state: &State) -> anyhow::Result<()> {
-        let saved = |job: &Job, begun: bool, ends_at: Option<Duration>| {
+        let saved = |job: &Job, begun: bool, times: Option<Times>| {
             let architecture = self.problem.space().format(&job.candidate.architecture)?;
-            anyhow::Ok(SavedJob { number: job.number, architecture, work: job.work, begun, ends_at })
+            anyhow::Ok(SavedJob { number: job.number, architecture, work: job.work, begun, times })
         };
         let mut pending = Vec::new();
-        for (job, ends_at) in self.workers.running() {
-            pending.push(saved(job, true, ends_at)?);
+        for (job, times) in self.workers.running() {
+            pending.push(saved(job, true, times)?);
         }
         for job in &state.queue {
             pending.push(saved(job, false, None)?);

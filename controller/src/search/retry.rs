@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Search, State};
+use super::{Budget, Search, State};
 use crate::history::{Candidate, Job, Status, Work};
 use crate::run::write_atomically;
 
@@ -28,8 +28,8 @@ impl Search {
         loop {
             if !self.stop.asked() {
                 self.train_measured(state, from);
-                // Retries are besides the budget; what it allows no more waits.
-                self.begin_queued(state)?;
+                // They cost nothing of the budget, which counts a failed evaluation already.
+                self.begin_queued(state, &Budget::default(), |job| job.number >= from)?;
             }
             match self.next(state).await? {
                 Some(_) => {}

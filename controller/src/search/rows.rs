@@ -29,7 +29,9 @@ impl Search {
                 Some(Event::Ended(_, None)) => return Ok(Some(None)),
                 Some(Event::Ended(job, Some(finished))) => {
                     let row = self.keep(state, &job, finished)?;
+                    self.workers.recorded(&job);
                     self.enter(state, &row)?;
+                    self.break_off_hopeless(state, &row)?;
                     return Ok(Some(Some(row)));
                 }
             }
@@ -57,6 +59,17 @@ impl Search {
         self.observers.iter_mut().for_each(|observer| observer.entered(row, &state.history));
         if self.plan.remeasure == 0 && row.accuracy.is_some() {
             remove_dominated(&self.storage.models, &state.history)?;
+        }
+        Ok(())
+    }
+
+    /// Breaks off full trainings that have little chance to enter the front, now that it may have moved.
+    fn break_off_hopeless(&mut self, state: &State, row: &Row) -> anyhow::Result<()> {
+        let fidelity = self.problem.fidelity();
+        if fidelity.least_chance > 0.0 && row.epochs.is_none_or(|epochs| epochs >= fidelity.full_epochs) {
+            for number in self.strategy.hopeless(&self.problem, &state.history)? {
+                self.workers.break_off(number);
+            }
         }
         Ok(())
     }

@@ -37,6 +37,8 @@ impl Search {
             Some(checkpoint) => checkpoint.rows,
             None => 0,
         };
+        let seen = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows.min(rows));
+        self.enter_recovered(&mut state, seen)?;
         let mut pending = Vec::new();
         if let Some(checkpoint) = checkpoint {
             self.strategy.restore(&checkpoint.strategy)?;
@@ -48,25 +50,32 @@ impl Search {
                 let candidate = Candidate { key: self.problem.key(&architecture)?, architecture };
                 let job = Job { number: saved.number, candidate, work: saved.work };
                 state.history.begin(job.clone());
-                pending.push((job, saved.begun, saved.ends_at));
+                pending.push((job, saved.begun, saved.times));
             }
         }
-        while state.history.entered() < rows {
-            let Some(row) = self.storage.journal.take() else { break };
-            state.history.enter(&self.problem, &row)?;
-        }
+        self.enter_recovered(&mut state, rows)?;
         // The rows since the checkpoint have ended some of its jobs.
         pending.retain(|(job, ..)| state.history.pending_job(&job.candidate.key) == Some(job));
         self.observers.iter_mut().for_each(|observer| observer.start(&self.plan, &state.history));
-        for (job, begun, ends_at) in pending {
+        self.workers.resumed(state.history.pending());
+        for (job, begun, times) in pending {
             if begun {
                 let text = self.problem.space().format(&job.candidate.architecture)?;
-                self.workers.begin(job, text, ends_at);
+                self.workers.begin(job, text, times);
             } else {
                 state.queue.push_back(job);
             }
         }
         Ok(state)
+    }
+
+    /// Enters the rows of the journal until so many are entered.
+    fn enter_recovered(&mut self, state: &mut State, rows: u64) -> anyhow::Result<()> {
+        while state.history.entered() < rows {
+            let Some(row) = self.storage.journal.take() else { break };
+            state.history.enter(&self.problem, &row)?;
+        }
+        Ok(())
     }
 
     /// Whether a row is of a network without a path from the image to the logits, which earlier versions evaluated.

@@ -1,14 +1,17 @@
 //! Who does the jobs of a search: devices and trainers, or a log with a clock of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hardware::log::Row;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::evaluate::{Activity, Assignment, Capacity, Evaluator, Finished, Replayed};
-use crate::history::Job;
+use crate::evaluate::{Activity, Assignment, BROKEN_OFF, Capacity, Evaluator, Finished, Replayed};
+use crate::history::{Job, Status};
+use crate::run::Times;
 
 /// The jobs under way, and who does them.
 pub enum Workers {
@@ -30,7 +33,8 @@ pub(super) enum Event {
 pub struct Real {
     evaluator: Arc<dyn Evaluator>,
     running: JoinSet<(Job, Option<Finished>)>,
-    jobs: Vec<Job>,
+    /// The jobs under way, and what breaks them off.
+    jobs: Vec<(Job, Arc<AtomicBool>)>,
     reporter: UnboundedSender<Activity>,
     activities: UnboundedReceiver<Activity>,
 }
@@ -43,9 +47,11 @@ pub struct Simulated {
     running: Vec<Ending>,
 }
 
-/// The end of a job on a log's clock.
+/// A job on a log's clock.
 struct Ending {
-    at: Duration,
+    times: Times,
+    /// After how many epochs it was broken off.
+    broken_off: Option<u64>,
     job: Job,
 }
 
@@ -88,27 +94,64 @@ impl Workers {
         }
     }
 
-    /// The jobs that have begun, in their order, and when they end on a log's clock.
-    pub(super) fn running(&self) -> impl Iterator<Item = (&Job, Option<Duration>)> + Clone {
-        let (real, simulated): (&[Job], &[Ending]) = match self {
+    /// The jobs that have begun, in their order, and their times on a log's clock.
+    pub(super) fn running(&self) -> impl Iterator<Item = (&Job, Option<Times>)> + Clone {
+        let (real, simulated): (&[(Job, _)], &[Ending]) = match self {
             Self::Real(real) => (&real.jobs, &[]),
             Self::Simulated(simulated) => (&[], &simulated.running),
         };
-        real.iter().map(|job| (job, None)).chain(simulated.iter().map(|ending| (&ending.job, Some(ending.at))))
+        let real = real.iter().map(|(job, _)| (job, None));
+        real.chain(simulated.iter().map(|ending| (&ending.job, Some(ending.times))))
     }
 
-    /// Begins a job; one that is saved as running ends on a log's clock when it would have.
-    pub(super) fn begin(&mut self, job: Job, text: String, ends_at: Option<Duration>) {
+    /// Breaks off the training of an evaluation.
+    pub(super) fn break_off(&mut self, number: u64) {
         match self {
             Self::Real(real) => {
-                let assignment = Assignment { job: job.clone(), text, activity: real.reporter.clone() };
-                real.jobs.push(job.clone());
+                let meant = real.jobs.iter().filter(|(job, _)| job.number == number);
+                meant.for_each(|(_, broken_off)| broken_off.store(true, Ordering::Relaxed));
+            }
+            Self::Simulated(simulated) => {
+                let now = simulated.now;
+                for ending in simulated.running.iter_mut().filter(|ending| ending.job.number == number) {
+                    let Times { begin, end } = ending.times;
+                    let share = (now - begin).as_secs_f64() / (end - begin).as_secs_f64().max(f64::MIN_POSITIVE);
+                    ending.broken_off = Some((share * ending.job.work.epochs() as f64) as u64);
+                    ending.times.end = now;
+                }
+            }
+        }
+    }
+
+    /// The row of a job is on the disk.
+    pub(super) fn recorded(&self, job: &Job) {
+        if let Self::Real(real) = self {
+            real.evaluator.recorded(job);
+        }
+    }
+
+    /// The search goes on with these jobs.
+    pub(super) fn resumed(&self, pending: &[Job]) {
+        if let Self::Real(real) = self {
+            real.evaluator.resumed(pending);
+        }
+    }
+
+    /// Begins a job; one that is saved as running has its times on a log's clock.
+    pub(super) fn begin(&mut self, job: Job, text: String, times: Option<Times>) {
+        match self {
+            Self::Real(real) => {
+                let broken_off = Arc::new(AtomicBool::new(false));
+                real.jobs.push((job.clone(), Arc::clone(&broken_off)));
+                let assignment = Assignment { job: job.clone(), text, activity: real.reporter.clone(), broken_off };
                 let doing = Arc::clone(&real.evaluator).run(assignment);
                 real.running.spawn(async move { (job, doing.await) });
             }
             Self::Simulated(simulated) => {
-                let at = ends_at.unwrap_or_else(|| simulated.now.saturating_add(simulated.log.duration(&job, &text)));
-                simulated.running.push(Ending { at, job });
+                let begin = simulated.now;
+                let end = || begin.saturating_add(simulated.log.duration(&job, &text));
+                let times = times.unwrap_or_else(|| Times { begin, end: end() });
+                simulated.running.push(Ending { times, broken_off: None, job });
             }
         }
     }
@@ -125,11 +168,19 @@ impl Workers {
             Self::Real(real) => real.next().await,
             Self::Simulated(simulated) => {
                 // Of those that end at the same time the one that began first.
-                let first = simulated.running.iter().enumerate().min_by_key(|(_, ending)| ending.at);
+                let first = simulated.running.iter().enumerate().min_by_key(|(_, ending)| ending.times.end);
                 let Some((place, _)) = first else { return Ok(None) };
-                let Ending { at, job } = simulated.running.remove(place);
-                simulated.now = at;
-                let row = simulated.log.row(&job, &text(&job)?);
+                let Ending { times, broken_off, job } = simulated.running.remove(place);
+                simulated.now = times.end;
+                let text = text(&job)?;
+                let row = match broken_off {
+                    None => simulated.log.row(&job, &text),
+                    epochs => Row {
+                        epochs,
+                        message: Some(BROKEN_OFF.to_owned()),
+                        ..Row::new(job.number, text, Status::Stopped)
+                    },
+                };
                 Ok(Some(Event::Ended(Box::new(job), Some(Finished { row, model: None }))))
             }
         }
@@ -146,7 +197,7 @@ impl Real {
         };
         let Some(ended) = ended else { return Ok(None) };
         let (job, finished) = ended.context("an evaluation broke down")?;
-        self.jobs.retain(|other| other.number != job.number);
+        self.jobs.retain(|(other, _)| other.number != job.number);
         Ok(Some(Event::Ended(Box::new(job), finished)))
     }
 }

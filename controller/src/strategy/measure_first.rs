@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
+use super::unseen::Unseen;
 use super::{Decision, Diagnostics, Proposal, Room, Strategy, WantedJob};
 use crate::history::{Evaluation, History, Status, Work};
 use crate::policy::Policy;
@@ -98,8 +99,10 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
         if room.measurements > 0 && missing > 0 {
             let count = if self.proposer.has_rounds() { room.batch } else { missing };
             let round = self.proposer.propose(problem, history, count)?;
+            let mut unseen = Unseen::new(problem, history);
             for proposal in &round {
-                if !history.is_taken(&problem.key(&proposal.architecture)?) {
+                // An episode may be of a network that is known, or cannot be evaluated.
+                if unseen.take(&proposal.architecture)? {
                     jobs.push(WantedJob { architecture: proposal.architecture.clone(), work: Work::Measure });
                 }
             }

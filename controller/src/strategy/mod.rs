@@ -162,6 +162,15 @@ pub trait Strategy: Send {
     /// If an architecture of the space gives no graph, or a device fails.
     fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> Result<Decision>;
 
+    /// Numbers of evaluations whose full trainings are under way and have less than the
+    /// [least chance](crate::problem::Fidelity::least_chance) to enter the front. Asked whenever the front may have moved.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn hopeless(&mut self, _problem: &Problem, _history: &History) -> Result<Vec<u64>> {
+        Ok(Vec::new())
+    }
+
     /// The present policy, if the strategy has one: it proposes for any preference without an evaluation.
     fn policy(&self) -> Option<&Policy> {
         None
