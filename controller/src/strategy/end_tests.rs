@@ -26,7 +26,7 @@ fn build(config: &StrategyConfig, problem: &Problem, seed: u64) -> Box<dyn Strat
 /// Every strategy with full trainings alone, and the one that makes use of short ones with those as well.
 fn cases() -> Vec<(Problem, StrategyConfig)> {
     let plain = configs().into_iter().map(|config| (toy::problem(&[5; 6]), config));
-    let fidelity = Fidelity { short_epochs: 12, full_epochs: 200, measure_ahead: 20 };
+    let fidelity = Fidelity { short_epochs: 12, full_epochs: 200, measure_ahead: 20, least_chance: 0.0 };
     let short = configs().into_iter().filter(|config| matches!(config, StrategyConfig::ModelBased(_)));
     plain.chain(short.map(|config| (toy::problem(&[5; 6]).with_fidelity(fidelity), config))).collect()
 }

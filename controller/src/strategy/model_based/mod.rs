@@ -21,6 +21,7 @@ mod acquisition;
 mod candidates;
 mod choice;
 mod config;
+mod hopeless;
 mod isomorphic;
 mod prediction_quality;
 mod round;
@@ -240,6 +241,10 @@ impl Strategy for ModelBased {
             jobs,
             diagnostics: Some(diagnostics),
         }))
+    }
+
+    fn hopeless(&mut self, problem: &Problem, history: &History) -> Result<Vec<u64>> {
+        self.without_chance(problem, history)
     }
 
     fn policy(&self) -> Option<&Policy> {

@@ -15,7 +15,7 @@ use crate::problem::{Identity, Problem};
 use crate::scalarisation::RewardConfig;
 
 const ROOM: Room = Room { measurements: 1, trainings: 1, trainers: 1, batch: 5 };
-const FIDELITY: Fidelity = Fidelity { short_epochs: 12, full_epochs: 200, measure_ahead: 20 };
+const FIDELITY: Fidelity = Fidelity { short_epochs: 12, full_epochs: 200, measure_ahead: 20, least_chance: 0.05 };
 
 fn small() -> ModelBasedConfig {
     let policy = PolicyConfig { hidden: 16, embedding: 8, ..PolicyConfig::default() };
@@ -320,7 +320,7 @@ fn only_what_is_available_is_proposed() {
 
 #[test]
 fn about_half_of_the_epochs_are_for_short_trainings() {
-    let of = |short_epochs, full_epochs| shorts(Fidelity { short_epochs, full_epochs, measure_ahead: 20 });
+    let of = |short_epochs, full_epochs| shorts(Fidelity { short_epochs, full_epochs, ..FIDELITY });
     assert_eq!([of(12, 200), of(1, 20), of(10, 40), of(3, 4), of(0, 200)], [Some(8), Some(8), Some(2), Some(1), None]);
 }
 
@@ -333,4 +333,34 @@ fn a_state_from_before_jobs_is_restored() {
     let state = seal("model-based", &[&learner, &rng, &serde_json::to_vec(&old).unwrap()]);
     strategy.restore(&state).unwrap();
     assert_eq!(strategy.hyperparameters, Start { single: old.0, joint: None });
+}
+
+#[test]
+fn trainings_without_a_chance_for_the_front_are_hopeless() {
+    for fidelity in [FIDELITY, Fidelity { short_epochs: 0, ..FIDELITY }] {
+        let problem = toy::problem(&[5; 6]).with_fidelity(fidelity);
+        let mut history = toy::history(&problem);
+        let mut strategy = strategy(&problem, 14);
+        while toy::trained(&history) < 15 || history.evaluations().iter().all(|one| !is_ready(&history, one)) {
+            step(&mut strategy, &problem, &mut history);
+        }
+        let state = strategy.save().unwrap();
+        // Its error would have to be below the least of all.
+        let ready = |one: &&Evaluation| is_ready(&history, one);
+        let slowest =
+            history.evaluations().iter().filter(ready).max_by(|a, b| a.values[1].partial_cmp(&b.values[1]).unwrap());
+        let mut slow = slowest.unwrap().clone();
+        (slow.values[1], slow.values[2]) = (Some(19.9), Some(29.9));
+        let mut best = history.evaluations().iter().find(|one| one.complete().is_some()).unwrap().clone();
+        best.values[0] = Some(1e-4);
+        history.push(best).unwrap();
+        history.push(slow.clone()).unwrap();
+        assert!(strategy.hopeless(&problem, &history).unwrap().is_empty(), "nothing is under way");
+        begin(&problem, &mut history, &stage::take(&slow, 200));
+        assert_eq!(strategy.hopeless(&problem, &history).unwrap(), [slow.number]);
+        slow.values = vec![None, Some(0.5), Some(0.5)];
+        history.push(slow).unwrap();
+        assert!(strategy.hopeless(&problem, &history).unwrap().is_empty(), "the fastest is on the front");
+        assert!(strategy.save().unwrap() == state, "it is asked between decisions, and does not change them");
+    }
 }
