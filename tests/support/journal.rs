@@ -15,6 +15,7 @@ const MODEL: &str = ",model";
 /// A journal, or another file of that format.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Journal {
+    header: Vec<String>,
     /// Its evaluations, a row each, in the order of their first rows.
     pub rows: Vec<Row>,
     /// Its rows, in their order: one for each job of a network.
@@ -61,12 +62,25 @@ impl Journal {
             Row { cells: cells.collect() }
         };
         let jobs: Vec<Row> = reader.records().map(row).collect();
-        Self { rows: joined(&jobs), jobs }
+        Self { header: header.iter().map(str::to_owned).collect(), rows: joined(&jobs), jobs }
     }
 
     /// The evaluations that have ended: not those that are measured alone.
     pub fn ended(&self) -> Vec<&Row> {
         self.rows.iter().filter(|row| row.text("status") != "measured").collect()
+    }
+
+    /// The text of the same journal with a row for each evaluation, as earlier versions wrote it.
+    ///
+    /// # Panics
+    /// If a cell cannot be written.
+    pub fn whole(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.header).expect("a header");
+        for row in &self.rows {
+            writer.write_record(self.header.iter().map(|name| row.text(name))).expect("a row");
+        }
+        String::from_utf8(writer.into_inner().expect("whole rows")).expect("text")
     }
 
     /// Values of some columns, row by row; an error counts as `1 − accuracy` under the name `error`.
@@ -134,7 +148,7 @@ impl Row {
 /// The rows that no other dominates under these objectives, of equal ones the first. Rows without one of the objectives
 /// do not count.
 pub fn front<'a>(journal: &'a Journal, objectives: &[&str]) -> Vec<&'a Row> {
-    let of = |row: &Row| Journal { rows: vec![row.clone()], jobs: Vec::new() }.values(objectives).pop();
+    let of = |row: &Row| Journal { rows: vec![row.clone()], ..Journal::default() }.values(objectives).pop();
     let known: Vec<(&Row, Vec<f64>)> = journal.rows.iter().filter_map(|row| Some((row, of(row)?))).collect();
     let beats = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a <= b) && a != b;
     let stays = |index: usize| {

@@ -207,7 +207,7 @@ fn read_log(path: &Path, columns: &Columns, problem: &Problem) -> anyhow::Result
     if !is_journal {
         note(format_args!("{}: columns: {}", path.display(), rows.columns));
     }
-    Ok(Log { path, sha256, rows: rows.rows })
+    Ok(Log { path, sha256, rows: rows.joined().rows })
 }
 
 /// The settings of training in which the run of a journal differs from this one, without epochs, which every row states.

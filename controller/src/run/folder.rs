@@ -88,7 +88,7 @@ impl RunFolder {
 
     /// The experiment as the program wrote it last, if that is there and can be read.
     pub fn written(&self) -> Option<Experiment> {
-        Experiment::read(&self.join(WRITTEN_CONFIG), &[]).ok()
+        Experiment::read(&self.join(WRITTEN_CONFIG), &[]).ok().map(Experiment::of_begun_run)
     }
 
     /// Whether the experiment is as the program wrote it. If it is, and still differs from the checkpoint's, another

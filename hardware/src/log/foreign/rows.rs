@@ -1,5 +1,6 @@
 //! The rows of a log, one by one.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -32,6 +33,34 @@ pub struct LogRows {
     /// Epochs of a full training: the most that an accuracy of a successful row is after, or those of the column of
     /// accuracies; `None` where the log does not say any.
     pub full_epochs: Option<u64>,
+}
+
+impl LogRows {
+    /// The same with one row for each evaluation, at its first line: a journal has a row for the measurement of a network and
+    /// one for its full training. Short trainings keep rows of their own.
+    #[must_use]
+    pub fn joined(self) -> Self {
+        let mut joined: Vec<LogRow> = Vec::new();
+        // By architecture, the row that waits for its full training.
+        let mut measured: HashMap<String, usize> = HashMap::new();
+        for found in self.rows {
+            let row = &found.row;
+            let is_measured = row.time_ms.is_some() || row.energy_mj.is_some();
+            let is_short = row.accuracy.is_some() && row.epochs < self.full_epochs;
+            if row.status == Status::Measured && is_measured {
+                measured.insert(row.architecture.clone(), joined.len());
+            } else if !is_measured
+                && !is_short
+                && let Some(place) = measured.remove(&row.architecture)
+            {
+                let whole: &mut Row = &mut joined[place].row;
+                (whole.status, whole.accuracy, whole.epochs) = (row.status, row.accuracy, row.epochs);
+                continue;
+            }
+            joined.push(found);
+        }
+        Self { rows: joined, ..self }
+    }
 }
 
 /// Every row of a log in its order, none merged with another: a [`Table`](super::Table) is made of them. `content` is
