@@ -120,12 +120,28 @@ impl History {
         self.evaluations.iter().chain(self.imported()).collect()
     }
 
-    /// A subset of at most `most` of the [training set](Self::training_set), in its order: half are the best, those
-    /// within the bounds first; a quarter are the latest; the rest are spread over all others. The whole set if it is
-    /// small enough.
+    /// A subset of at most `most` of the [training set](Self::training_set). Of each of two parts, the trained networks and
+    /// those that are only measured, half are the best, those within the bounds first; a quarter are the latest; the rest
+    /// are spread over all others. Measured ones leave out first. The whole set in its order if it is small enough.
     pub(crate) fn training_subset(&self, most: usize) -> Vec<&Evaluation> {
+        /// One of so many may be only measured, where there are too many of both.
+        const MEASURED: usize = 4;
         let keeps_bounds = |evaluation: &Evaluation| self.bounds.are_kept(&self.objectives, &evaluation.values);
-        selection::subset(&self.training_set(), 0..self.evaluations.len(), most, keeps_bounds)
+        let is_trained = |evaluation: &&Evaluation| {
+            let is_measured = matches!(evaluation.status, Status::Measured | Status::Bounded);
+            !is_measured || evaluation.short_error.is_some()
+        };
+        let all = self.training_set();
+        let ours = self.evaluations.iter().filter(is_trained).count();
+        let (trained, measured): (Vec<_>, Vec<_>) = all.iter().copied().partition(is_trained);
+        if all.len() <= most || measured.is_empty() {
+            return selection::subset(&all, 0..self.evaluations.len(), most, keeps_bounds);
+        }
+        let room = most.saturating_sub(measured.len()).max(most - most / MEASURED);
+        let mut subset = selection::subset(&trained, 0..ours, room, keeps_bounds);
+        let (ours, left) = (self.evaluations.len() - ours, most - subset.len());
+        subset.extend(selection::subset(&measured, 0..ours, left, keeps_bounds));
+        subset
     }
 
     /// Notes a job that has begun, or waits for a device or a trainer, until its row is entered.

@@ -173,3 +173,23 @@ proptest! {
         prop_assert_eq!(one.hypervolume_share(), other.hypervolume_share());
     }
 }
+
+#[test]
+fn measured_networks_leave_the_training_subset_before_trained_ones() {
+    let mut history = history(&[]);
+    for network in 0..60 {
+        let is_trained = network % 5 == 0;
+        let mut one = evaluation(network as u64, network, [is_trained.then_some(0.5), Some(1.0 + network as f64)]);
+        one.status = if is_trained { Status::Ok } else { Status::Measured };
+        history.push(one).unwrap();
+    }
+    let networks = |most: usize| {
+        let subset = history.training_subset(most);
+        subset.iter().map(|one| one.architecture.choices()[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(networks(60), (0..60).collect::<Vec<_>>());
+    let kept = networks(20);
+    assert_eq!(kept.len(), 20);
+    assert!((0..60).step_by(5).all(|network| kept.contains(&network)), "{kept:?}");
+    assert!(networks(8).iter().filter(|network| *network % 5 == 0).count() == 6);
+}

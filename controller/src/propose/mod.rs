@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::reward::Reward;
-use crate::surrogate::{Encoder, Surrogate, Warp};
+use crate::surrogate::{Encoder, Predicted, Start, Surrogate, Warp};
 
 pub use table::table;
 
@@ -86,7 +86,8 @@ pub fn propose(
     let mut encoder = Encoder::new(problem)?;
     let known = history.training_subset(Surrogate::MOST);
     let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-    let surrogate = Surrogate::fit(history.objectives(), &known, &points, &[], FITTING, rng)?;
+    let surrogate =
+        Surrogate::fit(history.objectives(), &known, &points, Predicted::All, &Start::default(), FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
     let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, history.training_set()));

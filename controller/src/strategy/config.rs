@@ -52,9 +52,7 @@ impl StrategyConfig {
     /// The strategy for a problem, all its randomness from one seed; `device` computes the policy.
     pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>> {
         Ok(match self {
-            Self::ModelBased(config) => {
-                Box::new(MeasureFirst::new(ModelBased::new(config.clone(), problem, device, seed)?))
-            }
+            Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),
             Self::PolicyGradient(config) => {
                 Box::new(MeasureFirst::new(PolicyGradient::new(config.clone(), problem, device, seed)?))
             }

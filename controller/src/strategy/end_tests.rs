@@ -4,7 +4,7 @@ use burn::tensor::Device;
 
 use super::{EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Strategy, StrategyConfig, toy};
 use crate::policy::PolicyConfig;
-use crate::problem::Problem;
+use crate::problem::{Fidelity, Problem};
 
 fn configs() -> [StrategyConfig; 4] {
     let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
@@ -23,11 +23,30 @@ fn build(config: &StrategyConfig, problem: &Problem, seed: u64) -> Box<dyn Strat
     config.build(seed, problem, &Device::default()).unwrap()
 }
 
+/// Every strategy with full trainings alone, and the one that makes use of short ones with those as well.
+fn cases() -> Vec<(Problem, StrategyConfig)> {
+    let plain = configs().into_iter().map(|config| (toy::problem(&[5; 6]), config));
+    let fidelity = Fidelity { short_epochs: 12, full_epochs: 200, measure_ahead: 20, least_chance: 0.0 };
+    let short = configs().into_iter().filter(|config| matches!(config, StrategyConfig::ModelBased(_)));
+    plain.chain(short.map(|config| (toy::problem(&[5; 6]).with_fidelity(fidelity), config))).collect()
+}
+
+/// Full trainings of a search: fewer with short ones, which are several times as many.
+fn until(problem: &Problem, full: usize) -> usize {
+    if problem.fidelity().short_epochs > 0 { full / 5 } else { full }
+}
+
 #[test]
 fn equal_seeds_propose_equal_rounds() {
-    let problem = toy::problem(&[5; 6]);
-    for config in configs() {
-        let run = |seed| toy::search(&mut *build(&config, &problem, seed), &problem, &mut toy::history(&problem), 40);
+    for (problem, config) in cases() {
+        let run = |seed| {
+            toy::search(
+                &mut *build(&config, &problem, seed),
+                &problem,
+                &mut toy::history(&problem),
+                until(&problem, 40),
+            )
+        };
         assert_eq!(run(1), run(1), "{}", config.name());
         assert_ne!(run(1), run(2), "{}", config.name());
     }
@@ -35,17 +54,21 @@ fn equal_seeds_propose_equal_rounds() {
 
 #[test]
 fn a_restored_strategy_proposes_the_same_rounds() {
-    let problem = toy::problem(&[5; 6]);
-    for config in configs() {
+    for (problem, config) in cases() {
         let mut history = toy::history(&problem);
         let mut strategy = build(&config, &problem, 1);
-        toy::search(&mut *strategy, &problem, &mut history, 30);
+        toy::search(&mut *strategy, &problem, &mut history, until(&problem, 30));
         let state = strategy.save().unwrap();
         let mut restored = build(&config, &problem, 99);
         restored.restore(&state).unwrap();
         let mut copy = history.clone();
-        let expected = toy::search(&mut *strategy, &problem, &mut history, 70);
-        assert_eq!(toy::search(&mut *restored, &problem, &mut copy, 70), expected, "{}", config.name());
+        let expected = toy::search(&mut *strategy, &problem, &mut history, until(&problem, 70));
+        assert_eq!(
+            toy::search(&mut *restored, &problem, &mut copy, until(&problem, 70)),
+            expected,
+            "{}",
+            config.name()
+        );
         let mut damaged = state.clone();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;

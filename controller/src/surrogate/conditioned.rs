@@ -24,6 +24,12 @@ impl Conditioned {
         let mut covariance = pairs.covariance(at);
         let count = targets.len();
         (0..count).for_each(|index| covariance[(index, index)] += at.noise() / trust[index]);
+        Self::on_covariance(&covariance, targets)
+    }
+
+    /// Conditions on targets with this covariance, noise included; `None` if it has no Cholesky factor.
+    pub fn on_covariance(covariance: &Mat<f64>, targets: &[f64]) -> Option<Self> {
+        let count = targets.len();
         let factor = covariance.llt(Side::Lower).ok()?.L().to_owned();
         let mut weights = Mat::from_fn(count, 1, |row, _| targets[row]);
         solve_lower_triangular_in_place(factor.as_ref(), weights.as_mut(), Par::Seq);

@@ -22,7 +22,7 @@ impl Hyperparameters {
     /// different boards and data sets differ that much in noise.
     pub(super) const WIDTH: [f64; Self::COUNT] = [1.25, 1.25, 1.25, 1.25, 1.75, 2.5, 1.75];
     /// Least variance of the noise, which keeps the covariance positive definite.
-    const LEAST_NOISE: f64 = 1e-3;
+    pub(super) const LEAST_NOISE: f64 = 1e-3;
 
     pub(super) fn noise(&self) -> f64 {
         self.0[5].exp().max(Self::LEAST_NOISE)
@@ -32,6 +32,12 @@ impl Hyperparameters {
     pub(super) fn prior_variance(&self, at: &Encoding) -> f64 {
         let squared: f64 = at.groups().iter().flat_map(|group| group.iter()).map(|value| value * value).sum();
         self.0[4].exp() * squared + self.0[0].exp() + self.0[6].exp()
+    }
+
+    /// Negative logarithm of the prior's density, without its constant.
+    pub(super) fn surprise(&self) -> f64 {
+        let known = Self::MEDIAN.iter().zip(Self::WIDTH);
+        self.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
     }
 
     /// Covariance of two points from their distances and their inner product.
@@ -49,24 +55,10 @@ impl Default for Hyperparameters {
 }
 
 /// Distances and inner product of two points.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Pair {
     squared: [f64; 3],
     inner: f64,
-}
-
-impl Pair {
-    fn of(a: &Encoding, b: &Encoding) -> Self {
-        let mut squared = [0.0; 3];
-        let mut inner = 0.0;
-        for (squared, (a, b)) in squared.iter_mut().zip(a.groups().into_iter().zip(b.groups())) {
-            for (a, b) in a.iter().zip(b) {
-                *squared += (a - b) * (a - b);
-                inner += a * b;
-            }
-        }
-        Self { squared, inner }
-    }
 }
 
 /// Distances and inner products of two lists of points, for use with many hyper-parameters.
@@ -78,8 +70,35 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub fn between(rows: &[&Encoding], columns: &[&Encoding]) -> Self {
-        let pairs = columns.iter().flat_map(|column| rows.iter().map(|row| Pair::of(row, column))).collect();
-        Self { rows: rows.len(), pairs }
+        let count = rows.len();
+        // Coordinate by coordinate, so that a loop over the rows is one over neighbours in memory.
+        let groups: Vec<Vec<Vec<f64>>> = (0..3)
+            .map(|group| {
+                let coordinates = rows.first().map_or(0, |row| row.groups()[group].len());
+                let coordinate = |index: usize| rows.iter().map(|row| row.groups()[group][index]).collect();
+                (0..coordinates).map(coordinate).collect()
+            })
+            .collect();
+        let mut pairs = Vec::with_capacity(count * columns.len());
+        let (mut squared, mut inner) = ([const { Vec::new() }; 3], Vec::new());
+        for column in columns {
+            inner.clear();
+            inner.resize(count, 0.0);
+            for ((squared, group), place) in squared.iter_mut().zip(&groups).zip(column.groups()) {
+                squared.clear();
+                squared.resize(count, 0.0);
+                for (coordinate, at) in group.iter().zip(place) {
+                    for ((value, squared), inner) in coordinate.iter().zip(squared.iter_mut()).zip(&mut inner) {
+                        *squared += (value - at) * (value - at);
+                        *inner += value * at;
+                    }
+                }
+            }
+            let [first, second, third] = &squared;
+            let distances = first.iter().zip(second).zip(third).zip(&inner);
+            pairs.extend(distances.map(|(((a, b), c), inner)| Pair { squared: [*a, *b, *c], inner: *inner }));
+        }
+        Self { rows: count, pairs }
     }
 
     /// Covariances, `[rows, columns]`.

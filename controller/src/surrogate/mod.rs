@@ -4,15 +4,21 @@
 //! the structural features of its graph, so that it works in every search space.
 
 mod conditioned;
+mod covariances;
+#[cfg(test)]
+mod dense;
 mod encoding;
+mod joint;
 mod kernel;
 mod model;
 mod process;
 mod robust;
 mod warp;
 
+pub use covariances::Covariances;
 pub use encoding::{Encoder, Encoding};
+pub use joint::JointHyperparameters;
 pub use kernel::Hyperparameters;
-pub use model::{Correlation, Surrogate};
+pub use model::{Correlation, Predicted, Start, Surrogate};
 pub use process::Posterior;
 pub use warp::Warp;

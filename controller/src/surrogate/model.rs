@@ -3,23 +3,45 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use super::covariances::Block;
+use super::joint::{Joint, Trained};
 use super::process::{Posterior, Process};
-use super::{Encoding, Hyperparameters, Warp};
+use super::{Covariances, Encoding, Hyperparameters, JointHyperparameters, Warp};
 use crate::history::{Evaluation, Status};
 use crate::objective::{Objective, Objectives};
 
 /// Predicts each objective of a network from all measurements.
 ///
 /// Time and energy of a network correlate, and so do the errors of their predictions. Objectives that follow from the
-/// graph alone are computed, not predicted.
+/// graph alone are computed, not predicted. Where networks were trained for a short schedule, the error after the full one
+/// is predicted from both.
 #[derive(Debug)]
 pub struct Surrogate {
     objectives: Vec<Modelled>,
+    start: Start,
+}
+
+/// Where the search for hyper-parameters starts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// By objective; may be short.
+    pub single: Vec<Hyperparameters>,
+    /// For an error with short trainings.
+    pub joint: Option<JointHyperparameters>,
+}
+
+/// Which objectives are to be predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predicted {
+    /// All.
+    All,
+    /// The error: everything else is measured.
+    Error,
 }
 
 /// One objective: its scale, and its process unless the objective is exact.
@@ -31,11 +53,18 @@ struct Modelled {
 }
 
 #[derive(Debug)]
-struct Learnt {
-    process: Process,
-    points: Vec<Arc<Encoding>>,
-    /// For each point the place of its evaluation.
-    rows: Vec<usize>,
+enum Learnt {
+    Single {
+        process: Process,
+        points: Vec<Arc<Encoding>>,
+        /// For each point the place of its evaluation.
+        rows: Vec<usize>,
+    },
+    Joint {
+        process: Joint,
+        /// For each training the place of its evaluation, if it is a full one.
+        rows: Vec<Option<usize>>,
+    },
 }
 
 /// Two objectives with correlated errors of prediction.
@@ -53,8 +82,7 @@ impl Surrogate {
     /// objectives at most 370 MB.
     pub const MOST: usize = 1000;
 
-    /// Fits a process to each measured objective. `points` are the points of the evaluations, in their order; `start`
-    /// holds the first hyper-parameters by objective, and may be short.
+    /// Fits a process to each measured objective. `points` are the points of the evaluations, in their order.
     ///
     /// The missing values of a failed evaluation count as the worst measured ones; values that are missing for other
     /// reasons are left out.
@@ -62,7 +90,8 @@ impl Surrogate {
         objectives: &Objectives,
         evaluations: &[&Evaluation],
         points: &[Arc<Encoding>],
-        start: &[Hyperparameters],
+        predicted: Predicted,
+        start: &Start,
         steps: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
@@ -70,27 +99,43 @@ impl Surrogate {
         let jobs: Vec<(usize, Objective, u64)> =
             objectives.iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
         let fit = |(index, objective, seed): (usize, Objective, u64)| -> Result<Modelled> {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            if objective == Objective::Error && evaluations.iter().any(|evaluation| evaluation.short_error.is_some()) {
+                return fit_joint(index, evaluations, points, start.joint, steps, &mut rng);
+            }
             let (rows, values) = targets(evaluations, index);
             let warp = Warp::fit(&values);
             let is_exact = points.first().is_some_and(|point| objective.computed(&point.cost).is_some());
-            if is_exact {
+            if is_exact || (predicted == Predicted::Error && objective != Objective::Error) {
                 return Ok(Modelled { objective, warp, learnt: None });
             }
             let points: Vec<Arc<Encoding>> = rows.iter().map(|row| Arc::clone(&points[*row])).collect();
             let warped: Vec<f64> = values.iter().map(|value| warp.forward(*value)).collect();
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let from = start.get(index).copied().unwrap_or_default();
+            let from = start.single.get(index).copied().unwrap_or_default();
             let process = Process::fit(&borrowed(&points), &warped, from, steps, &mut rng)?;
-            Ok(Modelled { objective, warp, learnt: Some(Learnt { process, points, rows }) })
+            Ok(Modelled { objective, warp, learnt: Some(Learnt::Single { process, points, rows }) })
         };
         let objectives = jobs.into_par_iter().map(fit).collect::<Result<_>>()?;
-        Ok(Self { objectives })
+        Ok(Self { objectives, start: start.clone() })
     }
 
-    /// The fitted hyper-parameters by objective, as the start of the next fit.
-    pub fn hyperparameters(&self) -> Vec<Hyperparameters> {
-        let of = |modelled: &Modelled| modelled.learnt.as_ref().map(|learnt| learnt.process.hyperparameters);
-        self.objectives.iter().map(|modelled| of(modelled).unwrap_or_default()).collect()
+    /// The fitted hyper-parameters, as the start of the next fit.
+    pub fn hyperparameters(&self) -> Start {
+        let mut start = self.start.clone();
+        start.single.resize_with(self.objectives.len(), Hyperparameters::default);
+        for (single, modelled) in start.single.iter_mut().zip(&self.objectives) {
+            match &modelled.learnt {
+                Some(Learnt::Single { process, .. }) => *single = process.hyperparameters,
+                Some(Learnt::Joint { process, .. }) => start.joint = Some(process.hyperparameters),
+                None => {}
+            }
+        }
+        start
+    }
+
+    /// Whether the error is predicted from short trainings as well.
+    pub fn is_joint(&self) -> bool {
+        self.objectives.iter().any(|modelled| matches!(modelled.learnt, Some(Learnt::Joint { .. })))
     }
 
     /// The scale of each objective.
@@ -100,28 +145,34 @@ impl Surrogate {
 
     /// Variance of a measurement's noise, by objective, on its scale.
     pub fn noise(&self) -> Vec<f64> {
-        let of = |modelled: &Modelled| modelled.learnt.as_ref().map_or(0.0, |learnt| learnt.process.noise());
+        let of = |modelled: &Modelled| match &modelled.learnt {
+            Some(Learnt::Single { process, .. }) => process.noise(),
+            Some(Learnt::Joint { process, .. }) => process.noise(),
+            None => 0.0,
+        };
         self.objectives.iter().map(of).collect()
     }
 
-    /// Predictions for some points, one for each objective, on its [`Warp`]; the deviations of exact values are 0.
+    /// Predictions for some points, one for each objective, on its [`Warp`]; the deviations of exact values are 0. Values
+    /// that are measured, and not to be predicted, are 0.
     pub fn predict(&self, points: &[Arc<Encoding>]) -> Vec<Posterior> {
         self.objectives.par_iter().map(|modelled| modelled.predict(points)).collect()
     }
 
-    /// Covariances of some points of a prediction, by objective: `[chosen, chosen]`; `None` for an exact objective.
-    pub fn covariances(
-        &self,
-        prediction: &[Posterior],
-        points: &[Arc<Encoding>],
-        chosen: &[usize],
-    ) -> Vec<Option<Mat<f64>>> {
-        let points = borrowed(points);
-        let of = |(modelled, posterior): (&Modelled, &Posterior)| {
-            let process = &modelled.learnt.as_ref()?.process;
-            Some(process.covariance(posterior, &points, chosen))
+    /// Covariances of some points of a prediction.
+    pub fn covariances(&self, prediction: &[Posterior], points: &[Arc<Encoding>], chosen: &[usize]) -> Covariances {
+        let of = |(modelled, posterior): (&Modelled, &Posterior)| match modelled.learnt.as_ref()? {
+            Learnt::Single { process, .. } => {
+                let matrix = process.covariance(posterior, &borrowed(points), chosen);
+                Some(Block { matrix, noise: process.noise(), short_noise: None })
+            }
+            Learnt::Joint { process, .. } => {
+                let points: Vec<Arc<Encoding>> = chosen.iter().map(|index| Arc::clone(&points[*index])).collect();
+                let (noise, short_noise) = (process.noise(), Some(process.short_noise()));
+                Some(Block { matrix: process.covariance(&points), noise, short_noise })
+            }
         };
-        self.objectives.iter().zip(prediction).map(of).collect()
+        Covariances(self.objectives.iter().zip(prediction).map(of).collect())
     }
 
     /// The pair of objectives with the highest correlation of leave-one-out residuals, if any is positive.
@@ -142,21 +193,68 @@ impl Correlation {
 }
 
 impl Modelled {
+    /// Fewest full trainings whose residuals count beside short ones.
+    const LEAST_FULL: usize = 10;
+
     fn predict(&self, points: &[Arc<Encoding>]) -> Posterior {
         match &self.learnt {
-            Some(learnt) => learnt.process.posterior(&borrowed(&learnt.points), &borrowed(points)),
+            Some(Learnt::Single { process, points: measured, .. }) => {
+                process.posterior(&borrowed(measured), &borrowed(points))
+            }
+            Some(Learnt::Joint { process, .. }) => process.posterior(points),
             None => {
-                let exact = points.iter().filter_map(|point| self.objective.computed(&point.cost));
-                Posterior::exact(exact.map(|value| self.warp.forward(value)).collect())
+                let exact = points.iter().map(|point| self.objective.computed(&point.cost));
+                Posterior::exact(exact.map(|value| value.map_or(0.0, |value| self.warp.forward(value))).collect())
             }
         }
     }
 
     /// Leave-one-out residuals with the places of their evaluations.
     fn residuals(&self) -> Option<Vec<(usize, f64)>> {
-        let learnt = self.learnt.as_ref()?;
-        Some(learnt.rows.iter().copied().zip(learnt.process.residuals()).collect())
+        match self.learnt.as_ref()? {
+            Learnt::Single { process, rows, .. } => Some(rows.iter().copied().zip(process.residuals()).collect()),
+            Learnt::Joint { process, rows } => {
+                let full = rows.iter().flatten().count();
+                let residuals = rows.iter().zip(process.residuals());
+                (full >= Self::LEAST_FULL).then(|| residuals.filter_map(|(row, off)| Some(((*row)?, off))).collect())
+            }
+        }
     }
+}
+
+/// Fits the joint process to the short and the full errors, each on a scale of its own.
+fn fit_joint(
+    index: usize,
+    evaluations: &[&Evaluation],
+    points: &[Arc<Encoding>],
+    from: Option<JointHyperparameters>,
+    steps: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<Modelled> {
+    /// Fewest full trainings for a scale.
+    const LEAST: usize = 3;
+    let short = |row: &usize| evaluations[*row].short_error;
+    let short: Vec<(usize, f64)> = (0..evaluations.len()).filter_map(|row| Some((row, short(&row)?))).collect();
+    let (full, values) = targets(evaluations, index);
+    let short_values: Vec<f64> = short.iter().map(|(_, value)| *value).collect();
+    let short_warp = Warp::fit(&short_values);
+    let warp = if values.len() < LEAST { short_warp } else { Warp::fit(&values) };
+    let trained = |row: usize, is_full: bool| Trained { point: Arc::clone(&points[row]), is_full };
+    let (mut rows, mut trainings, mut warped) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, value) in short {
+        rows.push(None);
+        trainings.push(trained(row, false));
+        warped.push(short_warp.forward(value));
+    }
+    for (row, value) in full.into_iter().zip(values) {
+        rows.push(Some(row));
+        trainings.push(trained(row, true));
+        warped.push(warp.forward(value));
+    }
+    // The first search begins at the medians of the prior.
+    let steps = if from.is_some() { steps / 2 } else { 2 * steps };
+    let process = Joint::fit(trainings, &warped, from.unwrap_or_default(), steps, rng)?;
+    Ok(Modelled { objective: Objective::Error, warp, learnt: Some(Learnt::Joint { process, rows }) })
 }
 
 /// The targets of an objective: places of evaluations and their values.

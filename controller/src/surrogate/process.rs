@@ -16,9 +16,35 @@ use super::{Encoding, Hyperparameters};
 #[derive(Debug, Clone)]
 pub struct Process {
     pub hyperparameters: Hyperparameters,
-    mean: f64,
-    scale: f64,
+    standard: Standard,
     conditioned: Conditioned,
+}
+
+/// Mean and standard deviation of the targets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standard {
+    pub mean: f64,
+    pub scale: f64,
+}
+
+impl Standard {
+    pub fn of(targets: &[f64]) -> Self {
+        let count = targets.len();
+        let mean = targets.iter().sum::<f64>() / count.max(1) as f64;
+        let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
+        // A constant objective has no scale: any will do.
+        let scale = if variance > 1e-18 { variance.sqrt() } else { 1.0 };
+        Self { mean, scale }
+    }
+
+    /// The same with at least this scale.
+    pub fn with_least(self, scale: f64) -> Self {
+        Self { scale: self.scale.max(scale), ..self }
+    }
+
+    pub fn apply(&self, target: f64) -> f64 {
+        (target - self.mean) / self.scale
+    }
 }
 
 /// The prediction of a process for some points, in the units of the targets.
@@ -28,7 +54,7 @@ pub struct Posterior {
     /// Standard deviation of each point, without the noise of a measurement.
     pub deviations: Vec<f64>,
     /// Covariances with the measurements, solved with the Cholesky factor: `[measurements, points]`.
-    solved: Mat<f64>,
+    pub(super) solved: Mat<f64>,
 }
 
 impl Posterior {
@@ -59,38 +85,36 @@ impl Process {
     ) -> Result<Self> {
         let count = targets.len();
         let failure = || format!("the surrogate's covariance of {count} measurements is not positive definite");
-        let mean = targets.iter().sum::<f64>() / count.max(1) as f64;
-        let variance = targets.iter().map(|target| (target - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
-        // A constant objective has no scale: any will do.
-        let scale = if variance > 1e-18 { variance.sqrt() } else { 1.0 };
-        let standard: Vec<f64> = targets.iter().map(|target| (target - mean) / scale).collect();
+        let standard = Standard::of(targets);
+        let targets: Vec<f64> = targets.iter().map(|target| standard.apply(*target)).collect();
         // Every n-th, so that the subset has old and new measurements.
         let stride = count.div_ceil(Self::FITTED).max(1);
         let some: Vec<&Encoding> = points.iter().step_by(stride).copied().collect();
-        let theirs: Vec<f64> = standard.iter().step_by(stride).copied().collect();
+        let theirs: Vec<f64> = targets.iter().step_by(stride).copied().collect();
         let some_pairs = Pairs::between(&some, &some);
         let their_trust = trust(&some_pairs, &theirs, &from).with_context(failure)?;
         let hyperparameters = likeliest(&some_pairs, &theirs, &their_trust, from, steps, rng);
         let pairs = Pairs::between(points, points);
-        let trust = trust(&pairs, &standard, &hyperparameters).with_context(failure)?;
-        let conditioned = Conditioned::on(&pairs, &standard, &trust, &hyperparameters).with_context(failure)?;
-        Ok(Self { hyperparameters, mean, scale, conditioned })
+        let trust = trust(&pairs, &targets, &hyperparameters).with_context(failure)?;
+        let conditioned = Conditioned::on(&pairs, &targets, &trust, &hyperparameters).with_context(failure)?;
+        Ok(Self { hyperparameters, standard, conditioned })
     }
 
     /// Variance of a measurement's noise, in squared units of the targets.
     pub fn noise(&self) -> f64 {
-        self.hyperparameters.noise() * self.scale * self.scale
+        self.hyperparameters.noise() * self.standard.scale * self.standard.scale
     }
 
     /// The prediction for points; `measured` are the points that it was fitted to.
     pub fn posterior(&self, measured: &[&Encoding], points: &[&Encoding]) -> Posterior {
         let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
         let solution = solved.transpose() * &self.conditioned.weights;
-        let means = (0..points.len()).map(|index| self.mean + self.scale * solution[(index, 0)]).collect();
+        let means =
+            (0..points.len()).map(|index| self.standard.mean + self.standard.scale * solution[(index, 0)]).collect();
         solve_lower_triangular_in_place(self.conditioned.factor.as_ref(), solved.as_mut(), Par::Seq);
         let deviation = |(index, point): (usize, &&Encoding)| {
             let explained = solved.col(index).squared_norm_l2();
-            self.scale * (self.hyperparameters.prior_variance(point) - explained).max(1e-8).sqrt()
+            self.standard.scale * (self.hyperparameters.prior_variance(point) - explained).max(1e-8).sqrt()
         };
         let deviations = points.iter().enumerate().map(deviation).collect();
         Posterior { means, deviations, solved }
@@ -102,7 +126,7 @@ impl Process {
         let prior = Pairs::between(&chosen_points, &chosen_points).covariance(&self.hyperparameters);
         let solved =
             Mat::from_fn(posterior.solved.nrows(), chosen.len(), |row, column| posterior.solved[(row, chosen[column])]);
-        (prior - solved.transpose() * &solved) * faer::Scale(self.scale * self.scale)
+        (prior - solved.transpose() * &solved) * faer::Scale(self.standard.scale * self.standard.scale)
     }
 
     /// Standardised leave-one-out residual of each measurement.
@@ -120,13 +144,9 @@ fn likeliest(
     steps: usize,
     rng: &mut ChaCha8Rng,
 ) -> Hyperparameters {
-    let prior = |at: &Hyperparameters| -> f64 {
-        let known = Hyperparameters::MEDIAN.iter().zip(Hyperparameters::WIDTH);
-        at.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
-    };
     let loss = |at: &Hyperparameters| {
         let conditioned = Conditioned::on(pairs, targets, trust, at);
-        conditioned.map_or(f64::INFINITY, |conditioned| conditioned.loss + prior(at))
+        conditioned.map_or(f64::INFINITY, |conditioned| conditioned.loss + at.surprise())
     };
     let mut best = from;
     let (mut least, mut width) = (loss(&best), 0.4_f64);
@@ -189,10 +209,13 @@ mod tests {
         }
         let cross = Pairs::between(measured, &[point]).covariance(&at);
         let product = |i: usize, v: &dyn Fn(usize) -> f64| (0..count).map(|j| rows[i][count + j] * v(j)).sum::<f64>();
-        let target = |j: usize| (targets[j] - process.mean) / process.scale;
+        let target = |j: usize| process.standard.apply(targets[j]);
         let mean: f64 = (0..count).map(|i| cross[(i, 0)] * product(i, &target)).sum();
         let explained: f64 = (0..count).map(|i| cross[(i, 0)] * product(i, &|j| cross[(j, 0)])).sum();
-        (process.mean + process.scale * mean, process.scale * (at.prior_variance(point) - explained).sqrt())
+        (
+            process.standard.mean + process.standard.scale * mean,
+            process.standard.scale * (at.prior_variance(point) - explained).sqrt(),
+        )
     }
 
     #[test]

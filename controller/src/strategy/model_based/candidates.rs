@@ -1,6 +1,6 @@
 //! Candidates for the next networks.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use child::space::{Architecture, SearchSpace};
 use rand::seq::{IndexedRandom as _, IteratorRandom as _};
@@ -10,9 +10,10 @@ use crate::history::{Evaluation, History};
 use crate::pareto::{non_dominated, weakly_dominates};
 use crate::problem::Problem;
 
-/// Different architectures that the history does not know.
+/// Different architectures that the history does not know, and that can be evaluated.
 #[derive(Debug)]
 pub(super) struct Candidates<'a> {
+    available: Option<&'a BTreeSet<Architecture>>,
     known: HashSet<&'a Architecture>,
     /// In the order in which they were added.
     pub found: Vec<Architecture>,
@@ -21,15 +22,32 @@ pub(super) struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     /// An empty list.
-    pub fn new(history: &'a History) -> Self {
-        let known = history.evaluations().iter().map(|evaluation| &evaluation.architecture).collect();
-        Self { known, found: Vec::new(), taken: HashSet::new() }
+    pub fn new(problem: &'a Problem, history: &'a History) -> Self {
+        let evaluated = history.evaluations().iter().map(|evaluation| &evaluation.architecture);
+        let pending = history.pending().iter().map(|job| &job.candidate.architecture);
+        let (available, known) = (problem.available(), evaluated.chain(pending).collect());
+        Self { available, known, found: Vec::new(), taken: HashSet::new() }
     }
 
     /// Adds an architecture if it is new.
     pub fn push(&mut self, architecture: Architecture) {
-        if !self.known.contains(&architecture) && self.taken.insert(architecture.clone()) {
+        let is_available = self.available.is_none_or(|available| available.contains(&architecture));
+        if is_available && !self.known.contains(&architecture) && self.taken.insert(architecture.clone()) {
             self.found.push(architecture);
+        }
+    }
+
+    /// Adds up to `count` random architectures.
+    pub fn push_random(&mut self, space: &dyn SearchSpace, count: usize, rng: &mut ChaCha8Rng) {
+        match self.available {
+            Some(available) => {
+                available
+                    .iter()
+                    .sample(rng, count)
+                    .into_iter()
+                    .for_each(|architecture| self.push(architecture.clone()));
+            }
+            None => (0..count).for_each(|_| self.push(space.random(rng))),
         }
     }
 
@@ -111,18 +129,18 @@ mod tests {
         let architecture = Architecture::new([0, 0, 0]);
         toy::evaluate(&problem, &mut history, &[Proposal { architecture, preference: None }]);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut candidates = Candidates::new(&history);
+        let mut candidates = Candidates::new(&problem, &history);
         let (space, members) = (problem.space(), members(&problem, &history));
         candidates.push_neighbours(space, &members, 100, &mut rng);
         assert_eq!(candidates.found.len(), 4);
         (0..500).for_each(|_| candidates.push(space.random(&mut rng)));
         assert_eq!(candidates.found.len(), 11, "all of the space but the known one");
-        let mut second = Candidates::new(&history);
+        let mut second = Candidates::new(&problem, &history);
         second.push_second_neighbours(space, &members, 500, &mut rng);
         let changed = |found: &Architecture| found.choices().iter().filter(|choice| **choice > 0).count();
         assert!(second.found.iter().any(|found| changed(found) == 2), "{:?}", second.found);
         assert!(second.found.iter().all(|found| (1..=2).contains(&changed(found))), "{:?}", second.found);
-        let mut few = Candidates::new(&history);
+        let mut few = Candidates::new(&problem, &history);
         few.push_neighbours(space, &members, 2, &mut rng);
         assert_eq!(few.found.len(), 2);
     }

@@ -14,7 +14,8 @@ pub struct ModelBasedConfig {
     pub policy: PolicyConfig,
     /// How it learns.
     pub update: UpdateConfig,
-    /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space.
+    /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space; four times as many
+    /// where they are trained for the short schedule.
     pub start: usize,
     /// Most evaluations in the surrogate's training set, chosen by
     /// `History::training_subset`: the time of a round grows with the cube of their number,

@@ -37,7 +37,8 @@ impl IsomorphicErrors {
         points: &[Arc<Encoding>],
         surrogate: &Surrogate,
     ) -> Self {
-        let Some(place) = objectives.position(Objective::Error) else {
+        // The joint process covers encodings of one network by itself.
+        let Some(place) = objectives.position(Objective::Error).filter(|_| !surrogate.is_joint()) else {
             return Self::among(None, std::iter::empty(), 0.0);
         };
         let warp = surrogate.warps()[place];
@@ -66,13 +67,11 @@ impl IsomorphicErrors {
         Self { objective, means, variance }
     }
 
-    /// Replaces the predicted error of a measured network by its mean measured error and the standard deviation of that
-    /// mean; other networks stay as they are.
-    pub fn correct(&self, network: CanonicalKey, means: &mut [f64], deviations: &mut [f64]) {
-        if let (Some(objective), Some((count, mean))) = (self.objective, self.means.get(&network)) {
-            means[objective] = *mean;
-            deviations[objective] = (self.variance / *count as f64).sqrt();
-        }
+    /// The objective of a measured network that is known from another encoding: its place among the objectives, the mean
+    /// measured error, and the standard deviation of that mean.
+    pub fn of(&self, network: CanonicalKey) -> Option<(usize, f64, f64)> {
+        let (count, mean) = self.means.get(&network)?;
+        Some((self.objective?, *mean, (self.variance / *count as f64).sqrt()))
     }
 }
 
@@ -81,28 +80,26 @@ mod tests {
     use super::super::super::toy::key;
     use super::*;
 
-    /// The corrected prediction of a network's second objective, 7 ± 1 before.
-    fn corrected(errors: &IsomorphicErrors, network: usize) -> (f64, f64) {
-        let (mut means, mut deviations) = ([5.0, 7.0], [2.0, 1.0]);
-        errors.correct(key(network), &mut means, &mut deviations);
-        assert!(means[0] == 5.0 && deviations[0] == 2.0);
-        (means[1], deviations[1])
+    fn of(errors: &IsomorphicErrors, network: usize) -> Option<(f64, f64)> {
+        let (objective, mean, deviation) = errors.of(key(network))?;
+        assert_eq!(objective, 1);
+        Some((mean, deviation))
     }
 
     #[test]
-    fn measured_errors_correct_their_network_only() {
+    fn measured_errors_are_those_of_their_network_only() {
         let measured = [(1, 0.0), (2, 3.0), (1, 2.0), (3, 4.0), (1, 4.0), (3, 6.0)];
         let measured = measured.map(|(network, error)| (key(network), error));
         let errors = IsomorphicErrors::among(Some(1), measured.into_iter(), 9.0);
         // Squares of 8 in the first and 2 in the third, over 2 + 1 differences.
         let variance: f64 = 10.0 / 3.0;
-        assert_eq!(corrected(&errors, 1), (2.0, (variance / 3.0).sqrt()));
-        assert_eq!(corrected(&errors, 2), (3.0, variance.sqrt()));
-        assert_eq!(corrected(&errors, 4), (7.0, 1.0));
+        assert_eq!(of(&errors, 1), Some((2.0, (variance / 3.0).sqrt())));
+        assert_eq!(of(&errors, 2), Some((3.0, variance.sqrt())));
+        assert_eq!(of(&errors, 4), None);
         // One difference fewer is too little, so the surrogate's noise is used.
         let errors = IsomorphicErrors::among(Some(1), measured[..5].iter().copied(), 9.0);
-        assert_eq!(corrected(&errors, 2), (3.0, 3.0));
+        assert_eq!(of(&errors, 2), Some((3.0, 3.0)));
         let without = IsomorphicErrors::among(None, measured.into_iter(), 9.0);
-        assert_eq!(corrected(&without, 1), (7.0, 1.0));
+        assert_eq!(of(&without, 1), None);
     }
 }

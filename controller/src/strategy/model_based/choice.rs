@@ -1,0 +1,208 @@
+//! Choosing networks by expected hypervolume improvement.
+
+use std::sync::Arc;
+
+use child::space::Architecture;
+use rayon::prelude::*;
+
+use super::acquisition::Acquisition;
+use super::isomorphic::IsomorphicErrors;
+use crate::history::{Evaluation, History};
+use crate::objective::Objective;
+use crate::surrogate::{Covariances, Encoding, Surrogate};
+
+/// A network that may be chosen, or that has a job.
+#[derive(Debug, Clone)]
+pub(super) struct Alternative<'a> {
+    pub architecture: &'a Architecture,
+    pub point: Arc<Encoding>,
+    /// What is known of it.
+    pub known: Option<&'a Evaluation>,
+    pub stage: Stage,
+}
+
+/// How far the jobs of a network have come, and what is assumed of those that are pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing is known of it.
+    New,
+    /// Measured, not trained.
+    Measured,
+    /// Measured and trained for the short schedule.
+    Short,
+    /// It is being measured.
+    Measuring,
+    /// It is being trained for the short schedule.
+    TrainingShort,
+    /// It is being trained in full, or will be as soon as it is measured.
+    TrainingFull,
+}
+
+/// Means and standard deviations of a network's objectives, on their scales.
+#[derive(Debug, Clone)]
+struct Belief {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+    /// Whether a deviation is that of a measured value, which no other observation makes smaller.
+    is_fixed: Vec<bool>,
+}
+
+/// The alternatives of a decision, with what is believed of them; each choice changes the beliefs about the others.
+pub(super) struct Choice<'a> {
+    /// Place of the error among the objectives.
+    error: Option<usize>,
+    alternatives: Vec<Alternative<'a>>,
+    beliefs: Vec<Belief>,
+    acquisition: Acquisition,
+    /// The most promising alternatives, after those with pending jobs.
+    shortlist: Vec<usize>,
+    covariances: Covariances,
+    is_open: Vec<bool>,
+}
+
+/// A place in the shortlist, with its expected improvement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Best {
+    place: usize,
+    pub improvement: f64,
+}
+
+impl<'a> Choice<'a> {
+    /// Most alternatives of one stage that remain after the first look.
+    const SHORTLIST: usize = 150;
+
+    pub fn new(
+        history: &History,
+        surrogate: &Surrogate,
+        isomorphic: &IsomorphicErrors,
+        alternatives: Vec<Alternative<'a>>,
+    ) -> Self {
+        let points: Vec<Arc<Encoding>> = alternatives.iter().map(|each| Arc::clone(&each.point)).collect();
+        let prediction = surrogate.predict(&points);
+        let warps = surrogate.warps();
+        let belief = |(index, alternative): (usize, &Alternative)| {
+            let columns = prediction.iter().map(|column| (column.means[index], column.deviations[index]));
+            let (mut means, mut deviations): (Vec<f64>, Vec<f64>) = columns.unzip();
+            let mut is_fixed = vec![false; means.len()];
+            if let Some((objective, mean, deviation)) = isomorphic.of(alternative.point.network) {
+                (means[objective], deviations[objective], is_fixed[objective]) = (mean, deviation, true);
+            }
+            let values = alternative.known.map_or(&[][..], |known| &known.values);
+            for (objective, value) in values.iter().enumerate() {
+                if let Some(value) = value {
+                    means[objective] = warps[objective].forward(*value);
+                    (deviations[objective], is_fixed[objective]) = (0.0, true);
+                }
+            }
+            Belief { means, deviations, is_fixed }
+        };
+        let beliefs: Vec<Belief> = alternatives.iter().enumerate().map(belief).collect();
+        let mut acquisition = Acquisition::of_history(history, surrogate);
+        let mut shortlist: Vec<usize> = Vec::new();
+        for (index, alternative) in alternatives.iter().enumerate() {
+            if alternative.is_pending() {
+                shortlist.push(index);
+            }
+            if alternative.stage == Stage::TrainingFull {
+                acquisition.believe(&beliefs[index].means);
+            }
+        }
+        let pending = shortlist.len();
+        let improvements: Vec<f64> = beliefs
+            .par_iter()
+            .zip(&alternatives)
+            .map(|(belief, alternative)| match alternative.is_pending() {
+                true => 0.0,
+                false => acquisition.of(&belief.means, &belief.deviations),
+            })
+            .collect();
+        for stage in [Stage::New, Stage::Measured, Stage::Short] {
+            let mut these: Vec<usize> =
+                (0..alternatives.len()).filter(|index| alternatives[*index].stage == stage).collect();
+            these.sort_by(|a, b| improvements[*b].total_cmp(&improvements[*a]));
+            these.truncate(Self::SHORTLIST);
+            shortlist.extend(these);
+        }
+        let covariances = surrogate.covariances(&prediction, &points, &shortlist);
+        let is_open = (0..shortlist.len()).map(|place| place >= pending).collect();
+        let error = history.objectives().position(Objective::Error);
+        let mut this = Self { error, alternatives, beliefs, acquisition, shortlist, covariances, is_open };
+        (0..pending).for_each(|place| this.assume(place));
+        this
+    }
+
+    /// The alternative of highest expected improvement among those at a stage; of equals the one that was first before any
+    /// choice.
+    pub fn best(&self, stage: Stage) -> Option<Best> {
+        let places: Vec<usize> =
+            (0..self.shortlist.len()).filter(|place| self.is_open[*place] && self.at(*place).stage == stage).collect();
+        let improvement = |place: usize| {
+            let Belief { means, deviations, is_fixed } = &self.beliefs[self.shortlist[place]];
+            let mut deviations = deviations.clone();
+            for (objective, deviation) in deviations.iter_mut().enumerate().filter(|(index, _)| !is_fixed[*index]) {
+                *deviation = self.covariances.deviation(objective, place).unwrap_or(*deviation);
+            }
+            Best { place, improvement: self.acquisition.of(means, &deviations) }
+        };
+        let all: Vec<Best> = places.into_par_iter().map(improvement).collect();
+        all.into_iter().reduce(|a, b| if b.improvement > a.improvement { b } else { a })
+    }
+
+    /// Takes an alternative out. Other encodings of its network are out as well where `with_network`.
+    pub fn close(&mut self, best: Best, with_network: bool) {
+        self.is_open[best.place] = false;
+        let network = self.at(best.place).point.network;
+        for place in 0..self.shortlist.len() {
+            let is_same = self.at(place).point.network == network;
+            self.is_open[place] &= !(with_network && is_same);
+        }
+    }
+
+    /// Goes on as if a job of this alternative was decided on: it takes a pending stage.
+    pub fn believe(&mut self, best: Best, stage: Stage) {
+        let index = self.shortlist[best.place];
+        self.alternatives[index].stage = stage;
+        if stage == Stage::TrainingFull {
+            self.acquisition.believe(&self.beliefs[index].means);
+        }
+        self.assume(best.place);
+    }
+
+    /// Updates the covariances by the result of a pending job, which is yet unknown.
+    fn assume(&mut self, place: usize) {
+        let index = self.shortlist[place];
+        if self.alternatives[index].stage == Stage::TrainingShort {
+            self.covariances.observe_short(place);
+            return;
+        }
+        let is_trained = self.alternatives[index].stage == Stage::TrainingFull;
+        for objective in 0..self.beliefs[index].means.len() {
+            let is_error = self.error == Some(objective);
+            if !self.beliefs[index].is_fixed[objective] && (is_trained || !is_error) {
+                self.covariances.observe(objective, place);
+            }
+        }
+    }
+
+    fn at(&self, place: usize) -> &Alternative<'a> {
+        &self.alternatives[self.shortlist[place]]
+    }
+
+    pub fn architecture(&self, best: Best) -> &'a Architecture {
+        self.at(best.place).architecture
+    }
+
+    /// Predicted means of the objectives that are not known.
+    pub fn forecast(&self, best: Best) -> Vec<Option<f64>> {
+        let index = self.shortlist[best.place];
+        let values = self.alternatives[index].known.map_or(&[][..], |known| &known.values);
+        let means = self.beliefs[index].means.iter().enumerate();
+        means.map(|(objective, mean)| values.get(objective).is_none_or(Option::is_none).then_some(*mean)).collect()
+    }
+}
+
+impl Alternative<'_> {
+    fn is_pending(&self) -> bool {
+        matches!(self.stage, Stage::Measuring | Stage::TrainingShort | Stage::TrainingFull)
+    }
+}
