@@ -22,6 +22,7 @@ pub enum Workers {
 }
 
 /// Something that happened to a job.
+#[expect(clippy::large_enum_variant, reason = "only one exists at a time, and only briefly")]
 pub(super) enum Event {
     /// It enters another stage.
     Activity(Activity),
