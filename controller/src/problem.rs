@@ -27,6 +27,25 @@ pub struct Fidelity {
     pub least_chance: f64,
 }
 
+impl Fidelity {
+    /// Short trainings for each full one; 0 where there are none.
+    ///
+    /// About half of the epochs go into short ones: with fewer, the best networks are not found; with more, those found are
+    /// not trained.
+    pub fn short_trainings(&self) -> usize {
+        const MOST: f64 = 8.0;
+        match self.short_epochs {
+            0 => 0,
+            short => (0.5 * self.full_epochs as f64 / short as f64).round().clamp(1.0, MOST) as usize,
+        }
+    }
+
+    /// Epochs of a full training and of the short ones that go with it, in full trainings.
+    pub fn cost(&self) -> f64 {
+        1.0 + (self.short_trainings() as u64 * self.short_epochs) as f64 / self.full_epochs.max(1) as f64
+    }
+}
+
 impl Default for Fidelity {
     /// Full trainings alone, of one epoch.
     fn default() -> Self {

@@ -101,10 +101,11 @@ fn time(prepared: &Prepared, live: &Live, scratch: &Path) -> anyhow::Result<Stri
     let measuring = runtime.block_on(live.measuring_time(scratch))?;
     let training = prepared.time_of_training(evaluations)?.unwrap_or_default();
     let devices = prepared.experiment.devices.len();
-    let all = HumanDuration(measuring.mul_f64(evaluations as f64 / devices as f64));
+    let networks = evaluations as f64 * prepared.problem.fidelity().measure_ahead.max(1) as f64;
+    let all = HumanDuration(measuring.mul_f64(networks / devices as f64));
     let beside = if devices > 1 { format!(" on {devices} devices") } else { String::new() };
     Ok(format!(
-        "{training}; measuring takes {:.1} s a network, {all} for {evaluations}{beside}",
+        "{training}; measuring takes {:.1} s a network, up to {all} for {networks}{beside}",
         measuring.as_secs_f64()
     ))
 }

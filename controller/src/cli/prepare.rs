@@ -43,10 +43,12 @@ impl Prepared {
         let Some(live) = &self.live else { return Ok(None) };
         let child = live.training_time()?;
         let SearchConfig { trainers, .. } = self.experiment.search;
-        let all = child.mul_f64(children as f64 / trainers as f64);
+        let fidelity = self.problem.fidelity();
+        let all = child.mul_f64(fidelity.cost() * children as f64 / trainers as f64);
         let (child, all) = (HumanDuration(child), HumanDuration(all));
         let beside = if trainers > 1 { format!(", {trainers} at a time") } else { String::new() };
-        Ok(Some(format!("training takes about {child} a child, {all} for {children}{beside} on this machine")))
+        let short = if fidelity.short_epochs > 0 { " and their short trainings" } else { "" };
+        Ok(Some(format!("training takes about {child} a child, {all} for {children}{short}{beside} on this machine")))
     }
 
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {

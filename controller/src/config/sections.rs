@@ -101,7 +101,7 @@ impl FidelityConfig {
     /// Share of the epochs that a short training has by default.
     const SHORT: f64 = 0.06;
     /// Networks measured ahead by default.
-    const MEASURE_AHEAD: usize = 40;
+    const MEASURE_AHEAD: usize = 20;
 
     /// Whether nothing is set, as in files of earlier versions.
     pub(super) fn is_default(&self) -> bool {

@@ -42,7 +42,7 @@ use super::random::{restore_rng, save_rng};
 use super::{Decision, Room, Strategy};
 use crate::history::{Evaluation, History, Status};
 use crate::policy::{Learner, Policy};
-use crate::problem::{Fidelity, Problem};
+use crate::problem::Problem;
 use crate::seal::{open, seal};
 use crate::surrogate::{Encoder, Hyperparameters, Start};
 use candidates::Candidates;
@@ -157,10 +157,10 @@ impl ModelBased {
             return Ok(None);
         }
         let left = room.batch.saturating_sub(self.round.trained).max(1);
-        let (full, short) = match shorts(fidelity) {
-            Some(short) => (1, short),
-            None if room.trainers <= room.batch => (left, 0),
-            None => (left.min(room.trainings), 0),
+        let (full, short) = match fidelity.short_trainings() {
+            0 if room.trainers <= room.batch => (left, 0),
+            short if short > 0 => (1, short),
+            _ => (left.min(room.trainings), 0),
         };
         let round = self.trainings(problem, history, full, short)?;
         self.round.trained += round.jobs.len();
@@ -214,16 +214,6 @@ impl ModelBased {
         }
         Ok(())
     }
-}
-
-/// Short trainings for one full training; `None` where there are none.
-///
-/// About half of the epochs go into short ones: with fewer, the best networks are not found; with more, those found are not
-/// trained.
-fn shorts(fidelity: Fidelity) -> Option<usize> {
-    const MOST: f64 = 8.0;
-    let Fidelity { short_epochs, full_epochs, .. } = fidelity;
-    (short_epochs > 0).then(|| (0.5 * full_epochs as f64 / short_epochs as f64).round().clamp(1.0, MOST) as usize)
 }
 
 impl Strategy for ModelBased {

@@ -11,7 +11,7 @@ use super::*;
 use crate::history::{Candidate, Import, Job, Status, Work};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::policy::PolicyConfig;
-use crate::problem::{Identity, Problem};
+use crate::problem::{Fidelity, Identity, Problem};
 use crate::scalarisation::RewardConfig;
 
 const ROOM: Room = Room { measurements: 1, trainings: 1, trainers: 1, batch: 5 };
@@ -320,8 +320,8 @@ fn only_what_is_available_is_proposed() {
 
 #[test]
 fn about_half_of_the_epochs_are_for_short_trainings() {
-    let of = |short_epochs, full_epochs| shorts(Fidelity { short_epochs, full_epochs, ..FIDELITY });
-    assert_eq!([of(12, 200), of(1, 20), of(10, 40), of(3, 4), of(0, 200)], [Some(8), Some(8), Some(2), Some(1), None]);
+    let of = |short_epochs, full_epochs| Fidelity { short_epochs, full_epochs, ..FIDELITY }.short_trainings();
+    assert_eq!([of(12, 200), of(1, 20), of(10, 40), of(3, 4), of(0, 200)], [8, 8, 2, 1, 0]);
 }
 
 #[test]
