@@ -25,7 +25,7 @@ fn begin(program: Program, strategy: &str, run: &Path) -> Program {
 fn check_what_is_left(folder: &Path, run: &Path, message: &str, expected: &[u8], make_room: impl FnOnce()) {
     assert!(message.contains("resume"), "the message says what to do: {message}");
     let journal = run.join("measurements.csv");
-    let left = Journal::read_whole_lines(&journal).rows.len();
+    let left = Journal::read_whole_lines(&journal).ended().len();
     assert!((1..300).contains(&left), "{left} rows: the disk was not full in the middle of it");
     let front = Program::new(folder).args(["front", "--json"]).args([run]).succeed();
     assert!(front.contains(&format!("\"evaluations\": {left}")), "{front}");
