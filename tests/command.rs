@@ -28,7 +28,7 @@ impl Place {
     fn experiment(&self, keys: &str) {
         let text = format!(
             "[space]\nname = 'nasbench201'\nchannels = 4\ncells = 1\n[data]\nname = 'digits'\nlimit = 300\n\
-             [training]\nepochs = 1\naugmentation = {{}}\n[measuring]\ntime_limit_ms = 300\n\
+             [fidelity]\nmeasure_ahead = 0\n[training]\nepochs = 1\naugmentation = {{}}\n[measuring]\ntime_limit_ms = 300\n\
              [devices.mine]\nkind = 'command'\ntries = 1\n{keys}"
         );
         fs::write(self.folder.path().join("experiment.toml"), text).unwrap();

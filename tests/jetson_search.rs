@@ -51,7 +51,9 @@ fn beside(board: &Board) -> [String; 2] {
 }
 
 /// Settings for small networks that train quickly: the board is the subject of the tests.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 16] = [
+    "--set",
+    "fidelity.measure_ahead=0",
     "--set",
     "data={ name = \"digits\", limit = 300 }",
     "--set",

@@ -19,7 +19,8 @@ const EXPERIMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/nc
 const CELL: &str = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|";
 
 /// Children small and quickly trained, measured no longer than need be.
-const SMALL: [&str; 9] = [
+const SMALL: [&str; 10] = [
+    "fidelity.measure_ahead=0",
     "data={ name = \"digits\", limit = 300 }",
     "training.epochs=1",
     "training.augmentation={}",

@@ -38,7 +38,7 @@ impl Place {
         let text = format!(
             "[search]\nevaluations = 8\nbatch = 2\n[strategy]\nname = 'random'\n\
              [space]\nname = 'nasbench201'\nchannels = 4\ncells = 1\noperations = ['skip_connect', 'nor_conv_1x1']\n\
-             [data]\nname = 'digits'\nlimit = 300\n[training]\nepochs = 1\naugmentation = {{}}\n\
+             [data]\nname = 'digits'\nlimit = 300\n[fidelity]\nmeasure_ahead = 0\n[training]\nepochs = 1\naugmentation = {{}}\n\
              [measuring]\nwarm_up_ms = 10\ntime_limit_ms = 50\n[devices.board]\n{device}"
         );
         fs::write(folder.path().join("experiment.toml"), text).unwrap();

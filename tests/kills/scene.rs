@@ -44,7 +44,8 @@ pub enum Hit {
 pub const LIVE_EVALUATIONS: u64 = 5;
 
 /// Children small and quickly trained: what is killed is mostly the measuring.
-const ON_A_BOARD: [&str; 8] = [
+const ON_A_BOARD: [&str; 9] = [
+    "fidelity.measure_ahead=0",
     "data={ name = \"digits\", limit = 300 }",
     "training.epochs=1",
     "training.augmentation={}",
