@@ -470,11 +470,12 @@ class Comparison:
 
 
 def read_cells(file: TextIO) -> list[int]:
-    """The different cells of a CSV file with a column `architecture`, in order."""
+    """The different cells of a CSV file with a column `architecture`, in order; of a journal those that were trained."""
     rows = csv.DictReader(file)
     if ARCHITECTURE not in (rows.fieldnames or []):
         raise ValueError(f"the column {ARCHITECTURE} is missing")
-    return list(dict.fromkeys(parse_cell(row[ARCHITECTURE] or "") for row in rows))
+    trained = (row for row in rows if row.get("accuracy", "-"))
+    return list(dict.fromkeys(parse_cell(row[ARCHITECTURE] or "") for row in trained))
 
 
 def replace(path: Path, content: str) -> None:

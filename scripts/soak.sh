@@ -46,7 +46,7 @@ for strategy in "${strategies[@]}"; do
     python3 scripts/soak.py watch "$run/measurements.csv" "$folder/$strategy.csv" \
         "$controller" replay "$folder/table.csv" --experiment "$folder/experiment.toml" --strategy "$strategy" \
         --evaluations "$evaluations" --quiet --out "$run"
-    rows=$(($(wc -l <"$run/measurements.csv") - 1))
+    rows=$(grep -c ",ok," "$run/measurements.csv")
     [[ $rows == "$evaluations" ]] || fail "$strategy: $rows rows, not $evaluations"
     front=$(seconds "$folder/front.json" "$controller" front "$run" --json)
     resume=$(seconds /dev/null "$controller" --resume "$run" --quiet)
