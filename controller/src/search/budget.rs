@@ -39,10 +39,16 @@ impl Budget {
             && self.time.is_none_or(|most| elapsed < most)
     }
 
+    /// Networks in a row that fail or break a bound, after which a search ends whatever its budget: epochs and hours limit
+    /// trainings, which there may be none of.
+    const FRUITLESS: usize = 1000;
+
     /// Whether it is spent when nothing is running.
     pub(super) fn is_spent(&self, fidelity: Fidelity, history: &History, elapsed: Duration) -> bool {
         let next = Work::Train { epochs: 1 };
-        !self.allows(fidelity, history, std::iter::empty(), next, elapsed)
+        let is_fruitless = |status: Status| matches!(status, Status::Failed | Status::Bounded);
+        let last = history.evaluations().iter().rev().take_while(|one| is_fruitless(one.status));
+        !self.allows(fidelity, history, std::iter::empty(), next, elapsed) || last.count() >= Self::FRUITLESS
     }
 }
 
