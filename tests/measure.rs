@@ -104,6 +104,7 @@ fn the_statistic_of_the_journal_is_the_one_that_was_asked_for() {
         "data={ name = \"digits\", limit = 300 }",
         "training.epochs=1",
         "fidelity.measure_ahead=0",
+        "strategy.start=2",
         "training.augmentation={}",
         "space={ name = \"nasbench201\", channels = 4, cells = 1 }",
         "search.evaluations=2",

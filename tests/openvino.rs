@@ -128,8 +128,8 @@ fn the_search_of_the_stick_runs_on_the_processor_with_time_and_energy() {
     let place = place.set("devices.ncs.threads", "1");
     place.program(&["search", EXPERIMENT, "--out", "run", "--quiet"]).succeed();
     let journal = Journal::read(&place.path().join("run/measurements.csv"));
-    assert_eq!(journal.rows.len(), 3);
-    for row in &journal.rows {
+    assert_eq!(journal.ended().len(), 3);
+    for row in journal.ended() {
         assert_eq!(row.text("status"), "ok", "{row:?}");
         let (time_ms, energy_mj) = (row.number("time_ms").unwrap(), row.number("energy_mj").unwrap());
         assert!(time_ms > 1e-3 && time_ms < 100.0 && row.number("accuracy").unwrap() > 0.0, "{row:?}");

@@ -9,6 +9,9 @@ const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_m
 /// Those that newer journals have after these.
 const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99,trainer";
 
+/// Epochs of the short trainings in these tests, which no other training has.
+const SHORT_EPOCHS: &str = "9";
+
 /// That of the front alone.
 const MODEL: &str = ",model";
 
@@ -94,13 +97,13 @@ impl Journal {
     }
 }
 
-/// The rows of each evaluation as one: of each column the last value.
+/// The rows of each evaluation as one: of each column the last value, but when it began. Short trainings are left out.
 fn joined(jobs: &[Row]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for job in jobs {
+    for job in jobs.iter().filter(|job| job.text("epochs") != SHORT_EPOCHS) {
         match rows.iter_mut().find(|row| row.text("evaluation") == job.text("evaluation")) {
             Some(row) => {
-                let known = job.cells.iter().filter(|(_, text)| !text.is_empty());
+                let known = job.cells.iter().filter(|(name, text)| !text.is_empty() && *name != "started_at");
                 known.for_each(|(name, text)| drop(row.cells.insert(name.clone(), text.clone())));
             }
             None => rows.push(job.clone()),

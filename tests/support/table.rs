@@ -106,10 +106,10 @@ energy = {{ column = "joules", unit = "j" }}
     )
 }
 
-/// Overrides of [`experiment`] by which it also has short trainings, of 2 epochs instead of 20.
+/// Overrides of [`experiment`] by which it also has short trainings, of 9 epochs instead of 90.
 pub const SHORT_TRAININGS: [&str; 2] = [
-    "replay.columns.accuracy={ column = \"top-1 %\", unit = \"percent\", epochs = 20 }",
-    "replay.columns.short_accuracy={ column = \"early %\", unit = \"percent\", epochs = 2 }",
+    "replay.columns.accuracy={ column = \"top-1 %\", unit = \"percent\", epochs = 90 }",
+    "replay.columns.short_accuracy={ column = \"early %\", unit = \"percent\", epochs = 9 }",
 ];
 
 /// An experiment whose few small networks are really trained and timed here. Random search proposes the same networks for
