@@ -135,8 +135,8 @@ fn the_statistic_of_the_journal_is_the_one_that_was_asked_for() {
     for (out, column) in [("default", "time_ms_p50"), ("tail", "time_ms_p95")] {
         Program::new(folder.path()).args(["--resume", out, "--quiet", "--evaluations", "3"]).succeed();
         let journal = Journal::read(&folder.path().join(out).join("measurements.csv"));
-        assert_eq!(journal.rows.len(), 3);
-        assert_eq!(journal.rows[2].text("time_ms"), journal.rows[2].text(column));
+        assert_eq!(journal.ended().len(), 3);
+        assert!(journal.rows.iter().all(|row| row.text("time_ms") == row.text(column)));
     }
 }
 
