@@ -109,7 +109,7 @@ fn model_based_search_on_a_log() {
 
 #[test]
 fn model_based_search_on_a_log_with_short_trainings_and_several_jobs_at_a_time() {
-    let settings = [&SHORT_TRAININGS[..], &["replay.workers=3", "fidelity.measure_ahead=5", "search.evaluations=30"]];
+    let settings = [&SHORT_TRAININGS[..], &["replay.workers=3", "fidelity.measure_ahead=5", "search.evaluations=12"]];
     replayed("model-based", &settings.concat(), 5);
 }
 
