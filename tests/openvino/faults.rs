@@ -170,7 +170,7 @@ fn a_stick_that_is_unplugged_and_plugged_in_again_is_waited_for() {
     let journal = Journal::read(&place.path().join("run/measurements.csv"));
     assert!(journal.ended().iter().all(|row| row.text("status") == "ok"), "{:?}", journal.rows);
     let told = |row: &Row| row.text("message").matches("Neural Compute Stick cannot be opened").count() == 1;
-    assert!(journal.rows.iter().any(told), "{:?}", journal.rows);
+    assert!(journal.jobs.iter().any(told), "{:?}", journal.jobs);
 }
 
 #[test]
