@@ -71,7 +71,6 @@ impl Place {
     }
 
     /// The statuses of the evaluations that have ended.
-
     fn statuses(&self) -> Vec<String> {
         self.rows().iter().map(|row| row.text("status").to_owned()).filter(|status| status != "measured").collect()
     }
