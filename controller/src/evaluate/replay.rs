@@ -56,7 +56,7 @@ impl Replayed {
             space.format(&architecture).map_err(|error| error.to_string())
         };
         let table = Table::load(&config.log, &config.columns, &normalise)?;
-        // What was not trained in full has no answer in the end.
+        // The log cannot answer for a network that was not trained in full.
         let whole = || table.rows().iter().filter(|row| row.status == Status::Ok);
         let is_covered = whole().count() as u128 >= space.size();
         // Every text was parsed while loading, so none is lost here.

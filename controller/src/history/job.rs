@@ -34,6 +34,6 @@ pub struct Job {
     pub number: u64,
     /// The network.
     pub candidate: Candidate,
-    /// What is done to it.
+    /// The measurement or training.
     pub work: Work,
 }

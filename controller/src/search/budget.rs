@@ -39,7 +39,7 @@ impl Budget {
             && self.time.is_none_or(|most| elapsed < most)
     }
 
-    /// Networks in a row that fail or break a bound, after which a search ends whatever its budget: epochs and hours limit
+    /// Networks in a row that fail or break a bound, after which a search ends before its budget is spent: epochs and hours limit
     /// trainings, which there may be none of.
     const FRUITLESS: usize = 1000;
 

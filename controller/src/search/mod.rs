@@ -84,7 +84,7 @@ pub struct Position {
     pub done: u64,
     /// `None` where only the time is limited.
     pub all: Option<u64>,
-    /// What is counted: `evaluations` or `epochs`.
+    /// The unit: `evaluations` or `epochs`.
     pub unit: &'static str,
 }
 

@@ -14,8 +14,8 @@ use crate::run::Checkpoint;
 impl Search {
     /// The state of a checkpoint with the rows since then, or the initial one.
     ///
-    /// Devices and trainers go on from all rows that the journal has, whatever the checkpoint: they cannot do anything
-    /// twice in the same way. On a log the search is a function of its experiment: it goes through its jobs again since the
+    /// Devices and trainers go on from all rows that the journal has, with any checkpoint: they cannot do anything twice in
+    /// the same way. On a log the search is a function of its experiment: it goes through its jobs again since the
     /// checkpoint, or from the begin, and takes their rows from the journal.
     pub(super) fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
         let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone())

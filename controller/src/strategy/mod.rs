@@ -96,7 +96,7 @@ pub struct Room {
 pub struct WantedJob {
     /// The network.
     pub architecture: Architecture,
-    /// What is to be done to it.
+    /// The measurement or training.
     pub work: Work,
 }
 
