@@ -12,6 +12,7 @@ pub mod history;
 pub mod objective;
 pub mod observe;
 mod pareto;
+pub mod plan;
 pub mod policy;
 pub mod preference;
 pub mod problem;

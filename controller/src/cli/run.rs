@@ -11,12 +11,13 @@ use super::prepare::{Prepared, prepare};
 use crate::config::Experiment;
 use crate::evaluate::check_alike;
 use crate::observe::{About, Observer, Progress, TensorBoard};
+use crate::plan::Plan;
 use crate::report::{self, bounds_in_words};
 use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, RunFolder,
     SCRATCH, TRAININGS, WAITING, differences, logged_rows,
 };
-use crate::search::{End, Outcome, Plan, Search, Storage, Workers};
+use crate::search::{End, Outcome, Search, Storage, Workers};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::Given;
+use crate::plan::Budget;
 use crate::problem::Fidelity;
-use crate::search::Budget;
 
 /// `[search]`: how long, for what.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

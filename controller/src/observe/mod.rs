@@ -13,7 +13,7 @@ use hardware::log::Row;
 
 use crate::evaluate::Activity;
 use crate::history::History;
-use crate::search::Plan;
+use crate::plan::Plan;
 use crate::strategy::Diagnostics;
 
 /// Observes a search. By default, every method does nothing.

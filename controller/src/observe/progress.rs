@@ -10,7 +10,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use super::Observer;
 use crate::evaluate::{Activity, Stage};
 use crate::history::History;
-use crate::search::{Plan, Position};
+use crate::plan::{Plan, Position};
 use crate::terminal::note;
 
 /// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Budget, Search, State};
+use super::{Search, State};
 use crate::history::{Candidate, Job, Work};
+use crate::plan::Budget;
 use crate::strategy::{Decision, Diagnostics, Room};
 
 impl Search {

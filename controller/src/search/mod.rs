@@ -1,7 +1,6 @@
 //! The search: ask the strategy for jobs, have them done, enter the results, until the budget is spent; then measure the
 //! front again, if requested.
 
-mod budget;
 mod clock;
 mod decide;
 mod remeasure;
@@ -19,15 +18,14 @@ use anyhow::Context as _;
 
 use crate::history::{History, Import, Job};
 use crate::observe::Observer;
-use crate::problem::{Fidelity, Problem};
+use crate::plan::Plan;
+use crate::problem::Problem;
 use crate::run::{Checkpoint, Journal, SavedJob, Times};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
-use budget::evaluated;
 use clock::Clock;
 use rows::remove_dominated;
 
-pub use budget::Budget;
 pub use clock::Spent;
 pub use workers::Workers;
 
@@ -62,44 +60,6 @@ pub struct Storage {
     pub fingerprint: String,
     /// Folder of the front's models.
     pub models: PathBuf,
-}
-
-/// Length of a search and of its rounds.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    pub budget: Budget,
-    pub fidelity: Fidelity,
-    /// Number of measurements after the search that measure members of the front again. While some are left, the models
-    /// of all children are kept: a dominated network may come back to the front.
-    pub remeasure: u64,
-    /// Networks of a round, for strategies that decide in rounds.
-    pub batch: usize,
-    /// Whether failed evaluations are tried again, once each, before the search goes on.
-    pub retry_failed: bool,
-}
-
-/// How far a search has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    pub done: u64,
-    /// `None` where only the time is limited.
-    pub all: Option<u64>,
-    /// The unit: `evaluations` or `epochs`.
-    pub unit: &'static str,
-}
-
-impl Plan {
-    /// How far a search with this history has come: in evaluations where their number is limited, else in epochs.
-    pub fn position(&self, history: &History) -> Position {
-        let evaluated = evaluated(self.fidelity, history);
-        match (self.budget.evaluations, self.budget.epochs) {
-            (None, Some(epochs)) => Position { done: history.epochs(), all: Some(epochs), unit: "epochs" },
-            (evaluations, _) => {
-                let all = evaluations.map(|evaluations| evaluations + self.remeasure);
-                Position { done: evaluated + history.repeats(), all, unit: "evaluations" }
-            }
-        }
-    }
 }
 
 #[derive(Debug)]

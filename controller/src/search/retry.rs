@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Budget, Search, State};
+use super::{Search, State};
 use crate::history::{Candidate, Job, Status, Work};
+use crate::plan::Budget;
 use crate::run::write_atomically;
 
 impl Search {

@@ -12,6 +12,8 @@ use super::*;
 use crate::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished};
 use crate::history::Work;
 use crate::objective::{Bounds, Objective, Objectives};
+use crate::plan::{Budget, evaluated};
+use crate::problem::Fidelity;
 use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
 

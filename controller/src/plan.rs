@@ -1,4 +1,4 @@
-//! How long a search goes on.
+//! How long a search goes on, and how far it has come.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Budget {
 
 impl Budget {
     /// Whether a job may begin, beside those that are running.
-    pub(super) fn allows(
+    pub(crate) fn allows(
         &self,
         fidelity: Fidelity,
         history: &History,
@@ -44,11 +44,52 @@ impl Budget {
     const FRUITLESS: usize = 1000;
 
     /// Whether it is spent when nothing is running.
-    pub(super) fn is_spent(&self, fidelity: Fidelity, history: &History, elapsed: Duration) -> bool {
+    pub(crate) fn is_spent(&self, fidelity: Fidelity, history: &History, elapsed: Duration) -> bool {
         let next = Work::Train { epochs: 1 };
         let is_fruitless = |status: Status| matches!(status, Status::Failed | Status::Bounded);
         let last = history.evaluations().iter().rev().take_while(|one| is_fruitless(one.status));
         !self.allows(fidelity, history, std::iter::empty(), next, elapsed) || last.count() >= Self::FRUITLESS
+    }
+}
+
+/// Length of a search and of its rounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// When the search ends.
+    pub budget: Budget,
+    /// Epochs of its trainings.
+    pub fidelity: Fidelity,
+    /// Number of measurements after the search that measure members of the front again. While some are left, the models
+    /// of all children are kept: a dominated network may come back to the front.
+    pub remeasure: u64,
+    /// Networks of a round, for strategies that decide in rounds.
+    pub batch: usize,
+    /// Whether failed evaluations are tried again, once each, before the search goes on.
+    pub retry_failed: bool,
+}
+
+/// How far a search has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Units that are done.
+    pub done: u64,
+    /// All units; `None` where only the time is limited.
+    pub all: Option<u64>,
+    /// The unit: `evaluations` or `epochs`.
+    pub unit: &'static str,
+}
+
+impl Plan {
+    /// How far a search with this history has come: in evaluations where their number is limited, else in epochs.
+    pub fn position(&self, history: &History) -> Position {
+        let evaluated = evaluated(self.fidelity, history);
+        match (self.budget.evaluations, self.budget.epochs) {
+            (None, Some(epochs)) => Position { done: history.epochs(), all: Some(epochs), unit: "epochs" },
+            (evaluations, _) => {
+                let all = evaluations.map(|evaluations| evaluations + self.remeasure);
+                Position { done: evaluated + history.repeats(), all, unit: "evaluations" }
+            }
+        }
     }
 }
 
