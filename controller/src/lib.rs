@@ -4,6 +4,7 @@
 //! folder, and reports to observers ([`observe`]).
 
 pub mod cli;
+mod cluster;
 mod compare;
 mod config;
 pub mod evaluate;

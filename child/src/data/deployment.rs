@@ -1,10 +1,12 @@
 //! The way from an image to a network's input, and from its output to a class.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Dataset, Normalisation};
 use crate::graph::Shape;
 
 /// Everything that a deployed network needs besides its weights: how images become its input, and what its outputs mean.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Name of the data set.
     pub data_set: String,

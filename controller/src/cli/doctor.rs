@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Args;
 use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
 use super::load_images::load_images;
 use super::options::{Overrides, SearchOptions, read};
-use super::prepare::{Prepared, prepare};
+use super::prepare::{By, Prepared, prepare};
+use super::workers::find_workers;
+use crate::cluster::{Presence, at_a_time};
 use crate::config::Experiment;
 use crate::evaluate::{Live, Replayed, check_alike};
 use crate::run::temporary_folder;
@@ -49,6 +51,9 @@ impl Doctor {
                 healthy &= self.report(&format!("device {name}"), device(config))?;
             }
         }
+        if experiment.cluster.url.is_some() {
+            healthy &= self.report("cluster", cluster(&experiment))?;
+        }
         // Problems of the parts would be reported twice.
         healthy = healthy && self.search(&experiment)?;
         Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -62,11 +67,12 @@ impl Doctor {
             return self.report("search", Err(error));
         }
         let scratch = temporary_folder()?;
-        let prepared = match prepare(experiment.clone(), scratch.path(), &Stop::default(), self.options.quiet) {
-            Ok(Prepared { unlike: Some(problem), .. }) => return self.report("search", Err(anyhow!(problem))),
-            Ok(prepared) => prepared,
-            Err(error) => return self.report("search", Err(error)),
-        };
+        let prepared =
+            match prepare(experiment.clone(), &By::Here, scratch.path(), &Stop::default(), self.options.quiet) {
+                Ok(Prepared { unlike: Some(problem), .. }) => return self.report("search", Err(anyhow!(problem))),
+                Ok(prepared) => prepared,
+                Err(error) => return self.report("search", Err(error)),
+            };
         let named = prepared
             .strategy()
             .map(|strategy| format!("{} minimises {}", strategy.name(), prepared.problem.objectives().names()));
@@ -108,6 +114,23 @@ fn time(prepared: &Prepared, live: &Live, scratch: &Path) -> anyhow::Result<Stri
         "{training}; measuring takes {:.1} s a network, up to {all} for {networks}{beside}",
         measuring.as_secs_f64()
     ))
+}
+
+fn cluster(experiment: &Experiment) -> anyhow::Result<String> {
+    let seen = find_workers(&experiment.cluster)?;
+    let own = env!("CARGO_PKG_VERSION");
+    let workers = seen.values().filter(|one| one.answers);
+    let (same, other): (Vec<_>, Vec<_>) = workers.partition(|one| one.presence.version == own);
+    let sum = |of: fn(&Presence) -> usize| same.iter().map(|one| of(&one.presence)).sum::<usize>();
+    let (measures, trains) = (sum(|one| one.measures), sum(|one| one.trains));
+    let url = experiment.cluster.url.as_deref().unwrap_or_default();
+    ensure!(
+        other.is_empty(),
+        "{} of its workers are of another version than {own}: update {}",
+        other.len(),
+        other.iter().map(|one| one.presence.machine.as_str()).collect::<Vec<_>>().join(", ")
+    );
+    Ok(format!("{url} answers; {} workers, which do {}", same.len(), at_a_time(measures, trains)))
 }
 
 fn log(experiment: &Experiment) -> anyhow::Result<String> {

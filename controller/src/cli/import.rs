@@ -12,7 +12,7 @@ use hardware::log::{LogError, Row};
 use jiff::Timestamp;
 
 use super::options::{Overrides, read};
-use super::prepare::{absolute, prepare};
+use super::prepare::{By, absolute, prepare};
 use crate::config::Experiment;
 use crate::fingerprint::sha256;
 use crate::history::History;
@@ -141,7 +141,7 @@ impl Import {
         };
         ensure!(!exists, "{path} holds a run already: leave --experiment out to import into it, or name a new folder");
         let experiment = read(Some(file), &self.overrides.all())?;
-        let prepared = prepare(experiment, &self.into.join(SCRATCH), &Stop::default(), false)?;
+        let prepared = prepare(experiment, &By::Here, &self.into.join(SCRATCH), &Stop::default(), false)?;
         prepared.notices.iter().for_each(note);
         // As a search does: contradictory settings leave no folder behind.
         prepared.strategy()?;

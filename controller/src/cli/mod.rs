@@ -16,6 +16,8 @@ mod run;
 mod search;
 mod train;
 mod training_progress;
+mod worker;
+mod workers;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Verb {
     Import(import::Import),
     Compare(compare::Compare),
     Doctor(doctor::Doctor),
+    Worker(worker::Worker),
+    Workers(workers::ListWorkers),
 }
 
 /// Exit code of a search that was interrupted, as shells use it for Ctrl-C.
@@ -68,6 +72,8 @@ pub fn main() -> ExitCode {
         Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
+        Verb::Worker(verb) => verb.run(),
+        Verb::Workers(verb) => verb.run(),
     };
     result.unwrap_or_else(|error| {
         // A closed pipe means that its reader has read enough.

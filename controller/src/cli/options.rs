@@ -68,6 +68,11 @@ pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
     Ok(expand_home(Path::new(text)))
 }
 
+/// The address of a NATS server as `--set` takes it.
+pub(super) fn cluster_url(url: &str) -> String {
+    format!("cluster.url={}", toml::Value::String(url.to_owned()))
+}
+
 /// A path as a TOML string.
 pub(super) fn quoted(path: &Path) -> String {
     toml::Value::String(path.display().to_string()).to_string()
@@ -88,6 +93,9 @@ pub(super) struct SearchOptions {
     /// repeated.
     #[arg(long, value_name = "OBJECTIVE=VALUE")]
     pub reference: Vec<String>,
+    /// Hand the jobs to workers, by a NATS server at this address: nats://HOST:4222.
+    #[arg(long, value_name = "URL")]
+    pub cluster: Option<String>,
     /// Print nothing but errors.
     #[arg(long, short)]
     pub quiet: bool,
@@ -99,7 +107,8 @@ impl SearchOptions {
         let evaluations = self.evaluations.map(|count| format!("search.evaluations={count}"));
         let remeasure = self.remeasure.map(|count| format!("search.remeasure={count}"));
         let reference = self.reference.iter().map(|given| format!("search.reference.{given}"));
-        evaluations.into_iter().chain(remeasure).chain(reference).chain(overrides.all()).collect()
+        let cluster = self.cluster.as_ref().map(|url| cluster_url(url));
+        evaluations.into_iter().chain(cluster).chain(remeasure).chain(reference).chain(overrides.all()).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
 use super::load_images::load_images;
+use crate::cluster::{DeviceInfo, Fixed};
 use crate::config::{Experiment, InputConfig, SearchConfig};
 use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed};
 use crate::objective::{Objective, Objectives};
@@ -28,6 +29,10 @@ pub(super) struct Prepared {
     pub live: Option<Arc<Live>>,
     /// The log that answers.
     pub log: Option<Arc<Replayed>>,
+    /// What workers need to know of the images, or of the log.
+    pub fixed: Fixed,
+    /// What networks are measured on; `None` where a log answers.
+    pub device: Option<DeviceInfo>,
     /// Notices about the resolution for the user.
     pub notices: Vec<String>,
     /// Two devices that are not alike, by what they say of themselves.
@@ -62,12 +67,26 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).context("there is no working directory")
 }
 
+/// What measures and trains.
+pub(super) enum By<'a> {
+    /// The devices of the experiment, and this machine.
+    Here,
+    /// Workers that measure on such a device.
+    Workers(&'a DeviceInfo),
+}
+
 /// Resolves an experiment. During measurements, models lie in the folder `scratch`, which need not exist yet. The progress
 /// of what takes a while is shown unless `quiet`.
-pub(super) fn prepare(experiment: Experiment, scratch: &Path, stop: &Stop, quiet: bool) -> anyhow::Result<Prepared> {
+pub(super) fn prepare(
+    experiment: Experiment,
+    by: &By<'_>,
+    scratch: &Path,
+    stop: &Stop,
+    quiet: bool,
+) -> anyhow::Result<Prepared> {
     match experiment.replay.clone() {
         Some(replay) => replayed(experiment, &replay),
-        None => live(experiment, absolute(scratch)?, stop, quiet),
+        None => live(experiment, by, absolute(scratch)?, stop, quiet),
     }
 }
 
@@ -109,7 +128,9 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if let Some(available) = log.available() {
         problem = problem.with_available(available.iter().cloned());
     }
-    Ok(Prepared { problem: Arc::new(problem), live: None, log: Some(Arc::new(log)), experiment, notices, unlike: None })
+    let fixed = Fixed { fingerprint: log.fingerprint()?, deployment: None };
+    let (problem, log) = (Arc::new(problem), Some(Arc::new(log)));
+    Ok(Prepared { problem, live: None, log, fixed, device: None, experiment, notices, unlike: None })
 }
 
 /// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the
@@ -124,8 +145,15 @@ fn set_reference(search: &mut SearchConfig, log: &Replayed) {
     }
 }
 
-fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) -> anyhow::Result<Prepared> {
-    let processors = experiment.training.processors()?;
+fn live(
+    mut experiment: Experiment,
+    by: &By<'_>,
+    scratch: PathBuf,
+    stop: &Stop,
+    quiet: bool,
+) -> anyhow::Result<Prepared> {
+    // Workers have their own.
+    let processors = if let By::Here = by { experiment.training.processors()? } else { Vec::new() };
     let data = load_images(&experiment, quiet)?;
     let of_data = InputConfig::new(data.shape, data.classes);
     if let Some(input) = experiment.input {
@@ -141,28 +169,40 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         device.make_absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
-    let devices = DevicePool::open(&experiment.devices, experiment.measuring.clone())?;
+    let devices = match by {
+        By::Here => Some(DevicePool::open(&experiment.devices, experiment.measuring.clone())?),
+        By::Workers(_) => None,
+    };
+    let device = match (&devices, by) {
+        (_, By::Workers(device)) => Some((*device).clone()),
+        (Some(devices), By::Here) => devices.info(),
+        (None, By::Here) => None,
+    };
+    let device = device.context("no device measures")?;
     let of_device = |(name, device): (&String, &DeviceOptions)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
     let about_data = std::iter::once(data.in_words()).chain(data.notes.iter().cloned());
-    let mut notices: Vec<String> = about_data.chain(experiment.devices.iter().flat_map(of_device)).collect();
-    notices.extend(experiment.reservations());
+    let mut notices: Vec<String> = about_data.collect();
+    if devices.is_some() {
+        notices.extend(experiment.devices.iter().flat_map(of_device));
+        notices.extend(experiment.reservations());
+    }
     if experiment.measuring.statistic.is_none() {
-        experiment.measuring.statistic = Some(devices.statistic());
-        if devices.statistic() == Statistic::Mean {
+        experiment.measuring.statistic = Some(device.statistic);
+        if device.statistic == Statistic::Mean {
             notices.push("time_ms is the mean of the runs: a device does not give their median".to_owned());
         }
     }
     match &experiment.search.objectives {
         Some(objectives) => ensure!(
-            devices.measures_energy || objectives.position(Objective::Energy).is_none(),
+            device.measures_energy || objectives.position(Objective::Energy).is_none(),
             "energy is not measured by every device{}: remove `energy_mj` from search.objectives, or name a meter",
             why_no_energy(&experiment)
         ),
         None => {
             let mut objectives = vec![Objective::Error, Objective::Time];
-            if devices.measures_energy {
+            if device.measures_energy {
                 objectives.push(Objective::Energy);
             } else {
                 notices.push(format!("energy is not measured{}", why_no_energy(&experiment)));
@@ -174,10 +214,16 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
     let fidelity = resolve_fidelity(&mut experiment, None, full_epochs);
     notices.extend(about_batch(&experiment, fidelity));
     let problem = Arc::new(problem(&experiment)?.with_fidelity(fidelity));
+    let fixed = Fixed { fingerprint: data.fingerprint(), deployment: Some(data.deployment.clone()) };
+    let device = Some(device);
+    let Some(devices) = devices else {
+        return Ok(Prepared { problem, live: None, log: None, fixed, device, experiment, notices, unlike: None });
+    };
     let unlike = devices.unlike().map(str::to_owned);
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
-        data,
+        deployment: data.deployment.clone(),
+        data: Some(data),
         training: experiment.training.clone(),
         processors,
         devices: Arc::new(devices),
@@ -189,8 +235,8 @@ fn live(mut experiment: Experiment, scratch: PathBuf, stop: &Stop, quiet: bool) 
         scratch,
         stop: stop.clone(),
     };
-    let live = Arc::new(Live::new(settings));
-    Ok(Prepared { problem, live: Some(live), log: None, experiment, notices, unlike })
+    let live = Arc::new(Live::new(settings, Arc::default()));
+    Ok(Prepared { problem, live: Some(live), log: None, fixed, device, experiment, notices, unlike })
 }
 
 /// A notice where `search.batch` is set and has no effect.

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::INTERRUPTED;
 use super::finish::finish;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{By, Prepared, prepare};
+use crate::cluster::{Identity, Link, Remote, task_of};
 use crate::config::Experiment;
-use crate::evaluate::check_alike;
+use crate::evaluate::{Evaluator, check_alike};
 use crate::observe::{About, Observer, Progress, TensorBoard};
 use crate::plan::Plan;
 use crate::report::{self, bounds_in_words};
@@ -47,7 +49,23 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     if let Some(problem) = check_alike(&experiment.devices).err().filter(|_| experiment.replay.is_none()) {
         reject_unless_begun(&problem.to_string(), opened.is_some())?;
     }
-    let prepared = prepare(experiment, &path.join(SCRATCH), &stop, quiet)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
+    let mut link = None;
+    if experiment.cluster.url.is_some() {
+        let identity = Identity::load(&path).filter(|_| opened.is_some()).unwrap_or_else(Identity::fresh);
+        link = Some(runtime.block_on(Link::open(&experiment.cluster, identity, &stop, quiet))?);
+    }
+    let is_done_here = experiment.replay.is_some() || experiment.cluster.local;
+    if let Some(link) = link.as_mut().filter(|_| !is_done_here)
+        && runtime.block_on(link.find_device(&stop)).is_none()
+    {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let by = match &link {
+        Some(Link { identity: Identity { device: Some(device), .. }, .. }) if !is_done_here => By::Workers(device),
+        _ => By::Here,
+    };
+    let prepared = prepare(experiment, &by, &path.join(SCRATCH), &stop, quiet)?;
     if let Some(problem) = &prepared.unlike {
         reject_unless_begun(problem, opened.is_some())?;
     }
@@ -68,9 +86,29 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         let planned = prepared.experiment.search.budget().evaluations;
         announce_time(&prepared, planned.map_or(0, |planned| planned.saturating_sub(done)));
     }
-    let (mut search, checkpoint) = assemble(prepared, strategy, &folder, &stop, quiet)?;
+    runtime.spawn(listen(stop.clone()));
+    let mut remote = None;
+    if let Some(mut link) = link {
+        link.identity.device.clone_from(&prepared.device);
+        link.identity.save(folder.path())?;
+        let task = task_of(&prepared.experiment)?;
+        let announced = link.announce(task, prepared.fixed.clone(), Arc::clone(&prepared.problem), &stop);
+        let Some(announced) = runtime.block_on(announced) else { return Ok(ExitCode::from(INTERRUPTED)) };
+        remote = Some(match &prepared.live {
+            Some(live) => announced.with_local(Arc::clone(live) as Arc<dyn Evaluator>),
+            None => announced,
+        });
+    }
+    let (mut search, checkpoint) = assemble(prepared, remote.clone(), strategy, &folder, &stop, quiet)?;
     search.plan.retry_failed = retry_failed;
-    let result = drive(search, checkpoint, &stop);
+    let result = runtime.block_on(search.run(checkpoint));
+    if let (Some(remote), Ok(Outcome { end, .. })) = (&remote, &result)
+        && *end != End::Stopped
+    {
+        runtime.block_on(remote.end());
+    }
+    // Trainings check for the stop after each epoch; the program does not wait for them.
+    runtime.shutdown_background();
     let failed = || {
         let path = pasted(folder.path());
         if !folder.join(JOURNAL).is_file() {
@@ -154,16 +192,18 @@ fn sign(folder: &RunFolder, before: &Experiment, experiment: &Experiment) -> any
 /// The search of a folder, and the checkpoint to resume from.
 fn assemble(
     prepared: Prepared,
+    remote: Option<Arc<Remote>>,
     strategy: Box<dyn Strategy>,
     folder: &RunFolder,
     stop: &Stop,
     quiet: bool,
 ) -> anyhow::Result<(Search, Option<Checkpoint>)> {
     let Prepared { experiment, problem, live, log, .. } = prepared;
-    let workers = match (live, log) {
-        (Some(live), _) => Workers::real(live),
-        (None, Some(log)) => Workers::simulated(log),
-        (None, None) => bail!("neither devices nor a log answer"),
+    let workers = match (remote, live, log) {
+        (Some(remote), ..) => Workers::real(remote),
+        (None, Some(live), _) => Workers::real(live),
+        (None, None, Some(log)) => Workers::simulated(log),
+        (None, None, None) => bail!("neither devices nor a log answer"),
     };
     let (journal, checkpoint) = recover(folder, &experiment)?;
     let imported = Imported::imports(folder.path(), &problem)?;
@@ -242,20 +282,8 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
     Ok((journal, Some(checkpoint)))
 }
 
-/// Runs a search until it ends or is interrupted.
-fn drive(mut search: Search, checkpoint: Option<Checkpoint>, stop: &Stop) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
-    let outcome = runtime.block_on(async {
-        tokio::spawn(listen(stop.clone()));
-        search.run(checkpoint).await
-    });
-    // Trainings check for the stop after each epoch; the program does not wait for them.
-    runtime.shutdown_background();
-    outcome
-}
-
 /// The first Ctrl-C or termination signal asks the search to stop, the second ends the process.
-async fn listen(stop: Stop) {
+pub(super) async fn listen(stop: Stop) {
     if interrupted().await.is_err() {
         return;
     }

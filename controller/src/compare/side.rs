@@ -54,7 +54,7 @@ impl Side {
     /// With file, line and column, if the file is not such a log.
     pub fn of_log(path: &Path, mut experiment: Experiment) -> anyhow::Result<Self> {
         let columns = experiment.replay.take().map(|replay| replay.columns).unwrap_or_default();
-        let replay = ReplayConfig { log: path.to_owned(), columns, workers: 1 };
+        let replay = ReplayConfig { log: path.to_owned(), columns, workers: 1, speed: None };
         let space = experiment.space.build()?;
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {

@@ -57,6 +57,7 @@ impl Experiment {
             !self.devices.is_empty() || self.replay.is_some(),
             "no device to measure on: add a [devices.NAME] section, or [replay]"
         );
+        self.cluster.check()?;
         ReferencePoint::check(&search.reference, search.objectives.as_ref())?;
         self.training.check()?;
         self.reward.check()?;

@@ -25,6 +25,7 @@ use hardware::path::expand_home;
 use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::ClusterConfig;
 use crate::evaluate::ReplayConfig;
 use crate::fingerprint::sha256;
 use crate::problem::{Fidelity, Identity, Problem};
@@ -62,6 +63,9 @@ pub struct Experiment {
     /// A log that answers in place of training and devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayConfig>,
+    /// Workers on other machines.
+    #[serde(skip_serializing_if = "ClusterConfig::is_default")]
+    pub cluster: ClusterConfig,
 }
 
 impl Default for Experiment {
@@ -79,6 +83,7 @@ impl Default for Experiment {
             devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
             export: onnx::Options::default(),
             replay: None,
+            cluster: ClusterConfig::default(),
         }
     }
 }
@@ -122,6 +127,7 @@ impl Experiment {
         };
         let log = self.replay.as_mut().map(|replay| &mut replay.log);
         data.into_iter().chain(log).for_each(|path| *path = expand_home(path));
+        self.cluster.expand_home();
     }
 
     /// The experiment of a run that was begun: keys that it leaves out have the meaning that they had then.
@@ -181,6 +187,10 @@ impl Experiment {
         (same.search.evaluations, same.search.epochs, same.search.hours) = (None, None, None);
         same.search.remeasure = 0;
         same.search.reference.clear();
+        same.cluster = ClusterConfig::default();
+        if let Some(replay) = &mut same.replay {
+            replay.speed = None;
+        }
         Ok(sha256(same.to_toml()?))
     }
 }

@@ -30,23 +30,23 @@ impl Live {
     pub fn training_time(&self) -> Result<Duration> {
         let settings = &self.settings;
         let graph = typical_network(&settings.problem)?.1;
-        self.need(&graph).map_or(Ok(()), |need: Need| need.check(free_memory()))?;
+        self.need(&graph, self.images()?).map_or(Ok(()), |need: Need| need.check(free_memory()))?;
         let threads = rayon::ThreadPoolBuilder::new().num_threads(settings.trainer_threads).build()?;
         threads.install(|| self.time_training(graph))
     }
 
     fn time_training(&self, graph: Graph) -> Result<Duration> {
-        let settings = &self.settings;
-        let images = settings.data.splits.train.len();
+        let (settings, data) = (&self.settings, self.images()?);
+        let images = data.splits.train.len();
         let batch = settings.training.batch_size.min(images);
-        let mut splits = settings.data.splits.clone();
+        let mut splits = data.splits.clone();
         // An epoch of one step.
         splits.train = splits.train.first(batch);
         let config = TrainingConfig { epochs: STEPS + 1, ..settings.training.clone() };
         let assigned = self.processors.assign()?;
         let trainer = Trainer {
             data: &splits,
-            normalisation: &settings.data.normalisation,
+            normalisation: &data.normalisation,
             config: &config,
             processor: assigned.processor,
             validation: Validation::AtEnd,
@@ -78,7 +78,7 @@ impl Live {
         let model = untrained_model(
             &network,
             &text,
-            Some(&settings.data.deployment),
+            Some(&settings.deployment),
             &scratch.join("typical.onnx"),
             settings.export,
         )?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use child::backend::Processor;
+use child::data::Deployment;
 use child::graph::Graph;
 use child::onnx;
 use child::train::TrainingConfig;
@@ -29,7 +30,10 @@ use crate::stop::Stop;
 
 pub struct LiveSettings {
     pub problem: Arc<Problem>,
-    pub data: TrainingSet,
+    /// What the files of networks say of the data set.
+    pub deployment: Deployment,
+    /// The images to train on; without them, networks are measured alone.
+    pub data: Option<TrainingSet>,
     pub training: TrainingConfig,
     /// At least one; each training takes the one with the fewest trainings.
     pub processors: Vec<Processor>,
@@ -53,14 +57,15 @@ pub struct Live {
     pub(super) trainers: Trainers,
     pub(super) processors: Processors,
     /// Write-locked by work that needs this machine for itself.
-    pub(super) machine: RwLock<()>,
+    pub(super) machine: Arc<RwLock<()>>,
 }
 
 impl Live {
-    pub fn new(settings: LiveSettings) -> Self {
+    /// `machine` is shared with what else measures and trains on this machine.
+    pub fn new(settings: LiveSettings, machine: Arc<RwLock<()>>) -> Self {
         let trainers = Trainers::new(settings.trainers);
         let processors = Processors::new(settings.processors.clone());
-        Self { trainers, processors, machine: RwLock::new(()), settings }
+        Self { trainers, processors, machine, settings }
     }
 
     /// The generator of a child's weights and training, from the run's seed and the network alone, so that it is
@@ -150,7 +155,7 @@ impl Live {
             let mut rng = this.generator(&job);
             let network = untrained_network(graph, &mut rng).map_err(failed)?;
             let path = this.settings.scratch.join(format!("{}.onnx", job.job.number));
-            let deployment = Some(&this.settings.data.deployment);
+            let deployment = Some(&this.settings.deployment);
             // A full disk would fail the next networks as well.
             untrained_model(&network, &job.text, deployment, &path, this.settings.export)
                 .map_err(|error| this.cannot_go_on(error))
@@ -185,6 +190,10 @@ impl Evaluator for Live {
 
     fn resumed(&self, pending: &[Job]) {
         self.remove_checkpoints_but(pending);
+    }
+
+    fn saved_training(&self, job: &Job) -> Option<PathBuf> {
+        self.checkpoint_path(job)
     }
 }
 

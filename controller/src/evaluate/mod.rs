@@ -14,7 +14,7 @@ mod untrained;
 pub(crate) use live::{Live, LiveSettings};
 pub(crate) use member::noting_waits;
 pub(crate) use memory::{Need, free_memory};
-pub(crate) use pool::{DevicePool, check_alike};
+pub(crate) use pool::{DevicePool, check_alike, unlike};
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
 pub(crate) use training_set::{TrainingSet, USELESS};
@@ -23,6 +23,7 @@ pub(crate) use untrained::{untrained_model, untrained_network};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -31,6 +32,7 @@ use std::time::{Duration, Instant};
 use hardware::log::Row;
 use hardware::waiting::Waiting;
 use hardware::{InvalidMeasurement, Measurement, Statistic};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::history::Job;
@@ -50,7 +52,7 @@ pub struct Assignment {
 
 impl Assignment {
     /// Reports a stage; without a receiver this has no effect.
-    fn report(&self, stage: Stage) {
+    pub(crate) fn report(&self, stage: Stage) {
         let _ = self.activity.send(Activity { number: self.job.number, stage });
     }
 }
@@ -66,6 +68,21 @@ pub struct Capacity {
     pub together: usize,
 }
 
+/// The workers of a cluster, and what they do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Workers that take the jobs of this search.
+    pub workers: usize,
+    /// Jobs under way on them.
+    pub under_way: usize,
+    /// Jobs that wait for one.
+    pub waiting: usize,
+    /// Mean seconds that jobs waited, of those that have begun since the last report.
+    pub wait_seconds: Option<f64>,
+    /// Share of the workers' places that were busy since the last report.
+    pub busy_share: Option<f64>,
+}
+
 /// The present stage of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activity {
@@ -76,7 +93,7 @@ pub struct Activity {
 }
 
 /// Stages of an evaluation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// A device measures the network.
     Measuring,
@@ -94,7 +111,7 @@ pub enum Stage {
 }
 
 /// A wait for a device or its meter: `waiting for the meter of `board`: it was unplugged (12 s of 300)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The device by its name in the experiment, or its meter.
     pub what: String,
@@ -183,6 +200,21 @@ pub trait Evaluator: Send + Sync {
 
     /// A search goes on with these jobs alone: what was kept to continue others is no longer needed.
     fn resumed(&self, _pending: &[Job]) {}
+
+    /// Completes when the capacity has changed, or the search is asked to stop; never where it cannot change.
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// What the workers of a cluster do, where there is one and it was not told lately.
+    fn workload(&self) -> Option<Workload> {
+        None
+    }
+
+    /// The file that the training of a job is saved to, to continue it elsewhere.
+    fn saved_training(&self, _job: &Job) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// Fills a row with a measurement, the label of its device, and its warnings as the message.

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::Stage;
 use super::member::{Member, Outcome, Spec};
+use crate::cluster::DeviceInfo;
 use crate::terminal::note;
 
 /// A failed measurement of a pool.
@@ -53,6 +54,8 @@ pub struct DevicePool {
     none_left: OnceLock<String>,
     /// Devices whose descriptions differ in what changes a result, and the difference.
     unlike: Option<String>,
+    /// What the first device says of itself.
+    description: Option<Description>,
 }
 
 impl DevicePool {
@@ -77,7 +80,9 @@ impl DevicePool {
             members.push(member);
             descriptions.push((name.as_str(), description));
         }
-        Ok(Self { unlike: unlike(&descriptions), ..Self::of(members, plan) })
+        let unlike = unlike(&descriptions);
+        let description = descriptions.into_iter().next().map(|(_, description)| description);
+        Ok(Self { unlike, description, ..Self::of(members, plan) })
     }
 
     /// Number of devices, those that are lost included.
@@ -104,12 +109,19 @@ impl DevicePool {
             lost: AtomicUsize::new(0),
             none_left: OnceLock::new(),
             unlike: None,
+            description: None,
         }
     }
 
     /// Two devices whose results cannot be compared, by what the devices say of themselves, as a sentence.
     pub fn unlike(&self) -> Option<&str> {
         self.unlike.as_deref()
+    }
+
+    /// What its devices say of themselves; `None` without a device.
+    pub fn info(&self) -> Option<DeviceInfo> {
+        let description = self.description.as_ref()?;
+        Some(DeviceInfo::new(description, self.measures_energy, self.statistic()))
     }
 
     /// Measures a model on the first free device; returns the measurement and the device's label. `attend` receives the
@@ -206,7 +218,7 @@ fn not_alike(one: &str, other: &str, difference: &str) -> String {
 }
 
 /// The first two devices whose descriptions differ in what changes a result.
-fn unlike(devices: &[(&str, Description)]) -> Option<String> {
+pub(crate) fn unlike(devices: &[(&str, Description)]) -> Option<String> {
     /// Details by which equal devices differ.
     const OF_ONE: [&str; 4] = ["host", "machine", "power by", "L4T"];
     let (first, one) = devices.first()?;

@@ -1,14 +1,17 @@
 //! Evaluations from a log.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use child::space::{Architecture, SearchSpace};
 use hardware::log::foreign::{Columns, Table, Trained};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
-use super::Capacity;
+use super::{Assignment, Capacity, Evaluating, Evaluator, Finished};
+use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::objective::Objective;
 
@@ -25,6 +28,10 @@ pub struct ReplayConfig {
     /// measurement and a second an epoch.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub workers: usize,
+    /// For workers of a cluster, which answer after these seconds on a real clock: how many times as fast it is [default:
+    /// they answer at once].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
 }
 
 fn one() -> usize {
@@ -43,6 +50,8 @@ pub struct Replayed {
     /// Every architecture of the log, where it does not cover the space.
     available: Option<Vec<Architecture>>,
     workers: usize,
+    /// How many times as fast the clock of a worker is; `None` if it answers at once.
+    speed: Option<f64>,
 }
 
 impl Replayed {
@@ -61,7 +70,13 @@ impl Replayed {
         let is_covered = whole().count() as u128 >= space.size();
         // Every text was parsed while loading, so none is lost here.
         let available = (!is_covered).then(|| whole().filter_map(|row| space.parse(&row.architecture).ok()).collect());
-        Ok(Self { available, table, workers: config.workers })
+        Ok(Self { available, table, workers: config.workers, speed: config.speed })
+    }
+
+    /// The same for equal logs.
+    pub fn fingerprint(&self) -> anyhow::Result<String> {
+        let path = self.table.path();
+        Ok(sha256(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
     }
 
     /// The measured objectives that the log has values for.
@@ -76,7 +91,7 @@ impl Replayed {
     }
 
     /// How many jobs are under way at a time.
-    pub fn capacity(&self) -> Capacity {
+    pub fn places(&self) -> Capacity {
         Capacity { measurements: self.workers, trainings: self.workers, together: self.workers }
     }
 
@@ -120,5 +135,23 @@ impl Replayed {
                 None => unsuccessful(),
             },
         }
+    }
+}
+
+/// On a real clock, as workers of a cluster answer.
+impl Evaluator for Replayed {
+    fn run(self: Arc<Self>, assignment: Assignment) -> Evaluating {
+        Box::pin(async move {
+            let Assignment { job, text, .. } = &assignment;
+            if let Some(speed) = self.speed {
+                let lasts = self.duration(job, text).as_secs_f64() / speed;
+                tokio::time::sleep(Duration::try_from_secs_f64(lasts).unwrap_or(Duration::MAX)).await;
+            }
+            Some(Finished { row: self.row(job, text), model: None })
+        })
+    }
+
+    fn capacity(&self) -> Capacity {
+        self.places()
     }
 }

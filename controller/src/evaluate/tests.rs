@@ -41,9 +41,11 @@ impl Place {
         let devices = [("here".to_owned(), hardware::options::DeviceOptions::default())];
         let devices = DevicePool::open(devices.iter().map(|(name, device)| (name, device)), plan);
         let data: DataConfig = toml::from_str("name = 'digits'\nlimit = 300").unwrap();
-        Arc::new(Live::new(LiveSettings {
+        let data = TrainingSet::load(&data, 1, &mut |_, _| ()).unwrap();
+        let settings = LiveSettings {
             problem: Arc::clone(&self.problem),
-            data: TrainingSet::load(&data, 1, &mut |_, _| ()).unwrap(),
+            deployment: data.deployment.clone(),
+            data: Some(data),
             processors: training.processors().unwrap(),
             training,
             devices: Arc::new(devices.unwrap()),
@@ -54,7 +56,8 @@ impl Place {
             scratch: self.scratch.path().to_owned(),
             trainings: self.trainings.path().to_owned(),
             stop,
-        }))
+        };
+        Arc::new(Live::new(settings, Arc::default()))
     }
 
     fn assignment(&self, number: u64, text: &str, work: Work) -> Assignment {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use child::graph::Graph;
 use child::network::Network;
 use child::onnx;
@@ -19,7 +20,7 @@ use hardware::log::{Row, Status};
 
 use super::live::{End, blocking, failed};
 use super::memory::Need;
-use super::{Assignment, BROKEN_OFF, Live, Stage, seconds};
+use super::{Assignment, BROKEN_OFF, Live, Stage, TrainingSet, seconds};
 use crate::history::{Job, Work};
 use crate::terminal::note;
 
@@ -72,8 +73,9 @@ impl Live {
         config: TrainingConfig,
         graph: Arc<Graph>,
     ) -> Result<Vec<u8>, End> {
+        let data = self.images().map_err(failed)?;
         job.report(Stage::Waiting);
-        let _trainer = self.trainers.acquire(self.need(&graph)).await.map_err(failed)?;
+        let _trainer = self.trainers.acquire(self.need(&graph, data)).await.map_err(failed)?;
         let _shared = self.machine.read().await;
         if self.stopped() {
             return Err(End::Stopped);
@@ -90,16 +92,21 @@ impl Live {
         row.epochs = Some(epochs as u64);
         row.accuracy = Some(accuracy);
         row.trainer = Some(trained.trainer);
-        let useless = self.settings.data.useless(accuracy);
+        let useless = data.useless(accuracy);
         row.message = useless.into_iter().chain(row.message.take()).reduce(|first, rest| format!("{first}; {rest}"));
         row.status = Status::Ok;
         Ok(model)
     }
 
+    /// The images to train on.
+    pub(super) fn images(&self) -> anyhow::Result<&TrainingSet> {
+        self.settings.data.as_ref().context("there are no images to train on")
+    }
+
     /// The memory that training a network needs on this machine; `None` for a GPU, whose free memory is not known.
-    pub(super) fn need(&self, graph: &Graph) -> Option<Need> {
+    pub(super) fn need(&self, graph: &Graph, data: &TrainingSet) -> Option<Need> {
         let settings = &self.settings;
-        let batch = settings.training.batch_size.min(settings.data.splits.train.len());
+        let batch = settings.training.batch_size.min(data.splits.train.len());
         let backend = settings.training.backend;
         (!self.processors.are_gpus()).then(|| Need::of_training(graph, backend, batch))
     }
@@ -110,14 +117,15 @@ impl Live {
             rayon::ThreadPoolBuilder::new().num_threads(self.settings.trainer_threads).build().map_err(failed)?;
         threads.install(|| {
             let settings = &self.settings;
+            let data = self.images().map_err(failed)?;
             let mut rng = self.generator(job);
             let path = self.checkpoint_path(&job.job);
-            let identity = settings.data.in_words();
+            let identity = data.in_words();
             let network = Network::init(graph, &mut rng);
             let assigned = self.processors.assign().map_err(failed)?;
             let trainer = Trainer {
-                data: &settings.data.splits,
-                normalisation: &settings.data.normalisation,
+                data: &data.splits,
+                normalisation: &data.normalisation,
                 config,
                 processor: assigned.processor,
                 validation: Validation::AtEnd,
@@ -139,8 +147,8 @@ impl Live {
             })?;
             let description = onnx::Description {
                 architecture: &job.text,
-                deployment: Some(&settings.data.deployment),
-                accuracies: &[settings.data.validated(trained.accuracy)],
+                deployment: Some(&settings.deployment),
+                accuracies: &[data.validated(trained.accuracy)],
             };
             let model = onnx::to_bytes(&trained.network, &description, settings.export).map_err(failed)?;
             Ok(Child { trained, model, seconds_before: observe.seconds_before })
@@ -148,7 +156,7 @@ impl Live {
     }
 
     /// The file that a training is saved to; `None` if its folder cannot be made, which only costs time after a kill.
-    fn checkpoint_path(&self, job: &Job) -> Option<PathBuf> {
+    pub(super) fn checkpoint_path(&self, job: &Job) -> Option<PathBuf> {
         let folder = &self.settings.trainings;
         // Not the folders above it: a run folder that was deleted stays so.
         match fs::create_dir(folder) {

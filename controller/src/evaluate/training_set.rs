@@ -6,6 +6,9 @@ use child::graph::Shape;
 use child::onnx::Accuracy;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
+
+use crate::fingerprint::in_hexadecimal;
 
 #[derive(Debug)]
 pub struct TrainingSet {
@@ -41,6 +44,23 @@ impl TrainingSet {
             notes: dataset.notes,
             validation_folder: dataset.validation_folder,
         })
+    }
+
+    /// The same for equal images in the same parts, with equal labels and class names.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for name in &self.deployment.class_names {
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+        }
+        for split in [&self.splits.train, &self.splits.validation] {
+            hash.update((split.len() as u64).to_le_bytes());
+            for (image, label) in split.pixels() {
+                hash.update(label.to_le_bytes());
+                hash.update(image);
+            }
+        }
+        in_hexadecimal(&hash.finalize())
     }
 
     /// The parts with their numbers of images and their origins, such as `1347 training images, 450 validation images

@@ -11,7 +11,7 @@ pub(crate) use tensorboard::TensorBoard;
 
 use hardware::log::Row;
 
-use crate::evaluate::Activity;
+use crate::evaluate::{Activity, Workload};
 use crate::history::History;
 use crate::plan::Plan;
 use crate::strategy::Diagnostics;
@@ -38,6 +38,9 @@ pub trait Observer: Send {
 
     /// A job enters another stage.
     fn activity(&mut self, _activity: &Activity) {}
+
+    /// What the workers of a cluster do, every few seconds.
+    fn workload(&mut self, _workload: &Workload, _history: &History) {}
 
     /// A job has ended, its row is on the disk and in the history.
     fn entered(&mut self, _row: &Row, _history: &History) {}

@@ -8,7 +8,7 @@ use hardware::log::Row;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use super::Observer;
-use crate::evaluate::{Activity, Stage};
+use crate::evaluate::{Activity, Stage, Workload};
 use crate::history::History;
 use crate::plan::{Plan, Position};
 use crate::terminal::note;
@@ -23,6 +23,8 @@ pub struct Progress {
     front: String,
     /// Without a terminal.
     lines: Option<Lines>,
+    /// The workers of a cluster, whose single jobs are too many to show.
+    workers: Option<String>,
     /// Whether only waits are shown.
     quiet: bool,
     /// By evaluation, when a wait was last printed.
@@ -44,12 +46,14 @@ impl Progress {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
         let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), position: 0, last: None });
         let (running, waits) = (BTreeMap::new(), BTreeMap::new());
-        Self { bar, plan: None, unit: "", running, front: String::new(), lines, quiet, waits }
+        Self { bar, plan: None, unit: "", running, front: String::new(), workers: None, lines, quiet, waits }
     }
 
     fn show(&self) {
         let mut parts = vec![self.front.clone()];
-        for (number, stage) in &self.running {
+        parts.extend(self.workers.clone());
+        let is_single = |stage: &Stage| self.workers.is_none() || matches!(stage, Stage::Away(_));
+        for (number, stage) in self.running.iter().filter(|(_, stage)| is_single(stage)) {
             match stage {
                 Stage::Measuring => parts.push(format!("measuring #{number}")),
                 Stage::Training { epoch, epochs } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
@@ -75,15 +79,20 @@ impl Progress {
         }
         lines.last = Some(Instant::now());
         let unit = self.unit;
-        let Some(all) = all else { return note(format_args!("{done} {unit}, {}", self.front)) };
+        let Some(all) = all else { return note(format_args!("{done} {unit}, {}", self.state())) };
         let new = done.saturating_sub(lines.position);
         let left = lines.began.elapsed().div_f64(new.max(1) as f64).mul_f64(all.saturating_sub(done) as f64);
         let left = if new == 0 { "unknown".to_owned() } else { HumanDuration(left).to_string() };
-        note(format_args!("{done}/{all} {unit}, ETA {left}, {}", self.front));
+        note(format_args!("{done}/{all} {unit}, ETA {left}, {}", self.state()));
     }
 }
 
 impl Progress {
+    /// The front, and the workers.
+    fn state(&self) -> String {
+        self.workers.iter().fold(self.front.clone(), |state, workers| format!("{state}, {workers}"))
+    }
+
     /// Prints the beginning and the end of a wait; without a bar, which shows it, also a line every few seconds.
     fn print_wait(&mut self, Activity { number, stage }: &Activity) {
         match stage {
@@ -131,6 +140,13 @@ impl Observer for Progress {
             self.print_wait(activity);
             self.running.insert(activity.number, activity.stage.clone());
         }
+        self.show();
+    }
+
+    fn workload(&mut self, workload: &Workload, _history: &History) {
+        let Workload { workers, under_way, waiting, .. } = workload;
+        let plural = if *workers == 1 { "" } else { "s" };
+        self.workers = Some(format!("{workers} worker{plural}: {under_way} jobs under way, {waiting} waiting"));
         self.show();
     }
 

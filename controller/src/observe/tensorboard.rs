@@ -22,6 +22,7 @@ use tensorboard_rs::summary::scalar;
 use super::Observer;
 use super::about::{About, RESULT, end, text};
 use super::event_file::{EventFile, now};
+use crate::evaluate::Workload;
 use crate::history::History;
 use crate::strategy::Diagnostics;
 use crate::terminal::note;
@@ -82,6 +83,23 @@ impl Observer for TensorBoard {
                 }
             }
             // Before the next checkpoint: a resumed search does not enter its evaluations again.
+            file.flush()
+        });
+    }
+
+    fn workload(&mut self, workload: &Workload, history: &History) {
+        let step = history.entered() as usize;
+        let Workload { workers, under_way, waiting, wait_seconds, busy_share } = workload;
+        let counts = [("workers", workers), ("jobs_under_way", under_way), ("jobs_waiting", waiting)];
+        let counts = counts.map(|(name, count)| (name, Some(*count as f64)));
+        self.write(|file| {
+            for (name, value) in
+                counts.into_iter().chain([("wait_seconds", *wait_seconds), ("busy_share", *busy_share)])
+            {
+                if let Some(value) = value {
+                    file.summary(scalar(&format!("cluster/{name}"), value as f32), step)?;
+                }
+            }
             file.flush()
         });
     }

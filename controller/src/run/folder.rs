@@ -222,7 +222,7 @@ pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Resu
 }
 
 /// Keys that may differ, besides those of devices: [`hardware::options::is_free`].
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "search.evaluations",
     "search.epochs",
     "search.hours",
@@ -232,11 +232,12 @@ const FREE: [&str; 9] = [
     "training.checkpoint_every",
     "data.dir",
     "replay.log",
+    "replay.speed",
 ];
 
 /// The keys that may differ, for a message.
 pub(crate) const MAY_DIFFER: &str = "search.evaluations, search.epochs, search.hours, search.remeasure, search.reference, search.trainers, \
-                                     training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log; \
+                                     training.devices (GPUs for GPUs), training.checkpoint_every, data.dir, replay.log, replay.speed, all of [cluster]; \
                                      of a device patience_s, tries, grace_s, its address and login, and the places of \
                                      its files and programs; of its meter command, file and sudo";
 
@@ -257,7 +258,8 @@ fn compare(key: &str, there: &toml::Value, here: &toml::Value, found: &mut Vec<S
 
 fn may_differ(key: &str, there: &toml::Value, here: &toml::Value) -> bool {
     let Some((_, of_device)) = key.strip_prefix("devices.").and_then(|key| key.split_once('.')) else {
-        return FREE.contains(&key) || key.starts_with("search.reference.") || is_other_gpu(key, there, here);
+        let is_free = FREE.contains(&key) || key.starts_with("search.reference.") || key.starts_with("cluster");
+        return is_free || is_other_gpu(key, there, here);
     };
     let words = |value: &toml::Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()

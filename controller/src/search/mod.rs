@@ -113,13 +113,17 @@ impl Search {
     async fn search(&mut self, state: &mut State) -> anyhow::Result<End> {
         loop {
             self.enter_repeats(state)?;
+            if let Some(workload) = self.workers.workload() {
+                self.observers.iter_mut().for_each(|observer| observer.workload(&workload, &state.history));
+            }
             if !self.stop.asked() {
                 self.fill(state)?;
             } else if self.workers.are_simulated() {
                 // Its jobs take no time and are done again from the checkpoint.
                 return Ok(End::Stopped);
             }
-            if self.next(state).await?.is_some() {
+            let has_ended = state.queue.is_empty() && self.is_spent(state) && self.workers.running().next().is_none();
+            if !has_ended && self.next(state).await?.is_some() {
                 continue;
             }
             // Nothing is running.

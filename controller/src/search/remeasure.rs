@@ -1,5 +1,6 @@
 //! Measuring the front again after the search itself.
 
+use super::rows::Next;
 use super::{Search, State};
 use crate::history::{Candidate, Evaluation, History, Job, Status, Work};
 use crate::pareto::noise::lead;
@@ -23,7 +24,11 @@ impl Search {
             let job = Job { number: state.history.next_number(), candidate: member, work: Work::Measure };
             state.history.begin(job.clone());
             self.workers.begin(job, text, None);
-            if !matches!(self.next(state).await?, Some(Some(_))) {
+            let mut next = self.next(state).await?;
+            while next == Some(Next::Capacity) {
+                next = self.next(state).await?;
+            }
+            if next != Some(Next::Entered) {
                 return Ok(false);
             }
             self.save(state)?;

@@ -13,11 +13,24 @@ use crate::history::{History, Job, Status, Work, candidate_of, values_of};
 use crate::problem::Problem;
 use crate::run::write_atomically;
 
+/// What changes in a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A job has ended, and its row is entered.
+    Entered,
+    /// The stop of the search has ended a job.
+    Stopped,
+    /// More or fewer jobs can be under way.
+    Capacity,
+}
+
 impl Search {
-    /// Waits for the end of the next job and enters its row, which is returned; `Some(None)` is a job that the stop of the
-    /// search ended, `None` that no job is running.
-    pub(super) async fn next(&mut self, state: &mut State) -> anyhow::Result<Option<Option<Row>>> {
+    /// Waits until something changes, and enters the row of a job that has ended; `None` if no job is running.
+    pub(super) async fn next(&mut self, state: &mut State) -> anyhow::Result<Option<Next>> {
         loop {
+            if self.stop.asked() && self.workers.running().next().is_none() {
+                return Ok(None);
+            }
             let problem = &self.problem;
             let text = |job: &Job| Ok(problem.space().format(&job.candidate.architecture)?);
             let event = state.clock.wait(self.workers.next(text)).await?;
@@ -26,13 +39,14 @@ impl Search {
                 Some(Event::Activity(activity)) => {
                     self.observers.iter_mut().for_each(|observer| observer.activity(&activity));
                 }
-                Some(Event::Ended(_, None)) => return Ok(Some(None)),
+                Some(Event::Ended(_, None)) => return Ok(Some(Next::Stopped)),
+                Some(Event::Capacity) => return Ok(Some(Next::Capacity)),
                 Some(Event::Ended(job, Some(finished))) => {
                     let row = self.keep(state, &job, finished)?;
                     self.workers.recorded(&job);
                     self.enter(state, &row)?;
                     self.break_off_hopeless(state, &row)?;
-                    return Ok(Some(Some(row)));
+                    return Ok(Some(Next::Entered));
                 }
             }
         }

@@ -9,7 +9,7 @@ use hardware::log::Row;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::evaluate::{Activity, Assignment, BROKEN_OFF, Capacity, Evaluator, Finished, Replayed};
+use crate::evaluate::{Activity, Assignment, BROKEN_OFF, Capacity, Evaluator, Finished, Replayed, Workload};
 use crate::history::{Job, Status};
 use crate::run::Times;
 
@@ -28,6 +28,8 @@ pub(super) enum Event {
     Activity(Activity),
     /// It has ended; without a result the search is being stopped.
     Ended(Box<Job>, Option<Finished>),
+    /// More or fewer jobs can be under way than before.
+    Capacity,
 }
 
 /// Devices and trainers.
@@ -71,7 +73,7 @@ impl Workers {
     pub(super) fn capacity(&self) -> Capacity {
         match self {
             Self::Real(real) => real.evaluator.capacity(),
-            Self::Simulated(simulated) => simulated.log.capacity(),
+            Self::Simulated(simulated) => simulated.log.places(),
         }
     }
 
@@ -121,6 +123,14 @@ impl Workers {
                     ending.times.end = now;
                 }
             }
+        }
+    }
+
+    /// What the workers of a cluster do, if there is news.
+    pub(super) fn workload(&self) -> Option<Workload> {
+        match self {
+            Self::Real(real) => real.evaluator.workload(),
+            Self::Simulated(_) => None,
         }
     }
 
@@ -190,13 +200,18 @@ impl Workers {
 
 impl Real {
     async fn next(&mut self) -> anyhow::Result<Option<Event>> {
-        let ended: Option<Result<_, JoinError>> = tokio::select! {
+        let Capacity { measurements, trainings, .. } = self.evaluator.capacity();
+        let may_come = measurements == 0 || trainings == 0;
+        if self.running.is_empty() && !may_come {
+            return Ok(None);
+        }
+        let ended: Result<_, JoinError> = tokio::select! {
             // The activities of a job come before its end.
             biased;
             Some(activity) = self.activities.recv() => return Ok(Some(Event::Activity(activity))),
-            ended = self.running.join_next() => ended,
+            Some(ended) = self.running.join_next() => ended,
+            () = self.evaluator.changed() => return Ok(Some(Event::Capacity)),
         };
-        let Some(ended) = ended else { return Ok(None) };
         let (job, finished) = ended.context("an evaluation broke down")?;
         self.jobs.retain(|(other, _)| other.number != job.number);
         Ok(Some(Event::Ended(Box::new(job), finished)))

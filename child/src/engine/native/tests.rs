@@ -80,25 +80,45 @@ fn difference(found: &[f64], expected: &[f64]) -> f64 {
     if off == 0.0 { 0.0 } else { off / largest.max(1e-3) }
 }
 
-#[test]
-fn logits_and_gradients_of_random_networks_agree_with_burn() {
-    let (mut worst, mut of) = (0.0, String::new());
-    for (text, network, batch, factors, _) in cases() {
-        let (found, gradients) = derive(&network, &batch, 0.1, &factors);
-        let (expected, expected_gradients) = burn::derive(&network, &batch, 0.1, &factors);
-        assert!(difference(&wide(&found), &wide(&expected)) < 1e-4, "{text}: {found:?} {expected:?}");
-        for (layer, (found, expected)) in gradients.iter().zip(&expected_gradients).enumerate().skip(1) {
-            for (found, expected) in found.iter().zip(expected) {
-                let off = difference(found, expected);
-                if off > worst {
-                    (worst, of) = (off, format!("layer {layer} of {text}"));
-                }
+/// Largest difference from burn of a list of derivatives, with its place.
+fn largest_difference(text: &str, network: &Network, batch: &Batch, factors: &[Vec<f32>]) -> (f64, String) {
+    let (found, gradients) = derive(network, batch, 0.1, factors);
+    let (expected, expected_gradients) = burn::derive(network, batch, 0.1, factors);
+    assert!(difference(&wide(&found), &wide(&expected)) < 1e-4, "{text}: {found:?} {expected:?}");
+    let mut worst = (0.0, String::new());
+    for (layer, (found, expected)) in gradients.iter().zip(&expected_gradients).enumerate().skip(1) {
+        for off in found.iter().zip(expected).map(|(found, expected)| difference(found, expected)) {
+            if off > worst.0 {
+                worst = (off, format!("layer {layer} of {text}"));
             }
         }
     }
-    println!("largest difference of a gradient, as a share of its list's largest: {worst:.1e}, {of}");
-    // Batch norms over few places subtract numbers that are nearly equal, in both.
-    assert!(worst < 5e-3, "{worst} in {of}");
+    worst
+}
+
+#[test]
+fn logits_and_gradients_of_random_networks_agree_with_burn() {
+    /// Batch norms over few places subtract numbers that are nearly equal, in both.
+    const TOLERANCE: f64 = 5e-3;
+    let (mut worst, mut of, mut at_kinks, mut compared) = (0.0, String::new(), 0, 0);
+    for (text, network, batch, factors, mut rng) in cases() {
+        compared += 1;
+        let (mut off, mut place) = largest_difference(&text, &network, &batch, &factors);
+        if off >= TOLERANCE {
+            // An activation at a kink, where both slopes are right, is at none with other images.
+            at_kinks += 1;
+            let other = super::super::gradient_tests::batch(batch.shape, &batch.labels, &mut rng);
+            (off, place) = largest_difference(&text, &network, &other, &factors);
+        }
+        if off > worst {
+            (worst, of) = (off, place);
+        }
+    }
+    println!(
+        "largest difference of a gradient, as a share of its list's largest: {worst:.1e}, {of}; {at_kinks} at kinks"
+    );
+    assert!(worst < TOLERANCE, "{worst} in {of}");
+    assert!(at_kinks <= compared / 30, "{at_kinks} of {compared}");
 }
 
 #[test]

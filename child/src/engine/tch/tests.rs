@@ -75,7 +75,12 @@ fn agrees_with_burn(space: &dyn SearchSpace) {
                 }
             }
         }
-        steps_agree(&network, &batch, &text, &mut rng);
+        if let Err(off) = steps_agree(&network, &batch, &text, &mut rng) {
+            // An activation at a kink, where both slopes are right, is at none with other images.
+            at_kinks.insert(text.clone());
+            let other = super::super::gradient_tests::batch(batch.shape, &batch.labels, &mut rng);
+            assert_eq!(steps_agree(&network, &other, &text, &mut rng), Ok(()), "{off}");
+        }
     }
     assert!(at_kinks.len() <= compared / 30, "{at_kinks:?}");
 }
@@ -94,7 +99,7 @@ fn is_at_a_kink(network: &Network, batch: &Batch, [layer, list]: [usize; 2], [on
 
 /// Ten steps with drop-path at a small rate: at a large one rounding errors grow, and each activation at a kink adds to
 /// them.
-fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rng) {
+fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rng) -> Result<(), String> {
     let config = TrainingConfig { label_smoothing: 0.1, weight_decay: 0.01, ..TrainingConfig::default() };
     let mut ours = engine(network, &config);
     let mut theirs = BurnEngine::new(network, &::burn::tensor::Device::flex(), &config);
@@ -120,9 +125,12 @@ fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rn
         };
         for (found, expected) in lists(pair.0).into_iter().zip(lists(pair.1)) {
             let [found, expected] = [found, expected].map(|list| list.into_iter().map(f64::from).collect::<Vec<_>>());
-            assert!(agree(&found, &expected, 5e-3), "{text}, layer {layer}: {found:?} {expected:?}");
+            if !agree(&found, &expected, 5e-3) {
+                return Err(format!("{text}, layer {layer}: {found:?} {expected:?}"));
+            }
         }
     }
+    Ok(())
 }
 
 #[test]

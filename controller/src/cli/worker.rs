@@ -1,0 +1,160 @@
+//! `controller worker`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use child::data::Deployment;
+use clap::Args;
+use tokio::sync::RwLock;
+
+use super::load_images::load_images;
+use super::options::{Overrides, cluster_url, read};
+use super::run::listen;
+use crate::cluster::{Announcement, Broker, Outfit, WorkerSettings, work};
+use crate::config::Experiment;
+use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, check_alike};
+use crate::run::temporary_folder;
+use crate::stop::Stop;
+
+/// Train and measure for the searches of a cluster.
+///
+/// It takes the jobs of all searches on the server that suit it. Devices, commands, addresses, folders, backend and trainers
+/// are those of its own file; space, data set, training and measuring are those of a search.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  controller worker --cluster nats://lab:4222                         train, and measure on this machine
+  controller worker --cluster nats://lab:4222 --train --set search.trainers=4
+  controller worker --cluster nats://lab:4222 --experiment board.toml --measure")]
+pub(super) struct Worker {
+    /// Address of the NATS server [default: cluster.url of the experiment file].
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
+    /// Experiment file with this machine's devices, backend and folders; without one, the quickstart: it trains on the
+    /// default backend and measures on `host`.
+    #[arg(long = "experiment", value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Only train, unless --measure is given too.
+    #[arg(long)]
+    train: bool,
+    /// Only measure, unless --train is given too.
+    #[arg(long)]
+    measure: bool,
+    /// Print nothing but errors.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Worker {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let mut overrides: Vec<String> = self.cluster.iter().map(|url| cluster_url(url)).collect();
+        overrides.extend(self.overrides.all());
+        let mut own = read(self.file.as_deref(), &overrides)?;
+        ensure!(own.cluster.url.is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
+        make_absolute(&mut own)?;
+        let (measures, trains) = (self.measure || !self.train, self.train || !self.measure);
+        let stop = Stop::default();
+        let folder = temporary_folder()?;
+        let settings = settings(own, (measures, trains), folder.path(), &stop, self.quiet)?;
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the worker")?;
+        let ended = runtime.block_on(async {
+            tokio::spawn(listen(stop.clone()));
+            let broker = Broker::connect(&settings.own.cluster, "worker", &stop).await?;
+            work(broker, settings).await
+        });
+        // Trainings check for the stop after each epoch; the program does not wait for them.
+        runtime.shutdown_background();
+        ended.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn make_absolute(own: &mut Experiment) -> Result<()> {
+    for device in own.devices.values_mut() {
+        device.make_absolute().context("there is no working directory")?;
+    }
+    Ok(())
+}
+
+fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, quiet: bool) -> Result<WorkerSettings> {
+    let (measures, trains) = does;
+    let machine: Arc<RwLock<()>> = Arc::default();
+    let (mut device, mut places) = (None, (usize::from(measures), usize::from(trains)));
+    match &own.replay {
+        Some(replay) => places = (places.0 * replay.workers, places.1 * replay.workers),
+        None => {
+            places.1 *= own.search.trainers;
+            if trains {
+                own.training.processors()?;
+            }
+            if measures {
+                check_alike(&own.devices)?;
+                let pool = DevicePool::open(&own.devices, own.measuring.clone())?;
+                if let Some(difference) = pool.unlike() {
+                    anyhow::bail!("{difference}");
+                }
+                places.0 = pool.len();
+                device = pool.info();
+            }
+        }
+    }
+    let of_outfit = (machine, stop.clone());
+    Ok(WorkerSettings {
+        own,
+        device,
+        measures: places.0,
+        trains: places.1,
+        folder: folder.to_owned(),
+        stop: stop.clone(),
+        quiet,
+        outfit: Box::new(move |announcement, experiment, folder| {
+            let (machine, stop) = of_outfit.clone();
+            outfit(announcement, experiment, folder, (trains, quiet), machine, stop)
+        }),
+    })
+}
+
+/// What does the jobs of a run.
+fn outfit(
+    announcement: &Announcement,
+    experiment: Experiment,
+    folder: &Path,
+    (trains, quiet): (bool, bool),
+    machine: Arc<RwLock<()>>,
+    stop: Stop,
+) -> Result<Outfit> {
+    let problem = Arc::new(experiment.problem()?);
+    if let Some(replay) = &experiment.replay {
+        let log = Replayed::open(replay, problem.space())?;
+        let data = Some(log.fingerprint()?);
+        return Ok(Outfit { evaluator: Arc::new(log) as Arc<dyn Evaluator>, problem, data });
+    }
+    let data = trains.then(|| load_images(&experiment, quiet)).transpose()?;
+    let fingerprint = data.as_ref().map(crate::evaluate::TrainingSet::fingerprint);
+    let deployment: Deployment =
+        announcement.deployment.clone().context("the search does not say how images become inputs")?;
+    let processors = if trains { experiment.training.processors()? } else { Vec::new() };
+    let scratch = folder.join("scratch");
+    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create the folder {}", scratch.display()))?;
+    let live = Live::new(
+        LiveSettings {
+            problem: Arc::clone(&problem),
+            deployment,
+            data,
+            training: experiment.training.clone(),
+            processors,
+            devices: Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.clone())?),
+            export: experiment.export,
+            seed: experiment.search.seed,
+            trainers: experiment.search.trainers,
+            trainer_threads: experiment.search.trainer_threads,
+            trainings: scratch.with_file_name("trainings"),
+            scratch,
+            stop,
+        },
+        machine,
+    );
+    Ok(Outfit { evaluator: Arc::new(live), problem, data: fingerprint })
+}

@@ -1,0 +1,373 @@
+//! What passes between a search and its workers: data only, bounded and checked where it arrives.
+//!
+//! | subject | from, to | content |
+//! |---|---|---|
+//! | `nas.RUN.run` | search → workers | [`Announcement`] |
+//! | `nas.RUN.alive` | search → workers | nothing: the search is running |
+//! | `nas.RUN.job.KIND.ID` | search → one worker | [`Order`] |
+//! | `nas.RUN.progress.ID` | worker → search | [`Stage`], or nothing: the job is taken |
+//! | `nas.RUN.break.ID` | search → worker | nothing: break the training off |
+//! | `nas.RUN.result.ID.WORKER` | worker → search | [`Answer`] |
+//! | `nas.RUN.dismiss.WORKER` | search → worker | a reason |
+//! | `nas.who` | anyone → workers | nothing: report now |
+//! | `nas.worker.WORKER` | worker → anyone | [`Presence`] |
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, Result, ensure};
+use child::data::Deployment;
+use hardware::log::{COLUMNS, Row, Status, line, read_row};
+use hardware::{Description, Statistic};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Stage;
+use crate::fingerprint::sha256;
+use crate::history::{Job, Work};
+
+/// Raised when messages change, so that versions do not misunderstand each other.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// Longest message: more than the texts of the largest experiment and architecture take.
+pub(crate) const LONGEST: usize = 512 * 1024;
+/// Largest model or saved training.
+pub(crate) const LARGEST_OBJECT: usize = 256 * 1024 * 1024;
+
+/// Which of the two kinds of job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Measure,
+    Train,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Measure, Self::Train];
+
+    pub fn of(work: Work) -> Self {
+        match work {
+            Work::Measure => Self::Measure,
+            Work::Train { .. } => Self::Train,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Measure => "measure",
+            Self::Train => "train",
+        }
+    }
+}
+
+/// The name of a job within its run, as a part of subjects: number, work, and the begin of its architecture's hash, since
+/// a run that goes on without its checkpoint gives the number to another network.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct JobId(String);
+
+impl JobId {
+    /// `failures` counts the workers that it has failed on.
+    pub fn new(job: &Job, text: &str, failures: usize) -> Self {
+        let (number, hash) = (job.number, sha256(text));
+        let work = match job.work {
+            Work::Measure => "m".to_owned(),
+            Work::Train { epochs } => format!("t{epochs}"),
+        };
+        let again = if failures > 0 { format!("-{failures}") } else { String::new() };
+        Self(format!("{number}-{work}-{}{again}", &hash[..12]))
+    }
+
+    /// Of a part of a subject.
+    pub fn read(token: &str) -> Option<Self> {
+        is_token(token).then(|| Self(token.to_owned()))
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text is a part of a subject that we make.
+pub(crate) fn is_token(text: &str) -> bool {
+    (1..=80).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// What a search asks of its workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Announcement {
+    pub protocol: u32,
+    /// Version of the program.
+    pub version: String,
+    /// The experiment without what belongs to a machine, as TOML: space, data set, training, export, measuring.
+    pub task: String,
+    /// What the networks are trained on: a fingerprint of the images, or of the log that answers.
+    pub data: String,
+    /// How images become a network's input; `None` where a log answers.
+    pub deployment: Option<Deployment>,
+    /// What they are measured on; `None` where a log answers.
+    pub device: Option<DeviceInfo>,
+    /// Whether the search has ended.
+    pub ended: bool,
+}
+
+/// A device by what it says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeviceInfo {
+    pub kind: String,
+    pub name: String,
+    pub details: Vec<(String, String)>,
+    pub measures_energy: bool,
+    /// The statistic that it gives for `time_ms`.
+    pub statistic: Statistic,
+}
+
+impl DeviceInfo {
+    pub fn new(description: &Description, measures_energy: bool, statistic: Statistic) -> Self {
+        let Description { kind, name, details } = description.clone();
+        Self { kind, name, details, measures_energy, statistic }
+    }
+
+    pub fn description(&self) -> Description {
+        let Self { kind, name, details, .. } = self.clone();
+        Description { kind, name, details }
+    }
+}
+
+/// A job for a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order {
+    /// Fingerprint of the run's task.
+    pub task: String,
+    pub number: u64,
+    /// Text of the architecture.
+    pub architecture: String,
+    pub work: Work,
+    /// Workers that may die of it, without progress in between.
+    pub tries: u32,
+    /// Workers that it has failed on: another one is to try it.
+    pub avoid: Vec<String>,
+}
+
+/// The end of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Answer {
+    /// The row as a line of a journal.
+    row: String,
+    /// The model of a full training: the fingerprint of its object.
+    pub model: Option<String>,
+}
+
+impl Answer {
+    pub fn new(row: &Row, model: Option<String>) -> Result<Self> {
+        Ok(Self { row: String::from_utf8(line(row)?)?, model })
+    }
+
+    /// The row, if it can be one of this job.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub fn row(&self, job: &Job, text: &str) -> Result<Row> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(self.row.as_bytes());
+        let mut records = reader.byte_records();
+        let record = records.next().context("its row is empty")??;
+        ensure!(records.next().is_none(), "it has more than one row");
+        let row = read_row(&csv::ByteRecord::from(COLUMNS.to_vec()), &record).map_err(anyhow::Error::msg)?;
+        ensure!(row.evaluation == job.number, "its row is of evaluation {}, not {}", row.evaluation, job.number);
+        ensure!(row.architecture == text, "its row is of another network");
+        match (job.work, row.status) {
+            (_, Status::Failed) => {}
+            (Work::Measure, Status::Measured) => ensure!(row.time_ms.is_some(), "it was measured without a time"),
+            (Work::Train { epochs }, Status::Ok) => {
+                ensure!(row.accuracy.is_some(), "it was trained without an accuracy");
+                ensure!(row.epochs.is_none_or(|trained| trained == epochs), "it was trained for other epochs");
+            }
+            (Work::Train { epochs }, Status::Diverged | Status::Stopped) => {
+                ensure!(row.epochs.is_none_or(|trained| trained <= epochs), "it was trained for too many epochs");
+            }
+            (_, status) => anyhow::bail!("its status {status} does not belong to such a job"),
+        }
+        ensure!(self.model.as_deref().is_none_or(is_fingerprint), "the fingerprint of its model is none");
+        Ok(row)
+    }
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A worker, as it reports itself every few seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Presence {
+    pub machine: String,
+    pub version: String,
+    pub backend: String,
+    /// Its devices, `None` if it does not measure.
+    pub device: Option<DeviceInfo>,
+    /// Jobs that it can do at a time.
+    pub measures: usize,
+    pub trains: usize,
+    /// Jobs under way.
+    pub measuring: usize,
+    pub training: usize,
+    /// Seconds since it began.
+    pub for_s: f64,
+    pub done: u64,
+    pub failed: u64,
+    /// By run, whether it takes its jobs.
+    pub runs: BTreeMap<String, Standing>,
+    /// Whether it is about to end, with the reason if it cannot go on.
+    pub leaving: Option<String>,
+}
+
+/// Whether a worker takes a run's jobs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// It loads the data.
+    Preparing,
+    /// It takes so many at a time. Where it does not measure though it could, the reason.
+    Ready { measures: usize, trains: usize, note: Option<String> },
+    /// It takes none.
+    Refused(String),
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// If it is too long, or not what it should be.
+pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
+    ensure!(payload.len() <= LONGEST, "it has {} bytes, more than {LONGEST}", payload.len());
+    Ok(serde_json::from_slice(payload)?)
+}
+
+/// The bytes of a message.
+pub(crate) fn written<T: Serialize>(message: &T) -> Result<Vec<u8>> {
+    let bytes = serde_json::to_vec(message)?;
+    ensure!(bytes.len() <= LONGEST, "a message of {} bytes is longer than {LONGEST}", bytes.len());
+    Ok(bytes)
+}
+
+/// A stage, for the search to show; a text is cut.
+pub(crate) fn read_stage(payload: &[u8]) -> Result<Stage> {
+    ensure!(payload.len() <= 4096, "it has {} bytes, more than 4096", payload.len());
+    Ok(serde_json::from_slice(payload)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Candidate;
+    use child::space::Architecture;
+    use proptest::prelude::*;
+
+    fn job(number: u64, work: Work) -> Job {
+        Job { number, candidate: Candidate { architecture: Architecture::new([0]), key: [0; 16].into() }, work }
+    }
+
+    fn measured(number: u64) -> Row {
+        Row { time_ms: Some(1.5), ..Row::new(number, "|a|", Status::Measured) }
+    }
+
+    #[test]
+    fn an_answer_gives_the_row_of_its_job_and_of_no_other() {
+        let answer = Answer::new(&measured(3), None).unwrap();
+        assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), measured(3));
+        for (job, text) in
+            [(job(4, Work::Measure), "|a|"), (job(3, Work::Measure), "|b|"), (job(3, Work::Train { epochs: 2 }), "|a|")]
+        {
+            assert!(answer.row(&job, text).is_err());
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_the_end_of_the_job_are_refused_with_the_reason() {
+        let train = job(3, Work::Train { epochs: 20 });
+        let row = |status| Row::new(3, "|a|", status);
+        let refused = |row: Row| Answer::new(&row, None).unwrap().row(&train, "|a|").unwrap_err().to_string();
+        assert!(refused(row(Status::Ok)).contains("without an accuracy"));
+        assert!(refused(row(Status::Bounded)).contains("does not belong"));
+        let other = Row { accuracy: Some(0.5), epochs: Some(12), ..row(Status::Ok) };
+        assert!(refused(other).contains("other epochs"));
+        let untimed = Answer::new(&Row::new(3, "|a|", Status::Measured), None).unwrap();
+        assert!(untimed.row(&job(3, Work::Measure), "|a|").unwrap_err().to_string().contains("without a time"));
+        // As the journal's own reader refuses them.
+        for (place, cell) in [(4, "1.5"), (5, "-1"), (5, "nan"), (3, "fine")] {
+            let mut cells: Vec<String> = vec![String::new(); COLUMNS.len()];
+            (cells[0], cells[2], cells[3]) = ("3".to_owned(), "|a|".to_owned(), "measured".to_owned());
+            cells[place] = cell.to_owned();
+            let answer = Answer { row: cells.join(","), model: None };
+            assert!(answer.row(&job(3, Work::Measure), "|a|").is_err(), "{cell}");
+        }
+        let model = Answer { model: Some("../../etc".to_owned()), ..Answer::new(&measured(3), None).unwrap() };
+        assert!(model.row(&job(3, Work::Measure), "|a|").is_err());
+    }
+
+    #[test]
+    fn names_of_jobs_tell_networks_works_and_tries_apart() {
+        let train = job(3, Work::Train { epochs: 12 });
+        let names = [
+            JobId::new(&job(3, Work::Measure), "|a|", 0),
+            JobId::new(&job(3, Work::Measure), "|b|", 0),
+            JobId::new(&train, "|a|", 0),
+            JobId::new(&train, "|a|", 1),
+        ];
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+        assert!(names.iter().all(|name| JobId::read(&name.to_string()).as_ref() == Some(name)));
+        assert!(["", "a.b", "*", "a b", "ä", &"a".repeat(81)].into_iter().all(|token| JobId::read(token).is_none()));
+    }
+
+    #[test]
+    fn too_long_messages_are_refused() {
+        let long = format!("\"{}\"", "a".repeat(LONGEST));
+        assert!(read::<String>(long.as_bytes()).unwrap_err().to_string().contains("more than"));
+        assert!(written(&long).is_err());
+        assert!(read_stage(&vec![b' '; 5000]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_a_reader(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = (read::<Announcement>(&bytes), read::<Order>(&bytes), read::<Answer>(&bytes));
+            let _ = (read::<Presence>(&bytes), read_stage(&bytes));
+        }
+
+        #[test]
+        fn a_message_that_was_changed_in_one_byte_breaks_nothing(at in 0_usize..400, byte in any::<u8>()) {
+            let order = Order {
+                task: "0".repeat(64),
+                number: 7,
+                architecture: "|nor_conv_3x3~0|".to_owned(),
+                work: Work::Train { epochs: 12 },
+                tries: 5,
+                avoid: vec!["lab-1".to_owned()],
+            };
+            let mut bytes = written(&order).unwrap();
+            prop_assert_eq!(read::<Order>(&bytes).unwrap(), order);
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = read::<Order>(&bytes);
+            let mut answer = written(&Answer::new(&measured(3), Some("a".repeat(64))).unwrap()).unwrap();
+            let at = at % answer.len();
+            answer[at] = byte;
+            if let Ok(answer) = read::<Answer>(&answer) {
+                let row = answer.row(&job(3, Work::Measure), "|a|");
+                prop_assert!(row.is_err() || row.is_ok_and(|row| row.evaluation == 3 && row.time_ms > Some(0.0)));
+            }
+        }
+
+        #[test]
+        fn rows_survive_the_way_to_the_search(message in "\\PC{0,40}", seconds in 0.0..1e6_f64) {
+            let row = Row { message: Some(message).filter(|text| !text.is_empty()), train_seconds: Some(seconds), ..measured(3) };
+            if let Ok(answer) = Answer::new(&row, None) {
+                let answer: Answer = read(&written(&answer).unwrap()).unwrap();
+                prop_assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), row);
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Jobs of a worker, one by one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, anyhow};
+use async_nats::jetstream::AckKind;
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::StreamExt as _;
+use hardware::log::{Row, Status};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::Worker;
+use super::runs::Ready;
+use crate::cluster::message::{Answer, JobId, Kind, Order, read};
+use crate::cluster::remote::{model_name, saved_name};
+use crate::cluster::task::is_plausible;
+use crate::evaluate::{Assignment, Finished};
+use crate::fingerprint::sha256;
+use crate::history::{Candidate, Job, Work};
+
+/// Time until the server is asked again after an error.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A job that was fetched.
+struct Fetched<'a> {
+    message: async_nats::jetstream::Message,
+    id: JobId,
+    order: Order,
+    ready: &'a Ready,
+    /// Time without a sign after which the server gives it to another worker.
+    silence: Duration,
+    /// How many times it was handed out, this time included.
+    delivered: u64,
+}
+
+impl Worker {
+    /// Takes the jobs of a run, one at a time, for as long as the run lasts.
+    pub(super) async fn pull(self: Arc<Self>, ready: Arc<Ready>, kind: Kind) {
+        let is_over = || ready.over.load(Ordering::Relaxed) || self.settings.stop.asked();
+        let mut consumer: Option<(PullConsumer, Duration)> = None;
+        while !is_over() {
+            let several = self.runs().ready() > 1;
+            // Of several runs each has its own view of the devices: one at a time measures.
+            let all = self.settings.measures.max(1) as u32;
+            let places = if kind == Kind::Measure && several { all } else { 1 };
+            let Ok(_place) = self.places[Self::place(kind)].acquire_many(places).await else { return };
+            if is_over() {
+                return;
+            }
+            let (from, silence) = match &consumer {
+                Some(known) => known.clone(),
+                None => match self.broker.consumer(&ready.run, kind).await {
+                    Ok(found) => consumer.insert(found).clone(),
+                    Err(_) => {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let wait = Duration::from_millis(if several { 500 } else { 5000 });
+            match fetch(&from, wait).await {
+                Ok(Some(message)) => {
+                    let busy = &self.busy[Self::place(kind)];
+                    busy.fetch_add(1, Ordering::Relaxed);
+                    self.handle(&ready, message, silence).await;
+                    busy.fetch_sub(1, Ordering::Relaxed);
+                }
+                Ok(None) => {}
+                Err(_) => {
+                    consumer = None;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn handle(&self, ready: &Ready, message: async_nats::jetstream::Message, silence: Duration) {
+        let delivered = message.info().map_or(1, |info| info.delivered.max(1) as u64);
+        let id = message.subject.rsplit('.').next().and_then(JobId::read);
+        let order = read::<Order>(&message.payload).ok().filter(is_plausible);
+        let (Some(id), Some(order)) = (id, order) else {
+            self.say(format_args!("run {}: an order cannot be read, and is dropped: {}", ready.run, message.subject));
+            let _ = message.ack_with(AckKind::Term).await;
+            return;
+        };
+        if order.task != ready.task || order.avoid.contains(&self.id) {
+            let _ = message.ack_with(AckKind::Nak(Some(Duration::from_secs(1)))).await;
+            return;
+        }
+        let fetched = Fetched { message, id, order, ready, silence, delivered };
+        if let Err(error) = self.execute(&fetched).await {
+            self.say(format_args!("evaluation {}: {error:#}", fetched.order.number));
+            let _ = fetched.message.ack_with(AckKind::Nak(Some(PAUSE))).await;
+        }
+    }
+
+    /// Does a job and hands its answer over.
+    async fn execute(&self, fetched: &Fetched<'_>) -> Result<()> {
+        let Fetched { message, order, ready, .. } = fetched;
+        let failed = |reason: String| Finished {
+            row: Row { message: Some(reason), ..Row::new(order.number, &order.architecture, Status::Failed) },
+            model: None,
+        };
+        let space = ready.outfit.problem.space();
+        let candidate = space
+            .parse(&order.architecture)
+            .map_err(anyhow::Error::from)
+            .and_then(|architecture| Ok(Candidate { key: ready.outfit.problem.key(&architecture)?, architecture }));
+        let began = Instant::now();
+        let finished = match candidate {
+            Err(error) => failed(format!("{error:#}")),
+            Ok(candidate) => {
+                let job = Job { number: order.number, candidate, work: order.work };
+                let saved = self.fetch_saved(fetched, &job).await;
+                let died = (fetched.delivered - 1).saturating_sub(saved.unwrap_or(0));
+                // A worker that is to avoid it gives it back each second.
+                let most = if order.avoid.is_empty() { u64::from(order.tries) } else { 1000 };
+                if died >= most {
+                    failed(format!("{died} workers died of it, or were silent for too long, one after the other"))
+                } else {
+                    match self.attend(fetched, job.clone()).await? {
+                        Some(finished) => {
+                            ready.outfit.evaluator.recorded(&job);
+                            finished
+                        }
+                        None => {
+                            message.ack_with(AckKind::Nak(None)).await.map_err(|error| anyhow!(error))?;
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        };
+        self.answer(fetched, finished, began).await
+    }
+
+    async fn answer(&self, fetched: &Fetched<'_>, finished: Finished, began: Instant) -> Result<()> {
+        let Fetched { message, id, order, ready, .. } = fetched;
+        let Finished { row, model } = finished;
+        let given_up = || anyhow!("the worker was stopped before its answer was handed over");
+        let hash = model.as_ref().map(sha256);
+        if let (Some(model), Some(hash)) = (&model, &hash) {
+            let name = model_name(&ready.run, hash);
+            self.with_signs(fetched, self.broker.persist("hand over a model", || self.broker.put_object(&name, model)))
+                .await
+                .ok_or_else(given_up)?;
+        }
+        let payload = crate::cluster::message::written(&Answer::new(&row, hash)?)?;
+        let subject = format!("nas.{}.result.{id}.{}", ready.run, self.id);
+        let once = format!("{subject}.{}", fetched.delivered);
+        let stored = self.broker.store(&subject, &once, payload);
+        self.with_signs(fetched, stored).await.ok_or_else(given_up)?;
+        // Without it the job is done again by another worker, and its answer dropped.
+        let _ = message.double_ack().await;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(row.status == Status::Failed), Ordering::Relaxed);
+        let (what, took) = (what(order.work), began.elapsed().as_secs_f64());
+        let message = row.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+        self.say(format_args!("evaluation {}: {what}, {}, {took:.1} s{message}", order.number, row.status));
+        Ok(())
+    }
+
+    /// Does something that may take long, while the server is told that the job is under way.
+    async fn with_signs<T>(&self, fetched: &Fetched<'_>, doing: impl Future<Output = T>) -> T {
+        let mut signs = tokio::time::interval(fetched.silence / 4);
+        tokio::pin!(doing);
+        loop {
+            tokio::select! {
+                done = &mut doing => return done,
+                _ = signs.tick() => drop(fetched.message.ack_with(AckKind::Progress).await),
+            }
+        }
+    }
+
+    /// Has a job done, while the server is told that it is under way, the search how far it is, and a training is saved to
+    /// the server. `None` if the worker is being stopped.
+    async fn attend(&self, fetched: &Fetched<'_>, job: Job) -> Result<Option<Finished>> {
+        let Fetched { message, id, order, ready, silence, delivered } = fetched;
+        let evaluator = Arc::clone(&ready.outfit.evaluator);
+        let saved = evaluator.saved_training(&job).filter(|_| job.work.epochs() > 0);
+        let (activity, mut stages) = unbounded_channel();
+        let broken_off = Arc::new(AtomicBool::new(false));
+        let name = format!("{}.{id}", ready.run);
+        self.runs().breaks.insert(name.clone(), Arc::clone(&broken_off));
+        let text = order.architecture.clone();
+        let mut doing =
+            tokio::spawn(evaluator.run(Assignment { job, text, activity, broken_off: Arc::clone(&broken_off) }));
+        let mut signs = tokio::time::interval((*silence / 4).min(Duration::from_secs(5)));
+        let mut saving = Saving { path: saved, at: None, task: None };
+        let mut told = None;
+        // It is taken.
+        self.broker.send(format!("nas.{}.progress.{id}", ready.run), Vec::new()).await;
+        let finished = loop {
+            tokio::select! {
+                finished = &mut doing => break finished,
+                Some(activity) = stages.recv() => {
+                    // The next one comes soon enough.
+                    let is_due = told.is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(200));
+                    if is_due && let Ok(payload) = serde_json::to_vec(&activity.stage) {
+                        told = Some(Instant::now());
+                        self.broker.send(format!("nas.{}.progress.{id}", ready.run), payload).await;
+                    }
+                }
+                _ = signs.tick() => {
+                    let _ = message.ack_with(AckKind::Progress).await;
+                    if ready.over.load(Ordering::Relaxed) {
+                        broken_off.store(true, Ordering::Relaxed);
+                    }
+                    saving.begin(self, &saved_name(&ready.run, id), *delivered);
+                }
+            }
+        };
+        self.runs().breaks.remove(&name);
+        let finished = finished.map_err(|error| anyhow!("the program has a fault: {error}"))?;
+        if finished.is_none() {
+            saving.begin(self, &saved_name(&ready.run, id), *delivered);
+            if let Some(task) = saving.task.take() {
+                let _ = tokio::time::timeout(Duration::from_secs(20), task).await;
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Fetches what another worker has saved of a training. Returns how many times the job had been handed out then.
+    async fn fetch_saved(&self, fetched: &Fetched<'_>, job: &Job) -> Option<u64> {
+        if fetched.delivered <= 1 || job.work == Work::Measure {
+            return None;
+        }
+        let path = fetched.ready.outfit.evaluator.saved_training(job)?;
+        let name = saved_name(&fetched.ready.run, &fetched.id);
+        // Without it the training begins anew.
+        let content = self.broker.object(&name).await.ok()??;
+        let (count, content) = content.split_first_chunk::<8>()?;
+        std::fs::write(path, content).ok()?;
+        Some(u64::from_le_bytes(*count).min(fetched.delivered - 1))
+    }
+}
+
+/// Brings what a training has saved to the server, whenever it is new and the last time has ended.
+struct Saving {
+    path: Option<PathBuf>,
+    /// When the file was written that was brought there last.
+    at: Option<SystemTime>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Saving {
+    fn begin(&mut self, worker: &Worker, name: &str, delivered: u64) {
+        let Some(path) = &self.path else { return };
+        let Ok(written) = std::fs::metadata(path).and_then(|file| file.modified()) else { return };
+        if self.at == Some(written) || self.task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        // Written to another name and renamed: it is whole.
+        let Ok(content) = std::fs::read(path) else { return };
+        self.at = Some(written);
+        let (broker, name) = (worker.broker.clone(), name.to_owned());
+        let content = [&delivered.to_le_bytes()[..], &content].concat();
+        self.task = Some(tokio::spawn(async move {
+            // Without it a worker that goes on begins at an earlier epoch.
+            let _ = broker.put_object(&name, &content).await;
+        }));
+    }
+}
+
+/// One job, if there is one within a time.
+async fn fetch(consumer: &PullConsumer, wait: Duration) -> Result<Option<async_nats::jetstream::Message>> {
+    let mut batch = consumer.batch().max_messages(1).expires(wait).messages().await?;
+    match tokio::time::timeout(wait + Duration::from_secs(5), batch.next()).await {
+        Ok(Some(message)) => message.map(Some).map_err(|error| anyhow!(error)),
+        Ok(None) => Ok(None),
+        Err(_) => Err(anyhow!("the server does not answer")),
+    }
+}
+
+fn what(work: Work) -> String {
+    match work {
+        Work::Measure => "measured".to_owned(),
+        Work::Train { epochs } => format!("trained for {epochs} epochs"),
+    }
+}
