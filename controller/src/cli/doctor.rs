@@ -51,7 +51,7 @@ impl Doctor {
                 healthy &= self.report(&format!("device {name}"), device(config))?;
             }
         }
-        if experiment.cluster.url.is_some() {
+        if experiment.cluster.server().is_some() {
             healthy &= self.report("cluster", cluster(&experiment))?;
         }
         // Problems of the parts would be reported twice.

@@ -70,6 +70,7 @@ pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
 
 /// The address of a NATS server as `--set` takes it.
 pub(super) fn cluster_url(url: &str) -> String {
+    let url = if url == "none" { "" } else { url };
     format!("cluster.url={}", toml::Value::String(url.to_owned()))
 }
 
@@ -93,7 +94,7 @@ pub(super) struct SearchOptions {
     /// repeated.
     #[arg(long, value_name = "OBJECTIVE=VALUE")]
     pub reference: Vec<String>,
-    /// Hand the jobs to workers, by a NATS server at this address: nats://HOST:4222.
+    /// Hand the jobs to workers, by a NATS server at this address: nats://HOST:4222; `none` goes on without.
     #[arg(long, value_name = "URL")]
     pub cluster: Option<String>,
     /// Print nothing but errors.

@@ -51,7 +51,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
     let mut link = None;
-    if experiment.cluster.url.is_some() {
+    if experiment.cluster.server().is_some() {
         let identity = Identity::load(&path).filter(|_| opened.is_some()).unwrap_or_else(Identity::fresh);
         link = Some(runtime.block_on(Link::open(&experiment.cluster, identity, &stop, quiet))?);
     }

@@ -53,7 +53,7 @@ impl Worker {
         let mut overrides: Vec<String> = self.cluster.iter().map(|url| cluster_url(url)).collect();
         overrides.extend(self.overrides.all());
         let mut own = read(self.file.as_deref(), &overrides)?;
-        ensure!(own.cluster.url.is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
+        ensure!(own.cluster.server().is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
         make_absolute(&mut own)?;
         let (measures, trains) = (self.measure || !self.train, self.train || !self.measure);
         let stop = Stop::default();

@@ -42,7 +42,7 @@ impl ListWorkers {
     pub(super) fn run(mut self) -> Result<ExitCode> {
         self.experiment.overrides.set.extend(self.cluster.iter().map(|url| cluster_url(url)));
         let config = self.experiment.read()?.cluster;
-        ensure!(config.url.is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
+        ensure!(config.server().is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
         let seen = find_workers(&config)?;
         if self.json {
             let entry = |(id, Seen { presence, answers }): (&String, &Seen)| {

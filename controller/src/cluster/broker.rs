@@ -63,7 +63,7 @@ impl Broker {
     /// # Errors
     /// If no server answers, it refuses this user, or it has no JetStream.
     pub async fn connect(config: &ClusterConfig, name: &str, stop: &Stop) -> Result<Self> {
-        let url = config.url.clone().context("cluster.url is missing: name a NATS server")?;
+        let url = config.server().map(str::to_owned).context("cluster.url is missing: name a NATS server")?;
         let remedy = "see docs/cluster.md; `scripts/nats.sh` gets a server";
         let connecting = options(config, name).await?.connect(&url);
         let client = connecting.await.with_context(|| format!("cannot connect to the NATS server {url} ({remedy})"))?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
-    /// Address of the server, `nats://HOST:4222` or `tls://HOST:4222`; without one, everything is done here.
+    /// Address of the server, `nats://HOST:4222` or `tls://HOST:4222`; without one, or where it is empty, everything is done here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Whether the searching machine measures and trains as well.
@@ -53,6 +53,11 @@ impl Default for ClusterConfig {
 }
 
 impl ClusterConfig {
+    /// The address of the server, if there is a cluster.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.url.as_deref().filter(|url| !url.is_empty())
+    }
+
     /// Whether nothing is set, as in files of earlier versions.
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
@@ -68,7 +73,7 @@ impl ClusterConfig {
     /// # Errors
     /// With the key that is to blame.
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(url) = &self.url {
+        if let Some(url) = self.server() {
             let (scheme, address) = url.split_once("://").unwrap_or(("nats", url));
             ensure!(
                 ["nats", "tls"].contains(&scheme) && !address.is_empty(),
