@@ -76,7 +76,7 @@ impl Nats {
     }
 
     /// Starts one with a configuration, such as `authorization { token: "secret" }`. Its address and the folder of its
-    /// streams are those of the harness; a block `jetstream` may still limit them.
+    /// streams are those of the harness: a block `jetstream` may limit them, and must not have a `store_dir`.
     ///
     /// # Panics
     /// As [`start`](Self::start).
