@@ -7,8 +7,8 @@
 # The script installs an OpenSSH server where it is missing, if it may, and libusb, which OpenVINO's plugin for a Neural
 # Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
 # is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
-# `scripts/openvino.sh`. Tests whose programs cannot be installed are skipped, with a line that gives the reason; with
-# `CI=true` the script fails instead.
+# `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Tests whose
+# programs cannot be installed are skipped, with a line that gives the reason; with `CI=true` the script fails instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -73,6 +73,11 @@ openvino_environment() {
     fi
 }
 
+# The server that passes jobs to workers on other machines.
+nats_server() {
+    scripts/nats.sh >/dev/null || skip "the tests of workers on other machines: see above"
+}
+
 if ! command -v cargo >/dev/null; then
     say "cargo is missing: install Rust from https://rustup.rs"
     exit 1
@@ -93,4 +98,5 @@ fi
 unset TEST_PYTHON
 python_environment
 openvino_environment
+nats_server
 exec cargo test --workspace "$@"

@@ -1,8 +1,11 @@
 //! Support of the end-to-end tests: the program, its journals, a table to search in, and a board to measure on.
 
 mod board;
+mod certificates;
 mod disk;
 mod journal;
+pub mod nats;
+mod netns;
 mod openvino;
 mod program;
 mod python;
@@ -10,10 +13,14 @@ mod shared;
 pub mod skip;
 mod sshd;
 mod table;
+mod watcher;
 
 pub use board::{Board, BoardOptions, Truth};
+pub use certificates::{Certificates, certificates};
 pub use disk::Disk;
 pub use journal::{Journal, Row, dominated_area, front};
+pub use nats::Nats;
+pub use netns::Netns;
 pub use openvino::openvino;
 pub use program::{Ended, Program};
 pub use python::{python, test_python};
