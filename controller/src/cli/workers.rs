@@ -69,10 +69,10 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
     let runtime = tokio::runtime::Runtime::new().context("cannot start a thread for the connection")?;
     runtime.block_on(async {
         let broker = Broker::connect(config, "workers", &Stop::default()).await?;
-        let mut reports = broker.subscribe("nas.worker.*".to_owned()).await?;
+        let mut reports = broker.subscribe("nas.*.report".to_owned()).await?;
         broker.send("nas.who".to_owned(), Vec::new()).await;
         let (mut live, mut kept) = (BTreeMap::new(), BTreeMap::new());
-        let mut tail = broker.tail(WORKERS, "nas.worker.*".to_owned());
+        let mut tail = broker.tail(WORKERS, "nas.*.report".to_owned());
         let deadline = tokio::time::Instant::now() + WAIT;
         loop {
             let (all, subject, payload) = tokio::select! {
@@ -83,7 +83,7 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
                     Tail::CaughtUp => continue,
                 },
             };
-            let id = subject.rsplit('.').next().unwrap_or_default().to_owned();
+            let id = subject.split('.').nth(1).unwrap_or_default().to_owned();
             if let Ok(presence) = read_message::<Presence>(&payload) {
                 all.insert(id, presence);
             }

@@ -8,7 +8,9 @@
 //! | `NAS_WORKERS` | the last report of each worker |
 //! | `OBJ_nas` | models until they are in the run folder, and saved trainings |
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -17,7 +19,7 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, object_store};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, Event};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::{Sender, channel};
@@ -68,18 +70,7 @@ impl Broker {
         let connecting = options(config, name).await?.connect(&url);
         let client = connecting.await.with_context(|| format!("cannot connect to the NATS server {url} ({remedy})"))?;
         let jetstream = jetstream::new(client.clone());
-        let this = Self { client, jetstream, url, stop: stop.clone() };
-        let account = this.jetstream.query_account().await;
-        // A worker need not be allowed to ask.
-        if let Err(error) = &account
-            && !error.to_string().contains("timed out")
-        {
-            return Err(anyhow!(
-                "the NATS server {} has no JetStream ({error}): start it with -js ({remedy})",
-                this.url
-            ));
-        }
-        Ok(this)
+        Ok(Self { client, jetstream, url, stop: stop.clone() })
     }
 
     pub fn url(&self) -> &str {
@@ -113,12 +104,17 @@ impl Broker {
             Config {
                 max_age: Duration::from_secs(24 * 3600),
                 storage: StorageType::Memory,
-                ..last(WORKERS, "nas.worker.*")
+                ..last(WORKERS, "nas.*.report")
             },
         ] {
             let name = config.name.clone();
             let made = self.jetstream.get_or_create_stream(config).await;
-            made.with_context(|| format!("the NATS server {} cannot make the stream {name}", self.url))?;
+            made.with_context(|| {
+                let url = &self.url;
+                format!(
+                    "the NATS server {url} cannot make the stream {name} (JetStream is switched on by its option -js)"
+                )
+            })?;
         }
         if self.jetstream.get_object_store(OBJECTS).await.is_err() {
             let bucket = object_store::Config { bucket: OBJECTS.to_owned(), max_age: FORGOTTEN, ..Default::default() };
@@ -352,7 +348,19 @@ async fn options(config: &ClusterConfig, name: &str) -> Result<ConnectOptions> {
             std::fs::read_to_string(path).with_context(|| format!("cannot read cluster.{what} {}", path.display()))?;
         Ok(content.trim().to_owned())
     };
-    let mut options = ConnectOptions::new().name(name).ping_interval(Duration::from_secs(10));
+    let told = Arc::new(Mutex::new(HashSet::new()));
+    let mut options =
+        ConnectOptions::new().name(name).ping_interval(Duration::from_secs(10)).event_callback(move |event| {
+            // Else a message that it does not permit would only get no answer. Each reason is told once.
+            if let Event::ServerError(error) = event {
+                let error = error.to_string();
+                let is_new = told.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
+                if is_new {
+                    note(format_args!("warning: the NATS server reports: {error}"));
+                }
+            }
+            std::future::ready(())
+        });
     if let Some(path) = &config.credentials {
         let credentials = read(path, "credentials")?;
         options =

@@ -10,7 +10,7 @@
 //! | `nas.RUN.result.ID.WORKER` | worker → search | [`Answer`] |
 //! | `nas.RUN.dismiss.WORKER` | search → worker | a reason |
 //! | `nas.who` | anyone → workers | nothing: report now |
-//! | `nas.worker.WORKER` | worker → anyone | [`Presence`] |
+//! | `nas.WORKER.report` | worker → anyone | [`Presence`] |
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -564,7 +564,7 @@ pub(crate) fn saved_name(run: &str, id: &JobId) -> String {
 
 /// Hears what workers report of themselves.
 async fn listen(broker: Broker, shared: Arc<Shared>) {
-    let Ok(mut reports) = broker.subscribe("nas.worker.*".to_owned()).await else { return };
+    let Ok(mut reports) = broker.subscribe("nas.*.report".to_owned()).await else { return };
     broker.send("nas.who".to_owned(), Vec::new()).await;
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -572,7 +572,7 @@ async fn listen(broker: Broker, shared: Arc<Shared>) {
         tokio::select! {
             report = reports.next() => {
                 let Some(report) = report else { return };
-                let worker = report.subject.rsplit('.').next().unwrap_or_default().to_owned();
+                let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
                 let Ok(presence) = read::<Presence>(&report.payload) else { continue };
                 let line = shared.state().roster.hear(&worker, presence);
                 line.iter().for_each(|line| shared.say(line));

@@ -199,7 +199,7 @@ impl Worker {
             leaving,
         };
         if let Ok(payload) = written(&presence) {
-            self.broker.send(format!("nas.worker.{}", self.id), payload).await;
+            self.broker.send(format!("nas.{}.report", self.id), payload).await;
         }
     }
 
