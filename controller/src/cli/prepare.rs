@@ -29,8 +29,8 @@ pub(super) struct Prepared {
     pub live: Option<Arc<Live>>,
     /// The log that answers.
     pub log: Option<Arc<Replayed>>,
-    /// What workers need to know of the images, or of the log.
-    pub fixed: Fixed,
+    /// What workers need to know of the images, or of the log; `None` without a cluster.
+    pub fixed: Option<Fixed>,
     /// What networks are measured on; `None` where a log answers.
     pub device: Option<DeviceInfo>,
     /// Notices about the resolution for the user.
@@ -128,7 +128,10 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if let Some(available) = log.available() {
         problem = problem.with_available(available.iter().cloned());
     }
-    let fixed = Fixed { fingerprint: log.fingerprint()?, deployment: None };
+    let mut fixed = None;
+    if experiment.cluster.server().is_some() {
+        fixed = Some(Fixed { fingerprint: log.fingerprint()?, deployment: None });
+    }
     let (problem, log) = (Arc::new(problem), Some(Arc::new(log)));
     Ok(Prepared { problem, live: None, log, fixed, device: None, experiment, notices, unlike: None })
 }
@@ -214,7 +217,10 @@ fn live(
     let fidelity = resolve_fidelity(&mut experiment, None, full_epochs);
     notices.extend(about_batch(&experiment, fidelity));
     let problem = Arc::new(problem(&experiment)?.with_fidelity(fidelity));
-    let fixed = Fixed { fingerprint: data.fingerprint(), deployment: Some(data.deployment.clone()) };
+    let fixed = experiment
+        .cluster
+        .server()
+        .map(|_| Fixed { fingerprint: data.fingerprint(), deployment: Some(data.deployment.clone()) });
     let device = Some(device);
     let Some(devices) = devices else {
         return Ok(Prepared { problem, live: None, log: None, fixed, device, experiment, notices, unlike: None });

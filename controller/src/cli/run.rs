@@ -88,11 +88,11 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     }
     runtime.spawn(listen(stop.clone()));
     let mut remote = None;
-    if let Some(mut link) = link {
+    if let (Some(mut link), Some(fixed)) = (link, prepared.fixed.clone()) {
         link.identity.device.clone_from(&prepared.device);
         link.identity.save(folder.path())?;
         let task = task_of(&prepared.experiment)?;
-        let announced = link.announce(task, prepared.fixed.clone(), Arc::clone(&prepared.problem), &stop);
+        let announced = link.announce(task, fixed, Arc::clone(&prepared.problem), &stop);
         let Some(announced) = runtime.block_on(announced) else { return Ok(ExitCode::from(INTERRUPTED)) };
         remote = Some(match &prepared.live {
             Some(live) => announced.with_local(Arc::clone(live) as Arc<dyn Evaluator>),
