@@ -103,3 +103,58 @@ pub(crate) fn fingerprint(task: &str) -> String {
 pub(crate) fn is_plausible(order: &Order) -> bool {
     order.architecture.len() <= LONGEST / 4 && order.avoid.len() <= 16 && order.work.epochs() <= 1_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn experiment(text: &str) -> Experiment {
+        Experiment::parse(text, "a test", &[]).unwrap()
+    }
+
+    #[test]
+    fn a_task_has_nothing_of_the_searching_machine() {
+        let of_search = experiment(
+            "[search]\nseed = 7\ntrainers = 3\n[data]\nname = 'folder'\ndir = '/home/me/photos'\nsize = 32\n\
+             [training]\nbackend = 'flex'\nepochs = 9\n[devices.secret]\nkind = 'command'\ncommand = ['/home/me/time']\n\
+             [cluster]\nurl = 'nats://lab:4222'\ntoken = '/home/me/token'\n",
+        );
+        let task = task_of(&of_search).unwrap();
+        for private in ["/home/me", "secret", "command", "lab", "flex", "trainers = 3"] {
+            assert!(!task.contains(private), "{private} in {task}");
+        }
+        let read: Experiment = toml::from_str(&task).unwrap();
+        assert_eq!((read.search.seed, read.training.epochs), (7, 9));
+    }
+
+    #[test]
+    fn a_worker_uses_its_own_commands_folders_and_backend() {
+        let of_search = experiment(
+            "[search]\nseed = 7\n[data]\nname = 'cifar10'\ndir = '/theirs'\n[training]\nepochs = 9\n\
+             [devices.theirs]\nkind = 'command'\ncommand = ['/theirs']\n",
+        );
+        // As a hostile search could write it.
+        let task =
+            format!("{}\n[devices.evil]\nkind = 'command'\ncommand = ['/bin/evil']\n", task_of(&of_search).unwrap());
+        let own = experiment(
+            "[search]\ntrainers = 4\ntrainer_threads = 2\n[data]\nname = 'cifar10'\ndir = '/ours'\n[training]\nbackend = 'flex'\n\
+             [devices.ours]\nkind = 'command'\ncommand = ['/ours']\n",
+        );
+        let merged = experiment_of(&task, &own).unwrap();
+        assert_eq!(merged.devices, own.devices);
+        assert_eq!(merged.training.backend, own.training.backend);
+        assert_eq!((merged.search.trainers, merged.search.trainer_threads, merged.search.seed), (4, 2, 7));
+        assert_eq!(merged.training.epochs, 9);
+        assert_eq!(merged.data.source, own.data.source);
+    }
+
+    #[test]
+    fn what_a_worker_lacks_is_named_by_its_key() {
+        let message = |task: &str, own: &str| {
+            experiment_of(&task_of(&experiment(task)).unwrap(), &experiment(own)).unwrap_err().to_string()
+        };
+        assert!(message("[data]\nname = 'cifar10'\n", "").contains("data.dir"));
+        assert!(message("[replay]\nlog = 'table.csv'\n", "").contains("replay.log"));
+        assert!(message("", "[replay]\nlog = 'table.csv'\n").contains("a log that answers"));
+    }
+}

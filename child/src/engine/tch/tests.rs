@@ -111,11 +111,15 @@ fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rn
         ours.step(&step_of);
         theirs.step(&step_of);
         let [loss, expected] = [ours.take_loss(), theirs.take_loss()];
-        assert!((loss - expected).abs() < 1e-2 * (1.0 + expected), "{text}, step {step}: {loss} {expected}");
+        if (loss - expected).abs() >= 1e-2 * (1.0 + expected) {
+            return Err(format!("{text}, step {step}: {loss} {expected}"));
+        }
     }
     let logits =
         [ours.logits(batch), theirs.logits(batch)].map(|logits| logits.into_iter().map(f64::from).collect::<Vec<_>>());
-    assert!(agree(&logits[0], &logits[1], 3e-2), "{text}: {logits:?}");
+    if !agree(&logits[0], &logits[1], 3e-2) {
+        return Err(format!("{text}: {logits:?}"));
+    }
     for (layer, pair) in ours.network().weights.iter().zip(&theirs.network().weights).enumerate() {
         let lists = |weights: &Weights| match weights {
             Weights::None => vec![],
