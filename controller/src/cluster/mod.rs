@@ -7,15 +7,15 @@
 mod broker;
 mod config;
 mod message;
-mod remote;
 mod roster;
+mod search;
 mod task;
 mod worker;
 
 pub(crate) use broker::{Broker, Tail, WORKERS};
 pub use config::ClusterConfig;
 pub(crate) use message::{Announcement, DeviceInfo, Presence, Standing, read as read_message};
-pub(crate) use remote::{Fixed, Identity, Link, Remote};
 pub(crate) use roster::at_a_time;
+pub(crate) use search::{Fixed, Identity, Link, Remote};
 pub(crate) use task::task_of;
 pub(crate) use worker::{Outfit, WorkerSettings, work};

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use super::Worker;
 use super::runs::Ready;
 use crate::cluster::message::{Answer, JobId, Kind, Order, read};
-use crate::cluster::remote::{model_name, saved_name};
+use crate::cluster::search::{model_name, saved_name};
 use crate::cluster::task::is_plausible;
 use crate::evaluate::{Assignment, Finished};
 use crate::fingerprint::sha256;

@@ -1,266 +1,43 @@
-//! The searching side: jobs are handed to workers, and their answers awaited.
+//! Handing over single jobs.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use futures_util::StreamExt as _;
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::ClusterConfig;
-use super::broker::{Broker, JOBS, RESULTS, Tail};
-use super::message::{self, Announcement, Answer, DeviceInfo, JobId, Kind, Order, PROTOCOL, Presence, read, written};
-use super::roster::Roster;
-use super::task::fingerprint;
-use crate::evaluate::{Activity, Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
+use super::inbox::{Left, Load, Shared, Waiting};
+use crate::cluster::broker::{Broker, JOBS, RESULTS};
+use crate::cluster::message::{Announcement, Answer, JobId, Kind, Order, written};
+use crate::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::problem::Problem;
-use crate::run::write_atomically;
 use crate::stop::Stop;
 use crate::terminal::note;
 
-/// What a run keeps in its folder to find its jobs and answers on the server again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    /// 16 hexadecimal digits.
-    pub run: String,
-    /// The device that its networks are measured on.
-    pub device: Option<DeviceInfo>,
-}
-
-impl Identity {
-    /// The file within a run folder.
-    pub const FILE: &'static str = "checkpoint/cluster.json";
-
-    /// A run that has begun nothing.
-    pub fn fresh() -> Self {
-        Self { run: format!("{:016x}", rand::random::<u64>()), device: None }
-    }
-
-    /// That of a run folder, if it has one. A damaged one counts as none: its jobs are done again.
-    pub fn load(folder: &Path) -> Option<Self> {
-        let content = std::fs::read(folder.join(Self::FILE)).ok()?;
-        let identity: Self = serde_json::from_slice(&content).ok()?;
-        message::is_token(&identity.run).then_some(identity)
-    }
-
-    pub fn save(&self, folder: &Path) -> Result<()> {
-        write_atomically(&folder.join(Self::FILE), &serde_json::to_vec(self)?)
-    }
-}
-
-/// A connection of a search, before its run is announced.
-pub(crate) struct Link {
-    broker: Broker,
-    config: ClusterConfig,
-    pub identity: Identity,
-    shared: Arc<Shared>,
-}
-
-/// What arrives, and who waits for it.
-struct Shared {
-    state: Mutex<State>,
-    /// Counts the changes of capacity.
-    changes: AtomicU64,
-    /// The count when the capacity was looked at last.
-    seen: AtomicU64,
-    changed: Notify,
-    quiet: bool,
-}
-
-struct State {
-    roster: Roster,
-    waiting: HashMap<JobId, Waiting>,
-    /// Answers that arrived before anything waited for them.
-    early: HashMap<JobId, Vec<(String, Answer)>>,
-    /// Jobs that were on the server when the search began or went on.
-    queued: HashSet<JobId>,
-    /// What the server has of jobs whose rows are not on the disk yet.
-    left: HashMap<(u64, Work), Left>,
-    /// By worker, networks that failed on it and on no other.
-    blamed: HashMap<String, Vec<String>>,
-    load: Load,
-}
-
-/// What is known of the workers' load since it was last told.
-#[derive(Debug, Default)]
-struct Load {
-    told: Option<Instant>,
-    /// Seconds that jobs waited, and their number.
-    waited: (f64, u32),
-    /// Sums over the seconds of places that were busy, and of all places.
-    busy: (usize, usize),
-}
-
-/// What the server has of a job.
-#[derive(Debug, Default)]
-struct Left {
-    ids: Vec<JobId>,
-    objects: Vec<String>,
-}
-
-struct Waiting {
-    number: u64,
-    ordered: Instant,
-    activity: mpsc::UnboundedSender<Activity>,
-    /// When it began, by this machine's clock.
-    began: Option<Timestamp>,
-    answer: mpsc::UnboundedSender<(String, Answer)>,
-}
-
-impl State {
-    /// Jobs that a worker has taken.
-    fn under_way(&self) -> usize {
-        self.waiting.values().filter(|waiting| waiting.began.is_some()).count()
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn say(&self, line: impl std::fmt::Display) {
-        if !self.quiet {
-            note(line);
-        }
-    }
-}
-
-impl Link {
-    /// Connects, makes what is missing on the server, and listens to the workers.
-    ///
-    /// # Errors
-    /// If the server cannot be used.
-    pub async fn open(config: &ClusterConfig, identity: Identity, stop: &Stop, quiet: bool) -> Result<Self> {
-        let broker = Broker::connect(config, &format!("search {}", identity.run), stop).await?;
-        broker.make_streams().await?;
-        let silence = Duration::from_secs_f64(config.silence_s).max(LEAST_SILENCE);
-        let state = State {
-            roster: Roster::new(identity.run.clone(), silence),
-            waiting: HashMap::new(),
-            early: HashMap::new(),
-            queued: HashSet::new(),
-            left: HashMap::new(),
-            blamed: HashMap::new(),
-            load: Load::default(),
-        };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            changes: AtomicU64::new(0),
-            seen: AtomicU64::new(0),
-            changed: Notify::new(),
-            quiet,
-        });
-        tokio::spawn(listen(broker.clone(), Arc::clone(&shared)));
-        Ok(Self { broker, config: config.clone(), identity, shared })
-    }
-
-    /// Waits for the first worker that measures, and takes its device for that of the run. `None` if the search was
-    /// stopped before.
-    pub async fn find_device(&mut self, stop: &Stop) -> Option<()> {
-        let mut announced = false;
-        while self.identity.device.is_none() {
-            if stop.asked() {
-                return None;
-            }
-            let found = self.shared.state().roster.workers().find_map(|worker| worker.device.clone());
-            if found.is_none() {
-                if !std::mem::replace(&mut announced, true) {
-                    self.broker.send("nas.who".to_owned(), Vec::new()).await;
-                    let url = self.broker.url();
-                    note(format_args!(
-                        "waiting for a worker that measures: `controller worker --cluster {url}` starts one"
-                    ));
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            self.identity.device = found;
-        }
-        Some(())
-    }
-
-    /// Announces the run; what is on the server of an earlier part of it is found.
-    pub async fn announce(self, task: String, data: Fixed, problem: Arc<Problem>, stop: &Stop) -> Option<Arc<Remote>> {
-        let Self { broker, config, identity: Identity { run, device }, shared } = self;
-        let silence = Duration::from_secs_f64(config.silence_s);
-        for kind in Kind::ALL {
-            broker.make_consumer(&run, kind, silence).await?;
-        }
-        // First the jobs, then the answers: what is finished in between is among the answers.
-        let queued = broker.subjects(JOBS, &format!("nas.{run}.job.>")).await?;
-        let queued = queued.iter().filter_map(|subject| JobId::read(subject.rsplit('.').next()?));
-        shared.state().queued = queued.collect();
-        let (caught_up, is_caught_up) = oneshot::channel();
-        tokio::spawn(receive(broker.clone(), run.clone(), Arc::clone(&shared), caught_up));
-        tokio::spawn(follow_progress(broker.clone(), run.clone(), Arc::clone(&shared)));
-        let announcement = Announcement {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            data: data.fingerprint,
-            deployment: data.deployment,
-            device,
-            ended: false,
-            task,
-        };
-        is_caught_up.await.ok()?;
-        let remote = Remote {
-            task: fingerprint(&announcement.task),
-            announcement,
-            broker,
-            run,
-            shared,
-            nonce: rand::random(),
-            problem,
-            tries: config.tries,
-            local: None,
-            busy: [AtomicUsize::new(0), AtomicUsize::new(0)],
-            stop: stop.clone(),
-        };
-        remote.publish(false).await?;
-        tokio::spawn(keep_alive(remote.broker.clone(), remote.run.clone()));
-        Some(Arc::new(remote))
-    }
-}
-
-/// What the networks of a run are trained on.
-#[derive(Debug, Clone)]
-pub(crate) struct Fixed {
-    /// Fingerprint of the images, or of the log that answers.
-    pub fingerprint: String,
-    /// How images become a network's input; `None` where a log answers.
-    pub deployment: Option<child::data::Deployment>,
-}
-
 /// Hands jobs to workers, and to this machine where it takes part.
 pub(crate) struct Remote {
-    broker: Broker,
-    run: String,
+    pub(super) broker: Broker,
+    pub(super) run: String,
     /// Fingerprint of the announced task.
-    task: String,
-    announcement: Announcement,
-    shared: Arc<Shared>,
+    pub(super) task: String,
+    pub(super) announcement: Announcement,
+    pub(super) shared: Arc<Shared>,
     /// Tells the orders of this process from those of an earlier one.
-    nonce: u32,
-    problem: Arc<Problem>,
-    tries: u32,
-    local: Option<Arc<dyn Evaluator>>,
+    pub(super) nonce: u32,
+    pub(super) problem: Arc<Problem>,
+    pub(super) tries: u32,
+    pub(super) local: Option<Arc<dyn Evaluator>>,
     /// Jobs of this machine that are under way, by kind.
-    busy: [AtomicUsize; 2],
-    stop: Stop,
+    pub(super) busy: [AtomicUsize; 2],
+    pub(super) stop: Stop,
 }
-
-/// Workers report every few seconds: they count as gone after this time at the earliest.
-const LEAST_SILENCE: Duration = Duration::from_secs(12);
-
 /// Workers whose jobs others manage are dismissed after so many.
 const MOST_BLAMED: usize = 3;
 
@@ -274,7 +51,7 @@ impl Remote {
         }
     }
 
-    async fn publish(&self, ended: bool) -> Option<()> {
+    pub(super) async fn publish(&self, ended: bool) -> Option<()> {
         let task = if ended { String::new() } else { self.announcement.task.clone() };
         let announcement = Announcement { ended, task, ..self.announcement.clone() };
         self.broker.replace(&format!("nas.{}.run", self.run), written(&announcement).ok()?).await
@@ -560,96 +337,4 @@ pub(crate) fn model_name(run: &str, hash: &str) -> String {
 /// Name of a saved training among the objects.
 pub(crate) fn saved_name(run: &str, id: &JobId) -> String {
     format!("{run}-saved-{id}")
-}
-
-/// Hears what workers report of themselves.
-async fn listen(broker: Broker, shared: Arc<Shared>) {
-    let Ok(mut reports) = broker.subscribe("nas.*.report".to_owned()).await else { return };
-    broker.send("nas.who".to_owned(), Vec::new()).await;
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        let before = shared.state().roster.capacity();
-        tokio::select! {
-            report = reports.next() => {
-                let Some(report) = report else { return };
-                let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
-                let Ok(presence) = read::<Presence>(&report.payload) else { continue };
-                let line = shared.state().roster.hear(&worker, presence);
-                line.iter().for_each(|line| shared.say(line));
-            }
-            _ = ticks.tick() => {
-                let lines = {
-                    let mut state = shared.state();
-                    let (places, under_way) = (state.roster.capacity().together, state.under_way());
-                    state.load.busy.0 += under_way.min(places);
-                    state.load.busy.1 += places;
-                    state.roster.forget_silent()
-                };
-                lines.iter().for_each(|line| shared.say(line));
-            }
-        }
-        if shared.state().roster.capacity() != before {
-            shared.changes.fetch_add(1, Ordering::Relaxed);
-            shared.changed.notify_waiters();
-        }
-    }
-}
-
-/// Tells workers every few seconds that the search is running.
-async fn keep_alive(broker: Broker, run: String) {
-    loop {
-        broker.send(format!("nas.{run}.alive"), Vec::new()).await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-    }
-}
-
-/// Receives the answers to this run's jobs.
-async fn receive(broker: Broker, run: String, shared: Arc<Shared>, caught_up: oneshot::Sender<()>) {
-    let mut caught_up = Some(caught_up);
-    let mut tail = broker.tail(RESULTS, format!("nas.{run}.result.>"));
-    while let Some(event) = tail.recv().await {
-        let (subject, payload) = match event {
-            Tail::Message { subject, payload } => (subject, payload),
-            Tail::CaughtUp => {
-                caught_up.take().map(|sender| sender.send(()));
-                continue;
-            }
-        };
-        let mut parts = subject.rsplit('.');
-        let (worker, id) = (parts.next().unwrap_or_default(), parts.next().and_then(JobId::read));
-        let Some(id) = id.filter(|_| message::is_token(worker)) else { continue };
-        match read::<Answer>(&payload) {
-            Ok(answer) => {
-                let mut state = shared.state();
-                match state.waiting.get(&id) {
-                    Some(waiting) => drop(waiting.answer.send((worker.to_owned(), answer))),
-                    None => state.early.entry(id).or_default().push((worker.to_owned(), answer)),
-                }
-            }
-            Err(error) => {
-                note(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
-                let _ = broker.remove(RESULTS, &subject).await;
-            }
-        }
-    }
-}
-
-/// Passes the progress of jobs on.
-async fn follow_progress(broker: Broker, run: String, shared: Arc<Shared>) {
-    let Ok(mut stages) = broker.subscribe(format!("nas.{run}.progress.*")).await else { return };
-    while let Some(report) = stages.next().await {
-        let Some(id) = report.subject.rsplit('.').next().and_then(JobId::read) else { continue };
-        let stage = message::read_stage(&report.payload);
-        let mut state = shared.state();
-        let State { waiting, load, .. } = &mut *state;
-        let Some(waiting) = waiting.get_mut(&id) else { continue };
-        if waiting.began.is_none() {
-            waiting.began = Some(Timestamp::now());
-            load.waited = (load.waited.0 + waiting.ordered.elapsed().as_secs_f64(), load.waited.1 + 1);
-        }
-        // Without a stage a worker has only taken the job.
-        if let Ok(stage) = stage {
-            let _ = waiting.activity.send(Activity { number: waiting.number, stage });
-        }
-    }
 }

@@ -1,0 +1,171 @@
+//! What arrives from workers, and who waits for it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::cluster::broker::{Broker, RESULTS, Tail};
+use crate::cluster::message::{self, Answer, JobId, Presence, read};
+use crate::cluster::roster::Roster;
+use crate::evaluate::Activity;
+use crate::history::Work;
+use crate::terminal::note;
+
+/// What arrives, and who waits for it.
+pub(super) struct Shared {
+    pub state: Mutex<State>,
+    /// Counts the changes of capacity.
+    pub changes: AtomicU64,
+    /// The count when the capacity was looked at last.
+    pub seen: AtomicU64,
+    pub changed: Notify,
+    pub quiet: bool,
+}
+
+pub(super) struct State {
+    pub roster: Roster,
+    pub waiting: HashMap<JobId, Waiting>,
+    /// Answers that arrived before anything waited for them.
+    pub early: HashMap<JobId, Vec<(String, Answer)>>,
+    /// Jobs that were on the server when the search began or went on.
+    pub queued: HashSet<JobId>,
+    /// What the server has of jobs whose rows are not on the disk yet.
+    pub left: HashMap<(u64, Work), Left>,
+    /// By worker, networks that failed on it and on no other.
+    pub blamed: HashMap<String, Vec<String>>,
+    pub load: Load,
+}
+
+/// What is known of the workers' load since it was last told.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub told: Option<Instant>,
+    /// Seconds that jobs waited, and their number.
+    pub waited: (f64, u32),
+    /// Sums over the seconds of places that were busy, and of all places.
+    pub busy: (usize, usize),
+}
+
+/// What the server has of a job.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub ids: Vec<JobId>,
+    pub objects: Vec<String>,
+}
+
+pub(super) struct Waiting {
+    pub number: u64,
+    pub ordered: Instant,
+    pub activity: mpsc::UnboundedSender<Activity>,
+    /// When it began, by this machine's clock.
+    pub began: Option<Timestamp>,
+    pub answer: mpsc::UnboundedSender<(String, Answer)>,
+}
+
+impl State {
+    /// Jobs that a worker has taken.
+    pub fn under_way(&self) -> usize {
+        self.waiting.values().filter(|waiting| waiting.began.is_some()).count()
+    }
+}
+
+impl Shared {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            note(line);
+        }
+    }
+}
+
+/// Hears what workers report of themselves.
+pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
+    let Ok(mut reports) = broker.subscribe("nas.*.report".to_owned()).await else { return };
+    broker.send("nas.who".to_owned(), Vec::new()).await;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        let before = shared.state().roster.capacity();
+        tokio::select! {
+            report = reports.next() => {
+                let Some(report) = report else { return };
+                let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
+                let Ok(presence) = read::<Presence>(&report.payload) else { continue };
+                let line = shared.state().roster.hear(&worker, presence);
+                line.iter().for_each(|line| shared.say(line));
+            }
+            _ = ticks.tick() => {
+                let lines = {
+                    let mut state = shared.state();
+                    let (places, under_way) = (state.roster.capacity().together, state.under_way());
+                    state.load.busy.0 += under_way.min(places);
+                    state.load.busy.1 += places;
+                    state.roster.forget_silent()
+                };
+                lines.iter().for_each(|line| shared.say(line));
+            }
+        }
+        if shared.state().roster.capacity() != before {
+            shared.changes.fetch_add(1, Ordering::Relaxed);
+            shared.changed.notify_waiters();
+        }
+    }
+}
+
+/// Receives the answers to this run's jobs.
+pub(super) async fn receive(broker: Broker, run: String, shared: Arc<Shared>, caught_up: oneshot::Sender<()>) {
+    let mut caught_up = Some(caught_up);
+    let mut tail = broker.tail(RESULTS, format!("nas.{run}.result.>"));
+    while let Some(event) = tail.recv().await {
+        let (subject, payload) = match event {
+            Tail::Message { subject, payload } => (subject, payload),
+            Tail::CaughtUp => {
+                caught_up.take().map(|sender| sender.send(()));
+                continue;
+            }
+        };
+        let mut parts = subject.rsplit('.');
+        let (worker, id) = (parts.next().unwrap_or_default(), parts.next().and_then(JobId::read));
+        let Some(id) = id.filter(|_| message::is_token(worker)) else { continue };
+        match read::<Answer>(&payload) {
+            Ok(answer) => {
+                let mut state = shared.state();
+                match state.waiting.get(&id) {
+                    Some(waiting) => drop(waiting.answer.send((worker.to_owned(), answer))),
+                    None => state.early.entry(id).or_default().push((worker.to_owned(), answer)),
+                }
+            }
+            Err(error) => {
+                note(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+                let _ = broker.remove(RESULTS, &subject).await;
+            }
+        }
+    }
+}
+
+/// Passes the progress of jobs on.
+pub(super) async fn follow_progress(broker: Broker, run: String, shared: Arc<Shared>) {
+    let Ok(mut stages) = broker.subscribe(format!("nas.{run}.progress.*")).await else { return };
+    while let Some(report) = stages.next().await {
+        let Some(id) = report.subject.rsplit('.').next().and_then(JobId::read) else { continue };
+        let stage = message::read_stage(&report.payload);
+        let mut state = shared.state();
+        let State { waiting, load, .. } = &mut *state;
+        let Some(waiting) = waiting.get_mut(&id) else { continue };
+        if waiting.began.is_none() {
+            waiting.began = Some(Timestamp::now());
+            load.waited = (load.waited.0 + waiting.ordered.elapsed().as_secs_f64(), load.waited.1 + 1);
+        }
+        // Without a stage a worker has only taken the job.
+        if let Ok(stage) = stage {
+            let _ = waiting.activity.send(Activity { number: waiting.number, stage });
+        }
+    }
+}
