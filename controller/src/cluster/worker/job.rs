@@ -157,9 +157,13 @@ impl Worker {
         let _ = message.double_ack().await;
         self.done.fetch_add(1, Ordering::Relaxed);
         self.failed.fetch_add(u64::from(row.status == Status::Failed), Ordering::Relaxed);
-        let (what, took) = (what(order.work), began.elapsed().as_secs_f64());
+        let took = began.elapsed().as_secs_f64();
+        let ended = match row.status {
+            Status::Ok | Status::Measured => what(order.work),
+            status => format!("{status} when it was to be {}", what(order.work)),
+        };
         let message = row.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-        self.say(format_args!("evaluation {}: {what}, {}, {took:.1} s{message}", order.number, row.status));
+        self.say(format_args!("evaluation {}: {ended}, {took:.1} s{message}", order.number));
         Ok(())
     }
 

@@ -128,11 +128,14 @@ impl Worker {
         let mut dismissed = self.broker.subscribe(format!("nas.*.dismiss.{}", self.id)).await?;
         let mut reports = tokio::time::interval(INTERVAL);
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        // Whether what is announced now is announced by a search that is running.
+        let mut is_new = false;
         loop {
             let stop = &self.settings.stop;
             tokio::select! {
-                Some(event) = announced.recv() => if let Tail::Message { subject, payload } = event {
-                    self.announced(&subject, &payload);
+                Some(event) = announced.recv() => match event {
+                    Tail::Message { subject, payload } => self.announced(&subject, &payload, is_new),
+                    Tail::CaughtUp => is_new = true,
                 },
                 Some(message) = alive.next() => if let Some(run) = run_of(&message.subject) {
                     self.hear_alive(run);
@@ -158,10 +161,10 @@ impl Worker {
         }
     }
 
-    fn announced(self: &Arc<Self>, subject: &str, payload: &[u8]) {
+    fn announced(self: &Arc<Self>, subject: &str, payload: &[u8], is_new: bool) {
         let Some(run) = run_of(subject) else { return };
         match read::<Announcement>(payload) {
-            Ok(announcement) => self.hear_announcement(run, announcement),
+            Ok(announcement) => self.hear_announcement(run, announcement, is_new),
             Err(error) => self.refuse(run, format!("its announcement cannot be read: {error:#}")),
         }
     }

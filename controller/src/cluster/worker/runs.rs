@@ -66,7 +66,7 @@ impl Worker {
     }
 
     /// A run is announced, or announced again. It is prepared once its search, or a job of it, is heard of.
-    pub(super) fn hear_announcement(self: &Arc<Self>, run: &str, announcement: Announcement) {
+    pub(super) fn hear_announcement(self: &Arc<Self>, run: &str, announcement: Announcement, is_new: bool) {
         let mut runs = self.runs();
         let same = runs.known.get(run).and_then(|known| known.announcement.as_ref()) == Some(&announcement);
         if same {
@@ -85,7 +85,7 @@ impl Worker {
         let (this, run) = (Arc::clone(self), run.to_owned());
         // A search that is not running may have left jobs behind.
         tokio::spawn(async move {
-            if was_taken || this.has_jobs(&run).await {
+            if is_new || was_taken || this.has_jobs(&run).await {
                 this.hear_alive(&run);
             }
         });
