@@ -75,7 +75,7 @@ async def run(arguments, workers, speed, folder):
             listed = subprocess.run([program, "workers", "--cluster", url, "--json"], capture_output=True, text=True)
             if listed.returncode == 0 and len(json.loads(listed.stdout or "[]")) >= workers:
                 break
-        out = folder / "run"
+        out = (arguments.keep or folder) / f"{workers}-{speed or 0}"
         async with Watch(url) as watch:
             began = time.perf_counter()
             search = await asyncio.create_subprocess_exec(
@@ -90,8 +90,7 @@ async def run(arguments, workers, speed, folder):
         rows = list(csv.DictReader(open(out / "measurements.csv")))
         trained = [row for row in rows if row["accuracy"]]
         # What the log's clock gives each job.
-        seconds = sum(float(row["train_seconds"] or row["epochs"] or 1) if row["accuracy"] else
-                      float(row["measure_seconds"] or 1) for row in rows)
+        seconds = sum(float(row["epochs"] or 1) if row["accuracy"] else 1 for row in rows)
         busy = seconds / speed / (workers * wall) if speed else math.nan
         return wall, len(trained), len(rows), busy, latencies
     finally:
@@ -109,6 +108,7 @@ def main():
     parser.add_argument("--experiment", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for the run folders")
     parser.add_argument("runs", nargs="+", help="WORKERS:SPEED; SPEED 0 answers at once")
     arguments = parser.parse_args()
     print(f"{'workers':>8} {'speed':>7} {'wall s':>8} {'trained':>8} {'per s':>8} {'jobs':>6} {'busy':>6} {'p50 ms':>8} {'p99 ms':>8}")

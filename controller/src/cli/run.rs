@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use super::INTERRUPTED;
 use super::finish::finish;
 use super::prepare::{By, Prepared, prepare};
-use crate::cluster::{Identity, Link, Remote, task_of};
+use crate::cluster::{DeviceInfo, Identity, Link, Remote, task_of};
 use crate::config::Experiment;
 use crate::evaluate::{Evaluator, check_alike};
 use crate::observe::{About, Observer, Progress, TensorBoard};
@@ -50,19 +50,9 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         reject_unless_begun(&problem.to_string(), opened.is_some())?;
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
-    let mut link = None;
-    if experiment.cluster.server().is_some() {
-        let identity = Identity::load(&path).filter(|_| opened.is_some()).unwrap_or_else(Identity::fresh);
-        link = Some(runtime.block_on(Link::open(&experiment.cluster, identity, &stop, quiet))?);
-    }
-    let is_done_here = experiment.replay.is_some() || experiment.cluster.local;
-    if let Some(link) = link.as_mut().filter(|_| !is_done_here)
-        && runtime.block_on(link.find_device(&stop)).is_none()
-    {
-        return Ok(ExitCode::from(INTERRUPTED));
-    }
+    let link = runtime.block_on(connect(&experiment, path.as_path(), opened.is_some(), &stop, quiet))?;
     let by = match &link {
-        Some(Link { identity: Identity { device: Some(device), .. }, .. }) if !is_done_here => By::Workers(device),
+        Some(link) if needs_workers(&experiment) => link.identity.device.as_ref().map_or(By::Here, By::Workers),
         _ => By::Here,
     };
     let prepared = prepare(experiment, &by, &path.join(SCRATCH), &stop, quiet)?;
@@ -87,18 +77,10 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         announce_time(&prepared, planned.map_or(0, |planned| planned.saturating_sub(done)));
     }
     runtime.spawn(listen(stop.clone()));
-    let mut remote = None;
-    if let (Some(mut link), Some(fixed)) = (link, prepared.fixed.clone()) {
-        link.identity.device.clone_from(&prepared.device);
-        link.identity.save(folder.path())?;
-        let task = task_of(&prepared.experiment)?;
-        let announced = link.announce(task, fixed, Arc::clone(&prepared.problem), &stop);
-        let Some(announced) = runtime.block_on(announced) else { return Ok(ExitCode::from(INTERRUPTED)) };
-        remote = Some(match &prepared.live {
-            Some(live) => announced.with_local(Arc::clone(live) as Arc<dyn Evaluator>),
-            None => announced,
-        });
-    }
+    let remote = match link {
+        Some(link) => Some(runtime.block_on(announce(link, &prepared, &folder, &stop))?),
+        None => None,
+    };
     let (mut search, checkpoint) = assemble(prepared, remote.clone(), strategy, &folder, &stop, quiet)?;
     search.plan.retry_failed = retry_failed;
     let result = runtime.block_on(search.run(checkpoint));
@@ -129,6 +111,45 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         let _ = std::fs::remove_dir_all(folder.join(TRAININGS));
     }
     finish(end, spent, &folder, quiet)
+}
+
+/// Whether workers do everything.
+fn needs_workers(experiment: &Experiment) -> bool {
+    experiment.replay.is_none() && !experiment.cluster.local
+}
+
+/// Connects to the cluster of an experiment, if it has one, and waits for a worker that measures, if one has to.
+async fn connect(
+    experiment: &Experiment,
+    folder: &Path,
+    is_begun: bool,
+    stop: &Stop,
+    quiet: bool,
+) -> anyhow::Result<Option<Link>> {
+    if experiment.cluster.server().is_none() {
+        return Ok(None);
+    }
+    let identity = Identity::load(folder).filter(|_| is_begun).unwrap_or_else(Identity::fresh);
+    let mut link = Link::open(&experiment.cluster, identity, stop, quiet).await?;
+    if needs_workers(experiment) {
+        link.find_device().await;
+    }
+    Ok(Some(link))
+}
+
+/// Announces a run to the workers of its cluster.
+async fn announce(link: Link, prepared: &Prepared, folder: &RunFolder, stop: &Stop) -> anyhow::Result<Arc<Remote>> {
+    let mut link = link;
+    link.identity.device.clone_from(&prepared.device);
+    link.identity.save(folder.path())?;
+    let (task, fixed) = (task_of(&prepared.experiment)?, prepared.fixed.clone());
+    let fixed = fixed.context("there is nothing to announce")?;
+    let announced = link.announce(task, fixed, Arc::clone(&prepared.problem), stop).await;
+    let announced = announced.context("the search was stopped before the NATS server knew of it")?;
+    Ok(match &prepared.live {
+        Some(live) => announced.with_local(Arc::clone(live) as Arc<dyn Evaluator>),
+        None => announced,
+    })
 }
 
 /// Says how long the trainings of a search will take, before they do.
@@ -198,7 +219,8 @@ fn assemble(
     stop: &Stop,
     quiet: bool,
 ) -> anyhow::Result<(Search, Option<Checkpoint>)> {
-    let Prepared { experiment, problem, live, log, .. } = prepared;
+    let Prepared { experiment, problem, live, log, device, .. } = prepared;
+    let of_workers = device.filter(|_| remote.is_some() && live.is_none());
     let workers = match (remote, live, log) {
         (Some(remote), ..) => Workers::real(remote),
         (None, Some(live), _) => Workers::real(live),
@@ -211,7 +233,7 @@ fn assemble(
         let path = folder.join(IMPORTED);
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
-    let events = TensorBoard::new(&folder.events(), &about(&experiment)?);
+    let events = TensorBoard::new(&folder.events(), &about(&experiment, of_workers.as_ref())?);
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(events), Box::new(Progress::new(quiet))];
     let storage = Storage {
         journal,
@@ -231,11 +253,12 @@ fn assemble(
 }
 
 /// The settings that TensorBoard shows beside those of other runs.
-fn about(experiment: &Experiment) -> anyhow::Result<About> {
+fn about(experiment: &Experiment, of_workers: Option<&DeviceInfo>) -> anyhow::Result<About> {
     let Experiment { search, strategy, space, devices, training, replay, .. } = experiment;
-    let measured_on = match replay {
-        Some(replay) => replay.log.display().to_string(),
-        None => devices.keys().cloned().collect::<Vec<_>>().join(", "),
+    let measured_on = match (replay, of_workers) {
+        (Some(replay), _) => replay.log.display().to_string(),
+        (None, Some(device)) => device.description().label(),
+        (None, None) => devices.keys().cloned().collect::<Vec<_>>().join(", "),
     };
     let mut settings = vec![
         ("strategy", strategy.name().to_owned()),

@@ -7,7 +7,7 @@ mod remote;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tokio::sync::{Notify, oneshot};
@@ -65,18 +65,16 @@ impl Link {
         Ok(Self { broker, config: config.clone(), identity, shared })
     }
 
-    /// Waits for the first worker that measures, and takes its device for that of the run. `None` if the search was
-    /// stopped before.
-    pub async fn find_device(&mut self, stop: &Stop) -> Option<()> {
-        let mut announced = false;
+    /// Waits for the first worker that measures, and takes its device for that of the run.
+    pub async fn find_device(&mut self) {
+        /// Time in which workers that are there answer.
+        const AT_ONCE: Duration = Duration::from_secs(1);
+        let (began, mut is_told) = (Instant::now(), false);
         while self.identity.device.is_none() {
-            if stop.asked() {
-                return None;
-            }
             let found = self.shared.state().roster.workers().find_map(|worker| worker.device.clone());
-            if found.is_none() {
-                if !std::mem::replace(&mut announced, true) {
-                    self.broker.send("nas.who".to_owned(), Vec::new()).await;
+            self.identity.device = found;
+            if self.identity.device.is_none() {
+                if began.elapsed() > AT_ONCE && !std::mem::replace(&mut is_told, true) {
                     let url = self.broker.url();
                     note(format_args!(
                         "waiting for a worker that measures: `controller worker --cluster {url}` starts one"
@@ -84,9 +82,7 @@ impl Link {
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            self.identity.device = found;
         }
-        Some(())
     }
 
     /// Announces the run; what is on the server of an earlier part of it is found.
