@@ -341,7 +341,7 @@ fn report_run(
             History::MOST_IMPORTED
         ))?;
     }
-    let ended = rows.iter().filter(|row| row.status != hardware::log::Status::Measured).count() as u64;
+    let ended = rows.iter().filter(|row| row.status.is_end()).count() as u64;
     let budget = experiment.search.budget().evaluations;
     let spent = budget.filter(|evaluations| ended >= evaluations + experiment.search.remeasure);
     let more = spent.map_or_else(String::new, |evaluations| format!(" --evaluations {}", 2 * evaluations));

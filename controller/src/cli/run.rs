@@ -23,7 +23,7 @@ use crate::search::{End, Outcome, Search, Storage, Workers};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
-use hardware::log::{Status, join};
+use hardware::log::join;
 
 pub(super) enum Place {
     New(PathBuf),
@@ -72,7 +72,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
         let rows = logged_rows(&folder.join(JOURNAL))?;
         let joined = join(rows, prepared.problem.fidelity().short_epochs);
-        let done = joined.iter().filter(|joined| joined.row.status != Status::Measured).count() as u64;
+        let done = joined.iter().filter(|joined| joined.row.status.is_end()).count() as u64;
         let planned = prepared.experiment.search.budget().evaluations;
         announce_time(&prepared, planned.map_or(0, |planned| planned.saturating_sub(done)));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use hardware::log::{Row, Status};
+use hardware::log::Row;
 
 use crate::config::Experiment;
 use crate::evaluate::{ReplayConfig, Replayed};
@@ -32,7 +32,7 @@ impl Side {
         let recorded = Recorded::read(path)?;
         let mut rows = recorded.evaluations();
         // Networks that were measured alone, or trained short, are on no front.
-        rows.retain(|row| row.status != Status::Measured);
+        rows.retain(|row| row.status.is_end());
         let Recorded { experiment, problem, .. } = recorded;
         let opened = experiment.replay.as_ref().map(|replay| Replayed::open(replay, problem.space()));
         let (replayed, notice) = match opened.transpose() {

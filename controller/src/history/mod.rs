@@ -154,6 +154,11 @@ impl History {
         &self.pending
     }
 
+    /// Number of measurements that have begun, or wait for a device.
+    pub(crate) fn pending_measurements(&self) -> usize {
+        self.pending.iter().filter(|job| job.work == Work::Measure).count()
+    }
+
     /// The job of a network that has begun, or waits.
     pub fn pending_job(&self, key: &CanonicalKey) -> Option<&Job> {
         self.pending.iter().find(|job| job.candidate.key == *key)
@@ -269,7 +274,7 @@ impl History {
 
     /// Number of evaluations that have ended, repeats and retries included.
     pub fn ended(&self) -> u64 {
-        let open = self.evaluations.iter().filter(|evaluation| evaluation.status == Status::Measured).count();
+        let open = self.evaluations.iter().filter(|evaluation| !evaluation.status.is_end()).count();
         (self.by_number.len() - open) as u64
     }
 

@@ -87,7 +87,7 @@ fn list(numbers: &[u64]) -> String {
 
 /// The numbers of evaluations by their status, and of members of the front.
 pub fn in_words(summary: &Summary) -> String {
-    let ended = Status::ALL.into_iter().filter(|status| *status != Status::Measured);
+    let ended = Status::ALL.into_iter().filter(|status| status.is_end());
     let counts = ended.map(|status| (status, summary.count(status)));
     let counts = counts.filter(|(_, count)| *count > 0).map(|(status, count)| format!("{count} {}", status.as_str()));
     let counts: Vec<String> = counts.collect();

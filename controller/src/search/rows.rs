@@ -145,7 +145,7 @@ pub(super) fn remove_dominated(models: &Path, history: &History) -> anyhow::Resu
         let path = entry?.path();
         let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         // A model is written before its row is entered.
-        let is_entered = |number: &u64| history.get(*number).is_some_and(|known| known.status != Status::Measured);
+        let is_entered = |number: &u64| history.get(*number).is_some_and(|known| known.status.is_end());
         if number.filter(is_entered).is_some_and(|number| !front.contains(&number)) {
             std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }

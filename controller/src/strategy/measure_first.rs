@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::unseen::Unseen;
 use super::{Decision, Diagnostics, Proposal, Room, Strategy, WantedJob};
-use crate::history::{Evaluation, History, Status, Work};
+use crate::history::{History, Work};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -54,11 +54,6 @@ impl<P: Proposer> MeasureFirst<P> {
     }
 }
 
-/// Whether an evaluation is waiting for its full training.
-fn is_open(evaluation: &Evaluation) -> bool {
-    evaluation.status == Status::Measured
-}
-
 impl<P: Proposer> Strategy for MeasureFirst<P> {
     fn name(&self) -> &'static str {
         self.proposer.name()
@@ -67,15 +62,11 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
     fn ask(&mut self, problem: &Problem, history: &History, room: &Room) -> Result<Decision> {
         let diagnostics = self.learn(problem, history)?;
         let epochs = problem.fidelity().full_epochs;
-        let measured = history.evaluations().iter().filter(|evaluation| is_open(evaluation));
+        let measured = history.evaluations().iter().filter(|evaluation| !evaluation.status.is_end());
         let waiting: Vec<_> = measured.filter(|evaluation| history.pending_job(&evaluation.key).is_none()).collect();
         let trained = waiting.len().min(room.trainings);
-        let train = |evaluation: &&Evaluation| WantedJob {
-            architecture: evaluation.architecture.clone(),
-            work: Work::Train { epochs },
-        };
-        let mut jobs: Vec<WantedJob> = waiting[..trained].iter().map(train).collect();
-        let measuring = history.pending().iter().filter(|job| job.work == Work::Measure).count();
+        let mut jobs: Vec<_> = waiting[..trained].iter().map(|one| WantedJob::training(one, epochs)).collect();
+        let measuring = history.pending_measurements();
         // Networks that will be trained besides those that are.
         let ahead = waiting.len() - trained + measuring;
         let missing = room.trainers.saturating_sub(ahead);
@@ -102,7 +93,7 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
         while let Some(round) = self.rounds.first() {
             for proposal in round {
                 let key = problem.key(&proposal.architecture)?;
-                let is_open = history.known(&key).is_some_and(is_open);
+                let is_open = history.known(&key).is_some_and(|known| !known.status.is_end());
                 if is_open || history.pending_job(&key).is_some() {
                     return Ok(diagnostics);
                 }

@@ -27,7 +27,7 @@ use anyhow::Result;
 use child::space::Architecture;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{History, Work};
+use crate::history::{Evaluation, History, Work};
 use crate::policy::Policy;
 use crate::preference::Preference;
 use crate::problem::Problem;
@@ -98,6 +98,13 @@ pub struct WantedJob {
     pub architecture: Architecture,
     /// The measurement or training.
     pub work: Work,
+}
+
+impl WantedJob {
+    /// A training of a network that is known.
+    fn training(evaluation: &Evaluation, epochs: u64) -> Self {
+        Self { architecture: evaluation.architecture.clone(), work: Work::Train { epochs } }
+    }
 }
 
 /// What a strategy decided.

@@ -47,8 +47,8 @@ impl<'a> Unseen<'a> {
     }
 
     /// Adds up to `count` unknown networks at random and returns them: where not all of the space can be evaluated, out of
-    /// those that can, else draws are uniform over the architectures with
-    /// unknown networks, so networks with many encodings are likelier.
+    /// those that can; else draws are uniform over the architectures with unknown networks, so networks with many encodings
+    /// are likelier.
     ///
     /// Returns fewer only if a space of up to 100,000 architectures has no more, or if a hundred draws for each wanted
     /// network find none in a larger space.
@@ -58,11 +58,7 @@ impl<'a> Unseen<'a> {
         if let Some(available) = self.problem.available() {
             let mut rest: Vec<&Architecture> = available.iter().collect();
             rest.shuffle(rng);
-            for architecture in rest {
-                if found.len() < count && self.take(architecture)? {
-                    found.push(architecture.clone());
-                }
-            }
+            self.take_up_to(count, rest, &mut found)?;
             return Ok(found);
         }
         let mut draws = 0;
@@ -76,13 +72,24 @@ impl<'a> Unseen<'a> {
         if found.len() < count && space.size() <= Self::LISTABLE {
             let mut rest = self.list()?;
             rest.shuffle(rng);
-            for architecture in rest {
-                if found.len() < count && self.take(&architecture)? {
-                    found.push(architecture);
-                }
-            }
+            self.take_up_to(count, &rest, &mut found)?;
         }
         Ok(found)
+    }
+
+    /// Takes unknown networks out of some, until so many are found.
+    fn take_up_to<'b>(
+        &mut self,
+        count: usize,
+        of: impl IntoIterator<Item = &'b Architecture>,
+        found: &mut Vec<Architecture>,
+    ) -> Result<(), Error> {
+        for architecture in of {
+            if found.len() < count && self.take(architecture)? {
+                found.push(architecture.clone());
+            }
+        }
+        Ok(())
     }
 
     /// All architectures with unknown networks, in the order of their choices.

@@ -91,6 +91,11 @@ impl Status {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Ok, Self::Measured, Self::Bounded, Self::Failed, Self::Diverged, Self::Stopped];
 
+    /// Whether an evaluation ends with such a row; a measured network can still be trained.
+    pub fn is_end(self) -> bool {
+        self != Self::Measured
+    }
+
     /// The text in the log.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -39,8 +39,8 @@ use serde::{Deserialize, Serialize};
 pub use config::ModelBasedConfig;
 
 use super::random::{restore_rng, save_rng};
-use super::{Decision, Room, Strategy};
-use crate::history::{Evaluation, History, Status};
+use super::{Decision, Room, Strategy, WantedJob};
+use crate::history::{Evaluation, History};
 use crate::policy::{Learner, Policy};
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -48,7 +48,7 @@ use crate::surrogate::{Encoder, Hyperparameters, Start};
 use candidates::Candidates;
 use prediction_quality::PredictionQuality;
 use round::Round;
-use stage::{is_ready, pending_measurements, pending_trainings};
+use stage::{is_ready, pending_trainings};
 
 /// Learns from simulated episodes and evaluates the most promising candidates.
 pub struct ModelBased {
@@ -151,7 +151,7 @@ impl ModelBased {
                 return Ok(Some(round));
             }
         }
-        let measuring = pending_measurements(history);
+        let measuring = history.pending_measurements();
         let is_late = measuring > 0 && measuring * Self::LATE > ahead;
         if room.trainings == 0 || !self.round.is_measured || is_late {
             return Ok(None);
@@ -180,10 +180,10 @@ impl ModelBased {
         let ready: Vec<_> = history.evaluations().iter().filter(|one| is_ready(history, one)).collect();
         let epochs = problem.fidelity().full_epochs;
         if room.trainings > 0 && !ready.is_empty() {
-            let jobs = ready.iter().map(|one| stage::take(one, epochs)).collect();
+            let jobs = ready.iter().map(|one| WantedJob::training(one, epochs)).collect();
             return Ok(Some(Round { jobs, diagnostics: super::Diagnostics::default() }));
         }
-        let is_ahead = !ready.is_empty() || pending_measurements(history) > 0;
+        let is_ahead = !ready.is_empty() || history.pending_measurements() > 0;
         if is_ahead || room.measurements == 0 {
             return Ok(None);
         }
@@ -196,8 +196,7 @@ impl ModelBased {
             let key = problem.key(&architecture)?;
             let known = history.known(&key);
             let values = known.map_or(&[][..], |known| &known.values);
-            let is_open =
-                history.pending_job(&key).is_some() || known.is_some_and(|known| known.status == Status::Measured);
+            let is_open = history.pending_job(&key).is_some() || known.is_some_and(|known| !known.status.is_end());
             let mut left = Vec::new();
             for (objective, mean) in means.into_iter().enumerate() {
                 match (mean, values.get(objective).copied().flatten()) {

@@ -1,30 +1,19 @@
 //! How far the networks of a history have come.
 
 use super::choice::Stage;
-use crate::history::{Evaluation, History, Job, Status, Work};
+use crate::history::{Evaluation, History, Job, Work};
 use crate::problem::Fidelity;
-use crate::strategy::WantedJob;
 
 /// Whether a training may be decided on for a network: it is measured, within the bounds, and has no job.
 pub(super) fn is_ready(history: &History, evaluation: &Evaluation) -> bool {
-    evaluation.status == Status::Measured
+    !evaluation.status.is_end()
         && history.bounds().are_kept(history.objectives(), &evaluation.values)
         && history.pending_job(&evaluation.key).is_none()
-}
-
-/// A training of a network.
-pub(super) fn take(evaluation: &Evaluation, epochs: u64) -> WantedJob {
-    WantedJob { architecture: evaluation.architecture.clone(), work: Work::Train { epochs } }
 }
 
 /// Pending trainings of at least so many epochs.
 pub(super) fn pending_trainings(history: &History, epochs: u64) -> usize {
     history.pending().iter().filter(|job| job.work != Work::Measure && job.work.epochs() >= epochs).count()
-}
-
-/// Pending measurements.
-pub(super) fn pending_measurements(history: &History) -> usize {
-    history.pending().iter().filter(|job| job.work == Work::Measure).count()
 }
 
 /// What is assumed of a pending job. Where nothing is measured ahead, each measured network will be trained in full.

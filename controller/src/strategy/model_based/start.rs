@@ -5,7 +5,7 @@ use child::space::Architecture;
 use rand::RngExt;
 
 use super::ModelBased;
-use super::stage::{is_ready, pending_trainings, take};
+use super::stage::{is_ready, pending_trainings};
 use crate::history::{Evaluation, History, Work};
 use crate::objective::Objective;
 use crate::pareto::non_dominated;
@@ -52,18 +52,18 @@ impl ModelBased {
                 .filter(|one| is_ready(history, one) && one.short_error.is_none())
                 .collect();
             if !is_over && !untrained.is_empty() {
-                jobs.extend(untrained.into_iter().map(|one| take(one, fidelity.short_epochs)));
+                jobs.extend(untrained.into_iter().map(|one| WantedJob::training(one, fidelity.short_epochs)));
             } else if !is_over && full == 0 && jobs.is_empty() {
                 let missing = history.pending().len();
                 if missing as f64 <= Self::MISSING * size as f64 && room.trainings > 0 {
                     let count = Self::FULL.max(room.trainers);
                     let best = better(history, count);
-                    jobs.extend(best.into_iter().map(|one| take(one, fidelity.full_epochs)));
+                    jobs.extend(best.into_iter().map(|one| WantedJob::training(one, fidelity.full_epochs)));
                 }
             }
         } else if begun <= size {
             let ready = history.evaluations().iter().filter(|one| is_ready(history, one));
-            jobs.extend(ready.map(|one| take(one, fidelity.full_epochs)));
+            jobs.extend(ready.map(|one| WantedJob::training(one, fidelity.full_epochs)));
         }
         if jobs.is_empty() && !is_over && history.pending().is_empty() {
             // Everything so far has failed.
