@@ -356,7 +356,7 @@ fn trainings_without_a_chance_for_the_front_are_hopeless() {
         history.push(best).unwrap();
         history.push(slow.clone()).unwrap();
         assert!(strategy.hopeless(&problem, &history).unwrap().is_empty(), "nothing is under way");
-        begin(&problem, &mut history, &stage::take(&slow, 200));
+        begin(&problem, &mut history, &crate::strategy::WantedJob::training(&slow, 200));
         assert_eq!(strategy.hopeless(&problem, &history).unwrap(), [slow.number]);
         slow.values = vec![None, Some(0.5), Some(0.5)];
         history.push(slow).unwrap();
