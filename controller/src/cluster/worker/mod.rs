@@ -40,8 +40,11 @@ pub(crate) struct WorkerSettings {
     pub stop: Stop,
     pub quiet: bool,
     /// Makes what does the jobs of a run; the command line knows how devices and images are opened.
-    pub outfit: Box<dyn Fn(&Announcement, Experiment, &Path) -> Result<Outfit> + Send + Sync>,
+    pub outfit: Box<Prepare>,
 }
+
+/// Opens what a run needs, by its announcement, the experiment as this worker does it, and a folder.
+pub(crate) type Prepare = dyn Fn(&Announcement, Experiment, &Path) -> Result<Outfit> + Send + Sync;
 
 /// What does the jobs of a run.
 pub(crate) struct Outfit {
