@@ -126,7 +126,7 @@ fn cluster(experiment: &Experiment) -> anyhow::Result<String> {
     let url = experiment.cluster.url.as_deref().unwrap_or_default();
     ensure!(
         other.is_empty(),
-        "{} of its workers are of another version than {own}: update {}",
+        "{} of its workers have a version other than {own}: update {}",
         other.len(),
         other.iter().map(|one| one.presence.machine.as_str()).collect::<Vec<_>>().join(", ")
     );

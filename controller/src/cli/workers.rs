@@ -93,7 +93,7 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
         for ((id, presence), answers) in both {
             seen.insert(id, Seen { answers: answers && presence.leaving.is_none(), presence });
         }
-        // One that has left in order is gone; one that could not go on says why.
+        // A worker that was stopped is left out; one that could not go on says why.
         seen.retain(|_, one| one.presence.leaving.as_deref() != Some(""));
         Ok(seen)
     })

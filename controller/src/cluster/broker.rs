@@ -36,7 +36,7 @@ pub(crate) const RESULTS: &str = "NAS_RESULTS";
 pub(crate) const WORKERS: &str = "NAS_WORKERS";
 const OBJECTS: &str = "nas";
 
-/// Age after which what nobody fetched is removed.
+/// Age after which messages are removed that were not fetched.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Time until something that the server refused, or did not answer, is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -351,7 +351,7 @@ async fn options(config: &ClusterConfig, name: &str) -> Result<ConnectOptions> {
     let told = Arc::new(Mutex::new(HashSet::new()));
     let mut options =
         ConnectOptions::new().name(name).ping_interval(Duration::from_secs(10)).event_callback(move |event| {
-            // Else a message that it does not permit would only get no answer. Each reason is told once.
+            // Otherwise a message without permission would only get no answer. Each reason is shown once.
             if let Event::ServerError(error) = event {
                 let error = error.to_string();
                 let is_new = told.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());

@@ -106,7 +106,7 @@ pub(crate) struct Announcement {
     pub data: String,
     /// How images become a network's input; `None` where a log answers.
     pub deployment: Option<Deployment>,
-    /// What they are measured on; `None` where a log answers.
+    /// The device that measures them; `None` where a log answers.
     pub device: Option<DeviceInfo>,
     /// Whether the search has ended.
     pub ended: bool,
@@ -178,7 +178,7 @@ impl Answer {
         ensure!(records.next().is_none(), "it has more than one row");
         let row = read_row(&csv::ByteRecord::from(COLUMNS.to_vec()), &record).map_err(anyhow::Error::msg)?;
         ensure!(row.evaluation == job.number, "its row is of evaluation {}, not {}", row.evaluation, job.number);
-        ensure!(row.architecture == text, "its row is of another network");
+        ensure!(row.architecture == text, "its row belongs to a different network");
         match (job.work, row.status) {
             (_, Status::Failed) => {}
             (Work::Measure, Status::Measured) => ensure!(row.time_ms.is_some(), "it was measured without a time"),

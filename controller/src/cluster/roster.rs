@@ -159,8 +159,8 @@ mod tests {
         assert!(
             roster.has_other(Kind::Train, &["a".to_owned()]) && !roster.has_other(Kind::Measure, &["a".to_owned()])
         );
-        let leaves = Presence { leaving: Some("the board is gone".to_owned()), ..presence(None) };
-        assert_eq!(roster.hear("a", leaves).unwrap(), "worker a on lab has left: the board is gone");
+        let leaves = Presence { leaving: Some("the board is away".to_owned()), ..presence(None) };
+        assert_eq!(roster.hear("a", leaves).unwrap(), "worker a on lab has left: the board is away");
         assert_eq!(roster.capacity().measurements, 0);
     }
 

@@ -41,7 +41,7 @@ pub(super) struct State {
     pub load: Load,
 }
 
-/// What is known of the workers' load since it was last told.
+/// The workers' load since the last report.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     pub told: Option<Instant>,

@@ -167,7 +167,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Does something that may take long, while the server is told that the job is under way.
+    /// Does something that may take long, and acknowledges progress meanwhile.
     async fn with_signs<T>(&self, fetched: &Fetched<'_>, doing: impl Future<Output = T>) -> T {
         let mut signs = tokio::time::interval(fetched.silence / 4);
         tokio::pin!(doing);

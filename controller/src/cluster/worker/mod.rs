@@ -29,7 +29,7 @@ use runs::Runs;
 pub(crate) struct WorkerSettings {
     /// Its own file: devices, backend, folders.
     pub own: Experiment,
-    /// What it measures on; `None` if it does not measure, or a log answers.
+    /// Its device; `None` if it does not measure, or a log answers.
     pub device: Option<DeviceInfo>,
     /// Measurements at a time.
     pub measures: usize,
