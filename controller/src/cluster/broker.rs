@@ -348,13 +348,13 @@ async fn options(config: &ClusterConfig, name: &str) -> Result<ConnectOptions> {
             std::fs::read_to_string(path).with_context(|| format!("cannot read cluster.{what} {}", path.display()))?;
         Ok(content.trim().to_owned())
     };
-    let told = Arc::new(Mutex::new(HashSet::new()));
+    let shown = Arc::new(Mutex::new(HashSet::new()));
     let mut options =
         ConnectOptions::new().name(name).ping_interval(Duration::from_secs(10)).event_callback(move |event| {
             // Otherwise a message without permission would only get no answer. Each reason is shown once.
             if let Event::ServerError(error) = event {
                 let error = error.to_string();
-                let is_new = told.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
+                let is_new = shown.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
                 if is_new {
                     note(format_args!("warning: the NATS server reports: {error}"));
                 }

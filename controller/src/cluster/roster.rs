@@ -16,12 +16,12 @@ pub(crate) struct Roster {
     silence: Duration,
     workers: BTreeMap<String, (Presence, Instant)>,
     /// What the user was shown of each.
-    told: BTreeMap<String, String>,
+    shown: BTreeMap<String, String>,
 }
 
 impl Roster {
     pub fn new(run: String, silence: Duration) -> Self {
-        Self { run, silence, workers: BTreeMap::new(), told: BTreeMap::new() }
+        Self { run, silence, workers: BTreeMap::new(), shown: BTreeMap::new() }
     }
 
     /// Notes a report. Returns a line for the user where something has changed for this run.
@@ -64,11 +64,11 @@ impl Roster {
 
     /// A line about a worker, unless it says what was said before.
     fn tell(&mut self, worker: &str, machine: &str, said: String) -> Option<String> {
-        if said.is_empty() || self.told.get(worker) == Some(&said) {
+        if said.is_empty() || self.shown.get(worker) == Some(&said) {
             return None;
         }
         let line = format!("worker {worker} on {machine} {said}");
-        self.told.insert(worker.to_owned(), said);
+        self.shown.insert(worker.to_owned(), said);
         Some(line)
     }
 

@@ -44,7 +44,7 @@ pub(super) struct State {
 /// The workers' load since the last report.
 #[derive(Debug, Default)]
 pub(super) struct Load {
-    pub told: Option<Instant>,
+    pub reported: Option<Instant>,
     /// Seconds that jobs waited, and their number.
     pub waited: (f64, u32),
     /// Sums over the seconds of places that were busy, and of all places.

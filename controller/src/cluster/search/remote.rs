@@ -313,11 +313,11 @@ impl Evaluator for Remote {
         /// Time between two reports.
         const INTERVAL: Duration = Duration::from_secs(2);
         let mut state = self.shared.state();
-        if state.load.told.is_some_and(|told| told.elapsed() < INTERVAL) {
+        if state.load.reported.is_some_and(|reported| reported.elapsed() < INTERVAL) {
             return None;
         }
         let Load { waited, busy, .. } = std::mem::take(&mut state.load);
-        state.load.told = Some(Instant::now());
+        state.load.reported = Some(Instant::now());
         let under_way = state.under_way();
         Some(Workload {
             workers: state.roster.count(),

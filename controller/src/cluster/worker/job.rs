@@ -179,8 +179,8 @@ impl Worker {
         }
     }
 
-    /// Has a job done, while the server is told that it is under way, the search how far it is, and a training is saved to
-    /// the server. `None` if the worker is being stopped.
+    /// Has a job done. Meanwhile it acknowledges progress to the server, reports stages to the search, and saves a training
+    /// to the server. `None` if the worker is being stopped.
     async fn attend(&self, fetched: &Fetched<'_>, job: Job) -> Result<Option<Finished>> {
         let Fetched { message, id, order, ready, silence, delivered } = fetched;
         let evaluator = Arc::clone(&ready.outfit.evaluator);
@@ -194,7 +194,7 @@ impl Worker {
             tokio::spawn(evaluator.run(Assignment { job, text, activity, broken_off: Arc::clone(&broken_off) }));
         let mut signs = tokio::time::interval((*silence / 4).min(Duration::from_secs(5)));
         let mut saving = Saving { path: saved, at: None, task: None };
-        let mut told = None;
+        let mut reported = None;
         // It is taken.
         self.broker.send(format!("nas.{}.progress.{id}", ready.run), Vec::new()).await;
         let finished = loop {
@@ -202,9 +202,9 @@ impl Worker {
                 finished = &mut doing => break finished,
                 Some(activity) = stages.recv() => {
                     // The next one comes soon enough.
-                    let is_due = told.is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(200));
+                    let is_due = reported.is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(200));
                     if is_due && let Ok(payload) = serde_json::to_vec(&activity.stage) {
-                        told = Some(Instant::now());
+                        reported = Some(Instant::now());
                         self.broker.send(format!("nas.{}.progress.{id}", ready.run), payload).await;
                     }
                 }

@@ -177,9 +177,9 @@ impl Worker {
         /// Trainings end after an epoch, measurements at the end of one.
         const LONGEST: Duration = Duration::from_secs(600);
         let until = Instant::now() + LONGEST;
-        let mut told = false;
+        let mut shown = false;
         while self.busy.iter().any(|busy| busy.load(Ordering::Relaxed) > 0) && Instant::now() < until {
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut shown, true) {
                 self.say("stopping: giving the jobs under way back (Ctrl-C again to end at once)");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
