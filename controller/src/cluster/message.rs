@@ -160,11 +160,13 @@ pub(crate) struct Answer {
     row: String,
     /// The model of a full training: the fingerprint of its object.
     pub model: Option<String>,
+    /// Whether a failure is the network's for certain, as where several workers died of it: no other one is to try it.
+    pub is_certain: bool,
 }
 
 impl Answer {
     pub fn new(row: &Row, model: Option<String>) -> Result<Self> {
-        Ok(Self { row: String::from_utf8(line(row)?)?, model })
+        Ok(Self { row: String::from_utf8(line(row)?)?, model, is_certain: false })
     }
 
     /// The row, if it can be one of this job.
@@ -301,7 +303,7 @@ mod tests {
             let mut cells: Vec<String> = vec![String::new(); COLUMNS.len()];
             (cells[0], cells[2], cells[3]) = ("3".to_owned(), "|a|".to_owned(), "measured".to_owned());
             cells[place] = cell.to_owned();
-            let answer = Answer { row: cells.join(","), model: None };
+            let answer = Answer { row: cells.join(","), model: None, is_certain: false };
             assert!(answer.row(&job(3, Work::Measure), "|a|").is_err(), "{cell}");
         }
         let model = Answer { model: Some("../../etc".to_owned()), ..Answer::new(&measured(3), None).unwrap() };

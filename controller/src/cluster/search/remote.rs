@@ -77,7 +77,9 @@ impl Remote {
         let mut avoid = Vec::new();
         let mut failed: Option<Finished> = None;
         loop {
-            let (worker, finished) = self.ask(&assignment, &avoid).await?;
+            let Some(Answered { worker, finished, is_certain }) = self.ask(&assignment, &avoid).await? else {
+                return failed;
+            };
             let has_failed = finished.row.status == Status::Failed;
             if let (Some(_), false, [first, ..]) = (&failed, has_failed, avoid.as_slice()) {
                 self.blame(first, &failed).await;
@@ -86,15 +88,16 @@ impl Remote {
             avoid.push(worker);
             let has_other = self.shared.state().roster.has_other(kind, &avoid);
             // The fault may be the worker's: another one has a try.
-            if !has_failed || failed.is_some() || !has_other {
+            if !has_failed || is_certain || failed.is_some() || !has_other {
                 return Some(finished);
             }
             failed = Some(finished);
         }
     }
 
-    /// Hands a job over and awaits its answer; `None` if the search is being stopped.
-    async fn ask(&self, assignment: &Assignment, avoid: &[String]) -> Option<(String, Finished)> {
+    /// Hands a job over and awaits its answer; `None` if the search is being stopped. Without an answer, the workers that
+    /// are not to avoid it have left.
+    async fn ask(&self, assignment: &Assignment, avoid: &[String]) -> Option<Option<Answered>> {
         let Assignment { job, text, .. } = assignment;
         let id = JobId::new(job, text, avoid.len());
         let (answer, mut answers) = mpsc::unbounded_channel();
@@ -136,7 +139,9 @@ impl Remote {
             tokio::select! {
                 Some((worker, answer)) = answers.recv() => {
                     match self.finished(&answer, assignment, &id).await? {
-                        Ok(finished) => return Some((worker, finished)),
+                        Ok(finished) => {
+                            return Some(Some(Answered { worker, finished, is_certain: answer.is_certain }));
+                        }
                         Err(error) => {
                             note(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
                             self.broker.remove(RESULTS, &format!("nas.{}.result.{id}.{worker}", self.run)).await?;
@@ -146,6 +151,10 @@ impl Remote {
                 _ = ticks.tick() => {
                     if self.stop.asked() {
                         return None;
+                    }
+                    if !avoid.is_empty() && !self.shared.state().roster.has_other(kind, avoid) {
+                        self.forget(vec![id.clone()]);
+                        return Some(None);
                     }
                     if assignment.broken_off.load(Ordering::Relaxed) {
                         // It may get lost: sent again from time to time.
@@ -226,6 +235,14 @@ impl Remote {
             }
         });
     }
+}
+
+/// The end of a job on a worker.
+struct Answered {
+    worker: String,
+    finished: Finished,
+    /// Whether no other worker is to try it.
+    is_certain: bool,
 }
 
 /// A job of this machine, until it ends.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::Worker;
 use super::runs::Ready;
-use crate::cluster::message::{Answer, JobId, Kind, Order, read};
+use crate::cluster::message::{Answer, JobId, Kind, Order, read, written};
 use crate::cluster::search::{model_name, saved_name};
 use crate::cluster::task::is_plausible;
 use crate::evaluate::{Assignment, Finished};
@@ -110,6 +110,7 @@ impl Worker {
             .map_err(anyhow::Error::from)
             .and_then(|architecture| Ok(Candidate { key: ready.outfit.problem.key(&architecture)?, architecture }));
         let began = Instant::now();
+        let mut is_certain = true;
         let finished = match candidate {
             Err(error) => failed(format!("{error:#}")),
             Ok(candidate) => {
@@ -123,6 +124,7 @@ impl Worker {
                 } else {
                     match self.attend(fetched, job.clone()).await? {
                         Some(finished) => {
+                            is_certain = false;
                             ready.outfit.evaluator.recorded(&job);
                             finished
                         }
@@ -134,10 +136,10 @@ impl Worker {
                 }
             }
         };
-        self.answer(fetched, finished, began).await
+        self.answer(fetched, finished, is_certain, began).await
     }
 
-    async fn answer(&self, fetched: &Fetched<'_>, finished: Finished, began: Instant) -> Result<()> {
+    async fn answer(&self, fetched: &Fetched<'_>, finished: Finished, is_certain: bool, began: Instant) -> Result<()> {
         let Fetched { message, id, order, ready, .. } = fetched;
         let Finished { row, model } = finished;
         let given_up = || anyhow!("the worker was stopped before its answer was handed over");
@@ -148,7 +150,9 @@ impl Worker {
                 .await
                 .ok_or_else(given_up)?;
         }
-        let payload = crate::cluster::message::written(&Answer::new(&row, hash)?)?;
+        let mut answer = Answer::new(&row, hash)?;
+        answer.is_certain = is_certain;
+        let payload = written(&answer)?;
         let subject = format!("nas.{}.result.{id}.{}", ready.run, self.id);
         let once = format!("{subject}.{}", fetched.delivered);
         let stored = self.broker.store(&subject, &once, payload);
