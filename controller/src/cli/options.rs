@@ -68,6 +68,32 @@ pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
     Ok(expand_home(Path::new(text)))
 }
 
+/// Where workers meet.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ClusterOptions {
+    /// Address of the NATS server [default: cluster.url of the experiment file].
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
+    /// Experiment file with this machine's settings; without one, the quickstart.
+    #[arg(long = "experiment", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Override a key of the experiment, such as search.trainers=4; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ClusterOptions {
+    /// The experiment with a server; `more` overrides come first.
+    pub fn read(&self, more: impl IntoIterator<Item = String>) -> anyhow::Result<Experiment> {
+        let url = self.cluster.iter().map(|url| cluster_url(url));
+        let overrides: Vec<String> = more.into_iter().chain(url).chain(self.set.iter().cloned()).collect();
+        let experiment = read(self.file.as_deref(), &overrides)?;
+        let named = experiment.cluster.server();
+        named.context("no server: name it by --cluster nats://HOST:4222, or by cluster.url")?;
+        Ok(experiment)
+    }
+}
+
 /// The address of a NATS server as `--set` takes it.
 pub(super) fn cluster_url(url: &str) -> String {
     let url = if url == "none" { "" } else { url };

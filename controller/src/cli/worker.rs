@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use child::data::Deployment;
 use clap::Args;
 use tokio::sync::RwLock;
 
 use super::load_images::load_images;
-use super::options::{Overrides, cluster_url, read};
+use super::options::{ClusterOptions, quoted};
 use super::run::listen;
 use crate::cluster::{Announcement, Broker, Outfit, WorkerSettings, work};
 use crate::config::Experiment;
@@ -20,23 +20,20 @@ use crate::stop::Stop;
 
 /// Train and measure for the searches of a cluster.
 ///
-/// It takes the jobs of all searches on the server that suit it. Devices, commands, addresses, folders, backend and trainers
+/// It takes the jobs of all searches on the server that suit it. Without a file it trains on the default backend, and
+/// measures on `host`. Devices, commands, addresses, folders, backend and trainers
 /// are those of its own file; space, data set, training and measuring are those of a search.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  controller worker --cluster nats://lab:4222                         train, and measure on this machine
+  controller worker --cluster nats://lab:4222            train, and measure on this machine
   controller worker --cluster nats://lab:4222 --train --set search.trainers=4
   controller worker --cluster nats://lab:4222 --experiment board.toml --measure")]
 pub(super) struct Worker {
-    /// Address of the NATS server [default: cluster.url of the experiment file].
-    #[arg(long, value_name = "URL")]
-    cluster: Option<String>,
-    /// Experiment file with this machine's devices, backend and folders; without one, the quickstart: it trains on the
-    /// default backend and measures on `host`.
-    #[arg(long = "experiment", value_name = "FILE")]
-    file: Option<PathBuf>,
     #[command(flatten)]
-    overrides: Overrides,
+    cluster: ClusterOptions,
+    /// Folder of the data set.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Only train, unless --measure is given too.
     #[arg(long)]
     train: bool,
@@ -50,10 +47,8 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let mut overrides: Vec<String> = self.cluster.iter().map(|url| cluster_url(url)).collect();
-        overrides.extend(self.overrides.all());
-        let mut own = read(self.file.as_deref(), &overrides)?;
-        ensure!(own.cluster.server().is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
+        let data_dir = self.data_dir.iter().map(|dir| format!("data.dir={}", quoted(dir)));
+        let mut own = self.cluster.read(data_dir)?;
         make_absolute(&mut own)?;
         let (measures, trains) = (self.measure || !self.train, self.train || !self.measure);
         let stop = Stop::default();

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use clap::Args;
 use comfy_table::{Table, presets};
 use futures_util::StreamExt as _;
 use indicatif::HumanDuration;
 use serde_json::json;
 
-use super::options::{ExperimentOptions, cluster_url};
+use super::options::ClusterOptions;
 use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_message};
 use crate::stop::Stop;
 use crate::terminal::say;
@@ -22,11 +22,8 @@ use crate::terminal::say;
   controller workers --cluster nats://lab:4222
   controller workers --experiment cluster.toml --json")]
 pub(super) struct ListWorkers {
-    /// Address of the NATS server [default: cluster.url of the experiment file].
-    #[arg(long, value_name = "URL")]
-    cluster: Option<String>,
     #[command(flatten)]
-    experiment: ExperimentOptions,
+    cluster: ClusterOptions,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -39,10 +36,8 @@ pub(super) struct Seen {
 }
 
 impl ListWorkers {
-    pub(super) fn run(mut self) -> Result<ExitCode> {
-        self.experiment.overrides.set.extend(self.cluster.iter().map(|url| cluster_url(url)));
-        let config = self.experiment.read()?.cluster;
-        ensure!(config.server().is_some(), "no server: name it by --cluster nats://HOST:4222, or by cluster.url");
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let config = self.cluster.read([])?.cluster;
         let seen = find_workers(&config)?;
         if self.json {
             let entry = |(id, Seen { presence, answers }): (&String, &Seen)| {
