@@ -12,7 +12,7 @@ use indicatif::HumanDuration;
 use serde_json::json;
 
 use super::options::{ExperimentOptions, cluster_url};
-use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_message};
+use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_presence};
 use crate::stop::Stop;
 use crate::terminal::say;
 
@@ -84,7 +84,7 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
                 },
             };
             let id = subject.split('.').nth(1).unwrap_or_default().to_owned();
-            if let Ok(presence) = read_message::<Presence>(&payload) {
+            if let Ok(presence) = read_presence(&payload) {
                 all.insert(id, presence);
             }
         }

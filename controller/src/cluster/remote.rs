@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::ClusterConfig;
 use super::broker::{Broker, JOBS, RESULTS, Tail};
-use super::message::{self, Announcement, Answer, DeviceInfo, JobId, Kind, Order, PROTOCOL, Presence, read, written};
+use super::message::{self, Announcement, Answer, DeviceInfo, JobId, Kind, Order, PROTOCOL, read, written};
 use super::roster::Roster;
 use super::task::fingerprint;
 use crate::evaluate::{Activity, Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
@@ -590,7 +590,7 @@ async fn listen(broker: Broker, shared: Arc<Shared>) {
             report = reports.next() => {
                 let Some(report) = report else { return };
                 let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
-                let Ok(presence) = read::<Presence>(&report.payload) else { continue };
+                let Ok(presence) = message::read_presence(&report.payload) else { continue };
                 let line = shared.state().roster.hear(&worker, presence);
                 line.iter().for_each(|line| shared.say(line));
             }

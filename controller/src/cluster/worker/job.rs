@@ -139,13 +139,7 @@ impl Worker {
         self.answer(fetched, finished, is_certain, began).await
     }
 
-    async fn answer(
-        &self,
-        fetched: &Fetched<'_>,
-        finished: Finished,
-        is_certain: bool,
-        began: Instant,
-    ) -> Result<()> {
+    async fn answer(&self, fetched: &Fetched<'_>, finished: Finished, is_certain: bool, began: Instant) -> Result<()> {
         let Fetched { message, id, order, ready, .. } = fetched;
         let Finished { row, model } = finished;
         let given_up = || anyhow!("the worker was stopped before its answer was handed over");
