@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fmt};
 
+use super::running::Running;
+
 /// Cargo's variable with the path of the program.
 const VARIABLE: &str = "CARGO_BIN_EXE_controller-under-test";
 
@@ -64,6 +66,14 @@ impl Program {
     /// If it cannot be started.
     pub fn start(mut self) -> Child {
         self.command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    }
+
+    /// Starts it and returns at once; its output goes to the files `NAME.out` and `NAME.err` of a folder.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn begin(self, folder: &Path, name: &str) -> Running {
+        Running::start(self.command, folder, name)
     }
 
     /// Runs it to its end.

@@ -12,7 +12,7 @@ use indicatif::HumanDuration;
 use serde_json::json;
 
 use super::options::ClusterOptions;
-use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_message};
+use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_presence};
 use crate::stop::Stop;
 use crate::terminal::say;
 
@@ -79,7 +79,7 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
                 },
             };
             let id = subject.split('.').nth(1).unwrap_or_default().to_owned();
-            if let Ok(presence) = read_message::<Presence>(&payload) {
+            if let Ok(presence) = read_presence(&payload) {
                 all.insert(id, presence);
             }
         }

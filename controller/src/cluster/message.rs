@@ -248,6 +248,23 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
     Ok(serde_json::from_slice(payload)?)
 }
 
+/// A report of a worker.
+///
+/// # Errors
+/// As [`read`], or if it claims more places than a machine has.
+pub(crate) fn read_presence(payload: &[u8]) -> Result<Presence> {
+    const MOST: usize = 4096;
+    let presence: Presence = read(payload)?;
+    let Presence { measures, trains, measuring, training, runs, .. } = &presence;
+    let of_runs = runs.values().flat_map(|standing| match standing {
+        Standing::Ready { measures, trains, .. } => [*measures, *trains],
+        Standing::Preparing | Standing::Refused(_) => [0, 0],
+    });
+    let most = [*measures, *trains, *measuring, *training].into_iter().chain(of_runs).max().unwrap_or(0);
+    ensure!(most <= MOST, "it claims {most} jobs at a time, more than {MOST}");
+    Ok(presence)
+}
+
 /// The bytes of a message.
 pub(crate) fn written<T: Serialize>(message: &T) -> Result<Vec<u8>> {
     let bytes = serde_json::to_vec(message)?;
@@ -322,6 +339,20 @@ mod tests {
         assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
         assert!(names.iter().all(|name| JobId::read(&name.to_string()).as_ref() == Some(name)));
         assert!(["", "a.b", "*", "a b", "ä", &"a".repeat(81)].into_iter().all(|token| JobId::read(token).is_none()));
+    }
+
+    #[test]
+    fn a_report_of_more_places_than_a_machine_has_is_refused() {
+        let report = |measures: usize, ready: usize| {
+            let run = serde_json::json!({"ready": {"measures": ready, "trains": 0, "note": null}});
+            let report = serde_json::json!({
+                "machine": "lab", "version": "", "backend": "", "device": null, "measures": measures, "trains": 0,
+                "measuring": 0, "training": 0, "for_s": 0.0, "done": 0, "failed": 0, "runs": {"r": run}, "leaving": null,
+            });
+            read_presence(report.to_string().as_bytes())
+        };
+        assert!(report(8, 8).is_ok());
+        assert!(report(usize::MAX, 0).is_err() && report(1, usize::MAX).is_err());
     }
 
     #[test]

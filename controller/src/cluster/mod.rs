@@ -14,7 +14,7 @@ mod worker;
 
 pub(crate) use broker::{Broker, Tail, WORKERS};
 pub use config::ClusterConfig;
-pub(crate) use message::{Announcement, DeviceInfo, Presence, Standing, read as read_message};
+pub(crate) use message::{Announcement, DeviceInfo, Presence, Standing, read_presence};
 pub(crate) use roster::at_a_time;
 pub(crate) use search::{Fixed, Identity, Link, Remote};
 pub(crate) use task::task_of;

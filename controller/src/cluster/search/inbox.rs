@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::cluster::broker::{Broker, RESULTS, Tail};
-use crate::cluster::message::{self, Answer, JobId, Presence, read};
+use crate::cluster::message::{self, Answer, JobId, read};
 use crate::cluster::roster::Roster;
 use crate::evaluate::Activity;
 use crate::history::Work;
@@ -97,7 +97,7 @@ pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
             report = reports.next() => {
                 let Some(report) = report else { return };
                 let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
-                let Ok(presence) = read::<Presence>(&report.payload) else { continue };
+                let Ok(presence) = message::read_presence(&report.payload) else { continue };
                 let line = shared.state().roster.hear(&worker, presence);
                 line.iter().for_each(|line| shared.say(line));
             }

@@ -1,0 +1,194 @@
+//! Workers, searches and servers that are killed, and workers that are stopped.
+
+use std::time::{Duration, Instant};
+
+use end_to_end::Running;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use super::client::{so_far, wait_until};
+use super::scene::{Scene, assert_no_doubles};
+
+/// What a variable of the environment says.
+fn number(variable: &str, fallback: u64) -> u64 {
+    let Ok(text) = std::env::var(variable) else { return fallback };
+    text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, not a number"))
+}
+
+/// A network is handed out as often as its workers are killed.
+const PATIENT: [&str; 4] = ["--set", "cluster.silence_s=1", "--set", "cluster.tries=1000"];
+
+const EVALUATIONS: usize = 60;
+
+/// The program beginning a run, or going on with it where there is something to go on with.
+fn search(scene: &Scene, run: &str) -> Running {
+    match scene.path(run).join("config.toml").is_file() {
+        true => scene.begin(scene.alone().args(["--resume", run]), run),
+        false => {
+            let evaluations = EVALUATIONS.to_string();
+            let settings = ["--evaluations", &evaluations, "--seed", "3"];
+            scene.log_search(run, &[&settings[..], &PATIENT].concat())
+        }
+    }
+}
+
+/// Kills one of `victims`, `search`, `worker` or `server`, at random moments until a search ends.
+fn kill_at_random(scene: &mut Scene, victims: &[&str], count_of_workers: usize, seed: u64) {
+    let kills = number("KILLS_CLUSTER", 5);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed + number("KILLS_SEED", 0));
+    let speed = 25.0 / count_of_workers as f64;
+    let mut killed = 0;
+    for life in 0.. {
+        let run = format!("killed-{life}");
+        let mut workers: Vec<Running> = (0..count_of_workers).map(|_| scene.log_worker(speed)).collect();
+        let mut searching = search(scene, &run);
+        while killed < kills {
+            let pause = Instant::now();
+            let least = Duration::from_millis(rng.random_range(50..1500));
+            while pause.elapsed() < least && searching.is_running() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let before = scene.rows_on_disk(&run);
+            if !searching.is_running() {
+                break;
+            }
+            killed += 1;
+            let apart = Duration::from_millis(rng.random_range(0..500));
+            match victims[rng.random_range(0..victims.len())] {
+                "search" => {
+                    searching.kill();
+                    std::thread::sleep(apart);
+                    searching = search(scene, &run);
+                }
+                "worker" => {
+                    let index = rng.random_range(0..workers.len());
+                    workers[index].kill();
+                    std::thread::sleep(apart);
+                    workers[index] = scene.log_worker(speed);
+                }
+                _ => {
+                    scene.nats.kill();
+                    std::thread::sleep(apart);
+                    scene.nats.start_again();
+                }
+            }
+            let after = scene.rows_on_disk(&run);
+            assert_eq!(after[..before.len()], before, "{run}: rows on the disk stay");
+        }
+        searching.succeed();
+        scene.assert_found(&run, EVALUATIONS, 3);
+        drop(workers);
+        scene.client().assert_clean();
+        if killed >= kills {
+            break;
+        }
+    }
+    eprintln!("{victims:?}: {killed} kills survived");
+}
+
+#[test]
+fn a_search_whose_worker_is_killed_again_and_again_finds_the_same() {
+    let Some(mut scene) = Scene::new() else { return };
+    kill_at_random(&mut scene, &["worker"], 1, 1);
+}
+
+#[test]
+fn a_search_that_is_killed_again_and_again_finds_the_same() {
+    let Some(mut scene) = Scene::new() else { return };
+    kill_at_random(&mut scene, &["search"], 1, 2);
+}
+
+#[test]
+fn a_search_whose_server_is_killed_again_and_again_finds_the_same() {
+    let Some(mut scene) = Scene::new() else { return };
+    kill_at_random(&mut scene, &["server"], 2, 3);
+}
+
+#[test]
+fn kills_of_everything_beside_several_workers_neither_lose_nor_double_an_evaluation() {
+    let Some(mut scene) = Scene::new() else { return };
+    kill_at_random(&mut scene, &["worker", "worker", "search", "server"], 3, 4);
+}
+
+#[test]
+fn a_network_that_kills_each_of_its_workers_fails_and_the_others_go_on() {
+    let Some(scene) = Scene::new() else { return };
+    // The program is below an agent, which is below the worker.
+    let deadly = "\
+case $1 in
+*/2.onnx)
+    process=$$
+    while [ \"$process\" -gt 1 ]; do
+        case $(cat /proc/$process/comm) in controller*) kill -9 $process; sleep 5;; esac
+        process=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$process/status)
+    done;;
+esac
+echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
+";
+    scene.tool("deadly", deadly);
+    let worker = || scene.worker(&["--experiment", "deadly.toml"]);
+    let mut workers = vec![worker()];
+    let settings = ["--set", "cluster.silence_s=1", "--set", "cluster.tries=2", "--set", "search.evaluations=4"];
+    let mut searching = scene.live_search("run", &settings);
+    wait_until("the search ends", || {
+        if !workers.last_mut().unwrap().is_running() {
+            workers.push(worker());
+        }
+        !searching.is_running()
+    });
+    searching.succeed();
+    let journal = scene.journal("run");
+    assert_no_doubles(&journal, "run");
+    for row in journal.ended() {
+        let (status, message) = (row.text("status"), row.text("message"));
+        match row.evaluation() {
+            2 => assert!(status == "failed" && message.contains("2 workers died of it"), "{row:?}"),
+            _ => assert_eq!(status, "ok", "{row:?}"),
+        }
+    }
+    assert_eq!(workers.len(), 3, "each of two has died of it");
+    scene.client().assert_clean();
+}
+
+#[test]
+fn a_worker_that_is_stopped_gives_its_training_back_and_another_one_goes_on_with_it() {
+    let Some(scene) = Scene::new() else { return };
+    let settings = ["--evaluations", "1", "--set", "training.epochs=1200"];
+    let measures = scene.worker(&["--measure"]);
+    let mut first = scene.worker(&["--train"]);
+    let client = scene.client();
+    let mut searching = scene.live_search("run", &settings);
+    let run = client.announced_run();
+    let progress = client.listen(&format!("nas.{run}.progress.*"));
+    // Of the stages that it has received, the epochs.
+    let epochs = || -> Vec<u64> {
+        let stages = so_far(&progress);
+        let stages = stages.iter().filter_map(|(_, payload)| serde_json::from_slice::<Value>(payload).ok());
+        stages.filter_map(|stage| stage["Training"]["epoch"].as_u64()).collect()
+    };
+    // A training is saved once a second.
+    let is_saved = || client.subjects("OBJ_nas").iter().any(|subject| subject.starts_with("$O.nas.M."));
+    wait_until("its training is saved", is_saved);
+    wait_until("it goes on", || epochs().last().is_some_and(|epoch| *epoch > 5));
+    first.terminate();
+    let stopped = Instant::now();
+    first.succeed();
+    let before = epochs();
+    let last = *before.last().unwrap();
+    assert!(last < 1000, "it was stopped too late: {before:?}");
+
+    let second = scene.worker(&["--train"]);
+    wait_until("another one trains", || epochs().len() > before.len() + 2);
+    assert!(stopped.elapsed() < Duration::from_secs(20), "that of cluster.silence_s is not waited for");
+    let after = epochs().split_off(before.len());
+    let least = after.iter().filter(|epoch| **epoch > 0).min().unwrap();
+    assert!(*least >= last, "{least} of {after:?}, after {before:?}\n{}", second.messages());
+    searching.succeed();
+    let arguments = ["search", "live.toml", "--quiet", "--out", "alone"];
+    scene.alone().args(arguments).args(&settings).succeed();
+    let accuracy = |run| scene.journal(run).ended()[0].text("accuracy").to_owned();
+    assert_eq!(accuracy("run"), accuracy("alone"));
+    client.assert_clean();
+    drop(measures);
+}

@@ -1,0 +1,66 @@
+//! Workers with broken devices.
+
+use super::scene::{Scene, assert_no_doubles};
+
+/// Fails for another reason each time, as by the letters of the model's digest.
+const BROKEN: &str = "\
+case $1 in *probe*) ;; *) echo \"no engine $(sha256sum \"$1\" | tr -d '0-9 ')\" >&2; exit 1;; esac
+echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
+";
+
+const GOOD: &str = "\
+case $1 in *probe*) ;; *) sleep 0.3;; esac
+echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
+";
+
+#[test]
+fn a_worker_on_which_everything_fails_is_dismissed_and_costs_no_evaluation() {
+    let Some(scene) = Scene::new() else { return };
+    scene.tool("good", GOOD);
+    scene.tool("broken", BROKEN);
+    let good = scene.worker(&["--experiment", "good.toml"]);
+    let settings = ["--evaluations", "12", "--set", "training.epochs=1"];
+    let mut searching = scene.live_search("run", &settings);
+    scene.wait_for_rows("run", 1);
+    let mut broken = scene.worker(&["--experiment", "broken.toml", "--measure"]);
+    let messages = searching.succeed();
+    assert!(messages.contains("is dismissed: 3 jobs failed on it that other workers did"), "{messages}");
+    assert!(messages.contains("no engine"), "{messages}");
+    let ended = broken.end();
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended}");
+    assert!(ended.err.contains("error: ") && ended.err.contains("a search has dismissed this worker"), "{ended}");
+    let journal = scene.journal("run");
+    assert_no_doubles(&journal, "run");
+    assert_eq!(journal.ended().len(), 12);
+    assert!(journal.ended().iter().all(|row| row.text("status") == "ok"), "{:?}", journal.jobs);
+    let listed = scene.program("workers", &[]).succeed();
+    assert!(listed.contains("has left: a search has dismissed this worker"), "{listed}");
+    scene.client().assert_clean();
+    drop(good);
+}
+
+#[test]
+fn a_network_that_no_worker_can_measure_fails_with_its_reason() {
+    let Some(scene) = Scene::new() else { return };
+    for name in ["one", "other"] {
+        let program = format!(
+            "case $1 in */1.onnx) echo 'no convolutions on {name}' >&2; exit 1;; esac\n\
+             echo '{{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}}'\n"
+        );
+        scene.tool(name, &program);
+    }
+    let mut workers = ["one.toml", "other.toml"].map(|file| scene.worker(&["--experiment", file]));
+    // Both are there before the search begins.
+    workers.iter_mut().for_each(|worker| worker.wait_for("waiting for searches"));
+    scene.live_search("run", &["--evaluations", "4", "--set", "training.epochs=1"]).succeed();
+    let journal = scene.journal("run");
+    assert_no_doubles(&journal, "run");
+    for row in journal.ended() {
+        match row.evaluation() {
+            1 => assert!(row.text("status") == "failed" && row.text("message").contains("no convolutions"), "{row:?}"),
+            _ => assert_eq!(row.text("status"), "ok", "{row:?}"),
+        }
+    }
+    assert!(workers.iter_mut().all(|worker| worker.is_running()));
+    scene.client().assert_clean();
+}
