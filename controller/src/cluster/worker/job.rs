@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, anyhow};
@@ -61,7 +61,11 @@ impl Worker {
                 },
             };
             let wait = Duration::from_millis(if several { 500 } else { 5000 });
-            match fetch(&from, wait).await {
+            let _pulling = Counted::new(&self.pulling);
+            match self.fetch(&from, wait).await {
+                Ok(Some(message)) if self.settings.stop.asked() => {
+                    let _ = message.ack_with(AckKind::Nak(None)).await;
+                }
                 Ok(Some(message)) => {
                     let busy = &self.busy[Self::place(kind)];
                     busy.fetch_add(1, Ordering::Relaxed);
@@ -232,6 +236,27 @@ impl Worker {
         Ok(finished)
     }
 
+    /// One job, if there is one within a time. When the worker is stopped, what is on its way is waited for, so that it can
+    /// be given back.
+    async fn fetch(&self, consumer: &PullConsumer, wait: Duration) -> Result<Option<async_nats::jetstream::Message>> {
+        const ON_ITS_WAY: Duration = Duration::from_millis(200);
+        let mut batch = consumer.batch().max_messages(1).expires(wait).messages().await?;
+        let stopped = async {
+            while !self.settings.stop.asked() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            tokio::time::sleep(ON_ITS_WAY).await;
+        };
+        tokio::select! {
+            message = tokio::time::timeout(wait + Duration::from_secs(5), batch.next()) => match message {
+                Ok(Some(message)) => message.map(Some).map_err(|error| anyhow!(error)),
+                Ok(None) => Ok(None),
+                Err(_) => Err(anyhow!("the server does not answer")),
+            },
+            () = stopped => Ok(None),
+        }
+    }
+
     /// Fetches what another worker has saved of a training. Returns how many times the job had been handed out then.
     async fn fetch_saved(&self, fetched: &Fetched<'_>, job: &Job) -> Option<u64> {
         if fetched.delivered <= 1 || job.work == Work::Measure {
@@ -274,13 +299,19 @@ impl Saving {
     }
 }
 
-/// One job, if there is one within a time.
-async fn fetch(consumer: &PullConsumer, wait: Duration) -> Result<Option<async_nats::jetstream::Message>> {
-    let mut batch = consumer.batch().max_messages(1).expires(wait).messages().await?;
-    match tokio::time::timeout(wait + Duration::from_secs(5), batch.next()).await {
-        Ok(Some(message)) => message.map(Some).map_err(|error| anyhow!(error)),
-        Ok(None) => Ok(None),
-        Err(_) => Err(anyhow!("the server does not answer")),
+/// Counts something while it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

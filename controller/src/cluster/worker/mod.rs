@@ -64,6 +64,8 @@ struct Worker {
     /// Free places for measurements and for trainings.
     places: [Semaphore; 2],
     busy: [AtomicUsize; 2],
+    /// Places that ask the server for a job, or do one.
+    pulling: AtomicUsize,
     done: AtomicU64,
     failed: AtomicU64,
     runs: Mutex<Runs>,
@@ -90,6 +92,7 @@ pub(crate) async fn work(broker: Broker, settings: WorkerSettings) -> Result<()>
         places: [Semaphore::new(measures), Semaphore::new(trains)],
         settings,
         busy: Default::default(),
+        pulling: AtomicUsize::new(0),
         done: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         runs: Mutex::default(),
@@ -178,8 +181,9 @@ impl Worker {
         const LONGEST: Duration = Duration::from_secs(600);
         let until = Instant::now() + LONGEST;
         let mut shown = false;
-        while self.busy.iter().any(|busy| busy.load(Ordering::Relaxed) > 0) && Instant::now() < until {
-            if !std::mem::replace(&mut shown, true) {
+        while self.pulling.load(Ordering::Relaxed) > 0 && Instant::now() < until {
+            let is_busy = self.busy.iter().any(|busy| busy.load(Ordering::Relaxed) > 0);
+            if is_busy && !std::mem::replace(&mut shown, true) {
                 self.say("stopping: giving the jobs under way back (Ctrl-C again to end at once)");
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
