@@ -120,7 +120,7 @@ mod tests {
              [cluster]\nurl = 'nats://lab:4222'\ntoken = '/home/me/token'\n",
         );
         let task = task_of(&of_search).unwrap();
-        for private in ["/home/me", "secret", "command", "lab", "flex", "trainers = 3"] {
+        for private in ["/home/me", "secret", "command", "lab:4222", "flex", "trainers = 3"] {
             assert!(!task.contains(private), "{private} in {task}");
         }
         let read: Experiment = toml::from_str(&task).unwrap();
