@@ -178,7 +178,7 @@ fn live(
     };
     let device = match (&devices, by) {
         (_, By::Workers(device)) => Some((*device).clone()),
-        (Some(devices), By::Here) => devices.info(),
+        (Some(devices), By::Here) => DeviceInfo::of(devices),
         (None, By::Here) => None,
     };
     let device = device.context("no device measures")?;

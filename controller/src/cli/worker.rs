@@ -12,7 +12,7 @@ use tokio::sync::RwLock;
 use super::load_images::load_images;
 use super::options::{ClusterOptions, quoted};
 use super::run::listen;
-use crate::cluster::{Announcement, Broker, Outfit, WorkerSettings, work};
+use crate::cluster::{Announcement, Broker, DeviceInfo, Outfit, WorkerSettings, work};
 use crate::config::Experiment;
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, check_alike};
 use crate::run::temporary_folder;
@@ -91,7 +91,7 @@ fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, qui
                     anyhow::bail!("{difference}");
                 }
                 places.0 = pool.len();
-                device = pool.info();
+                device = DeviceInfo::of(&pool);
             }
         }
     }

@@ -12,7 +12,8 @@ use indicatif::HumanDuration;
 use serde_json::json;
 
 use super::options::ClusterOptions;
-use crate::cluster::{Broker, ClusterConfig, Presence, Standing, Tail, WORKERS, read_presence};
+use crate::cluster::{Broker, Presence, Standing, Tail, WORKERS, read_presence};
+use crate::config::ClusterConfig;
 use crate::stop::Stop;
 use crate::terminal::say;
 

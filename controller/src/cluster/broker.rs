@@ -24,8 +24,8 @@ use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::{Sender, channel};
 
-use super::ClusterConfig;
 use super::message::{Kind, LARGEST_OBJECT, LONGEST};
+use crate::config::ClusterConfig;
 use crate::stop::Stop;
 use crate::terminal::note;
 

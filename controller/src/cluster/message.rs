@@ -22,7 +22,7 @@ use hardware::{Description, Statistic};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Stage;
+use crate::evaluate::{DevicePool, Stage};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 
@@ -125,9 +125,10 @@ pub(crate) struct DeviceInfo {
 }
 
 impl DeviceInfo {
-    pub fn new(description: &Description, measures_energy: bool, statistic: Statistic) -> Self {
-        let Description { kind, name, details } = description.clone();
-        Self { kind, name, details, measures_energy, statistic }
+    /// Of the devices of a pool, which are alike; `None` without a device.
+    pub fn of(pool: &DevicePool) -> Option<Self> {
+        let Description { kind, name, details } = pool.description()?.clone();
+        Some(Self { kind, name, details, measures_energy: pool.measures_energy, statistic: pool.statistic() })
     }
 
     pub fn description(&self) -> Description {

@@ -5,7 +5,6 @@
 //! An answer stays on the server until its row is on the disk. A job whose worker dies is given to another one.
 
 mod broker;
-mod config;
 mod message;
 mod roster;
 mod search;
@@ -13,7 +12,6 @@ mod task;
 mod worker;
 
 pub(crate) use broker::{Broker, Tail, WORKERS};
-pub use config::ClusterConfig;
 pub(crate) use message::{Announcement, DeviceInfo, Presence, Standing, read_presence};
 pub(crate) use roster::at_a_time;
 pub(crate) use search::{Fixed, Identity, Link, Remote};

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use child::data::Source;
 use child::train::TrainingConfig;
 
-use super::ClusterConfig;
 use super::message::{LONGEST, Order};
+use crate::config::ClusterConfig;
 use crate::config::{Experiment, SearchConfig};
 use crate::fingerprint::sha256;
 

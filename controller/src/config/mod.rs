@@ -3,12 +3,14 @@
 //! `experiments/quickstart.toml` documents every key.
 
 mod check;
+mod cluster;
 mod load;
 mod missing;
 mod overrides;
 mod place;
 mod sections;
 
+pub use cluster::ClusterConfig;
 pub use load::ConfigError;
 pub use sections::{FidelityConfig, InputConfig, SearchConfig};
 
@@ -25,7 +27,6 @@ use hardware::path::expand_home;
 use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::ClusterConfig;
 use crate::evaluate::ReplayConfig;
 use crate::fingerprint::sha256;
 use crate::problem::{Fidelity, Identity, Problem};

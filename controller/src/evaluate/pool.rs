@@ -12,7 +12,6 @@ use tokio::sync::Semaphore;
 
 use super::Stage;
 use super::member::{Member, Outcome, Spec};
-use crate::cluster::DeviceInfo;
 use crate::terminal::note;
 
 /// A failed measurement of a pool.
@@ -119,9 +118,8 @@ impl DevicePool {
     }
 
     /// What its devices say of themselves; `None` without a device.
-    pub fn info(&self) -> Option<DeviceInfo> {
-        let description = self.description.as_ref()?;
-        Some(DeviceInfo::new(description, self.measures_energy, self.statistic()))
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_ref()
     }
 
     /// Measures a model on the first free device; returns the measurement and the device's label. `attend` receives the

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::sync::{Notify, oneshot};
 
-use super::ClusterConfig;
 use super::broker::{Broker, JOBS};
 use super::message::{Announcement, JobId, Kind, PROTOCOL};
 use super::roster::Roster;
 use super::task::fingerprint;
+use crate::config::ClusterConfig;
 use crate::problem::Problem;
 use crate::stop::Stop;
 use crate::terminal::note;
