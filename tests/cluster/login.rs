@@ -1,5 +1,7 @@
 //! Who connects, and what a user may do.
 
+use std::time::Duration;
+
 use async_nats::ConnectOptions;
 use async_nats::jetstream::stream::Config;
 use end_to_end::{Nats, Program, certificates};
@@ -121,7 +123,9 @@ fn with_the_documented_configuration_a_worker_can_do_its_work_and_nothing_else()
     }
 
     let login = |user: &str, password: &str| {
-        Client::with(&scene.nats.url(), ConnectOptions::new().user_and_password(user.to_owned(), password.to_owned()))
+        let options = ConnectOptions::new().user_and_password(user.to_owned(), password.to_owned());
+        // What is not permitted gets no answer.
+        Client::with(&scene.nats.url(), options.request_timeout(Some(Duration::from_millis(500))))
     };
     let owner = login("search", PASSWORDS[0].1);
     owner.assert_clean();
