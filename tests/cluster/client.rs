@@ -39,7 +39,7 @@ impl Client {
             (connection.clone(), jetstream::new(connection))
         });
         // What a user may not do gets no answer.
-        jetstream.set_timeout(Duration::from_secs(2));
+        jetstream.set_timeout(Duration::from_secs(1));
         Self { runtime, connection, jetstream }
     }
 

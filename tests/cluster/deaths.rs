@@ -127,7 +127,9 @@ esac
 echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
 ";
     scene.tool("deadly", deadly);
-    let worker = || scene.worker(&["--experiment", "deadly.toml"]);
+    // What a worker does beside the deadly measurement dies with it: trainings are elsewhere.
+    let _trains = scene.worker(&["--train"]);
+    let worker = || scene.worker(&["--experiment", "deadly.toml", "--measure"]);
     let mut workers = vec![worker()];
     let settings = ["--set", "cluster.silence_s=1", "--set", "cluster.tries=2", "--set", "search.evaluations=4"];
     let mut searching = scene.live_search("run", &settings);

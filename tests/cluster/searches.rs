@@ -79,7 +79,9 @@ fn the_searching_machine_takes_part_where_it_is_to() {
 
     let worker = scene.worker(&[]);
     wait_until("the worker reports itself", || !scene.workers().is_empty());
-    scene.live_search("with", &[&local[..], &["--evaluations", "10", "--set", "training.epochs=8"]].concat()).succeed();
+    scene
+        .live_search("with", &[&local[..], &["--evaluations", "12", "--set", "training.epochs=80"]].concat())
+        .succeed();
     let journal = scene.journal("with");
     assert_no_doubles(&journal, "with");
     let done = scene.workers()[0]["done"].as_u64().unwrap() as usize;
