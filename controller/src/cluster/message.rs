@@ -228,6 +228,26 @@ pub(crate) struct Presence {
     pub leaving: Option<String>,
 }
 
+impl Presence {
+    /// Takes control characters out of its texts, which are shown in a terminal.
+    fn clean(&mut self) {
+        let clean = |text: &mut String| *text = text.replace(char::is_control, " ");
+        let Self { machine, version, backend, device, runs, leaving, .. } = self;
+        [machine, version, backend].into_iter().chain(leaving).for_each(clean);
+        if let Some(device) = device {
+            [&mut device.kind, &mut device.name].into_iter().for_each(clean);
+            device.details.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(clean));
+        }
+        for standing in runs.values_mut() {
+            match standing {
+                Standing::Ready { note, .. } => note.iter_mut().for_each(clean),
+                Standing::Refused(reason) => clean(reason),
+                Standing::Preparing => {}
+            }
+        }
+    }
+}
+
 /// Whether a worker takes a run's jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -255,7 +275,8 @@ pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T> {
 /// As [`read`], or if it claims more places than a machine has.
 pub(crate) fn read_presence(payload: &[u8]) -> Result<Presence> {
     const MOST: usize = 4096;
-    let presence: Presence = read(payload)?;
+    let mut presence: Presence = read(payload)?;
+    presence.clean();
     let Presence { measures, trains, measuring, training, runs, .. } = &presence;
     let of_runs = runs.values().flat_map(|standing| match standing {
         Standing::Ready { measures, trains, .. } => [*measures, *trains],
@@ -347,12 +368,13 @@ mod tests {
         let report = |measures: usize, ready: usize| {
             let run = serde_json::json!({"ready": {"measures": ready, "trains": 0, "note": null}});
             let report = serde_json::json!({
-                "machine": "lab", "version": "", "backend": "", "device": null, "measures": measures, "trains": 0,
+                "machine": "lab\u{1b}[2J", "version": "", "backend": "", "device": null, "measures": measures, "trains": 0,
                 "measuring": 0, "training": 0, "for_s": 0.0, "done": 0, "failed": 0, "runs": {"r": run}, "leaving": null,
             });
             read_presence(report.to_string().as_bytes())
         };
         assert!(report(8, 8).is_ok());
+        assert_eq!(report(1, 1).unwrap().machine, "lab [2J");
         assert!(report(usize::MAX, 0).is_err() && report(1, usize::MAX).is_err());
     }
 

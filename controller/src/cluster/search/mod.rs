@@ -109,6 +109,16 @@ impl Link {
             task,
         };
         is_caught_up.await.ok()?;
+        let goes_on = !shared.state().early.is_empty() || !shared.state().queued.is_empty();
+        if goes_on {
+            // A job that has failed on one worker is given to another one, if there is one.
+            let reports = async {
+                while shared.state().roster.count() == 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), reports).await;
+        }
         let remote = Remote {
             task: fingerprint(&announcement.task),
             announcement,
