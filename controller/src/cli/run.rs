@@ -49,10 +49,14 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     if let Some(problem) = check_alike(&experiment.devices).err().filter(|_| experiment.replay.is_none()) {
         reject_unless_begun(&problem.to_string(), opened.is_some())?;
     }
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the search")?;
-    let link = runtime.block_on(connect(&experiment, path.as_path(), opened.is_some(), &stop, quiet))?;
-    let by = match &link {
-        Some(link) if needs_workers(&experiment) => link.identity.device.as_ref().map_or(By::Here, By::Workers),
+    let mut connected = None;
+    if experiment.cluster.server().is_some() {
+        let runtime = start_threads()?;
+        let link = runtime.block_on(connect(&experiment, &path, opened.is_some(), &stop, quiet))?;
+        connected = Some((runtime, link));
+    }
+    let by = match &connected {
+        Some((_, link)) if needs_workers(&experiment) => link.identity.device.as_ref().map_or(By::Here, By::Workers),
         _ => By::Here,
     };
     let prepared = prepare(experiment, &by, &path.join(SCRATCH), &stop, quiet)?;
@@ -66,6 +70,10 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         None => RunFolder::create(&path, &prepared.experiment)?,
     };
     folder.check_open_files()?;
+    let (runtime, link) = match connected {
+        Some((runtime, link)) => (runtime, Some(link)),
+        None => (start_threads()?, None),
+    };
     if !quiet {
         prepared.notices.iter().for_each(note);
         note(format_args!("minimising {}", prepared.problem.objectives().names()));
@@ -118,23 +126,25 @@ fn needs_workers(experiment: &Experiment) -> bool {
     experiment.replay.is_none() && !experiment.cluster.local
 }
 
-/// Connects to the cluster of an experiment, if it has one, and waits for a worker that measures, if one has to.
+/// The threads of a search.
+fn start_threads() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("cannot start the threads of the search")
+}
+
+/// Connects to the cluster of an experiment, and waits for a worker that measures, if one has to.
 async fn connect(
     experiment: &Experiment,
     folder: &Path,
     is_begun: bool,
     stop: &Stop,
     quiet: bool,
-) -> anyhow::Result<Option<Link>> {
-    if experiment.cluster.server().is_none() {
-        return Ok(None);
-    }
+) -> anyhow::Result<Link> {
     let identity = Identity::load(folder).filter(|_| is_begun).unwrap_or_else(Identity::fresh);
     let mut link = Link::open(&experiment.cluster, identity, stop, quiet).await?;
     if needs_workers(experiment) {
         link.find_device().await;
     }
-    Ok(Some(link))
+    Ok(link)
 }
 
 /// Announces a run to the workers of its cluster.

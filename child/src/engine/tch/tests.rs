@@ -75,12 +75,7 @@ fn agrees_with_burn(space: &dyn SearchSpace) {
                 }
             }
         }
-        if let Err(off) = steps_agree(&network, &batch, &text, &mut rng) {
-            // An activation at a kink, where both slopes are right, is at none with other images.
-            at_kinks.insert(text.clone());
-            let other = super::super::gradient_tests::batch(batch.shape, &batch.labels, &mut rng);
-            assert_eq!(steps_agree(&network, &other, &text, &mut rng), Ok(()), "{off}");
-        }
+        assert_eq!(steps_agree(&network, &batch, &text, &mut rng), Ok(()));
     }
     assert!(at_kinks.len() <= compared / 30, "{at_kinks:?}");
 }
@@ -97,44 +92,65 @@ fn is_at_a_kink(network: &Network, batch: &Batch, [layer, list]: [usize; 2], [on
     (low + margin..=high - margin).contains(&slope)
 }
 
-/// Ten steps with drop-path at a small rate: at a large one rounding errors grow, and each activation at a kink adds to
-/// them.
+/// Ten steps with drop-path, by both. Where they disagree, rounding errors may have grown, as batch norms over few values
+/// and activations at kinks let them: then they also grow within burn, from weights that are a millionth off.
+///
+/// # Errors
+/// Where they disagree for no such reason.
 fn steps_agree(network: &Network, batch: &Batch, text: &str, rng: &mut ChaCha8Rng) -> Result<(), String> {
     let config = TrainingConfig { label_smoothing: 0.1, weight_decay: 0.01, ..TrainingConfig::default() };
-    let mut ours = engine(network, &config);
-    let mut theirs = BurnEngine::new(network, &::burn::tensor::Device::flex(), &config);
     let paths = network.graph().layers.iter().filter(|layer| layer.droppable).count();
-    for step in 0..10 {
-        let mut factor = || if rng.random_bool(0.2) { 0.0 } else { 1.25 };
-        let path_factors: Vec<Vec<f32>> = (0..paths).map(|_| (0..BATCH).map(|_| factor()).collect()).collect();
-        let step_of = Step { batch, learning_rate: 1e-3, path_factors: &path_factors };
-        ours.step(&step_of);
-        theirs.step(&step_of);
-        let [loss, expected] = [ours.take_loss(), theirs.take_loss()];
-        if (loss - expected).abs() >= 1e-2 * (1.0 + expected) {
-            return Err(format!("{text}, step {step}: {loss} {expected}"));
-        }
+    let mut factor = || if rng.random_bool(0.2) { 0.0 } else { 1.25 };
+    let factors: Vec<Vec<Vec<f32>>> =
+        (0..10).map(|_| (0..paths).map(|_| (0..BATCH).map(|_| factor()).collect()).collect()).collect();
+    let burn = |network: &Network| {
+        let mut engine = BurnEngine::new(network, &::burn::tensor::Device::flex(), &config);
+        ten_steps(&mut engine, batch, &factors)
+    };
+    let (ours, theirs) = (ten_steps(&mut engine(network, &config), batch, &factors), burn(network));
+    let off = distance(&ours, &theirs);
+    if off < 5e-3 {
+        return Ok(());
     }
-    let logits =
-        [ours.logits(batch), theirs.logits(batch)].map(|logits| logits.into_iter().map(f64::from).collect::<Vec<_>>());
-    if !agree(&logits[0], &logits[1], 3e-2) {
-        return Err(format!("{text}: {logits:?}"));
+    let mut shifted = network.clone();
+    for list in shifted.weights.iter_mut().flat_map(lists_mut) {
+        list.iter_mut().for_each(|value| *value *= 1.0 + 1e-6 * rng.random_range(-1.0..1.0));
     }
-    for (layer, pair) in ours.network().weights.iter().zip(&theirs.network().weights).enumerate() {
-        let lists = |weights: &Weights| match weights {
-            Weights::None => vec![],
-            Weights::Convolution { kernel, bias } => vec![kernel.clone(), bias.clone().unwrap_or_default()],
-            Weights::BatchNorm(norm) => [&norm.scale, &norm.shift, &norm.mean, &norm.variance].map(Vec::clone).to_vec(),
-            Weights::Linear { matrix, bias } => vec![matrix.clone(), bias.clone()],
-        };
-        for (found, expected) in lists(pair.0).into_iter().zip(lists(pair.1)) {
-            let [found, expected] = [found, expected].map(|list| list.into_iter().map(f64::from).collect::<Vec<_>>());
-            if !agree(&found, &expected, 5e-3) {
-                return Err(format!("{text}, layer {layer}: {found:?} {expected:?}"));
-            }
-        }
+    let grown = distance(&burn(&shifted), &theirs);
+    if grown > 0.1 * off { Ok(()) } else { Err(format!("{text}: {off}, where rounding grows to {grown}")) }
+}
+
+/// Losses of ten steps, logits after them, and all numbers of the network.
+fn ten_steps(engine: &mut dyn Engine, batch: &Batch, factors: &[Vec<Vec<f32>>]) -> Vec<Vec<f64>> {
+    let mut losses = Vec::new();
+    for path_factors in factors {
+        engine.step(&Step { batch, learning_rate: 1e-3, path_factors });
+        losses.push(engine.take_loss());
     }
-    Ok(())
+    let wide = |list: &Vec<f32>| list.iter().copied().map(f64::from).collect();
+    let mut found = vec![losses, wide(&engine.logits(batch))];
+    let mut network = engine.network();
+    found.extend(network.weights.iter_mut().flat_map(lists_mut).map(|list| wide(list)));
+    found
+}
+
+fn lists_mut(weights: &mut Weights) -> Vec<&mut Vec<f32>> {
+    match weights {
+        Weights::None => vec![],
+        Weights::Convolution { kernel, bias } => std::iter::once(kernel).chain(bias).collect(),
+        Weights::BatchNorm(norm) => vec![&mut norm.scale, &mut norm.shift, &mut norm.mean, &mut norm.variance],
+        Weights::Linear { matrix, bias } => vec![matrix, bias],
+    }
+}
+
+/// Largest difference of two lists, as a share of the largest number of the second; infinite for numbers that are none.
+fn distance(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
+    let of = |(found, expected): (&Vec<f64>, &Vec<f64>)| {
+        let largest = expected.iter().fold(2e-3, |largest: f64, value| largest.max(value.abs()));
+        let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest);
+        off.fold(0.0, |most: f64, off| if off.is_nan() { f64::INFINITY } else { most.max(off) })
+    };
+    found.iter().zip(expected).map(of).fold(0.0, f64::max)
 }
 
 #[test]
