@@ -35,7 +35,7 @@ fn search(scene: &Scene, run: &str) -> Running {
 
 /// Kills one of `victims`, `search`, `worker` or `server`, at random moments until a search ends.
 fn kill_at_random(scene: &mut Scene, victims: &[&str], count_of_workers: usize, seed: u64) {
-    let kills = number("KILLS_CLUSTER", 5);
+    let kills = number("KILLS_CLUSTER", 4);
     let mut rng = ChaCha8Rng::seed_from_u64(seed + number("KILLS_SEED", 0));
     let speed = 25.0 / count_of_workers as f64;
     let mut killed = 0;
