@@ -75,7 +75,12 @@ fn agrees_with_burn(space: &dyn SearchSpace) {
                 }
             }
         }
-        assert_eq!(steps_agree(&network, &batch, &text, &mut rng), Ok(()));
+        if let Err(off) = steps_agree(&network, &batch, &text, &mut rng) {
+            // An activation at a kink, where both slopes are right, is at none with other images.
+            at_kinks.insert(text.clone());
+            let other = super::super::gradient_tests::batch(batch.shape, &batch.labels, &mut rng);
+            assert_eq!(steps_agree(&network, &other, &text, &mut rng), Ok(()), "{off}");
+        }
     }
     assert!(at_kinks.len() <= compared / 30, "{at_kinks:?}");
 }
