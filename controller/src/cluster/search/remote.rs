@@ -38,6 +38,7 @@ pub(crate) struct Remote {
     pub(super) busy: [AtomicUsize; 2],
     pub(super) stop: Stop,
 }
+
 /// Workers whose jobs others manage are dismissed after so many.
 const MOST_BLAMED: usize = 3;
 

@@ -225,7 +225,7 @@ fn run_of(subject: &str) -> Option<&str> {
 }
 
 /// The name of this machine.
-pub(crate) fn machine() -> String {
+fn machine() -> String {
     let of_system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let of_program = || {
         let output = std::process::Command::new("hostname").output().ok()?;
