@@ -149,6 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_stands_still_or_runs_backwards_is_refused() {
+        for speed in ["0.0", "-2.0", "nan"] {
+            let text = format!("[replay]\nlog = 'table.csv'\nspeed = {speed}\n");
+            let error = Experiment::parse(&text, "a test", &[]).unwrap_err().to_string();
+            assert!(error.contains("replay.speed"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_a_worker_lacks_is_named_by_its_key() {
         let message = |task: &str, own: &str| {
             experiment_of(&task_of(&experiment(task)).unwrap(), &experiment(own)).unwrap_err().to_string()

@@ -58,6 +58,9 @@ impl Experiment {
             "no device to measure on: add a [devices.NAME] section, or [replay]"
         );
         self.cluster.check()?;
+        if let Some(speed) = self.replay.as_ref().and_then(|replay| replay.speed) {
+            ensure!(speed > 0.0 && speed.is_finite(), "replay.speed = {speed}: it must be above 0");
+        }
         ReferencePoint::check(&search.reference, search.objectives.as_ref())?;
         self.training.check()?;
         self.reward.check()?;
