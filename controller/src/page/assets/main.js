@@ -1,0 +1,117 @@
+// The page as a whole: its parts in order, and the live updates.
+
+const parts = [watchPart, frontPart, hypervolumePart, runsPart, membersPart, attainmentPart, settingsPart, bestPart, forecastPart,
+  policyPart, costPart, effectsPart, parallelPart, tablePart, factsPart];
+
+function buildPage() {
+  const root = document.getElementById("page");
+  const header = el("header", null);
+  headPart.build(header);
+  const nav = el("nav", { "aria-label": "Parts of the page" });
+  const main = el("main", null);
+  root.append(header, nav, main);
+  for (const part of parts) {
+    part.section = el("section", { id: "part-" + part.id, class: "part part-" + part.id, "aria-labelledby": "title-" + part.id }, el("h2", { id: "title-" + part.id }, part.title));
+    part.link = el("a", { href: "#part-" + part.id }, part.title);
+    part.build(part.section);
+    main.append(part.section);
+    nav.append(part.link);
+  }
+  const dialog = document.getElementById("network");
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close(); // Beside the dialog.
+  });
+  dialog.addEventListener("close", () => undraw("curve"));
+}
+
+/** Draws everything from the document and what the reader has chosen. */
+function refresh() {
+  document.documentElement.dataset.theme = themeName();
+  const model = readDocument(page.document);
+  page.model = model;
+  headPart.update(model);
+  for (const part of parts) {
+    const shown = part.has(model);
+    part.section.hidden = part.link.hidden = !shown;
+    if (shown) part.update(model);
+  }
+  updateNetwork(model);
+}
+
+const live = { busy: false, again: false, pause: 1000 };
+
+/** Fetches the document again; one request at a time, and the page rests for longer than a fetch takes. */
+async function fetchDocument() {
+  if (live.busy || document.hidden) {
+    live.again = true;
+    return;
+  }
+  live.busy = true;
+  live.again = false;
+  const begun = performance.now();
+  let fine = false;
+  try {
+    const answer = await fetch("document.json", { cache: "no-store" });
+    if (answer.ok) {
+      page.document = await answer.json();
+      fetched.clear();
+      refresh();
+      fine = true;
+    }
+  } catch {
+    // The connection is broken: said below.
+  }
+  headPart.link.hidden = fine;
+  live.pause = fine ? Math.min(10000, Math.max(300, 4 * (performance.now() - begun))) : 2000;
+  setTimeout(() => {
+    live.busy = false;
+    if (live.again || !fine) fetchDocument();
+  }, live.pause);
+}
+
+function listen() {
+  const events = new EventSource("events");
+  let broken = false;
+  events.addEventListener("open", () => {
+    headPart.link.hidden = true;
+    if (broken) fetchDocument();
+    broken = false;
+  });
+  const changed = () => fetchDocument();
+  events.addEventListener("changed", changed);
+  events.addEventListener("message", changed);
+  events.addEventListener("error", () => {
+    broken = true;
+    headPart.link.hidden = false;
+    if (events.readyState !== EventSource.CLOSED) return; // The browser tries again.
+    setTimeout(() => {
+      listen();
+      fetchDocument();
+    }, 2000);
+  });
+}
+
+function start() {
+  const text = document.getElementById("data").textContent;
+  page.document = text.trim() ? JSON.parse(text) : null;
+  page.document ||= { schema: 1, live: true, runs: [] };
+  buildPage();
+  refresh();
+  dark.addEventListener("change", refresh);
+  addEventListener("beforeprint", () => {
+    theme.printing = true;
+    refresh();
+  });
+  addEventListener("afterprint", () => {
+    theme.printing = false;
+    refresh();
+  });
+  if (!page.document.live) return;
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && live.again) fetchDocument();
+  });
+  if (!page.document.runs.length) fetchDocument();
+  listen();
+}
+
+start();
