@@ -7,7 +7,8 @@
 # The script installs an OpenSSH server where it is missing, if it may, and libusb, which OpenVINO's plugin for a Neural
 # Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
 # is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
-# `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Tests whose
+# `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Chromium opens
+# the pages of runs. Tests whose
 # programs cannot be installed are skipped, with a line that gives the reason; with `CI=true` the script fails instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -78,6 +79,13 @@ nats_server() {
     scripts/nats.sh >/dev/null || skip "the tests of workers on other machines: see above"
 }
 
+# The browser that opens the pages of runs.
+browser() {
+    if ! { [[ -x /usr/bin/chromium && -x /usr/bin/chromedriver ]] || install_packages chromium chromium-driver; }; then
+        skip "the tests of pages in a browser: install chromium and chromium-driver"
+    fi
+}
+
 if ! command -v cargo >/dev/null; then
     say "cargo is missing: install Rust from https://rustup.rs"
     exit 1
@@ -99,4 +107,5 @@ unset TEST_PYTHON
 python_environment
 openvino_environment
 nats_server
+browser
 exec cargo test --workspace "$@"

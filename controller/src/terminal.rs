@@ -20,6 +20,23 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Width of the terminal on standard output; `None` if that is no terminal.
+pub(crate) fn columns() -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked()?;
+    Some(usize::from(columns))
+}
+
+/// The name of this machine.
+pub(crate) fn machine() -> String {
+    let of_system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let of_program = || {
+        let output = std::process::Command::new("hostname").output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let name = of_system.or_else(of_program).map(|name| name.trim().to_owned()).unwrap_or_default();
+    if name.is_empty() { "machine".to_owned() } else { name }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Support of the end-to-end tests: the program, its journals, a table to search in, and a board to measure on.
 
 mod board;
+mod browser;
 mod certificates;
 mod disk;
 mod journal;
@@ -17,6 +18,7 @@ mod table;
 mod watcher;
 
 pub use board::{Board, BoardOptions, Truth};
+pub use browser::Browser;
 pub use certificates::{Certificates, certificates};
 pub use disk::Disk;
 pub use journal::{Journal, Row, dominated_area, front};

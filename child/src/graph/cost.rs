@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Graph, Layer, Op};
+use super::{Graph, Layer, Op, Shape};
 
 /// Bytes of one number: `f32`.
 pub(super) const ELEMENT_BYTES: u64 = 4;
@@ -22,7 +22,28 @@ pub struct Cost {
     pub depth: usize,
 }
 
+/// One layer of a graph, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerCost {
+    /// The operation with its settings, such as `convolution 3×3, stride 2`.
+    pub operation: String,
+    /// Shape of its output.
+    pub shape: Shape,
+    /// Multiply-accumulates, counted as in [`Cost`].
+    pub macs: u64,
+    /// Learnt numbers.
+    pub parameters: u64,
+}
+
 impl Graph {
+    /// The layers in the graph's order.
+    pub fn layer_costs(&self) -> impl Iterator<Item = LayerCost> {
+        self.layers.iter().map(|layer| {
+            let (macs, parameters) = self.counts(layer);
+            LayerCost { operation: layer.op.in_words(), shape: layer.shape, macs, parameters }
+        })
+    }
+
     /// Costs of the graph, dead branches included. A runtime executes those of the [`pruned`](Self::pruned) graph.
     pub fn cost(&self) -> Cost {
         let (mut macs, mut parameters) = (0_u64, 0_u64);
@@ -94,6 +115,24 @@ mod tests {
         // The image (192 elements) and the first convolution's output.
         assert_eq!(cost.peak_activation_bytes, (192 + 64) * 4);
         assert_eq!(cost.depth, 3);
+        Ok(())
+    }
+
+    #[test]
+    fn layers_are_named_with_their_settings_and_share_the_costs() -> Result<(), Error> {
+        let (mut graph, image) = GraphBuilder::new(Shape::new(3, 8, 8))?;
+        let full = graph.conv(image, Conv::same(4, 3, 2))?;
+        let depthwise = graph.conv(full, Conv::depthwise(4, 5, 1, 2))?;
+        let graph = graph.classifier(depthwise, 10)?;
+        let layers: Vec<_> = graph.layer_costs().collect();
+        let names: Vec<_> = layers.iter().map(|layer| layer.operation.as_str()).collect();
+        let expected =
+            ["input", "convolution 3×3, stride 2", "depthwise convolution 5×5, dilation 2", "global average pooling"];
+        assert_eq!(names[..4], expected);
+        assert_eq!(layers[1].shape, Shape::new(4, 4, 4));
+        let sums = layers.iter().fold((0, 0), |(macs, weights), one| (macs + one.macs, weights + one.parameters));
+        let cost = graph.cost();
+        assert_eq!(sums, (cost.macs, cost.parameters));
         Ok(())
     }
 

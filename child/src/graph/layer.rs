@@ -119,6 +119,22 @@ pub enum Op {
 }
 
 impl Op {
+    /// The operation with the settings that tell it from others of its kind, such as `convolution 3×3, stride 2`.
+    pub(crate) fn in_words(&self) -> String {
+        let (name, kernel, stride, dilation) = match self {
+            Self::Conv(conv) if conv.groups == conv.channels && conv.groups > 1 => {
+                ("depthwise convolution", conv.kernel, conv.stride, conv.dilation)
+            }
+            Self::Conv(conv) => (self.name(), conv.kernel, conv.stride, conv.dilation),
+            Self::Pool(pool) => (self.name(), pool.kernel, pool.stride, 1),
+            Self::Zero { stride } => return with_stride(self.name().to_owned(), *stride),
+            Self::Activation(activation) => return format!("{activation:?}").to_lowercase(),
+            _ => return self.name().to_owned(),
+        };
+        let text = with_stride(format!("{name} {kernel}×{kernel}"), stride);
+        if dilation > 1 { format!("{text}, dilation {dilation}") } else { text }
+    }
+
     /// Name of the operation in messages and features.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -137,4 +153,8 @@ impl Op {
             Self::Linear { .. } => "linear",
         }
     }
+}
+
+fn with_stride(text: String, stride: usize) -> String {
+    if stride > 1 { format!("{text}, stride {stride}") } else { text }
 }

@@ -15,7 +15,7 @@ mod tests;
 
 pub use builder::GraphBuilder;
 pub use canonical::CanonicalKey;
-pub use cost::Cost;
+pub use cost::{Cost, LayerCost};
 pub use features::Features;
 pub(crate) use layer::Layer;
 pub use layer::{Activation, Conv, LayerId, Op, Pool, PoolKind};

@@ -35,6 +35,11 @@ impl Grammar {
         self.decisions.push(Decision::new(name, choices));
     }
 
+    /// The fixed text before each decision, and that after the last one.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.before.iter().chain([&self.closing]).map(String::as_str)
+    }
+
     pub(super) fn decisions(&self) -> &[Decision] {
         &self.decisions
     }

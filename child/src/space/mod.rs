@@ -115,6 +115,12 @@ pub trait SearchSpace: Send + Sync {
         self.grammar().decisions()
     }
 
+    /// The fixed text of an architecture before each decision, and that after the last one: with the names of the choices
+    /// between them it is the architecture's text.
+    fn pieces(&self) -> Vec<&str> {
+        self.grammar().pieces().collect()
+    }
+
     /// Checks that the architecture has one existing choice for every decision.
     ///
     /// # Errors

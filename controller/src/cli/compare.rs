@@ -1,4 +1,4 @@
-//! `controller compare RUN_A RUN_B`.
+//! `controller compare RUN RUN…`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,33 +8,35 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use hardware::log::{Row, Status};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
 use super::options::{local_path, parse_bound, read};
-use crate::compare::{self, Found, LETTERS, Pair, Side, measure};
+use crate::compare::{self, Found, LETTERS, Pair, Several, Side, measure};
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::run::{CONFIG, logged_rows, write_atomically};
 use crate::terminal::{note, say};
 
-/// Show how much is lost by searching on one run's device for the other's.
+/// Show runs beside each other: their progress, and how much is lost by searching on one device for another.
 ///
-/// The values of one device's front on the other device come from the other run's journal, from the log that it replayed,
+/// Runs on the same device are put under one reference: hypervolume by evaluations, its mean and 95 % interval over seeds,
+/// and the settings that differ. Two runs on different devices are compared by the loss: the values of one device's front on the other device come from the other run's journal, from the log that it replayed,
 /// or, with --measure, from its devices. There it is compared with the front that was searched for that device.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller compare runs/tx2 runs/ncs
   controller compare runs/tx2 runs/ncs --measure --out tx2-ncs --bound time_ms=4 --bound time_ms=8,energy_mj=20
   controller compare tx2.csv ncs.csv --experiment experiments/nasbench201.toml --json
+  controller compare runs/seed-1 runs/seed-2 runs/seed-3 --out seeds
 
 The fronts are compared within the bounds of the search for a device, by the objectives that both runs have. The \
 reference of both hypervolumes on a device is its bound or, without one, 1.1 × the worst value of both fronts there. The \
 error of a network is that of the run that trained it: it does not depend on the device. A share also contains the luck \
 of both searches: compare two seeds for one device to see how much that is.")]
 pub(super) struct Compare {
-    /// Run folder, also during its search, or a log of measurements (CSV).
-    run_a: PathBuf,
-    /// The other run folder or log.
-    run_b: PathBuf,
+    /// Run folders, also during their searches; of two, each may be a log of measurements (CSV).
+    #[arg(num_args = 2.., required = true)]
+    runs: Vec<PathBuf>,
     /// Also show the most accurate network of each front within a bound; may be repeated. Commas join bounds that hold at
     /// once: time_ms=4,energy_mj=20.
     #[arg(long, value_name = "OBJECTIVE=VALUE", value_parser = parse_bounds)]
@@ -42,7 +44,8 @@ pub(super) struct Compare {
     /// Measure unknown networks on the devices of the other run. The measurements are kept in --out and used again.
     #[arg(long, requires = "out")]
     measure: bool,
-    /// Folder for comparison.csv, comparison.svg and the measurements.
+    /// Folder for comparison.csv, comparison.svg and the measurements of two runs; for progress.csv and fronts.csv of any
+    /// number.
     #[arg(long, value_name = "DIR", value_parser = local_path)]
     out: Option<PathBuf>,
     /// For a log: experiment file or run folder with its space, columns and bounds [default: the other run's space, or
@@ -59,30 +62,70 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if let [a, b] = &self.runs[..] {
+            let json = self.pair(a, b)?;
+            let of_one_device = self.runs.iter().all(|run| run.is_dir());
+            let several = if of_one_device { compare::several(&self.runs).ok() } else { None };
+            return self.show(json, several.filter(|several| several.is_of_one_device()));
+        }
         ensure!(
-            !(self.run_a.is_dir() && self.run_b.is_dir()) || (self.experiment.is_none() && self.set.is_empty()),
+            !self.measure && self.bound.is_empty() && self.experiment.is_none() && self.set.is_empty(),
+            "--measure, --bound, --experiment and --set are for two runs, but there are {}",
+            self.runs.len()
+        );
+        for run in &self.runs {
+            ensure!(
+                run.is_dir(),
+                "{} is not a run folder: a log can be compared with one other run only",
+                run.display()
+            );
+        }
+        self.show(None, Some(compare::several(&self.runs)?))
+    }
+
+    /// Shows the comparison of several runs, and as JSON that of a pair besides.
+    fn show(&self, pair: Option<Value>, several: Option<Several>) -> anyhow::Result<ExitCode> {
+        if self.json {
+            let mut json = pair.unwrap_or_else(|| json!({}));
+            if let Some(several) = &several {
+                json["runs_together"] = serde_json::to_value(several)?;
+            }
+            say(format_args!("{json:#}"))?;
+        } else if let Some(several) = &several {
+            say(compare::several_table(several).trim_end())?;
+        }
+        if let (Some(folder), Some(several)) = (&self.out, &several) {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            write_atomically(&folder.join("progress.csv"), &compare::progress_csv(several)?)?;
+            write_atomically(&folder.join("fronts.csv"), &compare::fronts_csv(several)?)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Compares two runs; returns the comparison where JSON is asked for, and prints it otherwise.
+    fn pair(&self, run_a: &Path, run_b: &Path) -> anyhow::Result<Option<Value>> {
+        ensure!(
+            !(run_a.is_dir() && run_b.is_dir()) || (self.experiment.is_none() && self.set.is_empty()),
             "--experiment and --set are for logs, but both runs are folders, which have their experiments"
         );
-        let (a, notice_a) = self.side(&self.run_a, &self.run_b)?;
-        let (b, notice_b) = self.side(&self.run_b, &self.run_a)?;
+        let (a, notice_a) = self.side(run_a, run_b)?;
+        let (b, notice_b) = self.side(run_b, run_a)?;
         let (mut pair, notices) = Pair::new(a, b)?;
         [notice_a, notice_b].into_iter().flatten().chain(notices).for_each(note);
         self.bound.iter().try_for_each(|bounds| check(bounds, &pair.objectives))?;
         ensure!(
             !(pair.front(0)?.is_empty() && pair.front(1)?.is_empty()),
             "neither {} nor {} has a complete evaluation that keeps its bounds, so there is nothing to compare",
-            self.run_a.display(),
-            self.run_b.display()
+            run_a.display(),
+            run_b.display()
         );
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
             (0..LETTERS.len()).try_for_each(|here| self.complete(&mut pair, here, folder))?;
         }
         let on = pair.compare(&self.bound)?;
-        if self.json {
-            say(format_args!("{:#}", compare::json(&pair, &on)))?;
-        } else {
-            say(compare::table(&pair, &on).trim_end())?;
+        if !self.json {
+            say(format_args!("{}\n", compare::table(&pair, &on).trim_end()))?;
         }
         if let Some(folder) = &self.out {
             write_atomically(&folder.join("comparison.csv"), &compare::csv(&pair.objectives, &on)?)?;
@@ -92,7 +135,7 @@ impl Compare {
         if !self.measure && sides.any(|(side, on)| side.has_device() && !on.unknown.is_empty()) {
             note("unknown networks can be measured on the runs' devices: --measure --out DIR");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(self.json.then(|| compare::json(&pair, &on)))
     }
 
     /// One run, with a notice for the user if there is one.

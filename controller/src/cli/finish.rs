@@ -6,14 +6,15 @@ use anyhow::bail;
 use hardware::log::Status;
 
 use super::INTERRUPTED;
+use crate::page::RunPage;
 use crate::report::{self, Summary};
-use crate::run::{CONFIG, JOURNAL, MODELS, REPORT, RunFolder};
+use crate::run::{CONFIG, JOURNAL, MODELS, PARETO, REPORT, RunFolder, write_atomically};
 use crate::search::{End, Spent};
 use crate::terminal::{note, pasted, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
-    let summary = report::write(folder)?;
+    let summary = write_report(folder)?;
     if !quiet {
         print(&summary, spent, folder)?;
     }
@@ -34,6 +35,14 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes `pareto.csv` and `report.html` of a run.
+pub(super) fn write_report(folder: &RunFolder) -> anyhow::Result<Summary> {
+    let run = RunPage::read(folder.path())?;
+    report::write_pareto(&folder.join(PARETO), run.summary())?;
+    write_atomically(&folder.join(REPORT), run.report()?.as_bytes())?;
+    Ok(run.into_summary())
 }
 
 fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {

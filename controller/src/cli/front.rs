@@ -9,9 +9,9 @@ use clap::Args;
 use super::export::check_writable;
 use super::options::{local_path, parse_bound};
 use crate::objective::Objective;
-use crate::report::{Summary, front_plot, hypervolume_in_words, in_words, table};
+use crate::report::{LEAST_COLUMNS, Summary, front_plot, hypervolume_in_words, in_words, sketch, table};
 use crate::run::{MODELS, Recorded, write_atomically};
-use crate::terminal::{pasted, say};
+use crate::terminal::{columns, pasted, say};
 
 /// Show the Pareto front of a run, also during the search.
 #[derive(Debug, Args)]
@@ -56,6 +56,10 @@ impl Front {
         if self.json {
             say(format_args!("{:#}", summary.to_json()))?;
         } else {
+            let columns = columns();
+            if let Some(sketch) = columns.filter(|columns| *columns >= LEAST_COLUMNS).and_then(|_| sketch(&summary)) {
+                say(sketch)?;
+            }
             say(table(&summary).trim_end())?;
             say(in_words(&summary))?;
             if summary.members.iter().any(|member| member.model.is_some()) {

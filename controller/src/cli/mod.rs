@@ -14,6 +14,7 @@ mod propose;
 mod replay;
 mod run;
 mod search;
+mod serve;
 mod train;
 mod training_progress;
 mod worker;
@@ -47,6 +48,7 @@ enum Verb {
     Train(train::Train),
     Export(export::Export),
     Front(front::Front),
+    Serve(serve::Serve),
     Propose(propose::Propose),
     Import(import::Import),
     Compare(compare::Compare),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Train(verb) => verb.run(),
         Verb::Export(verb) => verb.run(),
         Verb::Front(verb) => verb.run(),
+        Verb::Serve(verb) => verb.run(),
         Verb::Propose(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),

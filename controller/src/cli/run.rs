@@ -7,17 +7,17 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::INTERRUPTED;
-use super::finish::finish;
+use super::finish::{finish, write_report};
 use super::prepare::{By, Prepared, prepare};
 use crate::cluster::{DeviceInfo, Identity, Link, Remote, task_of};
 use crate::config::Experiment;
 use crate::evaluate::{Evaluator, check_alike};
-use crate::observe::{About, Observer, Progress, TensorBoard};
+use crate::observe::{About, Observer, Progress, TensorBoard, Watch};
 use crate::plan::Plan;
-use crate::report::{self, bounds_in_words};
+use crate::report::bounds_in_words;
 use crate::run::{
-    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, RunFolder,
-    SCRATCH, TRAININGS, WAITING, differences, logged_rows,
+    CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, OBSERVATIONS,
+    RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, differences, logged_rows,
 };
 use crate::search::{End, Outcome, Search, Storage, Workers};
 use crate::stop::Stop;
@@ -111,7 +111,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     let Outcome { end, spent } = result.with_context(failed)?;
     if let Some(reason) = stop.reason() {
         // The front of what was evaluated, as after an interrupt. The reason of the end is the error to show.
-        let _ = report::write(&folder);
+        let _ = write_report(&folder);
         return Err(anyhow!("{reason}").context(failed()));
     }
     if end != End::Stopped {
@@ -244,7 +244,8 @@ fn assemble(
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
     let events = TensorBoard::new(&folder.events(), &about(&experiment, of_workers.as_ref())?);
-    let observers: Vec<Box<dyn Observer>> = vec![Box::new(events), Box::new(Progress::new(quiet))];
+    let watch = Watch::new(folder.join(STATUS), &folder.join(OBSERVATIONS));
+    let observers: Vec<Box<dyn Observer>> = vec![Box::new(events), Box::new(watch), Box::new(Progress::new(quiet))];
     let storage = Storage {
         journal,
         checkpoints: folder.join(CHECKPOINT),

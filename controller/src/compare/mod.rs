@@ -1,4 +1,5 @@
-//! The loss by searching on one device for another.
+//! Runs beside each other: the loss by searching on one device for another ([`Pair`]), and the progress of any number of
+//! runs ([`Several`]).
 //!
 //! The front that was found on one device is evaluated on the other and compared with the front that was searched for that
 //! device, as in TEA-DNN (arXiv 1811.12065). Only time and energy depend on the device: they come from the other run's
@@ -9,6 +10,8 @@ mod judge;
 mod measure;
 mod pair;
 mod plot;
+mod several;
+mod several_table;
 mod side;
 mod table;
 
@@ -17,6 +20,8 @@ pub use judge::Found;
 pub use measure::measure;
 pub use pair::Pair;
 pub use plot::plot;
+pub use several::{Several, several};
+pub use several_table::{fronts_csv, progress_csv, several_table};
 pub use side::Side;
 pub use table::{csv, table};
 

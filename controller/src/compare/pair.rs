@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use anyhow::{Result, bail, ensure};
-use child::data::Source;
 use child::graph::CanonicalKey;
 use hardware::Statistic;
 use hardware::log::{Row, Status};
@@ -15,6 +14,7 @@ use crate::config::Experiment;
 use crate::history::{History, candidate_of};
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::problem::Problem;
+use crate::report::data_set;
 
 /// Two runs of the same search space, compared by their common objectives.
 pub struct Pair {
@@ -200,24 +200,7 @@ fn check(a: &Side, b: &Side) -> Result<Vec<String>> {
     Ok(notices)
 }
 
-/// The name of a data set, without its place on the machine that trained.
-fn data_set(source: &Source) -> String {
-    match source {
-        Source::Digits => "digits".to_owned(),
-        Source::Cifar10 { .. } => "cifar10".to_owned(),
-        Source::Folder { dir, .. } => {
-            format!("the folder {}", dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy())
-        }
-    }
-}
-
 /// The problem of a run with the shared objectives, and its bounds on these.
 fn problem(side: &Side, objectives: &Objectives) -> Result<Problem> {
-    let mut experiment = side.experiment.clone();
-    let bounds = &side.experiment.search.bounds;
-    let shared = objectives.iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));
-    experiment.search.bounds = Bounds::new(shared)?;
-    experiment.search.objectives = Some(objectives.clone());
-    experiment.input.get_or_insert_default();
-    experiment.problem()
+    side.experiment.with_objectives(objectives)?.problem()
 }

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluate::ReplayConfig;
 use crate::fingerprint::sha256;
+use crate::objective::{Bounds, Objectives};
 use crate::problem::{Fidelity, Identity, Problem};
 use crate::scalarisation::RewardConfig;
 use crate::strategy::StrategyConfig;
@@ -155,6 +156,19 @@ impl Experiment {
         self
     }
 
+    /// The same experiment with other objectives: those of its bounds and of its reference that are not among them are left
+    /// out.
+    pub(crate) fn with_objectives(&self, objectives: &Objectives) -> Result<Self> {
+        let mut experiment = self.clone();
+        let bounds = &self.search.bounds;
+        let kept = objectives.iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));
+        experiment.search.bounds = Bounds::new(kept)?;
+        experiment.search.reference.retain(|objective, _| objectives.position(*objective).is_some());
+        experiment.search.objectives = Some(objectives.clone());
+        experiment.input.get_or_insert_default();
+        Ok(experiment)
+    }
+
     /// The search problem of an experiment with resolved objectives and input.
     ///
     /// # Errors
@@ -181,6 +195,16 @@ impl Experiment {
         toml::to_string(self)
     }
 
+    /// The settings by the names that `--set` takes, with their values as texts.
+    ///
+    /// # Errors
+    /// As [`to_toml`](Self::to_toml).
+    pub(crate) fn flat(&self) -> Result<Vec<[String; 2]>> {
+        let mut settings = Vec::new();
+        flatten("", &toml::Value::try_from(self)?, &mut settings);
+        Ok(settings)
+    }
+
     /// The same for equal experiments, however many evaluations and re-measurements they have, and whatever their
     /// hypervolume refers to.
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
@@ -193,6 +217,19 @@ impl Experiment {
             replay.speed = None;
         }
         Ok(sha256(same.to_toml()?))
+    }
+}
+
+fn flatten(name: &str, value: &toml::Value, settings: &mut Vec<[String; 2]>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(&name, value, settings);
+            }
+        }
+        toml::Value::String(text) => settings.push([name.to_owned(), text.clone()]),
+        other => settings.push([name.to_owned(), other.to_string()]),
     }
 }
 

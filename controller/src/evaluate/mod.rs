@@ -84,7 +84,7 @@ pub struct Workload {
 }
 
 /// The present stage of an evaluation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
     /// Number of the evaluation.
     pub number: u64,
@@ -93,7 +93,7 @@ pub struct Activity {
 }
 
 /// Stages of an evaluation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Stage {
     /// A device measures the network.
     Measuring,
@@ -107,6 +107,9 @@ pub enum Stage {
         epoch: usize,
         /// Epochs in all.
         epochs: usize,
+        /// Mean loss over the last epoch, if one has ended since the training began or went on.
+        #[serde(default)]
+        loss: Option<f64>,
     },
 }
 

@@ -52,7 +52,7 @@ impl Progress<'_> {
 impl Observer for Progress<'_> {
     fn continued(&mut self, from: &Continued) {
         self.seconds_before = from.seconds;
-        self.job.report(Stage::Training { epoch: from.epoch, epochs: from.epochs });
+        self.job.report(Stage::Training { epoch: from.epoch, epochs: from.epochs, loss: None });
     }
 
     fn note(&mut self, message: &str) {
@@ -60,7 +60,8 @@ impl Observer for Progress<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) -> ControlFlow<()> {
-        self.job.report(Stage::Training { epoch: report.epoch, epochs: report.epochs });
+        let EpochReport { epoch, epochs, loss, .. } = *report;
+        self.job.report(Stage::Training { epoch, epochs, loss: Some(loss).filter(|loss| loss.is_finite()) });
         if self.live.stopped() || self.is_broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
@@ -81,7 +82,7 @@ impl Live {
             return Err(End::Stopped);
         }
         let epochs = config.epochs;
-        job.report(Stage::Training { epoch: 0, epochs });
+        job.report(Stage::Training { epoch: 0, epochs, loss: None });
         let started = Instant::now();
         let (this, training) = (Arc::clone(self), job.clone());
         let result = blocking(move || this.train_blocking(&training, &config, graph)).await;

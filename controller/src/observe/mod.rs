@@ -4,10 +4,12 @@ mod about;
 mod event_file;
 mod progress;
 mod tensorboard;
+mod watch;
 
 pub(crate) use about::About;
 pub(crate) use progress::Progress;
 pub(crate) use tensorboard::TensorBoard;
+pub(crate) use watch::{Observation, Status, Watch};
 
 use hardware::log::Row;
 

@@ -56,7 +56,7 @@ impl Progress {
         for (number, stage) in self.running.iter().filter(|(_, stage)| is_single(stage)) {
             match stage {
                 Stage::Measuring => parts.push(format!("measuring #{number}")),
-                Stage::Training { epoch, epochs } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
+                Stage::Training { epoch, epochs, .. } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
                 Stage::Away(wait) => parts.push(wait.to_string()),
                 Stage::Waiting => parts.push(format!("#{number} waits for a trainer")),
             }

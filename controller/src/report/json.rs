@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use super::{Member, Summary};
 use crate::objective::{Objective, Objectives};
 
+/// Version of this JSON, and of the document of a page. Keys may be added without another number.
+pub(crate) const SCHEMA: u32 = 1;
+
 impl Summary {
     /// The front as JSON: objectives, reference point, hypervolume and members. The path of a model begins as that of the
     /// run folder does.
@@ -16,13 +19,14 @@ impl Summary {
     /// measured alone, or trained short, are not among them.
     pub fn to_json(&self) -> Value {
         json!({
+            "schema": SCHEMA,
             "objectives": self.objectives,
             "evaluations": self.rows.len() - self.count(Status::Measured),
             "not_trained_in_full": self.count(Status::Measured),
             "remeasurements": self.repeats,
             "reference": self.reference,
             "reference_in_words": self.reference_in_words,
-            "hypervolume_share": self.hypervolume.last().map(|(_, share)| share),
+            "hypervolume_share": self.hypervolume.last().map(|step| step.share),
             "front": self.members.iter().map(|member| json_of(member, self)).collect::<Vec<_>>(),
             "beyond_bounds": self.set_aside.beyond_bounds,
             "no_better_than_one_class": self.set_aside.useless,

@@ -44,30 +44,6 @@ pub fn front_plot(summary: &Summary, across: Objective, up: Objective) -> anyhow
     .map(Some)
 }
 
-/// Hypervolume over evaluations; `None` for fewer than two values.
-pub(super) fn hypervolume_plot(summary: &Summary) -> anyhow::Result<Option<String>> {
-    let curve: Vec<(f64, f64)> = summary.hypervolume.iter().map(|(n, share)| (*n as f64 + 1.0, *share)).collect();
-    if curve.len() < 2 {
-        return Ok(None);
-    }
-    let (across, up) = (range(curve.iter().map(|p| p.0)), range(curve.iter().map(|p| p.1)));
-    svg(SIZE, |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin(12)
-            .x_label_area_size(42)
-            .y_label_area_size(64)
-            .build_cartesian_2d(across, up)?;
-        let up = "hypervolume (share of the box)";
-        // There is no half evaluation.
-        let whole = |x: &f64| if x.fract() == 0.0 { format!("{x}") } else { String::new() };
-        let mut mesh = chart.configure_mesh();
-        mesh.x_desc("evaluations").x_label_formatter(&whole).y_desc(up).light_line_style(WHITE).draw()?;
-        chart.draw_series(LineSeries::new(curve, FRONT.stroke_width(2)))?;
-        Ok(())
-    })
-    .map(Some)
-}
-
 pub type DrawResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 /// The text of an SVG file of this width and height with the drawing of `draw`.

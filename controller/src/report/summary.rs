@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use hardware::log::{Row, Status, join};
 
+use serde::Serialize;
+
 use crate::evaluate::{BROKEN_OFF, USELESS};
 use crate::history::{Evaluation, History};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::noise::lead_is_within_noise;
 use crate::pareto::{Uncertain, dominates};
 use crate::problem::Problem;
-use crate::run::{MODELS, Recorded};
+use crate::run::MODELS;
 
 /// The results of a run so far.
 #[derive(Debug, Clone)]
@@ -28,8 +30,8 @@ pub struct Summary {
     pub set_aside: SetAside,
     /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
-    /// Hypervolume as a share of the box from 0 to the reference point, after each evaluation; they are counted from 0.
-    pub hypervolume: Vec<(u64, f64)>,
+    /// The hypervolume after each evaluation.
+    pub hypervolume: Vec<Step>,
     pub reference: Option<Vec<f64>>,
     /// The reference and the origin of its coordinates.
     pub reference_in_words: Option<String>,
@@ -37,6 +39,19 @@ pub struct Summary {
     pub folder: Option<PathBuf>,
     /// Reservations about the numbers of the devices, as sentences.
     pub notes: Vec<String>,
+}
+
+/// How far the search had come after an evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Step {
+    /// Evaluations that had ended.
+    pub evaluations: u64,
+    /// Epochs of all trainings.
+    pub epochs: u64,
+    /// Time since the first network was begun; `None` where the journal has no times.
+    pub hours: Option<f64>,
+    /// Hypervolume as a share of the box from 0 to the reference point.
+    pub share: f64,
 }
 
 /// Non-dominated evaluations that are no members of the front, where better ones are known.
@@ -65,13 +80,6 @@ pub struct Member {
 }
 
 impl Summary {
-    /// Reads a run folder, also during its search.
-    pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let recorded = Recorded::read(folder)?;
-        let notes = recorded.experiment.reservations();
-        Ok(Self { notes, ..Self::of(&recorded.problem, recorded.rows)?.with_models(folder) })
-    }
-
     /// With the models that a run folder holds.
     #[must_use]
     pub fn with_models(mut self, folder: &Path) -> Self {
@@ -87,12 +95,16 @@ impl Summary {
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
         let mut history =
             History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
-        let mut hypervolume = Vec::new();
+        let (mut hypervolume, mut first) = (Vec::new(), None);
         for row in &rows {
             let before = history.ended();
             history.enter(problem, row)?;
+            let begun = row.started_at.as_deref().and_then(seconds_of);
+            first = first.or(begun);
             if let Some(share) = history.hypervolume_share().filter(|_| history.ended() > before) {
-                hypervolume.push((before, share));
+                let took = row.train_seconds.unwrap_or(0.0) + row.measure_seconds.unwrap_or(0.0);
+                let hours = begun.zip(first).map(|(begun, first)| (begun - first + took) / 3600.0);
+                hypervolume.push(Step { evaluations: history.ended(), epochs: history.epochs(), hours, share });
             }
         }
         let joined = join(rows, problem.fidelity().short_epochs);
@@ -171,6 +183,12 @@ fn general_reason(row: &Row) -> String {
     };
     let reason = without.split("; ").next().unwrap_or_default();
     reason.replace(&format!("{}.onnx", row.evaluation), "N.onnx")
+}
+
+/// A time of the journal in seconds since 1970; `None` if it cannot be read.
+pub fn seconds_of(text: &str) -> Option<f64> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Some(time.as_second() as f64)
 }
 
 /// Removes the members that break a bound, or know nothing, if there are better ones.

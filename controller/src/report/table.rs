@@ -1,5 +1,6 @@
 //! The front as a table in the terminal.
 
+use child::data::Source;
 use comfy_table::{CellAlignment, Table, presets};
 use hardware::log::Status;
 
@@ -114,9 +115,20 @@ pub fn in_words(summary: &Summary) -> String {
 
 /// The hypervolume and its reference point; `None` until that is fixed.
 pub fn hypervolume_in_words(summary: &Summary) -> Option<String> {
-    let (_, share) = summary.hypervolume.last()?;
+    let share = summary.hypervolume.last()?.share;
     let reference = summary.reference_in_words.as_ref()?;
     Some(format!("hypervolume {share:.4}, as a share of the box from 0 to {reference}"))
+}
+
+/// The name of a data set, without its place on the machine that trained.
+pub fn data_set(source: &Source) -> String {
+    match source {
+        Source::Digits => "digits".to_owned(),
+        Source::Cifar10 { .. } => "cifar10".to_owned(),
+        Source::Folder { dir, .. } => {
+            format!("the folder {}", dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy())
+        }
+    }
 }
 
 /// The bounds as text, such as `time_ms ≤ 4, energy_mj ≤ 20`; `None` if there are none.

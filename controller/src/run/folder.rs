@@ -29,6 +29,10 @@ const EARLIER_EVENTS: &str = "tensorboard";
 pub(crate) const PARETO: &str = "pareto.csv";
 pub(crate) const MODELS: &str = "models";
 pub(crate) const REPORT: &str = "report.html";
+/// What is under way, for the page.
+pub(crate) const STATUS: &str = "status.json";
+/// Losses, predictions and policy, for the page.
+pub(crate) const OBSERVATIONS: &str = "observations.jsonl";
 
 /// A folder that one process at a time searches in.
 ///
@@ -41,7 +45,8 @@ pub(crate) const REPORT: &str = "report.html";
 /// | `events.out.tfevents.*` | for TensorBoard, which calls a run by the folder of its events |
 /// | `pareto.csv` | the front's rows of the journal |
 /// | `models/` | the front's networks as ONNX |
-/// | `report.html` | front and progress as plots |
+/// | `report.html` | the page of the run as one file |
+/// | `status.json`, `observations.jsonl` | for the page: jobs under way; losses, predictions and policy |
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,

@@ -20,9 +20,6 @@ impl Search {
                 return Ok(());
             }
             let Decision { jobs, diagnostics } = self.strategy.ask(&self.problem, &state.history, &room)?;
-            if let Some(diagnostics) = diagnostics {
-                self.report(state, diagnostics);
-            }
             let before = state.queue.len();
             let mut networks = HashSet::new();
             for wanted in jobs {
@@ -37,6 +34,10 @@ impl Search {
                 };
                 let candidate = Candidate { architecture: wanted.architecture, key };
                 self.enqueue(state, Job { number, candidate, work: wanted.work });
+            }
+            // The history has the new jobs now, whose numbers an observer may look up.
+            if let Some(diagnostics) = diagnostics {
+                self.report(state, diagnostics);
             }
             if state.queue.len() == before {
                 return Ok(());

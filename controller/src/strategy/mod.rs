@@ -54,6 +54,17 @@ pub struct Diagnostics {
     pub scalars: Vec<(String, f64)>,
     /// For each decision its name, and for each of its choices the name and how often it was proposed.
     pub choices: Vec<(String, Vec<(String, u64)>)>,
+    /// What a surrogate predicts for the networks of the round.
+    pub predictions: Vec<Prediction>,
+}
+
+/// A surrogate's prediction for a network that was decided on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The network.
+    pub architecture: Architecture,
+    /// For each objective the value and its standard deviation, in the objective's unit; `None` where it is known.
+    pub values: Vec<Option<(f64, f64)>>,
 }
 
 impl Diagnostics {
@@ -69,7 +80,7 @@ impl Diagnostics {
             }
             choices.push((decision.name.clone(), decision.choices.iter().cloned().zip(counts).collect()));
         }
-        Self { scalars: Vec::new(), choices }
+        Self { choices, ..Self::default() }
     }
 
     /// Adds a named number.

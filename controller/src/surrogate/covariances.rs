@@ -24,6 +24,13 @@ impl Covariances {
         Some(block.matrix[(place, place)].max(0.0).sqrt())
     }
 
+    /// Variance of a weighted sum of an objective's values at all places; `None` if it needs no prediction.
+    pub fn variance_of_sum(&self, objective: usize, weights: &[f64]) -> Option<f64> {
+        let block = self.0.get(objective)?.as_ref()?;
+        let row = |i: usize| weights.iter().enumerate().map(|(j, weight)| weight * block.matrix[(i, j)]).sum::<f64>();
+        Some(weights.iter().enumerate().map(|(i, weight)| weight * row(i)).sum::<f64>().max(0.0))
+    }
+
     /// Assumes that an objective is observed at a place.
     pub fn observe(&mut self, objective: usize, place: usize) {
         if let Some(Some(block)) = self.0.get_mut(objective) {

@@ -22,7 +22,7 @@ use crate::config::Experiment;
 use crate::evaluate::Evaluator;
 use crate::problem::Problem;
 use crate::stop::Stop;
-use crate::terminal::note;
+use crate::terminal::{machine, note};
 use runs::Runs;
 
 /// What a worker is and has.
@@ -222,17 +222,6 @@ impl Worker {
 /// The run in a subject `nas.RUN.…`.
 fn run_of(subject: &str) -> Option<&str> {
     subject.split('.').nth(1).filter(|run| is_token(run))
-}
-
-/// The name of this machine.
-fn machine() -> String {
-    let of_system = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let of_program = || {
-        let output = std::process::Command::new("hostname").output().ok()?;
-        String::from_utf8(output.stdout).ok()
-    };
-    let name = of_system.or_else(of_program).map(|name| name.trim().to_owned()).unwrap_or_default();
-    if name.is_empty() { "machine".to_owned() } else { name }
 }
 
 /// A machine's name as a part of a subject.

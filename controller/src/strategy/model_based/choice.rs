@@ -199,6 +199,11 @@ impl<'a> Choice<'a> {
         let means = self.beliefs[index].means.iter().enumerate();
         means.map(|(objective, mean)| values.get(objective).is_none_or(Option::is_none).then_some(*mean)).collect()
     }
+
+    /// Standard deviations of the predictions, before anything was believed.
+    pub fn deviations(&self, best: Best) -> &[f64] {
+        &self.beliefs[self.shortlist[best.place]].deviations
+    }
 }
 
 impl Alternative<'_> {

@@ -181,7 +181,7 @@ impl ModelBased {
         let epochs = problem.fidelity().full_epochs;
         if room.trainings > 0 && !ready.is_empty() {
             let jobs = ready.iter().map(|one| WantedJob::training(one, epochs)).collect();
-            return Ok(Some(Round { jobs, diagnostics: super::Diagnostics::default() }));
+            return Ok(Some(Round::of_jobs(jobs)));
         }
         let is_ahead = !ready.is_empty() || history.pending_measurements() > 0;
         if is_ahead || room.measurements == 0 {
@@ -226,7 +226,7 @@ impl Strategy for ModelBased {
             return Ok(Decision { jobs, diagnostics: None });
         }
         let round = self.round(problem, history, room)?;
-        Ok(round.map_or_else(Decision::default, |Round { jobs, diagnostics }| Decision {
+        Ok(round.map_or_else(Decision::default, |Round { jobs, diagnostics, .. }| Decision {
             jobs,
             diagnostics: Some(diagnostics),
         }))

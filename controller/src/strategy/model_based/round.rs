@@ -13,13 +13,15 @@ use crate::pareto::non_dominated;
 use crate::policy::UpdateStats;
 use crate::problem::{Fidelity, Problem};
 use crate::strategy::unseen::Unseen;
-use crate::strategy::{Diagnostics, Proposal, WantedJob};
-use crate::surrogate::{Predicted, Surrogate};
+use crate::strategy::{Diagnostics, Prediction, Proposal, WantedJob};
+use crate::surrogate::{Predicted, Surrogate, Warp};
 
 /// Jobs that were decided on together.
 pub(super) struct Round {
     pub jobs: Vec<WantedJob>,
     pub diagnostics: Diagnostics,
+    /// The scale of each objective.
+    warps: Vec<Warp>,
 }
 
 impl ModelBased {
@@ -100,7 +102,7 @@ impl ModelBased {
         let alternatives = self.alternatives(problem, history, others)?;
         let mut choice = Choice::new(history, &surrogate, &isomorphic, alternatives);
         let mut unseen = Unseen::new(problem, history);
-        let mut round = Round::new(stats);
+        let mut round = Round::new(stats, surrogate.warps());
         while round.jobs.len() < count {
             let Some(best) = choice.best(Stage::New) else { break };
             let architecture = choice.architecture(best);
@@ -111,6 +113,7 @@ impl ModelBased {
                 continue;
             }
             let mut forecast = choice.forecast(best);
+            round.predict(architecture, &forecast, choice.deviations(best));
             if are_trained {
                 choice.believe(best, Stage::TrainingFull);
             } else if let Some(error) = problem.objectives().position(Objective::Error) {
@@ -144,7 +147,7 @@ impl ModelBased {
         let others = ready.map(|one| (&one.architecture, Some(one), stage(one)));
         let alternatives = self.alternatives(problem, history, others)?;
         let mut choice = Choice::new(history, &surrogate, &isomorphic, alternatives);
-        let mut round = Round::new(None);
+        let mut round = Round::new(None, surrogate.warps());
         let promoted = if short_epochs > 0 { Stage::Short } else { Stage::Measured };
         for (count, from, to, epochs) in [
             (full, promoted, Stage::TrainingFull, full_epochs),
@@ -152,10 +155,10 @@ impl ModelBased {
         ] {
             for _ in 0..count {
                 let Some(best) = choice.best(from) else { break };
-                let forecast = choice.forecast(best);
+                let (architecture, forecast) = (choice.architecture(best), choice.forecast(best));
+                round.predict(architecture, &forecast, choice.deviations(best));
                 choice.believe(best, to);
                 choice.close(best, true);
-                let architecture = choice.architecture(best);
                 round.push(self, architecture, Work::Train { epochs }, best.improvement, forecast);
             }
         }
@@ -183,13 +186,29 @@ impl ModelBased {
 }
 
 impl Round {
-    fn new(stats: Option<UpdateStats>) -> Self {
+    /// Jobs without anything to report.
+    pub(super) fn of_jobs(jobs: Vec<WantedJob>) -> Self {
+        Self { jobs, diagnostics: Diagnostics::default(), warps: Vec::new() }
+    }
+
+    fn new(stats: Option<UpdateStats>, warps: Vec<Warp>) -> Self {
         let mut diagnostics = Diagnostics::default();
         diagnostics.add("acquisition", 0.0);
         for (name, value) in stats.iter().flat_map(UpdateStats::scalars) {
             diagnostics.add(name, value);
         }
-        Self { jobs: Vec::new(), diagnostics }
+        Self { jobs: Vec::new(), diagnostics, warps }
+    }
+
+    /// Reports what is predicted for a network, in the units of the objectives.
+    fn predict(&mut self, architecture: &Architecture, means: &[Option<f64>], deviations: &[f64]) {
+        let in_unit = |((mean, deviation), warp): ((&Option<f64>, &f64), &Warp)| {
+            let mean = (*mean)?;
+            let [low, value, high] = [mean - deviation, mean, mean + deviation].map(|place| warp.inverse(place));
+            Some((value, 0.5 * (high - low)))
+        };
+        let values = means.iter().zip(deviations).zip(&self.warps).map(in_unit).collect();
+        self.diagnostics.predictions.push(Prediction { architecture: architecture.clone(), values });
     }
 
     fn push(

@@ -1,0 +1,80 @@
+//! What a search wrote beside its journal, for its page.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::networks::short;
+use crate::objective::Objective;
+use crate::observe::Observation;
+
+/// Most rounds of a policy, and most epochs of a learning curve: more than a plot has pixels would only take room.
+const MOST: usize = 200;
+
+/// Observations by kind.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// By evaluation and epoch, the mean loss of the last training.
+    losses: BTreeMap<u64, BTreeMap<u64, f64>>,
+    predictions: BTreeMap<u64, BTreeMap<Objective, (f64, f64)>>,
+    rounds: Vec<Value>,
+}
+
+impl Observed {
+    /// Observations in their order; a later one of the same thing takes the place of an earlier one.
+    pub fn of(observations: Vec<Observation>) -> Self {
+        let mut this = Self::default();
+        let mut trainings: BTreeMap<u64, u64> = BTreeMap::new();
+        for observation in observations {
+            match observation {
+                Observation::Loss { evaluation, epoch, epochs, loss } => {
+                    // A full training does not continue the curve of a short one.
+                    if trainings.insert(evaluation, epochs).is_some_and(|before| before != epochs) {
+                        this.losses.remove(&evaluation);
+                    }
+                    this.losses.entry(evaluation).or_default().insert(epoch, loss);
+                }
+                Observation::Prediction { evaluation, values } => {
+                    this.predictions.entry(evaluation).or_default().extend(values);
+                }
+                Observation::Round { evaluations, scalars, choices } => {
+                    let scalars: Map<String, Value> =
+                        scalars.into_iter().map(|(name, value)| (name, short(Some(value)))).collect();
+                    this.rounds.push(json!({ "evaluations": evaluations, "scalars": scalars, "choices": choices }));
+                }
+            }
+        }
+        this
+    }
+
+    /// The learning curve of a network, if there is one.
+    pub fn curve(&self, evaluation: u64) -> Option<Value> {
+        let losses: Vec<(&u64, &f64)> = thinned(self.losses.get(&evaluation)?.iter().collect());
+        let epochs: Vec<u64> = losses.iter().map(|(epoch, _)| **epoch).collect();
+        let losses: Vec<Value> = losses.iter().map(|(_, loss)| short(Some(**loss))).collect();
+        Some(json!({ "epoch": epochs, "loss": losses }))
+    }
+
+    /// All predictions, by evaluation.
+    pub fn predictions(&self) -> Map<String, Value> {
+        let of_one = |values: &BTreeMap<Objective, (f64, f64)>| {
+            let pair = |(value, deviation): &(f64, f64)| json!([short(Some(*value)), short(Some(*deviation))]);
+            let values: Map<String, Value> =
+                values.iter().map(|(objective, both)| (objective.name().to_owned(), pair(both))).collect();
+            Value::Object(values)
+        };
+        self.predictions.iter().map(|(number, values)| (number.to_string(), of_one(values))).collect()
+    }
+
+    /// The rounds of the strategy.
+    pub fn rounds(&self) -> Vec<Value> {
+        thinned(self.rounds.clone())
+    }
+}
+
+/// Evenly spread items, the last one among them.
+fn thinned<T>(items: Vec<T>) -> Vec<T> {
+    let step = items.len().div_ceil(MOST).max(1);
+    let last = items.len().saturating_sub(1);
+    items.into_iter().enumerate().filter(|(index, _)| (last - index) % step == 0).map(|(_, item)| item).collect()
+}

@@ -1,0 +1,254 @@
+//! One run of a page's document.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use hardware::log::{Joined, Row, join};
+use serde_json::{Map, Value, json};
+
+use super::details::details;
+use super::effects::effects;
+use super::networks::{Networks, short};
+use super::observed::Observed;
+use super::{document, html};
+use crate::config::Experiment;
+use crate::history::History;
+use crate::observe::{Observation, Status};
+use crate::problem::Problem;
+use crate::report::{Summary, data_set};
+use crate::run::{Imported, OBSERVATIONS, Recorded, STATUS};
+
+/// Most bytes of layers in a page. Those of the front come first.
+const DETAILS: usize = 1_000_000;
+
+/// A run, read from its folder.
+pub(crate) struct RunPage {
+    folder: PathBuf,
+    experiment: Experiment,
+    problem: Problem,
+    /// The journal, a row a job.
+    rows: Vec<Row>,
+    summary: Summary,
+    observed: Observed,
+    status: Option<Status>,
+}
+
+impl RunPage {
+    /// Reads a run folder, also during its search; nothing in it is changed.
+    ///
+    /// # Errors
+    /// If it is no run folder, or its journal is damaged.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let Recorded { experiment, problem, rows } = Recorded::read(folder)?;
+        let notes = experiment.reservations();
+        let summary = Summary { notes, ..Summary::of(&problem, rows.clone())?.with_models(folder) };
+        Ok(Self {
+            observed: Observed::of(Observation::read_all(&folder.join(OBSERVATIONS))),
+            status: Status::read(&folder.join(STATUS)),
+            folder: folder.to_owned(),
+            experiment,
+            problem,
+            rows,
+            summary,
+        })
+    }
+
+    /// Its part of the document. The main effects of the decisions take a second or two.
+    ///
+    /// # Errors
+    /// If a network of the journal is not of the space.
+    pub fn value(&self, with_effects: bool) -> Result<Value> {
+        let mut run = self.summary.to_json();
+        let joined = join(self.rows.iter().cloned(), self.problem.fidelity().short_epochs);
+        let imported: Vec<Row> = Imported::read(&self.folder)?.into_iter().map(|import| import.row).collect();
+        let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, &joined, &imported)?;
+        let name = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let space = self.problem.space();
+        let decisions: Vec<Value> = space
+            .decisions()
+            .iter()
+            .map(|decision| json!({ "name": decision.name, "choices": decision.choices }))
+            .collect();
+        let (networks, curves) = self.networks(&joined);
+        let more = json!({
+            "name": name,
+            "folder": self.folder.display().to_string(),
+            "state": self.state(),
+            "bounds": self.problem.bounds(),
+            "space": { "name": space.name(), "pieces": space.pieces(), "decisions": decisions },
+            "facts": self.facts(&devices),
+            "settings": self.experiment.flat()?,
+            "statuses": statuses,
+            "devices": devices,
+            "messages": messages,
+            "networks": columns,
+            "hypervolume": self.hypervolume(),
+            "details": networks,
+            "curves": curves,
+            "forecasts": self.observed.predictions(),
+            "policy": self.observed.rounds(),
+            "watch": self.watch(&joined)?,
+        });
+        let effects = if with_effects { self.effects()? } else { Value::Null };
+        if let (Some(run), Value::Object(more)) = (run.as_object_mut(), more) {
+            run.extend(more);
+            run.insert("effects".to_owned(), effects);
+        }
+        Ok(run)
+    }
+
+    /// The main effects of the decisions.
+    ///
+    /// # Errors
+    /// If a network of the journal is not of the space, or the surrogate cannot be fitted.
+    pub fn effects(&self) -> Result<Value> {
+        let history = History::of_rows(&self.problem, self.problem.bounds(), &self.rows)?;
+        let effects = effects(&self.problem, &history)?;
+        Ok(if effects.is_empty() { Value::Null } else { serde_json::to_value(effects)? })
+    }
+
+    /// Number of jobs in the journal.
+    pub fn jobs(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The front and the progress.
+    pub fn into_summary(self) -> Summary {
+        self.summary
+    }
+
+    /// The front and the progress.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The page of the run as a single file.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn report(&self) -> Result<String> {
+        Ok(html(&document(vec![self.value(true)?], None, false)))
+    }
+
+    fn state(&self) -> &'static str {
+        match &self.status {
+            None => "unknown",
+            Some(status) if status.is_live() => "running",
+            Some(status) if status.ended => "finished",
+            Some(_) => "interrupted",
+        }
+    }
+
+    /// Layers and learning curves of networks, those of the front first, as far as there is room.
+    fn networks(&self, joined: &[Joined]) -> (Map<String, Value>, Map<String, Value>) {
+        let (mut networks, mut curves, mut bytes) = (Map::new(), Map::new(), 0);
+        let front = self.summary.members.iter().map(|member| &member.row);
+        let latest = joined.iter().rev().map(|one| &one.row);
+        for row in front.chain(latest) {
+            let key = row.evaluation.to_string();
+            if bytes >= DETAILS {
+                break;
+            }
+            if networks.contains_key(&key) {
+                continue;
+            }
+            let found = self.problem.space().parse(&row.architecture).ok();
+            let Some(found) = found.and_then(|architecture| details(&self.problem, &architecture).ok()) else {
+                continue;
+            };
+            bytes += found.to_string().len();
+            networks.insert(key.clone(), found);
+            if let Some(curve) = self.observed.curve(row.evaluation) {
+                bytes += curve.to_string().len();
+                curves.insert(key, curve);
+            }
+        }
+        (networks, curves)
+    }
+
+    /// Facts about the run, in the order in which people ask for them.
+    fn facts(&self, devices: &[String]) -> Vec<[String; 2]> {
+        let Experiment { search, strategy, replay, data, .. } = &self.experiment;
+        let space = self.problem.space();
+        let times = || self.rows.iter().filter_map(|row| row.started_at.clone());
+        let trainer = self.rows.iter().find_map(|row| row.trainer.clone());
+        let log = replay.as_ref().map(|replay| replay.log.display().to_string());
+        let images = log.is_none().then(|| data_set(&data.source));
+        let facts = [
+            ("strategy", Some(strategy.name().to_owned())),
+            ("seed", Some(search.seed.to_string())),
+            ("space", Some(format!("{} ({:.3e} architectures)", space.name(), space.size() as f64))),
+            ("images", images),
+            ("log", log),
+            ("device", (!devices.is_empty()).then(|| devices.join("; "))),
+            ("trainer", trainer),
+            ("first network begun", times().min()),
+            ("last network begun", times().max()),
+            ("host", self.status.as_ref().map(|status| status.host.clone())),
+            ("program", self.status.as_ref().map(|status| format!("controller {}", status.version))),
+        ];
+        let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        known.map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
+    /// Hypervolume by evaluations, by epochs and by hours since the first network was begun.
+    fn hypervolume(&self) -> Value {
+        let steps = &self.summary.hypervolume;
+        json!({
+            "evaluations": steps.iter().map(|step| step.evaluations).collect::<Vec<_>>(),
+            "epochs": steps.iter().map(|step| step.epochs).collect::<Vec<_>>(),
+            "hours": steps.iter().map(|step| short(step.hours)).collect::<Vec<_>>(),
+            "share": steps.iter().map(|step| short(Some(step.share))).collect::<Vec<_>>(),
+        })
+    }
+
+    /// What is under way, and where the time went.
+    fn watch(&self, joined: &[Joined]) -> Result<Value> {
+        let total = |of: fn(&Row) -> Option<f64>| {
+            let known: Vec<f64> = joined.iter().filter_map(|one| of(&one.row)).collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>())
+        };
+        let (training, measuring) = (total(|row| row.train_seconds), total(|row| row.measure_seconds));
+        let inference_mj = total(|row| Some(row.energy_mj? * row.time_runs? as f64));
+        let Some(status) = &self.status else {
+            let seconds = json!({ "training": training, "measuring": measuring });
+            return Ok(json!({ "seconds": seconds, "inference_energy_kwh": inference_mj.map(kwh) }));
+        };
+        let mut watch = serde_json::to_value(status)?;
+        if !status.is_live() {
+            watch["jobs"] = json!([]);
+            watch["workers"] = Value::Null;
+            watch["eta_seconds"] = Value::Null;
+        }
+        for job in watch["jobs"].as_array_mut().into_iter().flatten() {
+            job["seconds"] = json!(job["since"].as_f64().map(|since| status.at - since));
+        }
+        watch["inference_energy_kwh"] = json!(inference_mj.map(kwh));
+        watch["seconds"] = json!({
+            "training": training,
+            "measuring": measuring,
+            "own": status.own_seconds,
+            "whole": status.at - status.since,
+        });
+        Ok(watch)
+    }
+}
+
+fn kwh(millijoules: f64) -> f64 {
+    millijoules / 3.6e9
+}
+
+/// Layers and learning curve of one network of a run, for a live page.
+///
+/// # Errors
+/// If the run has no such network.
+pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
+    let Recorded { problem, rows, .. } = Recorded::read(folder)?;
+    let row = rows.iter().find(|row| row.evaluation == evaluation).context("there is no such network")?;
+    let architecture = problem.space().parse(&row.architecture)?;
+    let mut found = details(&problem, &architecture)?;
+    let observed = Observed::of(Observation::read_all(&folder.join(OBSERVATIONS)));
+    found["curve"] = observed.curve(evaluation).unwrap_or(Value::Null);
+    Ok(found)
+}

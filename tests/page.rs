@@ -1,0 +1,8 @@
+//! The page of a run: the report, and `controller serve`, in a real browser.
+
+#[path = "page/live.rs"]
+mod live;
+#[path = "page/report.rs"]
+mod report;
+#[path = "page/runs.rs"]
+mod runs;
