@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::message::{Kind, Presence, Standing};
-use crate::evaluate::Capacity;
+use crate::evaluate::{Capacity, WorkerState};
 
 /// The workers that were heard of lately, as one run sees them.
 ///
@@ -15,13 +15,15 @@ pub(crate) struct Roster {
     /// Time without a report after which a worker counts as gone.
     silence: Duration,
     workers: BTreeMap<String, (Presence, Instant)>,
+    /// The machines of workers that left or fell silent, and when each was heard of last.
+    away: BTreeMap<String, (String, Instant)>,
     /// What the user was shown of each.
     shown: BTreeMap<String, String>,
 }
 
 impl Roster {
     pub fn new(run: String, silence: Duration) -> Self {
-        Self { run, silence, workers: BTreeMap::new(), shown: BTreeMap::new() }
+        Self { run, silence, workers: BTreeMap::new(), away: BTreeMap::new(), shown: BTreeMap::new() }
     }
 
     /// Notes a report. Returns a line for the user where something has changed for this run.
@@ -39,7 +41,9 @@ impl Roster {
         let line = self.tell(worker, &presence.machine, said);
         if presence.leaving.is_some() {
             self.workers.remove(worker);
+            self.note_away(worker, presence.machine, Instant::now());
         } else {
+            self.away.remove(worker);
             self.workers.insert(worker.to_owned(), (presence, Instant::now()));
         }
         line
@@ -58,8 +62,40 @@ impl Roster {
             let Some((presence, heard)) = self.workers.remove(&worker) else { continue };
             let said = format!("is silent since {} s: its jobs are given to others", heard.elapsed().as_secs());
             lines.extend(self.tell(&worker, &presence.machine, said));
+            self.note_away(&worker, presence.machine, heard);
         }
         lines
+    }
+
+    fn note_away(&mut self, worker: &str, machine: String, heard: Instant) {
+        // Workers come and go for days.
+        const MOST: usize = 20;
+        self.away.insert(worker.to_owned(), (machine, heard));
+        if self.away.len() > MOST {
+            let oldest = self.away.iter().min_by_key(|(_, (_, heard))| *heard).map(|(worker, _)| worker.clone());
+            oldest.map(|worker| self.away.remove(&worker));
+        }
+    }
+
+    /// What each worker does, and which ones are away.
+    pub fn states(&self) -> Vec<WorkerState> {
+        let present = self.workers.iter().map(|(worker, (presence, _))| {
+            let jobs = presence.measuring + presence.training;
+            let (state, text) = match presence.runs.get(&self.run) {
+                Some(Standing::Ready { note, .. }) => (if jobs > 0 { "busy" } else { "waiting" }, note.clone()),
+                Some(Standing::Refused(reason)) => ("refused", Some(reason.clone())),
+                Some(Standing::Preparing) | None => ("preparing", None),
+            };
+            let name = format!("{worker} on {}", presence.machine);
+            WorkerState { name, state: state.to_owned(), jobs, text }
+        });
+        let away = self.away.iter().map(|(worker, (machine, heard))| WorkerState {
+            name: format!("{worker} on {machine}"),
+            state: "away".to_owned(),
+            jobs: 0,
+            text: Some(format!("heard of last {} s ago", heard.elapsed().as_secs())),
+        });
+        present.chain(away).collect()
     }
 
     /// A line about a worker, unless it says what was said before.
@@ -169,8 +205,16 @@ mod tests {
         let mut roster = Roster::new("r".to_owned(), Duration::ZERO);
         roster.hear("a", presence(ready(1, 0)));
         std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(roster.states()[0].state, "waiting");
         assert!(roster.forget_silent()[0].contains("silent since 0 s"));
         assert_eq!(roster.capacity().together, 0);
+        let away = WorkerState {
+            name: "a on lab".to_owned(),
+            state: "away".to_owned(),
+            jobs: 0,
+            text: Some("heard of last 0 s ago".to_owned()),
+        };
+        assert_eq!(roster.states(), [away]);
         assert!(roster.hear("a", presence(ready(1, 0))).is_some());
     }
 }

@@ -81,6 +81,21 @@ pub struct Workload {
     pub wait_seconds: Option<f64>,
     /// Share of the workers' places that were busy since the last report.
     pub busy_share: Option<f64>,
+    /// Each of them, and those that left or do not take part.
+    pub states: Vec<WorkerState>,
+}
+
+/// What one worker of a cluster does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerState {
+    /// Its name and machine.
+    pub name: String,
+    /// `busy`, `waiting`, `preparing`, `refused` or `away`.
+    pub state: String,
+    /// Jobs under way on it.
+    pub jobs: usize,
+    /// Why it does not take part, or since when it is away.
+    pub text: Option<String>,
 }
 
 /// The present stage of an evaluation.

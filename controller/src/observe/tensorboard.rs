@@ -89,7 +89,7 @@ impl Observer for TensorBoard {
 
     fn workload(&mut self, workload: &Workload, history: &History) {
         let step = history.entered() as usize;
-        let Workload { workers, under_way, waiting, wait_seconds, busy_share } = workload;
+        let Workload { workers, under_way, waiting, wait_seconds, busy_share, .. } = workload;
         let counts = [("workers", workers), ("jobs_under_way", under_way), ("jobs_waiting", waiting)];
         let counts = counts.map(|(name, count)| (name, Some(*count as f64)));
         self.write(|file| {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Observer;
 use super::event_file::now;
-use crate::evaluate::{Activity, Stage, Workload};
+use crate::evaluate::{Activity, Stage, WorkerState, Workload};
 use crate::history::History;
 use crate::objective::Objective;
 use crate::plan::{Plan, Position};
@@ -50,8 +50,10 @@ pub(crate) struct Status {
     pub own_seconds: f64,
     /// Jobs under way.
     pub jobs: Vec<JobStatus>,
-    /// The workers of a cluster.
-    pub workers: Option<WorkersStatus>,
+    /// The cluster, if there is one.
+    pub cluster: Option<ClusterStatus>,
+    /// Its workers.
+    pub workers: Vec<WorkerState>,
 }
 
 /// A job under way.
@@ -71,9 +73,9 @@ pub(crate) struct JobStatus {
     pub text: Option<String>,
 }
 
-/// The workers of a cluster.
+/// The load of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct WorkersStatus {
+pub(crate) struct ClusterStatus {
     /// Workers that take the jobs of this search.
     pub workers: usize,
     /// Jobs under way on them.
@@ -222,7 +224,8 @@ impl Observer for Watch {
 
     fn workload(&mut self, workload: &Workload, _history: &History) {
         let Workload { workers, under_way, waiting, busy_share, .. } = *workload;
-        self.status.workers = Some(WorkersStatus { workers, under_way, waiting, busy_share });
+        self.status.cluster = Some(ClusterStatus { workers, under_way, waiting, busy_share });
+        self.status.workers.clone_from(&workload.states);
         self.publish();
     }
 

@@ -218,7 +218,8 @@ impl RunPage {
         let mut watch = serde_json::to_value(status)?;
         if !status.is_live() {
             watch["jobs"] = json!([]);
-            watch["workers"] = Value::Null;
+            watch["workers"] = json!([]);
+            watch["cluster"] = Value::Null;
             watch["eta_seconds"] = Value::Null;
         }
         for job in watch["jobs"].as_array_mut().into_iter().flatten() {

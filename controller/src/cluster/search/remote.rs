@@ -343,6 +343,7 @@ impl Evaluator for Remote {
             waiting: state.waiting.len() - under_way,
             wait_seconds: (waited.1 > 0).then(|| waited.0 / f64::from(waited.1)),
             busy_share: (busy.1 > 0).then(|| busy.0 as f64 / busy.1 as f64),
+            states: state.roster.states(),
         })
     }
 }
