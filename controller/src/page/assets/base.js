@@ -10,8 +10,8 @@ const view = {
   filter: "", sort: { column: "evaluation", down: false }, columns: null,
 };
 
-/** For tests and for a console: the charts by name, and the document. */
-window.page = { charts: {}, document: null };
+/** For tests and for a console: the charts by name, the document, and whether all of it is drawn. */
+window.page = { charts: {}, document: null, ready: false };
 
 /** An element. Attributes: functions listen, `true` is an empty attribute, null is left out. Children that are not
  *  elements become text: nothing is ever parsed as HTML. */
@@ -101,12 +101,14 @@ const OBJECTIVES = {
   macs: { label: "multiply-accumulates", name: "multiply-accumulates", unit: "" },
   activation_bytes: { label: "peak activations (B)", name: "activations", unit: "B" },
 };
+/** A short name for lists. */
+const briefOf = (objective) => (OBJECTIVES[objective] ? OBJECTIVES[objective].name + (unitOf(objective) ? ` (${unitOf(objective)})` : "") : short(objective, 30));
 const labelOf = (objective) => (OBJECTIVES[objective] || {}).label || short(objective, 40);
 const unitOf = (objective) => (OBJECTIVES[objective] || {}).unit || "";
 const isCount = (objective) => objective === "parameters" || objective === "macs" || objective === "activation_bytes";
 const formatOf = (objective) => (isCount(objective) ? counted : number);
 const valueText = (objective, value, deviation) =>
-  (withDeviation(value, deviation, formatOf(objective)) + " " + unitOf(objective)).trim();
+  (withDeviation(value, deviation, formatOf(objective)) + " " + unitOf(objective)).trim().replace(/ ([kMGT]) B$/, " $1B");
 
 // Colours: Okabe and Ito, which colour-blind readers can tell apart; each comes with a shape besides.
 

@@ -3,7 +3,8 @@
 const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const chart = echarts.getInstanceByDom(target);
-    if (chart && target.clientWidth > 0) chart.resize();
+    const same = chart && chart.getWidth() === target.clientWidth && chart.getHeight() === target.clientHeight;
+    if (chart && !same && target.clientWidth > 0) chart.resize();
   }
 });
 
@@ -62,13 +63,13 @@ function hint(formatter) {
 /** An axis of numbers. */
 function axis(name, more = {}) {
   const palette = colours();
-  const { log, format, ...rest } = more;
+  const { log, format, splitLine, ...rest } = more;
   return {
     type: log ? "log" : "value", name, nameLocation: "middle", nameGap: 26, scale: true,
     nameTextStyle: { color: palette.text, fontSize: 13 },
     axisLabel: { color: palette.soft, hideOverlap: true, formatter: (value) => (format || number)(Number(value.toPrecision(6))) },
     axisLine: { show: true, lineStyle: { color: palette.soft } }, axisTick: { show: true },
-    splitLine: { lineStyle: { color: palette.line, opacity: 0.6 } },
+    splitLine: { lineStyle: { color: palette.line, opacity: 0.6 }, ...splitLine },
     minorTick: { show: Boolean(log) },
     ...rest,
   };

@@ -43,6 +43,12 @@ function kindsOf(self) {
   const { run, networks, size, objectives } = self;
   const beyond = new Set(run.beyond_bounds || []);
   const useless = new Set(run.no_better_than_one_class || []);
+  const values = networks.values || {};
+  const columns = objectives.map((name) => values[name]);
+  const incomplete = (place) => {
+    for (const column of columns) if (!known(at(column, place))) return true;
+    return false;
+  };
   const kinds = new Uint8Array(size);
   for (let place = 0; place < size; place += 1) {
     const evaluation = self.evaluations[place];
@@ -53,9 +59,9 @@ function kindsOf(self) {
     else if (status === "failed" || status === "diverged") kind = "failed";
     else if (status === "bounded" || beyond.has(evaluation)) kind = "beyond";
     else if (useless.has(evaluation)) kind = "useless";
-    else if (known(at(networks.short_accuracy, place)) && !known(at((networks.values || {}).error, place))) kind = "short";
+    else if (known(at(networks.short_accuracy, place)) && !known(at(values.error, place))) kind = "short";
     else if (status === "stopped") kind = "short";
-    else if (status === "measured" || objectives.some((name) => !known(at((networks.values || {})[name], place)))) kind = "measured";
+    else if (status === "measured" || incomplete(place)) kind = "measured";
     kinds[place] = KIND[kind];
   }
   return kinds;

@@ -15,8 +15,7 @@ const frontPart = {
     this.scale = el("div", { class: "kinds" });
     this.note = el("p", { class: "note" });
     section.append(this.controls, this.box, this.turner.element, this.kinds, this.scale, this.note,
-      el("p", { id: "front-keys", class: "note quiet" }, "Click a network to open it. Ctrl and the wheel zoom, dragging moves. ",
-        "With the keyboard: ← and → go along the front (they turn the plot in 3-D), Enter opens, Escape clears."));
+      el("p", { id: "front-keys", class: "note quiet" }, "A click opens a network. Ctrl + wheel zooms, dragging moves; keys: ← → along the front, in 3-D turning, Enter, Escape."));
   },
 
   update(model) {
@@ -39,7 +38,7 @@ const frontPart = {
   },
 
   drawControls(order) {
-    const options = order.map((name) => [name, labelOf(name)]);
+    const options = order.map((name) => [name, briefOf(name)]);
     const set = (name) => (value) => {
       view[name] = value;
       if (name === "x") view.logX = null;
@@ -59,7 +58,7 @@ const frontPart = {
       choice("x", options, view.x, set("x")), choice("y", options, view.y, set("y")),
       options.length > 2 ? choice("third axis", [["", "none (2-D)"], ...options], view.z, set("z")) : "",
       options.length > 1 ? choice("colour", [["", "kind of network"], ...options], view.colour, set("colour")) : "",
-      choice("bars", [["1", "± σ"], ["2", "± 2 σ (about 95 %)"], ["0", "none"]], String(view.bars), (value) => {
+      view.z ? "" : choice("bars", [["1", "± σ"], ["2", "± 2 σ (about 95 %)"], ["0", "none"]], String(view.bars), (value) => {
         view.bars = Number(value);
         this.update(this.model);
       }),
@@ -337,11 +336,14 @@ function scatter(group, several) {
 function rangeOf(points, index, wantedLog) {
   const dimension = index === 2 ? 3 : index;
   const [all, good, fronts] = [[], [], []];
+  const bounds = (page.model.shown && page.model.shown.run.bounds) || {};
+  const limits = [[0, bounds[view.x]], [1, bounds[view.y]], [3, bounds[view.z]]].filter(([, bound]) => known(bound));
   for (const group of points.groups) {
     const set = group.kind.key === "front" ? fronts : ["beyond", "useless", "failed"].includes(group.kind.key) ? null : good;
     for (const point of group.data) {
       all.push(point[dimension]);
-      if (set) set.push(point[dimension]);
+      // A short training says little of the error after a full one, yet its points belong to the picture up to the bound.
+      if (set === fronts || (set && limits.every(([at, bound]) => point[at] <= bound))) set.push(point[dimension]);
     }
   }
   all.sort((a, b) => a - b);
@@ -353,8 +355,11 @@ function rangeOf(points, index, wantedLog) {
     const [q1, q3] = [0.25, 0.75].map((share) => scale[0](quantile(useful, share)));
     const fence = scale[1](q3 + 2.5 * (q3 - q1));
     const inside = useful.filter((value) => value <= fence);
-    high = Math.max(inside[inside.length - 1] ?? high, ...fronts.slice(0, 5000));
+    high = Math.max(inside[inside.length - 1], fronts.reduce((most, value) => Math.max(most, value), -Infinity));
     low = useful[0];
+    // A bound that is near enough is in the picture.
+    const bound = bounds[[view.x, view.y, view.z][index]];
+    if (known(bound) && bound < all[all.length - 1] && bound <= high + 0.6 * (high - low)) high = Math.max(high, bound + 0.1 * (bound - low));
   }
   const limited = low > all[0] || high < all[all.length - 1];
   const log = low > 0 && (wantedLog ?? high / low > 25);

@@ -14,14 +14,23 @@ function openNetwork(run, place) {
 function updateNetwork(model) {
   const dialog = document.getElementById("network");
   const chosen = dialog.open && selected(model);
-  if (chosen) showNetwork(chosen.run, chosen.place);
+  // Unchanged, it stays: the reader may be selecting text.
+  if (chosen && stateOf(chosen.run, chosen.place) !== dialog.state) showNetwork(chosen.run, chosen.place);
+}
+
+function stateOf(run, place) {
+  const evaluation = run.evaluations[place];
+  const parts = ["details", "forecasts", "curves"].map((name) => (run.run[name] || {})[evaluation]);
+  const values = run.quantities.map((name) => [valueOf(run, name, place), deviationOf(run, name, place)]);
+  return JSON.stringify([themeName(), run.name, keyOf(run, place), standing(run, place), values, run.members.get(evaluation), String(messageOf(run, place)).length, parts]);
 }
 
 function showNetwork(run, place) {
   const dialog = document.getElementById("network");
   const top = dialog.scrollTop;
+  dialog.state = stateOf(run, place);
   undraw("curve");
-  const title = el("h2", { id: "network-title" }, nameOfNetwork(run, place)[0].toUpperCase() + nameOfNetwork(run, place).slice(1));
+  const title = el("h2", { id: "network-title", tabindex: -1, autofocus: true }, nameOfNetwork(run, place)[0].toUpperCase() + nameOfNetwork(run, place).slice(1));
   const state = el("span", { class: "badge" }, symbolMark(kindOf(run, place), colours()[kindOf(run, place).key]), " ", standing(run, place));
   const bar = el("div", { class: "bar" }, title, state, el("span", { class: "spring" }),
     stepButton(run, place, -1, "‹ previous"), stepButton(run, place, 1, "next ›"),
@@ -128,7 +137,7 @@ function latencyStrip(p50, p95, p99, mean, deviation) {
   const words = `Time per inference: ${marks.map(([name, value]) => `${name} ${number(value)} ms`).join(", ")}`;
   // Labels that would touch stand on two heights.
   let [last, level] = [-99, 0];
-  return svg("svg", { class: "strip", viewBox: "0 0 340 62", width: 340, height: 62, role: "img", "aria-label": words },
+  return svg("svg", { class: "strip", viewBox: "0 -10 340 72", width: 340, height: 72, role: "img", "aria-label": words },
     svg("path", { d: "M10 34H330", class: "edge dead" }),
     known(mean) && known(deviation) ? svg("rect", { x: x(mean - deviation), y: 29, width: Math.max(2, x(mean + deviation) - x(mean - deviation)), height: 10, class: "band" }) : null,
     known(mean) ? svg("path", { d: `M${x(mean)} 26V42`, class: "edge live" }) : null,

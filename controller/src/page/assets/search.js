@@ -81,7 +81,7 @@ function smallPlots(holder, plots, optionOf) {
 const forecastPart = {
   id: "forecasts",
   title: "Forecasts of the surrogate",
-  has: (model) => model.shown !== null && forecastPairs(model.shown).some((plot) => plot.pairs.length > 2),
+  has: (model) => model.shown !== null && Object.keys(model.shown.run.forecasts || {}).length > 2 && forecastPairs(model.shown).some((plot) => plot.pairs.length > 2),
   build(section) {
     this.words = el("p", { class: "note" });
     this.boxes = el("div", { class: "small-plots" });
@@ -110,7 +110,7 @@ const forecastPart = {
           el("div", null, "forecast " + valueText(plot.objective, point.value[0], point.value[3])), el("div", null, "measured " + valueText(plot.objective, point.value[1]))) : "")),
         series: [
           { id: "equal", type: "line", silent: true, showSymbol: false, data: [[range.min, range.min], [range.max, range.max]], lineStyle: { color: colours().soft, type: "dashed", width: 1 }, tooltip: { show: false } },
-          { id: "pairs", type: "scatter", data: plot.pairs, symbolSize: 6, itemStyle: { color: colours().complete, opacity: 0.7 } },
+          { id: "pairs", type: "scatter", data: plot.pairs, large: plot.pairs.length > MANY, largeThreshold: MANY, symbolSize: plot.pairs.length > MANY ? 3 : 6, itemStyle: { color: colours().complete, opacity: 0.7 } },
         ],
       }, `Forecast against measured ${labelOf(plot.objective)} of ${plot.pairs.length} networks; rank correlation ${number(plot.rank, 2)}.`];
     });

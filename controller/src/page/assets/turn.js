@@ -53,7 +53,7 @@ function makeTurner() {
   /** From the cube to the screen; the second axis points upwards. */
   function projection() {
     const [cy, sy, cp, sp] = [Math.cos(state.yaw), Math.sin(state.yaw), Math.cos(state.pitch), Math.sin(state.pitch)];
-    const scale = Math.min(wide, high) * 0.33 * state.zoom;
+    const scale = Math.min(wide * 0.9, high) * 0.29 * state.zoom;
     return (x, y, z) => {
       const across = x * cy + z * sy;
       const towards = -x * sy + z * cy;
@@ -69,7 +69,6 @@ function makeTurner() {
     const context = size();
     const project = projection();
     const palette = colours();
-    drawCube(context, project, palette);
     const total = state.groups.reduce((sum, group) => sum + group.kept.length, 0);
     state.screen = state.groups.map((group) => {
       const screen = new Float32Array(group.kept.length * 2);
@@ -78,16 +77,43 @@ function makeTurner() {
         screen[row * 2] = x;
         screen[row * 2 + 1] = y;
       }
-      drawGroup(context, group, screen, total, palette, project);
       return screen;
+    });
+    // Paths of thousands of points are slow without a graphics card: then the networks off the front are pixels.
+    const many = total > 4000;
+    if (many) drawPixels(context);
+    drawCube(context, project, palette);
+    state.groups.forEach((group, index) => {
+      if (!many || group.kind.key === "front") drawGroup(context, group, state.screen[index], palette, project);
     });
     drawSelection(context, palette);
   }
 
-  function drawGroup(context, group, screen, total, palette, project) {
+  function drawPixels(context) {
+    const { width, height } = canvas;
+    const ratio = width / wide;
+    const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    const side = Math.max(2, Math.round(2 * ratio));
+    state.groups.forEach((group, index) => {
+      if (group.kind.key === "front") return;
+      const part = (at) => parseInt(group.colour.slice(at, at + 2), 16);
+      const colour = ((200 << 24) | (part(5) << 16) | (part(3) << 8) | part(1)) >>> 0; // Opacity, blue, green, red.
+      const screen = state.screen[index];
+      for (let row = 0; row * 2 < screen.length; row += 1) {
+        const left = Math.round(screen[row * 2] * ratio) - (side >> 1);
+        const top = Math.round(screen[row * 2 + 1] * ratio) - (side >> 1);
+        if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
+        for (let y = top; y < top + side; y += 1) pixels.fill(colour, y * width + left, y * width + left + side);
+      }
+    });
+    context.putImageData(image, 0, 0);
+  }
+
+  function drawGroup(context, group, screen, palette, project) {
     const front = group.kind.key === "front";
-    const half = front ? 5 : total > 4000 ? 1.2 : 2.6;
-    context.globalAlpha = front ? 1 : total > 4000 ? 0.55 : 0.75;
+    const half = front ? 5 : 2.6;
+    context.globalAlpha = front ? 1 : 0.75;
     context.fillStyle = context.strokeStyle = group.colour;
     if (front) {
       context.lineWidth = 1;
@@ -110,14 +136,17 @@ function makeTurner() {
         context.lineTo(x, y + half);
         context.lineTo(x - half, y);
         context.closePath();
-      } else if (group.kind.key === "beyond" && total <= 4000) {
+      } else if (group.kind.key === "beyond") {
         context.moveTo(x, y - half);
         context.lineTo(x + half, y + half);
         context.lineTo(x - half, y + half);
         context.closePath();
-      } else context.rect(x - half, y - half, 2 * half, 2 * half);
+      } else {
+        context.moveTo(x + half, y);
+        context.arc(x, y, half, 0, 7);
+      }
     }
-    if (group.kind.key === "short" && total <= 4000) {
+    if (group.kind.key === "short") {
       context.lineWidth = 1.2;
       context.stroke();
     } else context.fill();
@@ -175,9 +204,9 @@ function makeTurner() {
         context.fillText(one.name, Math.max(4, top[0] - 60), Math.max(10, top[1] - 16));
       } else {
         const width = context.measureText(one.name).width;
-        const x = Math.min(wide - width / 2 - 4, Math.max(width / 2 + 4, middle[0] + ox * 46));
+        const x = Math.min(wide - width / 2 - 4, Math.max(width / 2 + 4, middle[0] + ox * (44 + Math.abs(ox) * width * 0.5)));
         context.textAlign = "center";
-        context.fillText(one.name, x, Math.min(high - 10, middle[1] + Math.max(oy, 0.25) * 46));
+        context.fillText(one.name, x, Math.min(high - 10, middle[1] + Math.max(oy, 0.25) * 44 + 4));
       }
     }
   }

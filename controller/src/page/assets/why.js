@@ -25,7 +25,7 @@ const effectsPart = {
     const entry = effects.find((one) => one.objective === view.effect);
     // The most important decisions; a cell of blocks has dozens.
     const decisions = [...entry.decisions].sort((a, b) => b.importance - a.importance).slice(0, 20);
-    const rows = decisions.slice(0, 10).flatMap((decision) => decision.choices.map((one, index) => ({ ...one, decision: decision.name, first: index === 0 })));
+    const rows = decisions.slice(0, 8).flatMap((decision) => decision.choices.map((one, index) => ({ ...one, decision: decision.name, first: index === 0 })));
     smallPlots(this.boxes, [{ name: "importance" }, { name: "effects" }], (plot) => (plot.name === "importance" ? importance(decisions) : effectsOption(entry.objective, rows)));
     const heights = { importance: 80 + 26 * decisions.length, effects: 90 + 22 * rows.length };
     for (const child of this.boxes.children) {
@@ -118,7 +118,7 @@ const parallelPart = {
     ].filter(Boolean).join(" ");
     const scale = palette.scale;
     const chart = draw("parallel", this.box, {
-      parallel: { left: 60, right: 60, top: 18, bottom: 56, parallelAxisDefault: { realtime: false } },
+      parallel: { left: 90, right: 110, top: 18, bottom: 56, parallelAxisDefault: { realtime: false } },
       parallelAxis: axes,
       tooltip: hint((point) => (point.data && known(point.data.place) ? networkTip(page.model, run, point.data.place) : "")),
       series: [{
