@@ -75,14 +75,14 @@ const membersPart = {
     const noise = members.some((member) => (member.within_noise_of || []).length);
     const models = members.some((member) => member.model);
     const again = members.some((member) => member.measurements > 1);
-    const head = ["network", ...run.objectives.map(labelOf), again ? "measurements" : null, noise ? "within noise of" : null, models ? "model" : null].filter(Boolean);
+    const head = ["network", ...run.objectives.map(briefOf), again ? "measurements" : null, noise ? "within noise of" : null, models ? "model" : null].filter(Boolean);
     const rows = members.slice(0, 500).map((member) => el("tr", null,
       el("td", null, button(member.evaluation, () => run.places.has(member.evaluation) && openNetwork(run, run.places.get(member.evaluation)), { class: "link" }), member.feasible === false ? " (breaks a bound)" : ""),
       run.objectives.map((name) => el("td", null, withDeviation(member.objectives[name], (member.deviations || {})[name], formatOf(name)))),
       again ? el("td", null, number(member.measurements)) : null,
       noise ? el("td", null, (member.within_noise_of || []).slice(0, 12).join(", ") + ((member.within_noise_of || []).length > 12 ? " …" : "")) : null,
-      models ? el("td", null, member.model ? el("code", null, untrusted(member.model, 80)) : "") : null));
-    this.body.replaceChildren(el("table", { class: "grid" }, el("thead", null, el("tr", null, head.map((word) => el("th", { scope: "col" }, word)))), el("tbody", null, rows)));
+      models ? el("td", { class: "words" }, member.model ? el("code", null, untrusted(member.model, 80)) : "") : null));
+    this.body.replaceChildren(el("table", { class: "grid" }, el("thead", null, el("tr", null, head.map((word) => el("th", { scope: "col", class: word === "model" ? "words" : null }, word)))), el("tbody", null, rows)));
   },
 };
 

@@ -15,7 +15,7 @@ const frontPart = {
     this.scale = el("div", { class: "kinds" });
     this.note = el("p", { class: "note" });
     section.append(this.controls, this.box, this.turner.element, this.kinds, this.scale, this.note,
-      el("p", { id: "front-keys", class: "note quiet" }, "A click opens a network. Ctrl + wheel zooms, dragging moves; keys: ← → along the front, in 3-D turning, Enter, Escape."));
+      el("p", { id: "front-keys", class: "note quiet" }, "A click opens a network.", el("span", { class: "keys" }, " Ctrl + wheel zooms, dragging moves; keys: ← → along the front, in 3-D turning, Enter, Escape.")));
   },
 
   update(model) {
@@ -58,7 +58,7 @@ const frontPart = {
       choice("x", options, view.x, set("x")), choice("y", options, view.y, set("y")),
       options.length > 2 ? choice("third axis", [["", "none (2-D)"], ...options], view.z, set("z")) : "",
       options.length > 1 ? choice("colour", [["", "kind of network"], ...options], view.colour, set("colour")) : "",
-      view.z ? "" : choice("bars", [["1", "± σ"], ["2", "± 2 σ (about 95 %)"], ["0", "none"]], String(view.bars), (value) => {
+      view.z ? "" : choice("bars", [["1", "± σ"], ["2", "± 2 σ"], ["0", "none"]], String(view.bars), (value) => {
         view.bars = Number(value);
         this.update(this.model);
       }),
@@ -88,8 +88,9 @@ const frontPart = {
       }));
     this.scale.replaceChildren(...this.points.bins.map((bin, index) =>
       el("span", { class: "kind flat" }, swatch(colours().scale[index]), `${valueText(view.colour, bin[0])} to ${valueText(view.colour, bin[1])}`)));
-    this.scale.hidden = this.points.bins.length === 0;
     if (this.points.bins.length) this.scale.prepend(el("span", { class: "kind flat" }, labelOf(view.colour) + ":"));
+    else if (several) this.scale.append(...this.model.drawn.map((run) => el("span", { class: "kind flat" }, swatch(runColour(run.index)), short(run.name, 40))));
+    this.scale.hidden = !this.scale.childElementCount;
   },
 
   drawFlat() {
@@ -113,7 +114,8 @@ const frontPart = {
       this.points.counts[KIND.short] > 0 && (view.x === "error" || view.y === "error") ? "The error of a network trained short is that after its short training." : "",
     ].filter(Boolean).join(" ");
 
-    const series = groups.map((group) => scatter(group, groups.length > 1));
+    const total = groups.reduce((sum, group) => sum + group.data.length, 0);
+    const series = groups.map((group) => scatter(group, total));
     for (const run of this.model.drawn) series.unshift(...this.frontLine(run));
     series.push(...this.bars(), ...this.bounds(ranges), ...this.selection());
     const chart = draw("front", this.box, {
@@ -314,18 +316,20 @@ function binsOf(values) {
   return bins;
 }
 
-function scatter(group, several) {
-  const many = group.data.length > MANY;
+function scatter(group, total) {
+  const large = group.data.length > MANY;
+  const [front, few] = [group.kind.key === "front", ["front", "beyond", "failed"].includes(group.kind.key)];
+  // A large series draws plain shapes only.
   const plain = { pin: "rect", emptyCircle: "circle" }[group.kind.symbol] || (group.kind.symbol.startsWith("path") ? "triangle" : group.kind.symbol);
-  const front = group.kind.key === "front";
-  const cross = group.kind.key === "failed" && !many;
+  const hollow = !large && ["short", "failed"].includes(group.kind.key);
+  const size = group.kind.size * (total > 400 ? 0.8 : 1);
   return {
     id: `networks ${group.run.index} ${group.kindIndex} ${group.key}`, name: `${group.run.index}:${group.kind.key}`, type: "scatter",
-    data: group.data, large: many, largeThreshold: MANY, clip: true, z: 2 + (front ? 3 : 0),
-    symbol: many ? plain : group.kind.symbol, symbolSize: many ? 3 : group.data.length > 400 ? group.kind.size * 0.8 : group.kind.size,
+    data: group.data, large, largeThreshold: MANY, clip: true, z: 2 + (front ? 3 : 0),
+    symbol: large || group.kind.key === "short" ? plain : group.kind.symbol, symbolSize: total > MANY && !few ? 3 : size,
     itemStyle: {
-      color: group.colour, opacity: front ? 1 : many ? 0.5 : 0.75,
-      ...(front ? { borderColor: colours().back, borderWidth: 1 } : cross ? { color: "transparent", borderColor: group.colour, borderWidth: 1.5 } : {}),
+      color: hollow ? "transparent" : group.colour, opacity: front ? 1 : large ? 0.5 : 0.75,
+      ...(front ? { borderColor: colours().back, borderWidth: 1 } : hollow ? { borderColor: group.colour, borderWidth: 1.5 } : {}),
     },
     encode: { x: 0, y: 1 },
     emphasis: { scale: 1.4 },

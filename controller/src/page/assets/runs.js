@@ -38,7 +38,7 @@ const attainmentPart = {
   has: (model) => attainments(model).length > 0,
   build(section) {
     this.box = plotBox("attainment");
-    section.append(el("p", { class: "note" }, "The line is the median attainment surface: at least half of a group's runs reach it. The band ends at what one run and what all runs reach."), this.box);
+    section.append(el("p", { class: "note" }, "The solid line is the median attainment surface: at least half of a group's runs reach it. One run reaches the dotted line, all runs reach the dashed line."), this.box);
   },
   update(model) {
     const groups = attainments(model);

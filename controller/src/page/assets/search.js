@@ -177,7 +177,7 @@ const policyPart = {
       const names = [...new Set(steps.flatMap((step) => Object.keys((step.choices || {})[view.decision] || {})))];
       return [{
         legend: legend(names.map((name) => seriesName(name))), xAxis: across,
-        yAxis: axis("share of " + short(view.decision, 30), { min: 0, max: 1, nameGap: 40 }), tooltip: { ...hint(), trigger: "axis" },
+        yAxis: axis("share", { min: 0, max: 1, nameGap: 40 }), tooltip: { ...hint(), trigger: "axis" },
         series: names.map((name, index) => ({
           id: "choice " + index, name: seriesName(name), type: "line", stack: "share", showSymbol: false, lineStyle: { width: 1, color: runColour(index) },
           areaStyle: { color: runColour(index), opacity: 0.55 }, itemStyle: { color: runColour(index) },

@@ -60,7 +60,7 @@ const tablePart = {
   drawHead() {
     this.head.replaceChildren(...this.chosen.map((column) => {
       const sorted = view.sort.column === column.key;
-      return el("th", { scope: "col", "aria-sort": sorted ? (view.sort.down ? "descending" : "ascending") : "none" },
+      return el("th", { scope: "col", class: column.words ? "words" : null, "aria-sort": sorted ? (view.sort.down ? "descending" : "ascending") : "none" },
         button(short(column.key, 28) + (sorted ? (view.sort.down ? " ▾" : " ▴") : ""), () => {
           view.sort = { column: column.key, down: sorted && !view.sort.down };
           this.drawHead();

@@ -17,7 +17,7 @@ const effectsPart = {
     const state = JSON.stringify([names, view.effect]);
     if (state !== this.state) {
       this.state = state;
-      this.controls.replaceChildren(names.length > 1 ? choice("objective", names.map((name) => [name, labelOf(name)]), view.effect, (value) => {
+      this.controls.replaceChildren(names.length > 1 ? choice("objective", names.map((name) => [name, briefOf(name)]), view.effect, (value) => {
         view.effect = value;
         this.update(page.model);
       }) : "");
@@ -25,7 +25,11 @@ const effectsPart = {
     const entry = effects.find((one) => one.objective === view.effect);
     // The most important decisions; a cell of blocks has dozens.
     const decisions = [...entry.decisions].sort((a, b) => b.importance - a.importance).slice(0, 20);
-    const rows = decisions.slice(0, 8).flatMap((decision) => decision.choices.map((one, index) => ({ ...one, decision: decision.name, first: index === 0 })));
+    const rows = [];
+    for (const decision of decisions) {
+      if (rows.length && rows.length + decision.choices.length > 30) break;
+      decision.choices.forEach((one, index) => rows.push({ ...one, decision: decision.name, first: index === 0 }));
+    }
     smallPlots(this.boxes, [{ name: "importance" }, { name: "effects" }], (plot) => (plot.name === "importance" ? importance(decisions) : effectsOption(entry.objective, rows)));
     const heights = { importance: 80 + 26 * decisions.length, effects: 90 + 22 * rows.length };
     for (const child of this.boxes.children) {
@@ -36,8 +40,8 @@ const effectsPart = {
 };
 
 const categories = (names) => ({
-  type: "category", inverse: true, data: names.map((name) => short(name, 34)),
-  axisLabel: { color: colours().text, interval: 0, width: 190, overflow: "truncate" }, axisLine: { lineStyle: { color: colours().soft } }, axisTick: { show: false },
+  type: "category", inverse: true, data: names.map((name) => short(name, 46)),
+  axisLabel: { color: colours().text, interval: 0, width: 250, overflow: "truncate" }, axisLine: { lineStyle: { color: colours().soft } }, axisTick: { show: false },
 });
 
 function importance(decisions) {
