@@ -1,7 +1,22 @@
 // The page as a whole: its parts in order, and the live updates.
 
-const parts = [watchPart, frontPart, hypervolumePart, runsPart, membersPart, attainmentPart, settingsPart, bestPart, forecastPart,
-  policyPart, costPart, effectsPart, parallelPart, tablePart, factsPart];
+const parts = [
+  watchPart,
+  frontPart,
+  hypervolumePart,
+  runsPart,
+  membersPart,
+  attainmentPart,
+  settingsPart,
+  bestPart,
+  forecastPart,
+  policyPart,
+  costPart,
+  effectsPart,
+  parallelPart,
+  tablePart,
+  factsPart,
+];
 
 const LARGE = 5000; // Networks.
 
@@ -13,7 +28,11 @@ function buildPage() {
   const main = el("main", null);
   root.append(header, nav, main);
   for (const part of parts) {
-    part.section = el("section", { id: "part-" + part.id, class: "part part-" + part.id, "aria-labelledby": "title-" + part.id }, el("h2", { id: "title-" + part.id }, part.title));
+    part.section = el(
+      "section",
+      { id: "part-" + part.id, class: "part part-" + part.id, "aria-labelledby": "title-" + part.id },
+      el("h2", { id: "title-" + part.id }, part.title),
+    );
     part.link = el("a", { href: "#part-" + part.id }, part.title);
     part.build(part.section);
     main.append(part.section);
