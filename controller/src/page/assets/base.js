@@ -3,15 +3,30 @@
 
 /** What the reader has chosen. It outlives every update of the data. */
 const view = {
-  run: null, hidden: new Set(), // names of runs
-  x: null, y: null, z: "", colour: "", logX: null, logY: null, whole: false, bars: 1,
-  hiddenKinds: new Set(), selected: null, // {run, key}
-  budget: "evaluations", spread: true, decision: null, effect: null, zoomed: false,
-  filter: "", sort: { column: "evaluation", down: false }, columns: null,
+  run: null,
+  hidden: new Set(), // names of runs
+  x: null,
+  y: null,
+  z: "",
+  colour: "",
+  logX: null,
+  logY: null,
+  whole: false,
+  bars: 1,
+  hiddenKinds: new Set(),
+  selected: null, // {run, key}
+  budget: "evaluations",
+  spread: true,
+  decision: null,
+  effect: null,
+  zoomed: false,
+  filter: "",
+  sort: { column: "evaluation", down: false },
+  columns: null,
 };
 
-/** For tests and for a console: the charts by name, and the document. */
-window.page = { charts: {}, document: null };
+/** For tests and for a console: the charts by name, the document, and whether all of it is drawn. */
+window.page = { charts: {}, document: null, ready: false };
 
 /** An element. Attributes: functions listen, `true` is an empty attribute, null is left out. Children that are not
  *  elements become text: nothing is ever parsed as HTML. */
@@ -69,7 +84,12 @@ function number(value, digits = 4) {
 /** A large count with a prefix: 1.23 M. */
 function counted(value) {
   if (!known(value)) return "–";
-  for (const [unit, name] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [unit, name] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (Math.abs(value) >= unit) return number(value / unit, 3) + " " + name;
   }
   return number(value, 4);
@@ -85,13 +105,20 @@ function duration(seconds) {
   if (seconds < 60) return number(seconds, 2) + " s";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
   const hours = seconds / 3600;
-  return hours < 48 ? `${Math.floor(hours)} h ${Math.floor((seconds % 3600) / 60)} min` : number(hours / 24, 3) + " days";
+  return hours < 48
+    ? `${Math.floor(hours)} h ${Math.floor((seconds % 3600) / 60)} min`
+    : number(hours / 24, 3) + " days";
 }
 
 const plural = (n, one, many = one + "s") => `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
 
 const dateOf = (seconds) =>
-  known(seconds) ? new Date(seconds * 1000).toISOString().replace("T", " ").replace(/\.\d+Z|Z/, " UTC") : "–";
+  known(seconds)
+    ? new Date(seconds * 1000)
+        .toISOString()
+        .replace("T", " ")
+        .replace(/\.\d+Z|Z/, " UTC")
+    : "–";
 
 const OBJECTIVES = {
   error: { label: "validation error (share)", name: "error", unit: "" },
@@ -101,27 +128,55 @@ const OBJECTIVES = {
   macs: { label: "multiply-accumulates", name: "multiply-accumulates", unit: "" },
   activation_bytes: { label: "peak activations (B)", name: "activations", unit: "B" },
 };
+/** A short name for lists. */
+const briefOf = (objective) =>
+  OBJECTIVES[objective]
+    ? OBJECTIVES[objective].name + (unitOf(objective) ? ` (${unitOf(objective)})` : "")
+    : short(objective, 30);
 const labelOf = (objective) => (OBJECTIVES[objective] || {}).label || short(objective, 40);
 const unitOf = (objective) => (OBJECTIVES[objective] || {}).unit || "";
-const isCount = (objective) => objective === "parameters" || objective === "macs" || objective === "activation_bytes";
+const isCount = (objective) =>
+  objective === "parameters" || objective === "macs" || objective === "activation_bytes";
 const formatOf = (objective) => (isCount(objective) ? counted : number);
 const valueText = (objective, value, deviation) =>
-  (withDeviation(value, deviation, formatOf(objective)) + " " + unitOf(objective)).trim();
+  (withDeviation(value, deviation, formatOf(objective)) + " " + unitOf(objective))
+    .trim()
+    .replace(/ ([kMGT]) B$/, " $1B");
 
 // Colours: Okabe and Ito, which colour-blind readers can tell apart; each comes with a shape besides.
 
 const PALETTES = {
   light: {
-    text: "#1d232a", soft: "#5a6570", line: "#d7dce1", back: "#ffffff", shade: "rgba(90,101,112,0.12)",
-    front: "#d55e00", complete: "#0072b2", short: "#56b4e9", measured: "#8a949e", beyond: "#b07800", useless: "#6b5b73",
-    failed: "#1d232a", imported: "#b8558b",
+    text: "#1d232a",
+    soft: "#5a6570",
+    line: "#d7dce1",
+    back: "#ffffff",
+    shade: "rgba(90,101,112,0.12)",
+    front: "#d55e00",
+    complete: "#0072b2",
+    short: "#56b4e9",
+    measured: "#8a949e",
+    beyond: "#b07800",
+    useless: "#6b5b73",
+    failed: "#1d232a",
+    imported: "#b8558b",
     runs: ["#0072b2", "#d55e00", "#009e73", "#b8558b", "#c98a00", "#56b4e9", "#7d7400", "#1d232a"],
     scale: ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#d2c21d"],
   },
   dark: {
-    text: "#e4e8ec", soft: "#9aa5b0", line: "#39424b", back: "#14181c", shade: "rgba(154,165,176,0.16)",
-    front: "#ff8a3c", complete: "#56b4e9", short: "#a9d8f5", measured: "#7f8a95", beyond: "#e6b23a", useless: "#a595ad",
-    failed: "#e4e8ec", imported: "#e29cc3",
+    text: "#e4e8ec",
+    soft: "#9aa5b0",
+    line: "#39424b",
+    back: "#14181c",
+    shade: "rgba(154,165,176,0.16)",
+    front: "#ff8a3c",
+    complete: "#56b4e9",
+    short: "#a9d8f5",
+    measured: "#7f8a95",
+    beyond: "#e6b23a",
+    useless: "#a595ad",
+    failed: "#e4e8ec",
+    imported: "#e29cc3",
     runs: ["#56b4e9", "#ff8a3c", "#2fc79a", "#e29cc3", "#f0c542", "#8fa8ff", "#c9c36a", "#e4e8ec"],
     scale: ["#8a5fc0", "#5f86dd", "#35a8b8", "#35c795", "#9be05a", "#fde725"],
   },
@@ -164,7 +219,8 @@ function store(name, value) {
 /** A labelled list to choose from: `options` are pairs of value and words. */
 function choice(label, options, value, chosen) {
   const list = el("select", { change: () => chosen(list.value) });
-  for (const [key, words] of options) list.append(el("option", { value: key, selected: key === value }, words));
+  for (const [key, words] of options)
+    list.append(el("option", { value: key, selected: key === value }, words));
   list.value = value;
   return el("label", { class: "control" }, label, list);
 }
@@ -175,7 +231,8 @@ function tick(label, value, chosen) {
   return el("label", { class: "control" }, box, label);
 }
 
-const button = (words, pressed, attributes) => el("button", { type: "button", click: pressed, ...attributes }, words);
+const button = (words, pressed, attributes) =>
+  el("button", { type: "button", click: pressed, ...attributes }, words);
 
 /** Copies text; where the browser has no clipboard (plain HTTP), by a selection. */
 async function copy(text, from) {
@@ -195,7 +252,9 @@ async function copy(text, from) {
 }
 
 const copyButton = (text) => {
-  const self = button("copy", () => copy(typeof text === "function" ? text() : text, self), { class: "small" });
+  const self = button("copy", () => copy(typeof text === "function" ? text() : text, self), {
+    class: "small",
+  });
   return self;
 };
 

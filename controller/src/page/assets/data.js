@@ -20,7 +20,11 @@ function readRun(run, index) {
   const objectives = run.objectives || [];
   const values = networks.values || {};
   const self = {
-    run, index, networks, evaluations, objectives,
+    run,
+    index,
+    networks,
+    evaluations,
+    objectives,
     name: known(run.name) && run.name !== "" ? String(run.name) : `run ${index + 1}`,
     size: evaluations.length,
     front: run.front || [],
@@ -31,10 +35,13 @@ function readRun(run, index) {
   };
   self.imports = new Set(networks.imported || []);
   // An import may have the number of an evaluation: the evaluation has the number then.
-  for (const place of self.imports) if (self.places.get(evaluations[place]) === place) {
-    const other = evaluations.findIndex((number, at) => number === evaluations[place] && !self.imports.has(at));
-    if (other >= 0) self.places.set(evaluations[place], other);
-  }
+  for (const place of self.imports)
+    if (self.places.get(evaluations[place]) === place) {
+      const other = evaluations.findIndex(
+        (number, at) => number === evaluations[place] && !self.imports.has(at),
+      );
+      if (other >= 0) self.places.set(evaluations[place], other);
+    }
   self.kinds = kindsOf(self);
   return self;
 }
@@ -43,6 +50,12 @@ function kindsOf(self) {
   const { run, networks, size, objectives } = self;
   const beyond = new Set(run.beyond_bounds || []);
   const useless = new Set(run.no_better_than_one_class || []);
+  const values = networks.values || {};
+  const columns = objectives.map((name) => values[name]);
+  const incomplete = (place) => {
+    for (const column of columns) if (!known(at(column, place))) return true;
+    return false;
+  };
   const kinds = new Uint8Array(size);
   for (let place = 0; place < size; place += 1) {
     const evaluation = self.evaluations[place];
@@ -53,9 +66,9 @@ function kindsOf(self) {
     else if (status === "failed" || status === "diverged") kind = "failed";
     else if (status === "bounded" || beyond.has(evaluation)) kind = "beyond";
     else if (useless.has(evaluation)) kind = "useless";
-    else if (known(at(networks.short_accuracy, place)) && !known(at((networks.values || {}).error, place))) kind = "short";
+    else if (known(at(networks.short_accuracy, place)) && !known(at(values.error, place))) kind = "short";
     else if (status === "stopped") kind = "short";
-    else if (status === "measured" || objectives.some((name) => !known(at((networks.values || {})[name], place)))) kind = "measured";
+    else if (status === "measured" || incomplete(place)) kind = "measured";
     kinds[place] = KIND[kind];
   }
   return kinds;
@@ -66,7 +79,8 @@ const statusOf = (self, place) => (self.run.statuses || [])[at(self.networks.sta
 const kindOf = (self, place) => KINDS[self.kinds[place]];
 const messageOf = (self, place) => (self.run.messages || [])[at(self.networks.message, place)];
 const deviceOf = (self, place) => (self.run.devices || [])[at(self.networks.device, place)];
-const keyOf = (self, place) => (self.imports.has(place) ? "import " + place : String(self.evaluations[place]));
+const keyOf = (self, place) =>
+  self.imports.has(place) ? "import " + place : String(self.evaluations[place]);
 
 function placeOf(self, key) {
   if (String(key).startsWith("import ")) return Number(String(key).slice(7));
@@ -144,7 +158,8 @@ function groupsOf(runs) {
   for (const group of list) {
     const first = group.runs[0];
     const words = differing.slice(0, 2).map(({ key, values }) => `${key} = ${values[first.index] ?? "–"}`);
-    group.name = list.length > 1 && words.length ? words.join(", ") : group.runs.map((run) => run.name).join(", ");
+    group.name =
+      list.length > 1 && words.length ? words.join(", ") : group.runs.map((run) => run.name).join(", ");
     if (group.runs.length > 1) group.name += ` (${group.runs.length} seeds)`;
   }
   return list;
@@ -168,7 +183,7 @@ function differences(runs) {
 function ranks(values) {
   const order = values.map((_, index) => index).sort((a, b) => values[a] - values[b]);
   const found = new Array(values.length);
-  for (let start = 0; start < order.length; ) {
+  for (let start = 0; start < order.length;) {
     let end = start;
     while (end < order.length && values[order[end]] === values[order[start]]) end += 1;
     for (let index = start; index < end; index += 1) found[order[index]] = (start + end - 1) / 2;
@@ -191,10 +206,13 @@ function rankCorrelation(xs, ys) {
   return left > 0 && right > 0 ? both / Math.sqrt(left * right) : null;
 }
 
-const quantile = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
+const quantile = (sorted, share) =>
+  sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(share * (sorted.length - 1))))];
 
-const T_975 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
-  2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
+const T_975 = [
+  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
+  2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
+];
 
 /** The mean and half the width of its 95 % interval. */
 function meanAndInterval(values) {

@@ -46,7 +46,8 @@ function filterOf(text, columns) {
       next += 1;
       return inner;
     }
-    if (token.operator || (plain && [")", "and", "or"].includes(token.text.toLowerCase()))) throw new FilterError(`“${short(token.text, 20)}” cannot stand here.`);
+    if (token.operator || (plain && [")", "and", "or"].includes(token.text.toLowerCase())))
+      throw new FilterError(`“${short(token.text, 20)}” cannot stand here.`);
     const operator = peek();
     if (!operator || !operator.operator) return textIn(token.text, columns);
     next += 1;
@@ -70,29 +71,47 @@ function tokensOf(text) {
     const [, double, single, operator, bracket, word, wrong] = match;
     if (wrong !== undefined) {
       if (/\s/.test(wrong)) continue;
-      throw new FilterError(wrong === '"' || wrong === "'" ? "A quotation mark is missing." : `“${short(wrong, 4)}” cannot stand here.`);
+      throw new FilterError(
+        wrong === '"' || wrong === "'"
+          ? "A quotation mark is missing."
+          : `“${short(wrong, 4)}” cannot stand here.`,
+      );
     }
     if (operator) tokens.push({ text: operator === "==" ? "=" : operator, operator: true });
-    else if (double !== undefined || single !== undefined) tokens.push({ text: double !== undefined ? double.replace(/\\(.)/g, "$1") : single, quoted: true });
+    else if (double !== undefined || single !== undefined)
+      tokens.push({ text: double !== undefined ? double.replace(/\\(.)/g, "$1") : single, quoted: true });
     else tokens.push({ text: bracket || word });
   }
   return tokens;
 }
 
 function columnOf(name, columns) {
-  const found = columns.find((column) => column.key === name) || columns.find((column) => column.key.toLowerCase() === name.toLowerCase());
+  const found =
+    columns.find((column) => column.key === name) ||
+    columns.find((column) => column.key.toLowerCase() === name.toLowerCase());
   if (found) return found;
-  const near = columns.filter((column) => column.key.toLowerCase().includes(name.toLowerCase().slice(0, 4))).slice(0, 4).map((column) => short(column.key, 30));
-  throw new FilterError(`There is no column “${short(name, 30)}”.${near.length ? ` Did you mean ${near.join(" or ")}?` : ""}`);
+  const near = columns
+    .filter((column) => column.key.toLowerCase().includes(name.toLowerCase().slice(0, 4)))
+    .slice(0, 4)
+    .map((column) => short(column.key, 30));
+  throw new FilterError(
+    `There is no column “${short(name, 30)}”.${near.length ? ` Did you mean ${near.join(" or ")}?` : ""}`,
+  );
 }
 
 function comparison(column, operator, text) {
   const missing = text.toLowerCase() === "missing";
   const wanted = text.trim() === "" || missing ? NaN : Number(text);
   const lower = text.toLowerCase();
-  if (["<", "<=", ">", ">="].includes(operator) && Number.isNaN(wanted)) throw new FilterError(`“${operator}” needs a number, not “${short(text, 20)}”.`);
-  const equal = (value) => (missing ? !known(value) || value === ""
-    : known(value) && (typeof value === "number" && !Number.isNaN(wanted) ? value === wanted : String(value).toLowerCase() === lower));
+  if (["<", "<=", ">", ">="].includes(operator) && Number.isNaN(wanted))
+    throw new FilterError(`“${operator}” needs a number, not “${short(text, 20)}”.`);
+  const equal = (value) =>
+    missing
+      ? !known(value) || value === ""
+      : known(value) &&
+        (typeof value === "number" && !Number.isNaN(wanted)
+          ? value === wanted
+          : String(value).toLowerCase() === lower);
   const tests = {
     "<": (value) => known(value) && value < wanted,
     "<=": (value) => known(value) && value <= wanted,
@@ -109,5 +128,10 @@ function comparison(column, operator, text) {
 function textIn(text, columns) {
   const lower = text.toLowerCase();
   const worded = columns.filter((column) => column.words);
-  return (read) => worded.some((column) => String(read(column) ?? "").toLowerCase().includes(lower));
+  return (read) =>
+    worded.some((column) =>
+      String(read(column) ?? "")
+        .toLowerCase()
+        .includes(lower),
+    );
 }

@@ -1,7 +1,24 @@
 // The page as a whole: its parts in order, and the live updates.
 
-const parts = [watchPart, frontPart, hypervolumePart, runsPart, membersPart, attainmentPart, settingsPart, bestPart, forecastPart,
-  policyPart, costPart, effectsPart, parallelPart, tablePart, factsPart];
+const parts = [
+  watchPart,
+  frontPart,
+  hypervolumePart,
+  runsPart,
+  membersPart,
+  attainmentPart,
+  settingsPart,
+  bestPart,
+  forecastPart,
+  policyPart,
+  costPart,
+  effectsPart,
+  parallelPart,
+  tablePart,
+  factsPart,
+];
+
+const LARGE = 5000; // Networks.
 
 function buildPage() {
   const root = document.getElementById("page");
@@ -11,7 +28,11 @@ function buildPage() {
   const main = el("main", null);
   root.append(header, nav, main);
   for (const part of parts) {
-    part.section = el("section", { id: "part-" + part.id, class: "part part-" + part.id, "aria-labelledby": "title-" + part.id }, el("h2", { id: "title-" + part.id }, part.title));
+    part.section = el(
+      "section",
+      { id: "part-" + part.id, class: "part part-" + part.id, "aria-labelledby": "title-" + part.id },
+      el("h2", { id: "title-" + part.id }, part.title),
+    );
     part.link = el("a", { href: "#part-" + part.id }, part.title);
     part.build(part.section);
     main.append(part.section);
@@ -24,18 +45,55 @@ function buildPage() {
   dialog.addEventListener("close", () => undraw("curve"));
 }
 
+/** The way to the element that has the focus, to find the one in its place after an update. */
+function focusPath() {
+  const path = [];
+  for (let node = document.activeElement; node && node !== document.body; node = node.parentElement) {
+    path.unshift([...node.parentElement.children].indexOf(node));
+  }
+  return path;
+}
+
+function focusAgain(path, tag) {
+  if (!path.length || document.activeElement !== document.body) return;
+  const node = path.reduce((found, index) => found && found.children[index], document.body);
+  if (node && node.tagName === tag) node.focus({ preventScroll: true });
+}
+
 /** Draws everything from the document and what the reader has chosen. */
 function refresh() {
   document.documentElement.dataset.theme = themeName();
+  const [path, tag] = [focusPath(), document.activeElement?.tagName];
   const model = readDocument(page.document);
   page.model = model;
   headPart.update(model);
-  for (const part of parts) {
+  const queue = [...parts];
+  const step = () => {
+    const part = queue.shift();
     const shown = part.has(model);
     part.section.hidden = part.link.hidden = !shown;
     if (shown) part.update(model);
+  };
+  const end = () => {
+    updateNetwork(model);
+    focusAgain(path, tag);
+    page.ready = true;
+  };
+  // A large document is drawn part by part, so that the first plots are there at once.
+  const size = model.runs.reduce((sum, run) => sum + run.size, 0);
+  if (page.ready || size < LARGE) {
+    while (queue.length) step();
+    end();
+    return;
   }
-  updateNetwork(model);
+  while (queue[0] !== runsPart) step();
+  const later = () => {
+    if (page.model !== model) return; // A newer one is being drawn.
+    step();
+    if (queue.length) setTimeout(later);
+    else end();
+  };
+  setTimeout(later, 30);
 }
 
 const live = { busy: false, again: false, pause: 1000 };

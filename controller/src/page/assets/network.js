@@ -14,28 +14,80 @@ function openNetwork(run, place) {
 function updateNetwork(model) {
   const dialog = document.getElementById("network");
   const chosen = dialog.open && selected(model);
-  if (chosen) showNetwork(chosen.run, chosen.place);
+  // Unchanged, it stays: the reader may be selecting text.
+  if (chosen && stateOf(chosen.run, chosen.place) !== dialog.state) showNetwork(chosen.run, chosen.place);
+}
+
+function stateOf(run, place) {
+  const evaluation = run.evaluations[place];
+  const parts = ["details", "forecasts", "curves"].map((name) => (run.run[name] || {})[evaluation]);
+  const values = run.quantities.map((name) => [valueOf(run, name, place), deviationOf(run, name, place)]);
+  return JSON.stringify([
+    themeName(),
+    run.name,
+    keyOf(run, place),
+    standing(run, place),
+    values,
+    run.members.get(evaluation),
+    String(messageOf(run, place)).length,
+    parts,
+  ]);
 }
 
 function showNetwork(run, place) {
   const dialog = document.getElementById("network");
   const top = dialog.scrollTop;
+  dialog.state = stateOf(run, place);
   undraw("curve");
-  const title = el("h2", { id: "network-title" }, nameOfNetwork(run, place)[0].toUpperCase() + nameOfNetwork(run, place).slice(1));
-  const state = el("span", { class: "badge" }, symbolMark(kindOf(run, place), colours()[kindOf(run, place).key]), " ", standing(run, place));
-  const bar = el("div", { class: "bar" }, title, state, el("span", { class: "spring" }),
-    stepButton(run, place, -1, "‹ previous"), stepButton(run, place, 1, "next ›"),
-    button("close", () => dialog.close(), { class: "small", "aria-label": "Close (Escape)" }));
+  const title = el(
+    "h2",
+    { id: "network-title", tabindex: -1, autofocus: true },
+    nameOfNetwork(run, place)[0].toUpperCase() + nameOfNetwork(run, place).slice(1),
+  );
+  const state = el(
+    "span",
+    { class: "badge" },
+    symbolMark(kindOf(run, place), colours()[kindOf(run, place).key]),
+    " ",
+    standing(run, place),
+  );
+  const bar = el(
+    "div",
+    { class: "bar" },
+    title,
+    state,
+    el("span", { class: "spring" }),
+    stepButton(run, place, -1, "‹ previous"),
+    stepButton(run, place, 1, "next ›"),
+    button("close", () => dialog.close(), { class: "small", "aria-label": "Close (Escape)" }),
+  );
   const architecture = architectureOf(run, place);
   const details = detailsOf(run, place, () => {
     const chosen = selected(page.model);
-    if (dialog.open && chosen && chosen.run.name === run.name && keyOf(chosen.run, chosen.place) === keyOf(run, place)) showNetwork(chosen.run, chosen.place);
+    if (
+      dialog.open &&
+      chosen &&
+      chosen.run.name === run.name &&
+      keyOf(chosen.run, chosen.place) === keyOf(run, place)
+    )
+      showNetwork(chosen.run, chosen.place);
   });
-  dialog.replaceChildren(bar,
+  dialog.replaceChildren(
+    bar,
     page.model.several ? el("p", { class: "quiet" }, "of ", untrusted(run.name, 120)) : "",
-    el("p", { class: "code-line" }, el("code", null, untrusted(architecture, 4000)), architecture ? copyButton(architecture) : null),
+    el(
+      "p",
+      { class: "code-line" },
+      el("code", null, untrusted(architecture, 4000)),
+      architecture ? copyButton(architecture) : null,
+    ),
     el("div", { class: "halves" }, valuesOf(run, place, details), measuredOf(run, place, details)),
-    messagesOf(run, place, details), ...cellDrawings(run, place), curveOf(run, place), layersOf(details), commandsOf(run, place, architecture));
+    messagesOf(run, place, details),
+    ...cellDrawings(run, place),
+    curveOf(run, place),
+    layersOf(details),
+    commandsOf(run, place, architecture),
+  );
   drawCurve(run, place);
   dialog.scrollTop = top;
 }
@@ -43,15 +95,21 @@ function showNetwork(run, place) {
 /** To the neighbour on the front, or among all networks. */
 function stepButton(run, place, step, words) {
   const onFront = run.members.has(run.evaluations[place]) && run.front.length > 1;
-  return button(words, () => {
-    if (!onFront) {
-      openNetwork(run, (place + step + run.size) % run.size);
-      return;
-    }
-    const list = run.front.map((member) => run.places.get(member.evaluation)).filter((one) => one !== undefined)
-      .sort((a, b) => valueOf(run, view.x, a) - valueOf(run, view.x, b));
-    openNetwork(run, list[(list.indexOf(place) + step + list.length) % list.length]);
-  }, { class: "small", title: onFront ? "along the front" : "by number" });
+  return button(
+    words,
+    () => {
+      if (!onFront) {
+        openNetwork(run, (place + step + run.size) % run.size);
+        return;
+      }
+      const list = run.front
+        .map((member) => run.places.get(member.evaluation))
+        .filter((one) => one !== undefined)
+        .sort((a, b) => valueOf(run, view.x, a) - valueOf(run, view.x, b));
+      openNetwork(run, list[(list.indexOf(place) + step + list.length) % list.length]);
+    },
+    { class: "small", title: onFront ? "along the front" : "by number" },
+  );
 }
 
 function detailsOf(run, place, arrived) {
@@ -75,8 +133,34 @@ function detailsOf(run, place, arrived) {
 function rowsTable(caption, rows, head) {
   const list = rows.filter(Boolean);
   if (!list.length) return null;
-  return el("table", { class: "plain" }, el("caption", null, caption), head ? el("thead", null, el("tr", null, head.map((cell) => el("th", { scope: "col" }, cell)))) : null,
-    el("tbody", null, list.map(([first, ...others]) => el("tr", null, el("th", { scope: "row" }, first), others.map((cell) => el("td", null, cell))))));
+  return el(
+    "table",
+    { class: "plain" },
+    el("caption", null, caption),
+    head
+      ? el(
+          "thead",
+          null,
+          el(
+            "tr",
+            null,
+            head.map((cell) => el("th", { scope: "col" }, cell)),
+          ),
+        )
+      : null,
+    el(
+      "tbody",
+      null,
+      list.map(([first, ...others]) =>
+        el(
+          "tr",
+          null,
+          el("th", { scope: "row" }, first),
+          others.map((cell) => el("td", null, cell)),
+        ),
+      ),
+    ),
+  );
 }
 
 function valuesOf(run, place, details) {
@@ -87,11 +171,15 @@ function valuesOf(run, place, details) {
     if (!known(value) && details) value = details[name];
     if (!known(value) && !foretold) return null;
     const mean = forecast[name];
-    return [labelOf(name), valueText(name, value, deviationOf(run, name, place)),
-      ...(foretold ? [mean ? valueText(name, mean[0], mean[1]) : "–"] : [])];
+    return [
+      labelOf(name),
+      valueText(name, value, deviationOf(run, name, place)),
+      ...(foretold ? [mean ? valueText(name, mean[0], mean[1]) : "–"] : []),
+    ];
   });
   for (const name of ["parameters", "macs", "activation_bytes"]) {
-    if (details && known(details[name]) && !run.quantities.includes(name)) rows.push([labelOf(name), valueText(name, details[name]), ...(foretold ? ["–"] : [])]);
+    if (details && known(details[name]) && !run.quantities.includes(name))
+      rows.push([labelOf(name), valueText(name, details[name]), ...(foretold ? ["–"] : [])]);
   }
   return rowsTable("Values", rows, foretold ? ["", "measured", "forecast ± σ"] : null);
 }
@@ -102,42 +190,76 @@ function measuredOf(run, place, details) {
   const member = run.imports.has(place) ? null : run.members.get(run.evaluations[place]);
   const [time, energy] = [valueOf(run, "time_ms", place), valueOf(run, "energy_mj", place)];
   const rows = [
-    row("accuracy", column("accuracy")), row("accuracy after the short training", column("short_accuracy")),
+    row("accuracy", column("accuracy")),
+    row("accuracy after the short training", column("short_accuracy")),
     row("epochs", column("epochs"), (value) => number(value)),
-    row("time (ms), median", column("time_ms_p50")), row("time (ms), 95th percentile", column("time_ms_p95")), row("time (ms), 99th percentile", column("time_ms_p99")),
-    known(time) && known(energy) && time > 0 ? ["mean power (mW), energy / time", number((1000 * energy) / time)] : null,
-    row("idle power (mW)", column("idle_power_mw")), row("power readings", column("power_samples"), counted),
+    row("time (ms), median", column("time_ms_p50")),
+    row("time (ms), 95th percentile", column("time_ms_p95")),
+    row("time (ms), 99th percentile", column("time_ms_p99")),
+    known(time) && known(energy) && time > 0
+      ? ["mean power (mW), energy / time", number((1000 * energy) / time)]
+      : null,
+    row("idle power (mW)", column("idle_power_mw")),
+    row("power readings", column("power_samples"), counted),
     member && member.measurements > 1 ? ["measurements", number(member.measurements)] : null,
-    row("training took", column("train_seconds"), duration), row("measuring took", column("measure_seconds"), duration),
+    row("training took", column("train_seconds"), duration),
+    row("measuring took", column("measure_seconds"), duration),
     row("begun", column("started_at"), dateOf),
     known(deviceOf(run, place)) ? ["device", untrusted(deviceOf(run, place), 400)] : null,
     ...((details && details.measured) || []).map(([name, text]) => [short(name, 60), untrusted(text, 400)]),
   ];
   const table = rowsTable("Measured", rows);
-  const strip = latencyStrip(column("time_ms_p50"), column("time_ms_p95"), column("time_ms_p99"), time, deviationOf(run, "time_ms", place));
+  const strip = latencyStrip(
+    column("time_ms_p50"),
+    column("time_ms_p95"),
+    column("time_ms_p99"),
+    time,
+    deviationOf(run, "time_ms", place),
+  );
   return table || strip ? el("div", null, table, strip) : null;
 }
 
 /** The distribution of the time as marks on a line: mean ± σ, p50, p95, p99. */
 function latencyStrip(p50, p95, p99, mean, deviation) {
-  const marks = [["p50", p50], ["p95", p95], ["p99", p99]].filter(([, value]) => known(value));
+  const marks = [
+    ["p50", p50],
+    ["p95", p95],
+    ["p99", p99],
+  ].filter(([, value]) => known(value));
   if (marks.length < 2) return null;
   const low = Math.min(...marks.map(([, value]) => value), known(mean) ? mean - (deviation || 0) : Infinity);
-  const high = Math.max(...marks.map(([, value]) => value), known(mean) ? mean + (deviation || 0) : -Infinity);
+  const high = Math.max(
+    ...marks.map(([, value]) => value),
+    known(mean) ? mean + (deviation || 0) : -Infinity,
+  );
   const x = (value) => 20 + (300 * (value - low)) / (high - low || 1);
   const words = `Time per inference: ${marks.map(([name, value]) => `${name} ${number(value)} ms`).join(", ")}`;
   // Labels that would touch stand on two heights.
   let [last, level] = [-99, 0];
-  return svg("svg", { class: "strip", viewBox: "0 0 340 62", width: 340, height: 62, role: "img", "aria-label": words },
+  return svg(
+    "svg",
+    { class: "strip", viewBox: "0 -10 340 72", width: 340, height: 72, role: "img", "aria-label": words },
     svg("path", { d: "M10 34H330", class: "edge dead" }),
-    known(mean) && known(deviation) ? svg("rect", { x: x(mean - deviation), y: 29, width: Math.max(2, x(mean + deviation) - x(mean - deviation)), height: 10, class: "band" }) : null,
+    known(mean) && known(deviation)
+      ? svg("rect", {
+          x: x(mean - deviation),
+          y: 29,
+          width: Math.max(2, x(mean + deviation) - x(mean - deviation)),
+          height: 10,
+          class: "band",
+        })
+      : null,
     known(mean) ? svg("path", { d: `M${x(mean)} 26V42`, class: "edge live" }) : null,
     known(mean) ? svg("text", { x: x(mean), y: 54, "text-anchor": "middle" }, "mean ± σ") : null,
     marks.map(([name, value]) => {
       level = x(value) - last < 34 ? 1 - level : 0;
       last = x(value);
-      return [svg("circle", { cx: x(value), cy: 34, r: 4, class: "dot" }), svg("text", { x: x(value), y: level ? 7 : 20, "text-anchor": "middle" }, name)];
-    }));
+      return [
+        svg("circle", { cx: x(value), cy: 34, r: 4, class: "dot" }),
+        svg("text", { x: x(value), y: level ? 7 : 20, "text-anchor": "middle" }, name),
+      ];
+    }),
+  );
 }
 
 function messagesOf(run, place, details) {
@@ -145,69 +267,33 @@ function messagesOf(run, place, details) {
   const member = run.imports.has(place) ? null : run.members.get(evaluation);
   const notes = [];
   if (member && (member.within_noise_of || []).length) {
-    notes.push(el("p", null, "Within noise of: ", member.within_noise_of.slice(0, 40).map((number, index) => {
-      const other = run.places.get(number);
-      return [index ? ", " : "", other === undefined ? String(number) : button(String(number), () => openNetwork(run, other), { class: "link" })];
-    }), ". Repeated measurements would tell which is better."));
+    notes.push(
+      el(
+        "p",
+        null,
+        "Within noise of: ",
+        member.within_noise_of.slice(0, 40).map((number, index) => {
+          const other = run.places.get(number);
+          return [
+            index ? ", " : "",
+            other === undefined
+              ? String(number)
+              : button(String(number), () => openNetwork(run, other), { class: "link" }),
+          ];
+        }),
+        ". Repeated measurements would tell which is better.",
+      ),
+    );
   }
-  if (!run.imports.has(place) && (run.run.within_noise_of_front || []).includes(evaluation)) notes.push(el("p", null, "Within noise of the front."));
-  const texts = [messageOf(run, place), ...((details && details.warnings) || [])].filter((text) => known(text) && text !== "");
-  return el("div", null, notes, texts.map((text) => el("pre", { class: "message" }, untrusted(text))));
-}
-
-function curveData(run, place) {
-  const curve = run.imports.has(place) ? null : (run.run.curves || {})[run.evaluations[place]];
-  return curve && (curve.epoch || []).length > 1 ? curve : null;
-}
-
-const curveOf = (run, place) => (curveData(run, place) ? el("figure", null, plotBox("curve", { class: "plot low" }), el("figcaption", null, "Learning curve")) : "");
-
-function drawCurve(run, place) {
-  const curve = curveData(run, place);
-  const target = document.querySelector('#network [data-plot="curve"]');
-  if (!curve || !target || !document.getElementById("network").open) {
-    if (curve && target) requestAnimationFrame(() => target.isConnected && document.getElementById("network").open && drawCurve(run, place));
-    return;
-  }
-  const palette = colours();
-  const parts = [["loss", palette.runs[1], "loss"], ["accuracy", palette.runs[0], "accuracy (share)"]].filter(([name]) => (curve[name] || []).some(known));
-  draw("curve", target, {
-    legend: legend(parts.map(([name]) => name)),
-    xAxis: axis("epoch", { min: "dataMin", max: "dataMax", format: whole }),
-    yAxis: parts.map(([, , words], index) => axis(words, { position: index ? "right" : "left", splitLine: { show: index === 0 }, nameGap: 40 })),
-    tooltip: { ...hint(), trigger: "axis" },
-    series: parts.map(([name, colour], index) => ({
-      id: name, name, type: "line", yAxisIndex: index, showSymbol: curve.epoch.length < 40, symbol: index ? "diamond" : "circle",
-      itemStyle: { color: colour }, lineStyle: { color: colour, type: index ? "solid" : "dashed" },
-      data: curve.epoch.map((epoch, row) => [epoch, curve[name][row]]),
-    })),
-  }, `Learning curve over ${curve.epoch.length} epochs; last accuracy ${number((curve.accuracy || []).at(-1))}.`);
-}
-
-function layersOf(details) {
-  if (!details || !(details.layers || []).length) return null;
-  const rows = details.layers.map(([kind, shape, macs, parameters], index) =>
-    el("tr", null, el("td", null, index + 1), el("td", null, untrusted(kind, 60)), el("td", null, untrusted(shape, 40)), el("td", null, counted(macs)), el("td", null, counted(parameters))));
-  return el("details", { class: "layers" }, el("summary", null, `Layers (${details.layers.length}): ${counted(details.macs)} multiply-accumulates, ${counted(details.parameters)} parameters`),
-    el("div", { class: "scroll" }, el("table", { class: "grid" },
-      el("thead", null, el("tr", null, ["", "layer", "output", "MACs", "parameters"].map((word) => el("th", { scope: "col" }, word)))), el("tbody", null, rows))));
-}
-
-/** An argument for a shell. */
-const quoted = (text) => (/^[A-Za-z0-9_.\/:=@%+][A-Za-z0-9_.\/:=@%+-]*$/.test(text) ? text : "'" + String(text).replace(/'/g, "'\\''") + "'");
-
-function commandsOf(run, place, architecture) {
-  if (!architecture) return null;
-  const member = run.imports.has(place) ? null : run.members.get(run.evaluations[place]);
-  const model = member && member.model;
-  const experiment = run.run.folder ? " --experiment " + quoted(run.run.folder + "/config.toml") : "";
-  const target = (run.imports.has(place) ? "network" : run.evaluations[place]) + ".onnx";
-  const lines = [
-    ["measure again", `controller measure ${quoted(model || architecture)}${experiment}`],
-    ["train", `controller train ${quoted(architecture)}${experiment}`],
-    ["export", `controller export ${quoted(architecture)}${experiment} --to ${quoted(target)}`],
-  ];
-  return el("section", null, el("h3", null, "Model and commands"),
-    el("p", null, model ? ["Trained model: ", el("code", null, untrusted(model, 400)), " ", copyButton(model)] : "No trained model is kept; `train … --export FILE` writes one."),
-    lines.map(([words, line]) => el("div", { class: "command" }, el("span", null, words), el("code", null, untrusted(line, 4000)), copyButton(line))));
+  if (!run.imports.has(place) && (run.run.within_noise_of_front || []).includes(evaluation))
+    notes.push(el("p", null, "Within noise of the front."));
+  const texts = [messageOf(run, place), ...((details && details.warnings) || [])].filter(
+    (text) => known(text) && text !== "",
+  );
+  return el(
+    "div",
+    null,
+    notes,
+    texts.map((text) => el("pre", { class: "message" }, untrusted(text))),
+  );
 }

@@ -20,10 +20,13 @@ function makeTurner() {
     state.axes = axes;
     // Coordinates within the cube from −1 to 1, once for all frames.
     state.groups = groups.map((group) => {
-      const kept = group.data.filter((point) => axes.every((one, index) => one.holds(point[index === 2 ? 3 : index])));
+      const kept = group.data.filter((point) =>
+        axes.every((one, index) => one.holds(point[index === 2 ? 3 : index])),
+      );
       const unit = new Float32Array(kept.length * 3);
       kept.forEach((point, row) => {
-        for (let index = 0; index < 3; index += 1) unit[row * 3 + index] = within(axes[index], point[index === 2 ? 3 : index]);
+        for (let index = 0; index < 3; index += 1)
+          unit[row * 3 + index] = within(axes[index], point[index === 2 ? 3 : index]);
       });
       return { ...group, kept, unit };
     });
@@ -52,8 +55,13 @@ function makeTurner() {
 
   /** From the cube to the screen; the second axis points upwards. */
   function projection() {
-    const [cy, sy, cp, sp] = [Math.cos(state.yaw), Math.sin(state.yaw), Math.cos(state.pitch), Math.sin(state.pitch)];
-    const scale = Math.min(wide, high) * 0.33 * state.zoom;
+    const [cy, sy, cp, sp] = [
+      Math.cos(state.yaw),
+      Math.sin(state.yaw),
+      Math.cos(state.pitch),
+      Math.sin(state.pitch),
+    ];
+    const scale = Math.min(wide * 0.9, high) * 0.29 * state.zoom;
     return (x, y, z) => {
       const across = x * cy + z * sy;
       const towards = -x * sy + z * cy;
@@ -69,7 +77,6 @@ function makeTurner() {
     const context = size();
     const project = projection();
     const palette = colours();
-    drawCube(context, project, palette);
     const total = state.groups.reduce((sum, group) => sum + group.kept.length, 0);
     state.screen = state.groups.map((group) => {
       const screen = new Float32Array(group.kept.length * 2);
@@ -78,16 +85,45 @@ function makeTurner() {
         screen[row * 2] = x;
         screen[row * 2 + 1] = y;
       }
-      drawGroup(context, group, screen, total, palette, project);
       return screen;
+    });
+    // Paths of thousands of points are slow without a graphics card: then the networks off the front are pixels.
+    const many = total > 4000;
+    if (many) drawPixels(context);
+    drawCube(context, project, palette);
+    state.groups.forEach((group, index) => {
+      if (!many || group.kind.key === "front")
+        drawGroup(context, group, state.screen[index], palette, project);
     });
     drawSelection(context, palette);
   }
 
-  function drawGroup(context, group, screen, total, palette, project) {
+  function drawPixels(context) {
+    const { width, height } = canvas;
+    const ratio = width / wide;
+    const image = context.createImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
+    const side = Math.max(2, Math.round(2 * ratio));
+    state.groups.forEach((group, index) => {
+      if (group.kind.key === "front") return;
+      const part = (at) => parseInt(group.colour.slice(at, at + 2), 16);
+      const colour = ((200 << 24) | (part(5) << 16) | (part(3) << 8) | part(1)) >>> 0; // Opacity, blue, green, red.
+      const screen = state.screen[index];
+      for (let row = 0; row * 2 < screen.length; row += 1) {
+        const left = Math.round(screen[row * 2] * ratio) - (side >> 1);
+        const top = Math.round(screen[row * 2 + 1] * ratio) - (side >> 1);
+        if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
+        for (let y = top; y < top + side; y += 1)
+          pixels.fill(colour, y * width + left, y * width + left + side);
+      }
+    });
+    context.putImageData(image, 0, 0);
+  }
+
+  function drawGroup(context, group, screen, palette, project) {
     const front = group.kind.key === "front";
-    const half = front ? 5 : total > 4000 ? 1.2 : 2.6;
-    context.globalAlpha = front ? 1 : total > 4000 ? 0.55 : 0.75;
+    const half = front ? 5 : 2.6;
+    context.globalAlpha = front ? 1 : 0.75;
     context.fillStyle = context.strokeStyle = group.colour;
     if (front) {
       context.lineWidth = 1;
@@ -110,14 +146,17 @@ function makeTurner() {
         context.lineTo(x, y + half);
         context.lineTo(x - half, y);
         context.closePath();
-      } else if (group.kind.key === "beyond" && total <= 4000) {
+      } else if (group.kind.key === "beyond") {
         context.moveTo(x, y - half);
         context.lineTo(x + half, y + half);
         context.lineTo(x - half, y + half);
         context.closePath();
-      } else context.rect(x - half, y - half, 2 * half, 2 * half);
+      } else {
+        context.moveTo(x + half, y);
+        context.arc(x, y, half, 0, 7);
+      }
     }
-    if (group.kind.key === "short" && total <= 4000) {
+    if (group.kind.key === "short") {
       context.lineWidth = 1.2;
       context.stroke();
     } else context.fill();
@@ -139,19 +178,26 @@ function makeTurner() {
       context.stroke();
     };
     const corners = [-1, 1];
-    for (const a of corners) for (const b of corners) {
-      line([-1, a, b], [1, a, b]);
-      line([a, -1, b], [a, 1, b]);
-      line([a, b, -1], [a, b, 1]);
-    }
+    for (const a of corners)
+      for (const b of corners) {
+        line([-1, a, b], [1, a, b]);
+        line([a, -1, b], [a, 1, b]);
+        line([a, b, -1], [a, b, 1]);
+      }
     if (state.axes.length < 3) return;
     context.font = "12px system-ui, sans-serif";
     const [across, up, deep] = state.axes;
     const place = { x: (at) => [at, -1, nearZ], z: (at) => [nearX, -1, at], y: (at) => [upX, at, upZ] };
     // The upright axis stands at the edge that is furthest left.
-    const edges = corners.flatMap((x) => corners.map((z) => [x, z, project(x, 0, z)[0]])).sort((a, b) => a[2] - b[2]);
+    const edges = corners
+      .flatMap((x) => corners.map((z) => [x, z, project(x, 0, z)[0]]))
+      .sort((a, b) => a[2] - b[2]);
     const [upX, upZ] = edges[0];
-    const axes = [[across, place.x, "x"], [up, place.y, "y"], [deep, place.z, "z"]];
+    const axes = [
+      [across, place.x, "x"],
+      [up, place.y, "y"],
+      [deep, place.z, "z"],
+    ];
     for (const [one, position, name] of axes) {
       context.strokeStyle = palette.soft;
       line(position(-1), position(1));
@@ -175,9 +221,12 @@ function makeTurner() {
         context.fillText(one.name, Math.max(4, top[0] - 60), Math.max(10, top[1] - 16));
       } else {
         const width = context.measureText(one.name).width;
-        const x = Math.min(wide - width / 2 - 4, Math.max(width / 2 + 4, middle[0] + ox * 46));
+        const x = Math.min(
+          wide - width / 2 - 4,
+          Math.max(width / 2 + 4, middle[0] + ox * (44 + Math.abs(ox) * width * 0.5)),
+        );
         context.textAlign = "center";
-        context.fillText(one.name, x, Math.min(high - 10, middle[1] + Math.max(oy, 0.25) * 46));
+        context.fillText(one.name, x, Math.min(high - 10, middle[1] + Math.max(oy, 0.25) * 44 + 4));
       }
     }
   }
@@ -206,7 +255,8 @@ function makeTurner() {
       const bonus = state.groups[index].kind.key === "front" ? 30 : 0;
       for (let row = 0; row * 2 < screen.length; row += 1) {
         const distance = (screen[row * 2] - x) ** 2 + (screen[row * 2 + 1] - y) ** 2 - bonus;
-        if (distance < best) [best, found] = [distance, [state.groups[index].run, state.groups[index].kept[row][2]]];
+        if (distance < best)
+          [best, found] = [distance, [state.groups[index].run, state.groups[index].kept[row][2]]];
       }
     });
     return found;
@@ -248,16 +298,23 @@ function makeTurner() {
   canvas.addEventListener("pointerup", lift);
   canvas.addEventListener("pointercancel", lift);
   canvas.addEventListener("pointerleave", () => showTip(null));
-  canvas.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey) return;
-    event.preventDefault();
-    zoom(Math.exp(-event.deltaY * 0.002));
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey) return;
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY * 0.002));
+    },
+    { passive: false },
+  );
   canvas.addEventListener("keydown", (event) => {
-    const turns = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[event.key];
+    const turns = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] }[
+      event.key
+    ];
     if (turns) turn(...turns);
     else if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.1 : 1 / 1.1);
-    else if (event.key === "Enter" && selected(state.model)) openNetwork(...Object.values(selected(state.model)));
+    else if (event.key === "Enter" && selected(state.model))
+      openNetwork(...Object.values(selected(state.model)));
     else return;
     event.preventDefault();
   });

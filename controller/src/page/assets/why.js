@@ -1,4 +1,4 @@
-// Why: the effects of the decisions, and the members of the front as parallel coordinates.
+// Why: the effects of the decisions.
 
 const effectsPart = {
   id: "effects",
@@ -7,8 +7,16 @@ const effectsPart = {
   build(section) {
     this.controls = el("div", { class: "controls" });
     this.boxes = el("div", { class: "small-plots two" });
-    section.append(el("p", { class: "note" }, "Main effects by the surrogate: how much a choice alone moves an objective, with its interval; below 0 is better. ",
-      "Importance is the share of the variation that a decision explains alone."), this.controls, this.boxes);
+    section.append(
+      el(
+        "p",
+        { class: "note" },
+        "Main effects by the surrogate: how much a choice alone moves an objective, with its interval; below 0 is better. ",
+        "Importance is the share of the variation that a decision explains alone.",
+      ),
+      this.controls,
+      this.boxes,
+    );
   },
   update(model) {
     const effects = model.shown.run.effects;
@@ -17,16 +25,33 @@ const effectsPart = {
     const state = JSON.stringify([names, view.effect]);
     if (state !== this.state) {
       this.state = state;
-      this.controls.replaceChildren(names.length > 1 ? choice("objective", names.map((name) => [name, labelOf(name)]), view.effect, (value) => {
-        view.effect = value;
-        this.update(page.model);
-      }) : "");
+      this.controls.replaceChildren(
+        names.length > 1
+          ? choice(
+              "objective",
+              names.map((name) => [name, briefOf(name)]),
+              view.effect,
+              (value) => {
+                view.effect = value;
+                this.update(page.model);
+              },
+            )
+          : "",
+      );
     }
     const entry = effects.find((one) => one.objective === view.effect);
     // The most important decisions; a cell of blocks has dozens.
     const decisions = [...entry.decisions].sort((a, b) => b.importance - a.importance).slice(0, 20);
-    const rows = decisions.slice(0, 10).flatMap((decision) => decision.choices.map((one, index) => ({ ...one, decision: decision.name, first: index === 0 })));
-    smallPlots(this.boxes, [{ name: "importance" }, { name: "effects" }], (plot) => (plot.name === "importance" ? importance(decisions) : effectsOption(entry.objective, rows)));
+    const rows = [];
+    for (const decision of decisions) {
+      if (rows.length && rows.length + decision.choices.length > 30) break;
+      decision.choices.forEach((one, index) =>
+        rows.push({ ...one, decision: decision.name, first: index === 0 }),
+      );
+    }
+    smallPlots(this.boxes, [{ name: "importance" }, { name: "effects" }], (plot) =>
+      plot.name === "importance" ? importance(decisions) : effectsOption(entry.objective, rows),
+    );
     const heights = { importance: 80 + 26 * decisions.length, effects: 90 + 22 * rows.length };
     for (const child of this.boxes.children) {
       child.style.height = heights[child.dataset.plot] + "px";
@@ -36,104 +61,102 @@ const effectsPart = {
 };
 
 const categories = (names) => ({
-  type: "category", inverse: true, data: names.map((name) => short(name, 34)),
-  axisLabel: { color: colours().text, interval: 0, width: 190, overflow: "truncate" }, axisLine: { lineStyle: { color: colours().soft } }, axisTick: { show: false },
+  type: "category",
+  inverse: true,
+  data: names.map((name) => short(name, 46)),
+  axisLabel: { color: colours().text, interval: 0, width: 250, overflow: "truncate" },
+  axisLine: { lineStyle: { color: colours().soft } },
+  axisTick: { show: false },
 });
 
 function importance(decisions) {
-  return [{
-    xAxis: axis("importance (share)", { scale: false, min: 0 }), yAxis: categories(decisions.map((decision) => decision.name)),
-    series: [{ id: "importance", name: "importance", type: "bar", barMaxWidth: 16, itemStyle: { color: colours().complete }, data: decisions.map((decision) => decision.importance) }],
-  }, `Importance of decisions: ${decisions.slice(0, 6).map((decision) => `${short(decision.name, 30)} ${number(decision.importance, 2)}`).join(", ")}.`];
+  return [
+    {
+      xAxis: axis("importance (share)", { scale: false, min: 0 }),
+      yAxis: categories(decisions.map((decision) => decision.name)),
+      series: [
+        {
+          id: "importance",
+          name: "importance",
+          type: "bar",
+          barMaxWidth: 16,
+          itemStyle: { color: colours().complete },
+          data: decisions.map((decision) => decision.importance),
+        },
+      ],
+    },
+    `Importance of decisions: ${decisions
+      .slice(0, 6)
+      .map((decision) => `${short(decision.name, 30)} ${number(decision.importance, 2)}`)
+      .join(", ")}.`,
+  ];
 }
 
 function effectsOption(objective, rows) {
   const palette = colours();
-  return [{
-    xAxis: axis("effect on " + labelOf(objective), { format: formatOf(objective) }),
-    yAxis: categories(rows.map((row) => (row.first ? row.decision + ": " : "") + row.name)),
-    tooltip: hint((point) => {
-      const row = rows[point.value[1]];
-      return el("div", { class: "tip" }, el("b", null, `${short(row.decision, 40)} = ${short(row.name, 40)}`), el("div", null, `${valueText(objective, row.effect)} (${number(row.low)} to ${number(row.high)})`));
-    }),
-    series: [
-      { id: "zero", type: "line", silent: true, data: [], markLine: { silent: true, symbol: "none", animation: false, label: { show: false }, lineStyle: { color: palette.soft }, data: [{ xAxis: 0 }] } },
-      {
-        id: "intervals", type: "custom", silent: true, data: rows.map((row, index) => [row.low, index, row.high]), encode: { x: [0, 2], y: 1 }, tooltip: { show: false },
-        renderItem: (_, api) => {
-          const [low, high] = [api.coord([api.value(0), api.value(1)]), api.coord([api.value(2), api.value(1)])];
-          return { type: "line", shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] }, style: { stroke: palette.soft, lineWidth: 2 } };
-        },
-      },
-      { id: "effects", type: "scatter", symbolSize: 9, data: rows.map((row, index) => ({ value: [row.effect, index], symbol: row.effect <= 0 ? "circle" : "diamond", itemStyle: { color: row.effect <= 0 ? palette.complete : palette.front } })) },
-    ],
-  }, `Effects on ${labelOf(objective)}: ${[...rows].sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, 6).map((row) => `${short(row.decision, 30)} = ${short(row.name, 30)} ${valueText(objective, row.effect)}`).join("; ")}.`];
-}
-
-const parallelPart = {
-  id: "parallel",
-  title: "The front's members",
-  has: (model) => model.shown !== null && model.shown.front.length > 1 && model.shown.objectives.length + model.shown.decisions.length > 1,
-  build(section) {
-    this.note = el("p", { class: "note" });
-    this.scroll = el("div", { class: "scroll" });
-    this.box = plotBox("parallel", { class: "plot parallel" });
-    this.scroll.append(this.box);
-    section.append(this.note, this.scroll);
-  },
-  update(model) {
-    const run = model.shown;
-    const palette = colours();
-    const members = run.front.map((member) => ({ member, place: run.places.get(member.evaluation) })).filter((entry) => entry.place !== undefined);
-    const choices = members.map(({ place }) => choicesOf(run, place));
-    const varied = choices.every(Boolean)
-      ? run.decisions.map((decision, index) => ({ decision, index })).filter(({ index }) => choices.some((list) => list[index] !== choices[0][index])) : [];
-    const decisions = varied.slice(0, 12);
-    const same = choices.every(Boolean) ? run.decisions.filter((_, index) => !varied.some((one) => one.index === index)) : [];
-    const wide = 110 * (run.objectives.length + decisions.length);
-    this.box.style.minWidth = Math.max(320, wide) + "px";
-    const shared = {
-      nameLocation: "start", nameGap: 14, nameTextStyle: { color: palette.text, fontSize: 12, width: 104, overflow: "break" }, axisLine: { lineStyle: { color: palette.soft } },
-      axisLabel: { color: palette.soft, textBorderColor: palette.back, textBorderWidth: 3, hideOverlap: true },
-    };
-    const axes = [
-      ...run.objectives.map((name, dim) => {
-        const values = members.map(({ member }) => member.objectives[name]).filter(known);
-        const [low, high] = [Math.min(...values), Math.max(...values)];
-        return { ...shared, dim, name: labelOf(name), type: "value", scale: true, ...(low < high ? { min: low, max: high } : {}),
-          axisLabel: { ...shared.axisLabel, formatter: (value) => formatOf(name)(Number(value.toPrecision(3))) } };
+  return [
+    {
+      xAxis: axis("effect on " + labelOf(objective), { format: formatOf(objective) }),
+      yAxis: categories(rows.map((row) => (row.first ? row.decision + ": " : "") + row.name)),
+      tooltip: hint((point) => {
+        const row = rows[point.value[1]];
+        return el(
+          "div",
+          { class: "tip" },
+          el("b", null, `${short(row.decision, 40)} = ${short(row.name, 40)}`),
+          el("div", null, `${valueText(objective, row.effect)} (${number(row.low)} to ${number(row.high)})`),
+        );
       }),
-      ...decisions.map(({ decision }, index) => ({ ...shared, dim: run.objectives.length + index, name: short(decision.name, 40), type: "category", boundaryGap: true, data: decision.choices.map((name) => short(name, 18)) })),
-    ];
-    const lines = members.map(({ member, place }, row) => ({
-      name: nameOfNetwork(run, place), place,
-      value: [...run.objectives.map((name) => member.objectives[name]), ...decisions.map(({ index }) => choices[row][index])],
-    }));
-    const errors = members.map(({ member }) => member.objectives[run.objectives[0]]).filter(known);
-    const [low, high] = [Math.min(...errors), Math.max(...errors)];
-    this.note.textContent = [
-      `One line a member, coloured by ${labelOf(run.objectives[0])}.`,
-      varied.length > decisions.length ? `${decisions.length} of the ${varied.length} decisions that differ are drawn.` : "",
-      same.length && varied.length ? `The same in all members: ${same.slice(0, 8).map((decision) => short(decision.name, 30)).join(", ")}${same.length > 8 ? " …" : ""}.` : "",
-    ].filter(Boolean).join(" ");
-    const scale = palette.scale;
-    const chart = draw("parallel", this.box, {
-      parallel: { left: 60, right: 60, top: 18, bottom: 56, parallelAxisDefault: { realtime: false } },
-      parallelAxis: axes,
-      tooltip: hint((point) => (point.data && known(point.data.place) ? networkTip(page.model, run, point.data.place) : "")),
-      series: [{
-        id: "members", type: "parallel", smooth: 0.1, lineStyle: { width: 2, opacity: 0.8 },
-        data: lines.map((line) => {
-          const share = high > low ? (line.value[0] - low) / (high - low) : 0;
-          return { ...line, lineStyle: { color: scale[Math.min(scale.length - 1, Math.floor(share * scale.length))] } };
-        }),
-        emphasis: { lineStyle: { width: 4, opacity: 1 } },
-      }],
-      xAxis: [], yAxis: [], grid: [],
-    }, `Parallel coordinates of the ${members.length} members of the front over ${run.objectives.map(labelOf).join(", ")}${decisions.length ? ` and the decisions ${decisions.map(({ decision }) => short(decision.name, 30)).join(", ")}` : ""}.`);
-    if (!chart.isReady) {
-      chart.isReady = true;
-      chart.on("click", (point) => point.data && known(point.data.place) && openNetwork(page.model.shown, point.data.place));
-    }
-  },
-};
+      series: [
+        {
+          id: "zero",
+          type: "line",
+          silent: true,
+          data: [],
+          markLine: {
+            silent: true,
+            symbol: "none",
+            animation: false,
+            label: { show: false },
+            lineStyle: { color: palette.soft },
+            data: [{ xAxis: 0 }],
+          },
+        },
+        {
+          id: "intervals",
+          type: "custom",
+          silent: true,
+          data: rows.map((row, index) => [row.low, index, row.high]),
+          encode: { x: [0, 2], y: 1 },
+          tooltip: { show: false },
+          renderItem: (_, api) => {
+            const [low, high] = [
+              api.coord([api.value(0), api.value(1)]),
+              api.coord([api.value(2), api.value(1)]),
+            ];
+            return {
+              type: "line",
+              shape: { x1: low[0], y1: low[1], x2: high[0], y2: high[1] },
+              style: { stroke: palette.soft, lineWidth: 2 },
+            };
+          },
+        },
+        {
+          id: "effects",
+          type: "scatter",
+          symbolSize: 9,
+          data: rows.map((row, index) => ({
+            value: [row.effect, index],
+            symbol: row.effect <= 0 ? "circle" : "diamond",
+            itemStyle: { color: row.effect <= 0 ? palette.complete : palette.front },
+          })),
+        },
+      ],
+    },
+    `Effects on ${labelOf(objective)}: ${[...rows]
+      .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect))
+      .slice(0, 6)
+      .map((row) => `${short(row.decision, 30)} = ${short(row.name, 30)} ${valueText(objective, row.effect)}`)
+      .join("; ")}.`,
+  ];
+}
