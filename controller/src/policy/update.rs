@@ -130,9 +130,14 @@ pub struct Learner {
     pub(super) average: Option<f64>,
     pub(super) updates: u64,
     config: UpdateConfig,
+    /// In nats, summed over the decisions of an episode.
+    least_entropy: f64,
 }
 
 impl Learner {
+    /// Weight of the additional entropy bonus below the least entropy.
+    const LIFT: f64 = 0.3;
+
     /// A learner that starts from a policy.
     ///
     /// # Errors
@@ -140,7 +145,12 @@ impl Learner {
     pub fn new(policy: Policy, config: UpdateConfig) -> Result<Self> {
         config.check().context("the update's settings")?;
         let optimiser = Self::fresh_optimiser();
-        Ok(Self { policy, optimiser, average: None, updates: 0, config })
+        Ok(Self { policy, optimiser, average: None, updates: 0, config, least_entropy: 0.0 })
+    }
+
+    /// Adds an entropy bonus while the mean entropy of an episode is below `nats`.
+    pub(crate) fn with_least_entropy(self, nats: f64) -> Self {
+        Self { least_entropy: nats, ..self }
     }
 
     pub(super) fn fresh_optimiser() -> ModuleOptimizer {
@@ -263,7 +273,8 @@ impl Learner {
         };
         let entropy = -(all.clone().exp() * all).sum() / count as f64;
         let bonus = self.config.entropy * self.config.entropy_decay.powf(self.updates as f64);
-        let value = -gain.sum() / count as f64 - entropy.clone() * bonus;
+        let lift = entropy.clone().clamp_max(self.least_entropy) * Self::LIFT;
+        let value = -gain.sum() / count as f64 - entropy.clone() * bonus - lift;
         Loss { value, entropy, taken }
     }
 }

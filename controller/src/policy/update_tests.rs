@@ -119,10 +119,14 @@ fn toy_reward(architecture: &Architecture, preference: &Preference) -> f64 {
 }
 
 fn learn_toy(config: UpdateConfig, seed: u64, updates: usize) -> Learner {
+    learn_toy_above(0.0, config, seed, updates)
+}
+
+fn learn_toy_above(least_entropy: f64, config: UpdateConfig, seed: u64, updates: usize) -> Learner {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let network = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
     let policy = network.init(&decisions(&[5; 6]), 2, &Device::default(), &mut rng).unwrap();
-    let mut learner = Learner::new(policy, config).unwrap();
+    let mut learner = Learner::new(policy, config).unwrap().with_least_entropy(least_entropy);
     for _ in 0..updates {
         let preferences: Vec<_> = (0..24).map(|_| Preference::sample(&mut rng, 2)).collect();
         let drawn = learner.policy().sample(&preferences, &mut rng).unwrap();
@@ -146,6 +150,20 @@ fn one_policy_learns_a_different_optimum_for_each_preference() {
         assert_eq!(found[0].choices(), [0; 6], "{config:?}");
         assert_eq!(found[1].choices(), [4; 6], "{config:?}");
     }
+}
+
+#[test]
+fn the_entropy_stays_near_the_least() {
+    let entropy = |least: f64| {
+        let learner = learn_toy_above(least, UpdateConfig { entropy: 0.0, ..UpdateConfig::default() }, 5, 100);
+        let preferences = vec![Preference::uniform(2); 200];
+        let drawn = learner.policy().sample(&preferences, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let logarithms = learner.policy().log_probabilities(&drawn, &preferences).unwrap();
+        -logarithms.iter().sum::<f64>() / 200.0
+    };
+    // Random draws have 9.7 nats.
+    let [free, lifted] = [0.0, 4.0].map(entropy);
+    assert!(free < 2.0 && (3.0..6.0).contains(&lifted), "{free} {lifted}");
 }
 
 #[test]

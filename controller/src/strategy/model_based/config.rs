@@ -12,7 +12,7 @@ use crate::surrogate::Surrogate;
 pub struct ModelBasedConfig {
     /// The policy's network.
     pub policy: PolicyConfig,
-    /// How it learns.
+    /// How it learns. While most draws would be the same, the entropy bonus is larger than this says.
     pub update: UpdateConfig,
     /// Networks evaluated before there is a surrogate, spread over the multiply-accumulates of the space; four times as many
     /// where they are trained for the short schedule.

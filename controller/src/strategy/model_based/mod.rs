@@ -105,7 +105,7 @@ impl ModelBased {
         config.check().context("the strategy's settings")?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
-        let learner = Learner::new(policy, config.update.clone())?;
+        let learner = Learner::new(policy, config.update.clone())?.with_least_entropy(least_entropy(&config, problem));
         let encoder = Encoder::new(problem)?;
         let Saved { hyperparameters, quality, forecasts, round } = Saved::default();
         Ok(Self { config, learner, encoder, rng, hyperparameters, quality, forecasts, round })
@@ -213,6 +213,13 @@ impl ModelBased {
         }
         Ok(())
     }
+}
+
+/// The entropy of the policy, in nats, at which its draws are seldom the same: twice the logarithm of their number, but at
+/// most half of the entropy of random draws.
+fn least_entropy(config: &ModelBasedConfig, problem: &Problem) -> f64 {
+    let random: f64 = problem.space().decisions().iter().map(|decision| (decision.choices.len() as f64).ln()).sum();
+    (2.0 * (config.drawn.max(1) as f64).ln()).min(0.5 * random)
 }
 
 impl Strategy for ModelBased {

@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::ModelBased;
+use super::acquisition::Acquisition;
 use crate::history::History;
 use crate::policy::UpdateStats;
 use crate::preference::Preference;
@@ -15,6 +17,13 @@ use crate::surrogate::Surrogate;
 /// explores.
 const OPTIMISM: f64 = 0.5;
 
+/// Weight of the logarithm of the expected improvement in the reward of a simulated episode. The scalarised objectives
+/// are best for networks that are known; the improvement leads the policy away from these.
+const IMPROVEMENT: f64 = 0.3;
+
+/// Added to an expected improvement before its logarithm: smaller ones are all the same.
+const NEGLIGIBLE: f64 = 1e-7;
+
 /// Random preferences for `count` episodes.
 pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
     (0..count).map(|_| Preference::sample(rng, problem.objectives().len())).collect()
@@ -23,7 +32,8 @@ pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng)
 impl ModelBased {
     /// Updates the policy on simulated episodes; returns the statistics of the last update.
     ///
-    /// The rewards are those of real episodes ([`Reward`]), with predicted values.
+    /// The rewards are those of real episodes ([`Reward`]) with predicted values, and the logarithm of the expected
+    /// improvement, by which the search chooses among the policy's draws and other candidates.
     pub(super) fn update_policy(
         &mut self,
         problem: &Problem,
@@ -32,6 +42,7 @@ impl ModelBased {
         updates: usize,
     ) -> Result<Option<UpdateStats>> {
         let reward = Reward::fit(problem.reward(), history, history.training_set());
+        let acquisition = Acquisition::of_history(history, surrogate);
         let warps = surrogate.warps();
         let mut last = None;
         for _ in 0..updates {
@@ -39,16 +50,17 @@ impl ModelBased {
             let architectures = self.learner.policy().sample(&preferences, &mut self.rng)?;
             let points = self.encoder.encode_all(problem, &architectures)?;
             let prediction = surrogate.predict(&points);
-            let value = |objective: usize, index: usize| {
-                let mean = prediction[objective].means[index];
-                warps[objective].inverse(mean - OPTIMISM * prediction[objective].deviations[index])
+            let judge = |index: usize| {
+                let beliefs = prediction.iter().map(|column| (column.means[index], column.deviations[index]));
+                let (means, deviations): (Vec<f64>, Vec<f64>) = beliefs.unzip();
+                let optimistic = means.iter().zip(&deviations).map(|(mean, deviation)| mean - OPTIMISM * deviation);
+                let values = warps.iter().zip(optimistic).map(|(warp, value)| warp.inverse(value)).collect();
+                let improvement = acquisition.of(&means, &deviations) + NEGLIGIBLE;
+                (reward.predicted(values), IMPROVEMENT * improvement.ln())
             };
-            let mut judged = Vec::with_capacity(architectures.len());
-            for index in 0..architectures.len() {
-                let values = (0..warps.len()).map(|objective| value(objective, index)).collect();
-                judged.push(reward.predicted(values));
-            }
-            let stats = self.learner.update(&architectures, &preferences, |index, under| judged[index].under(under))?;
+            let judged: Vec<_> = (0..architectures.len()).into_par_iter().map(judge).collect();
+            let total = |index: usize, under: &Preference| judged[index].0.under(under) + judged[index].1;
+            let stats = self.learner.update(&architectures, &preferences, total)?;
             last = Some(stats);
         }
         Ok(last)
