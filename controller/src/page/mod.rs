@@ -19,18 +19,25 @@ const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const ECHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 /// The page's code, in the order in which it is needed.
-const CODE: [&str; 16] = [
+const CODE: [&str; 23] = [
     include_str!("assets/base.js"),
     include_str!("assets/chart.js"),
     include_str!("assets/data.js"),
     include_str!("assets/marks.js"),
+    include_str!("assets/points.js"),
+    include_str!("assets/ranges.js"),
+    include_str!("assets/overlays.js"),
     include_str!("assets/front.js"),
     include_str!("assets/turn.js"),
     include_str!("assets/cell.js"),
     include_str!("assets/network.js"),
+    include_str!("assets/details.js"),
     include_str!("assets/hypervolume.js"),
+    include_str!("assets/watch.js"),
     include_str!("assets/search.js"),
+    include_str!("assets/policy.js"),
     include_str!("assets/why.js"),
+    include_str!("assets/parallel.js"),
     include_str!("assets/runs.js"),
     include_str!("assets/filter.js"),
     include_str!("assets/table.js"),

@@ -72,8 +72,17 @@ const hypervolumePart = {
   },
 };
 
+/** The progress of a run: of several runs that under their common reference, if they have one. */
+function curveOf(run) {
+  const together = page.document.together;
+  const steps = together && together.runs[run.index] && together.runs[run.index].hypervolume;
+  if (!steps) return run.run.hypervolume || {};
+  const column = (name) => steps.map((step) => step[name]);
+  return Object.fromEntries([...Object.keys(BUDGETS), "share"].map((name) => [name, column(name)]));
+}
+
 function curvePoints(run, budget) {
-  const curve = run.run.hypervolume || {};
+  const curve = curveOf(run);
   const [across, share] = [curve[budget], curve.share || []];
   if (!across) return [];
   return share.map((value, index) => [across[index], value]).filter((point) => point.every(known));
@@ -181,6 +190,11 @@ function sentence(model) {
 
 /** The reference point in words, once if all runs have the same. */
 function referenceWords(model) {
+  const together = page.document.together;
+  if (together) {
+    const words = together.objectives.map((name, index) => `${name} ${number(together.reference[index])}`);
+    return [el("span", null, `Common reference point: ${words.join(", ")}.`)];
+  }
   const references = [...new Set(model.drawn.map((run) => run.run.reference_in_words).filter(Boolean))];
   const points = new Set(
     model.drawn.filter((run) => run.run.reference).map((run) => JSON.stringify(run.run.reference)),
