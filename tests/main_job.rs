@@ -39,7 +39,17 @@ fn the_main_job() {
     assert!(run.file_name().unwrap().to_str().unwrap().starts_with("quickstart-"), "{}", run.display());
     let (events, others): (BTreeSet<String>, _) = names(&run).into_iter().partition(|name| name.starts_with("events."));
     assert_eq!(events.len(), 1);
-    let expected = ["checkpoint", "config.toml", "lock", "measurements.csv", "models", "pareto.csv", "report.html"];
+    let expected = [
+        "checkpoint",
+        "config.toml",
+        "lock",
+        "measurements.csv",
+        "models",
+        "observations.jsonl",
+        "pareto.csv",
+        "report.html",
+        "status.json",
+    ];
     assert_eq!(others, expected.map(str::to_owned).into());
 
     let journal = Journal::read(&run.join("measurements.csv"));
@@ -139,14 +149,21 @@ fn check_config(run: &Path) {
     assert_eq!(config["input"]["classes"].as_integer(), Some(10));
 }
 
-/// A self-contained page, for example for mail.
+/// A self-contained page, for example for mail. `tests/page.rs` looks at it in a browser.
 fn check_report(run: &Path) {
     let report = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(report.contains("<svg") && report.trim_end().ends_with("</html>"));
+    assert!(report.trim_end().ends_with("</html>"));
     for source in ["src=\"http", "href=\"http", "@import", "<script src"] {
         assert!(!report.contains(source), "{source}");
     }
-    assert!(!report.contains("NaN"));
+    let (_, after) = report.split_once("id=\"data\">").unwrap();
+    let document: Value = serde_json::from_str(after.split_once("</script>").unwrap().0).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!((document["schema"].as_u64(), run["evaluations"].as_u64()), (Some(1), Some(EVALUATIONS as u64)));
+    assert_eq!(run["state"], "finished");
+    let networks = run["networks"]["evaluation"].as_array().unwrap().len();
+    assert!(networks >= EVALUATIONS as usize, "{networks}");
+    assert!(!run["curves"].as_object().unwrap().is_empty(), "the losses of the trainings");
 }
 
 fn check_front(folder: &Path, run: &Path, journal: &Journal, members: &[&end_to_end::Row]) -> Value {

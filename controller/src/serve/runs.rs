@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::compare::several;
 use crate::page::{RunPage, document, html, network};
 use crate::run::{JOURNAL, OBSERVATIONS, STATUS};
+use crate::terminal::note;
 
 /// Time between two looks at the folders.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -39,8 +40,17 @@ struct Known {
 /// A run as it was read last.
 struct Shown {
     value: Value,
-    /// Number of jobs when the effects were computed.
-    effects_at: usize,
+    effects: Effects,
+}
+
+/// The main effects of a run's decisions, which take longer than all the rest.
+#[derive(Clone)]
+struct Effects {
+    value: Value,
+    /// Number of jobs when they were computed.
+    jobs: usize,
+    computed: Instant,
+    took: Duration,
 }
 
 /// Lengths and times of the files that a page is made of.
@@ -73,30 +83,37 @@ impl Runs {
                 continue;
             }
             let this = Arc::clone(&self);
-            // A run that cannot be read now, such as one whose folder is moved, keeps its last page.
-            if let Ok(Ok(true)) = tokio::task::spawn_blocking(move || this.refresh(false)).await {
-                self.version.send_modify(|version| *version += 1);
+            match tokio::task::spawn_blocking(move || this.refresh()).await {
+                Ok(Ok(true)) => self.version.send_modify(|version| *version += 1),
+                // Such as one whose folder is moved.
+                Ok(Err(error)) => note(format_args!("warning: the page stays as it was: {error:#}")),
+                Ok(Ok(false)) | Err(_) => {}
             }
         }
     }
 
-    /// Reads the folders that have changed. Returns whether one had. Unless `now`, not if that was done lately.
-    fn refresh(&self, now: bool) -> Result<bool> {
+    /// Reads the folders that have changed, unless that was done lately. Returns whether one had.
+    fn refresh(&self) -> Result<bool> {
         let stamps: Vec<Stamp> = self.folders.iter().map(|folder| stamp(folder)).collect();
         let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_early = known.read.elapsed() < known.took * SHARE && !now;
+        let is_early = known.read.elapsed() < known.took * SHARE;
         if known.stamps == stamps || is_early {
             return Ok(false);
         }
         let begun = Instant::now();
+        let mut of_effects = Duration::ZERO;
         for (index, folder) in self.folders.iter().enumerate() {
             if known.stamps[index] != stamps[index] {
-                known.runs[index] = Shown::read(folder, Some(&known.runs[index]))?;
+                // One that cannot be read keeps its last page, and is not tried again until it changes.
                 known.stamps[index] = stamps[index];
+                let before = known.runs[index].effects.computed;
+                known.runs[index] = Shown::read(folder, Some(&known.runs[index].effects))?;
+                let Effects { computed, took, .. } = known.runs[index].effects;
+                of_effects += if computed == before { Duration::ZERO } else { took };
             }
         }
         known.together = together(&self.folders);
-        (known.read, known.took) = (Instant::now(), begun.elapsed());
+        (known.read, known.took) = (Instant::now(), begun.elapsed().saturating_sub(of_effects));
         Ok(true)
     }
 
@@ -108,7 +125,8 @@ impl Runs {
     /// The page with its present document.
     pub async fn page(self: Arc<Self>) -> Result<Bytes> {
         blocking(move || {
-            self.refresh(false)?;
+            // The last page is better than none.
+            let _ = self.refresh();
             Ok(html(&self.value()).into())
         })
         .await
@@ -134,16 +152,28 @@ async fn blocking(act: impl FnOnce() -> Result<Bytes> + Send + 'static) -> Resul
 }
 
 impl Shown {
-    /// Reads a run. Its effects, which take the longest, are computed again when a quarter more is known.
-    fn read(folder: &Path, before: Option<&Self>) -> Result<Self> {
+    fn read(folder: &Path, before: Option<&Effects>) -> Result<Self> {
         let run = RunPage::read(folder)?;
-        let is_fresh = before.is_some_and(|before| run.jobs() < before.effects_at + (before.effects_at / 4).max(8));
-        let mut value = run.value(!is_fresh)?;
-        if let Some(before) = before.filter(|_| is_fresh) {
-            value["effects"] = before.value["effects"].clone();
-        }
-        let effects_at = before.filter(|_| is_fresh).map_or(run.jobs(), |before| before.effects_at);
-        Ok(Self { value, effects_at })
+        let mut value = run.value(false)?;
+        let effects = match before.filter(|before| !before.are_old(run.jobs())) {
+            Some(before) => before.clone(),
+            None => Effects::of(&run)?,
+        };
+        value["effects"] = effects.value.clone();
+        Ok(Self { value, effects })
+    }
+}
+
+impl Effects {
+    fn of(run: &RunPage) -> Result<Self> {
+        let begun = Instant::now();
+        let value = run.effects()?;
+        Ok(Self { value, jobs: run.jobs(), computed: Instant::now(), took: begun.elapsed() })
+    }
+
+    /// Whether a quarter more is known, and computing them again stays within its share of the time.
+    fn are_old(&self, jobs: usize) -> bool {
+        jobs >= self.jobs + (self.jobs / 4).max(8) && self.computed.elapsed() > self.took * SHARE
     }
 }
 
