@@ -27,12 +27,13 @@ function readRun(run, index) {
     objectives,
     name: known(run.name) && run.name !== "" ? String(run.name) : `run ${index + 1}`,
     size: evaluations.length,
-    front: run.front || [],
+    front: (run.front || []).map((member) => ({ ...member, objectives: member.objectives || {} })),
     quantities: [...new Set([...objectives, ...Object.keys(values)])],
     decisions: (run.space && run.space.decisions) || [],
     places: new Map(evaluations.map((evaluation, place) => [evaluation, place])),
-    members: new Map((run.front || []).map((member) => [member.evaluation, member])),
+    members: new Map(),
   };
+  for (const member of self.front) self.members.set(member.evaluation, member);
   self.imports = new Set(networks.imported || []);
   // An import may have the number of an evaluation: the evaluation has the number then.
   for (const place of self.imports)
@@ -98,6 +99,11 @@ function valueOf(self, quantity, place) {
   return null;
 }
 
+function hasValues(self, quantity) {
+  for (let place = 0; place < self.size; place += 1) if (known(valueOf(self, quantity, place))) return true;
+  return false;
+}
+
 function deviationOf(self, quantity, place) {
   const deviation = at((self.networks.deviations || {})[quantity], place);
   if (known(deviation)) return deviation;
@@ -138,7 +144,7 @@ function readDocument(data) {
   model.drawn = runs.filter((run) => !view.hidden.has(run.name));
   model.shown = runs.find((run) => run.name === view.run) || runs[0] || null;
   model.quantities = [...new Set(runs.flatMap((run) => run.quantities))].filter((quantity) =>
-    runs.some((run) => ((run.networks.values || {})[quantity] || []).some(known)),
+    runs.some((run) => hasValues(run, quantity)),
   );
   model.groups = groupsOf(runs);
   return model;

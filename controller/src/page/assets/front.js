@@ -3,7 +3,7 @@
 const frontPart = {
   id: "front",
   title: "Front",
-  has: (model) => model.quantities.length > 0 && model.runs.some((run) => run.size > 0),
+  has: (model) => model.quantities.length > 1,
 
   build(section) {
     this.controls = el("div", { class: "controls" });

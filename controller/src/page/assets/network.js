@@ -165,23 +165,23 @@ function rowsTable(caption, rows, head) {
 
 function valuesOf(run, place, details) {
   const forecast = (run.run.forecasts || {})[run.evaluations[place]] || {};
-  const foretold = Object.keys(forecast).length > 0 && !run.imports.has(place);
+  const withForecast = Object.keys(forecast).length > 0 && !run.imports.has(place);
   const rows = run.quantities.map((name) => {
     let value = valueOf(run, name, place);
     if (!known(value) && details) value = details[name];
-    if (!known(value) && !foretold) return null;
+    if (!known(value) && !withForecast) return null;
     const mean = forecast[name];
     return [
       labelOf(name),
       valueText(name, value, deviationOf(run, name, place)),
-      ...(foretold ? [mean ? valueText(name, mean[0], mean[1]) : "–"] : []),
+      ...(withForecast ? [mean ? valueText(name, mean[0], mean[1]) : "–"] : []),
     ];
   });
   for (const name of ["parameters", "macs", "activation_bytes"]) {
     if (details && known(details[name]) && !run.quantities.includes(name))
-      rows.push([labelOf(name), valueText(name, details[name]), ...(foretold ? ["–"] : [])]);
+      rows.push([labelOf(name), valueText(name, details[name]), ...(withForecast ? ["–"] : [])]);
   }
-  return rowsTable("Values", rows, foretold ? ["", "measured", "forecast ± σ"] : null);
+  return rowsTable("Values", rows, withForecast ? ["", "measured", "forecast ± σ"] : null);
 }
 
 function measuredOf(run, place, details) {

@@ -99,7 +99,7 @@ const parallelPart = {
       "parallel",
       this.box,
       {
-        parallel: { left: 90, right: 110, top: 18, bottom: 56, parallelAxisDefault: { realtime: false } },
+        parallel: { left: 90, right: 110, top: 18, bottom: 34, parallelAxisDefault: { realtime: false } },
         parallelAxis: axes,
         tooltip: hint((point) =>
           point.data && known(point.data.place) ? networkTip(page.model, run, point.data.place) : "",

@@ -284,7 +284,7 @@ function columnsOf(run) {
     worded("status", (place) => statusOf(run, place), true, 20),
   ];
   for (const name of run.quantities) {
-    const values = networks.values[name] || [];
+    const values = (networks.values || {})[name] || [];
     columns.push({
       ...numeric(name, (place) => values[place], true, formatOf(name)),
       show: (place) =>
