@@ -71,7 +71,7 @@ fn a_page_follows_its_search() {
     }
     let server = serve(folder.path(), &["run"]);
     browser.open(&server.address);
-    browser.wait_for("window.page && page.model");
+    browser.wait_for("window.page && page.ready");
     // An empty search says so, and a new network appears.
     let shown = || browser.value("page.document.runs[0].evaluations").as_u64().unwrap();
     let mut slowest = Duration::ZERO;
@@ -108,7 +108,7 @@ fn an_empty_search_has_a_page() {
     fs::write(&journal, format!("{}\n", text.lines().next().unwrap())).unwrap();
     let server = serve(folder.path(), &["run"]);
     browser.open(&server.address);
-    browser.wait_for("window.page && page.model");
+    browser.wait_for("window.page && page.ready");
     let wide = browser.value("document.documentElement.scrollWidth").as_u64().unwrap();
     assert!(wide <= 400, "a phone does not scroll sideways: {wide} pixels");
     check_quiet(&browser, &server.address);

@@ -25,7 +25,7 @@ pub fn replayed(folder: &Path, out: &str, more: &[&str]) {
 
 fn open(browser: &Browser, path: &Path) {
     browser.open(&format!("file://{}", path.canonicalize().unwrap().display()));
-    browser.wait_for("window.page && page.model");
+    browser.wait_for("window.page && page.ready");
 }
 
 /// Checks that nothing went wrong in the page, and that it asked for nothing from elsewhere.
@@ -174,7 +174,7 @@ fn texts_of_others_are_shown_as_text() {
     fs::write(&path, lines.join("\n") + "\n").unwrap();
     let server = super::live::serve(folder.path(), &["run"]);
     browser.open(&server.address);
-    browser.wait_for("window.page && page.model && page.charts.front");
+    browser.wait_for("window.page && page.ready && page.charts.front");
     browser.run("openNetwork(page.model.shown, 0);");
     browser.wait_for("document.getElementById('network').open");
     let shown = browser.value("document.getElementById('network').innerText");
@@ -207,7 +207,7 @@ fn twenty_thousand_networks_are_drawn() {
     fs::write(folder.path().join("run/measurements.csv"), text).unwrap();
     let server = super::live::serve(folder.path(), &["run"]);
     browser.open(&server.address);
-    browser.wait_for("window.page && page.model && page.charts.front");
+    browser.wait_for("window.page && page.ready && page.charts.front");
     let shown = browser.value("page.model.shown.size");
     assert_eq!(shown, 20_000);
     let rows = browser.value("document.querySelectorAll('tr[data-evaluation]').length").as_u64().unwrap();

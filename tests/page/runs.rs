@@ -41,7 +41,7 @@ fn seeds_are_compared_under_one_reference() {
     let Some(browser) = Browser::start(1200, 900, false) else { return };
     let server = serve(folder.path(), &runs);
     browser.open(&server.address);
-    browser.wait_for("window.page && page.model && page.charts.front && page.charts.hypervolume");
+    browser.wait_for("window.page && page.ready && page.charts.front && page.charts.hypervolume");
     assert_eq!(browser.value("page.document.runs.length"), 4);
     let names = browser.value("document.getElementById('part-runs').innerText");
     assert!(runs.iter().all(|run| names.as_str().unwrap().contains(run)), "{names}");

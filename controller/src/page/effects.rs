@@ -24,7 +24,7 @@ pub(super) struct Effects {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct DecisionEffects {
     pub name: String,
-    /// Difference between the choices of the largest and of the least effect, in the objective's unit.
+    /// Share of the variation that all decisions together explain, 0 to 1.
     pub importance: f64,
     pub choices: Vec<Effect>,
 }
@@ -75,11 +75,14 @@ pub(super) fn effects(problem: &Problem, history: &History) -> Result<Vec<Effect
         }
         let names: Vec<&str> = decision.choices.iter().map(String::as_str).collect();
         for (effects, of_choices) in all.iter_mut().zip(of_decision(&surrogate, &points, &names)) {
-            let values = of_choices.iter().map(|choice| choice.effect);
-            let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-            let decision = DecisionEffects { name: decision.name.clone(), importance: high - low, choices: of_choices };
-            effects.decisions.push(decision);
+            let squares = of_choices.iter().map(|choice| choice.effect.powi(2)).sum::<f64>();
+            let importance = squares / of_choices.len().max(1) as f64;
+            effects.decisions.push(DecisionEffects { name: decision.name.clone(), importance, choices: of_choices });
         }
+    }
+    for effects in &mut all {
+        let whole: f64 = effects.decisions.iter().map(|decision| decision.importance).sum();
+        effects.decisions.iter_mut().for_each(|decision| decision.importance /= whole.max(f64::MIN_POSITIVE));
     }
     Ok(all)
 }

@@ -18,8 +18,8 @@ use crate::problem::Problem;
 use crate::report::{Summary, data_set};
 use crate::run::{Imported, OBSERVATIONS, Recorded, STATUS};
 
-/// Most bytes of layers in a page. Those of the front come first.
-const DETAILS: usize = 1_000_000;
+/// Most bytes of the layers in a page, and of its learning curves.
+const ROOM: usize = 700_000;
 
 /// A run, read from its folder.
 pub(crate) struct RunPage {
@@ -142,29 +142,13 @@ impl RunPage {
 
     /// Layers and learning curves of networks, those of the front first, as far as there is room.
     fn networks(&self, joined: &[Joined]) -> (Map<String, Value>, Map<String, Value>) {
-        let (mut networks, mut curves, mut bytes) = (Map::new(), Map::new(), 0);
         let front = self.summary.members.iter().map(|member| &member.row);
-        let latest = joined.iter().rev().map(|one| &one.row);
-        for row in front.chain(latest) {
-            let key = row.evaluation.to_string();
-            if bytes >= DETAILS {
-                break;
-            }
-            if networks.contains_key(&key) {
-                continue;
-            }
-            let found = self.problem.space().parse(&row.architecture).ok();
-            let Some(found) = found.and_then(|architecture| details(&self.problem, &architecture).ok()) else {
-                continue;
-            };
-            bytes += found.to_string().len();
-            networks.insert(key.clone(), found);
-            if let Some(curve) = self.observed.curve(row.evaluation) {
-                bytes += curve.to_string().len();
-                curves.insert(key, curve);
-            }
-        }
-        (networks, curves)
+        let rows: Vec<&Row> = front.chain(joined.iter().rev().map(|one| &one.row)).collect();
+        let details = |row: &Row| {
+            let architecture = self.problem.space().parse(&row.architecture).ok()?;
+            details(&self.problem, &architecture).ok()
+        };
+        (with_room(&rows, details), with_room(&rows, |row| self.observed.curve(row.evaluation)))
     }
 
     /// Facts about the run, in the order in which people ask for them.
@@ -236,11 +220,30 @@ impl RunPage {
     }
 }
 
+/// What is known of each evaluation, until there is no room.
+fn with_room(rows: &[&Row], of: impl Fn(&Row) -> Option<Value>) -> Map<String, Value> {
+    let (mut known, mut bytes) = (Map::new(), 0);
+    for row in rows {
+        let key = row.evaluation.to_string();
+        if bytes >= ROOM {
+            break;
+        }
+        if known.contains_key(&key) {
+            continue;
+        }
+        if let Some(value) = of(row) {
+            bytes += value.to_string().len();
+            known.insert(key, value);
+        }
+    }
+    known
+}
+
 fn kwh(millijoules: f64) -> f64 {
     millijoules / 3.6e9
 }
 
-/// Layers and learning curve of one network of a run, for a live page.
+/// Costs and layers of one network of a run, for a live page.
 ///
 /// # Errors
 /// If the run has no such network.
@@ -248,8 +251,5 @@ pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
     let Recorded { problem, rows, .. } = Recorded::read(folder)?;
     let row = rows.iter().find(|row| row.evaluation == evaluation).context("there is no such network")?;
     let architecture = problem.space().parse(&row.architecture)?;
-    let mut found = details(&problem, &architecture)?;
-    let observed = Observed::of(Observation::read_all(&folder.join(OBSERVATIONS)));
-    found["curve"] = observed.curve(evaluation).unwrap_or(Value::Null);
-    Ok(found)
+    details(&problem, &architecture)
 }

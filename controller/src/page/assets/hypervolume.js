@@ -73,7 +73,7 @@ const hypervolumePart = {
 };
 
 /** The progress of a run: of several runs that under their common reference, if they have one. */
-function curveOf(run) {
+function progressOf(run) {
   const together = page.document.together;
   const steps = together && together.runs[run.index] && together.runs[run.index].hypervolume;
   if (!steps) return run.run.hypervolume || {};
@@ -82,7 +82,7 @@ function curveOf(run) {
 }
 
 function curvePoints(run, budget) {
-  const curve = curveOf(run);
+  const curve = progressOf(run);
   const [across, share] = [curve[budget], curve.share || []];
   if (!across) return [];
   return share.map((value, index) => [across[index], value]).filter((point) => point.every(known));

@@ -152,7 +152,7 @@ const costPart = {
           model.several ? short(run.name, 40) + ":" : "",
           parts.map(([name]) => `${words(name)} ${duration(cost[name] || 0)}`).join(", ") + ".",
           known(cost.whole) ? `Whole time ${duration(cost.whole)}; steps side by side count each.` : "",
-          known(cost.energy) ? `Energy of the search: ${number(cost.energy, 3)} kWh.` : "",
+          known(cost.energy) ? `Energy of the timed inferences: ${number(cost.energy, 3)} kWh.` : "",
         ]
           .filter(Boolean)
           .join(" "),
@@ -172,7 +172,7 @@ function costOf(run) {
     measuring: seconds.measuring ?? sum(run.networks.measure_seconds),
     own: seconds.own,
     whole: seconds.whole,
-    energy: watch.energy_kwh,
+    energy: watch.inference_energy_kwh,
   };
   return cost.training > 0 || cost.measuring > 0 ? cost : null;
 }
