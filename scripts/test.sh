@@ -4,8 +4,8 @@
 #   scripts/test.sh                 all tests
 #   scripts/test.sh --test onnx     arguments of cargo test
 #
-# The script installs an OpenSSH server where it is missing, if it may, and libusb, which OpenVINO's plugin for a Neural
-# Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
+# The script installs an OpenSSH server and faketime where they are missing, if it may, and libusb, which OpenVINO's plugin
+# for a Neural Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
 # is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
 # `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Tests whose
 # programs cannot be installed are skipped, with a line that gives the reason; with `CI=true` the script fails instead.
@@ -78,6 +78,14 @@ nats_server() {
     scripts/nats.sh >/dev/null || skip "the tests of workers on other machines: see above"
 }
 
+# A library by which a test gives a machine a wrong clock.
+wrong_clocks() {
+    if ! compgen -G '/usr/lib*/*faketime/libfaketime.so.1' >/dev/null \
+        && ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && ! install_packages faketime; then
+        skip "the test of clocks that are wrong: libfaketime is missing (install faketime)"
+    fi
+}
+
 if ! command -v cargo >/dev/null; then
     say "cargo is missing: install Rust from https://rustup.rs"
     exit 1
@@ -99,4 +107,5 @@ unset TEST_PYTHON
 python_environment
 openvino_environment
 nats_server
+wrong_clocks
 exec cargo test --workspace "$@"
