@@ -135,18 +135,27 @@ impl Broker {
             }
             if last.elapsed() >= INTERVAL {
                 last = Instant::now();
-                let url = &self.url;
-                match is_full(&error) {
-                    true => tell(format_args!(
-                        "waiting for the NATS server {url}: its store is full, so it cannot {what} ({error:#}): make room on \
-                         its disk, or raise jetstream.max_file_store in its configuration and start it again; `controller \
-                         workers --cluster {url}` lists the runs that it keeps, and `--forget RUN` removes one"
-                    )),
-                    false => tell(format_args!("waiting for the NATS server {url}: cannot {what}: {error:#}")),
-                }
+                tell(self.waiting_for(what, &error));
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Why something does not succeed, and what helps.
+    fn waiting_for(&self, what: &str, error: &anyhow::Error) -> String {
+        let url = &self.url;
+        let waiting = format!("waiting for the NATS server {url}");
+        let reason = format!("{error:#}");
+        if is_full(error) {
+            return format!(
+                "{waiting}: its store is full, so it cannot {what} ({reason}): make room on its disk, or raise \
+                 jetstream.max_file_store in its configuration, and start it again; `controller workers --cluster {url}` \
+                 lists the runs that it keeps, and `--forget RUN` removes one"
+            );
+        }
+        // A server whose disk became full while it wrote takes messages, and does not acknowledge them.
+        let advice = if reason.contains("timed out") { "; its log says why, such as a full disk" } else { "" };
+        format!("{waiting}: cannot {what}: {reason}{advice}")
     }
 
     /// Stores a message unless its subject has one. `id` lets the server drop a repetition that it receives twice.
