@@ -4,11 +4,10 @@
 #   scripts/test.sh                 all tests
 #   scripts/test.sh --test onnx     arguments of cargo test
 #
-# The script installs an OpenSSH server where it is missing, if it may, and libusb, which OpenVINO's plugin for a Neural
-# Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO and TensorBoard; it
-# is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
-# `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Chromium opens
-# the pages of runs. Tests whose
+# The script installs an OpenSSH server, faketime and Chromium where they are missing, if it may, and libusb, which OpenVINO's
+# plugin for a Neural Compute Stick loads. `.venv` is a Python environment with the real ONNX checker, onnxruntime, OpenVINO
+# and TensorBoard; it is made again only when `scripts/requirements.txt` changes. The newest OpenVINO has its own environment, made by
+# `scripts/openvino.sh`; `scripts/nats.sh` finds or installs the server through which searches reach workers. Tests whose
 # programs cannot be installed are skipped, with a line that gives the reason; with `CI=true` the script fails instead.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -86,6 +85,14 @@ browser() {
     fi
 }
 
+# A library by which a test gives a machine a wrong clock.
+wrong_clocks() {
+    if ! compgen -G '/usr/lib*/*faketime/libfaketime.so.1' >/dev/null \
+        && ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null && ! install_packages faketime; then
+        skip "the test of clocks that are wrong: libfaketime is missing (install faketime)"
+    fi
+}
+
 if ! command -v cargo >/dev/null; then
     say "cargo is missing: install Rust from https://rustup.rs"
     exit 1
@@ -108,4 +115,5 @@ python_environment
 openvino_environment
 nats_server
 browser
+wrong_clocks
 exec cargo test --workspace "$@"

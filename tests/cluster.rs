@@ -9,10 +9,14 @@
 
 #[path = "cluster/client.rs"]
 mod client;
+#[path = "cluster/clocks.rs"]
+mod clocks;
 #[path = "cluster/deaths.rs"]
 mod deaths;
 #[path = "cluster/faults.rs"]
 mod faults;
+#[path = "cluster/held.rs"]
+mod held;
 #[path = "cluster/hostile.rs"]
 mod hostile;
 #[path = "cluster/login.rs"]

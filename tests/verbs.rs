@@ -24,7 +24,7 @@ fn json(text: &str) -> Value {
 fn every_verb_has_help() {
     let folder = tempfile::tempdir().unwrap();
     let help = program(&folder).args(["--help"]).succeed();
-    for verb in ["search", "replay", "measure", "train", "export", "front", "propose", "doctor"] {
+    for verb in ["search", "replay", "measure", "train", "export", "front", "serve", "propose", "compare", "doctor"] {
         assert!(help.contains(verb), "{help}");
         assert!(program(&folder).args([verb, "--help"]).succeed().contains("Usage"));
     }

@@ -50,7 +50,7 @@ mod probe;
 mod program;
 pub mod remote;
 mod seconds;
-mod shown;
+pub mod shown;
 mod statistic;
 mod statistics;
 pub mod time;

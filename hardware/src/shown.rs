@@ -1,14 +1,49 @@
-//! Texts of other programs, as they are shown to a user.
+//! Texts of other programs and machines, as they are shown to a user.
 
 /// Longest part of a word that is left out, so that a cut is between words.
 const MOST_OF_A_WORD: usize = 20;
+
+/// A text of another program on one line: without escape sequences and without marks that turn the direction of writing
+/// round, and with a blank for each other control character but tabs.
+pub fn clean(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => rest = behind_sequence(rest.as_str()).chars(),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            '\u{2028}' | '\u{2029}' => shown.push(' '),
+            c if c.is_control() && c != '\t' => shown.push(' '),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// What follows an escape sequence whose escape character was read.
+fn behind_sequence(text: &str) -> &str {
+    let mut rest = text.chars();
+    match rest.next() {
+        // Colours and movements, up to a letter.
+        Some('[') => {
+            let end = rest.as_str().trim_start_matches(|c| matches!(c, ' '..='?'));
+            end.strip_prefix(|c| matches!(c, '@'..='~')).unwrap_or(end)
+        }
+        // Titles and links, up to a bell or another escape sequence, which ends them. One without an end hides nothing.
+        Some(']' | 'P' | 'X' | '^' | '_') => match rest.as_str().split_once(['\u{7}', '\u{1b}']) {
+            Some((_, end)) => end.strip_prefix('\\').unwrap_or(end),
+            None => rest.as_str(),
+        },
+        Some(' '..='~') => rest.as_str(),
+        _ => text,
+    }
+}
 
 /// Beginning and end of a text that may be of any length, on one line and without escape sequences. Errors of serde repeat
 /// the value that is wrong, and tell its place behind that.
 pub(crate) fn ends_of(text: &str) -> String {
     const START: usize = 400;
     const END: usize = 80;
-    let clean = |part: &str| part.replace(|c: char| c.is_control() && c != '\t', " ");
     if text.len() <= START + END {
         return clean(text);
     }
@@ -27,10 +62,10 @@ pub(crate) fn line_of(text: &str) -> String {
     start_of(text, MOST)
 }
 
-/// The first characters of a text, without control characters but tabs; of a longer text up to the end of a word, with an
-/// ellipsis.
+/// The first characters of a text, as [`clean`] shows it; of a longer text up to the end of a word, with an ellipsis.
 pub(crate) fn start_of(text: &str, most_chars: usize) -> String {
-    let mut shown = text.chars().filter(|c| !c.is_control() || *c == '\t');
+    let text = clean(text);
+    let mut shown = text.chars();
     let start: String = shown.by_ref().take(most_chars).collect();
     match shown.next() {
         None => start,
@@ -71,9 +106,23 @@ mod tests {
 
     #[test]
     fn a_long_text_keeps_both_of_its_ends() {
-        assert_eq!(ends_of("a\n\u{1b}[31mb"), "a  [31mb");
+        assert_eq!(ends_of("a\n\u{1b}[31mb"), "a b");
         let shown = ends_of(&format!("invalid type: string \"{}\" at line 1 column 9", "é".repeat(9000)));
         assert!(shown.starts_with("invalid type: string \"é") && shown.ends_with("\" at line 1 column 9"), "{shown}");
+    }
+
+    #[test]
+    fn a_shown_text_neither_steers_the_terminal_nor_runs_backwards() {
+        for (text, shown) in [
+            ("\u{1b}[2J\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("\u{1b}]0;a title\u{7}a\u{1b}]8;;http://a\u{1b}\\link", "alink"),
+            ("\u{1b}]0;without an end", "0;without an end"),
+            ("\u{1b}cb\u{1b}", "b"),
+            ("a\r\nb\u{9b}\u{2028}c\td", "a  b  c\td"),
+            ("\u{202e}evil\u{202c}\u{2066}\u{200f} grün 東京", "evil grün 東京"),
+        ] {
+            assert_eq!(clean(text), shown);
+        }
     }
 
     #[test]

@@ -89,9 +89,12 @@ impl Client {
 
     /// The last message of a subject.
     pub fn last(&self, stream: &str, subject: &str) -> Value {
+        serde_json::from_slice(&self.last_bytes(stream, subject)).unwrap()
+    }
+
+    pub fn last_bytes(&self, stream: &str, subject: &str) -> Vec<u8> {
         let stream = self.stream(stream);
-        let message = self.runtime.block_on(stream.get_last_raw_message_by_subject(subject)).unwrap();
-        serde_json::from_slice(&message.payload).unwrap()
+        self.runtime.block_on(stream.get_last_raw_message_by_subject(subject)).unwrap().payload.to_vec()
     }
 
     /// Names of objects: models and saved trainings.

@@ -1,5 +1,6 @@
 //! Workers, searches and servers that are killed, and workers that are stopped.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use end_to_end::Running;
@@ -151,6 +152,36 @@ echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
     }
     assert_eq!(workers.len(), 3, "each of two has died of it");
     scene.client().assert_clean();
+}
+
+#[test]
+fn a_worker_that_dies_costs_no_try_of_a_job_that_only_waited_on_it() {
+    let Some(scene) = Scene::new() else { return };
+    // On one machine, a measurement waits until no training is under way.
+    let settings = ["--evaluations", "4", "--set", "training.epochs=900"];
+    let settings = [&settings[..], &["--set", "cluster.silence_s=1", "--set", "cluster.tries=1"]].concat();
+    let mut first = scene.worker(&[]);
+    let client = scene.client();
+    let progress = client.listen("nas.*.progress.*");
+    let mut searching = scene.live_search("run", &settings);
+    client.announced_run();
+    wait_until("a network waits to be measured, and all trainings are saved", || {
+        let objects = client.objects();
+        let count = |part: &str| objects.iter().filter(|name| name.contains(part)).count();
+        let trained: HashSet<String> = so_far(&progress)
+            .into_iter()
+            .filter(|(_, payload)| String::from_utf8_lossy(payload).contains("Training"))
+            .map(|(subject, _)| subject)
+            .collect();
+        count("-unbegun-") == 1 && count("-m-") == 1 && count("-saved-") == trained.len()
+    });
+    assert!(first.kill());
+    let _second = scene.worker(&[]);
+    searching.succeed();
+    for row in scene.journal("run").jobs {
+        assert!(["measured", "ok"].contains(&row.text("status")), "{row:?}");
+    }
+    client.assert_clean();
 }
 
 /// Interrupts a training on a worker, whose end is `end`, and has another worker go on with it: from an epoch that the

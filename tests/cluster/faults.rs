@@ -1,5 +1,8 @@
 //! Workers with broken devices.
 
+use end_to_end::Program;
+
+use super::client::wait_until;
 use super::scene::{Scene, assert_no_doubles};
 
 /// Fails for another reason each time, as by the letters of the model's digest.
@@ -63,4 +66,39 @@ fn a_network_that_no_worker_can_measure_fails_with_its_reason() {
     }
     assert!(workers.iter_mut().all(|worker| worker.is_running()));
     scene.client().assert_clean();
+}
+
+#[test]
+fn too_few_files_may_be_open() {
+    let Some(scene) = Scene::new() else { return };
+    let _worker = scene.log_worker(1000.0);
+    let search = ["log.toml", "--strategy", "random", "--quiet", "--evaluations", "2", "--out"];
+    for verb in ["search", "worker", "workers"] {
+        let mut failed = Vec::new();
+        for limit in [6, 8, 10, 12, 20, 30, 45, 70] {
+            let limited = ["bash", "-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")].map(str::to_owned);
+            let limited = limited.each_ref().map(String::as_str);
+            let program = Program::below(scene.folder.path(), &limited).args([verb]).args(&scene.reach);
+            let run = format!("run-{limit}");
+            let mut running = match verb {
+                "search" => scene.begin(program.args(search).args([&run]), &run),
+                "worker" => scene.begin(program.args(["--experiment", "log.toml"]), "worker"),
+                _ => scene.begin(program, "workers"),
+            };
+            wait_until("it ends, or waits for searches", || {
+                !running.is_running() || running.messages().contains("waiting for searches")
+            });
+            if running.is_running() {
+                running.terminate();
+            }
+            let ended = running.end();
+            if ended.code != Some(0) {
+                for part in ["error: ", "Too many open files", "ulimit -n"] {
+                    assert!(ended.err.contains(part), "{verb} {limit}: {ended}");
+                }
+                failed.push(limit);
+            }
+        }
+        assert!(failed.contains(&6) && !failed.contains(&70), "{verb}: {failed:?} are too few");
+    }
 }

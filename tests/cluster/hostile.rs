@@ -8,6 +8,9 @@ use super::scene::Scene;
 /// Payloads that are none of the program's messages.
 const GARBAGE: [&[u8]; 6] = [b"", b"\0\xff\xfe", b"{", b"[[[[[[[[", b"null", b"{\"row\": 1e999}"];
 
+/// It would clear a terminal, and turn the rest of a line round.
+const STEERING: &str = "\u{1b}[2Jcleared\u{202e}\u{7}";
+
 /// Well-formed messages that do not fit.
 fn nonsense(run: &str, id: &str) -> Vec<(String, String)> {
     let answer = |row: &str| json!({"row": row, "model": null}).to_string();
@@ -16,13 +19,15 @@ fn nonsense(run: &str, id: &str) -> Vec<(String, String)> {
     });
     let presence = |measures: u64, ready: u64| {
         json!({
-            "machine": "\u{1b}[2J", "version": "x", "backend": "x", "device": null, "measures": measures, "trains": 0,
+            "machine": STEERING, "version": "x", "backend": "x", "device": null, "measures": measures, "trains": 0,
             "measuring": 0, "training": measures, "for_s": 1e300, "done": 0, "failed": 0,
             "runs": {run: {"ready": {"measures": ready, "trains": ready, "note": null}}}, "leaving": null,
         })
     };
+    let time = json!({"secs": 3, "nanos": 0});
+    let away = json!({"Away": {"what": STEERING, "reason": STEERING, "waited": time, "patience": time}});
     let announcement = json!({
-        "protocol": 1, "version": "0.1.0", "task": "[devices.evil]\nkind = 'command'\ncommand = ['touch', 'evil']",
+        "protocol": 1, "version": STEERING, "task": "[devices.evil]\nkind = 'command'\ncommand = ['touch', 'evil']",
         "data": "", "deployment": null, "device": null, "ended": false,
     });
     let other = "00000000000000bb";
@@ -39,6 +44,8 @@ fn nonsense(run: &str, id: &str) -> Vec<(String, String)> {
             json!({"Training": {"epoch": 18446744073709551615_u64, "epochs": 0}}).to_string(),
         ),
         (format!("nas.{run}.progress.{id}"), json!("Waiting").to_string()),
+        (format!("nas.{run}.progress.{id}"), away.to_string()),
+        (format!("nas.{run}.result.{id}.mallory4"), answer(&format!("1,,x,{STEERING},1,,,,,,,,,,,,,,,,\n"))),
         ("nas.mallory.report".to_owned(), presence(u64::MAX, u64::MAX).to_string()),
         ("nas.mallory2.report".to_owned(), presence(3, u64::MAX).to_string()),
         ("nas.mallory3.report".to_owned(), presence(3, 3).to_string()),
@@ -98,6 +105,9 @@ fn messages_of_strangers_change_no_row_and_stop_neither_search_nor_worker() {
     }
     let messages = searching.succeed();
     assert!(rounds > 2 && messages.contains("is refused"), "{rounds}: {messages}");
+    for shown in [messages, worker.messages()] {
+        assert!(shown.contains("cleared") && !shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
     scene.assert_found("run", 60, 9);
     assert!(worker.is_running() && !scene.path("evil").exists());
     // Both can do more.

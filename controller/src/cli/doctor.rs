@@ -117,7 +117,7 @@ fn time(prepared: &Prepared, live: &Live, scratch: &Path) -> anyhow::Result<Stri
 }
 
 fn cluster(experiment: &Experiment) -> anyhow::Result<String> {
-    let seen = find_workers(&experiment.cluster)?;
+    let seen = find_workers(&experiment.cluster)?.workers;
     let own = env!("CARGO_PKG_VERSION");
     let workers = seen.values().filter(|one| one.answers);
     let (same, other): (Vec<_>, Vec<_>) = workers.partition(|one| one.presence.version == own);

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::report::bounds_in_words;
 use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, OBSERVATIONS,
-    RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, differences, logged_rows,
+    RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, check_open_files, differences, logged_rows,
 };
 use crate::search::{End, Outcome, Search, Storage, Workers};
 use crate::stop::Stop;
@@ -51,7 +51,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     }
     let mut connected = None;
     if experiment.cluster.server().is_some() {
-        let runtime = start_threads()?;
+        let runtime = start_threads("the search")?;
         let link = runtime.block_on(connect(&experiment, &path, opened.is_some(), &stop, quiet))?;
         connected = Some((runtime, link));
     }
@@ -69,10 +69,9 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
         None => RunFolder::create(&path, &prepared.experiment)?,
     };
-    folder.check_open_files()?;
     let (runtime, link) = match connected {
         Some((runtime, link)) => (runtime, Some(link)),
-        None => (start_threads()?, None),
+        None => (start_threads("the search")?, None),
     };
     if !quiet {
         prepared.notices.iter().for_each(note);
@@ -126,9 +125,10 @@ fn needs_workers(experiment: &Experiment) -> bool {
     experiment.replay.is_none() && !experiment.cluster.local
 }
 
-/// The threads of a search.
-fn start_threads() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Runtime::new().context("cannot start the threads of the search")
+/// The threads of something that runs for long, or connects to other machines.
+pub(super) fn start_threads(of: &str) -> anyhow::Result<tokio::runtime::Runtime> {
+    check_open_files().with_context(|| format!("cannot open all files that {of} needs"))?;
+    tokio::runtime::Runtime::new().with_context(|| format!("cannot start the threads of {of}"))
 }
 
 /// Connects to the cluster of an experiment, and waits for a worker that measures, if one has to.

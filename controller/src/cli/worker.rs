@@ -11,7 +11,7 @@ use tokio::sync::RwLock;
 
 use super::load_images::load_images;
 use super::options::{ClusterOptions, quoted};
-use super::run::listen;
+use super::run::{listen, start_threads};
 use crate::cluster::{Announcement, Broker, DeviceInfo, Outfit, WorkerSettings, work};
 use crate::config::Experiment;
 use crate::evaluate::{DevicePool, Evaluator, Live, LiveSettings, Replayed, check_alike};
@@ -52,9 +52,10 @@ impl Worker {
         make_absolute(&mut own)?;
         let (measures, trains) = (self.measure || !self.train, self.train || !self.measure);
         let stop = Stop::default();
+        // Before devices are opened.
+        let runtime = start_threads("the worker")?;
         let folder = temporary_folder()?;
         let settings = settings(own, (measures, trains), folder.path(), &stop, self.quiet)?;
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the worker")?;
         let ended = runtime.block_on(async {
             tokio::spawn(listen(stop.clone()));
             let broker = Broker::connect(&settings.own.cluster, "worker", &stop).await?;

@@ -1,10 +1,10 @@
 //! `controller workers`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use comfy_table::{Table, presets};
 use futures_util::StreamExt as _;
@@ -12,22 +12,40 @@ use indicatif::HumanDuration;
 use serde_json::json;
 
 use super::options::ClusterOptions;
-use crate::cluster::{Broker, Presence, Standing, Tail, WORKERS, read_presence};
+use super::run::start_threads;
+use crate::cluster::{Broker, Held, Presence, Standing, Tail, WORKERS, is_token, read_presence};
 use crate::config::ClusterConfig;
 use crate::stop::Stop;
-use crate::terminal::say;
+use crate::terminal::{note, say};
 
-/// List the workers of a cluster: machines, devices, what each does, and failures.
+/// List the workers of a cluster, and the runs that its server holds.
+///
+/// Of workers: machines, devices, what each does, and failures. Of runs: whether the search answers, when it was announced
+/// last, and how many jobs and answers wait. Nothing is left of a run that finished.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   controller workers --cluster nats://lab:4222
+  controller workers --cluster nats://lab:4222 --forget 3f2a90c15e77b804
   controller workers --experiment cluster.toml --json")]
 pub(super) struct ListWorkers {
     #[command(flatten)]
     cluster: ClusterOptions,
-    /// Print JSON.
+    /// Print the workers as JSON.
     #[arg(long)]
     json: bool,
+    /// Remove what the server has of a run that will not be resumed: jobs, answers, models and saved trainings. The run folder
+    /// stays as it is, and a run that is resumed all the same does its open jobs anew. Not while its search is running; one
+    /// that is cut off from the server counts as ended, and announces itself again when it is back.
+    #[arg(long, value_name = "RUN", conflicts_with = "json")]
+    forget: Option<String>,
+}
+
+/// What a server knows.
+pub(super) struct Found {
+    pub workers: BTreeMap<String, Seen>,
+    runs: BTreeMap<String, Held>,
+    /// Runs whose searches answer.
+    running: BTreeSet<String>,
 }
 
 /// A worker, and whether it has answered.
@@ -39,7 +57,10 @@ pub(super) struct Seen {
 impl ListWorkers {
     pub(super) fn run(self) -> Result<ExitCode> {
         let config = self.cluster.read([])?.cluster;
-        let seen = find_workers(&config)?;
+        if let Some(run) = &self.forget {
+            return forget(&config, run);
+        }
+        let Found { workers: seen, runs, running } = find_workers(&config)?;
         if self.json {
             let entry = |(id, Seen { presence, answers }): (&String, &Seen)| {
                 let mut entry = serde_json::to_value(presence)?;
@@ -48,31 +69,57 @@ impl ListWorkers {
             };
             let entries: Result<Vec<_>> = seen.iter().map(entry).collect();
             say(serde_json::to_string_pretty(&entries?)?)?;
-        } else if seen.is_empty() {
-            let url = config.url.unwrap_or_default();
-            say(format_args!("no worker: `controller worker --cluster {url}` starts one"))?;
-        } else {
-            say(table(&seen))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let url = config.url.unwrap_or_default();
+        match seen.is_empty() {
+            true => say(format_args!("no worker: `controller worker --cluster {url}` starts one"))?,
+            false => say(table(&seen))?,
+        }
+        if !runs.is_empty() {
+            say(format_args!("\n{}", table_of_runs(&runs, &running)))?;
+        }
+        if runs.keys().any(|run| !running.contains(run)) {
+            say(format_args!(
+                "\nA search that does not answer can be resumed with its run folder; `controller workers --cluster {url} \
+                 --forget RUN` removes what the server has of it"
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Asks all workers to report, and reads the last reports of the others.
-pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Seen>> {
+fn forget(config: &ClusterConfig, run: &str) -> Result<ExitCode> {
+    ensure!(is_token(run), "--forget {run:?}: `controller workers` lists the runs by their names");
+    let removed = start_threads("the connection")?.block_on(async {
+        let broker = Broker::connect(config, "workers", &Stop::default()).await?;
+        broker.forget(run).await
+    })?;
+    say(format_args!("the run {run} is forgotten: {removed} were removed"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks all workers to report, and reads the last reports of the others, and what the server has of runs.
+pub(super) fn find_workers(config: &ClusterConfig) -> Result<Found> {
     /// Time for answers.
     const WAIT: Duration = Duration::from_millis(1500);
-    let runtime = tokio::runtime::Runtime::new().context("cannot start a thread for the connection")?;
-    runtime.block_on(async {
+    /// Longest time for the list of runs.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    start_threads("the connection")?.block_on(async {
         let broker = Broker::connect(config, "workers", &Stop::default()).await?;
         let mut reports = broker.subscribe("nas.*.report".to_owned()).await?;
+        let mut alive = broker.subscribe("nas.*.alive".to_owned()).await?;
         broker.send("nas.who".to_owned(), Vec::new()).await;
-        let (mut live, mut kept) = (BTreeMap::new(), BTreeMap::new());
+        let (mut live, mut kept, mut running) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut tail = broker.tail(WORKERS, "nas.*.report".to_owned());
         let deadline = tokio::time::Instant::now() + WAIT;
         loop {
             let (all, subject, payload) = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => break,
+                Some(message) = alive.next() => {
+                    running.extend(message.subject.split('.').nth(1).map(str::to_owned));
+                    continue;
+                }
                 Some(report) = reports.next() => (&mut live, report.subject.to_string(), report.payload.to_vec()),
                 Some(event) = tail.recv() => match event {
                     Tail::Message { subject, payload } => (&mut kept, subject, payload),
@@ -80,7 +127,9 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
                 },
             };
             let id = subject.split('.').nth(1).unwrap_or_default().to_owned();
-            if let Ok(presence) = read_presence(&payload) {
+            if let Ok(presence) = read_presence(&payload)
+                && is_token(&id)
+            {
                 all.insert(id, presence);
             }
         }
@@ -91,8 +140,26 @@ pub(super) fn find_workers(config: &ClusterConfig) -> Result<BTreeMap<String, Se
         }
         // A worker that was stopped is left out; one that could not go on says why.
         seen.retain(|_, one| one.presence.leaving.as_deref() != Some(""));
-        Ok(seen)
+        let held = tokio::time::timeout(PATIENCE, broker.held()).await.context("the NATS server does not answer");
+        let mut runs = held.flatten().unwrap_or_else(|error| {
+            note(format_args!("warning: the runs cannot be listed: {error:#}"));
+            BTreeMap::new()
+        });
+        runs.retain(|run, _| is_token(run));
+        Ok(Found { workers: seen, runs, running })
     })
+}
+
+fn table_of_runs(runs: &BTreeMap<String, Held>, running: &BTreeSet<String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["run", "search", "announced", "jobs", "answers that wait"]);
+    for (run, Held { announced, jobs, answers }) in runs {
+        let search = if running.contains(run) { "answers" } else { "does not answer" };
+        let announced = announced.map_or_else(String::new, |age| format!("{} ago", HumanDuration(age)));
+        table.add_row([run.clone(), search.to_owned(), announced, jobs.to_string(), answers.to_string()]);
+    }
+    table
 }
 
 fn table(seen: &BTreeMap<String, Seen>) -> Table {

@@ -8,26 +8,24 @@
 //! | `NAS_WORKERS` | the last report of each worker |
 //! | `OBJ_nas` | models until they are in the run folder, and saved trainings |
 
-use std::collections::HashSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use async_nats::Client;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
 use async_nats::jetstream::object_store::ObjectStore;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{self, Context, object_store};
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, Context, ErrorCode, object_store};
 use futures_util::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::message::{Kind, LARGEST_OBJECT, LONGEST};
+use super::{login, tell};
 use crate::config::ClusterConfig;
 use crate::stop::Stop;
-use crate::terminal::note;
 
 /// Streams by their purpose.
 pub(crate) const RUNS: &str = "NAS_RUNS";
@@ -67,7 +65,7 @@ impl Broker {
     pub async fn connect(config: &ClusterConfig, name: &str, stop: &Stop) -> Result<Self> {
         let url = config.server().map(str::to_owned).context("cluster.url is missing: name a NATS server")?;
         let remedy = "see docs/cluster.md; `scripts/nats.sh` gets a server";
-        let connecting = options(config, name).await?.connect(&url);
+        let connecting = login::options(config, name).await?.connect(&url);
         let client = connecting.await.with_context(|| format!("cannot connect to the NATS server {url} ({remedy})"))?;
         let jetstream = jetstream::new(client.clone());
         Ok(Self { client, jetstream, url, stop: stop.clone() })
@@ -137,10 +135,27 @@ impl Broker {
             }
             if last.elapsed() >= INTERVAL {
                 last = Instant::now();
-                note(format_args!("waiting for the NATS server {}: cannot {what}: {error:#}", self.url));
+                tell(self.waiting_for(what, &error));
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Why something does not succeed, and what helps.
+    fn waiting_for(&self, what: &str, error: &anyhow::Error) -> String {
+        let url = &self.url;
+        let waiting = format!("waiting for the NATS server {url}");
+        let reason = format!("{error:#}");
+        if is_full(error) {
+            return format!(
+                "{waiting}: its store is full, so it cannot {what} ({reason}): make room on its disk, or raise \
+                 jetstream.max_file_store in its configuration, and start it again; `controller workers --cluster {url}` \
+                 lists the runs that it keeps, and `--forget RUN` removes one"
+            );
+        }
+        // A server whose disk became full while it wrote takes messages, and does not acknowledge them.
+        let advice = if reason.contains("timed out") { "; its log says why, such as a full disk" } else { "" };
+        format!("{waiting}: cannot {what}: {reason}{advice}")
     }
 
     /// Stores a message unless its subject has one. `id` lets the server drop a repetition that it receives twice.
@@ -177,11 +192,26 @@ impl Broker {
         let _ = self.client.publish(subject, payload.into()).await;
     }
 
-    /// Removes the messages of a stream with this subject, which may have wild cards.
-    pub async fn remove(&self, stream: &str, subject: &str) -> Option<()> {
+    /// The last message of a subject; `None` if the server has none.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn last(&self, stream: &str, subject: &str) -> Result<Option<Vec<u8>>> {
+        let stream = self.jetstream.get_stream_no_info(stream).await?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(message.payload.to_vec())),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error) if error.kind() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Removes the messages of a stream with this subject, which may have wild cards. Returns their number.
+    pub async fn remove(&self, stream: &str, subject: &str) -> Option<u64> {
         self.persist("remove what is done", || async {
-            self.jetstream.get_stream_no_info(stream).await?.purge().filter(subject).await?;
-            Ok(())
+            Ok(self.jetstream.get_stream_no_info(stream).await?.purge().filter(subject).await?.purged)
         })
         .await
     }
@@ -262,6 +292,11 @@ impl Broker {
             ..pull::Config::default()
         };
         let consumer: PullConsumer = self.jetstream.get_stream_no_info(stream).await?.create_consumer(config).await?;
+        // It begins behind the last message at the latest: with fewer messages than before, the stream is a new one.
+        if consumer.cached_info().delivered.stream_sequence + 1 < *next {
+            *next = 1;
+            anyhow::bail!("the stream was made anew");
+        }
         if consumer.cached_info().num_pending == 0 {
             sender.send(Tail::CaughtUp).await?;
         }
@@ -313,17 +348,50 @@ impl Broker {
         }
     }
 
-    /// Removes the objects whose names begin like this.
-    pub async fn remove_objects(&self, prefix: &str) {
-        let Ok(objects) = self.objects().await else { return };
-        let Ok(mut list) = objects.list().await else { return };
-        let mut names = Vec::new();
+    /// Removes the objects whose names begin like this. Returns the sizes in bytes of those that were removed.
+    pub async fn remove_objects(&self, prefix: &str) -> Vec<usize> {
+        let Ok(objects) = self.objects().await else { return Vec::new() };
+        let Ok(mut list) = objects.list().await else { return Vec::new() };
+        let mut found = Vec::new();
         while let Some(Ok(object)) = list.next().await {
-            names.extend(Some(object.name).filter(|name| name.starts_with(prefix)));
+            found.extend(Some(object).filter(|object| object.name.starts_with(prefix)));
         }
-        for name in names {
-            let _ = objects.delete(&name).await;
+        let mut removed = Vec::new();
+        for object in found {
+            let deleted = objects.delete(&object.name).await;
+            removed.extend(deleted.ok().map(|()| object.size));
         }
+        removed
+    }
+
+    /// By run, how long ago it was announced last, by the server's clock, and the announcement; `None` without streams.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn announced(&self) -> Result<Option<BTreeMap<String, (Duration, Vec<u8>)>>> {
+        let stream = match self.jetstream.get_stream(RUNS).await {
+            Ok(stream) => stream,
+            // No search was here yet.
+            Err(error) if is_missing(&error.kind()) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let config = pull::Config {
+            ack_policy: AckPolicy::None,
+            inactive_threshold: Duration::from_secs(10),
+            ..pull::Config::default()
+        };
+        let consumer: PullConsumer = stream.create_consumer(config).await?;
+        let now = consumer.cached_info().created;
+        let mut found = BTreeMap::new();
+        let mut messages = consumer.fetch().max_messages(10_000).messages().await?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| anyhow!(error))?;
+            let published = message.info().map_err(|error| anyhow!(error))?.published;
+            let age = Duration::try_from(now - published).unwrap_or_default();
+            let run = message.subject.split('.').nth(1).unwrap_or_default();
+            found.insert(run.to_owned(), (age, message.payload.to_vec()));
+        }
+        Ok(Some(found))
     }
 
     /// Receives messages that may get lost.
@@ -336,51 +404,22 @@ fn consumer_name(run: &str, kind: Kind) -> String {
     format!("{run}-{}", kind.as_str())
 }
 
+fn is_missing(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.kind() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// Whether the server has no room for a message.
+fn is_full(error: &anyhow::Error) -> bool {
+    const FULL: [ErrorCode; 3] = [
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STORAGE_RESOURCES_EXCEEDED,
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ];
+    let mut codes = error.chain().filter_map(|cause| cause.downcast_ref::<async_nats::jetstream::Error>());
+    codes.any(|code| FULL.contains(&code.kind())) || format!("{error:#}").contains("no space left")
+}
+
 /// Whether a message was refused because its subject has one.
 fn is_there_already(error: &async_nats::jetstream::context::PublishError) -> bool {
     error.kind() == PublishErrorKind::Other && format!("{error:?}").contains("maximum messages per subject exceeded")
-}
-
-/// How to log in, by the section and the environment.
-async fn options(config: &ClusterConfig, name: &str) -> Result<ConnectOptions> {
-    let read = |path: &Path, what: &str| -> Result<String> {
-        let content =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read cluster.{what} {}", path.display()))?;
-        Ok(content.trim().to_owned())
-    };
-    let shown = Arc::new(Mutex::new(HashSet::new()));
-    let mut options =
-        ConnectOptions::new().name(name).ping_interval(Duration::from_secs(10)).event_callback(move |event| {
-            // Otherwise a message without permission would only get no answer. Each reason is shown once.
-            if let Event::ServerError(error) = event {
-                let error = error.to_string();
-                let is_new = shown.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
-                if is_new {
-                    note(format_args!("warning: the NATS server reports: {error}"));
-                }
-            }
-            std::future::ready(())
-        });
-    if let Some(path) = &config.credentials {
-        let credentials = read(path, "credentials")?;
-        options =
-            options.credentials(&credentials).with_context(|| format!("{} holds no credentials", path.display()))?;
-    } else if let Some(path) = &config.nkey {
-        options = options.nkey(read(path, "nkey")?);
-    } else if let Some(path) = &config.token {
-        options = options.token(read(path, "token")?);
-    } else if let (Ok(user), Ok(password)) =
-        (std::env::var("CONTROLLER_NATS_USER"), std::env::var("CONTROLLER_NATS_PASSWORD"))
-    {
-        options = options.user_and_password(user, password);
-    } else if let Ok(token) = std::env::var("CONTROLLER_NATS_TOKEN") {
-        options = options.token(token);
-    }
-    if let Some(path) = &config.authorities {
-        options = options.add_root_certificates(path.clone());
-    }
-    if let Some([certificate, key]) = &config.certificate {
-        options = options.add_client_certificate(certificate.clone(), key.clone());
-    }
-    Ok(options)
 }

@@ -18,11 +18,11 @@ use std::fmt;
 use anyhow::{Context as _, Result, ensure};
 use child::data::Deployment;
 use hardware::log::{COLUMNS, Row, Status, line, read_row};
-use hardware::{Description, Statistic};
+use hardware::{Description, Statistic, shown};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::{DevicePool, Stage};
+use crate::evaluate::{DevicePool, Stage, Wait};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 
@@ -179,7 +179,11 @@ impl Answer {
         let mut records = reader.byte_records();
         let record = records.next().context("its row is empty")??;
         ensure!(records.next().is_none(), "it has more than one row");
-        let row = read_row(&csv::ByteRecord::from(COLUMNS.to_vec()), &record).map_err(anyhow::Error::msg)?;
+        let mut row = read_row(&csv::ByteRecord::from(COLUMNS.to_vec()), &record).map_err(anyhow::Error::msg)?;
+        // Reports and terminals show them.
+        for text in [&mut row.message, &mut row.device, &mut row.trainer].into_iter().flatten() {
+            *text = shown::clean(text);
+        }
         ensure!(row.evaluation == job.number, "its row is of evaluation {}, not {}", row.evaluation, job.number);
         ensure!(row.architecture == text, "its row belongs to a different network");
         match (job.work, row.status) {
@@ -229,9 +233,9 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Takes control characters out of its texts, which are shown in a terminal.
+    /// Cleans its texts, which are shown in a terminal.
     fn clean(&mut self) {
-        let clean = |text: &mut String| *text = text.replace(char::is_control, " ");
+        let clean = |text: &mut String| *text = shown::clean(text);
         let Self { machine, version, backend, device, runs, leaving, .. } = self;
         [machine, version, backend].into_iter().chain(leaving).for_each(clean);
         if let Some(device) = device {
@@ -300,7 +304,11 @@ pub(crate) fn written<T: Serialize>(message: &T) -> Result<Vec<u8>> {
 /// As [`read`], with less room: it is only shown.
 pub(crate) fn read_stage(payload: &[u8]) -> Result<Stage> {
     ensure!(payload.len() <= 4096, "it has {} bytes, more than 4096", payload.len());
-    Ok(serde_json::from_slice(payload)?)
+    let mut stage = serde_json::from_slice(payload)?;
+    if let Stage::Away(Wait { what, reason, .. }) = &mut stage {
+        [what, reason].into_iter().for_each(|text| *text = shown::clean(text));
+    }
+    Ok(stage)
 }
 
 #[cfg(test)]

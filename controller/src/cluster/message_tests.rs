@@ -2,6 +2,7 @@ use super::*;
 use crate::history::Candidate;
 use child::space::Architecture;
 use proptest::prelude::*;
+use std::time::Duration;
 
 fn job(number: u64, work: Work) -> Job {
     Job { number, candidate: Candidate { architecture: Architecture::new([0]), key: [0; 16].into() }, work }
@@ -43,6 +44,17 @@ fn rows_that_cannot_be_the_end_of_the_job_are_refused_with_the_reason() {
     }
     let model = Answer { model: Some("../../etc".to_owned()), ..Answer::new(&measured(3), None).unwrap() };
     assert!(model.row(&job(3, Work::Measure), "|a|").is_err());
+}
+
+#[test]
+fn texts_of_other_machines_are_cleaned() {
+    let steering = "\u{1b}[2Ja\u{202e}\u{7}b".to_owned();
+    let row = Row { message: Some(steering.clone()), device: Some(steering.clone()), ..measured(3) };
+    let row = Answer::new(&row, None).unwrap().row(&job(3, Work::Measure), "|a|").unwrap();
+    assert_eq!((row.message.as_deref(), row.device.as_deref()), (Some("a b"), Some("a b")));
+    let wait = Wait { what: steering.clone(), reason: steering, waited: Duration::ZERO, patience: Duration::ZERO };
+    let Stage::Away(wait) = read_stage(&serde_json::to_vec(&Stage::Away(wait)).unwrap()).unwrap() else { panic!() };
+    assert_eq!((wait.what.as_str(), wait.reason.as_str()), ("a b", "a b"));
 }
 
 #[test]

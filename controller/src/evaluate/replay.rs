@@ -10,7 +10,7 @@ use hardware::log::foreign::{Columns, Table, Trained};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Capacity, Evaluating, Evaluator, Finished};
+use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::objective::Objective;
@@ -143,6 +143,10 @@ impl Evaluator for Replayed {
     fn run(self: Arc<Self>, assignment: Assignment) -> Evaluating {
         Box::pin(async move {
             let Assignment { job, text, .. } = &assignment;
+            assignment.report(match job.work {
+                Work::Measure => Stage::Measuring,
+                Work::Train { epochs } => Stage::Training { epoch: 0, epochs: epochs as usize },
+            });
             if let Some(speed) = self.speed {
                 let lasts = self.duration(job, text).as_secs_f64() / speed;
                 tokio::time::sleep(Duration::try_from_secs_f64(lasts).unwrap_or(Duration::MAX)).await;

@@ -51,12 +51,8 @@ pub(crate) const OBSERVATIONS: &str = "observations.jsonl";
 pub struct RunFolder {
     path: PathBuf,
     /// Held for as long as this lives; the system releases it however the process ends.
-    lock: File,
+    _lock: File,
 }
-
-/// Files that a search may have to open at a time: the journal, events, a checkpoint, models, what the runtime needs,
-/// and some for each device.
-const SPARE_FILES: usize = 40;
 
 /// Entries that a run may have left behind that was killed while it began.
 const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
@@ -130,13 +126,6 @@ impl RunFolder {
         format!("tensorboard --logdir {}", pasted(folder_of(&self.path)))
     }
 
-    /// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic
-    /// where they cannot open theirs, and a network would be blamed for a model that cannot be read.
-    pub fn check_open_files(&self) -> anyhow::Result<()> {
-        let opened: Result<Vec<File>, _> = (0..SPARE_FILES).map(|_| self.lock.try_clone()).collect();
-        opened.map(drop).map_err(failed("open all files that a search needs in", &self.path))
-    }
-
     fn make_inner(&self) -> anyhow::Result<()> {
         for folder in [self.path.clone(), self.join(CHECKPOINT), self.join(MODELS)] {
             std::fs::create_dir_all(&folder).map_err(failed("create the folder", &folder))?;
@@ -154,7 +143,7 @@ impl RunFolder {
         let name = path.join("lock");
         let lock = File::create(&name).map_err(failed("lock", &name))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 bail!("another process is searching in {}; wait for it, or stop it", path.display())
             }

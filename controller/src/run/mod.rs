@@ -60,6 +60,24 @@ fn failed<'a>(action: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> any
     move |error| anyhow::Error::new(error).context(format!("cannot {action} {}", path.display()))
 }
 
+/// Makes sure that as many files can be opened as a search may need at a time. In the middle of one, libraries panic where
+/// they cannot open theirs, and a network would be blamed for a model that cannot be read.
+///
+/// # Errors
+/// If the system does not allow so many.
+pub(crate) fn check_open_files() -> std::io::Result<()> {
+    /// The journal, events, a checkpoint, models, what the runtime needs, and some for each device.
+    #[cfg(unix)]
+    const SPARE: usize = 40;
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd as _;
+        let input = std::io::stdin();
+        (0..SPARE).map(|_| input.as_fd().try_clone_to_owned()).collect::<std::io::Result<Vec<_>>>()?;
+    }
+    Ok(())
+}
+
 /// A folder for temporary files, outside any run.
 pub(crate) fn temporary_folder() -> anyhow::Result<tempfile::TempDir> {
     let place = std::env::temp_dir();

@@ -1,7 +1,7 @@
 //! What arrives from workers, and who waits for it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::cluster::broker::{Broker, RESULTS, Tail};
 use crate::cluster::message::{self, Answer, JobId, read};
 use crate::cluster::roster::Roster;
+use crate::cluster::tell;
 use crate::evaluate::Activity;
 use crate::history::Work;
-use crate::terminal::note;
 
 /// What arrives, and who waits for it.
 pub(super) struct Shared {
@@ -24,6 +24,9 @@ pub(super) struct Shared {
     /// The count when the capacity was looked at last.
     pub seen: AtomicU64,
     pub changed: Notify,
+    /// How many times the server had lost the run.
+    pub losses: AtomicUsize,
+    pub lost: Notify,
     pub quiet: bool,
 }
 
@@ -81,7 +84,7 @@ impl Shared {
 
     pub fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            note(line);
+            tell(line);
         }
     }
 }
@@ -98,6 +101,9 @@ pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
                 let Some(report) = report else { return };
                 let worker = report.subject.split('.').nth(1).unwrap_or_default().to_owned();
                 let Ok(presence) = message::read_presence(&report.payload) else { continue };
+                if !message::is_token(&worker) {
+                    continue;
+                }
                 let line = shared.state().roster.hear(&worker, presence);
                 line.iter().for_each(|line| shared.say(line));
             }
@@ -123,7 +129,16 @@ pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
 pub(super) async fn receive(broker: Broker, run: String, shared: Arc<Shared>, caught_up: oneshot::Sender<()>) {
     let mut caught_up = Some(caught_up);
     let mut tail = broker.tail(RESULTS, format!("nas.{run}.result.>"));
-    while let Some(event) = tail.recv().await {
+    loop {
+        let event = tokio::select! {
+            event = tail.recv() => event,
+            // The server counts its messages anew.
+            () = shared.lost.notified() => {
+                tail = broker.tail(RESULTS, format!("nas.{run}.result.>"));
+                continue;
+            }
+        };
+        let Some(event) = event else { return };
         let (subject, payload) = match event {
             Tail::Message { subject, payload } => (subject, payload),
             Tail::CaughtUp => {
@@ -143,7 +158,7 @@ pub(super) async fn receive(broker: Broker, run: String, shared: Arc<Shared>, ca
                 }
             }
             Err(error) => {
-                note(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+                tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
                 let _ = broker.remove(RESULTS, &subject).await;
             }
         }

@@ -1,5 +1,6 @@
 //! The searching side: jobs are handed to workers, and their answers awaited.
 
+mod beat;
 mod identity;
 mod inbox;
 mod remote;
@@ -13,13 +14,14 @@ use anyhow::Result;
 use tokio::sync::{Notify, oneshot};
 
 use super::broker::{Broker, JOBS};
-use super::message::{Announcement, JobId, Kind, PROTOCOL};
+use super::message::{Announcement, JobId, Kind, PROTOCOL, written};
 use super::roster::Roster;
 use super::task::fingerprint;
+use super::tell;
 use crate::config::ClusterConfig;
 use crate::problem::Problem;
 use crate::stop::Stop;
-use crate::terminal::note;
+use beat::Beat;
 use inbox::{Load, Shared, State, follow_progress, listen, receive};
 
 pub(crate) use identity::Identity;
@@ -59,6 +61,8 @@ impl Link {
             changes: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             changed: Notify::new(),
+            losses: AtomicUsize::new(0),
+            lost: Notify::new(),
             quiet,
         });
         tokio::spawn(listen(broker.clone(), Arc::clone(&shared)));
@@ -76,7 +80,7 @@ impl Link {
             if self.identity.device.is_none() {
                 if began.elapsed() > AT_ONCE && !std::mem::replace(&mut is_told, true) {
                     let url = self.broker.url();
-                    note(format_args!(
+                    tell(format_args!(
                         "waiting for a worker that measures: `controller worker --cluster {url}` starts one"
                     ));
                 }
@@ -119,9 +123,14 @@ impl Link {
             };
             let _ = tokio::time::timeout(Duration::from_secs(1), reports).await;
         }
-        let remote = Remote {
-            task: fingerprint(&announcement.task),
-            announcement,
+        let task = fingerprint(&announcement.task);
+        let announcement = written(&announcement).ok()?;
+        broker.replace(&format!("nas.{run}.run"), announcement.clone()).await?;
+        let (of_beat, beating, beside) = (broker.clone(), run.clone(), Arc::clone(&shared));
+        let beat = Beat { broker: of_beat, run: beating, announcement, silence, shared: beside };
+        Some(Arc::new(Remote {
+            task,
+            beat: tokio::spawn(beat.keep_up()),
             broker,
             run,
             shared,
@@ -131,10 +140,7 @@ impl Link {
             local: None,
             busy: [AtomicUsize::new(0), AtomicUsize::new(0)],
             stop: stop.clone(),
-        };
-        remote.publish(false).await?;
-        tokio::spawn(keep_alive(remote.broker.clone(), remote.run.clone()));
-        Some(Arc::new(remote))
+        }))
     }
 }
 
@@ -145,12 +151,4 @@ pub(crate) struct Fixed {
     pub fingerprint: String,
     /// How images become a network's input; `None` where a log answers.
     pub deployment: Option<child::data::Deployment>,
-}
-
-/// Tells workers every few seconds that the search is running.
-async fn keep_alive(broker: Broker, run: String) {
-    loop {
-        broker.send(format!("nas.{run}.alive"), Vec::new()).await;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-    }
 }

@@ -10,16 +10,18 @@ use anyhow::{Result, anyhow, ensure};
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::inbox::{Left, Load, Shared, Waiting};
 use crate::cluster::broker::{Broker, JOBS, RESULTS};
-use crate::cluster::message::{Announcement, Answer, JobId, Kind, Order, written};
+use crate::cluster::counted::Counted;
+use crate::cluster::message::{Answer, JobId, Kind, Order, written};
+use crate::cluster::tell;
 use crate::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::problem::Problem;
 use crate::stop::Stop;
-use crate::terminal::note;
 
 /// Hands jobs to workers, and to this machine where it takes part.
 pub(crate) struct Remote {
@@ -27,7 +29,8 @@ pub(crate) struct Remote {
     pub(super) run: String,
     /// Fingerprint of the announced task.
     pub(super) task: String,
-    pub(super) announcement: Announcement,
+    /// Tells workers that the search is running.
+    pub(super) beat: JoinHandle<()>,
     pub(super) shared: Arc<Shared>,
     /// Tells the orders of this process from those of an earlier one.
     pub(super) nonce: u32,
@@ -52,22 +55,11 @@ impl Remote {
         }
     }
 
-    pub(super) async fn publish(&self, ended: bool) -> Option<()> {
-        let task = if ended { String::new() } else { self.announcement.task.clone() };
-        let announcement = Announcement { ended, task, ..self.announcement.clone() };
-        self.broker.replace(&format!("nas.{}.run", self.run), written(&announcement).ok()?).await
-    }
-
     /// Tells workers that the run has ended, and removes what is left of it on the server.
     pub async fn end(&self) {
-        let _ = self.publish(true).await;
-        for stream in [JOBS, RESULTS] {
-            let kind = if stream == JOBS { "job" } else { "result" };
-            let _ = self.broker.remove(stream, &format!("nas.{}.{kind}.>", self.run)).await;
-        }
-        self.broker.remove_consumers(&self.run).await;
-        self.broker.remove_objects(&format!("{}-", self.run)).await;
-        let _ = self.broker.client.flush().await;
+        // It would announce the run again.
+        self.beat.abort();
+        let _ = self.broker.end_run(&self.run).await;
     }
 
     async fn evaluate(self: Arc<Self>, assignment: Assignment) -> Option<Finished> {
@@ -128,10 +120,11 @@ impl Remote {
             tries: self.tries,
             avoid: avoid.to_vec(),
         };
+        let subject = format!("nas.{}.job.{}.{id}", self.run, kind.as_str());
+        let payload = written(&order).ok()?;
+        let mut losses = self.shared.losses.load(Ordering::Relaxed);
         if answers.is_empty() && !is_queued {
-            let subject = format!("nas.{}.job.{}.{id}", self.run, kind.as_str());
-            let payload = written(&order).ok()?;
-            self.broker.store(&subject, &format!("{}.{id}.{}", self.run, self.nonce), payload).await?;
+            self.broker.store(&subject, &format!("{}.{id}.{}", self.run, self.nonce), payload.clone()).await?;
         }
         assignment.report(Stage::Waiting);
         let mut ticks = tokio::time::interval(Duration::from_millis(200));
@@ -144,7 +137,7 @@ impl Remote {
                             return Some(Some(Answered { worker, finished, is_certain: answer.is_certain }));
                         }
                         Err(error) => {
-                            note(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+                            tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
                             self.broker.remove(RESULTS, &format!("nas.{}.result.{id}.{worker}", self.run)).await?;
                         }
                     }
@@ -153,6 +146,12 @@ impl Remote {
                     if self.stop.asked() {
                         return None;
                     }
+                    let lost = self.shared.losses.load(Ordering::Relaxed);
+                    if lost != losses && !self.is_held(&subject, &id).await? {
+                        let once = format!("{}.{id}.{}.{lost}", self.run, self.nonce);
+                        self.broker.store(&subject, &once, payload.clone()).await?;
+                    }
+                    losses = lost;
                     if !avoid.is_empty() && !self.shared.state().roster.has_other(kind, avoid) {
                         self.forget(vec![id.clone()]);
                         return Some(None);
@@ -167,6 +166,14 @@ impl Remote {
                 }
             }
         }
+    }
+
+    /// Whether the server has a job, or an answer to it.
+    async fn is_held(&self, subject: &str, id: &JobId) -> Option<bool> {
+        // In this order: a job is removed once its answer is there.
+        let has_job = !self.broker.subjects(JOBS, subject).await?.is_empty();
+        let answers = format!("nas.{}.result.{id}.*", self.run);
+        Some(has_job || !self.broker.subjects(RESULTS, &answers).await?.is_empty())
     }
 
     /// The end of a job by its answer; `None` if the search is being stopped.
@@ -202,20 +209,19 @@ impl Remote {
         self.shared.say(format_args!("another worker did what failed on {worker}: {reason}"));
         if count == MOST_BLAMED {
             let reason = format!("{MOST_BLAMED} jobs failed on it that other workers did, the last with: {reason}");
-            note(format_args!("warning: the worker {worker} is dismissed: {reason}"));
+            tell(format_args!("warning: the worker {worker} is dismissed: {reason}"));
             self.broker.send(format!("nas.{}.dismiss.{worker}", self.run), reason.into_bytes()).await;
         }
     }
 
     /// A place on this machine for a job of a kind, if it takes part and one is free.
-    fn take_local(&self, work: Work) -> Option<Place<'_>> {
+    fn take_local(&self, work: Work) -> Option<Counted<'_>> {
         let Capacity { measurements, trainings, .. } = self.local.as_ref()?.capacity();
         let (places, busy) = match Kind::of(work) {
             Kind::Measure => (measurements, &self.busy[0]),
             Kind::Train => (trainings, &self.busy[1]),
         };
-        let taken = busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < places).then_some(now + 1));
-        taken.ok().map(|_| Place(busy))
+        Counted::below(busy, places)
     }
 
     /// All names that a job may have on the server.
@@ -244,15 +250,6 @@ struct Answered {
     finished: Finished,
     /// Whether no other worker is to try it.
     is_certain: bool,
-}
-
-/// A job of this machine, until it ends.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Ends the waiting for an answer.

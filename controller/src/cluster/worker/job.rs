@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, anyhow};
@@ -14,15 +14,20 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::Worker;
 use super::runs::Ready;
+use super::unbegun::{Unbegun, unbegun_name};
+use crate::cluster::counted::Counted;
 use crate::cluster::message::{Answer, JobId, Kind, Order, read, written};
 use crate::cluster::search::{model_name, saved_name};
 use crate::cluster::task::is_plausible;
-use crate::evaluate::{Assignment, Finished};
+use crate::evaluate::{Assignment, Finished, Stage};
 use crate::fingerprint::sha256;
 use crate::history::{Candidate, Job, Work};
 
 /// Time until the server is asked again after an error.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Workers that may die, for each try, while a job only waits on them: it is not passed on for ever.
+const MOST_INNOCENT: u64 = 10;
 
 /// A job that was fetched.
 struct Fetched<'a> {
@@ -63,14 +68,10 @@ impl Worker {
             let wait = Duration::from_millis(if several { 500 } else { 5000 });
             let _pulling = Counted::new(&self.pulling);
             match self.fetch(&from, wait).await {
-                Ok(Some(message)) if self.settings.stop.asked() => {
-                    let _ = message.ack_with(AckKind::Nak(None)).await;
-                }
+                Ok(Some(message)) if self.settings.stop.asked() => self.give_back_unbegun(&ready, &message).await,
                 Ok(Some(message)) => {
-                    let busy = &self.busy[Self::place(kind)];
-                    busy.fetch_add(1, Ordering::Relaxed);
+                    let _busy = Counted::new(&self.busy[Self::place(kind)]);
                     self.handle(&ready, message, silence).await;
-                    busy.fetch_sub(1, Ordering::Relaxed);
                 }
                 Ok(None) => {}
                 Err(_) => {
@@ -81,8 +82,17 @@ impl Worker {
         }
     }
 
+    /// Gives a job back that was not begun.
+    async fn give_back_unbegun(&self, ready: &Ready, message: &async_nats::jetstream::Message) {
+        if let Some(id) = message.subject.rsplit('.').next().and_then(JobId::read) {
+            let name = unbegun_name(&ready.run, &id);
+            Unbegun::open(&self.broker, name, delivered(message)).await.end(false).await;
+        }
+        let _ = message.ack_with(AckKind::Nak(None)).await;
+    }
+
     async fn handle(&self, ready: &Ready, message: async_nats::jetstream::Message, silence: Duration) {
-        let delivered = message.info().map_or(1, |info| info.delivered.max(1) as u64);
+        let delivered = delivered(&message);
         let id = message.subject.rsplit('.').next().and_then(JobId::read);
         let order = read::<Order>(&message.payload).ok().filter(is_plausible);
         let (Some(id), Some(order)) = (id, order) else {
@@ -120,13 +130,16 @@ impl Worker {
             Ok(candidate) => {
                 let job = Job { number: order.number, candidate, work: order.work };
                 let saved = self.fetch_saved(fetched, &job).await;
-                let died = (fetched.delivered - 1).saturating_sub(saved.unwrap_or(0));
+                let name = unbegun_name(&ready.run, &fetched.id);
+                let unbegun = Unbegun::open(&self.broker, name, fetched.delivered).await;
+                let innocent = unbegun.earlier().min(MOST_INNOCENT * u64::from(order.tries));
+                let died = (fetched.delivered - 1).saturating_sub(saved.unwrap_or(0) + innocent);
                 // A worker that is to avoid it gives it back each second.
                 let most = if order.avoid.is_empty() { u64::from(order.tries) } else { 1000 };
                 if died >= most {
                     failed(format!("{died} workers died of it, or were silent for too long, one after the other"))
                 } else {
-                    match self.attend(fetched, job.clone()).await? {
+                    match self.attend(fetched, job.clone(), unbegun).await? {
                         Some(finished) => {
                             is_certain = false;
                             ready.outfit.evaluator.recorded(&job);
@@ -189,7 +202,7 @@ impl Worker {
 
     /// Has a job done. Meanwhile it acknowledges progress to the server, reports stages to the search, and saves a training
     /// to the server. `None` if the worker is being stopped.
-    async fn attend(&self, fetched: &Fetched<'_>, job: Job) -> Result<Option<Finished>> {
+    async fn attend(&self, fetched: &Fetched<'_>, job: Job, mut unbegun: Unbegun) -> Result<Option<Finished>> {
         let Fetched { message, id, order, ready, silence, delivered } = fetched;
         let evaluator = Arc::clone(&ready.outfit.evaluator);
         let saved = evaluator.saved_training(&job).filter(|_| job.work.epochs() > 0);
@@ -209,6 +222,9 @@ impl Worker {
             tokio::select! {
                 finished = &mut doing => break finished,
                 Some(activity) = stages.recv() => {
+                    if matches!(activity.stage, Stage::Measuring | Stage::Training { .. }) {
+                        unbegun.begin();
+                    }
                     // The next one comes soon enough.
                     let is_due = reported.is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(200));
                     if is_due && let Ok(payload) = serde_json::to_vec(&activity.stage) {
@@ -216,6 +232,7 @@ impl Worker {
                         self.broker.send(format!("nas.{}.progress.{id}", ready.run), payload).await;
                     }
                 }
+                () = unbegun.waits() => unbegun.wait(),
                 _ = signs.tick() => {
                     let _ = message.ack_with(AckKind::Progress).await;
                     if ready.over.load(Ordering::Relaxed) {
@@ -227,6 +244,7 @@ impl Worker {
         };
         self.runs().breaks.remove(&name);
         let finished = finished.map_err(|error| anyhow!("the program has a fault: {error}"))?;
+        unbegun.end(finished.is_some()).await;
         if finished.is_none() {
             saving.begin(self, &saved_name(&ready.run, id), *delivered);
             if let Some(task) = saving.task.take() {
@@ -299,20 +317,9 @@ impl Saving {
     }
 }
 
-/// Counts something while it lives.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How many times a message was handed out.
+fn delivered(message: &async_nats::jetstream::Message) -> u64 {
+    message.info().map_or(1, |info| info.delivered.max(1) as u64)
 }
 
 fn what(work: Work) -> String {

@@ -5,6 +5,7 @@
 
 mod job;
 mod runs;
+mod unbegun;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,11 +19,12 @@ use tokio::sync::{Notify, Semaphore};
 use super::broker::{Broker, RUNS, Tail};
 use super::message::{Announcement, DeviceInfo, Kind, Presence, is_token, read, written};
 use super::roster::at_a_time;
+use super::tell;
 use crate::config::Experiment;
 use crate::evaluate::Evaluator;
 use crate::problem::Problem;
 use crate::stop::Stop;
-use crate::terminal::{machine, note};
+use crate::terminal::machine;
 use runs::Runs;
 
 /// What a worker is and has.
@@ -110,7 +112,7 @@ pub(crate) async fn work(broker: Broker, settings: WorkerSettings) -> Result<()>
 impl Worker {
     fn say(&self, line: impl std::fmt::Display) {
         if !self.settings.quiet {
-            note(line);
+            tell(line);
         }
     }
 
@@ -150,6 +152,7 @@ impl Worker {
                 Some(message) = breaks.next() => self.break_off(&message.subject),
                 Some(message) = dismissed.next() => {
                     let reason = String::from_utf8_lossy(&message.payload).chars().take(1000).collect::<String>();
+                    let reason = hardware::shown::clean(&reason);
                     stop.ask_because(format!("a search has dismissed this worker: {reason}"));
                 }
                 () = self.report.notified() => self.send_report(None).await,
@@ -171,6 +174,8 @@ impl Worker {
         let Some(run) = run_of(subject) else { return };
         match read::<Announcement>(payload) {
             Ok(announcement) => self.hear_announcement(run, announcement, is_new),
+            // A search that is running announces itself again.
+            Err(_) if self.runs().is_ready(run) => {}
             Err(error) => self.refuse(run, format!("its announcement cannot be read: {error:#}")),
         }
     }

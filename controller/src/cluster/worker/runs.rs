@@ -47,6 +47,10 @@ impl Runs {
         self.known.values().filter(|known| known.ready.is_some()).count()
     }
 
+    pub fn is_ready(&self, run: &str) -> bool {
+        self.known.get(run).is_some_and(|known| known.ready.is_some())
+    }
+
     fn drop_run(&mut self, run: &str) {
         if let Some(Known { ready: Some(ready), .. }) = self.known.remove(run) {
             ready.over.store(true, Ordering::Relaxed);
