@@ -3,6 +3,7 @@
 //! | tag | step | meaning |
 //! |---|---|---|
 //! | `front/hypervolume` | evaluation | share of the box from 0 to the reference point |
+//! | `by_epochs/hypervolume` | epochs of all trainings | the same |
 //! | `front/size` | evaluation | members of the front |
 //! | `best/OBJECTIVE` | evaluation | least value so far |
 //! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | results of that child |
@@ -73,7 +74,10 @@ impl Observer for TensorBoard {
             let Some(_) = row.accuracy else { return file.flush() };
             if let Some(share) = history.hypervolume_share() {
                 file.summary(scalar(RESULT, share as f32), step)?;
-                file.summary(scalar("by_epochs/hypervolume", share as f32), history.epochs() as usize)?;
+                // Some logs do not say how long their networks were trained.
+                if history.epochs() > 0 {
+                    file.summary(scalar("by_epochs/hypervolume", share as f32), history.epochs() as usize)?;
+                }
             }
             file.summary(scalar("front/size", history.front().count() as f32), step)?;
             for (index, objective) in history.objectives().iter().enumerate() {

@@ -1,8 +1,11 @@
 use serde_json::json;
 
+use super::effects::effects;
 use super::networks::{Networks, short};
 use super::observed::Observed;
 use super::*;
+use crate::history::History;
+use crate::objective::Objective;
 use crate::observe::Observation;
 use crate::strategy::toy;
 use hardware::log::{Joined, Row, Status};
@@ -94,4 +97,38 @@ fn many_rounds_are_thinned_and_the_last_one_stays() {
     let rounds = Observed::of((0..1001).map(round).collect()).rounds();
     assert!(rounds.len() <= 200, "{}", rounds.len());
     assert_eq!(rounds.last().unwrap()["evaluations"], 1000);
+}
+
+#[test]
+fn effects_name_the_decision_that_matters() {
+    let problem = toy::problem(&[3, 3, 3]);
+    let mut history = History::new(problem.objectives().clone(), problem.bounds().clone());
+    for number in 0..27_u64 {
+        let [a, b, c] = [number % 3, number / 3 % 3, number / 9];
+        let row = Row {
+            accuracy: Some(0.5 + 0.1 * b as f64),
+            time_ms: Some(1.0 + a as f64),
+            energy_mj: Some(2.0 + 0.01 * c as f64),
+            ..Row::new(number, format!("[{a}, {b}, {c}]"), Status::Ok)
+        };
+        history.enter(&problem, &row).unwrap();
+    }
+    let found = effects(&problem, &history).unwrap();
+    let time = &found[1];
+    assert_eq!(time.objective, Objective::Time);
+    let first = &time.decisions[0];
+    assert!(first.importance > 0.9, "{time:?}");
+    assert!(first.choices[0].high < 0.0 && first.choices[2].low > 0.0, "{first:?}");
+    let sum: f64 = time.decisions.iter().map(|decision| decision.importance).sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    for decision in &time.decisions {
+        assert!(decision.choices.iter().all(|choice| choice.low <= choice.effect && choice.effect <= choice.high));
+    }
+}
+
+#[test]
+fn few_networks_have_no_effects() {
+    let problem = toy::problem(&[3, 3, 3]);
+    let history = History::new(problem.objectives().clone(), problem.bounds().clone());
+    assert_eq!(effects(&problem, &history).unwrap(), []);
 }
