@@ -145,7 +145,7 @@ impl Evaluator for Replayed {
             let Assignment { job, text, .. } = &assignment;
             assignment.report(match job.work {
                 Work::Measure => Stage::Measuring,
-                Work::Train { epochs } => Stage::Training { epoch: 0, epochs: epochs as usize },
+                Work::Train { epochs } => Stage::Training { epoch: 0, epochs: epochs as usize, loss: None },
             });
             if let Some(speed) = self.speed {
                 let lasts = self.duration(job, text).as_secs_f64() / speed;

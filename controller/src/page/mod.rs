@@ -63,7 +63,7 @@ pub(crate) fn html(document: &Value) -> String {
     let data = document.to_string().replace('<', "\\u003c");
     let code = CODE.join("\n");
     // One pass over the page: what is put in is not searched for marks.
-    let parts = [("/*STYLE*/", STYLE), ("/*ECHARTS*/", ECHARTS), ("/*CODE*/", &code), ("/*DATA*/", &data)];
+    let parts = [("/*STYLE*/", STYLE), ("/*DATA*/", &data), ("/*ECHARTS*/", ECHARTS), ("/*CODE*/", &code)];
     let mut page = String::with_capacity(PAGE.len() + ECHARTS.len() + code.len() + data.len() + STYLE.len());
     let mut rest = PAGE;
     for (mark, content) in parts {

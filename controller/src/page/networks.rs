@@ -128,11 +128,13 @@ fn digit(choice: usize) -> char {
 /// A number with six significant digits, which is more than any instrument has.
 pub(super) fn short(value: Option<f64>) -> Value {
     let Some(value) = value.filter(|value| value.is_finite()) else { return Value::Null };
-    if value == value.trunc() && value.abs() < 1e15 {
-        return json!(value as i64);
+    let in_json =
+        |value: f64| if value == value.trunc() && value.abs() < 1e15 { json!(value as i64) } else { json!(value) };
+    if value == value.trunc() {
+        return in_json(value);
     }
     let digits = 5 - value.abs().log10().floor() as i32;
     let scale = 10_f64.powi(digits.clamp(-300, 300));
     let rounded = (value * scale).round() / scale;
-    json!(if rounded.is_finite() { rounded } else { value })
+    in_json(if rounded.is_finite() { rounded } else { value })
 }

@@ -24,7 +24,7 @@ fn texts_of_others_cannot_end_the_script_that_holds_the_data() {
 #[test]
 fn content_with_the_marks_of_the_page_stays_as_it_is() {
     let page = html(&document(vec![json!({ "name": "/*STYLE*/ /*DATA*/" })], None, false));
-    assert_eq!(page.matches("/*DATA*/").count(), 1);
+    assert_eq!(page.matches("/*DATA*/").count(), 1, "that of the name");
     assert!(page.contains("\"name\":\"/*STYLE*/ /*DATA*/\""));
 }
 
