@@ -20,7 +20,7 @@ pub fn clean(text: &str) -> String {
     shown
 }
 
-/// What follows an escape sequence whose escape character was read.
+/// What follows an escape sequence whose escape character was read. Without that character, short ones are plain letters.
 fn behind_sequence(text: &str) -> &str {
     let mut rest = text.chars();
     match rest.next() {
@@ -34,7 +34,6 @@ fn behind_sequence(text: &str) -> &str {
             Some((_, end)) => end.strip_prefix('\\').unwrap_or(end),
             None => rest.as_str(),
         },
-        Some(' '..='~') => rest.as_str(),
         _ => text,
     }
 }
@@ -117,7 +116,7 @@ mod tests {
             ("\u{1b}[2J\u{1b}[1;31mred\u{1b}[0m", "red"),
             ("\u{1b}]0;a title\u{7}a\u{1b}]8;;http://a\u{1b}\\link", "alink"),
             ("\u{1b}]0;without an end", "0;without an end"),
-            ("\u{1b}cb\u{1b}", "b"),
+            ("\u{1b}cb\u{1b}", "cb"),
             ("a\r\nb\u{9b}\u{2028}c\td", "a  b  c\td"),
             ("\u{202e}evil\u{202c}\u{2066}\u{200f} grün 東京", "evil grün 東京"),
         ] {

@@ -11,7 +11,7 @@ use indicatif::HumanBytes;
 use super::broker::{Broker, JOBS, RESULTS};
 use super::message::{Announcement, PROTOCOL, read, written};
 
-/// What a server has of a run.
+/// The messages that a server has of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     /// Time since it was announced last; `None` if its announcement is missing.
@@ -22,7 +22,7 @@ pub(crate) struct Held {
     pub answers: usize,
 }
 
-/// What was removed of a run.
+/// The messages and objects of a run that were removed.
 #[derive(Debug)]
 pub(crate) struct Removed {
     jobs: u64,

@@ -9,7 +9,7 @@
 //! | `nas.RUN.break.ID` | search → worker | nothing: break the training off |
 //! | `nas.RUN.result.ID.WORKER` | worker → search | [`Answer`] |
 //! | `nas.RUN.dismiss.WORKER` | search → worker | a reason |
-//! | `nas.who` | anyone → workers | nothing: report now |
+//! | `nas.who` | anyone → workers, searches | nothing: report now |
 //! | `nas.WORKER.report` | worker → anyone | [`Presence`] |
 
 use std::collections::BTreeMap;
