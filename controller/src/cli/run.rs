@@ -91,6 +91,8 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     let (mut search, checkpoint) = assemble(prepared, remote.clone(), strategy, &folder, &stop, quiet)?;
     search.plan.retry_failed = retry_failed;
     let result = runtime.block_on(search.run(checkpoint));
+    // Its observers write what they have, which the report reads.
+    drop(search);
     if let (Some(remote), Ok(Outcome { end, .. })) = (&remote, &result)
         && *end != End::Stopped
     {

@@ -247,11 +247,15 @@ impl Observer for Watch {
         }
         let scalars: BTreeMap<String, f64> = diagnostics.scalars.iter().cloned().collect();
         self.status.own_seconds += scalars.get("own_seconds").copied().unwrap_or(0.0);
-        let choices = diagnostics.choices.iter().map(|(decision, counts)| {
-            let all: u64 = counts.iter().map(|(_, count)| count).sum();
+        let choices = diagnostics.choices.iter().filter_map(|(decision, counts)| {
+            let all = counts.iter().map(|(_, count)| count).sum::<u64>();
+            // A round may propose nothing.
+            if all == 0 {
+                return None;
+            }
             let taken = counts.iter().filter(|(_, count)| *count > 0);
             let share = |count: u64| (1e3 * count as f64 / all as f64).round() / 1e3;
-            (decision.clone(), taken.map(|(choice, count)| (choice.clone(), share(*count))).collect())
+            Some((decision.clone(), taken.map(|(choice, count)| (choice.clone(), share(*count))).collect()))
         });
         let evaluations = history.ended();
         observations.push(Observation::Round { evaluations, scalars, choices: choices.collect() });

@@ -59,10 +59,11 @@ const policyPart = {
           `${short(plot.scalar)} of the policy: ${number(data[0]?.[1])} at first, ${number(data.at(-1)?.[1])} at last.`,
         ];
       }
-      const last = steps.at(-1).choices[view.decision] || {};
-      const names = [
-        ...new Set(steps.flatMap((step) => Object.keys((step.choices || {})[view.decision] || {}))),
-      ];
+      const sharesOf = (step) => (step.choices || {})[view.decision] || {};
+      // A round may propose nothing.
+      const rounds = steps.filter((step) => Object.keys(sharesOf(step)).length > 0);
+      const last = rounds.length ? sharesOf(rounds.at(-1)) : {};
+      const names = [...new Set(rounds.flatMap((round) => Object.keys(sharesOf(round))))];
       return [
         {
           legend: legend(names.map((name) => seriesName(name))),
@@ -78,10 +79,7 @@ const policyPart = {
             lineStyle: { width: 1, color: runColour(index) },
             areaStyle: { color: runColour(index), opacity: 0.55 },
             itemStyle: { color: runColour(index) },
-            data: steps.map((step) => [
-              step.evaluations,
-              ((step.choices || {})[view.decision] || {})[name] || 0,
-            ]),
+            data: rounds.map((round) => [round.evaluations, sharesOf(round)[name] || 0]),
           })),
         },
         `Shares of the choices of ${short(view.decision)}; at last: ${names.map((name) => `${short(name, 30)} ${number(last[name], 2)}`).join(", ")}.`,

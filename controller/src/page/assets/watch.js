@@ -1,4 +1,4 @@
-// What is under way: steps, devices and workers.
+// What is under way: jobs, devices and workers.
 
 const watchPart = {
   id: "watch",
@@ -88,7 +88,7 @@ function watchOf(model, run) {
     el(
       "div",
       { class: "halves" },
-      table("Steps under way", ["network", "step", "epoch", "since", ""], jobs),
+      table("Jobs under way", ["network", "job", "epoch", "since", ""], jobs),
       table("Devices and workers", ["name", "state", "jobs", ""], workers),
     ),
   );
