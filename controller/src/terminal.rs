@@ -20,7 +20,7 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Width of the terminal on standard output; `None` if that is no terminal.
+/// Width of the terminal on standard output; `None` if that is something else.
 pub(crate) fn columns() -> Option<usize> {
     let (_, columns) = console::Term::stdout().size_checked()?;
     Some(usize::from(columns))

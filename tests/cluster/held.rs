@@ -25,6 +25,7 @@ fn an_abandoned_run_is_listed_and_forgotten_and_can_be_resumed_all_the_same() {
     assert!(message.contains("is running: stop it first"), "{message}");
 
     // Its answer waits, and a job that nothing does any more.
+    wait_until("a job is under way", || !client.subjects("NAS_JOBS").is_empty());
     searching.kill();
     wait_until("the worker has answered", || !client.subjects("NAS_RESULTS").is_empty());
     worker.kill();

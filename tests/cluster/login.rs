@@ -124,7 +124,7 @@ fn with_the_documented_configuration_a_worker_can_do_its_work_and_nothing_else()
 
     let login = |user: &str, password: &str| {
         let options = ConnectOptions::new().user_and_password(user.to_owned(), password.to_owned());
-        // What is not permitted gets no answer.
+        // Requests without permission get no answer.
         Client::with(&scene.nats.url(), options.request_timeout(Some(Duration::from_millis(500))))
     };
     let owner = login("search", PASSWORDS[0].1);

@@ -36,7 +36,7 @@ impl Browser {
     /// If it does not start; and with `CI=true` instead of a skipped test.
     pub fn start(width: u32, height: u32, dark: bool) -> Option<Self> {
         if !Path::new(DRIVER).exists() || !Path::new(CHROMIUM).exists() {
-            skip::unless_ci("there is no Chromium: install chromium and chromium-driver");
+            skip::unless_ci("Chromium is missing: install chromium and chromium-driver");
             return None;
         }
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -74,7 +74,7 @@ const OF_ONE_RUN: [&str; 5] =
 pub fn several(folders: &[PathBuf]) -> Result<Several> {
     let read = |folder: &PathBuf| Recorded::read(folder).with_context(|| format!("cannot read {}", folder.display()));
     let recorded = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let Some(first) = recorded.first() else { bail!("there is no run to compare") };
+    let Some(first) = recorded.first() else { bail!("name the runs to compare") };
     let is_common =
         |objective: &Objective| recorded.iter().all(|one| one.problem.objectives().position(*objective).is_some());
     let common: Vec<Objective> = first.problem.objectives().iter().filter(is_common).collect();

@@ -85,7 +85,7 @@ pub struct Workload {
     pub states: Vec<WorkerState>,
 }
 
-/// What one worker of a cluster does.
+/// The state of one worker of a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerState {
     /// Its name and machine.

@@ -11,7 +11,7 @@
 //! | `strategy/own_seconds` | evaluations so far | time of the round without waiting for evaluations |
 //! | `choices/DECISION/CHOICE` | evaluations so far | share of the round's proposals with this choice |
 //!
-//! Beside these, the HParams page has the settings of the run and its final hypervolume, and the Text page its experiment
+//! In addition, the HParams page has the settings of the run and its final hypervolume, and the Text page its experiment
 //! and the reference point of the hypervolume.
 
 use std::io;

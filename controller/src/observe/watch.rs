@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `status.json` | what is under way, replaced as a whole: [`Status`] |
+//! | `status.json` | jobs under way and progress, replaced as a whole: [`Status`] |
 //! | `observations.jsonl` | losses of trainings, predictions and policy, a line each: [`Observation`] |
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +25,7 @@ use crate::plan::{Plan, Position};
 use crate::strategy::Diagnostics;
 use crate::terminal::{machine, note};
 
-/// What is under way in a search.
+/// The jobs under way in a search, and its progress.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Status {
     /// When this was written, in seconds since 1970. A search that goes on writes every few seconds.
@@ -172,7 +172,7 @@ impl Watch {
     fn publish(&mut self) {
         self.status.jobs = self.jobs.values().cloned().collect();
         if let Some(statuses) = &self.statuses {
-            // Without its thread there is no status.
+            // A status is lost with its thread.
             let _ = statuses.send(self.status.clone());
         }
     }

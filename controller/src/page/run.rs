@@ -37,7 +37,7 @@ impl RunPage {
     /// Reads a run folder, also during its search; nothing in it is changed.
     ///
     /// # Errors
-    /// If it is no run folder, or its journal is damaged.
+    /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> Result<Self> {
         let Recorded { experiment, problem, rows } = Recorded::read(folder)?;
         let notes = experiment.reservations();
@@ -187,7 +187,7 @@ impl RunPage {
         })
     }
 
-    /// What is under way, and where the time went.
+    /// Jobs under way, and the use of the time.
     fn watch(&self, joined: &[Joined]) -> Result<Value> {
         let total = |of: fn(&Row) -> Option<f64>| {
             let known: Vec<f64> = joined.iter().filter_map(|one| of(&one.row)).collect();
@@ -220,7 +220,7 @@ impl RunPage {
     }
 }
 
-/// What is known of each evaluation, until there is no room.
+/// The values of evaluations by their numbers, as far as there is room.
 fn with_room(rows: &[&Row], of: impl Fn(&Row) -> Option<Value>) -> Map<String, Value> {
     let (mut known, mut bytes) = (Map::new(), 0);
     for row in rows {
@@ -249,7 +249,7 @@ fn kwh(millijoules: f64) -> f64 {
 /// If the run has no such network.
 pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
     let Recorded { problem, rows, .. } = Recorded::read(folder)?;
-    let row = rows.iter().find(|row| row.evaluation == evaluation).context("there is no such network")?;
+    let row = rows.iter().find(|row| row.evaluation == evaluation).context("the run has no such network")?;
     let architecture = problem.space().parse(&row.architecture)?;
     details(&problem, &architecture)
 }

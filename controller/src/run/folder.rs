@@ -29,7 +29,7 @@ const EARLIER_EVENTS: &str = "tensorboard";
 pub(crate) const PARETO: &str = "pareto.csv";
 pub(crate) const MODELS: &str = "models";
 pub(crate) const REPORT: &str = "report.html";
-/// What is under way, for the page.
+/// Jobs under way and progress, for the page.
 pub(crate) const STATUS: &str = "status.json";
 /// Losses, predictions and policy, for the page.
 pub(crate) const OBSERVATIONS: &str = "observations.jsonl";

@@ -14,8 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use crate::history::{History, Import, Job};
 use crate::observe::Observer;
 use crate::plan::Plan;
@@ -164,7 +162,11 @@ impl Search {
             pending,
             strategy: self.strategy.save()?,
         };
-        checkpoint.save(&self.storage.checkpoints).context("the journal is complete: --resume continues from it")
+        checkpoint.save(&self.storage.checkpoints).map_err(|error| match self.storage.checkpoints.parent() {
+            Some(folder) if folder.is_dir() => error.context("the journal is complete: --resume continues from it"),
+            // The folder was deleted, and the journal with it.
+            _ => error,
+        })
     }
 }
 

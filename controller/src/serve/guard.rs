@@ -1,4 +1,4 @@
-//! Who may look at a page: this machine, or whoever has the token; and only pages of this server themselves.
+//! The rules of access to a page: this machine, or a browser with the token; and only the page of this server itself.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) struct Guard {
     pub token: Option<Token>,
 }
 
-/// What a request gets.
+/// The answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Admitted,
@@ -124,7 +124,7 @@ fn value_of<'a>(part: &'a str, name: &str) -> Option<&'a str> {
     part.trim().strip_prefix(name)?.strip_prefix('=')
 }
 
-/// Whether the host of a request is a name of this machine, whatever its port.
+/// Whether the host of a request is a name of this machine, at any port.
 fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -27,7 +27,7 @@ pub(super) struct Runs {
     version: watch::Sender<u64>,
 }
 
-/// What is known of the folders.
+/// The state of the folders when they were read last.
 struct Known {
     stamps: Vec<Stamp>,
     runs: Vec<Shown>,
@@ -60,7 +60,7 @@ impl Runs {
     /// Reads all folders.
     ///
     /// # Errors
-    /// If one is no run folder, or damaged.
+    /// If one is not a run folder, or damaged.
     pub fn read(folders: Vec<PathBuf>) -> Result<Self> {
         let begun = Instant::now();
         let stamps = folders.iter().map(|folder| stamp(folder)).collect();
@@ -75,7 +75,7 @@ impl Runs {
         self.version.subscribe()
     }
 
-    /// Reads folders that change, as long as somebody looks.
+    /// Reads folders that change, while a page is open.
     pub async fn follow(self: Arc<Self>) {
         loop {
             tokio::time::sleep(INTERVAL).await;
@@ -140,7 +140,7 @@ impl Runs {
     /// Layers and learning curve of a network.
     pub async fn network(self: Arc<Self>, run: usize, number: u64) -> Result<Bytes> {
         blocking(move || {
-            let folder = self.folders.get(run).context("there is no such run")?;
+            let folder = self.folders.get(run).context("the page has no such run")?;
             Ok(network(folder, number)?.to_string().into())
         })
         .await
