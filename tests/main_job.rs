@@ -162,7 +162,7 @@ fn check_report(run: &Path) {
     assert_eq!((document["schema"].as_u64(), run["evaluations"].as_u64()), (Some(1), Some(EVALUATIONS as u64)));
     assert_eq!(run["state"], "finished");
     let networks = run["networks"]["evaluation"].as_array().unwrap().len();
-    assert!(networks >= EVALUATIONS as usize, "{networks}");
+    assert!(networks >= EVALUATIONS, "{networks}");
     assert!(!run["curves"].as_object().unwrap().is_empty(), "the losses of the trainings");
 }
 

@@ -76,5 +76,10 @@ impl Observed {
 fn thinned<T>(items: Vec<T>) -> Vec<T> {
     let step = items.len().div_ceil(MOST).max(1);
     let last = items.len().saturating_sub(1);
-    items.into_iter().enumerate().filter(|(index, _)| (last - index) % step == 0).map(|(_, item)| item).collect()
+    items
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| (last - index).is_multiple_of(step))
+        .map(|(_, item)| item)
+        .collect()
 }

@@ -67,10 +67,10 @@ fn a_network_costs_a_page_at_most_300_bytes() {
         energy_mj: Some(123.456_789),
         energy_mj_std: Some(1.234_567),
         power_samples: Some(1234),
-        idle_power_mw: Some(1234.567_89),
+        idle_power_mw: Some(1_234.567_89),
         device: Some("a board".to_owned()),
         epochs: Some(200),
-        train_seconds: Some(1234.567_89),
+        train_seconds: Some(1_234.567_89),
         measure_seconds: Some(12.345_678),
         message: Some("hot".to_owned()),
         ..Row::new(123_456, text, Status::Ok)
