@@ -111,7 +111,7 @@ fn a_network_is_found_by_mouse_table_and_filter() {
     browser.wait_for("document.getElementById('network').open");
     let text = browser.value("document.getElementById('network').textContent");
     let text = text.as_str().unwrap();
-    let row = &journal.rows.iter().find(|row| row.text("evaluation") == number.to_string()).unwrap();
+    let row = journal.rows.iter().find(|row| row.evaluation() == number.as_u64().unwrap()).unwrap();
     for wanted in [row.text("architecture"), "controller train", "convolution"] {
         assert!(text.contains(wanted), "no {wanted} in {text}");
     }
