@@ -115,6 +115,38 @@ fn an_empty_search_has_a_page() {
 }
 
 #[test]
+fn a_search_whose_networks_all_failed_has_a_page_with_the_reasons() {
+    let Some(browser) = Browser::start(400, 800, true) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    replayed(folder.path(), "run", &[]);
+    let path = folder.path().join("run/measurements.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let mut failed = format!("{}\n", header.join(","));
+    for (number, line) in lines.enumerate() {
+        let architecture = line.split(',').nth(2).unwrap();
+        let cell = |name: &&str| match *name {
+            "evaluation" => number.to_string(),
+            "architecture" => architecture.to_owned(),
+            "status" => "failed".to_owned(),
+            "message" => "the board is on fire".to_owned(),
+            _ => String::new(),
+        };
+        failed.push_str(&format!("{}\n", header.iter().map(cell).collect::<Vec<_>>().join(",")));
+    }
+    fs::write(&path, &failed).unwrap();
+    let server = serve(folder.path(), &["run"]);
+    browser.open(&server.address);
+    browser.wait_for("window.page && page.ready");
+    let networks = failed.lines().count() as u64 - 1;
+    assert_eq!(browser.value("page.model.shown.size"), networks);
+    browser.run("openNetwork(page.model.shown, 0);");
+    browser.wait_for("document.getElementById('network').textContent.includes('the board is on fire')");
+    check_quiet(&browser, &server.address);
+}
+
+#[test]
 fn nothing_but_the_page_and_its_data_is_served() {
     let folder = tempfile::tempdir().unwrap();
     replayed(folder.path(), "run", &[]);
