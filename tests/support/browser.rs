@@ -168,7 +168,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Ends Chromium; the driver is killed in any case.
-        let _ = ureq::delete(&self.session).call();
+        let _ = agent().delete(&self.session).call();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
@@ -184,8 +184,8 @@ fn get(address: &str) -> Value {
 }
 
 fn agent() -> ureq::Agent {
-    // The text of an error is in the answer.
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    // The text of an error is in the answer. The driver is on this machine.
+    ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
 }
 
 fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Value {
