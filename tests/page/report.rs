@@ -182,6 +182,8 @@ fn texts_of_others_are_shown_as_text() {
     browser.wait_for("document.getElementById('network').open");
     let shown = browser.value("document.getElementById('network').innerText");
     assert!(shown.as_str().unwrap().contains("<script>window.hacked=1</script>"), "{shown}");
+    // A live page asks for the layers.
+    browser.wait_for("document.getElementById('network').textContent.includes('convolution')");
     assert_eq!(browser.value("window.hacked"), Value::Null);
     check_quiet(&browser, &server.address);
 }

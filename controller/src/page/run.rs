@@ -53,11 +53,12 @@ impl RunPage {
         })
     }
 
-    /// Its part of the document. The main effects of the decisions take a second or two.
+    /// Its part of the document. A live page asks for the layers of a network when it is opened, and gets the main effects
+    /// of the decisions [separately](Self::effects): both take long.
     ///
     /// # Errors
     /// If a network of the journal is not of the space.
-    pub fn value(&self, with_effects: bool) -> Result<Value> {
+    pub fn value(&self, is_live: bool) -> Result<Value> {
         let mut run = self.summary.to_json();
         let joined = join(self.rows.iter().cloned(), self.problem.fidelity().short_epochs);
         let imported: Vec<Row> = Imported::read(&self.folder)?.into_iter().map(|import| import.row).collect();
@@ -70,7 +71,7 @@ impl RunPage {
             .iter()
             .map(|decision| json!({ "name": decision.name, "choices": decision.choices }))
             .collect();
-        let (networks, curves) = self.networks(&joined);
+        let (details, curves) = self.networks(&joined, is_live);
         let more = json!({
             "name": name,
             "folder": self.folder.display().to_string(),
@@ -84,13 +85,13 @@ impl RunPage {
             "messages": messages,
             "networks": columns,
             "hypervolume": self.hypervolume(),
-            "details": networks,
+            "details": details,
             "curves": curves,
             "forecasts": self.observed.predictions(),
             "policy": self.observed.rounds(),
             "watch": self.watch(&joined)?,
         });
-        let effects = if with_effects { self.effects()? } else { Value::Null };
+        let effects = if is_live { Value::Null } else { self.effects()? };
         if let (Some(run), Value::Object(more)) = (run.as_object_mut(), more) {
             run.extend(more);
             run.insert("effects".to_owned(), effects);
@@ -128,7 +129,7 @@ impl RunPage {
     /// # Errors
     /// As [`value`](Self::value).
     pub fn report(&self) -> Result<String> {
-        Ok(html(&document(vec![self.value(true)?], None, false)))
+        Ok(html(&document(vec![self.value(false)?], None, false)))
     }
 
     fn state(&self) -> &'static str {
@@ -141,14 +142,15 @@ impl RunPage {
     }
 
     /// Layers and learning curves of networks, those of the front first, as far as there is room.
-    fn networks(&self, joined: &[Joined]) -> (Map<String, Value>, Map<String, Value>) {
+    fn networks(&self, joined: &[Joined], is_live: bool) -> (Map<String, Value>, Map<String, Value>) {
         let front = self.summary.members.iter().map(|member| &member.row);
         let rows: Vec<&Row> = front.chain(joined.iter().rev().map(|one| &one.row)).collect();
         let details = |row: &Row| {
             let architecture = self.problem.space().parse(&row.architecture).ok()?;
             details(&self.problem, &architecture).ok()
         };
-        (with_room(&rows, details), with_room(&rows, |row| self.observed.curve(row.evaluation)))
+        let of_details: &[&Row] = if is_live { &[] } else { &rows };
+        (with_room(of_details, details), with_room(&rows, |row| self.observed.curve(row.evaluation)))
     }
 
     /// Facts about the run, in the order in which people ask for them.

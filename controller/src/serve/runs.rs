@@ -154,7 +154,7 @@ async fn blocking(act: impl FnOnce() -> Result<Bytes> + Send + 'static) -> Resul
 impl Shown {
     fn read(folder: &Path, before: Option<&Effects>) -> Result<Self> {
         let run = RunPage::read(folder)?;
-        let mut value = run.value(false)?;
+        let mut value = run.value(true)?;
         let effects = match before.filter(|before| !before.are_old(run.jobs())) {
             Some(before) => before.clone(),
             None => Effects::of(&run)?,
