@@ -16,8 +16,8 @@ use crate::terminal::note;
 
 /// Time between two looks at the folders.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Reading takes at most this share of the time: the search may be on the same machine.
-const SHARE: u32 = 100;
+/// Reading, and computing effects, each take at most one in so many parts of the time: the search may be on the same machine.
+const SHARE: u32 = 200;
 
 /// Runs and their document.
 pub(super) struct Runs {
