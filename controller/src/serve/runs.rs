@@ -64,9 +64,11 @@ impl Runs {
     pub fn read(folders: Vec<PathBuf>) -> Result<Self> {
         let begun = Instant::now();
         let stamps = folders.iter().map(|folder| stamp(folder)).collect();
-        let runs = folders.iter().map(|folder| Shown::read(folder, None)).collect::<Result<_>>()?;
+        let runs = folders.iter().map(|folder| Shown::read(folder, None)).collect::<Result<Vec<_>>>()?;
         let together = together(&folders);
-        let known = Known { stamps, runs, together, read: Instant::now(), took: begun.elapsed() };
+        // Effects have a share of their own.
+        let took = begun.elapsed().saturating_sub(runs.iter().map(|run| run.effects.took).sum());
+        let known = Known { stamps, runs, together, read: Instant::now(), took };
         Ok(Self { folders, state: Mutex::new(known), version: watch::Sender::new(0) })
     }
 
@@ -83,22 +85,20 @@ impl Runs {
                 continue;
             }
             let this = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || this.refresh()).await {
-                Ok(Ok(true)) => self.version.send_modify(|version| *version += 1),
-                // Such as one whose folder is moved.
-                Ok(Err(error)) => note(format_args!("warning: the page stays as it was: {error:#}")),
-                Ok(Ok(false)) | Err(_) => {}
+            // Such as one whose folder is moved.
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || this.refresh()).await {
+                note(format_args!("warning: the page stays as it was: {error:#}"));
             }
         }
     }
 
-    /// Reads the folders that have changed, unless that was done lately. Returns whether one had.
-    fn refresh(&self) -> Result<bool> {
+    /// Reads the folders that have changed, unless that was done lately, and announces it to all open pages.
+    fn refresh(&self) -> Result<()> {
         let stamps: Vec<Stamp> = self.folders.iter().map(|folder| stamp(folder)).collect();
         let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_early = known.read.elapsed() < known.took * SHARE;
         if known.stamps == stamps || is_early {
-            return Ok(false);
+            return Ok(());
         }
         let begun = Instant::now();
         let mut of_effects = Duration::ZERO;
@@ -114,7 +114,8 @@ impl Runs {
         }
         known.together = together(&self.folders);
         (known.read, known.took) = (Instant::now(), begun.elapsed().saturating_sub(of_effects));
-        Ok(true)
+        self.version.send_modify(|version| *version += 1);
+        Ok(())
     }
 
     fn value(&self) -> Value {

@@ -38,6 +38,9 @@ function svg(tag, attributes, ...children) {
   return fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
+/** The head of a table, of its `th` elements. */
+const tableHead = (...cells) => el("thead", null, el("tr", null, cells));
+
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;

@@ -78,15 +78,7 @@ function layersOf(details) {
       el(
         "table",
         { class: "grid" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            ["", "layer", "output", "MACs", "parameters"].map((word) => el("th", { scope: "col" }, word)),
-          ),
-        ),
+        tableHead(["", "layer", "output", "MACs", "parameters"].map((word) => el("th", { scope: "col" }, word))),
         el("tbody", null, rows),
       ),
     ),

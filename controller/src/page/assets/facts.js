@@ -176,15 +176,7 @@ const membersPart = {
       el(
         "table",
         { class: "grid" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            head.map((word) => el("th", { scope: "col", class: word === "model" ? "words" : null }, word)),
-          ),
-        ),
+        tableHead(head.map((word) => el("th", { scope: "col", class: word === "model" ? "words" : null }, word))),
         el("tbody", null, rows),
       ),
     );

@@ -138,15 +138,7 @@ function rowsTable(caption, rows, head) {
     { class: "plain" },
     el("caption", null, caption),
     head
-      ? el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            head.map((cell) => el("th", { scope: "col" }, cell)),
-          ),
-        )
+      ? tableHead(head.map((cell) => el("th", { scope: "col" }, cell)))
       : null,
     el(
       "tbody",

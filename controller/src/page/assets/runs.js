@@ -61,15 +61,7 @@ const runsPart = {
       el(
         "table",
         { class: "grid" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            head.map((word) => el("th", { scope: "col" }, word)),
-          ),
-        ),
+        tableHead(head.map((word) => el("th", { scope: "col" }, word))),
         el("tbody", null, rows),
       ),
     );
@@ -185,16 +177,7 @@ const settingsPart = {
       el(
         "table",
         { class: "grid" },
-        el(
-          "thead",
-          null,
-          el(
-            "tr",
-            null,
-            el("th", { scope: "col" }, "setting"),
-            model.runs.map((run) => el("th", { scope: "col" }, untrusted(run.name, 40))),
-          ),
-        ),
+        tableHead(el("th", { scope: "col" }, "setting"), model.runs.map((run) => el("th", { scope: "col" }, untrusted(run.name, 40)))),
         el("tbody", null, rows),
       ),
     );

@@ -60,15 +60,7 @@ function watchOf(model, run) {
             "table",
             { class: "grid" },
             el("caption", null, caption),
-            el(
-              "thead",
-              null,
-              el(
-                "tr",
-                null,
-                head.map((word) => el("th", { scope: "col" }, word)),
-              ),
-            ),
+            tableHead(head.map((word) => el("th", { scope: "col" }, word))),
             el("tbody", null, rows),
           ),
         )
