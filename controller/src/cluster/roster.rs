@@ -77,7 +77,7 @@ impl Roster {
         }
     }
 
-    /// What each worker does, and which ones are away.
+    /// The state of each worker, with those that are away.
     pub fn states(&self) -> Vec<WorkerState> {
         let present = self.workers.iter().map(|(worker, (presence, _))| {
             let jobs = presence.measuring + presence.training;

@@ -101,14 +101,14 @@ pub(crate) enum Observation {
         /// The loss.
         loss: f64,
     },
-    /// What the surrogate predicts for a network that was decided on.
+    /// The surrogate's prediction for a network that was decided on.
     Prediction {
         /// Number of the network.
         evaluation: u64,
         /// Value and standard deviation, in the unit of the objective.
         values: BTreeMap<Objective, (f64, f64)>,
     },
-    /// What the strategy reports of a round.
+    /// A strategy's report of a round.
     Round {
         /// Evaluations that had ended.
         evaluations: u64,
