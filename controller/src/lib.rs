@@ -29,4 +29,5 @@ mod serve;
 mod stop;
 pub mod strategy;
 mod surrogate;
+mod target;
 mod terminal;

@@ -47,6 +47,11 @@ impl Objective {
         }
     }
 
+    /// Whether its value differs from device to device.
+    pub(crate) fn depends_on_device(self) -> bool {
+        matches!(self, Self::Time | Self::Energy)
+    }
+
     /// Its value in a row of a log, if it is measured.
     pub(crate) fn measured(self, row: &Row) -> Option<f64> {
         match self {
@@ -212,6 +217,11 @@ impl Bounds {
     /// The bound on an objective, if there is one.
     pub fn get(&self, objective: Objective) -> Option<f64> {
         self.0.get(&objective).copied()
+    }
+
+    /// The bounds by objective.
+    pub(crate) fn as_map(&self) -> &BTreeMap<Objective, f64> {
+        &self.0
     }
 
     /// These bounds and others; where both bound the same objective, the other bound counts.

@@ -29,7 +29,7 @@ impl Budget {
     ) -> bool {
         // A measurement may end an evaluation, and counts for one where each is followed by a training.
         let counts = |work: &Work| match work {
-            Work::Measure => fidelity.measure_ahead == 0,
+            Work::Measure { .. } => fidelity.measure_ahead == 0,
             Work::Train { epochs } => *epochs >= fidelity.full_epochs,
         };
         let evaluations = || evaluated(fidelity, history) + running.clone().filter(counts).count() as u64;

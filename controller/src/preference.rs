@@ -6,9 +6,39 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
 use serde::{Deserialize, Serialize};
 
-/// A point of the simplex: the weight of each objective. Weights are not negative and sum to 1.
+/// A point of the simplex over the objectives of a target: the weight of each. Weights are not negative and sum to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Preference(Vec<f64>);
+#[serde(from = "Saved", into = "Saved")]
+pub struct Preference {
+    weights: Vec<f64>,
+    target: usize,
+}
+
+/// The same in files: for the first target its weights alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Saved {
+    Weights(Vec<f64>),
+    On { weights: Vec<f64>, target: usize },
+}
+
+impl From<Saved> for Preference {
+    fn from(saved: Saved) -> Self {
+        match saved {
+            Saved::Weights(weights) => Self { weights, target: 0 },
+            Saved::On { weights, target } => Self { weights, target },
+        }
+    }
+}
+
+impl From<Preference> for Saved {
+    fn from(preference: Preference) -> Self {
+        match preference {
+            Preference { weights, target: 0 } => Self::Weights(weights),
+            Preference { weights, target } => Self::On { weights, target },
+        }
+    }
+}
 
 impl Preference {
     /// Share of the preferences drawn near a corner where there are three objectives or more.
@@ -56,7 +86,7 @@ impl Preference {
     pub(crate) fn corner(objectives: usize, index: usize) -> Self {
         let mut weights = vec![0.0; objectives];
         weights[index] = 1.0;
-        Self(weights)
+        Self { weights, target: 0 }
     }
 
     /// Draws a preference: evenly over the simplex (Dirichlet(1)), but for three objectives or more with probability
@@ -70,21 +100,32 @@ impl Preference {
         let mut preference = Self::normalised(drawn);
         if objectives >= 3 && rng.random_bool(Self::CORNER_SHARE) {
             let corner = rng.random_range(0..objectives);
-            preference.0.iter_mut().for_each(|weight| *weight *= Self::CORNER_SPREAD);
-            preference.0[corner] += 1.0 - Self::CORNER_SPREAD;
+            preference.weights.iter_mut().for_each(|weight| *weight *= Self::CORNER_SPREAD);
+            preference.weights[corner] += 1.0 - Self::CORNER_SPREAD;
         }
         preference
     }
 
     /// The weight of each objective.
     pub fn weights(&self) -> &[f64] {
-        &self.0
+        &self.weights
+    }
+
+    /// The same for another target of the search than the first.
+    #[must_use]
+    pub fn on(self, target: usize) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Place of the target that it is for.
+    pub fn target(&self) -> usize {
+        self.target
     }
 
     fn normalised(weights: Vec<f64>) -> Self {
         let sum: f64 = weights.iter().sum();
         assert!(sum > 0.0, "a preference needs an objective");
-        Self(weights.into_iter().map(|weight| weight / sum).collect())
+        Self { weights: weights.into_iter().map(|weight| weight / sum).collect(), target: 0 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The search problem: space, objectives, bounds.
+//! The search problem: space, targets with their objectives and bounds, and the reward.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,15 @@ use anyhow::Result;
 use child::Error;
 use child::graph::{CanonicalKey, Graph, Shape};
 use child::space::{Architecture, SearchSpace};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use crate::objective::{Bounds, Objectives};
-use crate::pareto::{Given, ReferencePoint};
+use crate::pareto::Given;
+use crate::preference::Preference;
 use crate::scalarisation::RewardConfig;
+use crate::target::{Target, Targets};
 
 /// How far networks are evaluated before their full training.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,24 +69,25 @@ pub enum Identity {
     Architecture,
 }
 
-/// A search problem: the space, the networks' input and classes, the objectives and bounds, and the reward.
+/// By architecture, the key of its network, and whether a path leads from the image to the logits.
+type Keys = HashMap<Architecture, (CanonicalKey, bool)>;
+
+/// A search problem: the space, the networks' input and classes, the targets with their objectives and bounds, and the reward.
+#[derive(Clone)]
 pub struct Problem {
     space: Arc<dyn SearchSpace>,
     input: Shape,
     classes: usize,
-    objectives: Objectives,
-    bounds: Bounds,
+    targets: Arc<Targets>,
     reward: RewardConfig,
-    reference: Given,
     fidelity: Fidelity,
     available: Option<BTreeSet<Architecture>>,
     identity: Identity,
-    /// By architecture, the key of its network, and whether a path leads from the image to the logits.
-    keys: Mutex<HashMap<Architecture, (CanonicalKey, bool)>>,
+    keys: Arc<Mutex<Keys>>,
 }
 
 impl Problem {
-    /// A problem over this space for images of a shape and a number of classes.
+    /// A problem over this space for images of a shape and a number of classes, with one target.
     ///
     /// # Errors
     /// If a bound is on something that is not an objective, or a weight of the reward is out of range.
@@ -96,25 +101,48 @@ impl Problem {
     ) -> Result<Self> {
         bounds.check(&objectives)?;
         reward.check()?;
-        let (identity, keys) = (Identity::default(), Mutex::default());
-        let reference = Given::new();
+        let targets = Arc::new(Targets::one(objectives, bounds));
+        let (identity, keys) = (Identity::default(), Arc::default());
         let (fidelity, available) = (Fidelity::default(), None);
-        Ok(Self { space, input, classes, objectives, bounds, reward, reference, fidelity, available, identity, keys })
+        Ok(Self { space, input, classes, targets, reward, fidelity, available, identity, keys })
     }
 
-    /// The same problem with coordinates of the hypervolume's reference point. They have no effect on the search.
+    /// The same problem for other targets.
+    #[must_use]
+    pub(crate) fn with_targets(self, targets: Targets) -> Self {
+        Self { targets: Arc::new(targets), ..self }
+    }
+
+    /// The same problem for one of its targets alone.
+    #[must_use]
+    pub fn of_target(&self, target: usize) -> Self {
+        let alone = Targets::single(self.targets.get(target).clone());
+        Self { targets: Arc::new(alone), ..self.clone() }
+    }
+
+    /// The same problem with other bounds, where it has one target.
+    ///
+    /// # Errors
+    /// If a bound is on something that is not an objective.
+    pub(crate) fn with_bounds(self, bounds: Bounds) -> Result<Self> {
+        let targets = Targets::new(vec![Target { bounds, ..self.targets.get(0).clone() }])?;
+        Ok(self.with_targets(targets))
+    }
+
+    /// The same problem with coordinates of the hypervolume's reference point, where it has one target. They have no effect on
+    /// the search.
     ///
     /// # Errors
     /// If one is not possible, or of something that is not an objective.
     pub fn with_reference(self, reference: Given) -> Result<Self> {
-        ReferencePoint::check(&reference, Some(&self.objectives))?;
-        Ok(Self { reference, ..self })
+        let targets = Targets::new(vec![Target { reference, ..self.targets.get(0).clone() }])?;
+        Ok(self.with_targets(targets))
     }
 
     /// The same problem with another notion of when two architectures are one.
     #[must_use]
     pub fn with_identity(self, identity: Identity) -> Self {
-        Self { identity, keys: Mutex::default(), ..self }
+        Self { identity, keys: Arc::default(), ..self }
     }
 
     /// The same problem with other epochs of its trainings.
@@ -144,19 +172,47 @@ impl Problem {
         self.classes
     }
 
-    /// The minimised objectives, in order.
+    /// What is minimised, in words: `error, time_ms`, or `error, time_ms, energy_mj on tx2; error, time_ms on ncs`.
+    pub(crate) fn minimised(&self) -> String {
+        let on = |target: &Target| format!("{} on {}", target.objectives.names(), target.name);
+        match self.targets.are_several() {
+            true => self.targets.iter().map(on).collect::<Vec<_>>().join("; "),
+            false => self.objectives().names(),
+        }
+    }
+
+    /// Draws a preference; where there are several targets, for one of them, as likely as its weight.
+    pub(crate) fn sample_preference(&self, rng: &mut ChaCha8Rng) -> Preference {
+        let mut target = 0;
+        if self.targets.are_several() {
+            let all: f64 = self.targets.iter().map(|target| target.weight).sum();
+            let mut left = rng.random::<f64>() * all;
+            while target + 1 < self.targets.len() && left >= self.targets.get(target).weight {
+                left -= self.targets.get(target).weight;
+                target += 1;
+            }
+        }
+        Preference::sample(rng, self.targets.get(target).objectives.len()).on(target)
+    }
+
+    /// The boards that networks are searched for.
+    pub fn targets(&self) -> &Arc<Targets> {
+        &self.targets
+    }
+
+    /// The minimised objectives of the only target, or the first, in order.
     pub fn objectives(&self) -> &Objectives {
-        &self.objectives
+        &self.targets.get(0).objectives
     }
 
-    /// Upper bounds on the objectives.
+    /// Upper bounds on the objectives of the only target, or the first.
     pub fn bounds(&self) -> &Bounds {
-        &self.bounds
+        &self.targets.get(0).bounds
     }
 
-    /// Coordinates of the hypervolume's reference point that are given.
+    /// Coordinates of the hypervolume's reference point that are given for the only target, or the first.
     pub fn reference(&self) -> &Given {
-        &self.reference
+        &self.targets.get(0).reference
     }
 
     /// Epochs of short and full trainings, and how many networks are measured ahead.

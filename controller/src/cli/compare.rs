@@ -58,6 +58,9 @@ pub(super) struct Compare {
     /// For other programs.
     #[arg(long)]
     json: bool,
+    /// The target, of runs that have several.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
 }
 
 impl Compare {
@@ -141,7 +144,7 @@ impl Compare {
     /// One run, with a notice for the user if there is one.
     fn side(&self, path: &Path, other: &Path) -> anyhow::Result<(Side, Option<String>)> {
         if path.is_dir() {
-            return Side::of_run(path);
+            return Side::of_run(path, self.target.as_deref());
         }
         ensure!(path.exists(), "there is no run folder and no log {}", path.display());
         let log = format!("replay.log={}", toml::Value::String(path.display().to_string()));

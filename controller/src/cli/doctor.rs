@@ -15,7 +15,7 @@ use super::prepare::{By, Prepared, prepare};
 use super::workers::find_workers;
 use crate::cluster::{Presence, at_a_time};
 use crate::config::Experiment;
-use crate::evaluate::{Live, Replayed, check_alike};
+use crate::evaluate::{Live, Replayed};
 use crate::run::temporary_folder;
 use crate::stop::Stop;
 use crate::terminal::say;
@@ -62,7 +62,7 @@ impl Doctor {
     /// Reports on all parts together, as at the begin of a search, and on the time that it will take.
     fn search(&self, experiment: &Experiment) -> anyhow::Result<bool> {
         if experiment.replay.is_none()
-            && let Err(error) = check_alike(&experiment.devices)
+            && let Err(error) = experiment.devices_of_targets()
         {
             return self.report("search", Err(error));
         }
@@ -75,7 +75,7 @@ impl Doctor {
             };
         let named = prepared
             .strategy()
-            .map(|strategy| format!("{} minimises {}", strategy.name(), prepared.problem.objectives().names()));
+            .map(|strategy| format!("{} minimises {}", strategy.name(), prepared.problem.minimised()));
         let healthy = self.report("search", named)?;
         match &prepared.live {
             Some(live) if healthy => self.report("time", time(&prepared, live, scratch.path())),
@@ -137,7 +137,7 @@ fn log(experiment: &Experiment) -> anyhow::Result<String> {
     let space = experiment.space.build()?;
     let Some(replay) = &experiment.replay else { return Ok("none".to_owned()) };
     let log = Replayed::open(replay, space.as_ref())?;
-    Ok(format!("{}, {} architectures", log.table.path().display(), log.table.rows().len()))
+    Ok(format!("{}, {} architectures", log.table().path().display(), log.table().rows().len()))
 }
 
 fn backend(experiment: &Experiment) -> anyhow::Result<String> {

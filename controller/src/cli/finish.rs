@@ -14,10 +14,11 @@ use crate::terminal::{note, pasted, say};
 
 /// Writes the run's report, and prints its results and possible next steps.
 pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) -> anyhow::Result<ExitCode> {
-    let summary = write_report(folder)?;
+    let pages = write_report(folder)?;
     if !quiet {
-        print(&summary, spent, folder)?;
+        print(&pages, spent, folder)?;
     }
+    let Some(summary) = pages.into_iter().map(RunPage::into_summary).next() else { return Ok(ExitCode::SUCCESS) };
     let path = pasted(folder.path());
     match end {
         End::Finished => {}
@@ -38,19 +39,25 @@ pub(super) fn finish(end: End, spent: Spent, folder: &RunFolder, quiet: bool) ->
 }
 
 /// Writes `pareto.csv` and `report.html` of a run.
-pub(super) fn write_report(folder: &RunFolder) -> anyhow::Result<Summary> {
-    let run = RunPage::read(folder.path())?;
-    report::write_pareto(&folder.join(PARETO), run.summary())?;
-    write_atomically(&folder.join(REPORT), run.report()?.as_bytes())?;
-    Ok(run.into_summary())
+pub(super) fn write_report(folder: &RunFolder) -> anyhow::Result<Vec<RunPage>> {
+    let pages = RunPage::read(folder.path())?;
+    let fronts: Vec<_> = pages.iter().map(|page| (page.target(), page.summary())).collect();
+    report::write_pareto(&folder.join(PARETO), &fronts)?;
+    write_atomically(&folder.join(REPORT), RunPage::report(&pages)?.as_bytes())?;
+    Ok(pages)
 }
 
-fn print(summary: &Summary, spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
+fn print(pages: &[RunPage], spent: Spent, folder: &RunFolder) -> anyhow::Result<()> {
     let path = pasted(folder.path());
     let config = pasted(&folder.join(CONFIG));
-    say(format_args!("\n{}", report::table(summary)))?;
-    say(report::in_words(summary))?;
-    report::hypervolume_in_words(summary).map_or(Ok(()), say)?;
+    for page in pages {
+        let summary = page.summary();
+        let of = page.target().map_or_else(String::new, |target| format!("{target}:\n"));
+        say(format_args!("\n{of}{}", report::table(summary)))?;
+        say(report::in_words(summary))?;
+        report::hypervolume_in_words(summary).map_or(Ok(()), say)?;
+    }
+    let Some(summary) = pages.first().map(RunPage::summary) else { return Ok(()) };
     if let Some(reason) = most_frequent_reason(summary) {
         say(format_args!("most frequent reason of unsuccessful evaluations: {reason}"))?;
     }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::export::check_writable;
 use super::options::{local_path, parse_bound};
 use crate::objective::Objective;
-use crate::report::{LEAST_COLUMNS, Summary, front_plot, hypervolume_in_words, in_words, sketch, table};
+use crate::report::{LEAST_COLUMNS, SCHEMA, Summary, front_plot, hypervolume_in_words, in_words, sketch, table};
 use crate::run::{MODELS, Recorded, write_atomically};
 use crate::terminal::{columns, pasted, say};
 
@@ -19,6 +20,7 @@ use crate::terminal::{columns, pasted, say};
   controller front runs/short
   controller front runs/short --json
   controller front runs/short --svg front.svg
+  controller front runs/two-boards --target tx2
   controller front runs/short --reference time_ms=30 --reference energy_mj=50
 
 The front is that of the mean values. ± is the standard deviation of a value: that of single runs after one measurement, \
@@ -32,6 +34,9 @@ pub(super) struct Front {
     /// repeated.
     #[arg(long, value_name = "OBJECTIVE=VALUE", value_parser = parse_bound)]
     reference: Vec<(Objective, f64)>,
+    /// The target, of a run that has several; without it, the fronts of all are shown.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// For other programs.
     #[arg(long)]
     json: bool,
@@ -45,41 +50,73 @@ impl Front {
         if let Some(path) = &self.svg {
             check_writable(path)?;
         }
-        let Recorded { experiment, mut problem, rows } = Recorded::read(&self.run)?;
+        let run = Recorded::read(&self.run)?;
+        let runs = match &self.target {
+            Some(name) => vec![(Some(name.clone()), run.of_one_target(Some(name))?)],
+            None => run.by_target()?,
+        };
+        let mut summaries = Vec::new();
+        for (target, run) in runs {
+            summaries.push((target, self.summary(run)?));
+        }
+        match summaries.as_slice() {
+            [(_, summary)] if self.json => say(format_args!("{:#}", summary.to_json()))?,
+            several if self.json => {
+                let named = several.iter().filter_map(|(target, summary)| Some((target.clone()?, summary.to_json())));
+                let targets: serde_json::Map<String, Value> = named.collect();
+                say(format_args!("{:#}", json!({ "schema": SCHEMA, "targets": targets })))?;
+            }
+            several => {
+                for (index, (target, summary)) in several.iter().enumerate() {
+                    if let Some(target) = target {
+                        say(format_args!("{}{target}:", if index > 0 { "\n" } else { "" }))?;
+                    }
+                    self.show(summary)?;
+                }
+            }
+        }
+        if let Some(path) = &self.svg {
+            let [(_, summary)] = summaries.as_slice() else {
+                bail!("the run has several targets: choose the one to plot with --target")
+            };
+            let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
+            let plot = front_plot(summary, across, up)?;
+            ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
+            write_atomically(path, plot.unwrap_or_default().as_bytes())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Front and progress of a target.
+    fn summary(&self, run: Recorded) -> anyhow::Result<Summary> {
+        let Recorded { experiment, mut problem, rows } = run;
         if !self.reference.is_empty() {
             let mut reference = problem.reference().clone();
             reference.extend(self.reference.iter().copied());
             problem = problem.with_reference(reference)?;
         }
         let notes = experiment.reservations();
-        let summary = Summary { notes, ..Summary::of(&problem, rows)?.with_models(&self.run) };
-        if self.json {
-            say(format_args!("{:#}", summary.to_json()))?;
-        } else {
-            let columns = columns();
-            if let Some(sketch) = columns.filter(|columns| *columns >= LEAST_COLUMNS).and_then(|_| sketch(&summary)) {
-                say(sketch)?;
-            }
-            say(table(&summary).trim_end())?;
-            say(in_words(&summary))?;
-            if summary.members.iter().any(|member| member.model.is_some()) {
-                say(format_args!("models: {}", self.run.join(MODELS).display()))?;
-            }
-            hypervolume_in_words(&summary).map_or(Ok(()), say)?;
-            summary.notes.iter().try_for_each(|note| say(format_args!("note: {note}")))?;
-            let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
-            // Rows of a replay cannot be measured again.
-            if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {
-                let run = pasted(&self.run);
-                say(format_args!("measure its members again: controller --resume {run} --remeasure 10"))?;
-            }
+        Ok(Summary { notes, ..Summary::of(&problem, rows)?.with_models(&self.run) })
+    }
+
+    fn show(&self, summary: &Summary) -> anyhow::Result<()> {
+        let columns = columns();
+        if let Some(sketch) = columns.filter(|columns| *columns >= LEAST_COLUMNS).and_then(|_| sketch(summary)) {
+            say(sketch)?;
         }
-        if let Some(path) = &self.svg {
-            let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
-            let plot = front_plot(&summary, across, up)?;
-            ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
-            write_atomically(path, plot.unwrap_or_default().as_bytes())?;
+        say(table(summary).trim_end())?;
+        say(in_words(summary))?;
+        if summary.members.iter().any(|member| member.model.is_some()) {
+            say(format_args!("models: {}", self.run.join(MODELS).display()))?;
         }
-        Ok(ExitCode::SUCCESS)
+        hypervolume_in_words(summary).map_or(Ok(()), say)?;
+        summary.notes.iter().try_for_each(|note| say(format_args!("note: {note}")))?;
+        let is_doubtful = summary.members.iter().any(|member| !member.within_noise_of.is_empty());
+        // Rows of a replay cannot be measured again.
+        if is_doubtful && summary.rows.iter().any(|row| row.measure_seconds.is_some()) {
+            let run = pasted(&self.run);
+            say(format_args!("measure its members again: controller --resume {run} --remeasure 10"))?;
+        }
+        Ok(())
     }
 }

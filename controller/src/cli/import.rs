@@ -78,6 +78,12 @@ struct Target {
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let target = self.target()?;
+        ensure!(
+            !target.problem.targets().are_several(),
+            "{} has several targets ({}), and rows of other logs do not say of which they are",
+            self.into.display(),
+            target.problem.targets().names()
+        );
         let Target { experiment, problem, folder, rows, jobs } = &target;
         let columns = self.columns(experiment)?;
         let logs = self.logs.iter().map(|log| read_log(log, &columns, problem)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -263,7 +269,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
     if !measured.is_empty() || !is_asked {
         return Ok((measured, epochs));
     }
-    let label = |(name, config): (&String, &hardware::options::DeviceOptions)| {
+    let label = |(name, config): (&String, &crate::config::DeviceConfig)| {
         let context = || {
             format!("no evaluation of the run says yet what it measures on, and its device `{name}` cannot be asked")
         };

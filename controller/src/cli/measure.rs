@@ -159,11 +159,14 @@ impl Measure {
         let names = || experiment.devices.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         match &self.device {
             Some(name) => match experiment.devices.get(name) {
-                Some(found) => Ok(found),
+                Some(found) => Ok(&found.options),
                 None => bail!("the experiment has no device `{name}`; it has: {}", names()),
             },
             None if experiment.devices.len() > 1 => bail!("choose one with --device: {}", names()),
-            None => experiment.devices.values().next().context("the experiment has no device"),
+            None => {
+                let first = experiment.devices.values().next();
+                first.map(|device| &device.options).context("the experiment has no device")
+            }
         }
     }
 }

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use child::data::Source;
 use child::space::Architecture;
 use hardware::Statistic;
-use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
 use super::load_images::load_images;
 use crate::cluster::{DeviceInfo, Fixed};
-use crate::config::{Experiment, InputConfig, SearchConfig};
+use crate::config::{DeviceConfig, Experiment, InputConfig, SearchConfig};
 use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::ReferencePoint;
@@ -96,32 +95,43 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if let Some(replay) = &mut experiment.replay {
         replay.log = absolute(&replay.log)?;
     }
-    let found = log.measured();
     let path = replay.log.display();
+    let is_measured =
+        |objective: &Objective| (0..log.tables.len()).any(|target| log.measured(target).contains(objective));
     if let Some(objectives) = &experiment.search.objectives {
-        for objective in Objective::MEASURED {
-            ensure!(
-                found.contains(&objective) || objectives.position(objective).is_none(),
-                "{path} has no values for the objective `{objective}`: remove it from search.objectives, or name its \
+        let missing = objectives.iter().find(|one| Objective::MEASURED.contains(one) && !is_measured(one));
+        if let Some(missing) = missing {
+            bail!(
+                "{path} has no values for the objective `{missing}`: remove it from search.objectives, or name its \
                  column in [replay.columns]"
             );
         }
     } else {
+        let found: Vec<Objective> = Objective::MEASURED.into_iter().filter(is_measured).collect();
         let objectives = Objectives::new(found)
             .with_context(|| format!("{path}: name the columns of accuracy, time and energy in [replay.columns]"))?;
         experiment.search.objectives = Some(objectives);
     }
+    if !log.targets.is_empty() {
+        let measured = log.targets.iter().enumerate().map(|(index, name)| (name.clone(), log.measured(index)));
+        experiment.resolve_targets(&measured.collect())?;
+    }
     experiment.input.get_or_insert_default();
-    set_reference(&mut experiment.search, &log);
-    let mut notices = vec![format!("columns: {}", log.table.columns())];
+    set_reference(&mut experiment, &log);
+    let mut notices = Vec::new();
+    for (index, table) in log.tables.iter().enumerate() {
+        let of = log.targets.get(index).map_or_else(String::new, |name| format!(" of {name}"));
+        notices.push(format!("columns{of}: {}", table.columns()));
+    }
+    let table = log.table();
     if log.available().is_some() {
-        notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
+        notices.push(format!("{path} has {} of the space's {} architectures", table.rows().len(), space.size()));
     }
-    if log.table.skipped() > 0 {
-        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", log.table.skipped()));
+    if table.skipped() > 0 {
+        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", table.skipped()));
     }
-    let full_epochs = log.table.full_epochs().unwrap_or(1);
-    let short_epochs = log.table.short_epochs().unwrap_or(0);
+    let full_epochs = table.full_epochs().unwrap_or(1);
+    let short_epochs = table.short_epochs().unwrap_or(0);
     let fidelity = resolve_fidelity(&mut experiment, Some(short_epochs), full_epochs);
     notices.extend(about_batch(&experiment, fidelity));
     let mut problem = problem(&experiment)?.with_fidelity(fidelity);
@@ -138,12 +148,24 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
 
 /// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the
 /// first evaluations of the run.
-fn set_reference(search: &mut SearchConfig, log: &Replayed) {
-    let objectives = search.objectives.iter().flat_map(Objectives::iter);
-    for objective in objectives.filter(|objective| [Objective::Time, Objective::Energy].contains(objective)) {
-        let worst = log.table.rows().iter().filter_map(|row| objective.measured(row)).max_by(f64::total_cmp);
-        if let Some(worst) = worst.filter(|worst| *worst > 0.0 && search.bounds.get(objective).is_none()) {
-            search.reference.entry(objective).or_insert(ReferencePoint::MARGIN * worst);
+fn set_reference(experiment: &mut Experiment, log: &Replayed) {
+    let (search, targets) = (&mut experiment.search, &experiment.targets);
+    let bounded = search.bounds.clone();
+    for (index, table) in log.tables.iter().enumerate() {
+        let name = log.targets.get(index);
+        let own = name.and_then(|name| targets.get(name)?.objectives.clone());
+        let objectives = own.or_else(|| search.objectives.clone());
+        let bounds = bounded.of(name.map_or("", String::as_str));
+        for objective in objectives.iter().flat_map(Objectives::iter).filter(|one| one.depends_on_device()) {
+            let worst = table.rows().iter().filter_map(|row| objective.measured(row)).max_by(f64::total_cmp);
+            let is_given = search.reference.all.contains_key(&objective) || bounds.get(objective).is_some();
+            if let Some(worst) = worst.filter(|worst| *worst > 0.0 && !is_given) {
+                let given = match name {
+                    Some(name) => search.reference.of.entry(name.clone()).or_default(),
+                    None => &mut search.reference.all,
+                };
+                given.entry(objective).or_insert(ReferencePoint::MARGIN * worst);
+            }
         }
     }
 }
@@ -172,22 +194,32 @@ fn live(
         device.make_absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
-    let devices = match by {
-        By::Here => Some(DevicePool::open(&experiment.devices, experiment.measuring.clone())?),
-        By::Workers(_) => None,
+    let of_targets = experiment.devices_of_targets()?;
+    let names: Vec<String> = of_targets.keys().cloned().collect();
+    ensure!(
+        names.len() == 1 || experiment.cluster.server().is_none(),
+        "the devices are of several targets ({}), and workers on other machines serve searches for one: leave the cluster \
+         out, or search for each in a run of its own",
+        names.join(", ")
+    );
+    let pools = match by {
+        By::Here => {
+            let devices: Vec<_> = of_targets.into_values().collect();
+            DevicePool::open_all(&devices, experiment.measuring.clone())?
+        }
+        By::Workers(_) => Vec::new(),
     };
-    let device = match (&devices, by) {
-        (_, By::Workers(device)) => Some((*device).clone()),
-        (Some(devices), By::Here) => DeviceInfo::of(devices),
-        (None, By::Here) => None,
+    let device = match by {
+        By::Workers(device) => Some((*device).clone()),
+        By::Here => pools.first().and_then(DeviceInfo::of),
     };
     let device = device.context("no device measures")?;
-    let of_device = |(name, device): (&String, &DeviceOptions)| {
+    let of_device = |(name, device): (&String, &DeviceConfig)| {
         device.notices().into_iter().map(|notice| format!("device `{name}`: {notice}")).collect::<Vec<_>>()
     };
     let about_data = std::iter::once(data.in_words()).chain(data.notes.iter().cloned());
     let mut notices: Vec<String> = about_data.collect();
-    if devices.is_some() {
+    if !pools.is_empty() {
         notices.extend(experiment.devices.iter().flat_map(of_device));
         notices.extend(experiment.reservations());
     }
@@ -197,21 +229,14 @@ fn live(
             notices.push("time_ms is the mean of the runs: a device does not give their median".to_owned());
         }
     }
-    match &experiment.search.objectives {
-        Some(objectives) => ensure!(
-            device.measures_energy || objectives.position(Objective::Energy).is_none(),
-            "energy is not measured by every device{}: remove `energy_mj` from search.objectives, or name a meter",
-            why_no_energy(&experiment)
-        ),
-        None => {
-            let mut objectives = vec![Objective::Error, Objective::Time];
-            if device.measures_energy {
-                objectives.push(Objective::Energy);
-            } else {
-                notices.push(format!("energy is not measured{}", why_no_energy(&experiment)));
-            }
-            experiment.search.objectives = Some(Objectives::new(objectives)?);
-        }
+    if names.len() > 1 {
+        let measured = |pool: &DevicePool| {
+            let energy = pool.measures_energy.then_some(Objective::Energy);
+            [Objective::Error, Objective::Time].into_iter().chain(energy).collect::<Vec<_>>()
+        };
+        experiment.resolve_targets(&names.iter().cloned().zip(pools.iter().map(measured)).collect())?;
+    } else {
+        resolve_objectives(&mut experiment, &device, &mut notices)?;
     }
     let full_epochs = experiment.training.epochs as u64;
     let fidelity = resolve_fidelity(&mut experiment, None, full_epochs);
@@ -222,17 +247,17 @@ fn live(
         .server()
         .map(|_| Fixed { fingerprint: data.fingerprint(), deployment: Some(data.deployment.clone()) });
     let device = Some(device);
-    let Some(devices) = devices else {
+    if pools.is_empty() {
         return Ok(Prepared { problem, live: None, log: None, fixed, device, experiment, notices, unlike: None });
-    };
-    let unlike = devices.unlike().map(str::to_owned);
+    }
+    let unlike = pools.iter().find_map(DevicePool::unlike).map(str::to_owned);
     let settings = LiveSettings {
         problem: Arc::clone(&problem),
         deployment: data.deployment.clone(),
         data: Some(data),
         training: experiment.training.clone(),
         processors,
-        devices: Arc::new(devices),
+        pools: pools.into_iter().map(Arc::new).collect(),
         export: experiment.export,
         seed: experiment.search.seed,
         trainers: experiment.search.trainers,
@@ -243,6 +268,31 @@ fn live(
     };
     let live = Arc::new(Live::new(settings, Arc::default()));
     Ok(Prepared { problem, live: Some(live), log: None, fixed, device, experiment, notices, unlike })
+}
+
+/// Completes the objectives of a search with one target.
+fn resolve_objectives(
+    experiment: &mut Experiment,
+    device: &DeviceInfo,
+    notices: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    match &experiment.search.objectives {
+        Some(objectives) => ensure!(
+            device.measures_energy || objectives.position(Objective::Energy).is_none(),
+            "energy is not measured by every device{}: remove `energy_mj` from search.objectives, or name a meter",
+            why_no_energy(experiment)
+        ),
+        None => {
+            let mut objectives = vec![Objective::Error, Objective::Time];
+            if device.measures_energy {
+                objectives.push(Objective::Energy);
+            } else {
+                notices.push(format!("energy is not measured{}", why_no_energy(experiment)));
+            }
+            experiment.search.objectives = Some(Objectives::new(objectives)?);
+        }
+    }
+    Ok(())
 }
 
 /// A notice where `search.batch` is set and has no effect.
@@ -272,7 +322,7 @@ fn resolve_fidelity(experiment: &mut Experiment, short_epochs: Option<u64>, full
 /// Why the first device without energy does not measure it, as the end of a sentence.
 fn why_no_energy(experiment: &Experiment) -> String {
     let of =
-        |(name, device): (&String, &DeviceOptions)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
+        |(name, device): (&String, &DeviceConfig)| Some(format!(" (device `{name}`: {})", device.why_no_energy()?));
     experiment.devices.iter().find_map(of).unwrap_or_default()
 }
 

@@ -27,6 +27,7 @@ use crate::terminal::say;
   controller propose runs/short --preference 0.6,0.4 -n 5
   controller propose runs/short --bound time_ms=4
   controller propose runs/short --preference 1,0 --bound time_ms=4 --json
+  controller propose runs/two-boards --target ncs --bound time_ms=30
 
 Values are predictions of a surrogate fitted to the run's measurements; ± is one standard deviation of the prediction, \
 without the noise of a measurement. `measured` shows number and values of the network's evaluation, if there is one. \
@@ -40,6 +41,9 @@ pub(super) struct Propose {
     /// Upper bound on an objective, such as time_ms=4, besides the run's own; may be repeated.
     #[arg(long, value_name = "OBJECTIVE=VALUE", value_parser = parse_bound)]
     bound: Vec<(Objective, f64)>,
+    /// The target, of a run that has several.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
     /// Number of architectures.
     #[arg(short = 'n', long, default_value_t = 5, value_name = "N")]
     number: usize,
@@ -59,18 +63,20 @@ impl Propose {
             let name = strategy.name();
             bail!("the strategy `{name}` of this run has no policy to ask; model-based and policy-gradient have one")
         };
+        let target = self.target.as_ref().and_then(|name| recorded.problem.targets().position(name)).unwrap_or(0);
+        let recorded = recorded.of_one_target(self.target.as_deref())?;
         let problem = &recorded.problem;
         let given = Bounds::new(self.bound.iter().copied())?;
         given.check(problem.objectives())?;
-        let bounds = problem.bounds().overridden_by(&given);
-        let mut history = History::of_rows(problem, &bounds, &recorded.rows)?;
+        let problem = &problem.clone().with_bounds(problem.bounds().overridden_by(&given))?;
+        let mut history = History::of_rows(problem, &recorded.rows)?;
         history.import(&Imported::imports(&self.run, problem)?)?;
         ensure!(
             history.evaluations().iter().any(|evaluation| evaluation.complete().is_some()),
             "no evaluation of {} has succeeded yet, so a surrogate cannot be fitted",
             self.run.display()
         );
-        let preference = self.preference(&given, problem)?;
+        let preference = self.preference(&given, problem)?.on(target);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let answers = propose(problem, &history, policy, &preference, self.number, &mut rng)?;
         if self.json {

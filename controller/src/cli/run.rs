@@ -10,8 +10,9 @@ use super::INTERRUPTED;
 use super::finish::{finish, write_report};
 use super::prepare::{By, Prepared, prepare};
 use crate::cluster::{DeviceInfo, Identity, Link, Remote, task_of};
-use crate::config::Experiment;
+use crate::config::{ByTarget, Experiment};
 use crate::evaluate::{Evaluator, check_alike};
+use crate::objective::Bounds;
 use crate::observe::{About, Observer, Progress, TensorBoard, Watch};
 use crate::plan::Plan;
 use crate::report::bounds_in_words;
@@ -46,8 +47,12 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         !retry_failed || experiment.replay.is_none(),
         "--retry-failed: a log gives the same answer each time, so an evaluation that failed in a replay fails again"
     );
-    if let Some(problem) = check_alike(&experiment.devices).err().filter(|_| experiment.replay.is_none()) {
-        reject_unless_begun(&problem.to_string(), opened.is_some())?;
+    if experiment.replay.is_none() {
+        for devices in experiment.devices_of_targets()?.values() {
+            if let Err(problem) = check_alike(devices) {
+                reject_unless_begun(&problem.to_string(), opened.is_some())?;
+            }
+        }
     }
     let mut connected = None;
     if experiment.cluster.server().is_some() {
@@ -75,7 +80,7 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     };
     if !quiet {
         prepared.notices.iter().for_each(note);
-        note(format_args!("minimising {}", prepared.problem.objectives().names()));
+        note(format_args!("minimising {}", prepared.problem.minimised()));
         note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
         let rows = logged_rows(&folder.join(JOURNAL))?;
         let joined = join(rows, prepared.problem.fidelity().short_epochs);
@@ -265,6 +270,13 @@ fn assemble(
     Ok((search, checkpoint))
 }
 
+/// All bounds, each target's own with its name before.
+fn bounds_of_all(bounds: &ByTarget<Bounds>) -> Option<String> {
+    let own = bounds.of.iter().filter_map(|(name, own)| Some(format!("{name}: {}", bounds_in_words(own)?)));
+    let all: Vec<String> = bounds_in_words(&bounds.all).into_iter().chain(own).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The settings that TensorBoard shows beside those of other runs.
 fn about(experiment: &Experiment, of_workers: Option<&DeviceInfo>) -> anyhow::Result<About> {
     let Experiment { search, strategy, space, devices, training, replay, .. } = experiment;
@@ -278,7 +290,7 @@ fn about(experiment: &Experiment, of_workers: Option<&DeviceInfo>) -> anyhow::Re
         ("seed", search.seed.to_string()),
         ("space", space.build()?.name().to_owned()),
         ("device", measured_on),
-        ("bounds", bounds_in_words(&search.bounds).unwrap_or_else(|| "none".to_owned())),
+        ("bounds", bounds_of_all(&search.bounds).unwrap_or_else(|| "none".to_owned())),
     ];
     // A log answers for networks that were trained elsewhere.
     if replay.is_none() {

@@ -86,8 +86,8 @@ fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, qui
                 own.training.processors()?;
             }
             if measures {
-                check_alike(&own.devices)?;
-                let pool = DevicePool::open(&own.devices, own.measuring.clone())?;
+                check_alike(&own.devices.iter().map(|(name, device)| (name, &device.options)).collect::<Vec<_>>())?;
+                let pool = open(&own)?;
                 if let Some(difference) = pool.unlike() {
                     anyhow::bail!("{difference}");
                 }
@@ -110,6 +110,11 @@ fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, qui
             outfit(announcement, experiment, folder, (trains, quiet), machine, stop)
         }),
     })
+}
+
+fn open(experiment: &Experiment) -> Result<DevicePool> {
+    let devices = experiment.devices.iter().map(|(name, device)| (name, &device.options));
+    DevicePool::open(devices, experiment.measuring.clone())
 }
 
 /// What does the jobs of a run.
@@ -141,7 +146,7 @@ fn outfit(
             data,
             training: experiment.training.clone(),
             processors,
-            devices: Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.clone())?),
+            pools: vec![Arc::new(open(&experiment)?)],
             export: experiment.export,
             seed: experiment.search.seed,
             trainers: experiment.search.trainers,

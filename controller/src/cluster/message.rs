@@ -46,7 +46,7 @@ impl Kind {
 
     pub fn of(work: Work) -> Self {
         match work {
-            Work::Measure => Self::Measure,
+            Work::Measure { .. } => Self::Measure,
             Work::Train { .. } => Self::Train,
         }
     }
@@ -69,7 +69,7 @@ impl JobId {
     pub fn new(job: &Job, text: &str, failures: usize) -> Self {
         let (number, hash) = (job.number, sha256(text));
         let work = match job.work {
-            Work::Measure => "m".to_owned(),
+            Work::Measure { .. } => "m".to_owned(),
             Work::Train { epochs } => format!("t{epochs}"),
         };
         let again = if failures > 0 { format!("-{failures}") } else { String::new() };
@@ -188,7 +188,9 @@ impl Answer {
         ensure!(row.architecture == text, "its row belongs to a different network");
         match (job.work, row.status) {
             (_, Status::Failed) => {}
-            (Work::Measure, Status::Measured) => ensure!(row.time_ms.is_some(), "it was measured without a time"),
+            (Work::Measure { .. }, Status::Measured) => {
+                ensure!(row.time_ms.is_some(), "it was measured without a time")
+            }
             (Work::Train { epochs }, Status::Ok) => {
                 ensure!(row.accuracy.is_some(), "it was trained without an accuracy");
                 ensure!(row.epochs.is_none_or(|trained| trained == epochs), "it was trained for other epochs");

@@ -15,10 +15,12 @@ fn measured(number: u64) -> Row {
 #[test]
 fn an_answer_gives_the_row_of_its_job_and_of_no_other() {
     let answer = Answer::new(&measured(3), None).unwrap();
-    assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), measured(3));
-    for (job, text) in
-        [(job(4, Work::Measure), "|a|"), (job(3, Work::Measure), "|b|"), (job(3, Work::Train { epochs: 2 }), "|a|")]
-    {
+    assert_eq!(answer.row(&job(3, Work::Measure { target: 0 }), "|a|").unwrap(), measured(3));
+    for (job, text) in [
+        (job(4, Work::Measure { target: 0 }), "|a|"),
+        (job(3, Work::Measure { target: 0 }), "|b|"),
+        (job(3, Work::Train { epochs: 2 }), "|a|"),
+    ] {
         assert!(answer.row(&job, text).is_err());
     }
 }
@@ -33,24 +35,26 @@ fn rows_that_cannot_be_the_end_of_the_job_are_refused_with_the_reason() {
     let other = Row { accuracy: Some(0.5), epochs: Some(12), ..row(Status::Ok) };
     assert!(refused(other).contains("other epochs"));
     let untimed = Answer::new(&Row::new(3, "|a|", Status::Measured), None).unwrap();
-    assert!(untimed.row(&job(3, Work::Measure), "|a|").unwrap_err().to_string().contains("without a time"));
+    assert!(
+        untimed.row(&job(3, Work::Measure { target: 0 }), "|a|").unwrap_err().to_string().contains("without a time")
+    );
     // As the journal's own reader refuses them.
     for (place, cell) in [(4, "1.5"), (5, "-1"), (5, "nan"), (3, "fine")] {
         let mut cells: Vec<String> = vec![String::new(); COLUMNS.len()];
         (cells[0], cells[2], cells[3]) = ("3".to_owned(), "|a|".to_owned(), "measured".to_owned());
         cells[place] = cell.to_owned();
         let answer = Answer { row: cells.join(","), model: None, is_certain: false };
-        assert!(answer.row(&job(3, Work::Measure), "|a|").is_err(), "{cell}");
+        assert!(answer.row(&job(3, Work::Measure { target: 0 }), "|a|").is_err(), "{cell}");
     }
     let model = Answer { model: Some("../../etc".to_owned()), ..Answer::new(&measured(3), None).unwrap() };
-    assert!(model.row(&job(3, Work::Measure), "|a|").is_err());
+    assert!(model.row(&job(3, Work::Measure { target: 0 }), "|a|").is_err());
 }
 
 #[test]
 fn texts_of_other_machines_are_cleaned() {
     let steering = "\u{1b}[2Ja\u{202e}\u{7}b".to_owned();
     let row = Row { message: Some(steering.clone()), device: Some(steering.clone()), ..measured(3) };
-    let row = Answer::new(&row, None).unwrap().row(&job(3, Work::Measure), "|a|").unwrap();
+    let row = Answer::new(&row, None).unwrap().row(&job(3, Work::Measure { target: 0 }), "|a|").unwrap();
     assert_eq!((row.message.as_deref(), row.device.as_deref()), (Some("a b"), Some("a b")));
     let wait = Wait { what: steering.clone(), reason: steering, waited: Duration::ZERO, patience: Duration::ZERO };
     let Stage::Away(wait) = read_stage(&serde_json::to_vec(&Stage::Away(wait)).unwrap()).unwrap() else { panic!() };
@@ -61,8 +65,8 @@ fn texts_of_other_machines_are_cleaned() {
 fn names_of_jobs_tell_networks_works_and_tries_apart() {
     let train = job(3, Work::Train { epochs: 12 });
     let names = [
-        JobId::new(&job(3, Work::Measure), "|a|", 0),
-        JobId::new(&job(3, Work::Measure), "|b|", 0),
+        JobId::new(&job(3, Work::Measure { target: 0 }), "|a|", 0),
+        JobId::new(&job(3, Work::Measure { target: 0 }), "|b|", 0),
         JobId::new(&train, "|a|", 0),
         JobId::new(&train, "|a|", 1),
     ];
@@ -120,7 +124,7 @@ proptest! {
         let at = at % answer.len();
         answer[at] = byte;
         if let Ok(answer) = read::<Answer>(&answer) {
-            let row = answer.row(&job(3, Work::Measure), "|a|");
+            let row = answer.row(&job(3, Work::Measure { target: 0 }), "|a|");
             prop_assert!(row.is_err() || row.is_ok_and(|row| row.evaluation == 3 && row.time_ms > Some(0.0)));
         }
     }
@@ -130,7 +134,7 @@ proptest! {
         let row = Row { message: Some(message).filter(|text| !text.is_empty()), train_seconds: Some(seconds), ..measured(3) };
         if let Ok(answer) = Answer::new(&row, None) {
             let answer: Answer = read(&written(&answer).unwrap()).unwrap();
-            prop_assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), row);
+            prop_assert_eq!(answer.row(&job(3, Work::Measure { target: 0 }), "|a|").unwrap(), row);
         }
     }
 }

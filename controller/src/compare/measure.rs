@@ -33,8 +33,9 @@ pub fn measure(
 ) -> anyhow::Result<Vec<Row>> {
     let (side, problem) = (&pair.sides[here], &pair.problems[here]);
     let experiment = &side.experiment;
+    let devices = experiment.devices.iter().map(|(name, device)| (name, &device.options));
     // Before the models are written, so that a missing device is noticed at once.
-    let pool = Arc::new(DevicePool::open(&experiment.devices, experiment.measuring.clone())?);
+    let pool = Arc::new(DevicePool::open(devices, experiment.measuring.clone())?);
     let (mut writer, before, _) = open_log(log)?;
     let scratch = temporary_folder()?;
     // All of them first: a device that is this machine measures while nothing else is computed.

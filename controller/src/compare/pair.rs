@@ -47,13 +47,15 @@ impl Pair {
         let problems = [problem(&a, &objectives)?, problem(&b, &objectives)?];
         for (letter, side) in LETTERS.into_iter().zip([&a, &b]) {
             for objective in Objective::ALL {
-                if side.experiment.search.bounds.get(objective).is_some() && objectives.position(objective).is_none() {
+                if side.experiment.search.bounds.all.get(objective).is_some()
+                    && objectives.position(objective).is_none()
+                {
                     let notice = "is left out, because only one of the runs measured it";
                     notices.push(format!("{letter}'s bound on {objective} {notice}"));
                 }
             }
         }
-        let history = |problem: &Problem, side: &Side| History::of_rows(problem, problem.bounds(), &side.rows);
+        let history = |problem: &Problem, side: &Side| History::of_rows(problem, &side.rows);
         let histories = [history(&problems[0], &a)?, history(&problems[1], &b)?];
         let measured = [HashMap::new(), HashMap::new()];
         Ok((Self { sides: [a, b], objectives, problems, histories, measured }, notices))
@@ -64,7 +66,7 @@ impl Pair {
         let (history, problem) = (&self.histories[side], &self.problems[side]);
         let mut members = Vec::new();
         for evaluation in history.front() {
-            if evaluation.is_feasible(history.objectives(), history.bounds()) {
+            if history.targets().is_feasible(&evaluation.values) {
                 members.push(Found {
                     evaluation: evaluation.number,
                     architecture: evaluation.architecture.clone(),
@@ -123,7 +125,7 @@ impl Pair {
             self.merged(&here, found)
         };
         let replayed = self.sides[side].replayed.as_ref();
-        if let Some(values) = replayed.and_then(|replayed| measured(replayed.table.get(&found.text)?)) {
+        if let Some(values) = replayed.and_then(|replayed| measured(replayed.table().get(&found.text)?)) {
             return Ok(Some((values, Origin::Log)));
         }
         let values = self.measured[side].get(&key).and_then(measured);

@@ -31,6 +31,9 @@ pub struct Several {
 #[derive(Debug, Clone, Serialize)]
 pub struct Course {
     pub folder: PathBuf,
+    /// The target, of a run that has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     pub seed: u64,
     /// Labels of the devices in its journal.
     pub devices: BTreeSet<String>,
@@ -64,7 +67,7 @@ pub struct Spread {
 const OF_ONE_RUN: [&str; 5] =
     ["search.seed", "search.evaluations", "search.epochs", "search.hours", "search.remeasure"];
 
-/// Reads some runs, and puts them under one reference.
+/// Reads some runs, and puts them under one reference; each target of a run is one.
 ///
 /// A coordinate of the reference is the bound that all runs have; else 1.1 × the worst value of all fronts, and for the
 /// error at most 1.
@@ -72,8 +75,15 @@ const OF_ONE_RUN: [&str; 5] =
 /// # Errors
 /// If a folder cannot be read, or the runs have fewer than two objectives in common.
 pub fn several(folders: &[PathBuf]) -> Result<Several> {
-    let read = |folder: &PathBuf| Recorded::read(folder).with_context(|| format!("cannot read {}", folder.display()));
-    let recorded = folders.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let mut places = Vec::new();
+    let mut recorded = Vec::new();
+    for folder in folders {
+        let run = Recorded::read(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for (target, run) in run.by_target()? {
+            places.push((folder, target));
+            recorded.push(run);
+        }
+    }
     let Some(first) = recorded.first() else { bail!("name the runs to compare") };
     let is_common =
         |objective: &Objective| recorded.iter().all(|one| one.problem.objectives().position(*objective).is_some());
@@ -81,7 +91,7 @@ pub fn several(folders: &[PathBuf]) -> Result<Several> {
     let objectives = Objectives::new(common)
         .context("the runs share too little to compare: at least two objectives must be the same")?;
     let bounds = |one: &Experiment| -> Result<Bounds> {
-        let bounds = &one.search.bounds;
+        let bounds = &one.search.bounds.all;
         Bounds::new(objectives.iter().filter_map(|objective| Some((objective, bounds.get(objective)?))))
     };
     let (mut summaries, mut all_bounds) = (Vec::new(), Vec::new());
@@ -93,13 +103,13 @@ pub fn several(folders: &[PathBuf]) -> Result<Several> {
     let reference = reference(&objectives, &all_bounds, &summaries);
     let given: Given = objectives.iter().zip(reference.iter().copied()).collect();
     let mut runs = Vec::new();
-    for (folder, one) in folders.iter().zip(&recorded) {
+    for ((folder, target), one) in places.into_iter().zip(&recorded) {
         let problem = one.experiment.with_objectives(&objectives)?.problem()?.with_reference(given.clone())?;
         let Summary { hypervolume, members, rows, .. } = Summary::of(&problem, one.rows.clone())?;
         let devices = rows.into_iter().filter_map(|row| row.device).filter(|device| !device.is_empty()).collect();
         let settings = one.experiment.flat()?;
         let (folder, seed) = (folder.clone(), one.experiment.search.seed);
-        runs.push(Course { folder, seed, devices, hypervolume, front: members, settings });
+        runs.push(Course { folder, target, seed, devices, hypervolume, front: members, settings });
     }
     Ok(Several { groups: groups(&runs), differing: differing(&runs), objectives, reference, runs })
 }
@@ -149,7 +159,8 @@ fn groups(runs: &[Course]) -> Vec<Group> {
     for (place, run) in runs.iter().enumerate() {
         let same = groups.iter_mut().find(|group| {
             let first = &runs[group[0]];
-            first.settings_of_group().eq(run.settings_of_group()) && first.devices == run.devices
+            let is_same = first.target == run.target && first.devices == run.devices;
+            is_same && first.settings_of_group().eq(run.settings_of_group())
         });
         match same {
             Some(group) => group.push(place),
@@ -208,6 +219,7 @@ mod tests {
         let step = |evaluations, share| Step { evaluations, epochs: 0, hours: None, share };
         let run = Course {
             folder: PathBuf::new(),
+            target: None,
             seed: 1,
             devices: BTreeSet::new(),
             hypervolume: vec![step(2, 0.25), step(5, 0.5)],

@@ -28,8 +28,8 @@ pub struct Side {
 
 impl Side {
     /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
-    pub fn of_run(path: &Path) -> anyhow::Result<(Self, Option<String>)> {
-        let recorded = Recorded::read(path)?;
+    pub fn of_run(path: &Path, target: Option<&str>) -> anyhow::Result<(Self, Option<String>)> {
+        let recorded = Recorded::read(path)?.of_one_target(target)?;
         let mut rows = recorded.evaluations();
         // Networks that were measured alone, or trained short, are on no front.
         rows.retain(|row| row.status.is_end());
@@ -59,11 +59,11 @@ impl Side {
         let log = Replayed::open(&replay, space.as_ref())?;
         let objectives = match experiment.search.objectives.take() {
             Some(objectives) => objectives,
-            None => Objectives::new(log.measured()).with_context(|| {
+            None => Objectives::new(log.measured(0)).with_context(|| {
                 format!("{}: name the columns of accuracy, time and energy in [replay.columns]", path.display())
             })?,
         };
-        let rows = (0..).zip(log.table.rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
+        let rows = (0..).zip(log.table().rows()).map(|(evaluation, row)| Row { evaluation, ..row.clone() }).collect();
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         experiment.replay = Some(replay);

@@ -61,7 +61,12 @@ impl Experiment {
         if let Some(speed) = self.replay.as_ref().and_then(|replay| replay.speed) {
             ensure!(speed > 0.0 && speed.is_finite(), "replay.speed = {speed}: it must be above 0");
         }
-        ReferencePoint::check(&search.reference, search.objectives.as_ref())?;
+        ReferencePoint::check(&search.reference.all, search.objectives.as_ref())?;
+        search.reference.of.values().try_for_each(|own| ReferencePoint::check(own, search.objectives.as_ref()))?;
+        for (name, target) in &self.targets {
+            let weight = target.weight;
+            ensure!(weight.is_finite() && weight > 0.0, "targets.{name}.weight = {weight}: it must be above 0");
+        }
         self.training.check()?;
         self.reward.check()?;
         check_strategy(&self.strategy)?;

@@ -9,10 +9,12 @@ mod missing;
 mod overrides;
 mod place;
 mod sections;
+mod targets;
 
 pub use cluster::ClusterConfig;
 pub use load::ConfigError;
 pub use sections::{FidelityConfig, InputConfig, SearchConfig};
+pub use targets::{ByTarget, DeviceConfig, TargetConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +24,6 @@ use child::data::{DataConfig, Source};
 use child::onnx;
 use child::space::SpaceConfig;
 use child::train::TrainingConfig;
-use hardware::options::DeviceOptions;
 use hardware::path::expand_home;
 use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
@@ -58,8 +59,14 @@ pub struct Experiment {
     pub training: TrainingConfig,
     /// How long and how precisely devices measure.
     pub measuring: Plan,
+    /// Whether it is of a run that was begun with one target, whose devices may have been unlike in earlier versions.
+    #[serde(skip)]
+    pub has_one_target: bool,
     /// What children are measured on, by name.
-    pub devices: BTreeMap<String, DeviceOptions>,
+    pub devices: BTreeMap<String, DeviceConfig>,
+    /// The targets of a search that has several, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, TargetConfig>,
     /// How ONNX files are written.
     pub export: onnx::Options,
     /// A log that answers in place of training and devices.
@@ -82,7 +89,9 @@ impl Default for Experiment {
             data: DataConfig::default(),
             training: TrainingConfig::default(),
             measuring: Plan::default(),
-            devices: BTreeMap::from([("host".to_owned(), DeviceOptions::default())]),
+            has_one_target: false,
+            devices: BTreeMap::from([("host".to_owned(), DeviceConfig::default())]),
+            targets: BTreeMap::new(),
             export: onnx::Options::default(),
             replay: None,
             cluster: ClusterConfig::default(),
@@ -138,6 +147,7 @@ impl Experiment {
         self.measuring.statistic.get_or_insert(Statistic::Mean);
         self.fidelity.short_epochs.get_or_insert(0);
         self.fidelity.measure_ahead.get_or_insert(0);
+        self.has_one_target = self.targets.len() < 2;
         self
     }
 
@@ -153,6 +163,7 @@ impl Experiment {
         self.measuring.statistic = self.measuring.statistic.or(kept.measuring.statistic);
         self.fidelity.short_epochs = self.fidelity.short_epochs.or(kept.fidelity.short_epochs);
         self.fidelity.measure_ahead = self.fidelity.measure_ahead.or(kept.fidelity.measure_ahead);
+        self.has_one_target = kept.has_one_target;
         self
     }
 
@@ -160,10 +171,10 @@ impl Experiment {
     /// out.
     pub(crate) fn with_objectives(&self, objectives: &Objectives) -> Result<Self> {
         let mut experiment = self.clone();
-        let bounds = &self.search.bounds;
+        let bounds = &self.search.bounds.all;
         let kept = objectives.iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));
-        experiment.search.bounds = Bounds::new(kept)?;
-        experiment.search.reference.retain(|objective, _| objectives.position(*objective).is_some());
+        experiment.search.bounds = ByTarget::of_all(Bounds::new(kept)?);
+        experiment.search.reference.all.retain(|objective, _| objectives.position(*objective).is_some());
         experiment.search.objectives = Some(objectives.clone());
         experiment.input.get_or_insert_default();
         Ok(experiment)
@@ -174,12 +185,12 @@ impl Experiment {
     /// # Errors
     /// If these are missing, or the space, the bounds or the reward cannot be used.
     pub(crate) fn problem(&self) -> Result<Problem> {
-        let objectives = self.search.objectives.clone().context("search.objectives is missing")?;
+        let targets = self.search_targets()?;
         let input = self.input.context("the section [input] is missing")?;
-        let (bounds, reward) = (self.search.bounds.clone(), self.reward.clone());
-        let space = self.space.build()?.into();
-        let problem = Problem::new(space, input.shape(), input.classes, objectives, bounds, reward)?
-            .with_reference(self.search.reference.clone())?
+        let (space, reward) = (self.space.build()?.into(), self.reward.clone());
+        let objectives = targets.get(0).objectives.clone();
+        let problem = Problem::new(space, input.shape(), input.classes, objectives, Bounds::default(), reward)?
+            .with_targets(targets)
             .with_fidelity(Fidelity {
                 short_epochs: self.fidelity.short_epochs.unwrap_or(0),
                 full_epochs: self.training.epochs as u64,

@@ -1,11 +1,11 @@
 //! Sections of an experiment file that belong to the search itself.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use child::graph::Shape;
 use serde::{Deserialize, Serialize};
 
+use super::ByTarget;
 use crate::objective::{Bounds, Objectives};
 use crate::pareto::Given;
 use crate::plan::Budget;
@@ -34,12 +34,12 @@ pub struct SearchConfig {
     /// Objectives, all minimised [default: error and time, and energy where every device has a power meter].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objectives: Option<Objectives>,
-    /// Upper bounds on measured objectives.
-    pub bounds: Bounds,
+    /// Upper bounds on objectives, for all targets and for single ones.
+    pub bounds: ByTarget<Bounds>,
     /// Coordinates of the reference point of the hypervolume, by objective [default: its bound, 1 for the error, or 1.1 ×
     /// the worst value of the log that is replayed, else of the first ten evaluations]. It changes no proposal.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub reference: Given,
+    #[serde(skip_serializing_if = "ByTarget::<Given>::is_empty")]
+    pub reference: ByTarget<Given>,
     /// Children trained side by side.
     pub trainers: usize,
     /// Threads that each of them computes with, on CPU backends.
@@ -56,8 +56,8 @@ impl Default for SearchConfig {
             seed: 0,
             batch: 5,
             objectives: None,
-            bounds: Bounds::default(),
-            reference: Given::new(),
+            bounds: ByTarget::default(),
+            reference: ByTarget::default(),
             trainers: 1,
             trainer_threads: 1,
         }

@@ -67,7 +67,7 @@ impl Live {
         Ok(step.mul_f64(images as f64 / batch as f64 * settings.training.epochs as f64))
     }
 
-    /// How long a device takes to measure a typical network, whose model is written to `scratch`.
+    /// How long a device of each target takes, all together, to measure a typical network, whose model is written to `scratch`.
     ///
     /// # Errors
     /// If the network cannot be measured.
@@ -83,7 +83,9 @@ impl Live {
             settings.export,
         )?;
         let began = Instant::now();
-        settings.devices.measure(model, |_| true).await?;
+        for pool in &settings.pools {
+            pool.measure(model.clone(), |_| true).await?;
+        }
         Ok(began.elapsed())
     }
 }

@@ -37,7 +37,8 @@ pub struct LiveSettings {
     pub training: TrainingConfig,
     /// At least one; each training takes the one with the fewest trainings.
     pub processors: Vec<Processor>,
-    pub devices: Arc<DevicePool>,
+    /// By target, its devices.
+    pub pools: Vec<Arc<DevicePool>>,
     pub export: onnx::Options,
     pub seed: u64,
     /// Children trained concurrently.
@@ -103,8 +104,8 @@ impl Live {
             return Err(failed("no path leads from the image to the logits"));
         }
         match job.job.work {
-            Work::Measure => {
-                self.measure(row, job, &graph).await?;
+            Work::Measure { target } => {
+                self.measure(row, job, &graph, target).await?;
                 row.status = Status::Measured;
                 Ok(None)
             }
@@ -116,10 +117,17 @@ impl Live {
         }
     }
 
-    async fn measure(self: &Arc<Self>, row: &mut Row, job: &Assignment, graph: &Graph) -> Result<(), End> {
+    async fn measure(
+        self: &Arc<Self>,
+        row: &mut Row,
+        job: &Assignment,
+        graph: &Graph,
+        target: usize,
+    ) -> Result<(), End> {
+        let pool = Arc::clone(&self.settings.pools[target]);
         let model = self.write_model(job, graph).await?;
         let path = model.path.clone();
-        let exclusive = if self.settings.devices.shares_machine { Some(self.machine.write().await) } else { None };
+        let exclusive = if pool.shares_machine { Some(self.machine.write().await) } else { None };
         let started = Arc::new(OnceLock::new());
         let (begun, this, of_job) = (Arc::clone(&started), Arc::clone(self), job.clone());
         let attend = move |stage: Stage| {
@@ -130,7 +138,7 @@ impl Live {
             }
             goes_on
         };
-        let result = self.settings.devices.measure(model, attend).await;
+        let result = pool.measure(model, attend).await;
         drop(exclusive);
         row.measure_seconds = started.get().copied().map(seconds);
         // A file that cannot be removed only takes space: the end of the search removes the folder.
@@ -145,7 +153,7 @@ impl Live {
             PoolError::Stopped => End::Stopped,
             PoolError::NoneLeft(reason) => self.cannot_go_on(reason),
         })?;
-        set_measured(row, &measurement, self.settings.devices.statistic(), label).map_err(failed)
+        set_measured(row, &measurement, pool.statistic(), label).map_err(failed)
     }
 
     /// Writes the untrained model to measure.
@@ -180,8 +188,13 @@ impl Evaluator for Live {
     }
 
     fn capacity(&self) -> Capacity {
-        let (measurements, trainings) = (self.settings.devices.len(), self.settings.trainers);
+        let measurements = self.settings.pools.iter().map(|pool| pool.len()).sum();
+        let trainings = self.settings.trainers;
         Capacity { measurements, trainings, together: measurements + trainings }
+    }
+
+    fn measurements_on(&self, target: usize) -> usize {
+        self.settings.pools[target].len()
     }
 
     fn recorded(&self, job: &Job) {

@@ -190,7 +190,7 @@ pub type Evaluating = Pin<Box<dyn Future<Output = Option<Finished>> + Send>>;
 /// impl Evaluator for Length {
 ///     fn run(self: Arc<Self>, Assignment { job, text, .. }: Assignment) -> Evaluating {
 ///         let row = match job.work {
-///             Work::Measure => {
+///             Work::Measure { .. } => {
 ///                 let time_ms = Some(text.len() as f64);
 ///                 Row { time_ms, ..Row::new(job.number, text, Status::Measured) }
 ///             }
@@ -212,6 +212,11 @@ pub trait Evaluator: Send + Sync {
 
     /// How many jobs can be under way.
     fn capacity(&self) -> Capacity;
+
+    /// How many measurements on a target can be under way; those of the only one by default.
+    fn measurements_on(&self, _target: usize) -> usize {
+        self.capacity().measurements
+    }
 
     /// The row of a job is on the disk: what was kept to continue it is no longer needed.
     fn recorded(&self, _job: &Job) {}

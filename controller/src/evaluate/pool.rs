@@ -61,27 +61,39 @@ impl DevicePool {
     /// Opens and describes every device, so that a missing one is noticed before the search.
     pub fn open<'a>(
         devices: impl IntoIterator<Item = (&'a String, &'a DeviceOptions)>,
-        mut plan: Plan,
+        plan: Plan,
     ) -> anyhow::Result<Self> {
-        let devices: Vec<_> = devices.into_iter().collect();
+        let pools = Self::open_all(&[devices.into_iter().collect()], plan)?;
+        pools.into_iter().next().context("there is no pool")
+    }
+
+    /// The same for the devices of each target. They measure by one plan, and those of one machine take turns.
+    pub fn open_all(targets: &[Vec<(&String, &DeviceOptions)>], mut plan: Plan) -> anyhow::Result<Vec<Self>> {
         let place = |device: &DeviceOptions| device.address().unwrap_or_else(|| "here".to_owned());
         // By machine, how many devices it has, and their turns.
         let mut turns: BTreeMap<String, (usize, Arc<Mutex<()>>)> = BTreeMap::new();
-        devices.iter().for_each(|(_, device)| turns.entry(place(device)).or_default().0 += 1);
-        let (mut members, mut descriptions) = (Vec::new(), Vec::new());
-        for (name, config) in devices {
-            let context = || format!("the device `{name}` cannot be used");
-            let device = config.open().with_context(context)?;
-            let turn = turns.get(&place(config)).filter(|(devices, _)| *devices > 1).map(|(_, turn)| turn.clone());
-            let spec = Spec { name: name.clone(), patience: config.patience(), turn };
-            let (member, description) = Member::open(device, spec).with_context(context)?;
-            plan = plan.for_device(member.device.as_ref()).map_err(Error::msg).with_context(context)?;
-            members.push(member);
-            descriptions.push((name.as_str(), description));
+        targets.iter().flatten().for_each(|(_, device)| turns.entry(place(device)).or_default().0 += 1);
+        let mut opened = Vec::new();
+        for devices in targets {
+            let (mut members, mut descriptions) = (Vec::new(), Vec::new());
+            for (name, config) in devices {
+                let context = || format!("the device `{name}` cannot be used");
+                let device = config.open().with_context(context)?;
+                let turn = turns.get(&place(config)).filter(|(devices, _)| *devices > 1).map(|(_, turn)| turn.clone());
+                let spec = Spec { name: (*name).clone(), patience: config.patience(), turn };
+                let (member, description) = Member::open(device, spec).with_context(context)?;
+                plan = plan.for_device(member.device.as_ref()).map_err(Error::msg).with_context(context)?;
+                members.push(member);
+                descriptions.push((name.as_str(), description));
+            }
+            opened.push((members, descriptions));
         }
-        let unlike = unlike(&descriptions);
-        let description = descriptions.into_iter().next().map(|(_, description)| description);
-        Ok(Self { unlike, description, ..Self::of(members, plan) })
+        let pool = |(members, descriptions): (Vec<Member>, Vec<(&str, Description)>)| {
+            let unlike = unlike(&descriptions);
+            let description = descriptions.into_iter().next().map(|(_, description)| description);
+            Self { unlike, description, ..Self::of(members, plan.clone()) }
+        };
+        Ok(opened.into_iter().map(pool).collect())
     }
 
     /// Number of devices, those that are lost included.
@@ -194,12 +206,12 @@ impl DevicePool {
     }
 }
 
-/// Checks that the settings of all devices are alike: the times of different ones would share one front.
+/// Checks that the settings of all devices of a pool are alike: the times of different ones would share one front.
 ///
 /// # Errors
 /// With the first two that differ, and the setting.
-pub(crate) fn check_alike(devices: &BTreeMap<String, DeviceOptions>) -> Result<()> {
-    let Some((first, one)) = devices.first_key_value() else { return Ok(()) };
+pub(crate) fn check_alike(devices: &[(&String, &DeviceOptions)]) -> Result<()> {
+    let Some((first, one)) = devices.first() else { return Ok(()) };
     for (name, other) in devices {
         if let Some(difference) = one.difference(other) {
             bail!("{}", not_alike(first, name, &difference));
@@ -211,7 +223,7 @@ pub(crate) fn check_alike(devices: &BTreeMap<String, DeviceOptions>) -> Result<(
 fn not_alike(one: &str, other: &str, difference: &str) -> String {
     format!(
         "the devices `{one}` and `{other}` are not alike, and their times would share one front; they differ in \
-         {difference}. Search for each in a run of its own: `controller compare` compares the fronts"
+         {difference}. Name a target for each: target = \"…\""
     )
 }
 

@@ -1,12 +1,13 @@
 //! Evaluations from a log.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use child::space::{Architecture, SearchSpace};
-use hardware::log::foreign::{Columns, Table, Trained};
+use hardware::log::foreign::{Columns, Table, Trained, targets_of};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,10 @@ fn is_one(workers: &usize) -> bool {
 /// changes from run to run: equal seeds give equal journals.
 #[derive(Debug)]
 pub struct Replayed {
-    pub table: Table,
+    /// By target, its measurements and the accuracies of all; at least one.
+    pub tables: Vec<Table>,
+    /// The targets, where it has several.
+    pub targets: Vec<String>,
     /// Every architecture of the log, where it does not cover the space.
     available: Option<Vec<Architecture>>,
     workers: usize,
@@ -64,24 +68,38 @@ impl Replayed {
             let architecture = space.parse(text).map_err(|error| error.to_string())?;
             space.format(&architecture).map_err(|error| error.to_string())
         };
-        let table = Table::load(&config.log, &config.columns, &normalise)?;
-        // The log cannot answer for a network that was not trained in full.
-        let whole = || table.rows().iter().filter(|row| row.status == Status::Ok);
-        let is_covered = whole().count() as u128 >= space.size();
-        // Every text was parsed while loading, so none is lost here.
-        let available = (!is_covered).then(|| whole().filter_map(|row| space.parse(&row.architecture).ok()).collect());
-        Ok(Self { available, table, workers: config.workers, speed: config.speed })
+        let load = |columns: &Columns| Table::load(&config.log, columns, &normalise);
+        let mut targets = targets_of(&config.log, &config.columns)?;
+        let columns = targets.iter().map(|name| config.columns.of_target(name));
+        let mut tables = columns.map(|columns| load(&columns)).collect::<Result<Vec<_>, _>>()?;
+        if tables.is_empty() {
+            tables.push(load(&config.columns)?);
+        }
+        if targets.len() == 1 {
+            targets.clear();
+        }
+        // The log cannot answer for a network that was not trained in full. A text is parsed while loading, so none is lost here.
+        let whole = tables.iter().flat_map(Table::rows).filter(|row| row.status == Status::Ok);
+        let whole: BTreeSet<Architecture> = whole.filter_map(|row| space.parse(&row.architecture).ok()).collect();
+        let available = ((whole.len() as u128) < space.size()).then(|| whole.into_iter().collect());
+        Ok(Self { available, tables, targets, workers: config.workers, speed: config.speed })
+    }
+
+    /// The table of the first target, which has what all have in common.
+    pub fn table(&self) -> &Table {
+        &self.tables[0]
     }
 
     /// The same for equal logs.
     pub fn fingerprint(&self) -> anyhow::Result<String> {
-        let path = self.table.path();
+        let path = self.table().path();
         Ok(sha256(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
     }
 
-    /// The measured objectives that the log has values for.
-    pub fn measured(&self) -> Vec<Objective> {
-        let has = |objective: &Objective| self.table.rows().iter().any(|row| objective.measured(row).is_some());
+    /// The measured objectives that the log has values for on a target.
+    pub fn measured(&self, target: usize) -> Vec<Objective> {
+        let rows = self.tables[target].rows();
+        let has = |objective: &Objective| rows.iter().any(|row| objective.measured(row).is_some());
         Objective::MEASURED.into_iter().filter(has).collect()
     }
 
@@ -98,7 +116,7 @@ impl Replayed {
     /// How long a job takes on the log's clock: what the log says, else a second a measurement or an epoch.
     pub fn duration(&self, job: &Job, text: &str) -> Duration {
         let (logged, otherwise) = match job.work {
-            Work::Measure => (self.table.measure_seconds(text), Duration::from_secs(1)),
+            Work::Measure { target } => (self.tables[target].measure_seconds(text), Duration::from_secs(1)),
             Work::Train { epochs } => {
                 (self.trained(text, epochs).and_then(|trained| trained.seconds), Duration::from_secs(epochs))
             }
@@ -108,31 +126,31 @@ impl Replayed {
 
     /// The training of an architecture to so many epochs; one without epochs is a full one of a log that says none.
     fn trained(&self, text: &str, epochs: u64) -> Option<&Trained> {
-        let all = self.table.accuracies(text);
-        all.iter().find(|trained| trained.epochs.is_none_or(|known| known == epochs))
+        let mut all = self.tables.iter().flat_map(|table| table.accuracies(text));
+        all.find(|trained| trained.epochs.is_none_or(|known| known == epochs))
     }
 
     /// The row of a job.
     pub fn row(&self, job: &Job, text: &str) -> Row {
         let row = |status| Row::new(job.number, text, status);
-        let unsuccessful = || match self.table.unsuccessful(text) {
+        let unsuccessful = |table: &Table| match table.unsuccessful(text) {
             Some(status) => row(status),
             None => {
-                let message = format!("{} has no row for it", self.table.path().display());
+                let message = format!("{} has no row for it", table.path().display());
                 Row { message: Some(message), ..row(Status::Failed) }
             }
         };
         match job.work {
-            Work::Measure => match self.table.get(text) {
+            Work::Measure { target } => match self.tables[target].get(text) {
                 Some(known) => {
                     let status = Status::Measured;
                     Row { evaluation: job.number, status, accuracy: None, epochs: None, ..known.clone() }
                 }
-                None => unsuccessful(),
+                None => unsuccessful(&self.tables[target]),
             },
             Work::Train { epochs } => match self.trained(text, epochs) {
                 Some(trained) => Row { accuracy: Some(trained.accuracy), epochs: trained.epochs, ..row(Status::Ok) },
-                None => unsuccessful(),
+                None => unsuccessful(self.table()),
             },
         }
     }
@@ -144,7 +162,7 @@ impl Evaluator for Replayed {
         Box::pin(async move {
             let Assignment { job, text, .. } = &assignment;
             assignment.report(match job.work {
-                Work::Measure => Stage::Measuring,
+                Work::Measure { .. } => Stage::Measuring,
                 Work::Train { epochs } => Stage::Training { epoch: 0, epochs: epochs as usize, loss: None },
             });
             if let Some(speed) = self.speed {

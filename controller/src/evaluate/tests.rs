@@ -84,7 +84,7 @@ fn training(learning_rate: f64) -> TrainingConfig {
 fn a_child_is_measured_trained_and_exported() {
     let place = Place::new(Bounds::default());
     let evaluator = place.evaluator(training(0.1), Stop::default());
-    let Finished { row: measured, model } = place.run(&evaluator, PLAIN, Work::Measure).unwrap();
+    let Finished { row: measured, model } = place.run(&evaluator, PLAIN, Work::Measure { target: 0 }).unwrap();
     assert_eq!((measured.evaluation, measured.status, measured.accuracy), (4, Status::Measured, None));
     assert!(measured.time_ms.unwrap() > 0.0 && measured.energy_mj.is_none() && model.is_none(), "{measured:?}");
     assert!(measured.device.as_ref().unwrap().starts_with("host ") && measured.measure_seconds.is_some());
@@ -125,7 +125,7 @@ fn a_fault_of_a_child_ends_its_job_alone() {
 
     let disconnected = "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|";
     let evaluator = place.evaluator(training(0.1), Stop::default());
-    let finished = place.run(&evaluator, disconnected, Work::Measure).unwrap();
+    let finished = place.run(&evaluator, disconnected, Work::Measure { target: 0 }).unwrap();
     assert_eq!((finished.row.status, finished.row.time_ms), (Status::Failed, None));
     assert!(finished.row.message.unwrap().contains("no path leads from the image"));
 }
@@ -136,7 +136,7 @@ fn a_stopped_search_ends_its_jobs() {
     let stop = Stop::default();
     stop.ask();
     let evaluator = place.evaluator(training(0.1), stop);
-    assert!([Work::Measure, TRAIN].into_iter().all(|work| place.run(&evaluator, PLAIN, work).is_none()));
+    assert!([Work::Measure { target: 0 }, TRAIN].into_iter().all(|work| place.run(&evaluator, PLAIN, work).is_none()));
 }
 
 #[test]

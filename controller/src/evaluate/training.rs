@@ -189,7 +189,7 @@ impl Live {
 /// Name of the file that a training is saved to.
 fn name_of(job: &Job) -> Option<String> {
     match job.work {
-        Work::Measure => None,
+        Work::Measure { .. } => None,
         Work::Train { epochs } => Some(format!("{}-{epochs}", job.number)),
     }
 }

@@ -4,8 +4,8 @@ use child::graph::CanonicalKey;
 use child::space::Architecture;
 use hardware::log::Status;
 
-use crate::objective::{Bounds, Objectives};
 use crate::pareto::Uncertain;
+use crate::target::Targets;
 
 /// A network that may be evaluated: an encoding and a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,18 @@ pub struct Evaluation {
     pub architecture: Architecture,
     /// The key of the network.
     pub key: CanonicalKey,
-    /// For each of the search's [`Objectives`] the measured value, if there is one.
+    /// For each [`Column`](crate::target::Column) of the search its value, if it is known. With one target the columns are the
+    /// objectives.
     pub values: Vec<Option<f64>>,
     /// For each of them the standard deviation of its value, if it is known.
     pub deviations: Vec<Option<f64>>,
     /// The error after the short training, if there was one. `values` has only the error after the full training.
     pub short_error: Option<f64>,
-    /// How far the evaluation is, or how it ended: [`Status::Measured`] while it is not trained in full.
+    /// How far the evaluation is, or how it ended: [`Status::Measured`] while it is not trained in full. Only a network that
+    /// no target can use ends as `bounded` or `failed` before its training.
     pub status: Status,
+    /// By target, how its measurement ended, where it was measured; empty with one target.
+    pub measured: Vec<Option<Status>>,
 }
 
 impl Evaluation {
@@ -47,9 +51,17 @@ impl Evaluation {
         both.map(|(value, deviation)| Some(Uncertain { value: (*value)?, deviation: *deviation })).collect()
     }
 
-    /// Whether no value is missing and every bound is kept.
-    pub fn is_feasible(&self, objectives: &Objectives, bounds: &Bounds) -> bool {
-        self.values.iter().all(Option::is_some) && bounds.are_kept(objectives, &self.values)
+    /// Whether it failed or diverged, or could not be measured on a target.
+    pub(crate) fn is_lost_on(&self, target: usize) -> bool {
+        let on_target = self.measured.get(target).copied().flatten();
+        matches!(self.status, Status::Failed | Status::Diverged) || on_target == Some(Status::Failed)
+    }
+
+    /// The same with the values that a target minimises.
+    #[must_use]
+    pub(crate) fn on(&self, targets: &Targets, target: usize) -> Self {
+        let [values, deviations] = [&self.values, &self.deviations].map(|all| targets.of(target, all));
+        Self { values, deviations, ..self.clone() }
     }
 
     /// Several evaluations of one network as one; `None` for an empty slice.

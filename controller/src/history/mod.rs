@@ -6,8 +6,9 @@ mod job;
 mod rows;
 mod selection;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::slice;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use child::graph::CanonicalKey;
@@ -20,18 +21,19 @@ pub use job::{Job, Work};
 pub(crate) use rows::{candidate_of, evaluation_of, values_of};
 
 use crate::objective::{Bounds, Objectives};
-use crate::pareto::{Archive, Given, ReferencePoint};
+use crate::pareto::{Archive, ReferencePoint};
+use crate::target::{Target, Targets};
 
 /// The evaluations of a search in their order, with the jobs under way, and with the Pareto front and its hypervolume kept
 /// up to date.
 ///
 /// An evaluation grows job by job: measured, trained for a few epochs, trained in full. A network may be evaluated several
-/// times; everything here follows the mean of its measurements. The front covers all complete evaluations. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the
-/// reference point is that bound.
+/// times; everything here follows the mean of its measurements. Each target has a front, of all evaluations that have all of
+/// its values. An evaluation beyond a bound can be on it, but adds nothing to the hypervolume, because the reference point is
+/// that bound.
 #[derive(Debug, Clone)]
 pub struct History {
-    objectives: Objectives,
-    bounds: Bounds,
+    targets: Arc<Targets>,
     /// One for each network: its evaluations merged.
     evaluations: Vec<Evaluation>,
     /// By place in `evaluations`, the single evaluations of networks that have several.
@@ -47,11 +49,8 @@ pub struct History {
     rows: u64,
     /// Epochs trained for these rows.
     epochs: u64,
-    /// The non-dominated vectors of values.
-    pub(crate) archive: Archive,
-    /// The worst corner of the box for the hypervolume.
-    pub(crate) reference: ReferencePoint,
-    share: Option<f64>,
+    /// By target.
+    fronts: Vec<Front>,
     imports: Imports,
     /// Number of evaluations of networks that had only failed before.
     retries: u64,
@@ -60,14 +59,35 @@ pub struct History {
     pub(crate) admits_disconnected: bool,
 }
 
+/// The front of a target.
+#[derive(Debug, Clone)]
+struct Front {
+    /// The non-dominated vectors of values.
+    archive: Archive,
+    /// The worst corner of the box for the hypervolume.
+    reference: ReferencePoint,
+    share: Option<f64>,
+}
+
+impl Front {
+    fn new(target: &Target) -> Self {
+        let Target { objectives, bounds, reference, .. } = target;
+        let reference = ReferencePoint::new(objectives, bounds, reference, ReferencePoint::WARM_UP);
+        Self { archive: Archive::default(), share: reference.share::<Vec<f64>>(&[]), reference }
+    }
+}
+
 impl History {
-    /// An empty history of a search for these objectives.
+    /// An empty history of a search for these objectives on one target.
     pub fn new(objectives: Objectives, bounds: Bounds) -> Self {
-        let reference = ReferencePoint::new(&objectives, &bounds, &Given::new(), ReferencePoint::WARM_UP);
-        let share = reference.share::<Vec<f64>>(&[]);
+        Self::of(Arc::new(Targets::one(objectives, bounds)))
+    }
+
+    /// An empty history of a search for some targets.
+    pub fn of(targets: Arc<Targets>) -> Self {
         Self {
-            objectives,
-            bounds,
+            fronts: targets.iter().map(Front::new).collect(),
+            targets,
             evaluations: Vec::new(),
             merged: HashMap::new(),
             by_key: HashMap::new(),
@@ -76,20 +96,10 @@ impl History {
             pending: Vec::new(),
             rows: 0,
             epochs: 0,
-            archive: Archive::default(),
-            reference,
-            share,
             imports: Imports::default(),
             retries: 0,
             admits_disconnected: false,
         }
-    }
-
-    /// The same history, still empty, with coordinates of the hypervolume's reference point.
-    #[must_use]
-    pub fn with_reference(self, given: &Given) -> Self {
-        let reference = ReferencePoint::new(&self.objectives, &self.bounds, given, ReferencePoint::WARM_UP);
-        Self { share: reference.share::<Vec<f64>>(&[]), reference, ..self }
     }
 
     /// Most networks whose imports the surrogate learns from.
@@ -126,7 +136,7 @@ impl History {
     pub(crate) fn training_subset(&self, most: usize) -> Vec<&Evaluation> {
         /// One of so many may be only measured, where there are too many of both.
         const MEASURED: usize = 4;
-        let keeps_bounds = |evaluation: &Evaluation| self.bounds.are_kept(&self.objectives, &evaluation.values);
+        let keeps_bounds = |evaluation: &Evaluation| self.targets.keeps_some_bounds(&evaluation.values);
         let is_trained = |evaluation: &&Evaluation| {
             let is_measured = matches!(evaluation.status, Status::Measured | Status::Bounded);
             !is_measured || evaluation.short_error.is_some()
@@ -154,9 +164,10 @@ impl History {
         &self.pending
     }
 
-    /// Number of measurements that have begun, or wait for a device.
-    pub(crate) fn pending_measurements(&self) -> usize {
-        self.pending.iter().filter(|job| job.work == Work::Measure).count()
+    /// Number of networks whose measurements have begun, or wait for a device.
+    pub(crate) fn networks_to_measure(&self) -> usize {
+        let measured = self.pending.iter().filter(|job| job.work.is_measurement());
+        measured.map(|job| job.number).collect::<HashSet<_>>().len()
     }
 
     /// The job of a network that has begun, or waits.
@@ -193,7 +204,11 @@ impl History {
         self.rows += 1;
         self.by_key.insert(key, index);
         let known = self.evaluations.get(index);
-        let before = known.and_then(Evaluation::complete);
+        let complete = |known: Option<&Evaluation>| -> Vec<Option<Vec<f64>>> {
+            let on = |target| self.targets.complete(target, &known?.values);
+            (0..self.targets.len()).map(on).collect()
+        };
+        let before = complete(known);
         self.retries += u64::from(is_new && known.is_some_and(|before| before.status == Status::Failed));
         if index == self.evaluations.len() {
             self.evaluations.push(evaluation);
@@ -209,57 +224,54 @@ impl History {
         } else {
             self.evaluations[index] = evaluation;
         }
-        let now = self.evaluations[index].complete();
-        let mut is_changed = false;
-        if let (None, Some(values)) = (&before, &now) {
-            self.reference.observe(values);
-            is_changed = self.archive.insert(values, self.evaluations[index].number);
-        } else if before != now {
-            self.rebuild_archive();
-            is_changed = true;
-        }
-        if is_changed || self.share.is_none() {
-            self.share = self.reference.share(&self.archive.points().collect::<Vec<_>>());
+        for (target, before) in before.into_iter().enumerate() {
+            self.update_front(target, index, before);
         }
         Ok(())
     }
 
+    /// Brings a target's front up to date after the evaluation at a place has changed, which had these values before.
+    fn update_front(&mut self, target: usize, index: usize, before: Option<Vec<f64>>) {
+        let changed = &self.evaluations[index];
+        let now = self.targets.complete(target, &changed.values);
+        let Front { archive, reference, share } = &mut self.fronts[target];
+        let mut is_changed = false;
+        if let (None, Some(values)) = (&before, &now) {
+            reference.observe(values);
+            is_changed = archive.insert(values, changed.number);
+        } else if before != now {
+            *archive = archive_of(&self.targets, target, &self.evaluations);
+            is_changed = true;
+        }
+        if is_changed || share.is_none() {
+            *share = reference.share(&archive.points().collect::<Vec<_>>());
+        }
+    }
+
     fn check_values(&self, evaluation: &Evaluation) -> Result<()> {
-        let (number, expected) = (evaluation.number, self.objectives.len());
-        for found in [evaluation.values.len(), evaluation.deviations.len()] {
+        let (number, columns) = (evaluation.number, self.targets.columns());
+        for (found, expected) in
+            [evaluation.values.len(), evaluation.deviations.len()].map(|found| (found, columns.len()))
+        {
             ensure!(found == expected, "evaluation {number} has {found} values for {expected} objectives");
         }
         let both = evaluation.values.iter().zip(&evaluation.deviations);
-        for (objective, (value, deviation)) in self.objectives.iter().zip(both) {
+        for (column, (value, deviation)) in columns.iter().zip(both) {
+            let name = &column.name;
             if let Some(value) = value {
                 ensure!(
-                    objective.accepts(*value),
-                    "evaluation {number} has {objective} = {value}, which is not possible"
+                    column.objective.accepts(*value),
+                    "evaluation {number} has {name} = {value}, which is not possible"
                 );
             }
             if let Some(deviation) = deviation {
                 ensure!(
                     deviation.is_finite() && *deviation >= 0.0,
-                    "evaluation {number} has a standard deviation of {objective} of {deviation}, which is not possible"
+                    "evaluation {number} has a standard deviation of {name} of {deviation}, which is not possible"
                 );
             }
         }
         Ok(())
-    }
-
-    /// Makes the archive that the present values would have given from the beginning.
-    fn rebuild_archive(&mut self) {
-        let mut complete: Vec<_> = self
-            .evaluations
-            .iter()
-            .filter_map(|evaluation| Some((evaluation.number, evaluation.complete()?)))
-            .collect();
-        // Of equals the first to be complete stays: it need not be the first in the list after a failure.
-        complete.sort_by_key(|(number, _)| *number);
-        self.archive = Archive::default();
-        for (number, values) in complete {
-            self.archive.insert(&values, number);
-        }
     }
 
     /// One evaluation for each network, in the order of their first evaluations.
@@ -309,26 +321,67 @@ impl History {
         self.by_number.get(&number).map(|index| &self.evaluations[*index])
     }
 
-    /// The non-dominated evaluations.
+    /// The non-dominated evaluations of all targets, each once.
     pub fn front(&self) -> impl Iterator<Item = &Evaluation> {
-        self.archive.members.iter().filter_map(|member| self.get(member.id))
+        let mut seen = HashSet::new();
+        let members = self.fronts.iter().flat_map(|front| &front.archive.members);
+        members.filter_map(|member| self.get(member.id)).filter(move |evaluation| seen.insert(evaluation.number))
     }
 
-    /// Hypervolume of the front as a share of the box from 0 to the reference point; `None` until the reference is
+    /// The non-dominated evaluations of a target.
+    pub(crate) fn front_of(&self, target: usize) -> impl Iterator<Item = &Evaluation> {
+        self.fronts[target].archive.members.iter().filter_map(|member| self.get(member.id))
+    }
+
+    /// The non-dominated vectors of a target's values.
+    pub(crate) fn archive(&self, target: usize) -> &Archive {
+        &self.fronts[target].archive
+    }
+
+    /// The worst corner of the box for a target's hypervolume.
+    pub(crate) fn reference(&self, target: usize) -> &ReferencePoint {
+        &self.fronts[target].reference
+    }
+
+    /// Hypervolume of a target's front as a share of the box from 0 to the reference point; `None` until the reference is
     /// fixed. A new network never lowers it; a repeated measurement may, if it turns out worse.
+    pub fn share(&self, target: usize) -> Option<f64> {
+        self.fronts[target].share
+    }
+
+    /// The mean of the targets' [shares](Self::share); `None` until all are known.
     pub fn hypervolume_share(&self) -> Option<f64> {
-        self.share
+        let sum: Option<f64> = self.fronts.iter().map(|front| front.share).sum();
+        Some(sum? / self.fronts.len() as f64)
     }
 
-    /// The minimised objectives, in order.
+    /// The targets of the search.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The minimised objectives of the only target, or the first, in order.
     pub fn objectives(&self) -> &Objectives {
-        &self.objectives
+        &self.targets.get(0).objectives
     }
 
-    /// The bounds on the objectives.
+    /// The bounds on the objectives of the only target, or the first.
     pub fn bounds(&self) -> &Bounds {
-        &self.bounds
+        &self.targets.get(0).bounds
     }
+}
+
+/// The archive that the present values of a target would have given from the beginning.
+fn archive_of(targets: &Targets, target: usize, evaluations: &[Evaluation]) -> Archive {
+    let complete = evaluations.iter().filter_map(|one| Some((one.number, targets.complete(target, &one.values)?)));
+    let mut complete: Vec<_> = complete.collect();
+    // Of equals the first to be complete stays: it need not be the first in the list after a failure.
+    complete.sort_by_key(|(number, _)| *number);
+    let mut archive = Archive::default();
+    for (number, values) in complete {
+        archive.insert(&values, number);
+    }
+    archive
 }
 
 #[cfg(test)]

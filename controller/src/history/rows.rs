@@ -1,17 +1,20 @@
 //! From rows of a journal to evaluations.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use child::graph::Cost;
-use hardware::log::{Joined, Row};
+use hardware::log::{Joined, Row, Status};
 
 use super::{Candidate, Evaluation, History};
-use crate::objective::{Bounds, Objective, Objectives};
+use crate::objective::Objective;
 use crate::problem::Problem;
+use crate::target::Targets;
 
 impl History {
-    /// The history of a journal's rows under some bounds.
-    pub(crate) fn of_rows(problem: &Problem, bounds: &Bounds, rows: &[Row]) -> Result<Self> {
-        let mut history = Self::new(problem.objectives().clone(), bounds.clone());
+    /// The history of a journal's rows.
+    pub(crate) fn of_rows(problem: &Problem, rows: &[Row]) -> Result<Self> {
+        let mut history = Self::of(Arc::clone(problem.targets()));
         rows.iter().try_for_each(|row| history.enter(problem, row))?;
         Ok(history)
     }
@@ -31,7 +34,8 @@ impl History {
         let candidate = candidate_of(problem, row)?;
         self.push(evaluation_of(problem, candidate, &joined)?)?;
         self.joined.insert(row.evaluation, joined);
-        self.pending.retain(|job| job.number != row.evaluation);
+        let ended = self.pending.iter().position(|job| job.has_row(row, &self.targets));
+        ended.map(|place| self.pending.remove(place));
         self.epochs += row.epochs.unwrap_or(0);
         Ok(())
     }
@@ -47,29 +51,50 @@ pub(crate) fn candidate_of(problem: &Problem, row: &Row) -> Result<Candidate> {
 /// The rows of an evaluation; objectives that are not measured come from the network's costs.
 pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, joined: &Joined) -> Result<Evaluation> {
     let Candidate { architecture, key } = candidate;
-    let row = &joined.row;
+    let (row, targets) = (&joined.row, problem.targets());
     let cost = problem.graph(&architecture)?.pruned().cost();
-    let values = values_of(problem.objectives(), row, &cost);
-    let deviations = deviations_of(problem.objectives(), row);
+    let on = |target: usize| joined.measured.get(&targets.get(target).name);
+    let row_of = |target: Option<usize>| target.map_or(Some(row), on);
+    let columns = || targets.columns().iter().map(|column| (column.objective, row_of(column.target)));
+    let values = columns().map(|(objective, row)| value_of(objective, row, &cost)).collect();
+    let deviations = columns().map(|(objective, row)| deviation_of(objective, row)).collect();
     let short_error = joined.short.map(|short| 1.0 - short.accuracy);
-    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, short_error, status: row.status })
+    let states = (0..targets.len()).filter(|_| targets.are_several()).map(|target| Some(on(target)?.status));
+    let measured: Vec<Option<Status>> = states.collect();
+    let status = status_of(row.status, &measured);
+    Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, short_error, status, measured })
 }
 
-/// For each objective its value from a row of the journal or the costs of the network, if it is known.
-pub(crate) fn values_of(objectives: &Objectives, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
-    objectives.iter().map(|objective| objective.measured(row).or_else(|| objective.computed(cost))).collect()
+/// The status of an evaluation from that of its training and those of its measurements.
+fn status_of(trained: Status, measured: &[Option<Status>]) -> Status {
+    let all: Option<Vec<Status>> = measured.iter().copied().collect();
+    let is_out = |status: &Status| matches!(status, Status::Bounded | Status::Failed);
+    match all {
+        Some(all) if trained == Status::Measured && !all.is_empty() && all.iter().all(is_out) => {
+            if all.contains(&Status::Bounded) { Status::Bounded } else { Status::Failed }
+        }
+        _ => trained,
+    }
 }
 
-/// For each objective the standard deviation of its value in a row of the journal, if it is known.
+/// For each objective of a target its value from the row that measured a network there, or the network's costs, if it is known.
+pub(crate) fn values_of(targets: &Targets, target: usize, row: &Row, cost: &Cost) -> Vec<Option<f64>> {
+    targets.get(target).objectives.iter().map(|objective| value_of(objective, Some(row), cost)).collect()
+}
+
+fn value_of(objective: Objective, row: Option<&Row>, cost: &Cost) -> Option<f64> {
+    row.and_then(|row| objective.measured(row)).or_else(|| objective.computed(cost))
+}
+
+/// The standard deviation of an objective's value in a row of the journal, if it is known.
 ///
 /// The deviations of a row are those between single runs. They are taken whole, not divided by the root of the number
 /// of runs: see [`noise`](crate::pareto::noise).
-fn deviations_of(objectives: &Objectives, row: &Row) -> Vec<Option<f64>> {
-    let deviation = |objective| match objective {
+fn deviation_of(objective: Objective, row: Option<&Row>) -> Option<f64> {
+    match objective {
         Objective::Error => None,
-        Objective::Time => row.time_ms.and(row.time_ms_std),
-        Objective::Energy => row.energy_mj.and(row.energy_mj_std),
+        Objective::Time => row.and_then(|row| row.time_ms.and(row.time_ms_std)),
+        Objective::Energy => row.and_then(|row| row.energy_mj.and(row.energy_mj_std)),
         Objective::Parameters | Objective::Macs | Objective::ActivationBytes => Some(0.0),
-    };
-    objectives.iter().map(deviation).collect()
+    }
 }

@@ -11,6 +11,7 @@ use super::Observer;
 use crate::evaluate::{Activity, Stage, Workload};
 use crate::history::History;
 use crate::plan::{Plan, Position};
+use crate::target::Target;
 use crate::terminal::note;
 
 /// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.
@@ -184,7 +185,15 @@ fn write_left(state: &ProgressState, writer: &mut dyn Write) {
 /// Front and hypervolume in a few words.
 fn describe(history: &History) -> String {
     let front = history.front().count();
+    let targets = history.targets();
     match history.hypervolume_share() {
+        Some(_) if targets.are_several() => {
+            let on = |(index, target): (usize, &Target)| {
+                history.share(index).map(|share| format!("{} {share:.4}", target.name))
+            };
+            let shares: Vec<String> = targets.iter().enumerate().filter_map(on).collect();
+            format!("fronts {front}, hypervolume {}", shares.join(", "))
+        }
         Some(share) => format!("front {front}, hypervolume {share:.4}"),
         None => format!("front {front}"),
     }

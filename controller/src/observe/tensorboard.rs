@@ -5,6 +5,7 @@
 //! | `front/hypervolume` | evaluation | share of the box from 0 to the reference point |
 //! | `by_epochs/hypervolume` | epochs of all trainings | the same |
 //! | `front/size` | evaluation | members of the front |
+//! | `front_TARGET/hypervolume`, `front_TARGET/size` | evaluation | the same of one of several targets; `front` has their mean share and all members |
 //! | `best/OBJECTIVE` | evaluation | least value so far |
 //! | `child/accuracy`, `child/time_ms`, `child/energy_mj` | evaluation | results of that child |
 //! | `strategy/…` | evaluations so far | diagnostics of a round: loss, entropy, gradient norm, reward |
@@ -66,9 +67,10 @@ impl Observer for TensorBoard {
         let step = history.ended().saturating_sub(1) as usize;
         let child = [("accuracy", row.accuracy), ("time_ms", row.time_ms), ("energy_mj", row.energy_mj)];
         self.write(|file| {
+            let of = row.target.as_ref().map_or_else(String::new, |target| format!("{target}."));
             for (name, value) in child {
                 if let Some(value) = value {
-                    file.summary(scalar(&format!("child/{name}"), value as f32), number)?;
+                    file.summary(scalar(&format!("child/{of}{name}"), value as f32), number)?;
                 }
             }
             let Some(_) = row.accuracy else { return file.flush() };
@@ -80,10 +82,18 @@ impl Observer for TensorBoard {
                 }
             }
             file.summary(scalar("front/size", history.front().count() as f32), step)?;
-            for (index, objective) in history.objectives().iter().enumerate() {
+            let targets = history.targets();
+            for (index, target) in targets.iter().enumerate().filter(|_| targets.are_several()) {
+                if let Some(share) = history.share(index) {
+                    file.summary(scalar(&format!("front_{}/hypervolume", target.name), share as f32), step)?;
+                }
+                let size = history.front_of(index).count();
+                file.summary(scalar(&format!("front_{}/size", target.name), size as f32), step)?;
+            }
+            for (index, column) in targets.columns().iter().enumerate() {
                 let best = history.evaluations().iter().filter_map(|evaluation| evaluation.values[index]);
                 if let Some(best) = best.min_by(f64::total_cmp) {
-                    file.summary(scalar(&format!("best/{objective}"), best as f32), step)?;
+                    file.summary(scalar(&format!("best/{}", column.name), best as f32), step)?;
                 }
             }
             // Before the next checkpoint: a resumed search does not enter its evaluations again.
@@ -127,8 +137,11 @@ impl Observer for TensorBoard {
 
     fn end(&mut self, history: &History) {
         self.write(|file| {
-            if let Some(reference) = history.reference.in_words(history.objectives()) {
-                file.summary(text("reference", &reference), history.ended() as usize)?;
+            for (index, target) in history.targets().iter().enumerate() {
+                if let Some(reference) = history.reference(index).in_words(&target.objectives) {
+                    let of = if target.name.is_empty() { String::new() } else { format!("/{}", target.name) };
+                    file.summary(text(&format!("reference{of}"), &reference), history.ended() as usize)?;
+                }
             }
             file.summary(end(now_s()).map_err(io::Error::other)?, history.ended() as usize)?;
             file.flush()

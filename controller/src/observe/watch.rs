@@ -20,7 +20,6 @@ use super::Observer;
 use super::event_file::now;
 use crate::evaluate::{Activity, Stage, WorkerState, Workload};
 use crate::history::History;
-use crate::objective::Objective;
 use crate::plan::{Plan, Position};
 use crate::strategy::Diagnostics;
 use crate::terminal::{machine, note};
@@ -106,7 +105,7 @@ pub(crate) enum Observation {
         /// Number of the network.
         evaluation: u64,
         /// Value and standard deviation, in the unit of the objective.
-        values: BTreeMap<Objective, (f64, f64)>,
+        values: BTreeMap<String, (f64, f64)>,
     },
     /// A strategy's report of a round.
     Round {
@@ -241,8 +240,8 @@ impl Observer for Watch {
             history.pending().iter().map(|job| (&job.candidate.architecture, job.number)).collect();
         for prediction in &diagnostics.predictions {
             let Some(evaluation) = numbers.get(&prediction.architecture).copied() else { continue };
-            let values = history.objectives().iter().zip(&prediction.values);
-            let values = values.filter_map(|(objective, value)| Some((objective, (*value)?))).collect();
+            let values = history.targets().columns().iter().zip(&prediction.values);
+            let values = values.filter_map(|(column, value)| Some((column.name.clone(), (*value)?))).collect();
             observations.push(Observation::Prediction { evaluation, values });
         }
         let scalars: BTreeMap<String, f64> = diagnostics.scalars.iter().cloned().collect();

@@ -53,7 +53,7 @@ fn predictions_have_the_numbers_of_their_networks_and_a_torn_line_is_left_out() 
     let architecture = problem.space().random(&mut rand_chacha::ChaCha8Rng::from_seed([1; 32]));
     let key = problem.key(&architecture).unwrap();
     let candidate = Candidate { architecture: architecture.clone(), key };
-    history.begin(Job { number: 3, candidate, work: Work::Measure });
+    history.begin(Job { number: 3, candidate, work: Work::Measure { target: 0 } });
     let mut watch = Watch::new(status, &observations);
     let mut diagnostics = Diagnostics::default();
     diagnostics.add("entropy", 1.5);

@@ -59,8 +59,8 @@ pub(super) fn effects(problem: &Problem, history: &History) -> Result<Vec<Effect
     let mut encoder = Encoder::new(problem)?;
     let known = history.training_subset(FITTED);
     let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-    let objectives = problem.objectives();
-    let surrogate = Surrogate::fit(objectives, &known, &points, Predicted::All, &Start::default(), STEPS, &mut rng)?;
+    let (objectives, columns) = (problem.objectives(), problem.targets().columns());
+    let surrogate = Surrogate::fit(columns, &known, &points, Predicted::All, &Start::default(), STEPS, &mut rng)?;
     let backgrounds: Vec<Architecture> = (0..BACKGROUNDS).map(|_| problem.space().random(&mut rng)).collect();
     let mut all: Vec<Effects> =
         objectives.iter().map(|objective| Effects { objective, decisions: Vec::new() }).collect();

@@ -11,7 +11,7 @@ mod run;
 
 use serde_json::{Value, json};
 
-pub(crate) use run::{RunPage, network};
+pub(crate) use run::{RunPage, network, together};
 
 use crate::report::SCHEMA;
 

@@ -65,7 +65,7 @@ impl Networks {
         for row in &rows {
             let found: Vec<Option<f64>> = if is_computed {
                 let cost = problem.graph(&candidate_of(problem, row)?.architecture)?.pruned().cost();
-                values_of(objectives, row, &cost)
+                values_of(problem.targets(), 0, row, &cost)
             } else {
                 objectives.iter().map(|objective| objective.measured(row)).collect()
             };

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::networks::short;
-use crate::objective::Objective;
 use crate::observe::Observation;
 
 /// Most rounds of a policy, and most epochs of a learning curve: more than a plot has pixels would only take room.
@@ -16,7 +15,7 @@ const MOST: usize = 200;
 pub(super) struct Observed {
     /// By evaluation and epoch, the mean loss of the last training.
     losses: BTreeMap<u64, BTreeMap<u64, f64>>,
-    predictions: BTreeMap<u64, BTreeMap<Objective, (f64, f64)>>,
+    predictions: BTreeMap<u64, BTreeMap<String, (f64, f64)>>,
     rounds: Vec<Value>,
 }
 
@@ -55,12 +54,16 @@ impl Observed {
         Some(json!({ "epoch": epochs, "loss": losses }))
     }
 
-    /// All predictions, by evaluation.
-    pub fn predictions(&self) -> Map<String, Value> {
-        let of_one = |values: &BTreeMap<Objective, (f64, f64)>| {
+    /// All predictions, by evaluation. `target` is that of the page, where the search has several.
+    pub fn predictions(&self, target: Option<&str>) -> Map<String, Value> {
+        let objective = |name: &str| match (name.rsplit_once('.'), target) {
+            (Some((of, objective)), Some(target)) => (of == target).then(|| objective.to_owned()),
+            _ => Some(name.to_owned()),
+        };
+        let of_one = |values: &BTreeMap<String, (f64, f64)>| {
             let pair = |(value, deviation): &(f64, f64)| json!([short(Some(*value)), short(Some(*deviation))]);
             let values: Map<String, Value> =
-                values.iter().map(|(objective, both)| (objective.name().to_owned(), pair(both))).collect();
+                values.iter().filter_map(|(name, both)| Some((objective(name)?, pair(both)))).collect();
             Value::Object(values)
         };
         self.predictions.iter().map(|(number, values)| (number.to_string(), of_one(values))).collect()

@@ -1,6 +1,7 @@
 //! One run of a page's document.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use hardware::log::{Joined, Row, join};
@@ -11,6 +12,7 @@ use super::effects::effects;
 use super::networks::{Networks, short};
 use super::observed::Observed;
 use super::{document, html};
+use crate::compare::several;
 use crate::config::Experiment;
 use crate::history::History;
 use crate::observe::{Observation, Status};
@@ -24,33 +26,32 @@ const ROOM: usize = 700_000;
 /// A run, read from its folder.
 pub(crate) struct RunPage {
     folder: PathBuf,
+    /// The target, of a search that has several.
+    target: Option<String>,
     experiment: Experiment,
     problem: Problem,
     /// The journal, a row a job.
     rows: Vec<Row>,
     summary: Summary,
-    observed: Observed,
+    observed: Arc<Observed>,
     status: Option<Status>,
 }
 
 impl RunPage {
-    /// Reads a run folder, also during its search; nothing in it is changed.
+    /// Reads a run folder, also during its search, for each target; nothing in it is changed.
     ///
     /// # Errors
     /// If it is not a run folder, or its journal is damaged.
-    pub fn read(folder: &Path) -> Result<Self> {
-        let Recorded { experiment, problem, rows } = Recorded::read(folder)?;
-        let notes = experiment.reservations();
-        let summary = Summary { notes, ..Summary::of(&problem, rows.clone())?.with_models(folder) };
-        Ok(Self {
-            observed: Observed::of(Observation::read_all(&folder.join(OBSERVATIONS))),
-            status: Status::read(&folder.join(STATUS)),
-            folder: folder.to_owned(),
-            experiment,
-            problem,
-            rows,
-            summary,
-        })
+    pub fn read(folder: &Path) -> Result<Vec<Self>> {
+        let observed = Arc::new(Observed::of(Observation::read_all(&folder.join(OBSERVATIONS))));
+        let status = Status::read(&folder.join(STATUS));
+        let page = |(target, Recorded { experiment, problem, rows }): (Option<String>, Recorded)| {
+            let notes = experiment.reservations();
+            let summary = Summary { notes, ..Summary::of(&problem, rows.clone())?.with_models(folder) };
+            let (folder, observed, status) = (folder.to_owned(), Arc::clone(&observed), status.clone());
+            Ok(Self { folder, target, experiment, problem, rows, summary, observed, status })
+        };
+        Recorded::read(folder)?.by_target()?.into_iter().map(page).collect()
     }
 
     /// Its part of the document. A live page asks for the layers of a network when it is opened, and gets the main effects
@@ -64,7 +65,8 @@ impl RunPage {
         let imported: Vec<Row> = Imported::read(&self.folder)?.into_iter().map(|import| import.row).collect();
         let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, &joined, &imported)?;
         let name = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
-        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.extend(self.target.iter().map(|target| format!(" on {target}")));
         let space = self.problem.space();
         let decisions: Vec<Value> = space
             .decisions()
@@ -87,7 +89,7 @@ impl RunPage {
             "hypervolume": self.hypervolume(),
             "details": details,
             "curves": curves,
-            "forecasts": self.observed.predictions(),
+            "forecasts": self.observed.predictions(self.target.as_deref()),
             "policy": self.observed.rounds(),
             "watch": self.watch(&joined)?,
         });
@@ -104,7 +106,7 @@ impl RunPage {
     /// # Errors
     /// If a network of the journal is not of the space, or the surrogate cannot be fitted.
     pub fn effects(&self) -> Result<Value> {
-        let history = History::of_rows(&self.problem, self.problem.bounds(), &self.rows)?;
+        let history = History::of_rows(&self.problem, &self.rows)?;
         let effects = effects(&self.problem, &history)?;
         Ok(if effects.is_empty() { Value::Null } else { serde_json::to_value(effects)? })
     }
@@ -112,6 +114,11 @@ impl RunPage {
     /// Number of jobs in the journal.
     pub fn jobs(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The target, of a search that has several.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
     }
 
     /// The front and the progress.
@@ -124,12 +131,15 @@ impl RunPage {
         &self.summary
     }
 
-    /// The page of the run as a single file.
+    /// The page of a run's targets as a single file.
     ///
     /// # Errors
     /// As [`value`](Self::value).
-    pub fn report(&self) -> Result<String> {
-        Ok(html(&document(vec![self.value(false)?], None, false)))
+    pub fn report(pages: &[Self]) -> Result<String> {
+        let values = pages.iter().map(|page| page.value(false)).collect::<Result<Vec<_>>>()?;
+        let folder = pages.first().filter(|_| pages.len() > 1).map(|page| page.folder.clone());
+        let together = folder.and_then(|folder| together(&[folder]));
+        Ok(html(&document(values, together, false)))
     }
 
     fn state(&self) -> &'static str {
@@ -220,6 +230,12 @@ impl RunPage {
         });
         Ok(watch)
     }
+}
+
+/// What the pages of several runs, or targets of one, show together; `None` for a single one, or where they share too little.
+pub(crate) fn together(folders: &[PathBuf]) -> Option<Value> {
+    let several = several(folders).ok()?;
+    (several.runs.len() > 1).then(|| serde_json::to_value(several).ok()).flatten()
 }
 
 /// The values of evaluations by their numbers, as far as there is room.

@@ -92,7 +92,7 @@ impl Lstm<'_> {
         set_product(input, matrix(&part.condition, self.embedding).transpose(), common);
         let mut condition = vec![0.0; part.condition.len()];
         set_product(&mut condition, common, self.input_weights().transpose());
-        let preferences = matrix(&part.preferences, self.layout.objectives).transpose();
+        let preferences = matrix(&part.preferences, self.layout.conditions.inputs()).transpose();
         set_product(&mut values.preference, preferences, matrix(&condition, self.embedding));
         Gradient { values, table }
     }

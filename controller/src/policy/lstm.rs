@@ -32,7 +32,7 @@ pub(super) struct Lstm<'a> {
 /// The forward pass of a part of a batch: all that its derivatives need.
 pub(super) struct Trace {
     pub episodes: usize,
-    /// `[episodes, objectives]`.
+    /// `[episodes, inputs of a preference]`.
     pub preferences: Vec<f32>,
     /// `[episodes, embedding]`: what they add to each input.
     pub condition: Vec<f32>,
@@ -109,17 +109,18 @@ impl<'a> Lstm<'a> {
     fn begin(&self, preferences: &[Preference]) -> Trace {
         let (episodes, decisions) = (preferences.len(), self.layout.choices.len());
         let size = episodes * self.hidden;
-        let preferences: Vec<f32> =
-            preferences.iter().flat_map(Preference::weights).map(|weight| *weight as f32).collect();
+        let conditions = &self.layout.conditions;
+        let mut inputs = Vec::with_capacity(episodes * conditions.inputs());
+        preferences.iter().for_each(|preference| conditions.extend(&mut inputs, preference));
         let mut condition = vec![0.0; episodes * self.embedding];
         let weights = matrix(&self.weights.preference, self.embedding);
-        set_product(&mut condition, matrix(&preferences, self.layout.objectives), weights);
+        set_product(&mut condition, matrix(&inputs, conditions.inputs()), weights);
         // They begin with the bias.
         let bias = self.weights.heads_bias.chunks(self.layout.width);
         let logits = bias.flat_map(|bias| bias.repeat(episodes)).collect();
         Trace {
             episodes,
-            preferences,
+            preferences: inputs,
             condition,
             rows: Vec::with_capacity(decisions * episodes),
             gates: vec![0.0; decisions * 4 * size],

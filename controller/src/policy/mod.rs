@@ -7,6 +7,7 @@ mod activation;
 mod advantage;
 mod backward;
 mod cell;
+mod conditions;
 mod lstm;
 #[cfg(test)]
 mod lstm_tests;
@@ -24,5 +25,6 @@ mod update_tests;
 mod values;
 
 pub use advantage::Baseline;
+pub use conditions::Conditions;
 pub use network::{Policy, PolicyConfig};
 pub use update::{Algorithm, Learner, UpdateConfig, UpdateStats};

@@ -9,6 +9,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::Conditions;
 use crate::preference::Preference;
 
 /// Settings of the policy's network.
@@ -33,7 +34,7 @@ impl Default for PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// A policy over some decisions and a number of objectives, its weights drawn from `rng` in a fixed order.
+    /// A policy over some decisions, conditioned on preferences over a number of objectives, its weights drawn from `rng` in a fixed order.
     ///
     /// The initialisers of burn draw from a generator that all threads share; with `rng` the same seed gives the same
     /// policy.
@@ -43,7 +44,7 @@ impl PolicyConfig {
     pub fn init(
         &self,
         decisions: &[Decision],
-        objectives: usize,
+        conditions: impl Into<Conditions>,
         device: &Device,
         rng: &mut ChaCha8Rng,
     ) -> Result<Policy> {
@@ -56,7 +57,7 @@ impl PolicyConfig {
         for (name, found) in settings {
             ensure!(found.is_finite() && found > 0.0, "the policy's `{name}` is {found}: it must be above 0");
         }
-        let layout = Layout::new(decisions, objectives)?;
+        let layout = Layout::new(decisions, conditions.into())?;
         let weights = Weights::init(self, &layout, &device.clone().autodiff(), rng);
         Ok(Policy { config: self.clone(), layout, weights })
     }
@@ -71,19 +72,19 @@ pub(super) struct Layout {
     first_rows: Vec<usize>,
     /// Most choices of a decision: all heads are padded to this width.
     pub width: usize,
-    pub objectives: usize,
+    pub conditions: Conditions,
 }
 
 impl Layout {
-    fn new(decisions: &[Decision], objectives: usize) -> Result<Self> {
+    fn new(decisions: &[Decision], conditions: Conditions) -> Result<Self> {
         let choices: Vec<usize> = decisions.iter().map(|decision| decision.choices.len()).collect();
         let width = choices.iter().copied().max().unwrap_or(0);
         ensure!(
-            objectives > 0 && !choices.is_empty() && !choices.contains(&0),
+            conditions.inputs() > 0 && !choices.is_empty() && !choices.contains(&0),
             "there is nothing to decide: a space needs decisions with choices"
         );
         let first_rows = choices.iter().scan(1, |next, count| Some(std::mem::replace(next, *next + count))).collect();
-        Ok(Self { choices, first_rows, width, objectives })
+        Ok(Self { choices, first_rows, width, conditions })
     }
 
     /// Rows of the embedding: a start token and one for every choice of every decision.
@@ -105,12 +106,6 @@ impl Layout {
         ensure!(fits, "an architecture with choices {choices:?} is not of the policy's space");
         Ok(())
     }
-
-    fn check_preference(&self, preference: &Preference) -> Result<()> {
-        let (expected, found) = (self.objectives, preference.weights().len());
-        ensure!(expected == found, "the preference has {found} weights, but the policy knows {expected} objectives");
-        Ok(())
-    }
 }
 
 /// The parameters. Gates are in the order input, forget, output, cell.
@@ -118,7 +113,7 @@ impl Layout {
 pub(super) struct Weights {
     /// `[1 + choices of all decisions, embedding]`.
     pub embedding: Param<Tensor<2>>,
-    /// `[objectives, embedding]`.
+    /// `[inputs of the preference, embedding]`.
     pub preference: Param<Tensor<2>>,
     /// `[embedding + hidden, 4 · hidden]`: all four gates in one product.
     pub gates: Param<Tensor<2>>,
@@ -135,6 +130,7 @@ impl Weights {
     /// heads, so that a fresh policy is close to the uniform distribution.
     fn init(config: &PolicyConfig, layout: &Layout, device: &Device, rng: &mut ChaCha8Rng) -> Self {
         let (hidden, embedding, decisions) = (config.hidden, config.embedding, layout.choices.len());
+        let inputs = layout.conditions.inputs();
         let bound = 1.0 / (hidden as f32).sqrt();
         let mut uniform =
             |bound: f32, count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(-bound..=bound)).collect() };
@@ -142,7 +138,7 @@ impl Weights {
         bias[hidden..2 * hidden].fill(1.0);
         Self {
             embedding: param(uniform(1.0, layout.rows() * embedding), [layout.rows(), embedding], device),
-            preference: param(uniform(1.0, layout.objectives * embedding), [layout.objectives, embedding], device),
+            preference: param(uniform(1.0, inputs * embedding), [inputs, embedding], device),
             gates: param(uniform(bound, (embedding + hidden) * 4 * hidden), [embedding + hidden, 4 * hidden], device),
             gates_bias: param(bias, [1, 4 * hidden], device),
             heads: param(
@@ -204,6 +200,6 @@ impl Policy {
 
     /// Checks that the policy knows the objectives of preferences.
     pub(super) fn check_preferences(&self, preferences: &[Preference]) -> Result<()> {
-        preferences.iter().try_for_each(|preference| self.layout.check_preference(preference))
+        preferences.iter().try_for_each(|preference| self.layout.conditions.check(preference))
     }
 }

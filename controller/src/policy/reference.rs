@@ -18,7 +18,7 @@ impl Policy {
     /// The term that preferences add to every decision's input: `[batch, embedding]`.
     fn condition(&self, preferences: &[Preference]) -> Tensor<2> {
         let weights: Vec<f32> = preferences.iter().flat_map(|p| p.weights()).map(|weight| *weight as f32).collect();
-        let shape = [preferences.len(), self.layout.objectives];
+        let shape = [preferences.len(), self.layout.conditions.inputs()];
         Tensor::from_data(TensorData::new(weights, shape), &self.device()).matmul(self.weights.preference.val())
     }
 

@@ -71,7 +71,8 @@ pub fn preference_for_unbounded(bounds: &Bounds, objectives: &Objectives) -> Pre
     Preference::new(weights).unwrap_or_else(|_| Preference::uniform(objectives.len()))
 }
 
-/// Up to `count` architectures for a preference under the bounds of `history`, the best first.
+/// Up to `count` architectures for a preference under the bounds of `history`, the best first. Problem and history are of the
+/// target that the preference is for; the policy may know others.
 ///
 /// Architectures that are likely to keep the bounds come first, ordered by the scalarised reward of their measured or
 /// else predicted values. The candidates are draws of the policy and all evaluated networks.
@@ -87,10 +88,10 @@ pub fn propose(
     let known = history.training_subset(Surrogate::MOST);
     let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
     let surrogate =
-        Surrogate::fit(history.objectives(), &known, &points, Predicted::All, &Start::default(), FITTING, rng)?;
+        Surrogate::fit(history.targets().columns(), &known, &points, Predicted::All, &Start::default(), FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
-    let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, history.training_set()));
+    let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, 0, history.training_set()));
     let mut ranked = Vec::with_capacity(candidates.len());
     for (index, architecture) in candidates.into_iter().enumerate() {
         let columns = prediction.iter();
@@ -100,7 +101,7 @@ pub fn propose(
         let complete = measured.as_ref().and_then(Evaluation::complete);
         let keeps_bounds = match &measured {
             Some(evaluation) if complete.is_some() => {
-                f64::from(u8::from(evaluation.is_feasible(history.objectives(), history.bounds())))
+                f64::from(u8::from(history.targets().is_feasible(&evaluation.values)))
             }
             _ => keeping_bounds(history, &warps, &beliefs),
         };
@@ -131,7 +132,8 @@ fn candidates(
 ) -> Result<Vec<Architecture>> {
     let mut preferences = vec![preference.clone(); DRAWS];
     if !history.bounds().is_empty() {
-        preferences.extend((0..DRAWS).map(|_| Preference::sample(rng, problem.objectives().len())));
+        preferences
+            .extend((0..DRAWS).map(|_| Preference::sample(rng, problem.objectives().len()).on(preference.target())));
     }
     let mut drawn = policy.decode(std::slice::from_ref(preference))?;
     drawn.extend(policy.sample(&preferences, rng)?);

@@ -19,16 +19,19 @@ pub use table::{
 
 use std::path::Path;
 
-use hardware::log::{COLUMNS, line};
+use hardware::log::{COLUMNS, Row, line};
 
 use crate::run::write_atomically;
 
-/// Writes `pareto.csv`: the front's rows of the journal, one for each network, the best in the first objective first; see [`Member::row`]. A
-/// last column, `model`, has the network's file inside the run folder.
-pub fn write_pareto(path: &Path, summary: &Summary) -> anyhow::Result<()> {
+/// Writes `pareto.csv`: the rows of the front of each target, one for each network, the best in the first objective first; see
+/// [`Member::row`]. A last column, `model`, has the network's file inside the run folder.
+pub fn write_pareto(path: &Path, fronts: &[(Option<&str>, &Summary)]) -> anyhow::Result<()> {
     let mut content = format!("{},model\n", COLUMNS.join(",")).into_bytes();
-    for member in &summary.members {
-        content.extend(line(&member.row)?.trim_ascii_end());
+    let members =
+        fronts.iter().flat_map(|(target, summary)| summary.members.iter().map(move |member| (target, member)));
+    for (target, member) in members {
+        let row = Row { target: target.map(str::to_owned), ..member.row.clone() };
+        content.extend(line(&row)?.trim_ascii_end());
         let model = member.model.as_ref().map_or_else(String::new, |model| model.display().to_string());
         content.extend(format!(",{model}\n").into_bytes());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hardware::log::{Row, Status, join};
 
@@ -91,10 +92,9 @@ impl Summary {
         self
     }
 
-    /// Summarises the journal of a problem.
+    /// Summarises the journal of a problem with one target.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
-        let mut history =
-            History::new(problem.objectives().clone(), problem.bounds().clone()).with_reference(problem.reference());
+        let mut history = History::of(Arc::clone(problem.targets()));
         let (mut hypervolume, mut first) = (Vec::new(), None);
         for row in &rows {
             let before = history.ended();
@@ -116,8 +116,8 @@ impl Summary {
         Ok(Self {
             objectives: problem.objectives().clone(),
             values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
-            reference: history.reference.get().map(<[f64]>::to_vec),
-            reference_in_words: history.reference.in_words(problem.objectives()),
+            reference: history.reference(0).get().map(<[f64]>::to_vec),
+            reference_in_words: history.reference(0).in_words(problem.objectives()),
             notes: Vec::new(),
             repeats: history.repeats(),
             near: near_front(&history),
@@ -166,7 +166,7 @@ impl Member {
             values: evaluation.complete()?,
             deviations: evaluation.deviations.clone(),
             measurements: successful.len().max(1),
-            feasible: evaluation.is_feasible(history.objectives(), history.bounds()),
+            feasible: history.targets().is_feasible(&evaluation.values),
             model: None,
             within_noise_of: within_noise(evaluation, history),
         })
@@ -267,7 +267,7 @@ fn near_front(history: &History) -> Vec<u64> {
         let mut dominating = members.iter().filter(|member| dominates(&values(member), &values(point)));
         dominating.all(|member| lead_is_within_noise(member, point))
     };
-    let off = history.evaluations().iter().filter(|evaluation| !history.archive.contains(evaluation.number));
+    let off = history.evaluations().iter().filter(|evaluation| !history.archive(0).contains(evaluation.number));
     let near = off.filter(|evaluation| evaluation.uncertain().is_some_and(|point| is_near(&point)));
     near.map(|evaluation| evaluation.number).collect()
 }

@@ -13,11 +13,11 @@ mod scale;
 
 use scale::NormalScores;
 
-use crate::history::{Evaluation, History, Status};
-use crate::objective::{Bounds, Objectives};
+use crate::history::{Evaluation, History};
 use crate::pareto::exclusive_contribution;
 use crate::preference::Preference;
 use crate::scalarisation::{RewardConfig, Scaled};
+use crate::target::{Target, Targets};
 
 /// The scale of one objective, fitted to the measured values.
 #[derive(Debug, Clone)]
@@ -65,8 +65,9 @@ impl Scale {
 #[derive(Debug, Clone)]
 pub struct Reward {
     config: RewardConfig,
-    objectives: Objectives,
-    bounds: Bounds,
+    targets: Targets,
+    /// Place of the target.
+    target: usize,
     scales: Vec<Scale>,
     /// Number and normalised scores of each member of the front.
     front: Vec<(u64, Vec<f64>)>,
@@ -77,24 +78,26 @@ impl Reward {
     /// Reference of the contributions, beyond the worst score, so that the ends of a front contribute.
     const MARGIN: f64 = 1.1;
 
-    /// The reward with the front of a history, and with scales fitted to some evaluations: those of the history, or the
+    /// The reward with the front of a target in a history, and with scales fitted to some evaluations: those of the history, or the
     /// surrogate's whole training set, so that there are scales before the first evaluation.
     pub fn fit<'a>(
         config: &RewardConfig,
         history: &History,
+        target: usize,
         evaluations: impl IntoIterator<Item = &'a Evaluation> + Clone,
     ) -> Self {
-        let (objectives, bounds) = (history.objectives().clone(), history.bounds().clone());
+        let targets = history.targets().clone();
+        let Target { objectives, bounds, .. } = targets.get(target);
         let (mut scales, mut reference) = (Vec::new(), Vec::new());
-        for (index, objective) in objectives.iter().enumerate() {
+        for (objective, place) in objectives.iter().zip(targets.places(target)) {
             let evaluations = evaluations.clone().into_iter();
-            let mut measured: Vec<f64> = evaluations.filter_map(|evaluation| evaluation.values[index]).collect();
+            let mut measured: Vec<f64> = evaluations.filter_map(|evaluation| evaluation.values[*place]).collect();
             let bound = bounds.get(objective);
             scales.push(Scale::fit(&mut measured, bound));
             reference.push(if bound.is_some() { 1.0 } else { Self::MARGIN });
         }
-        let mut reward = Self { config: config.clone(), objectives, bounds, scales, front: Vec::new(), reference };
-        let members = history.archive.members.iter();
+        let mut reward = Self { config: config.clone(), targets, target, scales, front: Vec::new(), reference };
+        let members = history.archive(target).members.iter();
         reward.front = members.map(|member| (member.id, reward.normalised(&member.values))).collect();
         reward
     }
@@ -104,22 +107,24 @@ impl Reward {
     /// A missing value counts as the worst measured value. An evaluation that failed or diverged has the worst value in
     /// every objective, even where it was measured before it failed.
     pub fn judge<'a>(&'a self, evaluation: &Evaluation) -> Judgement<'a> {
-        let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
-        let measured = self.scales.iter().zip(&evaluation.values);
+        let is_lost = evaluation.is_lost_on(self.target);
+        let of_target = self.targets.of(self.target, &evaluation.values);
+        let measured = self.scales.iter().zip(&of_target);
         let values = measured.map(|(scale, value)| value.filter(|_| !is_lost).unwrap_or(scale.worst)).collect();
-        let violation = if is_lost { 1.0 } else { self.violation(&evaluation.values) };
-        let is_complete = !is_lost && evaluation.values.iter().all(Option::is_some);
+        let violation = if is_lost { 1.0 } else { self.violation(&of_target) };
+        let is_complete = !is_lost && of_target.iter().all(Option::is_some);
         self.judgement(values, violation, is_complete, Some(evaluation.number))
     }
 
-    /// The same for a network with predicted values.
+    /// The same for a network with predicted values of the target's objectives.
     pub fn predicted(&self, values: Vec<f64>) -> Judgement<'_> {
         let violation = self.violation(&values.iter().copied().map(Some).collect::<Vec<_>>());
         self.judgement(values, violation, true, None)
     }
 
     fn violation(&self, values: &[Option<f64>]) -> f64 {
-        self.bounds.violations(&self.objectives, values).map(|part| part.min(1.0)).sum()
+        let Target { objectives, bounds, .. } = self.targets.get(self.target);
+        bounds.violations(objectives, values).map(|part| part.min(1.0)).sum()
     }
 
     fn judgement(&self, values: Vec<f64>, violation: f64, is_complete: bool, number: Option<u64>) -> Judgement<'_> {
@@ -158,9 +163,9 @@ pub struct Judgement<'a> {
 impl Judgement<'_> {
     /// The scalarised values alone.
     pub fn scalarised(&self, preference: &Preference) -> f64 {
-        let Reward { config, objectives, .. } = self.reward;
+        let Reward { config, targets, target, .. } = self.reward;
         let scaled = Scaled { values: &self.values, ratios: &self.ratios, scores: &self.scores };
-        config.scalarisation.apply(objectives, scaled, preference.weights(), config.augmentation)
+        config.scalarisation.apply(&targets.get(*target).objectives, scaled, preference.weights(), config.augmentation)
     }
 
     /// The whole reward.
@@ -172,7 +177,8 @@ impl Judgement<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::Objective;
+    use crate::history::Status;
+    use crate::objective::{Bounds, Objective, Objectives};
     use crate::pareto::dominates;
     use crate::scalarisation::Scalarisation;
     use crate::strategy::toy;
@@ -198,6 +204,7 @@ mod tests {
         let reward = Reward::fit(
             &RewardConfig { improvement: 1.0, penalty: 0.0, ..RewardConfig::default() },
             history,
+            0,
             history.evaluations(),
         );
         history.evaluations().iter().map(|evaluation| reward.judge(evaluation).shaping).collect()
@@ -208,6 +215,7 @@ mod tests {
         let reward = Reward::fit(
             &RewardConfig { improvement: 0.0, penalty: 1.0, ..RewardConfig::default() },
             history,
+            0,
             history.evaluations(),
         );
         history.evaluations().iter().map(|evaluation| -reward.judge(evaluation).shaping).collect()
@@ -226,7 +234,7 @@ mod tests {
             let history = history(&points, &bounds);
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             for scalarisation in [Scalarisation::Chebyshev, Scalarisation::Linear, Scalarisation::WeightedProduct] {
-                let reward = Reward::fit(&with(scalarisation), &history, history.evaluations());
+                let reward = Reward::fit(&with(scalarisation), &history, 0, history.evaluations());
                 let preference = Preference::sample(&mut rng, 3);
                 let judged: Vec<_> = history.evaluations().iter().map(|e| reward.judge(e)).collect();
                 for (a, better) in judged.iter().enumerate() {
@@ -261,7 +269,7 @@ mod tests {
         bounded.status = Status::Bounded;
         history.push(failed).unwrap();
         history.push(bounded).unwrap();
-        let reward = Reward::fit(&RewardConfig::default(), &history, history.evaluations());
+        let reward = Reward::fit(&RewardConfig::default(), &history, 0, history.evaluations());
         let judged: Vec<_> = history.evaluations().iter().map(|e| reward.judge(e)).collect();
         assert_eq!(judged[2].values, [0.5, 10.0, 20.0]);
         let (violations, contributions) = (violations(&history), contributions(&history));
@@ -284,7 +292,7 @@ mod tests {
         for scalarisation in
             [Scalarisation::Linear, Scalarisation::WeightedProduct, Scalarisation::Absolute, Scalarisation::Chebyshev]
         {
-            let reward = Reward::fit(&with(scalarisation), &history, history.evaluations());
+            let reward = Reward::fit(&with(scalarisation), &history, 0, history.evaluations());
             assert!(reward.judge(&history.evaluations()[0]).under(&Preference::uniform(3)).is_finite());
         }
     }

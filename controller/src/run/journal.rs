@@ -9,6 +9,7 @@ use hardware::log::{Row, TornLine, Writer};
 use super::digests::Digests;
 use super::{failed, open_log};
 use crate::history::Job;
+use crate::target::Targets;
 
 /// The journal: a row for each job, on the disk before the next one is entered.
 ///
@@ -66,9 +67,9 @@ impl Journal {
     ///
     /// # Errors
     /// If the row is of another architecture.
-    pub fn recover(&mut self, job: &Job, architecture: &str) -> anyhow::Result<Option<Row>> {
-        // A network has one job at a time, so that its first row is of this one.
-        let Some(place) = self.recovered.iter().position(|row| row.evaluation == job.number) else { return Ok(None) };
+    pub fn recover(&mut self, job: &Job, targets: &Targets, architecture: &str) -> anyhow::Result<Option<Row>> {
+        // A network has one job at a time, so that its first row that fits is of this one.
+        let Some(place) = self.recovered.iter().position(|row| job.has_row(row, targets)) else { return Ok(None) };
         let row = self.recovered.remove(place);
         if let Some(row) = &row {
             ensure!(
@@ -101,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::history::{Candidate, Work};
+    use crate::strategy::toy;
     use child::space::Architecture;
     use hardware::log::Status;
     use proptest::prelude::*;
@@ -115,7 +117,7 @@ mod tests {
 
     fn job(number: u64) -> Job {
         let candidate = Candidate { architecture: Architecture::new([0]), key: [0; 16].into() };
-        Job { number, candidate, work: Work::Measure }
+        Job { number, candidate, work: Work::Measure { target: 0 } }
     }
 
     #[test]
@@ -129,11 +131,12 @@ mod tests {
         }
         drop(journal);
         let (mut journal, torn) = Journal::open(&path, &waiting, &digests).unwrap();
+        let targets = toy::problem(&[2]).targets().clone();
         assert_eq!((torn, journal.rows().len()), (None, 4));
-        assert_eq!(journal.recover(&job(3), "a3").unwrap(), Some(measured));
-        assert_eq!(journal.recover(&job(1), "a1").unwrap(), None);
-        assert_eq!(journal.recover(&job(3), "a3").unwrap(), Some(row(3)));
-        let error = journal.recover(&job(2), "b").unwrap_err().to_string();
+        assert_eq!(journal.recover(&job(3), &targets, "a3").unwrap(), Some(measured));
+        assert_eq!(journal.recover(&job(1), &targets, "a1").unwrap(), None);
+        assert_eq!(journal.recover(&job(3), &targets, "a3").unwrap(), Some(row(3)));
+        let error = journal.recover(&job(2), &targets, "b").unwrap_err().to_string();
         assert!(error.contains("evaluation 2 is of a2, but this run proposes b"), "{error}");
         assert_eq!(journal.take(), Some(row(0)));
         assert_eq!(numbers(&path), [0, 3, 2, 3]);

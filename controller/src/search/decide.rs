@@ -1,7 +1,5 @@
 //! From the strategy's decisions to jobs that begin.
 
-use std::collections::HashSet;
-
 use super::{Search, State};
 use crate::history::{Candidate, Job, Work};
 use crate::plan::Budget;
@@ -21,17 +19,16 @@ impl Search {
             }
             let Decision { jobs, diagnostics } = self.strategy.ask(&self.problem, &state.history, &room)?;
             let before = state.queue.len();
-            let mut networks = HashSet::new();
             for wanted in jobs {
                 let key = self.problem.key(&wanted.architecture)?;
-                // One job of a network at a time.
-                if state.history.pending_job(&key).is_some() || !networks.insert(key) {
+                let mut pending = state.history.pending().iter().filter(|job| job.candidate.key == key);
+                let number = pending.clone().next().map(|job| job.number);
+                // One job of a network at a time, but for measurements on several targets.
+                if pending.any(|job| !job.work.is_beside(wanted.work)) {
                     continue;
                 }
-                let number = match state.history.known(&key) {
-                    Some(known) => known.number,
-                    None => state.history.next_number(),
-                };
+                let known = state.history.known(&key).map(|known| known.number);
+                let number = known.or(number).unwrap_or_else(|| state.history.next_number());
                 let candidate = Candidate { architecture: wanted.architecture, key };
                 self.enqueue(state, Job { number, candidate, work: wanted.work });
             }
@@ -68,10 +65,9 @@ impl Search {
         is_meant: impl Fn(&Job) -> bool,
     ) -> anyhow::Result<bool> {
         loop {
-            let [measurements, trainings] = self.free();
-            let has_place = |job: &Job| match job.work {
-                Work::Measure => measurements > 0,
-                Work::Train { .. } => trainings > 0,
+            let has_place = |job: &Job| {
+                let is_free = self.workers.running().all(|(running, _)| running.number != job.number);
+                is_free && self.free(job.work) > 0
             };
             let Some(place) = state.queue.iter().position(|job| is_meant(job) && has_place(job)) else {
                 return Ok(true);
@@ -89,29 +85,27 @@ impl Search {
         }
     }
 
-    /// Free places for measurements and for trainings.
-    fn free(&self) -> [usize; 2] {
+    /// Free places for jobs of a kind.
+    fn free(&self, work: Work) -> usize {
         let capacity = self.workers.capacity();
-        let (mut measuring, mut training) = (0, 0);
-        for (job, _) in self.workers.running() {
-            match job.work {
-                Work::Measure => measuring += 1,
-                Work::Train { .. } => training += 1,
+        let running = || self.workers.running().map(|(job, _)| job.work);
+        let (places, taken) = match work {
+            Work::Measure { target } => {
+                (self.workers.measurements_on(target), running().filter(|other| *other == work).count())
             }
-        }
-        let free = capacity.together.saturating_sub(measuring + training);
-        [
-            capacity.measurements.saturating_sub(measuring).min(free),
-            capacity.trainings.saturating_sub(training).min(free),
-        ]
+            Work::Train { .. } => (capacity.trainings, running().filter(|other| !other.is_measurement()).count()),
+        };
+        places.saturating_sub(taken).min(capacity.together.saturating_sub(running().count()))
     }
 
     /// The places that no waiting job takes.
     fn room(&self, state: &State) -> Room {
-        let [mut measurements, mut trainings] = self.free();
+        let targets = 0..self.problem.targets().len();
+        let mut measurements: usize = targets.map(|target| self.free(Work::Measure { target })).sum();
+        let mut trainings = self.free(Work::Train { epochs: 0 });
         for job in &state.queue {
             match job.work {
-                Work::Measure => measurements = 0,
+                Work::Measure { .. } => measurements = 0,
                 Work::Train { .. } => trainings = 0,
             }
         }

@@ -19,9 +19,13 @@ impl Search {
             if state.history.repeats() >= self.plan.remeasure {
                 return Ok(true);
             }
-            let Some(member) = most_doubtful(&state.history) else { return Ok(true) };
+            // The targets take turns; one without a front is passed over.
+            let targets = self.problem.targets().len();
+            let turns = (0..targets).map(|turn| (state.history.repeats() as usize + turn) % targets);
+            let doubtful = turns.filter_map(|target| Some((target, most_doubtful(&state.history, target)?))).next();
+            let Some((target, member)) = doubtful else { return Ok(true) };
             let text = self.problem.space().format(&member.architecture)?;
-            let job = Job { number: state.history.next_number(), candidate: member, work: Work::Measure };
+            let job = Job { number: state.history.next_number(), candidate: member, work: Work::Measure { target } };
             state.history.begin(job.clone());
             self.workers.begin(job, text, None);
             let mut next = self.next(state).await?;
@@ -36,21 +40,22 @@ impl Search {
     }
 }
 
-/// The member of the front to measure next: of those measured least often, the one with the least certain place on the
+/// The member of a target's front to measure next: of those measured least often, the one with the least certain place on the
 /// front. `None` if the front has no successful evaluation.
 ///
 /// Members that break a bound are left out, unless all do. Failed measurements count too, or a network that a device can
 /// no longer run would take all of them.
-fn most_doubtful(history: &History) -> Option<Candidate> {
-    let mut members: Vec<&Evaluation> = history.front().filter(|evaluation| evaluation.status == Status::Ok).collect();
-    let is_feasible = |member: &&Evaluation| member.is_feasible(history.objectives(), history.bounds());
+fn most_doubtful(history: &History, target: usize) -> Option<Candidate> {
+    let members = history.front_of(target).filter(|evaluation| evaluation.status == Status::Ok);
+    let mut members: Vec<&Evaluation> = members.collect();
+    let is_feasible = |member: &&Evaluation| history.targets().keeps_bounds(target, &member.values);
     if members.iter().any(is_feasible) {
         members.retain(is_feasible);
     }
     let times = |member: &Evaluation| history.measurements(&member.key).len();
     let least = members.iter().map(|member| times(member)).min()?;
     let ranked = members.into_iter().filter(|member| times(member) == least);
-    let ranked = ranked.map(|member| (certainty(history, member), member));
+    let ranked = ranked.map(|member| (certainty(history, target, member), member));
     // Of equally certain members the first evaluated one.
     let (_, member) = ranked.min_by(|(a, first), (b, second)| a.total_cmp(b).then(first.number.cmp(&second.number)))?;
     Some(Candidate { architecture: member.architecture.clone(), key: member.key })
@@ -58,10 +63,11 @@ fn most_doubtful(history: &History) -> Option<Candidate> {
 
 /// The smallest lead of a member over any other evaluation, in standard deviations of the difference: a member with a
 /// small lead may not belong on the front.
-fn certainty(history: &History, member: &Evaluation) -> f64 {
-    let Some(own) = member.uncertain() else { return f64::INFINITY };
+fn certainty(history: &History, target: usize, member: &Evaluation) -> f64 {
+    let uncertain = |evaluation: &Evaluation| evaluation.on(history.targets(), target).uncertain();
+    let Some(own) = uncertain(member) else { return f64::INFINITY };
     let others = history.evaluations().iter().filter(|other| other.key != member.key);
-    others.filter_map(Evaluation::uncertain).map(|other| lead(&own, &other)).fold(f64::INFINITY, f64::min)
+    others.filter_map(uncertain).map(|other| lead(&own, &other)).fold(f64::INFINITY, f64::min)
 }
 
 #[cfg(test)]
@@ -86,7 +92,7 @@ mod tests {
     }
 
     fn next(history: &History) -> Option<usize> {
-        most_doubtful(history).map(|member| member.architecture.choices()[0])
+        most_doubtful(history, 0).map(|member| member.architecture.choices()[0])
     }
 
     #[test]

@@ -23,8 +23,10 @@ impl Search {
         }
         let Some(from) = state.retried_from else { return Ok(true) };
         for candidate in self.failed(state, from)? {
-            let job = Job { number: state.history.next_number(), candidate, work: Work::Measure };
-            self.enqueue(state, job);
+            let number = state.history.next_number();
+            for target in 0..self.problem.targets().len() {
+                self.enqueue(state, Job { number, candidate: candidate.clone(), work: Work::Measure { target } });
+            }
         }
         loop {
             if !self.stop.asked() {

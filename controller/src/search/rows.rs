@@ -9,9 +9,10 @@ use hardware::log::Row;
 use super::workers::Event;
 use super::{Search, State};
 use crate::evaluate::Finished;
-use crate::history::{History, Job, Status, Work, candidate_of, values_of};
+use crate::history::{Evaluation, History, Job, Status, Work, candidate_of, values_of};
 use crate::problem::Problem;
 use crate::run::write_atomically;
+use crate::target::Target;
 
 /// What changes in a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Search {
     /// of the front has one.
     fn keep(&mut self, state: &State, job: &Job, finished: Finished) -> anyhow::Result<Row> {
         let Finished { row, model } = finished;
-        if let Some(row) = self.storage.journal.recover(job, &row.architecture)? {
+        if let Some(row) = self.storage.journal.recover(job, self.problem.targets(), &row.architecture)? {
             return Ok(row);
         }
         if let Some(model) = model {
@@ -109,29 +110,36 @@ impl Search {
 /// A row with its status: a measurement that breaks a bound ends the evaluation, and a repeated one is an evaluation of its
 /// own.
 fn judged(problem: &Problem, history: &History, job: &Job, row: Row) -> anyhow::Result<Row> {
-    if job.work != Work::Measure || row.status != Status::Measured {
+    let (Work::Measure { target }, targets) = (job.work, problem.targets()) else { return Ok(row) };
+    let name = &targets.get(target).name;
+    let row = Row { target: targets.are_several().then(|| name.clone()), ..row };
+    if row.status != Status::Measured {
         return Ok(row);
     }
-    if history.known(&job.candidate.key).is_some_and(|known| known.status == Status::Ok) {
+    let is_repeat =
+        |known: &Evaluation| known.status == Status::Ok && known.measured.get(target).is_none_or(Option::is_some);
+    if history.known(&job.candidate.key).is_some_and(is_repeat) {
         return Ok(Row { status: Status::Ok, ..row });
     }
     let cost = problem.graph(&job.candidate.architecture)?.pruned().cost();
-    let values = values_of(problem.objectives(), &row, &cost);
-    let broken = broken_bounds(problem, &values);
+    let broken = broken_bounds(targets.get(target), &values_of(targets, target, &row, &cost));
     if broken.is_empty() {
         return Ok(row);
     }
     // The reason comes before the warnings of the measurement.
-    let reason = format!("not trained: {}", broken.join(", "));
+    let reason = match targets.are_several() {
+        true => format!("beyond the bounds of {name}: {}", broken.join(", ")),
+        false => format!("not trained: {}", broken.join(", ")),
+    };
     let message = row.message.iter().fold(reason, |reason, warnings| format!("{reason}; {warnings}"));
     Ok(Row { status: Status::Bounded, message: Some(message), ..row })
 }
 
 /// Each broken bound as text, such as `time_ms 5.2 is above 4`.
-fn broken_bounds(problem: &Problem, measured: &[Option<f64>]) -> Vec<String> {
-    let both = problem.objectives().iter().zip(measured);
+fn broken_bounds(target: &Target, measured: &[Option<f64>]) -> Vec<String> {
+    let both = target.objectives.iter().zip(measured);
     both.filter_map(|(objective, value)| {
-        let (bound, value) = (problem.bounds().get(objective)?, (*value)?);
+        let (bound, value) = (target.bounds.get(objective)?, (*value)?);
         (value > bound).then(|| format!("{objective} {value} is above its bound {bound}"))
     })
     .collect()

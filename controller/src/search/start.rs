@@ -1,6 +1,7 @@
 //! The state that a search begins with, or goes on from.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,8 +19,7 @@ impl Search {
     /// the same way. On a log the search is a function of its experiment: it goes through its jobs again since the
     /// checkpoint, or from the begin, and takes their rows from the journal.
     pub(super) fn start(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<State> {
-        let mut history = History::new(self.problem.objectives().clone(), self.problem.bounds().clone())
-            .with_reference(self.problem.reference());
+        let mut history = History::of(Arc::clone(self.problem.targets()));
         history.import(&self.imported)?;
         history.admits_disconnected = self.storage.journal.rows().any(|row| self.is_disconnected(row));
         let mut state = State {
@@ -55,7 +55,7 @@ impl Search {
         }
         self.enter_recovered(&mut state, rows)?;
         // The rows since the checkpoint have ended some of its jobs.
-        pending.retain(|(job, ..)| state.history.pending_job(&job.candidate.key) == Some(job));
+        pending.retain(|(job, ..)| state.history.pending().contains(job));
         self.observers.iter_mut().for_each(|observer| observer.start(&self.plan, &state.history));
         self.workers.resumed(state.history.pending());
         for (job, begun, times) in pending {

@@ -49,9 +49,9 @@ impl Evaluator for Fake {
             }
             let row = |status| Row::new(job.number, &text, status);
             let row = match job.work {
-                Work::Measure if job.number % 7 == 3 => row(Status::Failed),
+                Work::Measure { .. } if job.number % 7 == 3 => row(Status::Failed),
                 // Another time each time, so that the front moves.
-                Work::Measure => {
+                Work::Measure { .. } => {
                     let time_ms = Some(1.0 + (sum % 13) as f64 + (job.number * 37 % 11) as f64 / 8.0);
                     Row { time_ms, ..row(Status::Measured) }
                 }

@@ -77,6 +77,14 @@ impl Workers {
         }
     }
 
+    /// How many measurements on a target can be under way.
+    pub(super) fn measurements_on(&self, target: usize) -> usize {
+        match self {
+            Self::Real(real) => real.evaluator.measurements_on(target),
+            Self::Simulated(simulated) => simulated.log.places().measurements,
+        }
+    }
+
     /// Whether a log answers: then a search is a function of its experiment alone.
     pub(super) fn are_simulated(&self) -> bool {
         matches!(self, Self::Simulated(_))

@@ -9,8 +9,7 @@ use axum::body::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::compare::several;
-use crate::page::{RunPage, document, html, network};
+use crate::page::{RunPage, document, html, network, together};
 use crate::run::{JOURNAL, OBSERVATIONS, STATUS};
 use crate::terminal::note;
 
@@ -37,16 +36,17 @@ struct Known {
     took: Duration,
 }
 
-/// A run as it was read last.
+/// A run as it was read last, for each target.
 struct Shown {
-    value: Value,
+    values: Vec<Value>,
     effects: Effects,
 }
 
 /// The main effects of a run's decisions, which take longer than all the rest.
 #[derive(Clone)]
 struct Effects {
-    value: Value,
+    /// By target.
+    values: Vec<Value>,
     /// Number of jobs when they were computed.
     jobs: usize,
     computed: Instant,
@@ -120,7 +120,7 @@ impl Runs {
 
     fn value(&self) -> Value {
         let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        document(known.runs.iter().map(|run| run.value.clone()).collect(), known.together.clone(), true)
+        document(known.runs.iter().flat_map(|run| run.values.clone()).collect(), known.together.clone(), true)
     }
 
     /// The page with its present document.
@@ -141,10 +141,18 @@ impl Runs {
     /// Layers and learning curve of a network.
     pub async fn network(self: Arc<Self>, run: usize, number: u64) -> Result<Bytes> {
         blocking(move || {
-            let folder = self.folders.get(run).context("the page has no such run")?;
-            Ok(network(folder, number)?.to_string().into())
+            let folder = self.folder_of(run).context("the page has no such run")?;
+            Ok(network(&folder, number)?.to_string().into())
         })
         .await
+    }
+
+    /// The folder of a run of the document, in which each target is one.
+    fn folder_of(&self, run: usize) -> Option<PathBuf> {
+        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let targets =
+            known.runs.iter().zip(&self.folders).flat_map(|(run, folder)| run.values.iter().map(move |_| folder));
+        targets.cloned().nth(run)
     }
 }
 
@@ -154,22 +162,24 @@ async fn blocking(act: impl FnOnce() -> Result<Bytes> + Send + 'static) -> Resul
 
 impl Shown {
     fn read(folder: &Path, before: Option<&Effects>) -> Result<Self> {
-        let run = RunPage::read(folder)?;
-        let mut value = run.value(true)?;
-        let effects = match before.filter(|before| !before.are_old(run.jobs())) {
+        let pages = RunPage::read(folder)?;
+        let mut values = pages.iter().map(|page| page.value(true)).collect::<Result<Vec<_>>>()?;
+        let effects = match before.filter(|before| !before.are_old(jobs(&pages))) {
             Some(before) => before.clone(),
-            None => Effects::of(&run)?,
+            None => Effects::of(&pages)?,
         };
-        value["effects"] = effects.value.clone();
-        Ok(Self { value, effects })
+        for (value, effects) in values.iter_mut().zip(&effects.values) {
+            value["effects"] = effects.clone();
+        }
+        Ok(Self { values, effects })
     }
 }
 
 impl Effects {
-    fn of(run: &RunPage) -> Result<Self> {
+    fn of(pages: &[RunPage]) -> Result<Self> {
         let begun = Instant::now();
-        let value = run.effects()?;
-        Ok(Self { value, jobs: run.jobs(), computed: Instant::now(), took: begun.elapsed() })
+        let values = pages.iter().map(RunPage::effects).collect::<Result<_>>()?;
+        Ok(Self { values, jobs: jobs(pages), computed: Instant::now(), took: begun.elapsed() })
     }
 
     /// Whether a quarter more is known, and computing them again stays within its share of the time.
@@ -178,9 +188,8 @@ impl Effects {
     }
 }
 
-fn together(folders: &[PathBuf]) -> Option<Value> {
-    let several = (folders.len() > 1).then(|| several(folders).ok()).flatten()?;
-    serde_json::to_value(several).ok()
+fn jobs(pages: &[RunPage]) -> usize {
+    pages.iter().map(RunPage::jobs).max().unwrap_or(0)
 }
 
 fn stamp(folder: &Path) -> Stamp {

@@ -102,7 +102,7 @@ impl Proposer for Evolution {
 
     fn propose(&mut self, problem: &Problem, history: &History, count: usize) -> Result<Vec<Proposal>> {
         let on_front: Vec<_> = history.front().collect();
-        let is_feasible = |member: &&&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
+        let is_feasible = |member: &&&Evaluation| problem.targets().is_feasible(&member.values);
         let mut parents: Vec<_> = on_front.iter().filter(is_feasible).map(|member| &member.architecture).collect();
         if parents.is_empty() {
             parents = on_front.iter().map(|evaluation| &evaluation.architecture).collect();

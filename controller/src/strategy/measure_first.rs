@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::unseen::Unseen;
 use super::{Decision, Diagnostics, Proposal, Room, Strategy, WantedJob};
-use crate::history::{History, Work};
+use crate::history::History;
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::seal::{open, seal};
@@ -66,7 +66,7 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
         let waiting: Vec<_> = measured.filter(|evaluation| history.pending_job(&evaluation.key).is_none()).collect();
         let trained = waiting.len().min(room.trainings);
         let mut jobs: Vec<_> = waiting[..trained].iter().map(|one| WantedJob::training(one, epochs)).collect();
-        let measuring = history.pending_measurements();
+        let measuring = history.networks_to_measure();
         // Networks that will be trained besides those that are.
         let ahead = waiting.len() - trained + measuring;
         let missing = room.trainers.saturating_sub(ahead);
@@ -77,7 +77,7 @@ impl<P: Proposer> Strategy for MeasureFirst<P> {
             for proposal in &round {
                 // An episode may be of a network that is known, or cannot be evaluated.
                 if unseen.take(&proposal.architecture)? {
-                    jobs.push(WantedJob { architecture: proposal.architecture.clone(), work: Work::Measure });
+                    jobs.extend(WantedJob::measurements(problem, &proposal.architecture));
                 }
             }
             if !round.is_empty() {

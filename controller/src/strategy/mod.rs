@@ -112,6 +112,12 @@ pub struct WantedJob {
 }
 
 impl WantedJob {
+    /// Measurements of a network on all targets.
+    fn measurements(problem: &Problem, architecture: &Architecture) -> impl Iterator<Item = Self> {
+        let of = |target| Self { architecture: architecture.clone(), work: Work::Measure { target } };
+        (0..problem.targets().len()).map(of)
+    }
+
     /// A training of a network that is known.
     fn training(evaluation: &Evaluation, epochs: u64) -> Self {
         Self { architecture: evaluation.architecture.clone(), work: Work::Train { epochs } }

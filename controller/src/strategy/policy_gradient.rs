@@ -15,7 +15,7 @@ use super::random::{restore_rng, save_rng};
 use super::unseen::Unseen;
 use super::{Diagnostics, Proposal};
 use crate::history::History;
-use crate::policy::{Learner, Policy, PolicyConfig, UpdateConfig};
+use crate::policy::{Conditions, Learner, Policy, PolicyConfig, UpdateConfig};
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::reward::Reward;
@@ -55,7 +55,8 @@ impl PolicyGradient {
     pub fn new(config: PolicyGradientConfig, problem: &Problem, device: &Device, seed: u64) -> Result<Self> {
         ensure!(config.draws > 0, "the strategy's `draws` is 0: it must be at least 1");
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
+        let policy =
+            config.policy.init(problem.space().decisions(), Conditions::of(problem.targets()), device, &mut rng)?;
         let learner = Learner::new(policy, config.update.clone())?;
         Ok(Self { config, learner, rng })
     }
@@ -72,8 +73,7 @@ impl Proposer for PolicyGradient {
         let mut fresh = 0;
         for _ in 0..self.config.draws {
             // Only as many as are missing, or the round could have more than `count` unknown networks.
-            let preferences: Vec<_> =
-                (fresh..count).map(|_| Preference::sample(&mut self.rng, problem.objectives().len())).collect();
+            let preferences: Vec<_> = (fresh..count).map(|_| problem.sample_preference(&mut self.rng)).collect();
             let drawn = self.learner.policy().sample(&preferences, &mut self.rng)?;
             for (architecture, preference) in drawn.into_iter().zip(preferences) {
                 fresh += usize::from(unseen.take(&architecture)?);
@@ -105,22 +105,23 @@ impl Proposer for PolicyGradient {
     }
 
     fn learn(&mut self, problem: &Problem, history: &History, round: &[Proposal]) -> Result<Diagnostics> {
-        let reward = Reward::fit(problem.reward(), history, history.evaluations());
+        let reward = |target| Reward::fit(problem.reward(), history, target, history.evaluations());
+        let rewards: Vec<Reward> = (0..problem.targets().len()).map(reward).collect();
         let (mut architectures, mut preferences, mut judged) = (Vec::new(), Vec::new(), Vec::new());
         for proposal in round {
             let known = history.known(&problem.key(&proposal.architecture)?);
             if let (Some(preference), Some(evaluation)) = (&proposal.preference, known) {
                 architectures.push(proposal.architecture.clone());
                 preferences.push(preference.clone());
-                judged.push(reward.judge(evaluation));
+                judged.push(rewards.iter().map(|reward| reward.judge(evaluation)).collect::<Vec<_>>());
             }
         }
         let mut diagnostics = Diagnostics::of_round(problem, round);
         if architectures.is_empty() {
             return Ok(diagnostics);
         }
-        let stats =
-            self.learner.update(&architectures, &preferences, |index, preference| judged[index].under(preference))?;
+        let under = |index: usize, preference: &Preference| judged[index][preference.target()].under(preference);
+        let stats = self.learner.update(&architectures, &preferences, under)?;
         stats.scalars().into_iter().for_each(|(name, value)| diagnostics.add(name, value));
         diagnostics.add("episodes", architectures.len() as f64);
         Ok(diagnostics)

@@ -21,7 +21,16 @@ pub(crate) fn key(network: usize) -> CanonicalKey {
 pub(crate) fn evaluation(number: u64, network: usize, values: Vec<Option<f64>>) -> Evaluation {
     let architecture = Architecture::new([network]);
     let deviations = vec![None; values.len()];
-    Evaluation { number, architecture, key: key(network), values, deviations, short_error: None, status: Status::Ok }
+    Evaluation {
+        number,
+        architecture,
+        key: key(network),
+        values,
+        deviations,
+        short_error: None,
+        status: Status::Ok,
+        measured: Vec::new(),
+    }
 }
 
 /// A chain of convolutions whose widths are the choices: every architecture is another network.
@@ -94,6 +103,7 @@ pub(crate) fn evaluate(problem: &Problem, history: &mut History, round: &[Propos
                     deviations,
                     short_error: None,
                     status: Status::Ok,
+                    measured: Vec::new(),
                 })
                 .unwrap();
         }
@@ -115,7 +125,7 @@ pub(crate) fn work(problem: &Problem, history: &mut History, wanted: &WantedJob)
     let fidelity = problem.fidelity();
     let mut short_error = known.and_then(|known| known.short_error);
     let status = match wanted.work {
-        Work::Measure => Status::Measured,
+        Work::Measure { .. } => Status::Measured,
         Work::Train { epochs } if epochs < fidelity.full_epochs => {
             short_error = Some(0.1 + 0.9 * all[0]);
             Status::Measured
@@ -126,7 +136,9 @@ pub(crate) fn work(problem: &Problem, history: &mut History, wanted: &WantedJob)
         }
     };
     let (architecture, deviations) = (wanted.architecture.clone(), vec![None; 3]);
-    history.push(Evaluation { number, architecture, key, values, deviations, short_error, status }).unwrap();
+    history
+        .push(Evaluation { number, architecture, key, values, deviations, short_error, status, measured: Vec::new() })
+        .unwrap();
 }
 
 /// Searches, five jobs at a time, until `until` networks are evaluated; returns the decisions.

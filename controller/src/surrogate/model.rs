@@ -13,7 +13,8 @@ use super::joint::{Joint, Trained};
 use super::process::{Posterior, Process};
 use super::{Covariances, Encoding, Hyperparameters, JointHyperparameters, Warp};
 use crate::history::{Evaluation, Status};
-use crate::objective::{Objective, Objectives};
+use crate::objective::Objective;
+use crate::target::Column;
 
 /// Predicts each objective of a network from all measurements.
 ///
@@ -70,7 +71,7 @@ enum Learnt {
 /// Two objectives with correlated errors of prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correlation {
-    /// Places among the objectives.
+    /// Their places.
     pub pair: [usize; 2],
     /// Correlation of their errors, above 0 and below 1.
     pub strength: f64,
@@ -82,12 +83,12 @@ impl Surrogate {
     /// objectives at most 370 MB.
     pub const MOST: usize = 1000;
 
-    /// Fits a process to each measured objective. `points` are the points of the evaluations, in their order.
+    /// Fits a process to each measured column of a search. `points` are the points of the evaluations, in their order.
     ///
     /// The missing values of a failed evaluation count as the worst measured ones; values that are missing for other
     /// reasons are left out.
     pub fn fit(
-        objectives: &Objectives,
+        columns: &[Column],
         evaluations: &[&Evaluation],
         points: &[Arc<Encoding>],
         predicted: Predicted,
@@ -97,13 +98,13 @@ impl Surrogate {
     ) -> Result<Self> {
         // Seeds are drawn before the threads start, so that their order is always the same.
         let jobs: Vec<(usize, Objective, u64)> =
-            objectives.iter().enumerate().map(|(index, objective)| (index, objective, rng.random())).collect();
+            columns.iter().enumerate().map(|(index, column)| (index, column.objective, rng.random())).collect();
         let fit = |(index, objective, seed): (usize, Objective, u64)| -> Result<Modelled> {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             if objective == Objective::Error && evaluations.iter().any(|evaluation| evaluation.short_error.is_some()) {
                 return fit_joint(index, evaluations, points, start.joint, steps, &mut rng);
             }
-            let (rows, values) = targets(evaluations, index);
+            let (rows, values) = targets(evaluations, index, columns[index].target);
             let warp = Warp::fit(&values);
             let is_exact = points.first().is_some_and(|point| objective.computed(&point.cost).is_some());
             if is_exact || (predicted == Predicted::Error && objective != Objective::Error) {
@@ -175,9 +176,10 @@ impl Surrogate {
         Covariances(self.objectives.iter().zip(prediction).map(of).collect())
     }
 
-    /// The pair of objectives with the highest correlation of leave-one-out residuals, if any is positive.
-    pub fn correlation(&self) -> Option<Correlation> {
-        let residuals: Vec<_> = self.objectives.iter().map(Modelled::residuals).collect();
+    /// The pair among some columns with the highest correlation of leave-one-out residuals, if any is positive; its places are
+    /// those among these columns.
+    pub fn correlation(&self, columns: &[usize]) -> Option<Correlation> {
+        let residuals: Vec<_> = columns.iter().map(|column| self.objectives[*column].residuals()).collect();
         let pairs = (0..residuals.len()).flat_map(|second| (0..second).map(move |first| [first, second]));
         let strengths = pairs.filter_map(|pair| {
             let [first, second] = pair.map(|index| residuals[index].as_deref());
@@ -235,7 +237,7 @@ fn fit_joint(
     const LEAST: usize = 3;
     let short = |row: &usize| evaluations[*row].short_error;
     let short: Vec<(usize, f64)> = (0..evaluations.len()).filter_map(|row| Some((row, short(&row)?))).collect();
-    let (full, values) = targets(evaluations, index);
+    let (full, values) = targets(evaluations, index, None);
     let short_values: Vec<f64> = short.iter().map(|(_, value)| *value).collect();
     let short_warp = Warp::fit(&short_values);
     let warp = if values.len() < LEAST { short_warp } else { Warp::fit(&values) };
@@ -257,11 +259,15 @@ fn fit_joint(
     Ok(Modelled { objective: Objective::Error, warp, learnt: Some(Learnt::Joint { process, rows }) })
 }
 
-/// The targets of an objective: places of evaluations and their values.
-fn targets(evaluations: &[&Evaluation], index: usize) -> (Vec<usize>, Vec<f64>) {
+/// The values of a column that a process learns: places of evaluations and their values.
+fn targets(evaluations: &[&Evaluation], index: usize, target: Option<usize>) -> (Vec<usize>, Vec<f64>) {
     let worst = evaluations.iter().filter_map(|evaluation| evaluation.values[index]).reduce(f64::max);
     let known = evaluations.iter().enumerate().filter_map(|(row, evaluation)| {
-        let is_lost = matches!(evaluation.status, Status::Failed | Status::Diverged);
+        let is_lost = match target {
+            // Elsewhere it may not have been measured yet.
+            Some(target) => evaluation.measured.get(target).copied().flatten() == Some(Status::Failed),
+            None => matches!(evaluation.status, Status::Failed | Status::Diverged),
+        };
         Some((row, evaluation.values[index].or(worst.filter(|_| is_lost))?))
     });
     known.unzip()

@@ -1,6 +1,6 @@
 //! One row for each evaluation of a journal whose evaluations have a row for each job.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Row, Status};
 
@@ -14,6 +14,9 @@ pub struct Joined {
     pub row: Row,
     /// The result of the short training, if there was one.
     pub short: Option<ShortTraining>,
+    /// By target, the row that measured the network there. `row` has no measurement then: its status is `measured` until the
+    /// network is trained, however its measurements ended.
+    pub measured: BTreeMap<String, Row>,
 }
 
 /// The result of a training for a part of the epochs.
@@ -28,14 +31,27 @@ pub struct ShortTraining {
 impl Joined {
     /// An evaluation from its first row. A training of up to `short_epochs` epochs is a short one.
     pub fn new(row: Row, short_epochs: u64) -> Self {
+        let measured = BTreeMap::new();
+        if let Some(target) = &row.target {
+            let status = if row.status == Status::Ok { Status::Ok } else { Status::Measured };
+            let unmeasured =
+                Row { started_at: row.started_at.clone(), ..Row::new(row.evaluation, &row.architecture, status) };
+            return Self { row: unmeasured, short: None, measured: BTreeMap::from([(target.clone(), row)]) };
+        }
         match short(&row, short_epochs) {
-            None => Self { row, short: None },
-            short => Self { row: Row { accuracy: None, epochs: None, status: Status::Measured, ..row }, short },
+            None => Self { row, short: None, measured },
+            short => {
+                Self { row: Row { accuracy: None, epochs: None, status: Status::Measured, ..row }, short, measured }
+            }
         }
     }
 
     /// Adds a later row of the same evaluation: its values take the place of earlier ones.
     pub fn add(&mut self, later: Row, short_epochs: u64) {
+        if let Some(target) = &later.target {
+            self.measured.insert(target.clone(), later);
+            return;
+        }
         let short = short(&later, short_epochs);
         let row = &mut self.row;
         let train_seconds = [row.train_seconds, later.train_seconds].into_iter().flatten().reduce(|a, b| a + b);
@@ -71,6 +87,13 @@ impl Joined {
 fn short(row: &Row, short_epochs: u64) -> Option<ShortTraining> {
     let (accuracy, epochs) = (row.accuracy?, row.epochs?);
     (row.status == Status::Ok && epochs <= short_epochs).then_some(ShortTraining { epochs, accuracy })
+}
+
+/// The rows of a search for several targets that concern one of them: its measurements and all trainings, as rows of a search
+/// for this target alone.
+pub fn of_target(rows: impl IntoIterator<Item = Row>, target: &str) -> Vec<Row> {
+    let concerns = |row: &Row| row.target.as_deref().is_none_or(|other| other == target);
+    rows.into_iter().filter(concerns).map(|row| Row { target: None, ..row }).collect()
 }
 
 /// The evaluations of a journal in the order of their first rows. A training of up to `short_epochs` epochs is a short
@@ -124,6 +147,18 @@ mod tests {
         let joined = &join([measured(0), diverged], 2)[0].row;
         assert_eq!((joined.status, joined.time_ms, joined.epochs), (Status::Diverged, Some(2.0), Some(3)));
         assert_eq!(joined.message.as_deref(), Some("the loss; hot"));
+    }
+
+    #[test]
+    fn measurements_on_several_targets_stay_apart() {
+        let on = |target: &str, row: Row| Row { target: Some(target.to_owned()), ..row };
+        let slow = Row { time_ms: Some(7.0), ..row(0, Status::Bounded) };
+        let joined = join([on("a", measured(0)), on("b", slow.clone()), trained(0, 20, 0.75)], 2).remove(0);
+        assert_eq!((joined.row.status, joined.row.accuracy, joined.row.time_ms), (Status::Ok, Some(0.75), None));
+        assert_eq!(joined.measured["a"], on("a", measured(0)));
+        assert_eq!(joined.measured["b"], on("b", slow));
+        let unmeasured = join([on("a", row(0, Status::Failed))], 0).remove(0);
+        assert_eq!(unmeasured.row.status, Status::Measured);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-pub use join::{Joined, ShortTraining, join};
+pub use join::{Joined, ShortTraining, join, of_target};
 pub use read::{TornLine, is_journal, read, read_row, read_whole_lines};
 pub use write::{Writer, cells, identity, line, sync_folder_of};
 
@@ -27,7 +27,7 @@ use crate::measurement::{Energy, InvalidMeasurement, Measurement};
 use crate::statistic::Statistic;
 
 /// The header of a new journal. These names and this order are stable; new columns come last.
-pub const COLUMNS: [&str; 21] = [
+pub const COLUMNS: [&str; 22] = [
     "evaluation",
     "started_at",
     "architecture",
@@ -49,13 +49,14 @@ pub const COLUMNS: [&str; 21] = [
     "time_ms_p95",
     "time_ms_p99",
     "trainer",
+    "target",
 ];
 
 /// Number of columns of the first version, which every journal has.
 pub(crate) const FIRST: usize = 17;
 
 /// Number of columns of each version, from the first one on.
-pub(crate) const VERSIONS: [usize; 3] = [FIRST, 20, COLUMNS.len()];
+pub(crate) const VERSIONS: [usize; 4] = [FIRST, 20, 21, COLUMNS.len()];
 
 /// Why a log could not be read or written: what is wrong, in which file, line and column, and what to do.
 #[derive(Debug, Error)]
@@ -188,6 +189,9 @@ pub struct Row {
     /// What computed the training: its backend, and the vector instructions or the device.
     #[serde(serialize_with = "one_line")]
     pub trainer: Option<String>,
+    /// The target of the search that was measured; `None` where the search has only one.
+    #[serde(serialize_with = "one_line")]
+    pub target: Option<String>,
 }
 
 impl Row {
@@ -220,12 +224,13 @@ impl Row {
     /// The row as a journal holds it that has only some of the newer columns.
     #[must_use]
     pub(crate) fn with_columns(mut self, has: impl Fn(&str) -> bool) -> Self {
-        let Self { time_ms_p50, time_ms_p95, time_ms_p99, trainer, .. } = &mut self;
+        let Self { time_ms_p50, time_ms_p95, time_ms_p99, trainer, target, .. } = &mut self;
         let numbers = [("time_ms_p50", time_ms_p50), ("time_ms_p95", time_ms_p95), ("time_ms_p99", time_ms_p99)];
         for (name, value) in numbers {
             *value = value.filter(|_| has(name));
         }
         *trainer = trainer.take().filter(|_| has("trainer"));
+        *target = target.take().filter(|_| has("target"));
         self
     }
 }

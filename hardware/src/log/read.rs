@@ -140,7 +140,9 @@ fn check(column: &[u8], cell: &[u8]) -> Result<(), String> {
             Err(format!("{} is not a time like 2026-01-31T23:59:59Z (RFC 3339)", cells::shown(cell)))
         }
         b"architecture" if cell.is_empty() => Err("the cell is empty; every row has an architecture".to_owned()),
-        b"architecture" | b"device" | b"message" | b"trainer" if cells::text(cell)?.contains(['\n', '\r']) => {
+        b"architecture" | b"device" | b"message" | b"trainer" | b"target"
+            if cells::text(cell)?.contains(['\n', '\r']) =>
+        {
             Err("the text has a line break in it: a row is one line".to_owned())
         }
         b"status" => Status::from_str(cells::text(cell)?).map(drop),

@@ -277,7 +277,7 @@ impl Worker {
 
     /// Fetches what another worker has saved of a training. Returns how many times the job had been handed out then.
     async fn fetch_saved(&self, fetched: &Fetched<'_>, job: &Job) -> Option<u64> {
-        if fetched.delivered <= 1 || job.work == Work::Measure {
+        if fetched.delivered <= 1 || job.work.is_measurement() {
             return None;
         }
         let path = fetched.ready.outfit.evaluator.saved_training(job)?;
@@ -324,7 +324,7 @@ fn delivered(message: &async_nats::jetstream::Message) -> u64 {
 
 fn what(work: Work) -> String {
     match work {
-        Work::Measure => "measured".to_owned(),
+        Work::Measure { .. } => "measured".to_owned(),
         Work::Train { epochs } => format!("trained for {epochs} epochs"),
     }
 }

@@ -3,6 +3,7 @@
 use crate::history::History;
 use crate::pareto::Boxes;
 use crate::surrogate::{Correlation, Surrogate, Warp};
+use crate::target::Target;
 
 /// The expected increase of the hypervolume by a network with objectives that are normal on their [`Warp`]s.
 ///
@@ -39,17 +40,19 @@ impl Acquisition {
     /// Least standard deviation, on the warped scale: an exact value is almost a step.
     const LEAST_DEVIATION: f64 = 1e-3;
 
-    /// The acquisition for a history, on the scales of its surrogate. Imports extend the corners but are not on the
-    /// front.
-    pub fn of_history(history: &History, surrogate: &Surrogate) -> Self {
-        let training_set = history.training_set();
+    /// The acquisition for the front of a target, on the scales of the surrogate. Imports extend the corners but are not on
+    /// the front.
+    pub fn of_target(history: &History, target: usize, surrogate: &Surrogate) -> Self {
+        let (training_set, columns) = (history.training_set(), history.targets().places(target));
+        let Target { objectives, bounds, .. } = history.targets().get(target);
         let mut corners = Vec::new();
-        for (index, objective) in history.objectives().iter().enumerate() {
-            let measured: Vec<f64> = training_set.iter().filter_map(|evaluation| evaluation.values[index]).collect();
-            corners.push(corner(&measured, history.bounds().get(objective)));
+        for (objective, column) in objectives.iter().zip(columns) {
+            let measured: Vec<f64> = training_set.iter().filter_map(|evaluation| evaluation.values[*column]).collect();
+            corners.push(corner(&measured, bounds.get(objective)));
         }
-        let front: Vec<&[f64]> = history.archive.points().collect();
-        Self::new(&front, &corners, &surrogate.warps(), surrogate.correlation())
+        let front: Vec<&[f64]> = history.archive(target).points().collect();
+        let warps = history.targets().of(target, &surrogate.warps());
+        Self::new(&front, &corners, &warps, surrogate.correlation(columns))
     }
 
     /// The acquisition for a front, between two corners.

@@ -85,19 +85,24 @@ impl<'a> Candidates<'a> {
 /// The front, with the imports that would be on it. Members that break a bound are left out if another member keeps all
 /// bounds.
 pub(super) fn members<'a>(problem: &Problem, history: &'a History) -> Vec<&'a Evaluation> {
-    let is_feasible = |member: &&Evaluation| member.is_feasible(problem.objectives(), problem.bounds());
+    let is_feasible = |member: &&Evaluation| problem.targets().is_feasible(&member.values);
     let members: Vec<&Evaluation> = history.front().chain(on_the_front(history)).collect();
     let any = members.iter().any(is_feasible);
     members.into_iter().filter(|member| !any || is_feasible(member)).collect()
 }
 
-/// The imports that neither the front nor other imports dominate.
+/// The imports that neither the front of some target nor other imports dominate.
 fn on_the_front(history: &History) -> impl Iterator<Item = &Evaluation> {
-    let complete = history.imported().filter_map(|evaluation| Some((evaluation, evaluation.complete()?)));
-    let (evaluations, points): (Vec<_>, Vec<_>) = complete.unzip();
-    let front = non_dominated(&points).into_iter();
-    let stays = move |index: &usize| !history.archive.points().any(|member| weakly_dominates(member, &points[*index]));
-    front.filter(stays).map(move |index| evaluations[index])
+    (0..history.targets().len()).flat_map(move |target| {
+        let complete = history
+            .imported()
+            .filter_map(move |evaluation| Some((evaluation, history.targets().complete(target, &evaluation.values)?)));
+        let (evaluations, points): (Vec<_>, Vec<_>) = complete.unzip();
+        let front = non_dominated(&points).into_iter();
+        let archive = history.archive(target);
+        let stays = move |index: &usize| !archive.points().any(|member| weakly_dominates(member, &points[*index]));
+        front.filter(stays).map(move |index| evaluations[index])
+    })
 }
 
 /// All architectures that differ in one decision.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use child::space::Architecture;
 use rayon::prelude::*;
 
-use super::acquisition::Acquisition;
+use super::improvement::Improvement;
 use super::isomorphic::IsomorphicErrors;
 use crate::history::{Evaluation, History};
 use crate::objective::Objective;
 use crate::surrogate::{Covariances, Encoding, Surrogate};
+use crate::target::Targets;
 
 /// A network that may be chosen, or that has a job.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ struct Belief {
     deviations: Vec<f64>,
     /// Whether a deviation is that of a measured value, which no other observation makes smaller.
     is_fixed: Vec<bool>,
+    /// By target, whether the network may enter its front. One that is measured enters only where it was.
+    counts: Vec<bool>,
 }
 
 /// The alternatives of a decision, with what is believed of them; each choice changes the beliefs about the others.
@@ -53,7 +56,7 @@ pub(super) struct Choice<'a> {
     error: Option<usize>,
     alternatives: Vec<Alternative<'a>>,
     beliefs: Vec<Belief>,
-    acquisition: Acquisition,
+    improvement: Improvement<'a>,
     /// The most promising alternatives, after those with pending jobs.
     shortlist: Vec<usize>,
     covariances: Covariances,
@@ -72,7 +75,7 @@ impl<'a> Choice<'a> {
     const SHORTLIST: usize = 150;
 
     pub fn new(
-        history: &History,
+        history: &'a History,
         surrogate: &Surrogate,
         isomorphic: &IsomorphicErrors,
         alternatives: Vec<Alternative<'a>>,
@@ -94,17 +97,18 @@ impl<'a> Choice<'a> {
                     (deviations[objective], is_fixed[objective]) = (0.0, true);
                 }
             }
-            Belief { means, deviations, is_fixed }
+            let counts = counting(history.targets(), alternative.known);
+            Belief { means, deviations, is_fixed, counts }
         };
         let beliefs: Vec<Belief> = alternatives.iter().enumerate().map(belief).collect();
-        let mut acquisition = Acquisition::of_history(history, surrogate);
+        let mut improvement = Improvement::of_history(history, surrogate);
         let mut shortlist: Vec<usize> = Vec::new();
         for (index, alternative) in alternatives.iter().enumerate() {
             if alternative.is_pending() {
                 shortlist.push(index);
             }
             if alternative.stage == Stage::TrainingFull {
-                acquisition.believe(&beliefs[index].means);
+                improvement.believe(&beliefs[index].means, &beliefs[index].counts);
             }
         }
         let pending = shortlist.len();
@@ -113,7 +117,7 @@ impl<'a> Choice<'a> {
             .zip(&alternatives)
             .map(|(belief, alternative)| match alternative.is_pending() {
                 true => 0.0,
-                false => acquisition.of(&belief.means, &belief.deviations),
+                false => improvement.of(&belief.means, &belief.deviations, &belief.counts),
             })
             .collect();
         for stage in [Stage::New, Stage::Measured, Stage::Short] {
@@ -125,8 +129,8 @@ impl<'a> Choice<'a> {
         }
         let covariances = surrogate.covariances(&prediction, &points, &shortlist);
         let is_open = (0..shortlist.len()).map(|place| place >= pending).collect();
-        let error = history.objectives().position(Objective::Error);
-        let mut this = Self { error, alternatives, beliefs, acquisition, shortlist, covariances, is_open };
+        let error = history.targets().common(Objective::Error);
+        let mut this = Self { error, alternatives, beliefs, improvement, shortlist, covariances, is_open };
         (0..pending).for_each(|place| this.assume(place));
         this
     }
@@ -137,15 +141,35 @@ impl<'a> Choice<'a> {
         let places: Vec<usize> =
             (0..self.shortlist.len()).filter(|place| self.is_open[*place] && self.at(*place).stage == stage).collect();
         let improvement = |place: usize| {
-            let Belief { means, deviations, is_fixed } = &self.beliefs[self.shortlist[place]];
-            let mut deviations = deviations.clone();
-            for (objective, deviation) in deviations.iter_mut().enumerate().filter(|(index, _)| !is_fixed[*index]) {
-                *deviation = self.covariances.deviation(objective, place).unwrap_or(*deviation);
-            }
-            Best { place, improvement: self.acquisition.of(means, &deviations) }
+            let Belief { means, counts, .. } = &self.beliefs[self.shortlist[place]];
+            Best { place, improvement: self.improvement.of(means, &self.present_deviations(place), counts) }
         };
         let all: Vec<Best> = places.into_par_iter().map(improvement).collect();
         all.into_iter().reduce(|a, b| if b.improvement > a.improvement { b } else { a })
+    }
+
+    /// Standard deviations at a place of the shortlist, given what is assumed of others.
+    fn present_deviations(&self, place: usize) -> Vec<f64> {
+        let Belief { deviations, is_fixed, .. } = &self.beliefs[self.shortlist[place]];
+        let mut deviations = deviations.clone();
+        for (column, deviation) in deviations.iter_mut().enumerate().filter(|(column, _)| !is_fixed[*column]) {
+            *deviation = self.covariances.deviation(column, place).unwrap_or(*deviation);
+        }
+        deviations
+    }
+
+    /// The targets that an alternative is worth measuring on: where it is clearly out, nothing would be gained.
+    pub fn worthwhile_targets(&self, best: Best) -> Vec<usize> {
+        /// Least share of the improvement.
+        const LEAST: f64 = 0.02;
+        let means = &self.beliefs[self.shortlist[best.place]].means;
+        let deviations = self.present_deviations(best.place);
+        let targets = 0..self.improvement.targets();
+        if targets.len() == 1 {
+            return vec![0];
+        }
+        let gains: Vec<f64> = targets.clone().map(|target| self.improvement.on(target, means, &deviations)).collect();
+        targets.filter(|target| gains[*target] >= LEAST * best.improvement).collect()
     }
 
     /// Takes an alternative out. Other encodings of its network are out as well where `with_network`.
@@ -163,7 +187,8 @@ impl<'a> Choice<'a> {
         let index = self.shortlist[best.place];
         self.alternatives[index].stage = stage;
         if stage == Stage::TrainingFull {
-            self.acquisition.believe(&self.beliefs[index].means);
+            let Belief { means, counts, .. } = &self.beliefs[index];
+            self.improvement.believe(means, counts);
         }
         self.assume(best.place);
     }
@@ -204,6 +229,17 @@ impl<'a> Choice<'a> {
     pub fn deviations(&self, best: Best) -> &[f64] {
         &self.beliefs[self.shortlist[best.place]].deviations
     }
+}
+
+/// By target, whether a network may enter its front: all of them while nothing is known of it; later where it was measured and
+/// keeps the bounds.
+fn counting(targets: &Targets, known: Option<&Evaluation>) -> Vec<bool> {
+    let counts = |target: usize, known: &Evaluation| {
+        let is_measured = known.measured.get(target).is_none_or(Option::is_some);
+        is_measured && targets.keeps_bounds(target, &known.values)
+    };
+    let all = 0..targets.len();
+    all.map(|target| !targets.are_several() || known.is_none_or(|known| counts(target, known))).collect()
 }
 
 impl Alternative<'_> {

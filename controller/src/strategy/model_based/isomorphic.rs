@@ -6,8 +6,9 @@ use std::sync::Arc;
 use child::graph::CanonicalKey;
 
 use crate::history::Evaluation;
-use crate::objective::{Objective, Objectives};
+use crate::objective::Objective;
 use crate::surrogate::{Encoding, Surrogate};
+use crate::target::Targets;
 
 /// The mean measured error of each network, for candidates that encode a measured network differently.
 ///
@@ -32,13 +33,13 @@ impl IsomorphicErrors {
 
     /// The errors of evaluations with these points.
     pub fn new(
-        objectives: &Objectives,
+        targets: &Targets,
         evaluations: &[&Evaluation],
         points: &[Arc<Encoding>],
         surrogate: &Surrogate,
     ) -> Self {
         // The joint process covers encodings of one network by itself.
-        let Some(place) = objectives.position(Objective::Error).filter(|_| !surrogate.is_joint()) else {
+        let Some(place) = targets.common(Objective::Error).filter(|_| !surrogate.is_joint()) else {
             return Self::among(None, std::iter::empty(), 0.0);
         };
         let warp = surrogate.warps()[place];

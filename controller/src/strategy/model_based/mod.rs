@@ -22,6 +22,7 @@ mod candidates;
 mod choice;
 mod config;
 mod hopeless;
+mod improvement;
 mod isomorphic;
 mod prediction_quality;
 mod round;
@@ -41,7 +42,7 @@ pub use config::ModelBasedConfig;
 use super::random::{restore_rng, save_rng};
 use super::{Decision, Room, Strategy, WantedJob};
 use crate::history::{Evaluation, History};
-use crate::policy::{Learner, Policy};
+use crate::policy::{Conditions, Learner, Policy};
 use crate::problem::Problem;
 use crate::seal::{open, seal};
 use crate::surrogate::{Encoder, Hyperparameters, Start};
@@ -104,7 +105,8 @@ impl ModelBased {
     pub fn new(config: ModelBasedConfig, problem: &Problem, device: &Device, seed: u64) -> Result<Self> {
         config.check().context("the strategy's settings")?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let policy = config.policy.init(problem.space().decisions(), problem.objectives().len(), device, &mut rng)?;
+        let policy =
+            config.policy.init(problem.space().decisions(), Conditions::of(problem.targets()), device, &mut rng)?;
         let learner = Learner::new(policy, config.update.clone())?.with_least_entropy(least_entropy(&config, problem));
         let encoder = Encoder::new(problem)?;
         let Saved { hyperparameters, quality, forecasts, round } = Saved::default();
@@ -124,7 +126,7 @@ impl ModelBased {
         drawn.into_iter().for_each(|architecture| candidates.push(architecture));
         // Imported architectures may be good, and random ones would rarely hit them.
         history.imported().for_each(|evaluation| candidates.push(evaluation.architecture.clone()));
-        let is_trained = |one: &&Evaluation| one.short_error.is_some() || one.complete().is_some();
+        let is_trained = |one: &&Evaluation| one.short_error.is_some() || problem.targets().is_complete(&one.values);
         let trained = history.evaluations().iter().filter(is_trained).count();
         let (space, mut members) = (problem.space(), candidates::members(problem, history));
         members.extend(promising);
@@ -151,7 +153,7 @@ impl ModelBased {
                 return Ok(Some(round));
             }
         }
-        let measuring = history.pending_measurements();
+        let measuring = history.networks_to_measure();
         let is_late = measuring > 0 && measuring * Self::LATE > ahead;
         if room.trainings == 0 || !self.round.is_measured || is_late {
             return Ok(None);
@@ -183,7 +185,7 @@ impl ModelBased {
             let jobs = ready.iter().map(|one| WantedJob::training(one, epochs)).collect();
             return Ok(Some(Round::of_jobs(jobs)));
         }
-        let is_ahead = !ready.is_empty() || history.pending_measurements() > 0;
+        let is_ahead = !ready.is_empty() || history.networks_to_measure() > 0;
         if is_ahead || room.measurements == 0 {
             return Ok(None);
         }

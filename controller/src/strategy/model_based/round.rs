@@ -34,10 +34,10 @@ impl ModelBased {
     ) -> Result<(Surrogate, IsomorphicErrors)> {
         let known = history.training_subset(self.config.fitted);
         let points = self.encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-        let (objectives, start, steps) = (history.objectives(), &self.hyperparameters, self.config.fitting);
-        let surrogate = Surrogate::fit(objectives, &known, &points, predicted, start, steps, &mut self.rng)?;
+        let (targets, start, steps) = (history.targets(), &self.hyperparameters, self.config.fitting);
+        let surrogate = Surrogate::fit(targets.columns(), &known, &points, predicted, start, steps, &mut self.rng)?;
         self.hyperparameters = surrogate.hyperparameters();
-        let isomorphic = IsomorphicErrors::new(objectives, &known, &points, &surrogate);
+        let isomorphic = IsomorphicErrors::new(targets, &known, &points, &surrogate);
         Ok((surrogate, isomorphic))
     }
 
@@ -68,22 +68,29 @@ impl ModelBased {
         history: &'a History,
         surrogate: &Surrogate,
     ) -> Result<Vec<&'a Evaluation>> {
-        let Some(error) = problem.objectives().position(Objective::Error) else { return Ok(Vec::new()) };
+        let targets = problem.targets();
+        let Some(error) = targets.common(Objective::Error) else { return Ok(Vec::new()) };
         let short: Vec<&Evaluation> =
             history.evaluations().iter().filter(|one| one.short_error.is_some() && is_ready(history, one)).collect();
         let points = self.encoder.encode_all(problem, short.iter().map(|one| &one.architecture))?;
         let (prediction, warp) = (surrogate.predict(&points), surrogate.warps()[error]);
-        let mut values: Vec<Vec<f64>> = history.archive.points().map(<[f64]>::to_vec).collect();
-        let members = values.len();
-        for (index, one) in short.iter().enumerate() {
-            let mut predicted: Vec<Option<f64>> = one.values.clone();
-            predicted[error] = Some(warp.inverse(prediction[error].means[index]));
-            let is_kept = problem.bounds().are_kept(problem.objectives(), &predicted);
-            values.push(predicted.into_iter().map(|value| value.filter(|_| is_kept).unwrap_or(f64::MAX)).collect());
+        let mut best: Vec<usize> = Vec::new();
+        for target in 0..targets.len() {
+            let mut values: Vec<Vec<f64>> = history.archive(target).points().map(<[f64]>::to_vec).collect();
+            let members = values.len();
+            for (index, one) in short.iter().enumerate() {
+                let mut predicted: Vec<Option<f64>> = one.values.clone();
+                predicted[error] = Some(warp.inverse(prediction[error].means[index]));
+                let predicted =
+                    targets.complete(target, &predicted).filter(|_| targets.keeps_bounds(target, &predicted));
+                values.push(predicted.unwrap_or_else(|| vec![f64::MAX; targets.places(target).len()]));
+            }
+            let is_new = |place: &usize| *place >= members && values[*place][0] < f64::MAX;
+            let found = non_dominated(&values).into_iter().filter(is_new).map(|place| place - members);
+            let found: Vec<usize> = found.filter(|place| !best.contains(place)).collect();
+            best.extend(found);
         }
-        let best =
-            non_dominated(&values).into_iter().filter(|place| *place >= members && values[*place][error] < f64::MAX);
-        Ok(best.map(|place| short[place - members]).collect())
+        Ok(best.into_iter().map(|place| short[place]).collect())
     }
 
     /// Up to `count` new networks of highest expected improvement to be measured. Where they will be trained anyway, each
@@ -103,7 +110,8 @@ impl ModelBased {
         let mut choice = Choice::new(history, &surrogate, &isomorphic, alternatives);
         let mut unseen = Unseen::new(problem, history);
         let mut round = Round::new(stats, surrogate.warps());
-        while round.jobs.len() < count {
+        let mut networks = 0;
+        while networks < count {
             let Some(best) = choice.best(Stage::New) else { break };
             let architecture = choice.architecture(best);
             let is_new = unseen.take(architecture)?;
@@ -116,16 +124,19 @@ impl ModelBased {
             round.predict(architecture, &forecast, choice.deviations(best));
             if are_trained {
                 choice.believe(best, Stage::TrainingFull);
-            } else if let Some(error) = problem.objectives().position(Objective::Error) {
+            } else if let Some(error) = problem.targets().common(Objective::Error) {
                 // It is predicted again before a training.
                 forecast[error] = None;
             }
-            round.push(self, architecture, Work::Measure, best.improvement, forecast);
+            let targets = choice.worthwhile_targets(best);
+            round.decide(self, architecture, best.improvement, forecast);
+            let measure = |target| WantedJob { architecture: architecture.clone(), work: Work::Measure { target } };
+            round.jobs.extend(targets.into_iter().map(measure));
+            networks += 1;
         }
-        if round.jobs.len() < count {
-            let random = unseen.random(count - round.jobs.len(), &mut self.rng)?;
-            let random = random.into_iter().map(|architecture| WantedJob { architecture, work: Work::Measure });
-            round.jobs.extend(random);
+        if networks < count {
+            let random = unseen.random(count - networks, &mut self.rng)?;
+            round.jobs.extend(random.iter().flat_map(|architecture| WantedJob::measurements(problem, architecture)));
         }
         self.diagnose(problem, &mut round);
         Ok(round)
@@ -159,7 +170,8 @@ impl ModelBased {
                 round.predict(architecture, &forecast, choice.deviations(best));
                 choice.believe(best, to);
                 choice.close(best, true);
-                round.push(self, architecture, Work::Train { epochs }, best.improvement, forecast);
+                round.decide(self, architecture, best.improvement, forecast);
+                round.jobs.push(WantedJob { architecture: architecture.clone(), work: Work::Train { epochs } });
             }
         }
         self.diagnose(problem, &mut round);
@@ -168,16 +180,18 @@ impl ModelBased {
 
     /// Adds the quality of earlier predictions to a round's diagnostics.
     fn diagnose(&self, problem: &Problem, round: &mut Round) {
-        let proposals: Vec<Proposal> = round
+        let mut proposals: Vec<Proposal> = round
             .jobs
             .iter()
             .map(|job| Proposal { architecture: job.architecture.clone(), preference: None })
             .collect();
+        // The measurements of one network on several targets follow one another.
+        proposals.dedup();
         round.diagnostics.choices = Diagnostics::of_round(problem, &proposals).choices;
         let mut scalars = Vec::new();
-        for (index, objective) in problem.objectives().iter().enumerate() {
+        for (index, column) in problem.targets().columns().iter().enumerate() {
             if let Some(correlation) = self.quality.rank_correlation(index) {
-                scalars.push((format!("rank_correlation/{objective}"), correlation));
+                scalars.push((format!("rank_correlation/{}", column.name), correlation));
             }
         }
         scalars.append(&mut round.diagnostics.scalars);
@@ -211,16 +225,15 @@ impl Round {
         self.diagnostics.predictions.push(Prediction { architecture: architecture.clone(), values });
     }
 
-    fn push(
+    /// Notes what is expected of a network that was decided on.
+    fn decide(
         &mut self,
         strategy: &mut ModelBased,
         architecture: &Architecture,
-        work: Work,
         improvement: f64,
         forecast: Vec<Option<f64>>,
     ) {
         self.diagnostics.scalars[0].1 += improvement;
         strategy.forecasts.push(Forecast { architecture: architecture.clone(), means: forecast });
-        self.jobs.push(WantedJob { architecture: architecture.clone(), work });
     }
 }

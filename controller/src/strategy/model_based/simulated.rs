@@ -26,7 +26,7 @@ const NEGLIGIBLE: f64 = 1e-7;
 
 /// Random preferences for `count` episodes.
 pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
-    (0..count).map(|_| Preference::sample(rng, problem.objectives().len())).collect()
+    (0..count).map(|_| problem.sample_preference(rng)).collect()
 }
 
 impl ModelBased {
@@ -41,8 +41,12 @@ impl ModelBased {
         surrogate: &Surrogate,
         updates: usize,
     ) -> Result<Option<UpdateStats>> {
-        let reward = Reward::fit(problem.reward(), history, history.training_set());
-        let acquisition = Acquisition::of_history(history, surrogate);
+        let targets = problem.targets();
+        let of = |target| {
+            let reward = Reward::fit(problem.reward(), history, target, history.training_set());
+            (reward, Acquisition::of_target(history, target, surrogate))
+        };
+        let fronts: Vec<(Reward, Acquisition)> = (0..targets.len()).map(of).collect();
         let warps = surrogate.warps();
         let mut last = None;
         for _ in 0..updates {
@@ -54,12 +58,20 @@ impl ModelBased {
                 let beliefs = prediction.iter().map(|column| (column.means[index], column.deviations[index]));
                 let (means, deviations): (Vec<f64>, Vec<f64>) = beliefs.unzip();
                 let optimistic = means.iter().zip(&deviations).map(|(mean, deviation)| mean - OPTIMISM * deviation);
-                let values = warps.iter().zip(optimistic).map(|(warp, value)| warp.inverse(value)).collect();
-                let improvement = acquisition.of(&means, &deviations) + NEGLIGIBLE;
-                (reward.predicted(values), IMPROVEMENT * improvement.ln())
+                let values: Vec<f64> = warps.iter().zip(optimistic).map(|(warp, value)| warp.inverse(value)).collect();
+                let mut on_targets = Vec::new();
+                for (target, (reward, acquisition)) in fronts.iter().enumerate() {
+                    let [means, deviations] = [&means, &deviations].map(|all| targets.of(target, all));
+                    let improvement = acquisition.of(&means, &deviations) + NEGLIGIBLE;
+                    on_targets.push((reward.predicted(targets.of(target, &values)), IMPROVEMENT * improvement.ln()));
+                }
+                on_targets
             };
             let judged: Vec<_> = (0..architectures.len()).into_par_iter().map(judge).collect();
-            let total = |index: usize, under: &Preference| judged[index].0.under(under) + judged[index].1;
+            let total = |index: usize, under: &Preference| {
+                let (judgement, improvement) = &judged[index][under.target()];
+                judgement.under(under) + improvement
+            };
             let stats = self.learner.update(&architectures, &preferences, total)?;
             last = Some(stats);
         }

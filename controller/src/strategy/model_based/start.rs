@@ -1,12 +1,14 @@
 //! The first networks of a search, before there is a surrogate.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use child::space::Architecture;
 use rand::RngExt;
 
 use super::ModelBased;
 use super::stage::{is_ready, pending_trainings};
-use crate::history::{Evaluation, History, Work};
+use crate::history::{Evaluation, History};
 use crate::objective::Objective;
 use crate::pareto::non_dominated;
 use crate::problem::Problem;
@@ -36,14 +38,14 @@ impl ModelBased {
         let is_short = fidelity.short_epochs > 0;
         let size = if is_short { Self::SHORT * self.config.start } else { self.config.start.max(room.trainers) };
         // Complete imports replace as many networks of the start: the surrogate is fitted to them as well.
-        let spared = history.imported().filter(|evaluation| evaluation.complete().is_some()).count();
+        let spared = history.imported().filter(|evaluation| problem.targets().is_complete(&evaluation.values)).count();
         let begun = spared + begun(history);
         let mut jobs = Vec::new();
         if begun < size {
             let spread = self.spread(problem, history, begun..size)?;
-            jobs.extend(spread.into_iter().map(|architecture| WantedJob { architecture, work: Work::Measure }));
+            jobs.extend(spread.iter().flat_map(|architecture| WantedJob::measurements(problem, architecture)));
         }
-        let is_over = history.training_set().iter().any(|evaluation| evaluation.complete().is_some());
+        let is_over = history.training_set().iter().any(|evaluation| problem.targets().is_complete(&evaluation.values));
         let full = pending_trainings(history, fidelity.full_epochs);
         if is_short {
             let untrained: Vec<&Evaluation> = history
@@ -68,7 +70,7 @@ impl ModelBased {
         if jobs.is_empty() && !is_over && history.pending().is_empty() {
             // Everything so far has failed.
             let random = Unseen::new(problem, history).random(room.batch.max(1), &mut self.rng)?;
-            jobs.extend(random.into_iter().map(|architecture| WantedJob { architecture, work: Work::Measure }));
+            jobs.extend(random.iter().flat_map(|architecture| WantedJob::measurements(problem, architecture)));
         }
         Ok((!jobs.is_empty() || !is_over).then_some(jobs))
     }
@@ -118,13 +120,13 @@ impl ModelBased {
 /// Networks that were begun.
 fn begun(history: &History) -> usize {
     let pending = history.pending().iter().filter(|job| history.known(&job.candidate.key).is_none());
-    history.evaluations().len() + pending.count()
+    history.evaluations().len() + pending.map(|job| job.number).collect::<HashSet<_>>().len()
 }
 
 /// Up to `count` networks for full trainings out of the better ones by short error: not dominated, and spread over their
 /// errors.
 fn better(history: &History, count: usize) -> Vec<&Evaluation> {
-    let error = history.objectives().position(Objective::Error);
+    let error = history.targets().common(Objective::Error);
     let mut left: Vec<(&Evaluation, f64)> = history
         .evaluations()
         .iter()

@@ -52,7 +52,7 @@ fn starts_spread_over_the_costs() {
     let mut strategy = strategy(&problem, 1);
     let start = step(&mut strategy, &problem, &mut history).jobs;
     let macs: Vec<u64> = start.iter().map(|job| problem.graph(&job.architecture).unwrap().cost().macs).collect();
-    assert!(macs.len() == 10 && start.iter().all(|job| job.work == Work::Measure));
+    assert!(macs.len() == 10 && start.iter().all(|job| job.work.is_measurement()));
     assert!(macs[..5].is_sorted() && macs[5..].is_sorted(), "{macs:?}");
     assert!(macs[5] > macs[0] && macs[9] > macs[4] && macs[5] < macs[2], "the second half lies between: {macs:?}");
     let trained = step(&mut strategy, &problem, &mut history).jobs;
@@ -100,7 +100,7 @@ fn a_round_has_one_encoding_of_each_network() {
         let round = step(&mut strategy, &problem, &mut history).jobs;
         let networks: HashSet<_> = round.iter().map(network).collect();
         assert!(!is_by_surrogate || networks.len() == round.len(), "{round:?}");
-        let is_new = round.iter().all(|job| job.work == Work::Measure);
+        let is_new = round.iter().all(|job| job.work.is_measurement());
         again += networks.iter().filter(|network| !known.insert(**network) && is_new).count();
     }
     assert!(again > 0, "another round may take another encoding");
@@ -227,12 +227,12 @@ fn pending_jobs_are_believed_and_not_repeated() {
         counts(&jobs).iter().zip(&mut decided).for_each(|(count, sum)| *sum += count);
         for job in &jobs {
             match job.work {
-                Work::Measure => toy::work(&problem, &mut history, job),
+                Work::Measure { .. } => toy::work(&problem, &mut history, job),
                 Work::Train { .. } => begin(&problem, &mut history, job),
             }
         }
         // Measured networks may be trained.
-        jobs.iter().filter(|job| job.work == Work::Measure).for_each(|job| {
+        jobs.iter().filter(|job| job.work.is_measurement()).for_each(|job| {
             networks.remove(&job.architecture);
         });
     }
@@ -277,7 +277,7 @@ fn networks_that_failed_or_break_a_bound_are_not_trained() {
             let mut known = history.known(&problem.key(&job.architecture).unwrap()).unwrap().clone();
             if place % 4 == 1 && job.work != (Work::Train { epochs: 200 }) {
                 match job.work {
-                    Work::Measure => known.values[1] = Some(21.0),
+                    Work::Measure { .. } => known.values[1] = Some(21.0),
                     Work::Train { .. } => (known.status, known.short_error) = (Status::Diverged, None),
                 }
                 history.push(known).unwrap();

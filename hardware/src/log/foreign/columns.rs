@@ -1,5 +1,6 @@
 //! Names and units of a log's columns.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -58,9 +59,52 @@ pub struct Columns {
     /// logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<String>,
+    /// By target, the columns of its measurements, for a log with those of several boards.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, TargetColumns>,
+    /// The target whose measurements count: [`of_target`](Self::of_target).
+    #[serde(skip)]
+    pub(super) target: Option<String>,
     /// A key of earlier versions, kept for its message.
     #[serde(skip_serializing, deserialize_with = "no_objectives")]
     objectives: Option<()>,
+}
+
+/// The columns of one target's measurements; none is looked for by default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetColumns {
+    /// Mean time of one inference.
+    #[serde(deserialize_with = "without_epochs")]
+    pub time: Option<Column<TimeUnit>>,
+    /// Standard deviation of the time.
+    #[serde(deserialize_with = "without_epochs", skip_serializing_if = "Option::is_none")]
+    pub time_std: Option<Column<TimeUnit>>,
+    /// Energy of one inference.
+    #[serde(deserialize_with = "without_epochs", skip_serializing_if = "Option::is_none")]
+    pub energy: Option<Column<EnergyUnit>>,
+    /// Standard deviation of the energy.
+    #[serde(deserialize_with = "without_epochs", skip_serializing_if = "Option::is_none")]
+    pub energy_std: Option<Column<EnergyUnit>>,
+}
+
+impl Columns {
+    /// The columns of one target: those that are named for it, else those of a journal, of which only the rows count that
+    /// measured this target.
+    #[must_use]
+    pub fn of_target(&self, name: &str) -> Self {
+        let mut columns = Self { target: Some(name.to_owned()), ..self.clone() };
+        if let Some(TargetColumns { time, time_std, energy, energy_std }) = self.targets.get(name).cloned() {
+            (columns.time, columns.time_std) = (time, time_std);
+            (columns.energy, columns.energy_std) = (energy, energy_std);
+        }
+        columns
+    }
+
+    /// Whether a quantity is looked for under the journal's name where no column is named for it.
+    pub(super) fn has_defaults(&self) -> bool {
+        self.targets.is_empty()
+    }
 }
 
 fn no_objectives<'de, D: Deserializer<'de>>(_: D) -> Result<Option<()>, D::Error> {

@@ -32,6 +32,7 @@ pub(super) enum Holds {
     Epochs,
     TrainSeconds,
     MeasureSeconds,
+    Target,
 }
 
 /// A column found: what it holds, where it is, its name, and the epochs that its accuracies are after.
@@ -61,6 +62,7 @@ impl Found {
             Holds::Epochs => ("epochs", None),
             Holds::TrainSeconds => ("train_seconds", None),
             Holds::MeasureSeconds => ("measure_seconds", None),
+            Holds::Target => ("target", None),
         };
         let remarks = match (unit, self.epochs) {
             (None, None) => String::new(),
@@ -87,6 +89,7 @@ const MOST_NAMES: usize = 12;
 pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -> Result<Vec<Found>, LogError> {
     check(path, columns)?;
     let header = Header { path, headers };
+    let has_defaults = columns.has_defaults();
     // Columns of other logs may be called like a journal's and mean something else.
     let is_journal = COLUMNS[..FIRST].iter().all(|column| headers.iter().any(|header| header == column));
     let find = |named: Option<&str>, journals: &str, holds| match named {
@@ -98,8 +101,8 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
     found.extend(find(columns.status.as_deref(), "status", Holds::Status)?);
     let status_and_architecture = found.len();
     found.extend(header.find_accuracy(columns)?);
-    found.extend(header.find_quantity(columns.time.as_ref(), "time_ms", Holds::Time)?);
-    found.extend(header.find_quantity(columns.energy.as_ref(), "energy_mj", Holds::Energy)?);
+    found.extend(header.find_quantity(columns.time.as_ref(), has_defaults.then_some("time_ms"), Holds::Time)?);
+    found.extend(header.find_quantity(columns.energy.as_ref(), has_defaults.then_some("energy_mj"), Holds::Energy)?);
     if found.len() == status_and_architecture {
         return Err(LogError::Columns(format!(
             "{}:1: no column holds an accuracy, a time or an energy: name them under [replay.columns]; the log's \
@@ -108,14 +111,25 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
             header.shown()
         )));
     }
-    found.extend(header.find_quantity(columns.time_std.as_ref(), "time_ms_std", Holds::TimeStd)?);
-    found.extend(header.find_quantity(columns.energy_std.as_ref(), "energy_mj_std", Holds::EnergyStd)?);
+    found.extend(header.find_quantity(
+        columns.time_std.as_ref(),
+        has_defaults.then_some("time_ms_std"),
+        Holds::TimeStd,
+    )?);
+    found.extend(header.find_quantity(
+        columns.energy_std.as_ref(),
+        has_defaults.then_some("energy_mj_std"),
+        Holds::EnergyStd,
+    )?);
     found.extend(match &columns.device {
         Some(device) => Some(header.find(device, Holds::Device)?),
         None => header.find_if_there("device", Holds::Device)?,
     });
     found.extend(header.find_if_there("train_seconds", Holds::TrainSeconds)?);
     found.extend(header.find_if_there("measure_seconds", Holds::MeasureSeconds)?);
+    if has_defaults {
+        found.extend(find(None, "target", Holds::Target)?);
+    }
     // After the accuracy, whose epochs it replaces.
     found.extend(find(columns.epochs.as_deref(), "epochs", Holds::Epochs)?);
     if let Some((key, short, holds)) = short_column(columns) {
@@ -165,6 +179,14 @@ fn check(path: &Path, columns: &Columns) -> Result<(), LogError> {
                 path.display()
             )));
         }
+    }
+    let is_measurement_named =
+        columns.target.is_none() && [columns.time.is_some(), columns.energy.is_some()].contains(&true);
+    if !columns.has_defaults() && is_measurement_named {
+        return Err(LogError::Other(format!(
+            "{}: `time` and `energy` are named besides those of targets: name them under [replay.columns.targets.NAME]",
+            path.display()
+        )));
     }
     let is_deviation_a_rate = columns.time_std.as_ref().is_some_and(|column| column.unit == TimeUnit::PerS)
         || columns.energy_std.as_ref().is_some_and(|column| column.unit == EnergyUnit::PerJ);
@@ -225,16 +247,16 @@ impl Header<'_> {
         }
     }
 
-    /// The named column, which must be there, or the journal's, in the journal's unit.
+    /// The named column, which must be there, or the journal's, in the journal's unit, if that counts.
     fn find_quantity<U: Copy + Default>(
         &self,
         named: Option<&Column<U>>,
-        default: &str,
+        default: Option<&str>,
         holds: fn(U) -> Holds,
     ) -> Result<Option<Found>, LogError> {
         match named {
             Some(column) => self.find_column(column, holds).map(Some),
-            None => self.find_if_there(default, holds(U::default())),
+            None => default.map_or(Ok(None), |default| self.find_if_there(default, holds(U::default()))),
         }
     }
 
@@ -248,7 +270,7 @@ impl Header<'_> {
         if let Some(error) = &columns.error {
             return self.find_column(error, Holds::Error).map(Some);
         }
-        let mut found = self.find_quantity(columns.accuracy.as_ref(), "accuracy", Holds::Accuracy)?;
+        let mut found = self.find_quantity(columns.accuracy.as_ref(), Some("accuracy"), Holds::Accuracy)?;
         for (name, unit) in ACCURACY_ELSEWHERE {
             if found.is_none() {
                 found = self.find_if_there(name, Holds::Accuracy(unit))?;

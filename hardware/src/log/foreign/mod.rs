@@ -30,8 +30,8 @@ mod header;
 mod rows;
 mod table;
 
-pub use columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
-pub use rows::{LogRow, LogRows, read_rows};
+pub use columns::{Column, Columns, EnergyUnit, FractionUnit, TargetColumns, TimeUnit};
+pub use rows::{LogRow, LogRows, read_rows, targets_of};
 pub use table::{Table, Trained};
 
 #[cfg(test)]

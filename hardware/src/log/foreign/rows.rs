@@ -1,6 +1,6 @@
 //! The rows of a log, one by one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::str::FromStr as _;
 
@@ -8,7 +8,7 @@ use super::columns::{Columns, EnergyUnit, FractionUnit};
 use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
 use crate::log::read::file_error;
-use crate::log::{LogError, Row, ShortTraining, Status};
+use crate::log::{LogError, Row, ShortTraining, Status, is_journal, read_whole_lines};
 use crate::shown::ends_of;
 
 /// A row of a log and its place. It has no number; `ok` is its status where the log has no such column, and of an
@@ -89,6 +89,7 @@ pub fn read_rows(
     };
     let headers = header.iter().map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned));
     let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|problem| bad_cell(path, line, "header", &problem))?;
+    let wanted = columns.target.clone();
     let columns = find_columns(path, &headers, columns)?;
     let (mut found, mut decimal) = (Vec::new(), Decimal::default());
     let has_commas = matches!(separator, Separator::Comma | Separator::Blanks);
@@ -114,12 +115,56 @@ pub fn read_rows(
         }
         found.push(read);
     }
+    keep_target(path, &mut found, wanted)?;
     let is_full = |column: &&Found| matches!(column.holds, Holds::Accuracy(_) | Holds::Error(_));
     let of_column = columns.iter().filter(is_full).filter_map(|column| column.epochs);
     let trained = found.iter().filter(|LogRow { row, .. }| row.status == Status::Ok && row.accuracy.is_some());
     let full_epochs = trained.filter_map(|trained| trained.row.epochs).chain(of_column).max();
     let columns = columns.iter().map(Found::shown).collect::<Vec<_>>().join(", ");
     Ok(LogRows { rows: found, columns, full_epochs })
+}
+
+/// The targets of a log, in their order: those that have columns, or else those of a journal's rows; none where it has
+/// measurements of one device alone.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn targets_of(path: &Path, columns: &Columns) -> Result<Vec<String>, LogError> {
+    if !columns.targets.is_empty() {
+        return Ok(columns.targets.keys().cloned().collect());
+    }
+    let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
+    let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if !is_journal(first) {
+        return Ok(Vec::new());
+    }
+    let (rows, _) = read_whole_lines(path)?;
+    Ok(distinct(rows.into_iter().filter_map(|row| row.target)))
+}
+
+fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
+    let all: BTreeSet<String> = names.collect();
+    all.into_iter().collect()
+}
+
+/// Leaves out the rows that measured other targets than the wanted one.
+fn keep_target(path: &Path, rows: &mut Vec<LogRow>, wanted: Option<String>) -> Result<(), LogError> {
+    let found = distinct(rows.iter().filter_map(|LogRow { row, .. }| row.target.clone()));
+    let wanted = match (wanted, found.as_slice()) {
+        (Some(wanted), _) => wanted,
+        (None, []) => return Ok(()),
+        (None, [one]) => one.clone(),
+        (None, several) => {
+            return Err(LogError::Other(format!(
+                "{} has measurements of several targets, which cannot be taken for those of one: name one of {}",
+                path.display(),
+                several.join(", ")
+            )));
+        }
+    };
+    rows.retain(|LogRow { row, .. }| row.target.as_ref().is_none_or(|target| *target == wanted));
+    rows.iter_mut().for_each(|LogRow { row, .. }| row.target = None);
+    Ok(())
 }
 
 /// Sets the value that a column holds from its cell, which is a number for some.
@@ -160,6 +205,7 @@ fn set(
         Holds::Epochs => row.epochs = number().and_then(cells::whole).map_err(rename)?.or(row.epochs),
         Holds::TrainSeconds => row.train_seconds = number().and_then(cells::not_negative).map_err(rename)?,
         Holds::MeasureSeconds => row.measure_seconds = number().and_then(cells::not_negative).map_err(rename)?,
+        Holds::Target => row.target = Some(cells::text(cell)?.to_owned()).filter(|target| !target.is_empty()),
     }
     Ok(())
 }

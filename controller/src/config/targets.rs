@@ -1,0 +1,404 @@
+//! Targets in an experiment: which devices are one, and the settings of each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hardware::options::DeviceOptions;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Experiment;
+use crate::evaluate::check_alike;
+use crate::objective::{Bounds, Objective, Objectives};
+use crate::pareto::Given;
+use crate::target::{Target, Targets};
+
+/// `[devices.NAME]`: a device, and the target whose work it shares.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceConfig {
+    /// Devices of one target are alike and share its work [default: alike devices are one target, which has the name of the
+    /// first].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The device.
+    #[serde(flatten)]
+    pub options: DeviceOptions,
+}
+
+impl Deref for DeviceConfig {
+    type Target = DeviceOptions;
+
+    fn deref(&self) -> &DeviceOptions {
+        &self.options
+    }
+}
+
+impl DerefMut for DeviceConfig {
+    fn deref_mut(&mut self) -> &mut DeviceOptions {
+        &mut self.options
+    }
+}
+
+/// `[targets.NAME]`: settings of one of several targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TargetConfig {
+    /// Weight of its front beside those of others.
+    pub weight: f64,
+    /// Its objectives [default: those of the search that it measures].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
+}
+
+impl Default for TargetConfig {
+    fn default() -> Self {
+        Self { weight: 1.0, objectives: None }
+    }
+}
+
+/// Values by objective for all targets, and others for single ones: `time_ms = 30`, and in a table of its own
+/// `tx2.time_ms = 4`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ByTarget<T> {
+    /// Those of all targets.
+    pub all: T,
+    /// By target, those that take their place.
+    pub of: BTreeMap<String, T>,
+}
+
+impl<T> ByTarget<T> {
+    /// The same for all targets.
+    pub fn of_all(all: T) -> Self {
+        Self { all, of: BTreeMap::new() }
+    }
+}
+
+impl ByTarget<Bounds> {
+    /// The bounds of a target.
+    pub fn of(&self, target: &str) -> Bounds {
+        self.of.get(target).map_or_else(|| self.all.clone(), |own| self.all.overridden_by(own))
+    }
+}
+
+impl ByTarget<Given> {
+    /// The coordinates of a target.
+    pub fn of(&self, target: &str) -> Given {
+        let mut given = self.all.clone();
+        given.extend(self.of.get(target).into_iter().flatten().map(|(objective, value)| (*objective, *value)));
+        given
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.of.values().all(BTreeMap::is_empty)
+    }
+
+    /// Removes all.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// What a [`ByTarget`] holds for one target.
+pub trait ByObjective {
+    /// Its values.
+    fn by_objective(&self) -> &BTreeMap<Objective, f64>;
+}
+
+impl ByObjective for Given {
+    fn by_objective(&self) -> &BTreeMap<Objective, f64> {
+        self
+    }
+}
+
+impl ByObjective for Bounds {
+    fn by_objective(&self) -> &BTreeMap<Objective, f64> {
+        self.as_map()
+    }
+}
+
+impl<T: ByObjective> Serialize for ByTarget<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (objective, value) in self.all.by_objective() {
+            map.serialize_entry(objective, value)?;
+        }
+        for (target, values) in self.of.iter().filter(|(_, values)| !values.by_objective().is_empty()) {
+            map.serialize_entry(target, values.by_objective())?;
+        }
+        map.end()
+    }
+}
+
+impl<'de, T> Deserialize<'de> for ByTarget<T>
+where
+    T: TryFrom<BTreeMap<Objective, f64>>,
+    T::Error: fmt::Display,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (mut all, mut of) = (BTreeMap::new(), BTreeMap::new());
+        let read = |values| T::try_from(values).map_err(D::Error::custom);
+        for (name, entry) in BTreeMap::<String, Entry>::deserialize(deserializer)? {
+            match entry {
+                Entry::Value(value) => {
+                    all.insert(name.parse().map_err(D::Error::custom)?, value);
+                }
+                Entry::Target(values) => {
+                    of.insert(name, read(values)?);
+                }
+            }
+        }
+        Ok(Self { all: read(all)?, of })
+    }
+}
+
+/// A value of all targets, or those of one.
+enum Entry {
+    Value(f64),
+    Target(BTreeMap<Objective, f64>),
+}
+
+// By hand, because what serde derives answers every mistake with "did not match any variant".
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrTable;
+
+        impl<'de> Visitor<'de> for NumberOrTable {
+            type Value = Entry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, or a table with the numbers of one target")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Entry, E> {
+                Ok(Entry::Value(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Entry, E> {
+                Ok(Entry::Value(value as f64))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Entry, E> {
+                Ok(Entry::Value(value as f64))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Entry::Target)
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrTable)
+    }
+}
+
+/// Devices by name, as a pool takes them.
+pub type Devices<'a> = Vec<(&'a String, &'a DeviceOptions)>;
+
+/// The devices of each target, by its name.
+///
+/// # Errors
+/// If devices that name one target are not alike: their times would share one front.
+fn devices_of_targets(devices: &BTreeMap<String, DeviceConfig>) -> Result<BTreeMap<String, Devices<'_>>> {
+    let mut targets: BTreeMap<String, Devices<'_>> = BTreeMap::new();
+    for (name, device) in devices.iter().filter(|(_, device)| device.target.is_some()) {
+        let target = device.target.clone().unwrap_or_default();
+        targets.entry(target).or_default().push((name, &device.options));
+    }
+    for (name, device) in devices.iter().filter(|(_, device)| device.target.is_none()) {
+        let is_alike = |members: &Devices<'_>| members[0].1.difference(device).is_none();
+        let unnamed = |members: &Devices<'_>| devices[members[0].0].target.is_none();
+        let group = targets.values_mut().find(|members| unnamed(members) && is_alike(members));
+        match group {
+            Some(members) => members.push((name, &device.options)),
+            None => targets.entry(name.clone()).or_default().push((name, &device.options)),
+        }
+    }
+    for (target, members) in &targets {
+        check_alike(members).with_context(|| format!("the target `{target}`"))?;
+    }
+    Ok(targets)
+}
+
+impl Experiment {
+    /// The devices of each target, by its name. A run that was begun with one target has only this one.
+    ///
+    /// # Errors
+    /// If devices of one target are not alike.
+    pub(crate) fn devices_of_targets(&self) -> Result<BTreeMap<String, Devices<'_>>> {
+        if self.has_one_target {
+            let all = self.devices.iter().map(|(name, device)| (name, &device.options)).collect();
+            return Ok(BTreeMap::from([(String::new(), all)]));
+        }
+        devices_of_targets(&self.devices)
+    }
+
+    /// Whether it is resolved for several targets.
+    pub(crate) fn has_targets(&self) -> bool {
+        self.targets.len() > 1
+    }
+
+    /// The targets of a resolved experiment.
+    ///
+    /// # Errors
+    /// If there are no objectives, or bounds or settings are of targets that it does not have.
+    pub(crate) fn search_targets(&self) -> Result<Targets> {
+        let objectives = self.search.objectives.clone().context("search.objectives is missing")?;
+        let search = &self.search;
+        if !self.has_targets() {
+            let name = self.targets.keys().next().cloned().unwrap_or_default();
+            let (bounds, reference) = (search.bounds.of(&name), search.reference.of(&name));
+            let single = Target { reference, ..Target::unnamed(objectives, bounds) };
+            self.check_names(&[name])?;
+            return Targets::new(vec![single]);
+        }
+        self.check_names(&self.targets.keys().cloned().collect::<Vec<_>>())?;
+        let target = |(name, config): (&String, &TargetConfig)| {
+            let objectives = config.objectives.clone().unwrap_or_else(|| objectives.clone());
+            let has = |objective: &Objective| objectives.position(*objective).is_some();
+            // What all targets share may be on an objective that one does not measure.
+            let own = search.bounds.of.get(name).cloned().unwrap_or_default();
+            let shared = search.bounds.all.as_map().iter().map(|(objective, value)| (*objective, *value));
+            let bounds = Bounds::new(shared.filter(|(objective, _)| has(objective)))?.overridden_by(&own);
+            let mut reference = search.reference.of(name);
+            reference.retain(|objective, _| has(objective));
+            Ok(Target { name: name.clone(), objectives: objectives.clone(), bounds, reference, weight: config.weight })
+        };
+        Targets::new(self.targets.iter().map(target).collect::<Result<_>>()?)
+    }
+
+    /// A resolved experiment as one for a single target: what readers of a run need.
+    ///
+    /// # Errors
+    /// If bounds contradict objectives.
+    pub(crate) fn of_target(&self, name: &str) -> Result<Self> {
+        let targets = self.search_targets()?;
+        let target = targets.iter().find(|target| target.name == name);
+        let Target { objectives, bounds, reference, .. } =
+            target.with_context(|| format!("there is no target `{name}`"))?;
+        let mut experiment = self.clone();
+        experiment.search.objectives = Some(objectives.clone());
+        experiment.search.bounds = ByTarget::of_all(bounds.clone());
+        experiment.search.reference = ByTarget::of_all(reference.clone());
+        experiment.targets.clear();
+        let devices = self.devices_of_targets()?;
+        let own: Vec<&String> = devices.get(name).into_iter().flatten().map(|(device, _)| *device).collect();
+        experiment.devices.retain(|device, _| own.contains(&device));
+        if let Some(replay) = &mut experiment.replay {
+            replay.columns = replay.columns.of_target(name);
+        }
+        Ok(experiment)
+    }
+
+    /// Checks that bounds and references are of targets that there are.
+    fn check_names(&self, known: &[String]) -> Result<()> {
+        let bounds = self.search.bounds.of.keys().map(|name| ("search.bounds", name));
+        let references = self.search.reference.of.keys().map(|name| ("search.reference", name));
+        for (key, name) in bounds.chain(references) {
+            ensure!(known.contains(name), "{key}.{name}: there is no target `{name}`{}", among(known));
+        }
+        Ok(())
+    }
+
+    /// Completes the section of targets: those with these names, each of which measures some objectives.
+    ///
+    /// # Errors
+    /// If an objective is measured on no target, or settings are of a target that there is not.
+    pub(crate) fn resolve_targets(&mut self, measured: &BTreeMap<String, Vec<Objective>>) -> Result<()> {
+        let known: Vec<String> = measured.keys().cloned().collect();
+        for name in self.targets.keys() {
+            ensure!(measured.contains_key(name), "targets.{name}: there is no target `{name}`{}", among(&known));
+        }
+        let found = || Objective::MEASURED.into_iter().filter(|one| measured.values().any(|all| all.contains(one)));
+        let objectives = match self.search.objectives.clone() {
+            Some(objectives) => objectives,
+            None => Objectives::new(found().collect::<Vec<_>>())?,
+        };
+        let missing =
+            objectives.iter().find(|one| Objective::MEASURED.contains(one) && !found().any(|found| found == *one));
+        if let Some(missing) = missing {
+            bail!("no target measures `{missing}`: remove it from search.objectives");
+        }
+        for (name, has) in measured {
+            let is_known = |one: &Objective| !Objective::MEASURED.contains(one) || has.contains(one);
+            let config = self.targets.entry(name.clone()).or_default();
+            let wanted = config.objectives.clone().unwrap_or_else(|| objectives.clone());
+            let kept: Vec<Objective> = wanted.iter().filter(is_known).collect();
+            config.objectives = Some(Objectives::new(kept).with_context(|| format!("targets.{name}.objectives"))?);
+        }
+        self.search.objectives = Some(objectives);
+        Ok(())
+    }
+}
+
+fn among(known: &[String]) -> String {
+    match known {
+        [] => String::new(),
+        [name] if name.is_empty() => ": the search has only one, without a name".to_owned(),
+        _ => format!(" (there are {})", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn devices(text: &str) -> BTreeMap<String, DeviceConfig> {
+        toml::from_str(text).unwrap()
+    }
+
+    fn names(text: &str) -> Result<Vec<String>> {
+        let devices = devices(text);
+        let targets = devices_of_targets(&devices)?;
+        let joined =
+            |members: &Devices<'_>| members.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("+");
+        Ok(targets.iter().map(|(target, members)| format!("{target}={}", joined(members))).collect())
+    }
+
+    #[test]
+    fn alike_devices_are_one_target_and_unlike_ones_are_not() {
+        let board =
+            |name: &str, more: &str| format!("[{name}]\nkind = 'jetson'\nhost = '{name}'\nuser = 'me'\n{more}\n");
+        let all = [board("a", ""), board("b", ""), board("c", "precision = 'fp32'"), "[d]\nkind = 'host'".to_owned()];
+        assert_eq!(names(&all.concat()).unwrap(), ["a=a+b", "c=c", "d=d"]);
+        let named = [board("a", "target = 'tx2'"), board("b", "target = 'tx2'"), board("c", "")];
+        assert_eq!(names(&named.concat()).unwrap(), ["c=c", "tx2=a+b"]);
+        let unlike = [board("a", "target = 'tx2'"), board("b", "target = 'tx2'\nprecision = 'fp32'")];
+        let message = format!("{:#}", names(&unlike.concat()).unwrap_err());
+        assert!(message.contains("target `tx2`: the devices `a` and `b` are not alike"), "{message}");
+    }
+
+    #[test]
+    fn a_device_keeps_its_keys_beside_its_target() {
+        let text = "kind = \"host\"\ntarget = \"desk\"\n";
+        let device: DeviceConfig = toml::from_str(text).unwrap();
+        assert_eq!(device.target.as_deref(), Some("desk"));
+        assert_eq!(toml::from_str::<DeviceConfig>(&toml::to_string(&device).unwrap()).unwrap(), device);
+        let unknown =
+            toml::from_str::<DeviceConfig>("kind = 'host'\ntarget = 'a'\ntreads = 4").unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `treads`"), "{unknown}");
+    }
+
+    #[test]
+    fn bounds_of_one_target_come_before_those_of_all() {
+        let bounds: ByTarget<Bounds> = toml::from_str("time_ms = 30\nerror = 0.2\n[tx2]\ntime_ms = 4.5\n").unwrap();
+        assert_eq!(bounds.of("tx2").get(Objective::Time), Some(4.5));
+        assert_eq!(
+            (bounds.of("tx2").get(Objective::Error), bounds.of("ncs").get(Objective::Time)),
+            (Some(0.2), Some(30.0))
+        );
+        assert_eq!(toml::from_str::<ByTarget<Bounds>>(&toml::to_string(&bounds).unwrap()).unwrap(), bounds);
+        for (text, expected) in [
+            ("time = 3", "did you mean `time_ms`"),
+            ("time_ms = 'x'", "a number, or a table"),
+            ("tx2 = { time_ms = -1 }", "must be positive"),
+            ("tx2 = { latency = 1 }", "did you mean `time_ms`"),
+        ] {
+            let message = toml::from_str::<ByTarget<Bounds>>(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+}
