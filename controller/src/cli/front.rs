@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::export::check_writable;
 use super::options::{local_path, parse_bound};
+use crate::history::History;
 use crate::objective::Objective;
 use crate::report::{LEAST_COLUMNS, SCHEMA, Summary, front_plot, hypervolume_in_words, in_words, sketch, table};
 use crate::run::{MODELS, Recorded, write_atomically};
+use crate::study::{Combination, shared, shared_table};
 use crate::terminal::{columns, pasted, say};
 
 /// Show the Pareto front of a run, also during the search.
@@ -21,6 +23,7 @@ use crate::terminal::{columns, pasted, say};
   controller front runs/short --json
   controller front runs/short --svg front.svg
   controller front runs/two-boards --target tx2
+  controller front runs/two-boards --targets all
   controller front runs/short --reference time_ms=30 --reference energy_mj=50
 
 The front is that of the mean values. ± is the standard deviation of a value: that of single runs after one measurement, \
@@ -37,6 +40,9 @@ pub(super) struct Front {
     /// The target, of a run that has several; without it, the fronts of all are shown.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
+    /// Show the fronts of the networks for all targets together: by the worst case, and by the mean over targets.
+    #[arg(long, value_name = "all", conflicts_with_all = ["target", "svg"])]
+    targets: Option<AllTargets>,
     /// For other programs.
     #[arg(long)]
     json: bool,
@@ -45,12 +51,22 @@ pub(super) struct Front {
     svg: Option<PathBuf>,
 }
 
+/// The only value of `--targets`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AllTargets {
+    /// All of them together.
+    All,
+}
+
 impl Front {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         if let Some(path) = &self.svg {
             check_writable(path)?;
         }
         let run = Recorded::read(&self.run)?;
+        if self.targets.is_some() {
+            return self.for_all(&run);
+        }
         let runs = match &self.target {
             Some(name) => vec![(Some(name.clone()), run.of_one_target(Some(name))?)],
             None => run.by_target()?,
@@ -83,6 +99,29 @@ impl Front {
             let plot = front_plot(summary, across, up)?;
             ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
             write_atomically(path, plot.unwrap_or_default().as_bytes())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The fronts of the networks for all targets together.
+    fn for_all(&self, run: &Recorded) -> anyhow::Result<ExitCode> {
+        let problem = &run.problem;
+        ensure!(problem.targets().are_several(), "{} has only one target", self.run.display());
+        let history = History::of_rows(problem, &run.rows)?;
+        let both = [("worst", Combination::Worst), ("mean", Combination::Mean)];
+        let fronts = both.map(|(name, combination)| (name, combination, shared(&history, combination)));
+        if self.json {
+            let columns: Vec<&str> = problem.targets().columns().iter().map(|column| column.name.as_str()).collect();
+            let [worst, mean] = fronts.map(|(_, _, front)| front);
+            let objectives = problem.targets().objectives();
+            let all =
+                json!({ "schema": SCHEMA, "columns": columns, "objectives": objectives, "worst": worst, "mean": mean });
+            say(format_args!("{all:#}"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for (name, combination, front) in &fronts {
+            say(format_args!("front by the {name} of all targets, as shares of their references:"))?;
+            say(format_args!("{}\n", shared_table(problem, &history, *combination, front)?.trim_end()))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod search;
 mod serve;
+mod study;
 mod train;
 mod training_progress;
 mod worker;
@@ -52,6 +53,7 @@ enum Verb {
     Propose(propose::Propose),
     Import(import::Import),
     Compare(compare::Compare),
+    Study(study::Study),
     Doctor(doctor::Doctor),
     Worker(worker::Worker),
     Workers(workers::ListWorkers),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Propose(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
+        Verb::Study(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
         Verb::Workers(verb) => verb.run(),

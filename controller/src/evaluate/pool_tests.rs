@@ -196,9 +196,9 @@ fn devices_that_are_not_alike_are_named_with_their_difference() {
     }
     let host = || toml::from_str::<DeviceOptions>("kind = 'host'").unwrap();
     let other = toml::from_str("kind = 'openvino'\ndevice = 'CPU'").unwrap();
-    let named = |devices: [(&str, DeviceOptions); 2]| devices.map(|(name, device)| (name.to_owned(), device)).into();
-    assert!(check_alike(&named([("a", host()), ("b", host())])).is_ok());
-    let error = check_alike(&named([("a", host()), ("b", other)])).unwrap_err().to_string();
+    let [a, b] = ["a", "b"].map(str::to_owned);
+    assert!(check_alike(&[(&a, &host()), (&b, &host())]).is_ok());
+    let error = check_alike(&[(&a, &host()), (&b, &other)]).unwrap_err().to_string();
     assert!(error.contains("kind: \"host\" and \"openvino\""), "{error}");
 }
 

@@ -33,7 +33,7 @@ fn front_and_hypervolume_share_follow_each_evaluation() {
     assert_eq!(history.hypervolume_share(), Some(0.25));
     history.push(evaluation(1, 1, [Some(0.1), Some(20.0)])).unwrap();
     assert_eq!(history.hypervolume_share(), Some(0.25), "beyond the bound");
-    assert!(!history.get(1).unwrap().is_feasible(history.objectives(), history.bounds()));
+    assert!(!history.targets().is_feasible(&history.get(1).unwrap().values));
     history.push(evaluation(2, 2, [None, Some(1.0)])).unwrap();
     assert_eq!(front(&history), [0, 1], "an incomplete evaluation changes nothing");
     history.push(evaluation(3, 3, [Some(0.4), Some(5.0)])).unwrap();
@@ -87,7 +87,7 @@ fn repeated_measurements_are_averaged_and_the_front_follows() {
     assert_eq!((merged.number, merged.complete()), (0, Some(vec![0.25, 5.5])), "under its first number");
     // s / √2 of 4 and 7; nothing new about the error.
     assert_eq!((merged.deviations[0], merged.deviations[1]), (None, Some(1.5)));
-    assert_eq!((front(&history), history.archive.contains(0)), (vec![1], false));
+    assert_eq!((front(&history), history.archive(0).contains(0)), (vec![1], false));
     assert!(history.hypervolume_share().unwrap() < before, "and the hypervolume fell");
     history.push(again(3, 0, 1.0)).unwrap();
     assert_eq!((front(&history), history.evaluations().len()), (vec![0], 2));
@@ -111,9 +111,9 @@ fn the_share_starts_with_the_reference_and_new_networks_never_lower_it() {
         }
     }
     assert!(last > 0.0);
-    let reference = history.reference.clone();
+    let reference = history.reference(0).clone();
     history.push(again(40, 3, 1000.0)).unwrap();
-    assert_eq!(history.reference, reference, "a repeat does not move the box");
+    assert_eq!(*history.reference(0), reference, "a repeat does not move the box");
 }
 
 #[test]

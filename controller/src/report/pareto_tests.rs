@@ -132,7 +132,7 @@ proptest! {
         let summary = Summary::of(&problem, journal(&problem, seed)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pareto.csv");
-        write_pareto(&path, &summary).unwrap();
+        write_pareto(&path, &[(None, &summary)]).unwrap();
         let rows = read(&path).unwrap();
         let members: Vec<Row> = summary.members.iter().map(|member| member.row.clone()).collect();
         prop_assert!(!members.is_empty());
@@ -144,7 +144,7 @@ proptest! {
             summary.members.iter().map(bits).collect()
         };
         prop_assert_eq!(values(&again), values(&summary));
-        write_pareto(&path, &again).unwrap();
+        write_pareto(&path, &[(None, &again)]).unwrap();
         prop_assert_eq!(read(&path).unwrap(), members, "written over");
     }
 }

@@ -115,7 +115,7 @@ const OPERATIONS: &str = "['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3
 fn run(search: &mut Search, folder: &Path) -> (End, History) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = runtime.block_on(search.run(Checkpoint::load(folder).unwrap())).unwrap();
-    let history = History::of_rows(&search.problem, search.problem.bounds(), &rows(folder)).unwrap();
+    let history = History::of_rows(&search.problem, &rows(folder)).unwrap();
     (outcome.end, history)
 }
 

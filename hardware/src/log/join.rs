@@ -135,7 +135,8 @@ mod tests {
         let joined = join(rows, 2);
         let whole = Row { train_seconds: Some(22.0), status: Status::Ok, ..trained(1, 20, 0.75) };
         let whole = Row { time_ms: Some(2.0), measure_seconds: Some(9.0), message: Some("hot".to_owned()), ..whole };
-        assert_eq!(joined[1], Joined { row: whole, short: Some(ShortTraining { epochs: 2, accuracy: 0.5 }) });
+        let short = Some(ShortTraining { epochs: 2, accuracy: 0.5 });
+        assert_eq!(joined[1], Joined { row: whole, short, measured: BTreeMap::new() });
         let short = Some(ShortTraining { epochs: 2, accuracy: 0.25 });
         assert_eq!((joined[0].row.status, joined[0].row.accuracy, joined[0].short), (Status::Measured, None, short));
         assert_eq!(joined[0].row.time_ms, Some(2.0));

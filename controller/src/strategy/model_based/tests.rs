@@ -116,7 +116,16 @@ fn complete_imports_replace_the_start_and_good_ones_are_proposed() {
         let (key, deviations) = (problem.key(&architecture).unwrap(), vec![None; 3]);
         let (status, short_error) = (Status::Ok, None);
         Import {
-            evaluation: Evaluation { number: 0, architecture, key, values, deviations, short_error, status },
+            evaluation: Evaluation {
+                number: 0,
+                architecture,
+                key,
+                values,
+                deviations,
+                short_error,
+                status,
+                measured: Vec::new(),
+            },
             after: 0,
         }
     };
