@@ -58,7 +58,10 @@ impl Tally {
 }
 
 fn replayed(strategy: &str, settings: &[&str], seed: u64) {
-    let scene = Scene::replayed(strategy, settings);
+    survives(&Scene::replayed(strategy, settings), strategy, seed);
+}
+
+fn survives(scene: &Scene, strategy: &str, seed: u64) {
     let whole = scene.whole();
     let mut rng = ChaCha8Rng::seed_from_u64(seed + number("KILLS_SEED", 0));
     let mut tally = Tally::default();
@@ -113,10 +116,17 @@ fn model_based_search_on_a_log_with_short_trainings_and_several_jobs_at_a_time()
     replayed("model-based", &settings.concat(), 5);
 }
 
+#[test]
+fn searches_for_two_boards_on_a_log_with_several_jobs_at_a_time() {
+    let settings = ["replay.workers=3", "fidelity.measure_ahead=4", "search.evaluations=30"];
+    survives(&Scene::replayed_on_two_boards("model-based", &settings), "two boards, model-based", 6);
+    survives(&Scene::replayed_on_two_boards("evolution", &["search.evaluations=60"]), "two boards, evolution", 7);
+}
+
 /// Rows that were on the disk are the first ones of the end: none is lost, and no job is done again.
 fn assert_kept(before: &[Row], after: &[Row], label: &str) {
     assert_eq!(&after[..before.len()], before, "{label}");
-    let job = |row: &Row| (row.evaluation(), row.text("status").to_owned(), row.text("epochs").to_owned());
+    let job = |row: &Row| ["evaluation", "status", "epochs", "target"].map(|column| row.text(column).to_owned());
     let jobs: std::collections::BTreeSet<_> = after.iter().map(job).collect();
     assert_eq!(jobs.len(), after.len(), "{label}: a job is done twice");
 }

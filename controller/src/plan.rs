@@ -52,6 +52,15 @@ impl Budget {
     }
 }
 
+/// The part of a journal that is of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inherited {
+    /// Its rows.
+    pub rows: u64,
+    /// Its evaluations have lower numbers.
+    pub evaluations: u64,
+}
+
 /// Length of a search and of its rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -64,6 +73,8 @@ pub struct Plan {
     pub remeasure: u64,
     /// Networks of a round, for strategies that decide in rounds.
     pub batch: usize,
+    /// What the journal has of the run that this one extends.
+    pub inherited: Option<Inherited>,
     /// Whether failed evaluations are tried again, once each, before the search goes on.
     pub retry_failed: bool,
 }

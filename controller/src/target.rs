@@ -22,7 +22,8 @@ pub struct Target {
     pub bounds: Bounds,
     /// Coordinates of the hypervolume's reference point that are given.
     pub reference: Given,
-    /// Weight of its front beside those of other targets.
+    /// Weight of its front beside those of other targets; with 0 it is not searched for, and its measurements only teach about
+    /// the others.
     pub weight: f64,
 }
 
@@ -52,11 +53,16 @@ impl Target {
         Self { name: String::new(), objectives, bounds, reference: Given::new(), weight: 1.0 }
     }
 
+    /// Whether networks are searched for it.
+    pub fn is_searched(&self) -> bool {
+        self.weight > 0.0
+    }
+
     fn check(&self) -> Result<()> {
         self.bounds.check(&self.objectives)?;
         ReferencePoint::check(&self.reference, Some(&self.objectives))?;
         let Self { name, weight, .. } = self;
-        ensure!(weight.is_finite() && *weight > 0.0, "targets.{name}.weight = {weight}: it must be above 0");
+        ensure!(weight.is_finite() && *weight >= 0.0, "targets.{name}.weight = {weight}: it must not be negative");
         Ok(())
     }
 }
@@ -68,7 +74,10 @@ impl Targets {
     /// If there is none, two have one name, a bound or a coordinate of a reference is on something that is not an
     /// objective, or a weight is not positive.
     pub fn new(targets: Vec<Target>) -> Result<Self> {
-        ensure!(!targets.is_empty(), "a search has at least one target");
+        ensure!(
+            targets.iter().any(|target| target.is_searched()),
+            "a search has at least one target of a weight above 0"
+        );
         for (index, target) in targets.iter().enumerate() {
             target.check()?;
             let name = &target.name;
@@ -121,6 +130,11 @@ impl Targets {
     /// Whether there is more than one.
     pub fn are_several(&self) -> bool {
         self.targets.len() > 1
+    }
+
+    /// Places of those that are searched for.
+    pub fn searched(&self) -> impl DoubleEndedIterator<Item = usize> + Clone + '_ {
+        (0..self.targets.len()).filter(|target| self.targets[*target].is_searched())
     }
 
     /// The one at a place.
@@ -178,19 +192,19 @@ impl Targets {
         bounds.are_kept(objectives, &self.of(target, values))
     }
 
-    /// Whether a network keeps all bounds of some target, as far as it is known.
+    /// Whether a network keeps all bounds of some target that is searched for, as far as it is known.
     pub fn keeps_some_bounds(&self, values: &[Option<f64>]) -> bool {
-        (0..self.len()).any(|target| self.keeps_bounds(target, values))
+        self.searched().any(|target| self.keeps_bounds(target, values))
     }
 
-    /// Whether some target has all values of a network, and they keep its bounds.
+    /// Whether some target that is searched for has all values of a network, and they keep its bounds.
     pub fn is_feasible(&self, values: &[Option<f64>]) -> bool {
-        (0..self.len()).any(|target| self.complete(target, values).is_some() && self.keeps_bounds(target, values))
+        self.searched().any(|target| self.complete(target, values).is_some() && self.keeps_bounds(target, values))
     }
 
-    /// Whether some target has all values of a network.
+    /// Whether some target that is searched for has all values of a network.
     pub fn is_complete(&self, values: &[Option<f64>]) -> bool {
-        (0..self.len()).any(|target| self.complete(target, values).is_some())
+        self.searched().any(|target| self.complete(target, values).is_some())
     }
 
     /// The names in order, separated by commas.
@@ -252,7 +266,11 @@ mod tests {
         let message = |targets: Vec<Target>| Targets::new(targets).unwrap_err().to_string();
         assert!(message(vec![one(), one()]).contains("two targets are called `a`"));
         assert!(message(Vec::new()).contains("at least one"));
-        assert!(message(vec![Target { weight: 0.0, ..one() }]).contains("targets.a.weight = 0"));
+        assert!(message(vec![Target { weight: 0.0, ..one() }]).contains("at least one"));
+        assert!(
+            message(vec![Target { weight: -1.0, ..one() }, target("b", &[Objective::Error, Objective::Time])])
+                .contains("-1")
+        );
         let bounds = Bounds::new([(Objective::Energy, 1.0)]).unwrap();
         assert!(message(vec![Target { bounds, ..one() }]).contains("energy_mj"));
     }

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use end_to_end::{Board, Journal, Program, Row, Table, experiment, live_experiment};
+use end_to_end::{Board, Journal, Program, Row, Table, experiment, live_experiment, two_boards};
 use serde_json::Value;
 
 use super::moment::Moment;
@@ -62,9 +62,18 @@ const BOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/tx2.tom
 impl Scene {
     /// On a log: over in a fraction of a second.
     pub fn replayed(strategy: &str, settings: &[&str]) -> Self {
+        Self::searched(&experiment(), strategy, settings)
+    }
+
+    /// The same for two boards.
+    pub fn replayed_on_two_boards(strategy: &str, settings: &[&str]) -> Self {
+        Self::searched(&two_boards(), strategy, settings)
+    }
+
+    fn searched(experiment: &str, strategy: &str, settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Table::write(folder.path());
-        std::fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+        std::fs::write(folder.path().join("experiment.toml"), experiment).unwrap();
         let args = ["replay", "table.csv", "--experiment", "experiment.toml", "--strategy", strategy];
         let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         let more = ["--evaluations", "90", "--seed", "3", "--quiet", "--out"];
@@ -164,7 +173,10 @@ impl Scene {
         };
         let front = Program::new(self.folder.path()).args(["front", run, "--json"]).succeed();
         let front: Value = serde_json::from_str(&front).unwrap();
-        assert_eq!(front["evaluations"].as_u64(), Some(rows.ended().len() as u64), "{run}: {front}");
+        match front["targets"].as_object() {
+            Some(targets) => assert_eq!(targets.len(), 2, "{run}: {front}"),
+            None => assert_eq!(front["evaluations"].as_u64(), Some(rows.ended().len() as u64), "{run}: {front}"),
+        }
         rows.jobs.len()
     }
 

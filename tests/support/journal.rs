@@ -7,7 +7,7 @@ use std::path::Path;
 const COLUMNS: &str = "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,energy_mj,\
                        energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,measure_seconds,message";
 /// Those that newer journals have after these.
-const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99,trainer";
+const NEWER_COLUMNS: &str = ",time_ms_p50,time_ms_p95,time_ms_p99,trainer,target";
 
 /// Epochs of the short trainings in these tests, which no other training has.
 const SHORT_EPOCHS: &str = "9";

@@ -30,4 +30,4 @@ pub use python::{python, test_python};
 pub use running::Running;
 pub use shared::shared_data;
 pub use sshd::{Sshd, SshdOptions};
-pub use table::{Entry, SHORT_TRAININGS, Table, experiment, live_experiment};
+pub use table::{Entry, SHORT_TRAININGS, Table, experiment, live_experiment, two_boards};

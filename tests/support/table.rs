@@ -106,6 +106,15 @@ energy = {{ column = "joules", unit = "j" }}
     )
 }
 
+/// The same for two boards: `a` with the time and energy of the table, and `b` with a time alone, in ms, which the column
+/// `early %` stands for.
+pub fn two_boards() -> String {
+    let measured =
+        "time = { column = \"latency_us\", unit = \"us\" }\nenergy = { column = \"joules\", unit = \"j\" }\n";
+    let both = format!("[replay.columns.targets.a]\n{measured}\n[replay.columns.targets.b]\ntime = \"early %\"\n");
+    experiment().replace(measured, &format!("\n{both}"))
+}
+
 /// Overrides of [`experiment`] by which it also has short trainings, of 9 epochs instead of 90.
 pub const SHORT_TRAININGS: [&str; 2] = [
     "replay.columns.accuracy={ column = \"top-1 %\", unit = \"percent\", epochs = 90 }",

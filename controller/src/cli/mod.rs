@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 mod export;
+mod extend;
 mod finish;
 mod front;
 mod import;
@@ -54,6 +55,7 @@ enum Verb {
     Import(import::Import),
     Compare(compare::Compare),
     Study(study::Study),
+    Extend(extend::Extend),
     Doctor(doctor::Doctor),
     Worker(worker::Worker),
     Workers(workers::ListWorkers),
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Study(verb) => verb.run(),
+        Verb::Extend(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
         Verb::Workers(verb) => verb.run(),

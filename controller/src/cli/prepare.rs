@@ -1,5 +1,6 @@
 //! From an experiment to the parts of a search.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
             .with_context(|| format!("{path}: name the columns of accuracy, time and energy in [replay.columns]"))?;
         experiment.search.objectives = Some(objectives);
     }
-    if !log.targets.is_empty() {
+    if log.targets.len() > 1 || experiment.has_targets() {
         let measured = log.targets.iter().enumerate().map(|(index, name)| (name.clone(), log.measured(index)));
         experiment.resolve_targets(&measured.collect())?;
     }
@@ -138,6 +139,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     if let Some(available) = log.available() {
         problem = problem.with_available(available.iter().cloned());
     }
+    let log = log.for_targets(problem.targets())?;
     let mut fixed = None;
     if experiment.cluster.server().is_some() {
         fixed = Some(Fixed { fingerprint: log.fingerprint()?, deployment: None });
@@ -194,7 +196,9 @@ fn live(
         device.make_absolute().context("there is no working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
-    let of_targets = experiment.devices_of_targets()?;
+    let mut of_targets = experiment.devices_of_targets()?;
+    // Boards of an earlier run need not be there any more.
+    of_targets.retain(|name, _| experiment.is_searched(name));
     let names: Vec<String> = of_targets.keys().cloned().collect();
     ensure!(
         names.len() == 1 || experiment.cluster.server().is_none(),
@@ -229,7 +233,7 @@ fn live(
             notices.push("time_ms is the mean of the runs: a device does not give their median".to_owned());
         }
     }
-    if names.len() > 1 {
+    if names.len() > 1 || experiment.has_targets() {
         let measured = |pool: &DevicePool| {
             let energy = pool.measures_energy.then_some(Objective::Energy);
             [Objective::Error, Objective::Time].into_iter().chain(energy).collect::<Vec<_>>()
@@ -257,7 +261,7 @@ fn live(
         data: Some(data),
         training: experiment.training.clone(),
         processors,
-        pools: pools.into_iter().map(Arc::new).collect(),
+        pools: by_target(&problem, &names, pools),
         export: experiment.export,
         seed: experiment.search.seed,
         trainers: experiment.search.trainers,
@@ -268,6 +272,15 @@ fn live(
     };
     let live = Arc::new(Live::new(settings, Arc::default()));
     Ok(Prepared { problem, live: Some(live), log: None, fixed, device, experiment, notices, unlike })
+}
+
+/// The pools of devices in the order of the search's targets.
+fn by_target(problem: &Problem, names: &[String], pools: Vec<DevicePool>) -> Vec<Option<Arc<DevicePool>>> {
+    let mut named: BTreeMap<&String, Arc<DevicePool>> = names.iter().zip(pools.into_iter().map(Arc::new)).collect();
+    match problem.targets().are_several() {
+        true => problem.targets().iter().map(|target| named.remove(&target.name)).collect(),
+        false => named.into_values().map(Some).collect(),
+    }
 }
 
 /// Completes the objectives of a search with one target.

@@ -14,7 +14,7 @@ use crate::config::{ByTarget, Experiment};
 use crate::evaluate::{Evaluator, check_alike};
 use crate::objective::Bounds;
 use crate::observe::{About, Observer, Progress, TensorBoard, Watch};
-use crate::plan::Plan;
+use crate::plan::{Inherited, Plan};
 use crate::report::bounds_in_words;
 use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, OBSERVATIONS,
@@ -34,14 +34,25 @@ pub(super) enum Place {
         /// Whether its failed evaluations are tried again.
         retry_failed: bool,
     },
+    /// A new run that begins with what another one has.
+    Extended {
+        path: PathBuf,
+        /// Puts it into the new folder.
+        inherit: Box<dyn FnOnce(&RunFolder) -> anyhow::Result<()>>,
+    },
 }
 
 /// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
 pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
+    let mut inherit = None;
     let (path, opened, retry_failed) = match place {
         Place::New(path) => (path, None, false),
         Place::Resume { path, retry_failed } => (path.clone(), Some(RunFolder::open(&path)?), retry_failed),
+        Place::Extended { path, inherit: of_run } => {
+            inherit = Some(of_run);
+            (path, None, false)
+        }
     };
     ensure!(
         !retry_failed || experiment.replay.is_none(),
@@ -74,6 +85,9 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
         None => RunFolder::create(&path, &prepared.experiment)?,
     };
+    if let Some(inherit) = inherit {
+        inherit(&folder)?;
+    }
     let (runtime, link) = match connected {
         Some((runtime, link)) => (runtime, Some(link)),
         None => (start_threads("the search")?, None),
@@ -264,6 +278,10 @@ fn assemble(
         fidelity: problem.fidelity(),
         remeasure: experiment.search.remeasure,
         batch: experiment.search.batch,
+        inherited: experiment
+            .extended
+            .as_ref()
+            .map(|earlier| Inherited { rows: earlier.rows, evaluations: earlier.evaluations }),
         retry_failed: false,
     };
     let search = Search { problem, strategy, workers, storage, imported, observers, plan, stop: stop.clone() };

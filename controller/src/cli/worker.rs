@@ -146,7 +146,7 @@ fn outfit(
             data,
             training: experiment.training.clone(),
             processors,
-            pools: vec![Arc::new(open(&experiment)?)],
+            pools: vec![Some(Arc::new(open(&experiment)?))],
             export: experiment.export,
             seed: experiment.search.seed,
             trainers: experiment.search.trainers,

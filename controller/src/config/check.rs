@@ -65,7 +65,7 @@ impl Experiment {
         search.reference.of.values().try_for_each(|own| ReferencePoint::check(own, search.objectives.as_ref()))?;
         for (name, target) in &self.targets {
             let weight = target.weight;
-            ensure!(weight.is_finite() && weight > 0.0, "targets.{name}.weight = {weight}: it must be above 0");
+            ensure!(weight.is_finite() && weight >= 0.0, "targets.{name}.weight = {weight}: it must not be negative");
         }
         self.training.check()?;
         self.reward.check()?;

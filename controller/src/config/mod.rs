@@ -14,7 +14,7 @@ mod targets;
 pub use cluster::ClusterConfig;
 pub use load::ConfigError;
 pub use sections::{FidelityConfig, InputConfig, SearchConfig};
-pub use targets::{ByTarget, DeviceConfig, TargetConfig};
+pub use targets::{ByTarget, DeviceConfig, ExtendedConfig, TargetConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,6 +69,9 @@ pub struct Experiment {
     pub targets: BTreeMap<String, TargetConfig>,
     /// How ONNX files are written.
     pub export: onnx::Options,
+    /// The run that this one goes on from, for another target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended: Option<ExtendedConfig>,
     /// A log that answers in place of training and devices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayConfig>,
@@ -93,6 +96,7 @@ impl Default for Experiment {
             devices: BTreeMap::from([("host".to_owned(), DeviceConfig::default())]),
             targets: BTreeMap::new(),
             export: onnx::Options::default(),
+            extended: None,
             replay: None,
             cluster: ClusterConfig::default(),
         }

@@ -47,7 +47,8 @@ impl DerefMut for DeviceConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetConfig {
-    /// Weight of its front beside those of others.
+    /// Weight of its front beside those of others; with 0 it is no longer searched for, and its measurements only teach about the
+    /// others.
     pub weight: f64,
     /// Its objectives [default: those of the search that it measures].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +59,18 @@ impl Default for TargetConfig {
     fn default() -> Self {
         Self { weight: 1.0, objectives: None }
     }
+}
+
+/// `[extended]`, which `controller extend` writes: the run whose rows this one begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendedConfig {
+    /// Its folder, for people.
+    pub run: String,
+    /// Rows of its journal.
+    pub rows: u64,
+    /// Its evaluations are those of lower numbers.
+    pub evaluations: u64,
 }
 
 /// Values by objective for all targets, and others for single ones: `time_ms = 30`, and in a table of its own
@@ -236,6 +249,11 @@ impl Experiment {
         devices_of_targets(&self.devices)
     }
 
+    /// Whether the target of a name is searched for.
+    pub(crate) fn is_searched(&self, name: &str) -> bool {
+        self.targets.get(name).is_none_or(|target| target.weight > 0.0)
+    }
+
     /// Whether it is resolved for several targets.
     pub(crate) fn has_targets(&self) -> bool {
         self.targets.len() > 1
@@ -309,8 +327,9 @@ impl Experiment {
     /// If an objective is measured on no target, or settings are of a target that there is not.
     pub(crate) fn resolve_targets(&mut self, measured: &BTreeMap<String, Vec<Objective>>) -> Result<()> {
         let known: Vec<String> = measured.keys().cloned().collect();
-        for name in self.targets.keys() {
-            ensure!(measured.contains_key(name), "targets.{name}: there is no target `{name}`{}", among(&known));
+        let mut searched = self.targets.iter().filter(|(_, target)| target.weight > 0.0);
+        if let Some((name, _)) = searched.find(|(name, _)| !measured.contains_key(*name)) {
+            bail!("targets.{name}: there is no target `{name}`{}", among(&known));
         }
         let found = || Objective::MEASURED.into_iter().filter(|one| measured.values().any(|all| all.contains(one)));
         let objectives = match self.search.objectives.clone() {

@@ -83,7 +83,7 @@ impl Live {
             settings.export,
         )?;
         let began = Instant::now();
-        for pool in &settings.pools {
+        for pool in settings.pools.iter().flatten() {
             pool.measure(model.clone(), |_| true).await?;
         }
         Ok(began.elapsed())

@@ -37,8 +37,8 @@ pub struct LiveSettings {
     pub training: TrainingConfig,
     /// At least one; each training takes the one with the fewest trainings.
     pub processors: Vec<Processor>,
-    /// By target, its devices.
-    pub pools: Vec<Arc<DevicePool>>,
+    /// By target, its devices; `None` for one that is no longer searched for.
+    pub pools: Vec<Option<Arc<DevicePool>>>,
     pub export: onnx::Options,
     pub seed: u64,
     /// Children trained concurrently.
@@ -124,7 +124,8 @@ impl Live {
         graph: &Graph,
         target: usize,
     ) -> Result<(), End> {
-        let pool = Arc::clone(&self.settings.pools[target]);
+        let pool =
+            self.settings.pools.get(target).cloned().flatten().ok_or_else(|| failed("the target has no device"))?;
         let model = self.write_model(job, graph).await?;
         let path = model.path.clone();
         let exclusive = if pool.shares_machine { Some(self.machine.write().await) } else { None };
@@ -188,13 +189,13 @@ impl Evaluator for Live {
     }
 
     fn capacity(&self) -> Capacity {
-        let measurements = self.settings.pools.iter().map(|pool| pool.len()).sum();
+        let measurements = self.settings.pools.iter().flatten().map(|pool| pool.len()).sum();
         let trainings = self.settings.trainers;
         Capacity { measurements, trainings, together: measurements + trainings }
     }
 
     fn measurements_on(&self, target: usize) -> usize {
-        self.settings.pools[target].len()
+        self.settings.pools.get(target).and_then(Option::as_ref).map_or(0, |pool| pool.len())
     }
 
     fn recorded(&self, job: &Job) {

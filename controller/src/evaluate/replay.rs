@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use child::space::{Architecture, SearchSpace};
 use hardware::log::foreign::{Columns, Table, Trained, targets_of};
 use hardware::log::{LogError, Row, Status};
@@ -15,6 +15,7 @@ use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::objective::Objective;
+use crate::target::{Target, Targets};
 
 /// `[replay]`: a log that answers in place of training and devices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,10 +48,12 @@ fn is_one(workers: &usize) -> bool {
 /// changes from run to run: equal seeds give equal journals.
 #[derive(Debug)]
 pub struct Replayed {
-    /// By target, its measurements and the accuracies of all; at least one.
+    /// For each of its targets its measurements, and the accuracies of all; at least one.
     pub tables: Vec<Table>,
-    /// The targets, where it has several.
+    /// The names of its targets, where it has several or the only one is named.
     pub targets: Vec<String>,
+    /// By target of the search, the place of its table; one that is no longer searched for has none.
+    places: Vec<Option<usize>>,
     /// Every architecture of the log, where it does not cover the space.
     available: Option<Vec<Architecture>>,
     workers: usize,
@@ -75,14 +78,41 @@ impl Replayed {
         if tables.is_empty() {
             tables.push(load(&config.columns)?);
         }
-        if targets.len() == 1 {
+        if targets.len() == 1 && config.columns.targets.is_empty() {
             targets.clear();
         }
         // The log cannot answer for a network that was not trained in full. A text is parsed while loading, so none is lost here.
         let whole = tables.iter().flat_map(Table::rows).filter(|row| row.status == Status::Ok);
         let whole: BTreeSet<Architecture> = whole.filter_map(|row| space.parse(&row.architecture).ok()).collect();
         let available = ((whole.len() as u128) < space.size()).then(|| whole.into_iter().collect());
-        Ok(Self { available, tables, targets, workers: config.workers, speed: config.speed })
+        let places = (0..tables.len()).map(Some).collect();
+        Ok(Self { available, tables, targets, places, workers: config.workers, speed: config.speed })
+    }
+
+    /// The same for the targets of a search, in their order.
+    ///
+    /// # Errors
+    /// If it has no measurements of one that is searched for.
+    pub fn for_targets(mut self, targets: &Targets) -> anyhow::Result<Self> {
+        if targets.are_several() {
+            let place = |target: &Target| self.targets.iter().position(|name| *name == target.name);
+            let places: Vec<Option<usize>> = targets.iter().map(place).collect();
+            let mut searched = targets.searched();
+            if let Some(missing) = searched.find(|target| places[*target].is_none()) {
+                let (path, name) = (self.table().path().display(), &targets.get(missing).name);
+                bail!(
+                    "{path} has no measurements of the target `{name}`: name its columns in [replay.columns.targets.{name}]"
+                );
+            }
+            self.places = places;
+        }
+        Ok(self)
+    }
+
+    /// The table of a target of the search; that of another one where it has none.
+    fn table_of(&self, target: usize) -> &Table {
+        let place = self.places.get(target).copied().flatten().unwrap_or(0);
+        &self.tables[place]
     }
 
     /// The table of the first target, which has what all have in common.
@@ -96,9 +126,9 @@ impl Replayed {
         Ok(sha256(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
     }
 
-    /// The measured objectives that the log has values for on a target.
-    pub fn measured(&self, target: usize) -> Vec<Objective> {
-        let rows = self.tables[target].rows();
+    /// The measured objectives that one of its tables has values for.
+    pub fn measured(&self, table: usize) -> Vec<Objective> {
+        let rows = self.tables[table].rows();
         let has = |objective: &Objective| rows.iter().any(|row| objective.measured(row).is_some());
         Objective::MEASURED.into_iter().filter(has).collect()
     }
@@ -116,7 +146,7 @@ impl Replayed {
     /// How long a job takes on the log's clock: what the log says, else a second a measurement or an epoch.
     pub fn duration(&self, job: &Job, text: &str) -> Duration {
         let (logged, otherwise) = match job.work {
-            Work::Measure { target } => (self.tables[target].measure_seconds(text), Duration::from_secs(1)),
+            Work::Measure { target } => (self.table_of(target).measure_seconds(text), Duration::from_secs(1)),
             Work::Train { epochs } => {
                 (self.trained(text, epochs).and_then(|trained| trained.seconds), Duration::from_secs(epochs))
             }
@@ -141,12 +171,12 @@ impl Replayed {
             }
         };
         match job.work {
-            Work::Measure { target } => match self.tables[target].get(text) {
+            Work::Measure { target } => match self.table_of(target).get(text) {
                 Some(known) => {
                     let status = Status::Measured;
                     Row { evaluation: job.number, status, accuracy: None, epochs: None, ..known.clone() }
                 }
-                None => unsuccessful(&self.tables[target]),
+                None => unsuccessful(self.table_of(target)),
             },
             Work::Train { epochs } => match self.trained(text, epochs) {
                 Some(trained) => Row { accuracy: Some(trained.accuracy), epochs: trained.epochs, ..row(Status::Ok) },

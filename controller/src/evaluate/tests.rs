@@ -48,7 +48,7 @@ impl Place {
             data: Some(data),
             processors: training.processors().unwrap(),
             training,
-            pools: vec![Arc::new(devices.unwrap())],
+            pools: vec![Some(Arc::new(devices.unwrap()))],
             export: child::onnx::Options::default(),
             seed: 1,
             trainers: 2,

@@ -321,10 +321,10 @@ impl History {
         self.by_number.get(&number).map(|index| &self.evaluations[*index])
     }
 
-    /// The non-dominated evaluations of all targets, each once.
+    /// The non-dominated evaluations of all targets that are searched for, each once.
     pub fn front(&self) -> impl Iterator<Item = &Evaluation> {
         let mut seen = HashSet::new();
-        let members = self.fronts.iter().flat_map(|front| &front.archive.members);
+        let members = self.targets.searched().flat_map(|target| &self.fronts[target].archive.members);
         members.filter_map(|member| self.get(member.id)).filter(move |evaluation| seen.insert(evaluation.number))
     }
 
@@ -349,10 +349,11 @@ impl History {
         self.fronts[target].share
     }
 
-    /// The mean of the targets' [shares](Self::share); `None` until all are known.
+    /// The mean of the [shares](Self::share) of the targets that are searched for; `None` until all are known.
     pub fn hypervolume_share(&self) -> Option<f64> {
-        let sum: Option<f64> = self.fronts.iter().map(|front| front.share).sum();
-        Some(sum? / self.fronts.len() as f64)
+        let searched = self.targets.searched();
+        let sum: Option<f64> = searched.clone().map(|target| self.fronts[target].share).sum();
+        Some(sum? / searched.count() as f64)
     }
 
     /// The targets of the search.

@@ -61,7 +61,8 @@ pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, joined: &Jo
     let short_error = joined.short.map(|short| 1.0 - short.accuracy);
     let states = (0..targets.len()).filter(|_| targets.are_several()).map(|target| Some(on(target)?.status));
     let measured: Vec<Option<Status>> = states.collect();
-    let status = status_of(row.status, &measured);
+    let searched: Vec<Option<Status>> = targets.searched().filter_map(|target| measured.get(target).copied()).collect();
+    let status = status_of(row.status, &searched);
     Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, short_error, status, measured })
 }
 

@@ -9,7 +9,7 @@ use crate::strategy::{Prediction, toy};
 
 fn plan() -> Plan {
     let budget = Budget { evaluations: Some(4), ..Budget::default() };
-    Plan { budget, fidelity: Fidelity::default(), remeasure: 0, batch: 1, retry_failed: false }
+    Plan { budget, fidelity: Fidelity::default(), remeasure: 0, batch: 1, inherited: None, retry_failed: false }
 }
 
 fn history(problem: &Problem) -> History {

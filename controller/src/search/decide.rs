@@ -86,7 +86,7 @@ impl Search {
     }
 
     /// Free places for jobs of a kind.
-    fn free(&self, work: Work) -> usize {
+    pub(super) fn free(&self, work: Work) -> usize {
         let capacity = self.workers.capacity();
         let running = || self.workers.running().map(|(job, _)| job.work);
         let (places, taken) = match work {
@@ -100,7 +100,7 @@ impl Search {
 
     /// The places that no waiting job takes.
     fn room(&self, state: &State) -> Room {
-        let targets = 0..self.problem.targets().len();
+        let targets = self.problem.targets().searched();
         let mut measurements: usize = targets.map(|target| self.free(Work::Measure { target })).sum();
         let mut trainings = self.free(Work::Train { epochs: 0 });
         for job in &state.queue {

@@ -1,6 +1,7 @@
 //! The search: ask the strategy for jobs, have them done, enter the results, until the budget is spent; then measure the
 //! front again, if requested.
 
+mod catch_up;
 mod clock;
 mod decide;
 mod remeasure;
@@ -91,7 +92,8 @@ impl Search {
     /// If the journal cannot be written, or does not fit this search. All finished jobs are kept.
     pub async fn run(&mut self, checkpoint: Option<Checkpoint>) -> anyhow::Result<Outcome> {
         let mut state = self.start(checkpoint)?;
-        let mut end = if self.retry(&mut state).await? { self.search(&mut state).await? } else { End::Stopped };
+        let goes_on = self.catch_up(&mut state).await? && self.retry(&mut state).await?;
+        let mut end = if goes_on { self.search(&mut state).await? } else { End::Stopped };
         if end != End::Stopped {
             if let Some(diagnostics) = self.strategy.learn(&self.problem, &state.history)? {
                 self.report(&mut state, diagnostics);

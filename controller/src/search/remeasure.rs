@@ -20,8 +20,9 @@ impl Search {
                 return Ok(true);
             }
             // The targets take turns; one without a front is passed over.
-            let targets = self.problem.targets().len();
-            let turns = (0..targets).map(|turn| (state.history.repeats() as usize + turn) % targets);
+            let targets: Vec<usize> = self.problem.targets().searched().collect();
+            let turns =
+                (0..targets.len()).map(|turn| targets[(state.history.repeats() as usize + turn) % targets.len()]);
             let doubtful = turns.filter_map(|target| Some((target, most_doubtful(&state.history, target)?))).next();
             let Some((target, member)) = doubtful else { return Ok(true) };
             let text = self.problem.space().format(&member.architecture)?;

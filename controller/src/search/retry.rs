@@ -24,7 +24,7 @@ impl Search {
         let Some(from) = state.retried_from else { return Ok(true) };
         for candidate in self.failed(state, from)? {
             let number = state.history.next_number();
-            for target in 0..self.problem.targets().len() {
+            for target in self.problem.targets().searched() {
                 self.enqueue(state, Job { number, candidate: candidate.clone(), work: Work::Measure { target } });
             }
         }

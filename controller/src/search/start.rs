@@ -32,10 +32,11 @@ impl Search {
         };
         // Journals of earlier versions have no row for a measurement alone.
         let has_jobs = self.storage.journal.rows().any(|row| row.status == Status::Measured);
+        let inherited = self.plan.inherited.map_or(0, |inherited| inherited.rows);
         let rows = match &checkpoint {
             _ if !self.workers.are_simulated() || !has_jobs => u64::MAX,
-            Some(checkpoint) => checkpoint.rows,
-            None => 0,
+            Some(checkpoint) => checkpoint.rows.max(inherited),
+            None => inherited,
         };
         let seen = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.rows.min(rows));
         self.enter_recovered(&mut state, seen)?;

@@ -104,6 +104,7 @@ fn search(folder: &Path, operations: &str, budget: u64, evaluator: Fake) -> Sear
             fidelity: Fidelity::default(),
             remeasure: 0,
             batch: 5,
+            inherited: None,
             retry_failed: false,
         },
         stop,

@@ -112,10 +112,10 @@ pub struct WantedJob {
 }
 
 impl WantedJob {
-    /// Measurements of a network on all targets.
+    /// Measurements of a network on all targets that are searched for.
     fn measurements(problem: &Problem, architecture: &Architecture) -> impl Iterator<Item = Self> {
         let of = |target| Self { architecture: architecture.clone(), work: Work::Measure { target } };
-        (0..problem.targets().len()).map(of)
+        problem.targets().searched().map(of)
     }
 
     /// A training of a network that is known.
@@ -201,6 +201,21 @@ pub trait Strategy: Send {
     /// As [`ask`](Self::ask).
     fn hopeless(&mut self, _problem: &Problem, _history: &History) -> Result<Vec<u64>> {
         Ok(Vec::new())
+    }
+
+    /// The place of the network, among trained ones that were not measured on a target that came later, whose measurement tells
+    /// most about it; the first by default.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    fn most_telling(
+        &mut self,
+        _problem: &Problem,
+        _history: &History,
+        _target: usize,
+        _networks: &[&Evaluation],
+    ) -> Result<usize> {
+        Ok(0)
     }
 
     /// The present policy, if the strategy has one: it proposes for any preference without an evaluation.

@@ -24,6 +24,11 @@ impl Hyperparameters {
     /// Least variance of the noise, which keeps the covariance positive definite.
     pub(super) const LEAST_NOISE: f64 = 1e-3;
 
+    /// Those of a smooth and largely linear process, before anything is measured.
+    pub(super) fn smooth() -> Self {
+        Self([0.5, 2.0, 2.0, 3.0, 1.0, 0.05, 0.5].map(f64::ln))
+    }
+
     pub(super) fn noise(&self) -> f64 {
         self.0[5].exp().max(Self::LEAST_NOISE)
     }

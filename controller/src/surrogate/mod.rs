@@ -7,6 +7,7 @@ mod conditioned;
 mod covariances;
 #[cfg(test)]
 mod dense;
+mod design;
 mod encoding;
 mod joint;
 mod kernel;
@@ -16,6 +17,7 @@ mod robust;
 mod warp;
 
 pub use covariances::Covariances;
+pub use design::most_informative;
 pub use encoding::{Encoder, Encoding};
 pub use joint::JointHyperparameters;
 pub use kernel::Hyperparameters;

@@ -221,6 +221,20 @@ impl Row {
         Ok(())
     }
 
+    /// A row that measured and trained as two: the measurement, and the training if it has one.
+    pub fn apart(self) -> (Self, Option<Self>) {
+        let is_trained = self.accuracy.is_some() || self.epochs.is_some();
+        if !is_trained {
+            return (self, None);
+        }
+        let Self { evaluation, ref architecture, status, accuracy, epochs, train_seconds, .. } = self;
+        let (started_at, trainer) = (self.started_at.clone(), self.trainer.clone());
+        let training = Self::new(evaluation, architecture, status);
+        let training = Self { started_at, accuracy, epochs, train_seconds, trainer, ..training };
+        let status = Status::Measured;
+        (Self { status, accuracy: None, epochs: None, train_seconds: None, trainer: None, ..self }, Some(training))
+    }
+
     /// The row as a journal holds it that has only some of the newer columns.
     #[must_use]
     pub(crate) fn with_columns(mut self, has: impl Fn(&str) -> bool) -> Self {

@@ -164,12 +164,11 @@ impl<'a> Choice<'a> {
         const LEAST: f64 = 0.02;
         let means = &self.beliefs[self.shortlist[best.place]].means;
         let deviations = self.present_deviations(best.place);
-        let targets = 0..self.improvement.targets();
-        if targets.len() == 1 {
-            return vec![0];
+        let mut targets = self.improvement.targets();
+        if targets.len() > 1 {
+            targets.retain(|target| self.improvement.on(*target, means, &deviations) >= LEAST * best.improvement);
         }
-        let gains: Vec<f64> = targets.clone().map(|target| self.improvement.on(target, means, &deviations)).collect();
-        targets.filter(|target| gains[*target] >= LEAST * best.improvement).collect()
+        targets
     }
 
     /// Takes an alternative out. Other encodings of its network are out as well where `with_network`.

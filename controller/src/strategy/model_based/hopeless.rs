@@ -35,7 +35,7 @@ impl ModelBased {
         let (warp, noise) = (surrogate.warps()[error], surrogate.noise()[error]);
         let chance = |index: usize| {
             // The front that is the easiest to enter.
-            let measured = (0..targets.len()).filter(|target| {
+            let measured = targets.searched().filter(|target| {
                 let has = |column: &usize| *column == error || trained[index].values[*column].is_some();
                 targets.places(*target).iter().all(has)
             });

@@ -29,9 +29,9 @@ impl<'a> Improvement<'a> {
         fronts.for_each(|((target, front), _)| front.believe(&self.targets.of(target, means)));
     }
 
-    /// Number of targets.
-    pub fn targets(&self) -> usize {
-        self.fronts.len()
+    /// Places of the targets that are searched for.
+    pub fn targets(&self) -> Vec<usize> {
+        self.targets.searched().collect()
     }
 
     /// The expected improvement of a target's front, times its weight.
@@ -42,7 +42,7 @@ impl<'a> Improvement<'a> {
 
     /// The sum over the targets that count.
     pub fn of(&self, means: &[f64], deviations: &[f64], counts: &[bool]) -> f64 {
-        let counting = (0..self.fronts.len()).filter(|target| counts[*target]);
+        let counting = self.targets.searched().filter(|target| counts[*target]);
         counting.map(|target| self.on(target, means, deviations)).sum()
     }
 }

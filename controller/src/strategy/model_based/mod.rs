@@ -29,6 +29,7 @@ mod round;
 mod simulated;
 mod stage;
 mod start;
+mod telling;
 
 use anyhow::{Context as _, Result};
 use burn::tensor::Device;
@@ -243,6 +244,16 @@ impl Strategy for ModelBased {
 
     fn hopeless(&mut self, problem: &Problem, history: &History) -> Result<Vec<u64>> {
         self.without_chance(problem, history)
+    }
+
+    fn most_telling(
+        &mut self,
+        problem: &Problem,
+        history: &History,
+        target: usize,
+        networks: &[&Evaluation],
+    ) -> Result<usize> {
+        self.telling(problem, history, target, networks)
     }
 
     fn policy(&self) -> Option<&Policy> {

@@ -26,7 +26,7 @@ pub(super) struct Round {
 
 impl ModelBased {
     /// Fits the surrogate, and continues from its hyper-parameters the next time.
-    fn fit(
+    pub(super) fn fit(
         &mut self,
         problem: &Problem,
         history: &History,
@@ -75,7 +75,7 @@ impl ModelBased {
         let points = self.encoder.encode_all(problem, short.iter().map(|one| &one.architecture))?;
         let (prediction, warp) = (surrogate.predict(&points), surrogate.warps()[error]);
         let mut best: Vec<usize> = Vec::new();
-        for target in 0..targets.len() {
+        for target in targets.searched() {
             let mut values: Vec<Vec<f64>> = history.archive(target).points().map(<[f64]>::to_vec).collect();
             let members = values.len();
             for (index, one) in short.iter().enumerate() {

@@ -101,6 +101,24 @@ impl Columns {
         columns
     }
 
+    /// The same where the measurements of its only target have a name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        if !self.targets.is_empty() {
+            return self.clone();
+        }
+        let mut columns = self.clone();
+        let own = TargetColumns {
+            // Under a journal's names they would not be looked for any more.
+            time: columns.time.take().or_else(|| Some(Column::journals("time_ms"))),
+            time_std: columns.time_std.take(),
+            energy: columns.energy.take(),
+            energy_std: columns.energy_std.take(),
+        };
+        columns.targets.insert(name.to_owned(), own);
+        columns
+    }
+
     /// Whether a quantity is looked for under the journal's name where no column is named for it.
     pub(super) fn has_defaults(&self) -> bool {
         self.targets.is_empty()
@@ -133,6 +151,13 @@ pub struct Column<U> {
     /// Epochs of the trainings that an accuracy or error is after, where they are known. A row's own epochs come first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
+}
+
+impl<U: Default> Column<U> {
+    /// The column of a journal.
+    fn journals(name: &str) -> Self {
+        Self { column: name.to_owned(), unit: U::default(), epochs: None }
+    }
 }
 
 /// Unit of an accuracy or error.
