@@ -17,7 +17,8 @@ use hardware::log::Row;
 use serde::{Deserialize, Serialize};
 
 use super::Observer;
-use super::event_file::now;
+use super::devices::{DeviceStatus, Devices};
+use super::now_s;
 use crate::evaluate::{Activity, Stage, WorkerState, Workload};
 use crate::history::History;
 use crate::objective::Objective;
@@ -50,6 +51,9 @@ pub(crate) struct Status {
     pub own_seconds: f64,
     /// Jobs under way.
     pub jobs: Vec<JobStatus>,
+    /// The devices by name.
+    #[serde(default)]
+    pub devices: Vec<DeviceStatus>,
     /// The cluster, if there is one.
     pub cluster: Option<ClusterStatus>,
     /// Its workers.
@@ -71,6 +75,8 @@ pub(crate) struct JobStatus {
     pub epochs: Option<u64>,
     /// The reason of a wait.
     pub text: Option<String>,
+    /// The device that measures it.
+    pub device: Option<String>,
 }
 
 /// The load of a cluster.
@@ -126,6 +132,7 @@ pub(crate) struct Watch {
     /// Units that were done when the search began or went on, and when that was.
     begun: (u64, Instant),
     jobs: BTreeMap<u64, JobStatus>,
+    devices: Devices,
     statuses: Option<Sender<Status>>,
     writer: Option<JoinHandle<()>>,
     /// `None` once writing has failed.
@@ -133,8 +140,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Writes to a status file and a file of observations.
-    pub fn new(status: PathBuf, observations: &Path) -> Self {
+    /// Writes to a status file and a file of observations. `devices` are those of this machine.
+    pub fn new(status: PathBuf, observations: &Path, devices: impl IntoIterator<Item = String>) -> Self {
         let file = OpenOptions::new().create(true).append(true).open(observations).inspect_err(warn).ok();
         let (sender, receiver) = channel();
         let spawned = std::thread::Builder::new().name("status".to_owned());
@@ -149,6 +156,7 @@ impl Watch {
             plan: None,
             begun: (0, Instant::now()),
             jobs: BTreeMap::new(),
+            devices: Devices::new(devices),
             statuses: Some(sender),
             writer,
             observations: file,
@@ -171,6 +179,7 @@ impl Watch {
     /// Hands the present status to the thread that writes it.
     fn publish(&mut self) {
         self.status.jobs = self.jobs.values().cloned().collect();
+        self.status.devices = self.devices.statuses();
         if let Some(statuses) = &self.statuses {
             // A status is lost with its thread.
             let _ = statuses.send(self.status.clone());
@@ -201,8 +210,11 @@ impl Observer for Watch {
     fn activity(&mut self, Activity { number, stage }: &Activity) {
         let mut job = JobStatus { evaluation: *number, ..JobStatus::default() };
         match stage {
-            Stage::Measuring => "measuring".clone_into(&mut job.stage),
-            Stage::Waiting => "waiting".clone_into(&mut job.stage),
+            Stage::Measuring { device } => {
+                "measuring".clone_into(&mut job.stage);
+                job.device.clone_from(device);
+            }
+            Stage::Waiting | Stage::Lost { .. } => "waiting".clone_into(&mut job.stage),
             Stage::Away(wait) => {
                 "away".clone_into(&mut job.stage);
                 job.text = Some(wait.to_string());
@@ -216,6 +228,7 @@ impl Observer for Watch {
                 }
             }
         }
+        self.devices.observe(*number, stage);
         let before = self.jobs.get(number).filter(|before| before.stage == job.stage);
         job.since = before.map_or_else(now_s, |before| before.since);
         self.jobs.insert(*number, job);
@@ -226,11 +239,13 @@ impl Observer for Watch {
         let Workload { workers, under_way, waiting, busy_share, .. } = *workload;
         self.status.cluster = Some(ClusterStatus { workers, under_way, waiting, busy_share });
         self.status.workers.clone_from(&workload.states);
+        self.devices.keep(&workload.states);
         self.publish();
     }
 
     fn entered(&mut self, row: &Row, history: &History) {
         self.jobs.remove(&row.evaluation);
+        self.devices.release(row.evaluation);
         self.progress(history);
         self.publish();
     }
@@ -336,11 +351,6 @@ fn replace(path: &Path, status: &Status) -> io::Result<()> {
 
 fn warn(error: &io::Error) {
     note(format_args!("warning: the files for the page cannot be written ({error}); the search goes on without them"));
-}
-
-/// Seconds since 1970.
-fn now_s() -> f64 {
-    (now().as_secs_f64() * 1e3).round() / 1e3
 }
 
 #[cfg(test)]

@@ -204,12 +204,15 @@ impl RunPage {
         let mut watch = serde_json::to_value(status)?;
         if !status.is_live() {
             watch["jobs"] = json!([]);
+            watch["devices"] = json!([]);
             watch["workers"] = json!([]);
             watch["cluster"] = Value::Null;
             watch["eta_seconds"] = Value::Null;
         }
-        for job in watch["jobs"].as_array_mut().into_iter().flatten() {
-            job["seconds"] = json!(job["since"].as_f64().map(|since| status.at - since));
+        for list in ["jobs", "devices"] {
+            for one in watch[list].as_array_mut().into_iter().flatten() {
+                one["seconds"] = json!(one["since"].as_f64().map(|since| status.at - since));
+            }
         }
         watch["inference_energy_kwh"] = json!(inference_mj.map(kwh));
         watch["seconds"] = json!({
