@@ -7,6 +7,7 @@ mod memory;
 mod pool;
 mod processors;
 mod replay;
+mod supplement;
 mod training;
 mod training_set;
 mod untrained;
@@ -17,6 +18,8 @@ pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::{DevicePool, check_alike, unlike};
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
+pub(crate) use supplement::RECORDED;
+pub use supplement::Supplement;
 pub(crate) use training_set::{TrainingSet, USELESS};
 pub(crate) use untrained::{untrained_model, untrained_network};
 
@@ -125,6 +128,8 @@ pub enum Stage {
         /// The last fault.
         reason: String,
     },
+    /// A device has measured the network.
+    Measured(Box<Supplement>),
     /// The network waits for a trainer.
     Waiting,
     /// The network is being trained.

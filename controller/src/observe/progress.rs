@@ -70,7 +70,7 @@ impl Progress {
                 Stage::Measuring { device: Some(device) } if self.devices.len() > 1 => {
                     parts.push(format!("{device} measures #{number}"));
                 }
-                Stage::Measuring { .. } => parts.push(format!("measuring #{number}")),
+                Stage::Measuring { .. } | Stage::Measured(_) => parts.push(format!("measuring #{number}")),
                 Stage::Lost { .. } => parts.push(format!("#{number} waits for a device")),
                 Stage::Training { epoch, epochs, .. } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
                 Stage::Away(wait) => parts.push(wait.to_string()),

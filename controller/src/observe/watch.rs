@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `status.json` | jobs under way and progress, replaced as a whole: [`Status`] |
-//! | `observations.jsonl` | losses of trainings, predictions and policy, a line each: [`Observation`] |
+//! | `observations.jsonl` | losses, measurements, predictions and policy, a line each: [`Observation`] |
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Observer;
 use super::devices::{DeviceStatus, Devices};
 use super::now_s;
-use crate::evaluate::{Activity, Stage, WorkerState, Workload};
+use crate::evaluate::{Activity, Stage, Supplement, WorkerState, Workload};
 use crate::history::History;
 use crate::objective::Objective;
 use crate::plan::{Plan, Position};
@@ -106,6 +106,14 @@ pub(crate) enum Observation {
         epochs: u64,
         /// The loss.
         loss: f64,
+    },
+    /// What a measurement has besides its row.
+    Measured {
+        /// Number of the network.
+        evaluation: u64,
+        /// Numbers and texts.
+        #[serde(flatten)]
+        supplement: Supplement,
     },
     /// The surrogate's prediction for a network that was decided on.
     Prediction {
@@ -213,6 +221,11 @@ impl Observer for Watch {
             Stage::Measuring { device } => {
                 "measuring".clone_into(&mut job.stage);
                 job.device.clone_from(device);
+            }
+            Stage::Measured(supplement) => {
+                "measuring".clone_into(&mut job.stage);
+                let supplement = (**supplement).clone();
+                self.observe(&[Observation::Measured { evaluation: *number, supplement }]);
             }
             Stage::Waiting | Stage::Lost { .. } => "waiting".clone_into(&mut job.stage),
             Stage::Away(wait) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::networks::short;
+use crate::evaluate::Supplement;
 use crate::objective::Objective;
 use crate::observe::Observation;
 
@@ -16,6 +17,7 @@ const MOST: usize = 200;
 pub(super) struct Observed {
     /// By evaluation and epoch, the mean loss of the last training.
     losses: BTreeMap<u64, BTreeMap<u64, f64>>,
+    measured: BTreeMap<u64, Supplement>,
     predictions: BTreeMap<u64, BTreeMap<Objective, (f64, f64)>>,
     rounds: Vec<Value>,
 }
@@ -33,6 +35,9 @@ impl Observed {
                         this.losses.remove(&evaluation);
                     }
                     this.losses.entry(evaluation).or_default().insert(epoch, loss);
+                }
+                Observation::Measured { evaluation, supplement } => {
+                    this.measured.insert(evaluation, supplement);
                 }
                 Observation::Prediction { evaluation, values } => {
                     this.predictions.entry(evaluation).or_default().extend(values);
@@ -53,6 +58,11 @@ impl Observed {
         let epochs: Vec<u64> = losses.iter().map(|(epoch, _)| **epoch).collect();
         let losses: Vec<Value> = losses.iter().map(|(_, loss)| short(Some(**loss))).collect();
         Some(json!({ "epoch": epochs, "loss": losses }))
+    }
+
+    /// What the measurement of a network has besides its row.
+    pub fn measured(&self, evaluation: u64) -> Option<&Supplement> {
+        self.measured.get(&evaluation)
     }
 
     /// All predictions, by evaluation.

@@ -147,7 +147,7 @@ impl RunPage {
         let rows: Vec<&Row> = front.chain(joined.iter().rev().map(|one| &one.row)).collect();
         let details = |row: &Row| {
             let architecture = self.problem.space().parse(&row.architecture).ok()?;
-            details(&self.problem, &architecture).ok()
+            details(&self.problem, &architecture, self.observed.measured(row.evaluation)).ok()
         };
         let of_details: &[&Row] = if is_live { &[] } else { &rows };
         (with_room(of_details, details), with_room(&rows, |row| self.observed.curve(row.evaluation)))
@@ -256,5 +256,6 @@ pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
     let Recorded { problem, rows, .. } = Recorded::read(folder)?;
     let row = rows.iter().find(|row| row.evaluation == evaluation).context("the run has no such network")?;
     let architecture = problem.space().parse(&row.architecture)?;
-    details(&problem, &architecture)
+    let observed = Observed::of(Observation::read_all(&folder.join(OBSERVATIONS)));
+    details(&problem, &architecture, observed.measured(evaluation))
 }
