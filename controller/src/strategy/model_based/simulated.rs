@@ -24,6 +24,30 @@ const IMPROVEMENT: f64 = 0.3;
 /// Added to an expected improvement before its logarithm: smaller ones are all the same.
 const NEGLIGIBLE: f64 = 1e-7;
 
+/// The statistics of an update on simulated episodes.
+pub(super) struct SimulatedStats {
+    update: UpdateStats,
+    /// Mean reward of the predicted objectives.
+    mean_reward: f64,
+    /// Mean logarithm of the expected improvement.
+    mean_improvement: f64,
+}
+
+impl SimulatedStats {
+    /// All of them by name. The learner's own mean is of the sum of both parts, which says little about either, and its
+    /// baseline is nearly the same number.
+    pub(super) fn scalars(&self) -> [(&'static str, f64); 5] {
+        let UpdateStats { loss, entropy, gradient_norm, .. } = self.update;
+        [
+            ("loss", loss),
+            ("entropy", entropy),
+            ("gradient_norm", gradient_norm),
+            ("mean_reward", self.mean_reward),
+            ("log10_improvement", self.mean_improvement / std::f64::consts::LN_10),
+        ]
+    }
+}
+
 /// Random preferences for `count` episodes.
 pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
     (0..count).map(|_| Preference::sample(rng, problem.objectives().len())).collect()
@@ -40,7 +64,7 @@ impl ModelBased {
         history: &History,
         surrogate: &Surrogate,
         updates: usize,
-    ) -> Result<Option<UpdateStats>> {
+    ) -> Result<Option<SimulatedStats>> {
         let reward = Reward::fit(problem.reward(), history, history.training_set());
         let acquisition = Acquisition::of_history(history, surrogate);
         let warps = surrogate.warps();
@@ -56,12 +80,20 @@ impl ModelBased {
                 let optimistic = means.iter().zip(&deviations).map(|(mean, deviation)| mean - OPTIMISM * deviation);
                 let values = warps.iter().zip(optimistic).map(|(warp, value)| warp.inverse(value)).collect();
                 let improvement = acquisition.of(&means, &deviations) + NEGLIGIBLE;
-                (reward.predicted(values), IMPROVEMENT * improvement.ln())
+                (reward.predicted(values), improvement.ln())
             };
             let judged: Vec<_> = (0..architectures.len()).into_par_iter().map(judge).collect();
-            let total = |index: usize, under: &Preference| judged[index].0.under(under) + judged[index].1;
-            let stats = self.learner.update(&architectures, &preferences, total)?;
-            last = Some(stats);
+            let of_objectives = |index: usize, under: &Preference| judged[index].0.under(under);
+            let total = |index: usize, under: &Preference| of_objectives(index, under) + IMPROVEMENT * judged[index].1;
+            let update = self.learner.update(&architectures, &preferences, total)?;
+            let rewards = preferences.iter().enumerate().map(|(index, own)| of_objectives(index, own));
+            let improvements = judged.iter().map(|(_, improvement)| improvement);
+            let count = judged.len() as f64;
+            last = Some(SimulatedStats {
+                update,
+                mean_reward: rewards.sum::<f64>() / count,
+                mean_improvement: improvements.sum::<f64>() / count,
+            });
         }
         Ok(last)
     }
