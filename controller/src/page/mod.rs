@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const ECHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 /// The page's code, in the order in which it is needed.
-const CODE: [&str; 23] = [
+const CODE: [&str; 24] = [
     include_str!("assets/base.js"),
     include_str!("assets/chart.js"),
     include_str!("assets/data.js"),
@@ -29,6 +29,7 @@ const CODE: [&str; 23] = [
     include_str!("assets/overlays.js"),
     include_str!("assets/front.js"),
     include_str!("assets/turn.js"),
+    include_str!("assets/solid.js"),
     include_str!("assets/cell.js"),
     include_str!("assets/network.js"),
     include_str!("assets/details.js"),
