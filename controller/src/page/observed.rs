@@ -5,12 +5,34 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::networks::short;
-use crate::evaluate::Supplement;
+use crate::evaluate::{RECORDED, Supplement};
 use crate::objective::Objective;
 use crate::observe::Observation;
 
 /// Most rounds of a policy, and most epochs of a learning curve: more than a plot has pixels would only take room.
 const MOST: usize = 200;
+
+/// Millijoules in a kilowatt hour.
+pub(super) const MJ_IN_A_KWH: f64 = 3.6e9;
+
+/// The records of meters, over all measurements that have one.
+#[derive(Debug, Default)]
+struct Recorded {
+    energy_mj: f64,
+    seconds: f64,
+    measurements: u64,
+}
+
+impl Recorded {
+    fn add(&mut self, supplement: &Supplement) {
+        let [energy_mj, seconds] = RECORDED.map(|name| supplement.numbers.get(name).copied());
+        if let (Some(energy_mj), Some(seconds)) = (energy_mj, seconds) {
+            self.energy_mj += energy_mj;
+            self.seconds += seconds;
+            self.measurements += 1;
+        }
+    }
+}
 
 /// Observations by kind.
 #[derive(Debug, Default)]
@@ -18,6 +40,7 @@ pub(super) struct Observed {
     /// By evaluation and epoch, the mean loss of the last training.
     losses: BTreeMap<u64, BTreeMap<u64, f64>>,
     measured: BTreeMap<u64, Supplement>,
+    recorded: Recorded,
     predictions: BTreeMap<u64, BTreeMap<Objective, (f64, f64)>>,
     rounds: Vec<Value>,
 }
@@ -37,6 +60,7 @@ impl Observed {
                     this.losses.entry(evaluation).or_default().insert(epoch, loss);
                 }
                 Observation::Measured { evaluation, supplement } => {
+                    this.recorded.add(&supplement);
                     this.measured.insert(evaluation, supplement);
                 }
                 Observation::Prediction { evaluation, values } => {
@@ -63,6 +87,13 @@ impl Observed {
     /// What the measurement of a network has besides its row.
     pub fn measured(&self, evaluation: u64) -> Option<&Supplement> {
         self.measured.get(&evaluation)
+    }
+
+    /// All that meters recorded, repeated measurements included; `None` without any.
+    pub fn recorded(&self) -> Option<Value> {
+        let Recorded { energy_mj, seconds, measurements } = self.recorded;
+        let kwh = short(Some(energy_mj / MJ_IN_A_KWH));
+        (measurements > 0).then(|| json!({ "kwh": kwh, "seconds": short(Some(seconds)), "measurements": measurements }))
     }
 
     /// All predictions, by evaluation.

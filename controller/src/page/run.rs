@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::details::details;
 use super::effects::effects;
 use super::networks::{Networks, short};
-use super::observed::Observed;
+use super::observed::{MJ_IN_A_KWH, Observed};
 use super::{document, html};
 use crate::config::Experiment;
 use crate::history::History;
@@ -196,10 +196,15 @@ impl RunPage {
             (!known.is_empty()).then(|| known.iter().sum::<f64>())
         };
         let (training, measuring) = (total(|row| row.train_seconds), total(|row| row.measure_seconds));
-        let inference_mj = total(|row| Some(row.energy_mj? * row.time_runs? as f64));
+        let inference_kwh = total(|row| Some(row.energy_mj? * row.time_runs? as f64 / MJ_IN_A_KWH));
+        let recorded = self.observed.recorded();
         let Some(status) = &self.status else {
             let seconds = json!({ "training": training, "measuring": measuring });
-            return Ok(json!({ "seconds": seconds, "inference_energy_kwh": inference_mj.map(kwh) }));
+            return Ok(json!({
+                "seconds": seconds,
+                "inference_energy_kwh": inference_kwh,
+                "recorded_energy": recorded,
+            }));
         };
         let mut watch = serde_json::to_value(status)?;
         if !status.is_live() {
@@ -214,7 +219,8 @@ impl RunPage {
                 one["seconds"] = json!(one["since"].as_f64().map(|since| status.at - since));
             }
         }
-        watch["inference_energy_kwh"] = json!(inference_mj.map(kwh));
+        watch["inference_energy_kwh"] = json!(inference_kwh);
+        watch["recorded_energy"] = json!(recorded);
         watch["seconds"] = json!({
             "training": training,
             "measuring": measuring,
@@ -242,10 +248,6 @@ fn with_room(rows: &[&Row], of: impl Fn(&Row) -> Option<Value>) -> Map<String, V
         }
     }
     known
-}
-
-fn kwh(millijoules: f64) -> f64 {
-    millijoules / 3.6e9
 }
 
 /// Costs and layers of one network of a run, for a live page.
