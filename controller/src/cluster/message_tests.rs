@@ -154,7 +154,8 @@ proptest! {
         let row = Row { message: Some(message).filter(|text| !text.is_empty()), train_seconds: Some(seconds), ..measured(3) };
         if let Ok(answer) = Answer::new(&row, None) {
             let answer: Answer = read(&written(&answer).unwrap()).unwrap();
-            prop_assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), row);
+            let shown = Row { message: row.message.as_deref().map(shown::clean), ..row };
+            prop_assert_eq!(answer.row(&job(3, Work::Measure), "|a|").unwrap(), shown);
         }
     }
 }
