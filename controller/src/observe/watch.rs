@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -347,11 +347,21 @@ impl Status {
 }
 
 impl Observation {
-    /// Reads all observations. Lines that cannot be read, such as a torn last one, are left out.
-    pub fn read_all(path: &Path) -> Vec<Self> {
-        let Ok(file) = File::open(path) else { return Vec::new() };
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
-        lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    /// Reads the observations from a place in the file on, and moves it behind the last whole line. Lines that cannot be
+    /// read are left out.
+    pub fn read_from(path: &Path, place: &mut u64) -> Vec<Self> {
+        let mut found = Vec::new();
+        let Ok(mut file) = File::open(path) else { return found };
+        if file.seek(SeekFrom::Start(*place)).is_err() {
+            return found;
+        }
+        let (mut lines, mut line) = (BufReader::new(file), Vec::new());
+        while lines.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
+            *place += line.len() as u64;
+            found.extend(serde_json::from_slice::<Self>(&line));
+            line.clear();
+        }
+        found
     }
 }
 

@@ -45,7 +45,7 @@ fn the_last_status_is_on_the_disk_when_the_observer_ends() {
     assert_eq!((board.name.as_str(), board.state.as_str(), board.evaluation), ("board", "away", Some(8)));
     assert_eq!(board.text.as_deref(), Some("unplugged"));
     let loss = |epoch, loss| Observation::Loss { evaluation: 7, epoch, epochs: 3, loss };
-    assert_eq!(Observation::read_all(&observations), [loss(1, 0.5), loss(2, 0.25)]);
+    assert_eq!(Observation::read_from(&observations, &mut 0), [loss(1, 0.5), loss(2, 0.25)]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn predictions_have_the_numbers_of_their_networks_and_a_torn_line_is_left_out() 
     text.push_str("{\"loss\":{\"evalu");
     fs::write(&observations, text).unwrap();
     let [Observation::Prediction { evaluation: 3, values }, Observation::Round { scalars, choices, .. }] =
-        &Observation::read_all(&observations)[..]
+        &Observation::read_from(&observations, &mut 0)[..]
     else {
         panic!("one prediction and one round")
     };

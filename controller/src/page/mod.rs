@@ -11,7 +11,7 @@ mod run;
 
 use serde_json::{Value, json};
 
-pub(crate) use run::{RunPage, network};
+pub(crate) use run::{Before, RunPage, network};
 
 use crate::report::SCHEMA;
 
@@ -58,10 +58,10 @@ pub(crate) fn document(runs: Vec<Value>, together: Option<Value>, is_live: bool)
     })
 }
 
-/// A page that shows a document.
-pub(crate) fn html(document: &Value) -> String {
+/// A page that shows a document, given as JSON.
+pub(crate) fn html(document: &str) -> String {
     // In a script element, only this character could end it.
-    let data = document.to_string().replace('<', "\\u003c");
+    let data = document.replace('<', "\\u003c");
     let code = CODE.join("\n");
     // One pass over the page: what is put in is not searched for marks.
     let parts = [("/*STYLE*/", STYLE), ("/*DATA*/", &data), ("/*ECHARTS*/", ECHARTS), ("/*CODE*/", &code)];

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use hardware::log::{Joined, Row, join};
+use hardware::log::{Joined, Row};
 use serde_json::{Map, Value, json};
 
 use super::details::details;
@@ -12,22 +12,27 @@ use super::networks::{Networks, short};
 use super::observed::{MJ_IN_A_KWH, Observed};
 use super::{document, html};
 use crate::config::Experiment;
-use crate::history::History;
-use crate::observe::{Observation, Status};
+use crate::observe::Status;
 use crate::problem::Problem;
-use crate::report::{Summary, data_set};
+use crate::report::{Followed, Summary, data_set};
 use crate::run::{Imported, OBSERVATIONS, Recorded, STATUS};
 
 /// Most bytes of the layers in a page, and of its learning curves.
 const ROOM: usize = 700_000;
+
+/// A run as it was read before.
+pub(crate) struct Before {
+    experiment: Experiment,
+    followed: Followed,
+    observed: Observed,
+}
 
 /// A run, read from its folder.
 pub(crate) struct RunPage {
     folder: PathBuf,
     experiment: Experiment,
     problem: Problem,
-    /// The journal, a row a job.
-    rows: Vec<Row>,
+    followed: Followed,
     summary: Summary,
     observed: Observed,
     status: Option<Status>,
@@ -39,18 +44,30 @@ impl RunPage {
     /// # Errors
     /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_after(folder, None)
+    }
+
+    /// The same with what was read of it before: then only what is new is read in full.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_after(folder: &Path, before: Option<Before>) -> Result<Self> {
         let Recorded { experiment, problem, rows } = Recorded::read(folder)?;
+        let (mut followed, mut observed) = match before.filter(|before| before.experiment == experiment) {
+            Some(before) => (before.followed, before.observed),
+            None => (Followed::new(&problem), Observed::default()),
+        };
+        followed.enter(&problem, rows)?;
+        observed.follow(&folder.join(OBSERVATIONS));
         let notes = experiment.reservations();
-        let summary = Summary { notes, ..Summary::of(&problem, rows.clone())?.with_models(folder) };
-        Ok(Self {
-            observed: Observed::of(Observation::read_all(&folder.join(OBSERVATIONS))),
-            status: Status::read(&folder.join(STATUS)),
-            folder: folder.to_owned(),
-            experiment,
-            problem,
-            rows,
-            summary,
-        })
+        let summary = Summary { notes, ..followed.summary(&problem).with_models(folder) };
+        let status = Status::read(&folder.join(STATUS));
+        Ok(Self { folder: folder.to_owned(), experiment, problem, followed, summary, observed, status })
+    }
+
+    /// What the next reading goes on from.
+    pub fn into_before(self) -> Before {
+        Before { experiment: self.experiment, followed: self.followed, observed: self.observed }
     }
 
     /// Its part of the document. A live page asks for the layers of a network when it is opened, and gets the main effects
@@ -60,9 +77,9 @@ impl RunPage {
     /// If a network of the journal is not of the space.
     pub fn value(&self, is_live: bool) -> Result<Value> {
         let mut run = self.summary.to_json();
-        let joined = join(self.rows.iter().cloned(), self.problem.fidelity().short_epochs);
+        let joined = self.followed.joined.as_slice();
         let imported: Vec<Row> = Imported::read(&self.folder)?.into_iter().map(|import| import.row).collect();
-        let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, &joined, &imported)?;
+        let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, joined, &imported)?;
         let name = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
         let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let space = self.problem.space();
@@ -71,7 +88,7 @@ impl RunPage {
             .iter()
             .map(|decision| json!({ "name": decision.name, "choices": decision.choices }))
             .collect();
-        let (details, curves) = self.networks(&joined, is_live);
+        let (details, curves) = self.networks(joined, is_live);
         let more = json!({
             "name": name,
             "folder": self.folder.display().to_string(),
@@ -89,7 +106,7 @@ impl RunPage {
             "curves": curves,
             "forecasts": self.observed.predictions(),
             "policy": self.observed.rounds(),
-            "watch": self.watch(&joined)?,
+            "watch": self.watch(joined)?,
         });
         let effects = if is_live { Value::Null } else { self.effects()? };
         if let (Some(run), Value::Object(more)) = (run.as_object_mut(), more) {
@@ -104,14 +121,13 @@ impl RunPage {
     /// # Errors
     /// If a network of the journal is not of the space, or the surrogate cannot be fitted.
     pub fn effects(&self) -> Result<Value> {
-        let history = History::of_rows(&self.problem, self.problem.bounds(), &self.rows)?;
-        let effects = effects(&self.problem, &history)?;
+        let effects = effects(&self.problem, &self.followed.history)?;
         Ok(if effects.is_empty() { Value::Null } else { serde_json::to_value(effects)? })
     }
 
     /// Number of jobs in the journal.
     pub fn jobs(&self) -> usize {
-        self.rows.len()
+        self.followed.rows.len()
     }
 
     /// The front and the progress.
@@ -129,7 +145,7 @@ impl RunPage {
     /// # Errors
     /// As [`value`](Self::value).
     pub fn report(&self) -> Result<String> {
-        Ok(html(&document(vec![self.value(false)?], None, false)))
+        Ok(html(&document(vec![self.value(false)?], None, false).to_string()))
     }
 
     fn state(&self) -> &'static str {
@@ -157,8 +173,8 @@ impl RunPage {
     fn facts(&self, devices: &[String]) -> Vec<[String; 2]> {
         let Experiment { search, strategy, replay, data, .. } = &self.experiment;
         let space = self.problem.space();
-        let times = || self.rows.iter().filter_map(|row| row.started_at.clone());
-        let trainer = self.rows.iter().find_map(|row| row.trainer.clone());
+        let times = || self.followed.rows.iter().filter_map(|row| row.started_at.clone());
+        let trainer = self.followed.rows.iter().find_map(|row| row.trainer.clone());
         let log = replay.as_ref().map(|replay| replay.log.display().to_string());
         let images = log.is_none().then(|| data_set(&data.source));
         let facts = [
@@ -258,6 +274,7 @@ pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
     let Recorded { problem, rows, .. } = Recorded::read(folder)?;
     let row = rows.iter().find(|row| row.evaluation == evaluation).context("the run has no such network")?;
     let architecture = problem.space().parse(&row.architecture)?;
-    let observed = Observed::of(Observation::read_all(&folder.join(OBSERVATIONS)));
+    let mut observed = Observed::default();
+    observed.follow(&folder.join(OBSERVATIONS));
     details(&problem, &architecture, observed.measured(evaluation))
 }
