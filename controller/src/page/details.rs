@@ -43,7 +43,7 @@ fn in_words(supplement: &Supplement) -> Vec<[String; 2]> {
         (None, after) => after.map(|after| format!("{after} after")),
     };
     let mean_power = single("mean_power_mw").map(|mean| match number("power_interval") {
-        Some(share) => format!("{mean} ± {} %", digits(100.0 * share)),
+        Some(share) => format!("{mean} ± {} % (95 % interval)", digits(100.0 * share)),
         None => mean,
     });
     let rails: Vec<String> = supplement.rails_mj.iter().map(|(rail, mj)| format!("{rail} {}", digits(*mj))).collect();
@@ -57,7 +57,7 @@ fn in_words(supplement: &Supplement) -> Vec<[String; 2]> {
         ("throughput (1/s)", single("throughput_per_s")),
         ("temperature (°C)", change("temperature_before_c", "temperature_after_c")),
         ("clock (MHz)", change("clock_before_mhz", "clock_after_mhz")),
-        ("power under load (mW), 95 % interval", mean_power),
+        ("power under load (mW)", mean_power),
         ("energy above idle (mJ)", single("above_idle_mj")),
         ("energy by rail (mJ)", (!rails.is_empty()).then(|| rails.join(", "))),
         ("energy measured by", supplement.source.clone()),
@@ -88,7 +88,7 @@ mod tests {
         };
         let expected = [
             ["temperature (°C)", "41.04 before"],
-            ["power under load (mW), 95 % interval", "3712 ± 1.23 %"],
+            ["power under load (mW)", "3712 ± 1.23 % (95 % interval)"],
             ["energy by rail (mJ)", "GPU 0, CPU -0.01235"],
         ];
         assert_eq!(in_words(&supplement), expected.map(|pair| pair.map(str::to_owned)));
