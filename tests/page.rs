@@ -6,3 +6,5 @@ mod live;
 mod report;
 #[path = "page/runs.rs"]
 mod runs;
+#[path = "page/watched.rs"]
+mod watched;

@@ -106,6 +106,12 @@ fn the_default_strategy_reports_rank_correlations() {
         let points = scalar(&events, &format!("strategy/{tag}"));
         assert!(points.len() > 1 && points.iter().all(|(_, value)| *value >= 0.0), "{tag}: {points:?}");
     }
+    // The parts of the reward of simulated episodes: no improvement counts as less than 1e-7.
+    for (tag, least) in [("mean_reward", f64::MIN), ("log10_improvement", -7.0)] {
+        let points = scalar(&events, &format!("strategy/{tag}"));
+        assert!(points.iter().all(|(_, value)| value.is_finite() && *value >= least), "{tag}: {points:?}");
+        assert!(points.windows(2).any(|pair| pair[0].1 != pair[1].1), "{tag} says something: {points:?}");
+    }
 }
 
 /// For every decision and round a share for each choice, by its name; together they are 1.

@@ -60,7 +60,7 @@ pub mod warning;
 
 pub use device::{Description, Device, DeviceError, Plan};
 pub use input::{Input, InputShape};
-pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy};
+pub use measurement::{Conditions, Energy, InvalidMeasurement, Latency, Measurement, RailEnergy, Recorded};
 pub use model::{Model, ModelError};
 pub use program::ProgramOptions;
 pub use statistic::Statistic;

@@ -71,6 +71,17 @@ pub struct Energy {
     pub rails: Vec<RailEnergy>,
     /// Source of the energy: the meter, the rail, the log.
     pub source: String,
+    /// All that the meter recorded; `None` where only the result is known.
+    pub recorded: Option<Recorded>,
+}
+
+/// The energy that a meter recorded from begin to end of a measurement: idle, warm-up and load.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recorded {
+    /// Energy in mJ.
+    pub energy_mj: f64,
+    /// Time of the record in s.
+    pub seconds: f64,
 }
 
 impl Energy {
@@ -262,6 +273,7 @@ mod tests {
                 mean_power_mw: None,
                 power_samples: Some(30),
                 source: "test".to_owned(),
+                recorded: None,
             }),
             conditions: Conditions { temperature_before_c: Some(-3.5), ..Conditions::default() },
             warnings: Vec::new(),

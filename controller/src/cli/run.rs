@@ -252,6 +252,7 @@ fn assemble(
 ) -> anyhow::Result<(Search, Option<Checkpoint>)> {
     let Prepared { experiment, problem, live, log, device, .. } = prepared;
     let of_workers = device.filter(|_| remote.is_some() && live.is_none());
+    let own_devices: Vec<String> = live.iter().flat_map(|_| experiment.devices.keys().cloned()).collect();
     let workers = match (remote, live, log) {
         (Some(remote), ..) => Workers::real(remote),
         (None, Some(live), _) => Workers::real(live),
@@ -265,7 +266,7 @@ fn assemble(
         note(format_args!("{} rows of other logs inform the search: {}", imported.len(), path.display()));
     }
     let events = TensorBoard::new(&folder.events(), &about(&experiment, of_workers.as_ref())?);
-    let watch = Watch::new(folder.join(STATUS), &folder.join(OBSERVATIONS));
+    let watch = Watch::new(folder.join(STATUS), &folder.join(OBSERVATIONS), own_devices);
     let observers: Vec<Box<dyn Observer>> = vec![Box::new(events), Box::new(watch), Box::new(Progress::new(quiet))];
     let storage = Storage {
         journal,

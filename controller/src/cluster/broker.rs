@@ -8,21 +8,23 @@
 //! | `NAS_WORKERS` | the last report of each worker |
 //! | `OBJ_nas` | models until they are in the run folder, and saved trainings |
 
+mod objects;
+mod tail;
+
+pub(crate) use tail::Tail;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow};
 use async_nats::Client;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{GetStreamErrorKind, PublishErrorKind};
-use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, LastRawMessageErrorKind, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode, object_store};
 use futures_util::StreamExt as _;
-use tokio::io::AsyncReadExt as _;
-use tokio::sync::mpsc::{Sender, channel};
 
-use super::message::{Kind, LARGEST_OBJECT, LONGEST};
+use super::message::{Kind, LONGEST};
 use super::{login, tell};
 use crate::config::ClusterConfig;
 use crate::stop::Stop;
@@ -48,13 +50,6 @@ pub(crate) struct Broker {
     jetstream: Context,
     url: String,
     stop: Stop,
-}
-
-/// A message of a stream, or the sign that all earlier ones were received.
-#[derive(Debug)]
-pub(crate) enum Tail {
-    Message { subject: String, payload: Vec<u8> },
-    CaughtUp,
 }
 
 impl Broker {
@@ -262,106 +257,6 @@ impl Broker {
             // One that is left has no jobs.
             let _ = self.jetstream.delete_consumer_from_stream(consumer_name(run, kind), JOBS).await;
         }
-    }
-
-    /// All messages of a stream that match, from the first one on, in order, for as long as the receiver lives.
-    pub fn tail(&self, stream: &'static str, matching: String) -> tokio::sync::mpsc::Receiver<Tail> {
-        /// Messages that wait for the receiver.
-        const CAPACITY: usize = 64;
-        let (sender, receiver) = channel(CAPACITY);
-        let this = self.clone();
-        tokio::spawn(async move {
-            let mut next = 1;
-            while !sender.is_closed() {
-                let followed = this.follow(stream, &matching, &mut next, &sender).await;
-                if followed.is_err() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-        });
-        receiver
-    }
-
-    /// Passes messages on until the consumer breaks down; `next` is the number of the first one to pass on.
-    async fn follow(&self, stream: &str, matching: &str, next: &mut u64, sender: &Sender<Tail>) -> Result<()> {
-        let config = pull::Config {
-            filter_subject: matching.to_owned(),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *next },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: Duration::from_secs(60),
-            ..pull::Config::default()
-        };
-        let consumer: PullConsumer = self.jetstream.get_stream_no_info(stream).await?.create_consumer(config).await?;
-        // It begins behind the last message at the latest: with fewer messages than before, the stream is a new one.
-        if consumer.cached_info().delivered.stream_sequence + 1 < *next {
-            *next = 1;
-            anyhow::bail!("the stream was made anew");
-        }
-        if consumer.cached_info().num_pending == 0 {
-            sender.send(Tail::CaughtUp).await?;
-        }
-        let mut messages = consumer.stream().heartbeat(Duration::from_secs(5)).messages().await?;
-        while let Some(message) = messages.next().await {
-            let message = message?;
-            let (sequence, pending) =
-                message.info().map(|info| (info.stream_sequence, info.pending)).map_err(|error| anyhow!(error))?;
-            *next = sequence + 1;
-            let (subject, payload) = (message.subject.to_string(), message.payload.to_vec());
-            sender.send(Tail::Message { subject, payload }).await?;
-            if pending == 0 {
-                sender.send(Tail::CaughtUp).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn objects(&self) -> Result<ObjectStore> {
-        Ok(self.jetstream.get_object_store(OBJECTS).await?)
-    }
-
-    /// Stores an object under a name, in place of another one.
-    pub async fn put_object(&self, name: &str, content: &[u8]) -> Result<()> {
-        ensure!(content.len() <= LARGEST_OBJECT, "{name} has {} bytes, more than {LARGEST_OBJECT}", content.len());
-        self.objects().await?.put(name, &mut &content[..]).await?;
-        Ok(())
-    }
-
-    /// An object; `None` if there is none of this name.
-    pub async fn object(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        use async_nats::jetstream::object_store::GetErrorKind;
-        let object = match self.objects().await?.get(name).await {
-            Ok(object) => object,
-            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        ensure!(object.info().size <= LARGEST_OBJECT, "{name} has more than {LARGEST_OBJECT} bytes");
-        let mut content = Vec::new();
-        object.take(LARGEST_OBJECT as u64 + 1).read_to_end(&mut content).await?;
-        ensure!(content.len() <= LARGEST_OBJECT, "{name} has more than {LARGEST_OBJECT} bytes");
-        Ok(Some(content))
-    }
-
-    /// Removes an object, if it is there. One that cannot be removed only takes room until it is forgotten.
-    pub async fn remove_object(&self, name: &str) {
-        if let Ok(objects) = self.objects().await {
-            let _ = objects.delete(name).await;
-        }
-    }
-
-    /// Removes the objects whose names begin like this. Returns the sizes in bytes of those that were removed.
-    pub async fn remove_objects(&self, prefix: &str) -> Vec<usize> {
-        let Ok(objects) = self.objects().await else { return Vec::new() };
-        let Ok(mut list) = objects.list().await else { return Vec::new() };
-        let mut found = Vec::new();
-        while let Some(Ok(object)) = list.next().await {
-            found.extend(Some(object).filter(|object| object.name.starts_with(prefix)));
-        }
-        let mut removed = Vec::new();
-        for object in found {
-            let deleted = objects.delete(&object.name).await;
-            removed.extend(deleted.ok().map(|()| object.size));
-        }
-        removed
     }
 
     /// By run, how long ago it was announced last, by the server's clock, and the announcement; `None` without streams.

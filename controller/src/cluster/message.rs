@@ -305,10 +305,20 @@ pub(crate) fn written<T: Serialize>(message: &T) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], with less room: it is only shown.
 pub(crate) fn read_stage(payload: &[u8]) -> Result<Stage> {
-    ensure!(payload.len() <= 4096, "it has {} bytes, more than 4096", payload.len());
+    const MOST: usize = 64 * 1024;
+    ensure!(payload.len() <= MOST, "it has {} bytes, more than {MOST}", payload.len());
+    // Earlier versions did not name the device.
+    if payload == br#""Measuring""# {
+        return Ok(Stage::Measuring { device: None });
+    }
     let mut stage = serde_json::from_slice(payload)?;
-    if let Stage::Away(Wait { what, reason, .. }) = &mut stage {
-        [what, reason].into_iter().for_each(|text| *text = shown::clean(text));
+    let clean = |text: &mut String| *text = shown::clean(text);
+    match &mut stage {
+        Stage::Measuring { device } => device.iter_mut().for_each(clean),
+        Stage::Away(Wait { device, what, reason, .. }) => [what, reason].into_iter().chain(device).for_each(clean),
+        Stage::Lost { device, reason } => [device, reason].into_iter().for_each(clean),
+        Stage::Measured(supplement) => supplement.clean(),
+        Stage::Waiting | Stage::Training { .. } => {}
     }
     Ok(stage)
 }

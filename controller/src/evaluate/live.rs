@@ -21,8 +21,8 @@ use super::memory::Trainers;
 use super::pool::PoolError;
 use super::processors::Processors;
 use super::{
-    Assignment, Capacity, DevicePool, Evaluating, Evaluator, Finished, Stage, TrainingSet, panic_text, seconds,
-    set_measured, untrained_model, untrained_network,
+    Assignment, Capacity, DevicePool, Evaluating, Evaluator, Finished, Stage, Supplement, TrainingSet, panic_text,
+    seconds, set_measured, untrained_model, untrained_network,
 };
 use crate::history::{Job, Work};
 use crate::problem::Problem;
@@ -154,6 +154,7 @@ impl Live {
             PoolError::Stopped => End::Stopped,
             PoolError::NoneLeft(reason) => self.cannot_go_on(reason),
         })?;
+        job.report(Stage::Measured(Box::new(Supplement::of(&measurement))));
         set_measured(row, &measurement, pool.statistic(), label).map_err(failed)
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hardware::waiting::{Waiting, observed, pause};
 use hardware::{Description, Device, DeviceError, Measurement, Model, Plan};
 
-use super::{Stage, Wait, panic_text};
+use super::{Stage, Wait, on_a_line, panic_text};
 use crate::terminal::note;
 
 /// What a search knows of a device besides what the device says of itself.
@@ -105,6 +105,16 @@ impl Member {
         &self.label
     }
 
+    /// The stage of a network that it measures.
+    pub fn stage(&self) -> Stage {
+        Stage::Measuring { device: Some(self.spec.name.clone()) }
+    }
+
+    /// The stage of a network that it can no longer measure.
+    pub fn lost(&self, reason: &str) -> Stage {
+        Stage::Lost { device: self.spec.name.clone(), reason: on_a_line(reason) }
+    }
+
     /// Measures a model; `attend` receives the waits, and returns whether to go on.
     ///
     /// A fault of the equipment that may pass is waited for. After a failure that may be its fault as well as the network's, the device
@@ -176,7 +186,7 @@ impl Member {
             }
             watch.take_waited();
             wait = (wait * 2).min(LONGEST_PAUSE);
-            if !attend(Stage::Measuring) {
+            if !attend(self.stage()) {
                 return Outcome::Stopped;
             }
         }
@@ -202,6 +212,7 @@ impl Member {
 
     fn wait_of(&self, whose: &str) -> Wait {
         Wait {
+            device: Some(self.spec.name.clone()),
             what: format!("{whose}`{}`", self.spec.name),
             reason: String::new(),
             waited: Duration::ZERO,

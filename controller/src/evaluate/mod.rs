@@ -7,6 +7,7 @@ mod memory;
 mod pool;
 mod processors;
 mod replay;
+mod supplement;
 mod training;
 mod training_set;
 mod untrained;
@@ -17,6 +18,8 @@ pub(crate) use memory::{Need, free_memory};
 pub(crate) use pool::{DevicePool, check_alike, unlike};
 pub use replay::ReplayConfig;
 pub(crate) use replay::Replayed;
+pub(crate) use supplement::RECORDED;
+pub use supplement::Supplement;
 pub(crate) use training_set::{TrainingSet, USELESS};
 pub(crate) use untrained::{untrained_model, untrained_network};
 
@@ -111,9 +114,22 @@ pub struct Activity {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Stage {
     /// A device measures the network.
-    Measuring,
+    Measuring {
+        /// The device by its name in the experiment; `None` where a log answers.
+        #[serde(default)]
+        device: Option<String>,
+    },
     /// The network waits for a device that is away or does not work.
     Away(Wait),
+    /// A device is no longer used; another one, if there is one, measures the network.
+    Lost {
+        /// The device by its name in the experiment.
+        device: String,
+        /// The last fault.
+        reason: String,
+    },
+    /// A device has measured the network.
+    Measured(Box<Supplement>),
     /// The network waits for a trainer.
     Waiting,
     /// The network is being trained.
@@ -128,10 +144,26 @@ pub enum Stage {
     },
 }
 
+impl Stage {
+    /// The same as a search on another machine sees it: its devices are those of this worker.
+    pub(crate) fn of_worker(self, worker: &str) -> Self {
+        let named = |device: String| format!("{device} of {worker}");
+        match self {
+            Self::Measuring { device } => Self::Measuring { device: device.map(named) },
+            Self::Away(wait) => Self::Away(Wait { device: wait.device.map(named), ..wait }),
+            Self::Lost { device, reason } => Self::Lost { device: named(device), reason },
+            other => other,
+        }
+    }
+}
+
 /// A wait for a device or its meter: `waiting for the meter of `board`: it was unplugged (12 s of 300)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
-    /// The device by its name in the experiment, or its meter.
+    /// The device by its name in the experiment.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// The device or its meter, as a part of a sentence.
     pub what: String,
     /// The fault, on one line.
     pub reason: String,
@@ -144,21 +176,26 @@ pub struct Wait {
 impl Wait {
     /// The same with another reason and time.
     fn of(self, waiting: &Waiting) -> Self {
-        /// Longest reason, in characters: a line of a terminal has other texts besides.
-        const LONGEST: usize = 200;
-        let line = waiting.reason.lines().next().unwrap_or_default();
-        let mut reason: String = line.chars().take(LONGEST).collect();
-        if reason.len() < line.len() {
-            reason.truncate(reason.rfind(' ').unwrap_or(reason.len()));
-            reason.push('…');
-        }
-        Self { reason, waited: waiting.waited, patience: waiting.patience, ..self }
+        Self { reason: on_a_line(&waiting.reason), waited: waiting.waited, patience: waiting.patience, ..self }
     }
+}
+
+/// The first line of a fault, shortened between words: a line of a terminal has other texts besides.
+fn on_a_line(reason: &str) -> String {
+    /// In characters.
+    const LONGEST: usize = 200;
+    let line = reason.lines().next().unwrap_or_default();
+    let mut short: String = line.chars().take(LONGEST).collect();
+    if short.len() < line.len() {
+        short.truncate(short.rfind(' ').unwrap_or(short.len()));
+        short.push('…');
+    }
+    short
 }
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, reason, waited, patience } = self;
+        let Self { what, reason, waited, patience, .. } = self;
         write!(f, "waiting for {what}: {reason} ({} s of {})", waited.as_secs(), patience.as_secs())
     }
 }

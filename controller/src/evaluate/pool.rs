@@ -149,14 +149,15 @@ impl DevicePool {
     ) -> Result<(Measurement, String), PoolError> {
         loop {
             let permit = self.permits.acquire().await.map_err(|_| self.none_left())?;
-            if !attend(Stage::Measuring) {
-                return Err(PoolError::Stopped);
-            }
             let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(mut member) = taken else { return Err(self.none_left()) };
-            let (model, plan, attend) = (model.clone(), self.plan.clone(), attend.clone());
+            if !attend(member.stage()) {
+                self.give_back(member);
+                return Err(PoolError::Stopped);
+            }
+            let (model, plan, attending) = (model.clone(), self.plan.clone(), attend.clone());
             let measuring = tokio::task::spawn_blocking(move || {
-                let outcome = member.measure(&model, &plan, attend);
+                let outcome = member.measure(&model, &plan, attending);
                 (member, outcome)
             });
             // Only a runtime that shuts down drops the task.
@@ -168,21 +169,27 @@ impl DevicePool {
                 Outcome::Stopped => Err(PoolError::Stopped),
                 Outcome::Suspect { reason, end } => {
                     permit.forget();
+                    attend(member.lost(&end));
                     let is_last = self.lose(&label, end.clone());
                     let failed = PoolError::Failed(reason.clone());
                     return Err(if is_last { PoolError::Suspect { reason, end } } else { failed });
                 }
                 Outcome::Lost(reason) => {
                     permit.forget();
+                    attend(member.lost(&reason));
                     if self.lose(&label, reason) {
                         return Err(self.none_left());
                     }
                     continue;
                 }
             };
-            self.free.lock().unwrap_or_else(PoisonError::into_inner).push(member);
+            self.give_back(member);
             return result;
         }
+    }
+
+    fn give_back(&self, member: Member) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(member);
     }
 
     /// Counts a device that is no longer used. Returns whether it was the last one.

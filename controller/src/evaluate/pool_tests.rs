@@ -144,6 +144,28 @@ fn waits_are_reported_and_can_be_stopped() {
 }
 
 #[test]
+fn stages_name_the_device_that_measures_and_one_that_is_lost() {
+    // The last device is used first.
+    let pool = pool(&[("a", &[Answer::Measured]), ("b", &[Answer::Gone])]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, "a model").unwrap();
+    let stages = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::clone(&stages);
+    let attend = move |stage| {
+        received.lock().unwrap().push(stage);
+        true
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+    runtime.block_on(pool.measure(Model::load("n", &path).unwrap(), attend)).unwrap();
+    let measuring = |name: &str| Stage::Measuring { device: Some(name.to_owned()) };
+    let stages = stages.lock().unwrap();
+    let [begun, Stage::Lost { device, reason }, again] = &stages[..] else { panic!("{stages:?}") };
+    assert_eq!((begun, again), (&measuring("b"), &measuring("a")));
+    assert!(device == "b" && reason.contains("no route"), "{reason}");
+}
+
+#[test]
 fn without_a_device_every_evaluation_gets_the_reason() {
     let pool = pool(&[("a", &[Answer::Gone]), ("b", &[Answer::Gone])]);
     for result in measured(&pool, 3) {

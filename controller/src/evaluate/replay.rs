@@ -192,7 +192,7 @@ impl Evaluator for Replayed {
         Box::pin(async move {
             let Assignment { job, text, .. } = &assignment;
             assignment.report(match job.work {
-                Work::Measure { .. } => Stage::Measuring,
+                Work::Measure { .. } => Stage::Measuring { device: None },
                 Work::Train { epochs } => Stage::Training { epoch: 0, epochs: epochs as usize, loss: None },
             });
             if let Some(speed) = self.speed {

@@ -1,6 +1,7 @@
 //! Observers of a search. They cannot change it.
 
 mod about;
+mod devices;
 mod event_file;
 mod progress;
 mod tensorboard;
@@ -17,6 +18,11 @@ use crate::evaluate::{Activity, Workload};
 use crate::history::History;
 use crate::plan::Plan;
 use crate::strategy::Diagnostics;
+
+/// Seconds since 1970, to the millisecond.
+fn now_s() -> f64 {
+    (event_file::now().as_secs_f64() * 1e3).round() / 1e3
+}
 
 /// Observes a search. By default, every method does nothing.
 ///

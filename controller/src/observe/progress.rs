@@ -1,6 +1,6 @@
 //! Progress in the terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ pub struct Progress {
     plan: Option<Plan>,
     unit: &'static str,
     running: BTreeMap<u64, Stage>,
+    /// Devices that were heard of: they are named where there are several.
+    devices: BTreeSet<String>,
     front: String,
     /// Without a terminal.
     lines: Option<Lines>,
@@ -46,8 +48,18 @@ impl Progress {
     pub fn new(quiet: bool) -> Self {
         let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
         let lines = bar.is_hidden().then(|| Lines { began: Instant::now(), position: 0, last: None });
-        let (running, waits) = (BTreeMap::new(), BTreeMap::new());
-        Self { bar, plan: None, unit: "", running, front: String::new(), workers: None, lines, quiet, waits }
+        Self {
+            bar,
+            plan: None,
+            unit: "",
+            running: BTreeMap::new(),
+            devices: BTreeSet::new(),
+            front: String::new(),
+            workers: None,
+            lines,
+            quiet,
+            waits: BTreeMap::new(),
+        }
     }
 
     fn show(&self) {
@@ -56,7 +68,11 @@ impl Progress {
         let is_single = |stage: &Stage| self.workers.is_none() || matches!(stage, Stage::Away(_));
         for (number, stage) in self.running.iter().filter(|(_, stage)| is_single(stage)) {
             match stage {
-                Stage::Measuring => parts.push(format!("measuring #{number}")),
+                Stage::Measuring { device: Some(device) } if self.devices.len() > 1 => {
+                    parts.push(format!("{device} measures #{number}"));
+                }
+                Stage::Measuring { .. } | Stage::Measured(_) => parts.push(format!("measuring #{number}")),
+                Stage::Lost { .. } => parts.push(format!("#{number} waits for a device")),
                 Stage::Training { epoch, epochs, .. } => parts.push(format!("training #{number}: {epoch}/{epochs}")),
                 Stage::Away(wait) => parts.push(wait.to_string()),
                 Stage::Waiting => parts.push(format!("#{number} waits for a trainer")),
@@ -136,7 +152,10 @@ impl Observer for Progress {
 
     fn activity(&mut self, activity: &Activity) {
         // A try in the middle of a wait says nothing yet.
-        let tries = matches!(activity.stage, Stage::Measuring) && self.waits.contains_key(&activity.number);
+        let tries = matches!(activity.stage, Stage::Measuring { .. }) && self.waits.contains_key(&activity.number);
+        if let Stage::Measuring { device: Some(device) } = &activity.stage {
+            self.devices.insert(device.clone());
+        }
         if !tries {
             self.print_wait(activity);
             self.running.insert(activity.number, activity.stage.clone());

@@ -23,7 +23,8 @@ use tensorboard_rs::summary::scalar;
 
 use super::Observer;
 use super::about::{About, RESULT, end, text};
-use super::event_file::{EventFile, now};
+use super::event_file::EventFile;
+use super::now_s;
 use crate::evaluate::Workload;
 use crate::history::History;
 use crate::strategy::Diagnostics;
@@ -147,9 +148,4 @@ impl Observer for TensorBoard {
             file.flush()
         });
     }
-}
-
-/// Seconds since 1970.
-fn now_s() -> f64 {
-    now().as_secs_f64()
 }

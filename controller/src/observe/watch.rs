@@ -3,11 +3,11 @@
 //! | file | content |
 //! |---|---|
 //! | `status.json` | jobs under way and progress, replaced as a whole: [`Status`] |
-//! | `observations.jsonl` | losses of trainings, predictions and policy, a line each: [`Observation`] |
+//! | `observations.jsonl` | losses, measurements, predictions and policy, a line each: [`Observation`] |
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -17,8 +17,9 @@ use hardware::log::Row;
 use serde::{Deserialize, Serialize};
 
 use super::Observer;
-use super::event_file::now;
-use crate::evaluate::{Activity, Stage, WorkerState, Workload};
+use super::devices::{DeviceStatus, Devices};
+use super::now_s;
+use crate::evaluate::{Activity, Stage, Supplement, WorkerState, Workload};
 use crate::history::History;
 use crate::plan::{Plan, Position};
 use crate::strategy::Diagnostics;
@@ -49,6 +50,9 @@ pub(crate) struct Status {
     pub own_seconds: f64,
     /// Jobs under way.
     pub jobs: Vec<JobStatus>,
+    /// The devices by name.
+    #[serde(default)]
+    pub devices: Vec<DeviceStatus>,
     /// The cluster, if there is one.
     pub cluster: Option<ClusterStatus>,
     /// Its workers.
@@ -70,6 +74,8 @@ pub(crate) struct JobStatus {
     pub epochs: Option<u64>,
     /// The reason of a wait.
     pub text: Option<String>,
+    /// The device that measures it.
+    pub device: Option<String>,
 }
 
 /// The load of a cluster.
@@ -100,6 +106,14 @@ pub(crate) enum Observation {
         /// The loss.
         loss: f64,
     },
+    /// What a measurement has besides its row.
+    Measured {
+        /// Number of the network.
+        evaluation: u64,
+        /// Numbers and texts.
+        #[serde(flatten)]
+        supplement: Supplement,
+    },
     /// The surrogate's prediction for a network that was decided on.
     Prediction {
         /// Number of the network.
@@ -125,6 +139,7 @@ pub(crate) struct Watch {
     /// Units that were done when the search began or went on, and when that was.
     begun: (u64, Instant),
     jobs: BTreeMap<u64, JobStatus>,
+    devices: Devices,
     statuses: Option<Sender<Status>>,
     writer: Option<JoinHandle<()>>,
     /// `None` once writing has failed.
@@ -132,8 +147,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Writes to a status file and a file of observations.
-    pub fn new(status: PathBuf, observations: &Path) -> Self {
+    /// Writes to a status file and a file of observations. `devices` are those of this machine.
+    pub fn new(status: PathBuf, observations: &Path, devices: impl IntoIterator<Item = String>) -> Self {
         let file = OpenOptions::new().create(true).append(true).open(observations).inspect_err(warn).ok();
         let (sender, receiver) = channel();
         let spawned = std::thread::Builder::new().name("status".to_owned());
@@ -148,6 +163,7 @@ impl Watch {
             plan: None,
             begun: (0, Instant::now()),
             jobs: BTreeMap::new(),
+            devices: Devices::new(devices),
             statuses: Some(sender),
             writer,
             observations: file,
@@ -170,6 +186,7 @@ impl Watch {
     /// Hands the present status to the thread that writes it.
     fn publish(&mut self) {
         self.status.jobs = self.jobs.values().cloned().collect();
+        self.status.devices = self.devices.statuses();
         if let Some(statuses) = &self.statuses {
             // A status is lost with its thread.
             let _ = statuses.send(self.status.clone());
@@ -200,8 +217,16 @@ impl Observer for Watch {
     fn activity(&mut self, Activity { number, stage }: &Activity) {
         let mut job = JobStatus { evaluation: *number, ..JobStatus::default() };
         match stage {
-            Stage::Measuring => "measuring".clone_into(&mut job.stage),
-            Stage::Waiting => "waiting".clone_into(&mut job.stage),
+            Stage::Measuring { device } => {
+                "measuring".clone_into(&mut job.stage);
+                job.device.clone_from(device);
+            }
+            Stage::Measured(supplement) => {
+                "measuring".clone_into(&mut job.stage);
+                let supplement = (**supplement).clone();
+                self.observe(&[Observation::Measured { evaluation: *number, supplement }]);
+            }
+            Stage::Waiting | Stage::Lost { .. } => "waiting".clone_into(&mut job.stage),
             Stage::Away(wait) => {
                 "away".clone_into(&mut job.stage);
                 job.text = Some(wait.to_string());
@@ -215,6 +240,7 @@ impl Observer for Watch {
                 }
             }
         }
+        self.devices.observe(*number, stage);
         let before = self.jobs.get(number).filter(|before| before.stage == job.stage);
         job.since = before.map_or_else(now_s, |before| before.since);
         self.jobs.insert(*number, job);
@@ -225,11 +251,13 @@ impl Observer for Watch {
         let Workload { workers, under_way, waiting, busy_share, .. } = *workload;
         self.status.cluster = Some(ClusterStatus { workers, under_way, waiting, busy_share });
         self.status.workers.clone_from(&workload.states);
+        self.devices.keep(&workload.states);
         self.publish();
     }
 
     fn entered(&mut self, row: &Row, history: &History) {
         self.jobs.remove(&row.evaluation);
+        self.devices.release(row.evaluation);
         self.progress(history);
         self.publish();
     }
@@ -318,11 +346,21 @@ impl Status {
 }
 
 impl Observation {
-    /// Reads all observations. Lines that cannot be read, such as a torn last one, are left out.
-    pub fn read_all(path: &Path) -> Vec<Self> {
-        let Ok(file) = File::open(path) else { return Vec::new() };
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
-        lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    /// Reads the observations from a place in the file on, and moves it behind the last whole line. Lines that cannot be
+    /// read are left out.
+    pub fn read_from(path: &Path, place: &mut u64) -> Vec<Self> {
+        let mut found = Vec::new();
+        let Ok(mut file) = File::open(path) else { return found };
+        if file.seek(SeekFrom::Start(*place)).is_err() {
+            return found;
+        }
+        let (mut lines, mut line) = (BufReader::new(file), Vec::new());
+        while lines.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
+            *place += line.len() as u64;
+            found.extend(serde_json::from_slice::<Self>(&line));
+            line.clear();
+        }
+        found
     }
 }
 
@@ -335,11 +373,6 @@ fn replace(path: &Path, status: &Status) -> io::Result<()> {
 
 fn warn(error: &io::Error) {
     note(format_args!("warning: the files for the page cannot be written ({error}); the search goes on without them"));
-}
-
-/// Seconds since 1970.
-fn now_s() -> f64 {
-    (now().as_secs_f64() * 1e3).round() / 1e3
 }
 
 #[cfg(test)]

@@ -22,11 +22,12 @@ fn the_last_status_is_on_the_disk_when_the_observer_ends() {
     let (status, observations) = (folder.path().join("status.json"), folder.path().join("observations.jsonl"));
     let problem = toy::problem(&[3, 3]);
     let history = history(&problem);
-    let mut watch = Watch::new(status.clone(), &observations);
+    let mut watch = Watch::new(status.clone(), &observations, ["board".to_owned()]);
     watch.start(&plan(), &history);
     let training = |epoch, loss| Activity { number: 7, stage: Stage::Training { epoch, epochs: 3, loss } };
     [training(0, None), training(1, Some(0.5)), training(2, Some(0.25))].iter().for_each(|it| watch.activity(it));
     let wait = Wait {
+        device: Some("board".to_owned()),
         what: "`board`".to_owned(),
         reason: "unplugged".to_owned(),
         waited: Duration::from_secs(3),
@@ -40,8 +41,11 @@ fn the_last_status_is_on_the_disk_when_the_observer_ends() {
     let jobs: Vec<_> = found.jobs.iter().map(|job| (job.evaluation, job.stage.as_str(), job.epoch)).collect();
     assert_eq!(jobs, [(7, "training", Some(2)), (8, "away", None)]);
     assert_eq!(found.jobs[1].text.as_deref(), Some("waiting for `board`: unplugged (3 s of 60)"));
+    let [board] = &found.devices[..] else { panic!("one device: {found:?}") };
+    assert_eq!((board.name.as_str(), board.state.as_str(), board.evaluation), ("board", "away", Some(8)));
+    assert_eq!(board.text.as_deref(), Some("unplugged"));
     let loss = |epoch, loss| Observation::Loss { evaluation: 7, epoch, epochs: 3, loss };
-    assert_eq!(Observation::read_all(&observations), [loss(1, 0.5), loss(2, 0.25)]);
+    assert_eq!(Observation::read_from(&observations, &mut 0), [loss(1, 0.5), loss(2, 0.25)]);
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn predictions_have_the_numbers_of_their_networks_and_a_torn_line_is_left_out() 
     let key = problem.key(&architecture).unwrap();
     let candidate = Candidate { architecture: architecture.clone(), key };
     history.begin(Job { number: 3, candidate, work: Work::Measure { target: 0 } });
-    let mut watch = Watch::new(status, &observations);
+    let mut watch = Watch::new(status, &observations, []);
     let mut diagnostics = Diagnostics::default();
     diagnostics.add("entropy", 1.5);
     let choices = vec![("a".to_owned(), 3), ("b".to_owned(), 1), ("c".to_owned(), 0)];
@@ -68,7 +72,7 @@ fn predictions_have_the_numbers_of_their_networks_and_a_torn_line_is_left_out() 
     text.push_str("{\"loss\":{\"evalu");
     fs::write(&observations, text).unwrap();
     let [Observation::Prediction { evaluation: 3, values }, Observation::Round { scalars, choices, .. }] =
-        &Observation::read_all(&observations)[..]
+        &Observation::read_from(&observations, &mut 0)[..]
     else {
         panic!("one prediction and one round")
     };

@@ -11,7 +11,7 @@ mod run;
 
 use serde_json::{Value, json};
 
-pub(crate) use run::{RunPage, network, together};
+pub(crate) use run::{Before, RunPage, network, together};
 
 use crate::report::SCHEMA;
 
@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const ECHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 /// The page's code, in the order in which it is needed.
-const CODE: [&str; 23] = [
+const CODE: [&str; 24] = [
     include_str!("assets/base.js"),
     include_str!("assets/chart.js"),
     include_str!("assets/data.js"),
@@ -29,6 +29,7 @@ const CODE: [&str; 23] = [
     include_str!("assets/overlays.js"),
     include_str!("assets/front.js"),
     include_str!("assets/turn.js"),
+    include_str!("assets/solid.js"),
     include_str!("assets/cell.js"),
     include_str!("assets/network.js"),
     include_str!("assets/details.js"),
@@ -57,10 +58,10 @@ pub(crate) fn document(runs: Vec<Value>, together: Option<Value>, is_live: bool)
     })
 }
 
-/// A page that shows a document.
-pub(crate) fn html(document: &Value) -> String {
+/// A page that shows a document, given as JSON.
+pub(crate) fn html(document: &str) -> String {
     // In a script element, only this character could end it.
-    let data = document.to_string().replace('<', "\\u003c");
+    let data = document.replace('<', "\\u003c");
     let code = CODE.join("\n");
     // One pass over the page: what is put in is not searched for marks.
     let parts = [("/*STYLE*/", STYLE), ("/*DATA*/", &data), ("/*ECHARTS*/", ECHARTS), ("/*CODE*/", &code)];

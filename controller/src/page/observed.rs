@@ -1,49 +1,90 @@
 //! What a search wrote beside its journal, for its page.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::networks::short;
+use crate::evaluate::{RECORDED, Supplement};
 use crate::observe::Observation;
 
 /// Most rounds of a policy, and most epochs of a learning curve: more than a plot has pixels would only take room.
 const MOST: usize = 200;
 
+/// Millijoules in a kilowatt hour.
+pub(super) const MJ_IN_A_KWH: f64 = 3.6e9;
+
+/// The records of meters, over all measurements that have one.
+#[derive(Debug, Clone, Default)]
+struct Recorded {
+    energy_mj: f64,
+    seconds: f64,
+    measurements: u64,
+}
+
+impl Recorded {
+    fn add(&mut self, supplement: &Supplement) {
+        let [energy_mj, seconds] = RECORDED.map(|name| supplement.numbers.get(name).copied());
+        if let (Some(energy_mj), Some(seconds)) = (energy_mj, seconds) {
+            self.energy_mj += energy_mj;
+            self.seconds += seconds;
+            self.measurements += 1;
+        }
+    }
+}
+
 /// Observations by kind.
-#[derive(Debug, Default)]
-pub(super) struct Observed {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Observed {
+    /// Place in the file up to which it was read.
+    read: u64,
+    /// By evaluation, the epochs of its last training.
+    trainings: BTreeMap<u64, u64>,
     /// By evaluation and epoch, the mean loss of the last training.
     losses: BTreeMap<u64, BTreeMap<u64, f64>>,
+    measured: BTreeMap<u64, Supplement>,
+    recorded: Recorded,
     predictions: BTreeMap<u64, BTreeMap<String, (f64, f64)>>,
     rounds: Vec<Value>,
 }
 
 impl Observed {
-    /// Observations in their order; a later one of the same thing takes the place of an earlier one.
-    pub fn of(observations: Vec<Observation>) -> Self {
-        let mut this = Self::default();
-        let mut trainings: BTreeMap<u64, u64> = BTreeMap::new();
+    /// Adds the observations that a file has beyond those that are known.
+    pub fn follow(&mut self, path: &Path) {
+        // A shorter file is another one.
+        if path.metadata().map_or(0, |file| file.len()) < self.read {
+            *self = Self::default();
+        }
+        let observations = Observation::read_from(path, &mut self.read);
+        self.add(observations);
+    }
+
+    /// Adds observations in their order; a later one of the same thing takes the place of an earlier one.
+    pub fn add(&mut self, observations: Vec<Observation>) {
         for observation in observations {
             match observation {
                 Observation::Loss { evaluation, epoch, epochs, loss } => {
                     // A full training does not continue the curve of a short one.
-                    if trainings.insert(evaluation, epochs).is_some_and(|before| before != epochs) {
-                        this.losses.remove(&evaluation);
+                    if self.trainings.insert(evaluation, epochs).is_some_and(|before| before != epochs) {
+                        self.losses.remove(&evaluation);
                     }
-                    this.losses.entry(evaluation).or_default().insert(epoch, loss);
+                    self.losses.entry(evaluation).or_default().insert(epoch, loss);
+                }
+                Observation::Measured { evaluation, supplement } => {
+                    self.recorded.add(&supplement);
+                    self.measured.insert(evaluation, supplement);
                 }
                 Observation::Prediction { evaluation, values } => {
-                    this.predictions.entry(evaluation).or_default().extend(values);
+                    self.predictions.entry(evaluation).or_default().extend(values);
                 }
                 Observation::Round { evaluations, scalars, choices } => {
                     let scalars: Map<String, Value> =
                         scalars.into_iter().map(|(name, value)| (name, short(Some(value)))).collect();
-                    this.rounds.push(json!({ "evaluations": evaluations, "scalars": scalars, "choices": choices }));
+                    self.rounds.push(json!({ "evaluations": evaluations, "scalars": scalars, "choices": choices }));
                 }
             }
         }
-        this
     }
 
     /// The learning curve of a network, if there is one.
@@ -52,6 +93,18 @@ impl Observed {
         let epochs: Vec<u64> = losses.iter().map(|(epoch, _)| **epoch).collect();
         let losses: Vec<Value> = losses.iter().map(|(_, loss)| short(Some(**loss))).collect();
         Some(json!({ "epoch": epochs, "loss": losses }))
+    }
+
+    /// What the measurement of a network has besides its row.
+    pub fn measured(&self, evaluation: u64) -> Option<&Supplement> {
+        self.measured.get(&evaluation)
+    }
+
+    /// All that meters recorded, repeated measurements included; `None` without any.
+    pub fn recorded(&self) -> Option<Value> {
+        let Recorded { energy_mj, seconds, measurements } = self.recorded;
+        let kwh = short(Some(energy_mj / MJ_IN_A_KWH));
+        (measurements > 0).then(|| json!({ "kwh": kwh, "seconds": short(Some(seconds)), "measurements": measurements }))
     }
 
     /// All predictions, by evaluation. `target` is that of the page, where the search has several.

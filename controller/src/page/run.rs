@@ -4,34 +4,42 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use hardware::log::{Joined, Row, join};
+use hardware::log::{Joined, Row};
 use serde_json::{Map, Value, json};
 
 use super::details::details;
 use super::effects::effects;
 use super::networks::{Networks, short};
-use super::observed::Observed;
+use super::observed::{MJ_IN_A_KWH, Observed};
 use super::{document, html};
 use crate::compare::several;
 use crate::config::Experiment;
-use crate::history::History;
-use crate::observe::{Observation, Status};
+use crate::observe::Status;
 use crate::problem::Problem;
-use crate::report::{Summary, data_set};
+use crate::report::{Followed, Summary, data_set};
 use crate::run::{Imported, OBSERVATIONS, Recorded, STATUS};
 
 /// Most bytes of the layers in a page, and of its learning curves.
 const ROOM: usize = 700_000;
+
+/// A run as it was read before.
+pub(crate) struct Before {
+    experiment: Arc<Experiment>,
+    /// By target.
+    followed: Vec<Followed>,
+    observed: Arc<Observed>,
+}
 
 /// A run, read from its folder.
 pub(crate) struct RunPage {
     folder: PathBuf,
     /// The target, of a search that has several.
     target: Option<String>,
+    /// The experiment of all targets.
+    whole: Arc<Experiment>,
     experiment: Experiment,
     problem: Problem,
-    /// The journal, a row a job.
-    rows: Vec<Row>,
+    followed: Followed,
     summary: Summary,
     observed: Arc<Observed>,
     status: Option<Status>,
@@ -43,15 +51,43 @@ impl RunPage {
     /// # Errors
     /// If it is not a run folder, or its journal is damaged.
     pub fn read(folder: &Path) -> Result<Vec<Self>> {
-        let observed = Arc::new(Observed::of(Observation::read_all(&folder.join(OBSERVATIONS))));
-        let status = Status::read(&folder.join(STATUS));
-        let page = |(target, Recorded { experiment, problem, rows }): (Option<String>, Recorded)| {
-            let notes = experiment.reservations();
-            let summary = Summary { notes, ..Summary::of(&problem, rows.clone())?.with_models(folder) };
-            let (folder, observed, status) = (folder.to_owned(), Arc::clone(&observed), status.clone());
-            Ok(Self { folder, target, experiment, problem, rows, summary, observed, status })
+        Self::read_after(folder, None)
+    }
+
+    /// The same with what was read of it before: then only what is new is read in full.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_after(folder: &Path, before: Option<Before>) -> Result<Vec<Self>> {
+        let recorded = Recorded::read(folder)?;
+        let whole = Arc::new(recorded.experiment.clone());
+        let (mut followed, mut observed) = match before.filter(|before| *before.experiment == *whole) {
+            Some(before) => (before.followed, Arc::unwrap_or_clone(before.observed)),
+            None => (Vec::new(), Observed::default()),
         };
-        Recorded::read(folder)?.by_target()?.into_iter().map(page).collect()
+        observed.follow(&folder.join(OBSERVATIONS));
+        let (observed, status) = (Arc::new(observed), Status::read(&folder.join(STATUS)));
+        let by_target = recorded.by_target()?;
+        if followed.is_empty() {
+            followed = by_target.iter().map(|(_, run)| Followed::new(&run.problem)).collect();
+        }
+        let mut pages = Vec::new();
+        for ((target, Recorded { experiment, problem, rows }), mut followed) in by_target.into_iter().zip(followed) {
+            followed.enter(&problem, rows)?;
+            let notes = experiment.reservations();
+            let summary = Summary { notes, ..followed.summary(&problem).with_models(folder) };
+            let (folder, whole) = (folder.to_owned(), Arc::clone(&whole));
+            let (observed, status) = (Arc::clone(&observed), status.clone());
+            pages.push(Self { folder, target, whole, experiment, problem, followed, summary, observed, status });
+        }
+        Ok(pages)
+    }
+
+    /// What the next reading goes on from.
+    pub fn into_before(pages: Vec<Self>) -> Option<Before> {
+        let first = pages.first()?;
+        let (experiment, observed) = (Arc::clone(&first.whole), Arc::clone(&first.observed));
+        Some(Before { experiment, observed, followed: pages.into_iter().map(|page| page.followed).collect() })
     }
 
     /// Its part of the document. A live page asks for the layers of a network when it is opened, and gets the main effects
@@ -61,9 +97,9 @@ impl RunPage {
     /// If a network of the journal is not of the space.
     pub fn value(&self, is_live: bool) -> Result<Value> {
         let mut run = self.summary.to_json();
-        let joined = join(self.rows.iter().cloned(), self.problem.fidelity().short_epochs);
+        let joined = self.followed.joined.as_slice();
         let imported: Vec<Row> = Imported::read(&self.folder)?.into_iter().map(|import| import.row).collect();
-        let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, &joined, &imported)?;
+        let Networks { columns, statuses, devices, messages } = Networks::of(&self.problem, joined, &imported)?;
         let name = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
         let mut name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.extend(self.target.iter().map(|target| format!(" on {target}")));
@@ -73,7 +109,7 @@ impl RunPage {
             .iter()
             .map(|decision| json!({ "name": decision.name, "choices": decision.choices }))
             .collect();
-        let (details, curves) = self.networks(&joined, is_live);
+        let (details, curves) = self.networks(joined, is_live);
         let more = json!({
             "name": name,
             "folder": self.folder.display().to_string(),
@@ -91,7 +127,7 @@ impl RunPage {
             "curves": curves,
             "forecasts": self.observed.predictions(self.target.as_deref()),
             "policy": self.observed.rounds(),
-            "watch": self.watch(&joined)?,
+            "watch": self.watch(joined)?,
         });
         let effects = if is_live { Value::Null } else { self.effects()? };
         if let (Some(run), Value::Object(more)) = (run.as_object_mut(), more) {
@@ -106,14 +142,13 @@ impl RunPage {
     /// # Errors
     /// If a network of the journal is not of the space, or the surrogate cannot be fitted.
     pub fn effects(&self) -> Result<Value> {
-        let history = History::of_rows(&self.problem, &self.rows)?;
-        let effects = effects(&self.problem, &history)?;
+        let effects = effects(&self.problem, &self.followed.history)?;
         Ok(if effects.is_empty() { Value::Null } else { serde_json::to_value(effects)? })
     }
 
     /// Number of jobs in the journal.
     pub fn jobs(&self) -> usize {
-        self.rows.len()
+        self.followed.rows.len()
     }
 
     /// The target, of a search that has several.
@@ -139,7 +174,7 @@ impl RunPage {
         let values = pages.iter().map(|page| page.value(false)).collect::<Result<Vec<_>>>()?;
         let folder = pages.first().filter(|_| pages.len() > 1).map(|page| page.folder.clone());
         let together = folder.and_then(|folder| together(&[folder]));
-        Ok(html(&document(values, together, false)))
+        Ok(html(&document(values, together, false).to_string()))
     }
 
     fn state(&self) -> &'static str {
@@ -157,7 +192,7 @@ impl RunPage {
         let rows: Vec<&Row> = front.chain(joined.iter().rev().map(|one| &one.row)).collect();
         let details = |row: &Row| {
             let architecture = self.problem.space().parse(&row.architecture).ok()?;
-            details(&self.problem, &architecture).ok()
+            details(&self.problem, &architecture, self.observed.measured(row.evaluation)).ok()
         };
         let of_details: &[&Row] = if is_live { &[] } else { &rows };
         (with_room(of_details, details), with_room(&rows, |row| self.observed.curve(row.evaluation)))
@@ -167,8 +202,8 @@ impl RunPage {
     fn facts(&self, devices: &[String]) -> Vec<[String; 2]> {
         let Experiment { search, strategy, replay, data, .. } = &self.experiment;
         let space = self.problem.space();
-        let times = || self.rows.iter().filter_map(|row| row.started_at.clone());
-        let trainer = self.rows.iter().find_map(|row| row.trainer.clone());
+        let times = || self.followed.rows.iter().filter_map(|row| row.started_at.clone());
+        let trainer = self.followed.rows.iter().find_map(|row| row.trainer.clone());
         let log = replay.as_ref().map(|replay| replay.log.display().to_string());
         let images = log.is_none().then(|| data_set(&data.source));
         let facts = [
@@ -206,22 +241,31 @@ impl RunPage {
             (!known.is_empty()).then(|| known.iter().sum::<f64>())
         };
         let (training, measuring) = (total(|row| row.train_seconds), total(|row| row.measure_seconds));
-        let inference_mj = total(|row| Some(row.energy_mj? * row.time_runs? as f64));
+        let inference_kwh = total(|row| Some(row.energy_mj? * row.time_runs? as f64 / MJ_IN_A_KWH));
+        let recorded = self.observed.recorded();
         let Some(status) = &self.status else {
             let seconds = json!({ "training": training, "measuring": measuring });
-            return Ok(json!({ "seconds": seconds, "inference_energy_kwh": inference_mj.map(kwh) }));
+            return Ok(json!({
+                "seconds": seconds,
+                "inference_energy_kwh": inference_kwh,
+                "recorded_energy": recorded,
+            }));
         };
         let mut watch = serde_json::to_value(status)?;
         if !status.is_live() {
             watch["jobs"] = json!([]);
+            watch["devices"] = json!([]);
             watch["workers"] = json!([]);
             watch["cluster"] = Value::Null;
             watch["eta_seconds"] = Value::Null;
         }
-        for job in watch["jobs"].as_array_mut().into_iter().flatten() {
-            job["seconds"] = json!(job["since"].as_f64().map(|since| status.at - since));
+        for list in ["jobs", "devices"] {
+            for one in watch[list].as_array_mut().into_iter().flatten() {
+                one["seconds"] = json!(one["since"].as_f64().map(|since| status.at - since));
+            }
         }
-        watch["inference_energy_kwh"] = json!(inference_mj.map(kwh));
+        watch["inference_energy_kwh"] = json!(inference_kwh);
+        watch["recorded_energy"] = json!(recorded);
         watch["seconds"] = json!({
             "training": training,
             "measuring": measuring,
@@ -257,10 +301,6 @@ fn with_room(rows: &[&Row], of: impl Fn(&Row) -> Option<Value>) -> Map<String, V
     known
 }
 
-fn kwh(millijoules: f64) -> f64 {
-    millijoules / 3.6e9
-}
-
 /// Costs and layers of one network of a run, for a live page.
 ///
 /// # Errors
@@ -269,5 +309,7 @@ pub(crate) fn network(folder: &Path, evaluation: u64) -> Result<Value> {
     let Recorded { problem, rows, .. } = Recorded::read(folder)?;
     let row = rows.iter().find(|row| row.evaluation == evaluation).context("the run has no such network")?;
     let architecture = problem.space().parse(&row.architecture)?;
-    details(&problem, &architecture)
+    let mut observed = Observed::default();
+    observed.follow(&folder.join(OBSERVATIONS));
+    details(&problem, &architecture, observed.measured(evaluation))
 }

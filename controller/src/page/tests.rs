@@ -13,7 +13,7 @@ use hardware::log::{Joined, Row, Status};
 #[test]
 fn texts_of_others_cannot_end_the_script_that_holds_the_data() {
     let hostile = "</script><script>alert(1)</script><!-- \u{202e}";
-    let page = html(&document(vec![json!({ "name": hostile })], None, false));
+    let page = html(&document(vec![json!({ "name": hostile })], None, false).to_string());
     let (_, after) = page.split_once("id=\"data\">").unwrap();
     let (data, _) = after.split_once("</script>").unwrap();
     let read: Value = serde_json::from_str(data).unwrap();
@@ -23,7 +23,7 @@ fn texts_of_others_cannot_end_the_script_that_holds_the_data() {
 
 #[test]
 fn content_with_the_marks_of_the_page_stays_as_it_is() {
-    let page = html(&document(vec![json!({ "name": "/*STYLE*/ /*DATA*/" })], None, false));
+    let page = html(&document(vec![json!({ "name": "/*STYLE*/ /*DATA*/" })], None, false).to_string());
     assert_eq!(page.matches("/*DATA*/").count(), 1, "that of the name");
     assert!(page.contains("\"name\":\"/*STYLE*/ /*DATA*/\""));
 }
@@ -81,11 +81,38 @@ fn a_network_costs_a_page_at_most_300_bytes() {
     assert!(bytes < 240_000, "{bytes} bytes for 1000 networks, which have predictions besides");
 }
 
+fn observed(observations: Vec<Observation>) -> Observed {
+    let mut observed = Observed::default();
+    observed.add(observations);
+    observed
+}
+
+#[test]
+fn a_file_that_grows_is_read_on_and_another_one_from_its_begin() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("observations.jsonl");
+    let line = |epoch, loss| format!(r#"{{"loss":{{"evaluation":3,"epoch":{epoch},"epochs":9,"loss":{loss}}}}}"#);
+    let mut observed = Observed::default();
+    observed.follow(&path);
+    assert_eq!(observed.curve(3), None);
+    // The last line is being written.
+    let (second, end) = (line(2, 6), line(3, 5));
+    let begin = format!("{}\nnot read\n{}\n{}", line(1, 7), second, &end[..20]);
+    std::fs::write(&path, &begin).unwrap();
+    observed.follow(&path);
+    assert_eq!(observed.curve(3), Some(json!({ "epoch": [1, 2], "loss": [7, 6] })));
+    std::fs::write(&path, format!("{begin}{}\n", &end[20..])).unwrap();
+    observed.follow(&path);
+    assert_eq!(observed.curve(3), Some(json!({ "epoch": [1, 2, 3], "loss": [7, 6, 5] })));
+    std::fs::write(&path, format!("{second}\n")).unwrap();
+    observed.follow(&path);
+    assert_eq!(observed.curve(3), Some(json!({ "epoch": [2], "loss": [6] })));
+}
+
 #[test]
 fn a_full_training_does_not_continue_the_curve_of_a_short_one() {
     let loss = |epoch, epochs, loss| Observation::Loss { evaluation: 3, epoch, epochs, loss };
-    let observed =
-        Observed::of(vec![loss(1, 2, 9.0), loss(2, 2, 8.0), loss(1, 4, 7.0), loss(1, 4, 6.0), loss(2, 4, 5.0)]);
+    let observed = observed(vec![loss(1, 2, 9.0), loss(2, 2, 8.0), loss(1, 4, 7.0), loss(1, 4, 6.0), loss(2, 4, 5.0)]);
     assert_eq!(observed.curve(3), Some(json!({ "epoch": [1, 2], "loss": [6, 5] })));
     assert_eq!(observed.curve(4), None);
 }
@@ -94,7 +121,7 @@ fn a_full_training_does_not_continue_the_curve_of_a_short_one() {
 fn many_rounds_are_thinned_and_the_last_one_stays() {
     let round =
         |evaluations| Observation::Round { evaluations, scalars: Default::default(), choices: Default::default() };
-    let rounds = Observed::of((0..1001).map(round).collect()).rounds();
+    let rounds = observed((0..1001).map(round).collect()).rounds();
     assert!(rounds.len() <= 200, "{}", rounds.len());
     assert_eq!(rounds.last().unwrap()["evaluations"], 1000);
 }

@@ -12,6 +12,7 @@ pub(crate) use json::SCHEMA;
 pub use json::{by_name, tidy};
 pub use plot::{DrawResult, front_plot, label, range, svg};
 pub use sketch::{LEAST_COLUMNS, sketch};
+pub(crate) use summary::Followed;
 pub use summary::{Member, SetAside, Step, Summary, seconds_of};
 pub use table::{
     bounds_in_words, cell, data_set, fixed, heading, hypervolume_in_words, in_words, lines, plain_table, table,

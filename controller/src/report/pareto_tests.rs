@@ -127,6 +127,18 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
+    fn a_journal_that_grows_is_followed_to_the_same_summary(seed: u64, cut in 0..30_usize) {
+        let problem = problem();
+        let (rows, other) = (journal(&problem, seed), journal(&problem, !seed));
+        let shown = |summary: Summary| format!("{summary:?}");
+        let mut followed = Followed::new(&problem);
+        for part in [rows[..cut.min(rows.len())].to_vec(), rows, other] {
+            followed.enter(&problem, part.clone()).unwrap();
+            prop_assert_eq!(shown(followed.summary(&problem)), shown(Summary::of(&problem, part).unwrap()));
+        }
+    }
+
+    #[test]
     fn pareto_csv_reads_back_as_the_same_front(seed: u64) {
         let problem = problem();
         let summary = Summary::of(&problem, journal(&problem, seed)).unwrap();

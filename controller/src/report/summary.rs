@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hardware::log::{Row, Status, join};
+use hardware::log::{Joined, Row, Status, join};
 
 use serde::Serialize;
 
@@ -94,39 +94,9 @@ impl Summary {
 
     /// Summarises the journal of a problem with one target.
     pub fn of(problem: &Problem, rows: Vec<Row>) -> anyhow::Result<Self> {
-        let mut history = History::of(Arc::clone(problem.targets()));
-        let (mut hypervolume, mut first) = (Vec::new(), None);
-        for row in &rows {
-            let before = history.ended();
-            history.enter(problem, row)?;
-            let begun = row.started_at.as_deref().and_then(seconds_of);
-            first = first.or(begun);
-            if let Some(share) = history.hypervolume_share().filter(|_| history.ended() > before) {
-                let took = row.train_seconds.unwrap_or(0.0) + row.measure_seconds.unwrap_or(0.0);
-                let hours = begun.zip(first).map(|(begun, first)| (begun - first + took) / 3600.0);
-                hypervolume.push(Step { evaluations: history.ended(), epochs: history.epochs(), hours, share });
-            }
-        }
-        let joined = join(rows, problem.fidelity().short_epochs);
-        let rows: Vec<Row> = joined.into_iter().map(|joined| joined.row).collect();
-        let mut members: Vec<Member> =
-            history.front().filter_map(|evaluation| Member::of(evaluation, &history, &rows)).collect();
-        let set_aside = set_aside(&mut members, problem, &rows);
-        members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
-        Ok(Self {
-            objectives: problem.objectives().clone(),
-            values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
-            reference: history.reference(0).get().map(<[f64]>::to_vec),
-            reference_in_words: history.reference(0).in_words(problem.objectives()),
-            notes: Vec::new(),
-            repeats: history.repeats(),
-            near: near_front(&history),
-            rows,
-            members,
-            set_aside,
-            hypervolume,
-            folder: None,
-        })
+        let mut followed = Followed::new(problem);
+        followed.enter(problem, rows)?;
+        Ok(followed.summary(problem))
     }
 
     /// Reasons of unsuccessful evaluations with their frequency, the most frequent first. Texts that differ in the
@@ -150,6 +120,79 @@ impl Summary {
 
     pub fn count(&self, status: Status) -> usize {
         self.rows.iter().filter(|row| row.status == status).count()
+    }
+}
+
+/// A journal as far as its rows are entered: when it has grown, only the new rows are.
+#[derive(Clone)]
+pub(crate) struct Followed {
+    pub history: History,
+    /// All rows, one for each job.
+    pub rows: Vec<Row>,
+    /// The rows of each network as one.
+    pub joined: Vec<Joined>,
+    hypervolume: Vec<Step>,
+    /// When the first network was begun, in seconds since 1970.
+    first: Option<f64>,
+}
+
+impl Followed {
+    pub fn new(problem: &Problem) -> Self {
+        Self {
+            history: History::of(Arc::clone(problem.targets())),
+            rows: Vec::new(),
+            joined: Vec::new(),
+            hypervolume: Vec::new(),
+            first: None,
+        }
+    }
+
+    /// Enters what the rows of the journal have beyond those that are known; another journal is entered from its begin.
+    ///
+    /// # Errors
+    /// If a row is not of this problem.
+    pub fn enter(&mut self, problem: &Problem, rows: Vec<Row>) -> anyhow::Result<()> {
+        if !rows.starts_with(&self.rows) {
+            *self = Self::new(problem);
+        }
+        for row in &rows[self.rows.len()..] {
+            let before = self.history.ended();
+            self.history.enter(problem, row)?;
+            let begun = row.started_at.as_deref().and_then(seconds_of);
+            self.first = self.first.or(begun);
+            let (evaluations, epochs) = (self.history.ended(), self.history.epochs());
+            if let Some(share) = self.history.hypervolume_share().filter(|_| evaluations > before) {
+                let took = row.train_seconds.unwrap_or(0.0) + row.measure_seconds.unwrap_or(0.0);
+                let hours = begun.zip(self.first).map(|(begun, first)| (begun - first + took) / 3600.0);
+                self.hypervolume.push(Step { evaluations, epochs, hours, share });
+            }
+        }
+        self.joined = join(rows.iter().cloned(), problem.fidelity().short_epochs);
+        self.rows = rows;
+        Ok(())
+    }
+
+    pub fn summary(&self, problem: &Problem) -> Summary {
+        let history = &self.history;
+        let rows: Vec<Row> = self.joined.iter().map(|joined| joined.row.clone()).collect();
+        let mut members: Vec<Member> =
+            history.front().filter_map(|evaluation| Member::of(evaluation, history, &rows)).collect();
+        let set_aside = set_aside(&mut members, problem, &rows);
+        members.sort_by(|a, b| a.values[0].total_cmp(&b.values[0]).then(a.row.evaluation.cmp(&b.row.evaluation)));
+        Summary {
+            objectives: problem.objectives().clone(),
+            values: history.evaluations().iter().map(|evaluation| evaluation.values.clone()).collect(),
+            reference: history.reference(0).get().map(<[f64]>::to_vec),
+            reference_in_words: history.reference(0).in_words(problem.objectives()),
+            notes: Vec::new(),
+            repeats: history.repeats(),
+            near: near_front(history),
+            rows,
+            members,
+            set_aside,
+            hypervolume: self.hypervolume.clone(),
+            folder: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::page::{RunPage, document, html, network, together};
+use crate::page::{Before, RunPage, document, html, network, together};
 use crate::run::{JOURNAL, OBSERVATIONS, STATUS};
 use crate::terminal::note;
 
@@ -17,6 +17,9 @@ use crate::terminal::note;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Reading, and computing effects, each take at most one in so many parts of the time: the search may be on the same machine.
 const SHARE: u32 = 200;
+
+/// A reading that took less counts as one that took this long, for the comparison with the next.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Runs and their document.
 pub(super) struct Runs {
@@ -32,6 +35,8 @@ struct Known {
     runs: Vec<Shown>,
     /// Several runs under one reference; `None` for one run, or where they share too little.
     together: Option<Value>,
+    /// The document, as JSON: it is the same for all pages.
+    text: Bytes,
     read: Instant,
     took: Duration,
 }
@@ -40,6 +45,8 @@ struct Known {
 struct Shown {
     values: Vec<Value>,
     effects: Effects,
+    /// What the next reading goes on from; `None` where the last one failed.
+    before: Option<Before>,
 }
 
 /// The main effects of a run's decisions, which take longer than all the rest.
@@ -62,13 +69,13 @@ impl Runs {
     /// # Errors
     /// If one is not a run folder, or damaged.
     pub fn read(folders: Vec<PathBuf>) -> Result<Self> {
-        let begun = Instant::now();
         let stamps = folders.iter().map(|folder| stamp(folder)).collect();
-        let runs = folders.iter().map(|folder| Shown::read(folder, None)).collect::<Result<Vec<_>>>()?;
+        let runs = folders.iter().map(|folder| Shown::read(folder, None, None)).collect::<Result<Vec<_>>>()?;
         let together = together(&folders);
-        // Effects have a share of their own.
-        let took = begun.elapsed().saturating_sub(runs.iter().map(|run| run.effects.took).sum());
-        let known = Known { stamps, runs, together, read: Instant::now(), took };
+        // The next reading is of what is new alone.
+        let took = Duration::ZERO;
+        let mut known = Known { stamps, runs, together, text: Bytes::new(), read: Instant::now(), took };
+        known.write();
         Ok(Self { folders, state: Mutex::new(known), version: watch::Sender::new(0) })
     }
 
@@ -107,20 +114,23 @@ impl Runs {
                 // One that cannot be read keeps its last page, and is not tried again until it changes.
                 known.stamps[index] = stamps[index];
                 let before = known.runs[index].effects.computed;
-                known.runs[index] = Shown::read(folder, Some(&known.runs[index].effects))?;
+                let from = known.runs[index].before.take();
+                known.runs[index] = Shown::read(folder, Some(&known.runs[index].effects), from)?;
                 let Effects { computed, took, .. } = known.runs[index].effects;
                 of_effects += if computed == before { Duration::ZERO } else { took };
             }
         }
         known.together = together(&self.folders);
-        (known.read, known.took) = (Instant::now(), begun.elapsed().saturating_sub(of_effects));
+        known.write();
+        // Effects have a share of their own. On a busy machine a single reading may take far longer than its work.
+        let took = begun.elapsed().saturating_sub(of_effects);
+        (known.read, known.took) = (Instant::now(), took.min(2 * known.took.max(LEAST)));
         self.version.send_modify(|version| *version += 1);
         Ok(())
     }
 
-    fn value(&self) -> Value {
-        let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        document(known.runs.iter().flat_map(|run| run.values.clone()).collect(), known.together.clone(), true)
+    fn text(&self) -> Bytes {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
     }
 
     /// The page with its present document.
@@ -128,17 +138,17 @@ impl Runs {
         blocking(move || {
             // The last page is better than none.
             let _ = self.refresh();
-            Ok(html(&self.value()).into())
+            Ok(html(&String::from_utf8_lossy(&self.text())).into())
         })
         .await
     }
 
     /// The present document.
     pub async fn document(self: Arc<Self>) -> Result<Bytes> {
-        blocking(move || Ok(self.value().to_string().into())).await
+        blocking(move || Ok(self.text())).await
     }
 
-    /// Layers and learning curve of a network.
+    /// Layers and measurement of a network.
     pub async fn network(self: Arc<Self>, run: usize, number: u64) -> Result<Bytes> {
         blocking(move || {
             let folder = self.folder_of(run).context("the page has no such run")?;
@@ -156,22 +166,29 @@ impl Runs {
     }
 }
 
+impl Known {
+    fn write(&mut self) {
+        let runs = self.runs.iter().flat_map(|run| run.values.clone()).collect();
+        self.text = document(runs, self.together.clone(), true).to_string().into();
+    }
+}
+
 async fn blocking(act: impl FnOnce() -> Result<Bytes> + Send + 'static) -> Result<Bytes> {
     tokio::task::spawn_blocking(act).await.context("reading the runs broke down")?
 }
 
 impl Shown {
-    fn read(folder: &Path, before: Option<&Effects>) -> Result<Self> {
-        let pages = RunPage::read(folder)?;
+    fn read(folder: &Path, effects: Option<&Effects>, before: Option<Before>) -> Result<Self> {
+        let pages = RunPage::read_after(folder, before)?;
         let mut values = pages.iter().map(|page| page.value(true)).collect::<Result<Vec<_>>>()?;
-        let effects = match before.filter(|before| !before.are_old(jobs(&pages))) {
+        let effects = match effects.filter(|before| !before.are_old(jobs(&pages))) {
             Some(before) => before.clone(),
             None => Effects::of(&pages)?,
         };
         for (value, effects) in values.iter_mut().zip(&effects.values) {
             value["effects"] = effects.clone();
         }
-        Ok(Self { values, effects })
+        Ok(Self { values, effects, before: RunPage::into_before(pages) })
     }
 }
 

@@ -171,6 +171,7 @@ impl Answer {
             power_interval: self.power_interval,
             rails: rails.collect(),
             source: self.energy_source.clone().unwrap_or_else(|| "the device's program".to_owned()),
+            recorded: None,
         })
     }
 }

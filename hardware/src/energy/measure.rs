@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::integrate::{MeanPower, mean_power};
 use super::settle::{idle, pause, settle};
 use super::{EnergyError, EnergyPlan, conditions};
-use crate::measurement::{Conditions, Energy, RailEnergy};
+use crate::measurement::{Conditions, Energy, RailEnergy, Recorded};
 use crate::meter::align::{Pattern, coded};
 use crate::meter::{MeterError, Point, PowerMeter, Shown, Total, Trace};
 use crate::time::{Clock, Window};
@@ -89,6 +89,8 @@ struct Record {
     trace: Trace,
     total: Total,
     runs: Vec<LoadRun>,
+    /// From begin to end of each record of the meter.
+    recorded: Vec<Window>,
     idle_before: Vec<Window>,
     idle_after: Vec<Window>,
     /// Time between two readings, in s.
@@ -134,8 +136,9 @@ impl Record {
         }
         pause(meter, clock, FALL.max(Duration::from_secs_f64(self.edge_s())))?;
         self.idle_after.push(idle(meter, clock, self.options.idle)?.window);
+        let whole = Window { from_ns: begun_ns, to_ns: clock.now_ns() };
+        self.recorded.push(whole);
         if meter.pattern_unit().is_some() {
-            let whole = Window { from_ns: begun_ns, to_ns: clock.now_ns() };
             meter.set_pattern(Pattern::new(whole, &loads)?);
         }
         Ok(())
@@ -255,11 +258,20 @@ impl Record {
             power_interval: interval,
             rails,
             source: meter.source(),
+            recorded: recorded(&series, &self.recorded),
         };
         let windows: Vec<Window> = self.runs.iter().map(|run| run.window).collect();
         let conditions = conditions::of(&self.trace.conditions, self.idle_before.first(), &windows);
         Ok(Measured { energy, conditions, warnings: self.warnings })
     }
+}
+
+/// The energy of whole records; `None` where readings are missing for too long.
+fn recorded(series: &[Point], windows: &[Window]) -> Option<Recorded> {
+    let seconds = windows.iter().map(Window::seconds).sum();
+    let energy_mj = mean_power(series, windows).ok()?.mean_mw * seconds;
+    // A sensor's offset may be below zero.
+    (energy_mj >= 0.0).then_some(Recorded { energy_mj, seconds })
 }
 
 /// Half-width of the 95 % confidence interval of the mean power, relative to the mean: the scatter of the readings and

@@ -92,6 +92,7 @@ fn a_measurement_fills_its_columns_and_no_others() {
             power_interval: None,
             rails: Vec::new(),
             source: "test".to_owned(),
+            recorded: None,
         }),
         conditions: Conditions::default(),
         warnings: Vec::new(),

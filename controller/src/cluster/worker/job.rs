@@ -222,12 +222,14 @@ impl Worker {
             tokio::select! {
                 finished = &mut doing => break finished,
                 Some(activity) = stages.recv() => {
-                    if matches!(activity.stage, Stage::Measuring | Stage::Training { .. }) {
+                    if matches!(activity.stage, Stage::Measuring { .. } | Stage::Training { .. }) {
                         unbegun.begin();
                     }
-                    // The next one comes soon enough.
-                    let is_due = reported.is_none_or(|last: Instant| last.elapsed() > Duration::from_millis(200));
-                    if is_due && let Ok(payload) = serde_json::to_vec(&activity.stage) {
+                    // The next one of these comes soon enough.
+                    let is_frequent = matches!(activity.stage, Stage::Training { .. } | Stage::Away(_));
+                    let is_early = reported.is_some_and(|last: Instant| last.elapsed() < Duration::from_millis(200));
+                    let stage = activity.stage.of_worker(&self.id);
+                    if !(is_frequent && is_early) && let Ok(payload) = serde_json::to_vec(&stage) {
                         reported = Some(Instant::now());
                         self.broker.send(format!("nas.{}.progress.{id}", ready.run), payload).await;
                     }

@@ -35,7 +35,7 @@ function draw(name, box, option, sentence) {
       grid: {
         left: 12,
         right: 18,
-        top: option.legend ? 34 : 14,
+        top: option.legend ? (theme.printing ? 54 : 34) : 14,
         bottom: 10,
         outerBoundsMode: "same",
         outerBoundsContain: "all",
@@ -120,7 +120,7 @@ const whole = (value) => (Number.isInteger(value) ? value.toLocaleString("en-GB"
 function legend(names) {
   const palette = colours();
   return {
-    type: "scroll",
+    type: theme.printing ? "plain" : "scroll", // Paper has no second page of names.
     top: 0,
     left: 8,
     right: 8,

@@ -95,21 +95,19 @@ const frontPart = {
       options.length > 1
         ? choice("colour", [["", "kind of network"], ...options], view.colour, set("colour"))
         : "",
-      view.z
-        ? ""
-        : choice(
-            "bars",
-            [
-              ["1", "± σ"],
-              ["2", "± 2 σ"],
-              ["0", "none"],
-            ],
-            String(view.bars),
-            (value) => {
-              view.bars = Number(value);
-              this.update(this.model);
-            },
-          ),
+      choice(
+        "bars",
+        [
+          ["1", "± σ"],
+          ["2", "± 2 σ"],
+          ["0", "none"],
+        ],
+        String(view.bars),
+        (value) => {
+          view.bars = Number(value);
+          this.update(this.model);
+        },
+      ),
       ...this.logTicks,
       this.wholeButton,
     );

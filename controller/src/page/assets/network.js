@@ -137,9 +137,7 @@ function rowsTable(caption, rows, head) {
     "table",
     { class: "plain" },
     el("caption", null, caption),
-    head
-      ? tableHead(head.map((cell) => el("th", { scope: "col" }, cell)))
-      : null,
+    head ? tableHead(head.map((cell) => el("th", { scope: "col" }, cell))) : null,
     el(
       "tbody",
       null,
@@ -188,7 +186,10 @@ function measuredOf(run, place, details) {
     row("time (ms), median", column("time_ms_p50")),
     row("time (ms), 95th percentile", column("time_ms_p95")),
     row("time (ms), 99th percentile", column("time_ms_p99")),
-    known(time) && known(energy) && time > 0
+    known(time) &&
+    known(energy) &&
+    time > 0 &&
+    !((details && details.measured) || []).some(([name]) => name.startsWith("power"))
       ? ["mean power (mW), energy / time", number((1000 * energy) / time)]
       : null,
     row("idle power (mW)", column("idle_power_mw")),
@@ -279,9 +280,12 @@ function messagesOf(run, place, details) {
   }
   if (!run.imports.has(place) && (run.run.within_noise_of_front || []).includes(evaluation))
     notes.push(el("p", null, "Within noise of the front."));
-  const texts = [messageOf(run, place), ...((details && details.warnings) || [])].filter(
-    (text) => known(text) && text !== "",
-  );
+  const warnings = (details && details.warnings) || [];
+  // The message of a measurement is its warnings in one line.
+  let message = messageOf(run, place) || "";
+  const joined = warnings.join("; ");
+  if (joined && message.endsWith(joined)) message = message.slice(0, -joined.length).replace(/; $/, "");
+  const texts = [message, ...warnings].filter((text) => known(text) && text !== "");
   return el(
     "div",
     null,

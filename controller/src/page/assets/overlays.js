@@ -49,7 +49,7 @@ function boundSeries(model, ranges) {
   const palette = colours();
   const lines = [];
   const areas = [];
-  const put = (name, key, range) => {
+  const put = (name, key, range, position) => {
     const bound = bounds[name];
     if (!known(bound) || !range.holds(bound)) return;
     const words = `bound ${valueText(name, bound)}`;
@@ -58,13 +58,14 @@ function boundSeries(model, ranges) {
       label: {
         formatter: words,
         color: palette.soft,
-        position: "insideEndTop",
+        position,
       },
     });
     areas.push([{ [key]: bound }, { [key]: range.axis.max }]);
   };
-  put(view.x, "xAxis", ranges[0]);
-  put(view.y, "yAxis", ranges[1]);
+  // Where they cross, only one of them has its words.
+  put(view.x, "xAxis", ranges[0], "insideEndTop");
+  put(view.y, "yAxis", ranges[1], "insideStartTop");
   return [
     {
       id: "bounds",

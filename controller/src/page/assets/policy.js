@@ -11,7 +11,7 @@ const policyPart = {
   },
   update(model) {
     const steps = model.shown.run.policy;
-    const scalars = [...new Set(steps.flatMap((step) => Object.keys(step.scalars || {})))].slice(0, 8);
+    const scalars = [...new Set(steps.flatMap((step) => Object.keys(step.scalars || {})))].slice(0, 12);
     const decisions = [...new Set(steps.flatMap((step) => Object.keys(step.choices || {})))];
     if (!decisions.includes(view.decision)) view.decision = decisions[0] || null;
     const state = JSON.stringify([decisions, view.decision]);
@@ -150,7 +150,10 @@ const costPart = {
           model.several ? short(run.name, 40) + ":" : "",
           parts.map(([name]) => `${words(name)} ${duration(cost[name] || 0)}`).join(", ") + ".",
           known(cost.whole) ? `Whole time ${duration(cost.whole)}; steps side by side count each.` : "",
-          known(cost.energy) ? `Energy of the timed inferences: ${number(cost.energy, 3)} kWh.` : "",
+          cost.recorded
+            ? `The meters recorded ${energyText(cost.recorded.kwh)} in ${duration(cost.recorded.seconds)} of ${plural(cost.recorded.measurements, "measurement")}, idle power before and after the load included; training and the time between measurements are not metered.`
+            : "",
+          known(cost.energy) ? `Energy of the timed inferences alone: ${energyText(cost.energy)}.` : "",
         ]
           .filter(Boolean)
           .join(" "),
@@ -159,6 +162,9 @@ const costPart = {
       .join(" ");
   },
 };
+
+/** An energy in kWh, or in joules where that would be a small fraction. */
+const energyText = (kwh) => (kwh >= 1e-3 ? `${number(kwh, 3)} kWh` : `${number(3.6e6 * kwh, 3)} J`);
 
 /** Seconds by activity: as the search recorded them, or from the journal's columns. */
 function costOf(run) {
@@ -171,6 +177,7 @@ function costOf(run) {
     own: seconds.own,
     whole: seconds.whole,
     energy: watch.inference_energy_kwh,
+    recorded: watch.recorded_energy,
   };
-  return cost.training > 0 || cost.measuring > 0 ? cost : null;
+  return cost.training > 0 || cost.measuring > 0 || cost.recorded ? cost : null;
 }

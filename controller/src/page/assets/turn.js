@@ -34,11 +34,6 @@ function makeTurner() {
     paint();
   }
 
-  function within(one, value) {
-    const [from, to, at] = one.log ? [one.from, one.to, value].map(Math.log) : [one.from, one.to, value];
-    return to > from ? (2 * (at - from)) / (to - from) - 1 : 0;
-  }
-
   function size() {
     const ratio = window.devicePixelRatio || 1;
     wide = element.clientWidth;
@@ -68,7 +63,7 @@ function makeTurner() {
       // Positive pitch looks from above; what is nearer is a little larger.
       const upwards = y * cp - towards * sp;
       const near = 1 / (1 - 0.12 * (towards * cp + y * sp));
-      return [wide / 2 + across * scale * near, high / 2 - upwards * scale * near];
+      return [wide / 2 + across * scale * near, 0.46 * high - upwards * scale * near];
     };
   }
 
@@ -91,10 +86,13 @@ function makeTurner() {
     const many = total > 4000;
     if (many) drawPixels(context);
     drawCube(context, project, palette);
+    state.planes = drawPlanes(context, project, state.axes, palette);
     state.groups.forEach((group, index) => {
       if (!many || group.kind.key === "front")
         drawGroup(context, group, state.screen[index], palette, project);
     });
+    state.bars = barsInCube(state.model, state.groups, state.axes);
+    drawBars(context, project, state.bars, palette);
     drawSelection(context, palette);
   }
 
@@ -221,12 +219,12 @@ function makeTurner() {
         context.fillText(one.name, Math.max(4, top[0] - 60), Math.max(10, top[1] - 16));
       } else {
         const width = context.measureText(one.name).width;
-        const x = Math.min(
-          wide - width / 2 - 4,
-          Math.max(width / 2 + 4, middle[0] + ox * (44 + Math.abs(ox) * width * 0.5)),
-        );
+        const wanted = middle[0] + ox * (44 + Math.abs(ox) * width * 0.5);
+        const x = Math.min(wide - width / 2 - 4, Math.max(width / 2 + 4, wanted));
+        // Without room at the side, the name stands below the numbers.
+        const below = 44 * Math.max(oy, 0.25) + Math.min(36, Math.abs(wanted - x)) + 4;
         context.textAlign = "center";
-        context.fillText(one.name, x, Math.min(high - 10, middle[1] + Math.max(oy, 0.25) * 44 + 4));
+        context.fillText(one.name, x, Math.min(high - 10, middle[1] + below));
       }
     }
   }

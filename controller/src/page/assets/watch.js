@@ -26,30 +26,22 @@ function watchOf(model, run) {
     known(all) && all > 0
       ? el("progress", { max: all, value: Math.min(done, all), "aria-label": words })
       : null;
-  const jobs = (watch.jobs || []).map((job) =>
-    el(
-      "tr",
-      null,
-      el("td", null, known(job.evaluation) ? job.evaluation : "–"),
-      el("td", null, untrusted(job.stage || "", 30)),
-      el(
-        "td",
-        null,
-        known(job.epoch) ? `epoch ${job.epoch}${known(job.epochs) ? " of " + job.epochs : ""}` : "",
-      ),
-      el("td", null, known(job.seconds) ? duration(job.seconds) : ""),
-      el("td", null, untrusted(job.text || "", 160)),
-    ),
+  const jobs = (watch.jobs || []).map((job) => {
+    const epoch = known(job.epoch)
+      ? `, epoch ${job.epoch}${known(job.epochs) ? " of " + job.epochs : ""}`
+      : "";
+    const words = [
+      untrusted(job.stage || "", 30),
+      epoch,
+      job.device ? [" on ", untrusted(job.device, 60)] : "",
+    ];
+    return rowWithText([known(job.evaluation) ? job.evaluation : "–", words, sinceOf(job)], job.text);
+  });
+  const devices = (watch.devices || []).map((device) =>
+    stateRow(device, known(device.evaluation) ? networkLink(run, device.evaluation) : ""),
   );
   const workers = (watch.workers || []).map((worker) =>
-    el(
-      "tr",
-      null,
-      el("td", null, untrusted(worker.name || "", 60)),
-      el("td", null, untrusted(worker.state || "", 30)),
-      el("td", null, known(worker.jobs) ? plural(worker.jobs, "job") : ""),
-      el("td", null, untrusted(worker.text || "", 200)),
-    ),
+    stateRow(worker, known(worker.jobs) ? plural(worker.jobs, "job") : ""),
   );
   const table = (caption, head, rows) =>
     rows.length
@@ -80,8 +72,34 @@ function watchOf(model, run) {
     el(
       "div",
       { class: "halves" },
-      table("Jobs under way", ["network", "job", "epoch", "since", ""], jobs),
-      table("Devices and workers", ["name", "state", "jobs", ""], workers),
+      table("Jobs under way", ["network", "job", "for"], jobs),
+      table("Devices and workers", ["name", "state", "task", "for"], [...devices, ...workers]),
     ),
   );
+}
+
+const sinceOf = (one) => (known(one.seconds) ? duration(one.seconds) : "");
+
+/** A row, and below it what there is to say, as wide as the table. */
+const rowWithText = (cells, text) => [
+  el(
+    "tr",
+    { class: text ? "said" : null },
+    cells.map((cell) => el("td", null, cell)),
+  ),
+  text ? el("tr", null, el("td", { class: "text", colspan: cells.length }, untrusted(text, 240))) : null,
+];
+
+/** The row of a device or worker. */
+function stateRow(one, task) {
+  const isWell = !["away", "lost", "refused"].includes(one.state);
+  const state = el("span", { class: isWell ? null : "warn" }, untrusted(one.state || "", 30));
+  return rowWithText([untrusted(one.name || "", 60), state, task, sinceOf(one)], one.text);
+}
+
+/** The number of a network, which opens it once its evaluation is in the journal. */
+function networkLink(run, evaluation) {
+  const place = run.places.get(evaluation);
+  const words = `network ${evaluation}`;
+  return place === undefined ? words : button(words, () => openNetwork(run, place), { class: "link" });
 }

@@ -5,12 +5,12 @@ use child::space::Architecture;
 
 use super::choice::{Alternative, Choice, Stage};
 use super::isomorphic::IsomorphicErrors;
+use super::simulated::SimulatedStats;
 use super::stage::{is_ready, stage_of};
 use super::{Forecast, ModelBased};
 use crate::history::{Evaluation, History, Work};
 use crate::objective::Objective;
 use crate::pareto::non_dominated;
-use crate::policy::UpdateStats;
 use crate::problem::{Fidelity, Problem};
 use crate::strategy::unseen::Unseen;
 use crate::strategy::{Diagnostics, Prediction, Proposal, WantedJob};
@@ -205,10 +205,10 @@ impl Round {
         Self { jobs, diagnostics: Diagnostics::default(), warps: Vec::new() }
     }
 
-    fn new(stats: Option<UpdateStats>, warps: Vec<Warp>) -> Self {
+    fn new(stats: Option<SimulatedStats>, warps: Vec<Warp>) -> Self {
         let mut diagnostics = Diagnostics::default();
         diagnostics.add("acquisition", 0.0);
-        for (name, value) in stats.iter().flat_map(UpdateStats::scalars) {
+        for (name, value) in stats.iter().flat_map(SimulatedStats::scalars) {
             diagnostics.add(name, value);
         }
         Self { jobs: Vec::new(), diagnostics, warps }

@@ -24,6 +24,30 @@ const IMPROVEMENT: f64 = 0.3;
 /// Added to an expected improvement before its logarithm: smaller ones are all the same.
 const NEGLIGIBLE: f64 = 1e-7;
 
+/// The statistics of an update on simulated episodes.
+pub(super) struct SimulatedStats {
+    update: UpdateStats,
+    /// Mean reward of the predicted objectives.
+    mean_reward: f64,
+    /// Mean logarithm of the expected improvement.
+    mean_improvement: f64,
+}
+
+impl SimulatedStats {
+    /// All of them by name. The learner's own mean is of the sum of both parts, which says little about either, and its
+    /// baseline is nearly the same number.
+    pub(super) fn scalars(&self) -> [(&'static str, f64); 5] {
+        let UpdateStats { loss, entropy, gradient_norm, .. } = self.update;
+        [
+            ("loss", loss),
+            ("entropy", entropy),
+            ("gradient_norm", gradient_norm),
+            ("mean_reward", self.mean_reward),
+            ("log10_improvement", self.mean_improvement / std::f64::consts::LN_10),
+        ]
+    }
+}
+
 /// Random preferences for `count` episodes.
 pub(super) fn preferences(problem: &Problem, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
     (0..count).map(|_| problem.sample_preference(rng)).collect()
@@ -40,7 +64,7 @@ impl ModelBased {
         history: &History,
         surrogate: &Surrogate,
         updates: usize,
-    ) -> Result<Option<UpdateStats>> {
+    ) -> Result<Option<SimulatedStats>> {
         let targets = problem.targets();
         let of = |target| {
             let reward = Reward::fit(problem.reward(), history, target, history.training_set());
@@ -63,17 +87,24 @@ impl ModelBased {
                 for (target, (reward, acquisition)) in fronts.iter().enumerate() {
                     let [means, deviations] = [&means, &deviations].map(|all| targets.of(target, all));
                     let improvement = acquisition.of(&means, &deviations) + NEGLIGIBLE;
-                    on_targets.push((reward.predicted(targets.of(target, &values)), IMPROVEMENT * improvement.ln()));
+                    on_targets.push((reward.predicted(targets.of(target, &values)), improvement.ln()));
                 }
                 on_targets
             };
             let judged: Vec<_> = (0..architectures.len()).into_par_iter().map(judge).collect();
-            let total = |index: usize, under: &Preference| {
-                let (judgement, improvement) = &judged[index][under.target()];
-                judgement.under(under) + improvement
+            let of_objectives = |index: usize, under: &Preference| judged[index][under.target()].0.under(under);
+            let improvement = |index: usize, under: &Preference| judged[index][under.target()].1;
+            let total =
+                |index: usize, under: &Preference| of_objectives(index, under) + IMPROVEMENT * improvement(index, under);
+            let update = self.learner.update(&architectures, &preferences, total)?;
+            let mean = |of: &dyn Fn(usize, &Preference) -> f64| {
+                preferences.iter().enumerate().map(|(index, own)| of(index, own)).sum::<f64>() / preferences.len() as f64
             };
-            let stats = self.learner.update(&architectures, &preferences, total)?;
-            last = Some(stats);
+            last = Some(SimulatedStats {
+                update,
+                mean_reward: mean(&of_objectives),
+                mean_improvement: mean(&improvement),
+            });
         }
         Ok(last)
     }
