@@ -13,7 +13,7 @@ use indicatif::HumanDuration;
 use super::load_images::load_images;
 use crate::cluster::{DeviceInfo, Fixed};
 use crate::config::{Experiment, InputConfig, SearchConfig};
-use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed};
+use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed, shipped};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::ReferencePoint;
 use crate::problem::{Fidelity, Problem};
@@ -93,7 +93,7 @@ pub(super) fn prepare(
 fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result<Prepared> {
     let space = experiment.space.build()?;
     let log = Replayed::open(replay, space.as_ref())?;
-    if let Some(replay) = &mut experiment.replay {
+    if let Some(replay) = experiment.replay.as_mut().filter(|replay| !shipped::is_shipped(&replay.log)) {
         replay.log = absolute(&replay.log)?;
     }
     let found = log.measured();
@@ -114,6 +114,9 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     experiment.input.get_or_insert_default();
     set_reference(&mut experiment.search, &log);
     let mut notices = vec![format!("columns: {}", log.table.columns())];
+    if shipped::is_shipped(&replay.log) {
+        notices.insert(0, shipped::ABOUT.to_owned());
+    }
     if log.available().is_some() {
         notices.push(format!("{path} has {} of the space's {} architectures", log.table.rows().len(), space.size()));
     }

@@ -10,7 +10,7 @@ use hardware::log::foreign::{Columns, Table, Trained};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage};
+use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, shipped};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::objective::Objective;
@@ -19,7 +19,7 @@ use crate::objective::Objective;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {
-    /// The log: a journal of ours, or any CSV whose columns are named.
+    /// The log: a journal of ours, any CSV whose columns are named, or `tx2`, which ships inside the program.
     pub log: PathBuf,
     /// The log's columns; left out, they are recognised by their names.
     #[serde(default)]
@@ -64,7 +64,9 @@ impl Replayed {
             let architecture = space.parse(text).map_err(|error| error.to_string())?;
             space.format(&architecture).map_err(|error| error.to_string())
         };
-        let table = Table::load(&config.log, &config.columns, &normalise)?;
+        let ReplayConfig { log, columns, .. } = config;
+        let unreadable = |error| LogError::Other(format!("cannot read the log {}: {error}", log.display()));
+        let table = Table::parse(log, &shipped::read(log).map_err(unreadable)?, columns, &normalise)?;
         // The log cannot answer for a network that was not trained in full.
         let whole = || table.rows().iter().filter(|row| row.status == Status::Ok);
         let is_covered = whole().count() as u128 >= space.size();
@@ -76,7 +78,7 @@ impl Replayed {
     /// The same for equal logs.
     pub fn fingerprint(&self) -> anyhow::Result<String> {
         let path = self.table.path();
-        Ok(sha256(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
+        Ok(sha256(shipped::read(path).with_context(|| format!("cannot read {}", path.display()))?))
     }
 
     /// The measured objectives that the log has values for.
