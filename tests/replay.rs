@@ -6,7 +6,7 @@ use std::path::Path;
 
 use end_to_end::{Ended, Entry, Journal, Program, Row, Table, experiment, front, shared_data};
 
-const STRATEGIES: [&str; 4] = ["random", "evolution", "policy-gradient", "model-based"];
+const STRATEGIES: [&str; 5] = ["random", "evolution", "policy-gradient", "bayesian", "model-based"];
 
 /// A folder with a table and the experiment that searches it.
 fn place() -> (tempfile::TempDir, Table) {

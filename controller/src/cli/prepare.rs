@@ -252,7 +252,9 @@ fn live(
 fn about_batch(experiment: &Experiment, fidelity: Fidelity) -> Option<String> {
     let batch = experiment.search.batch;
     let reason = match experiment.strategy {
-        StrategyConfig::Random(_) | StrategyConfig::Evolution(_) => "proposes a network whenever there is room for one",
+        StrategyConfig::Random(_) | StrategyConfig::Evolution(_) | StrategyConfig::Bayesian(_) => {
+            "proposes a network whenever there is room for one"
+        }
         StrategyConfig::ModelBased(_) if fidelity.short_epochs > 0 => {
             "promotes one network at a time after short trainings"
         }

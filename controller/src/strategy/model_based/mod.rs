@@ -17,8 +17,8 @@
 //! A network that was trained in a different encoding keeps its error ([`isomorphic`]), and a round trains only one encoding
 //! of each network.
 
-mod acquisition;
-mod candidates;
+pub(super) mod acquisition;
+pub(super) mod candidates;
 mod choice;
 mod config;
 mod hopeless;
