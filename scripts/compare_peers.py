@@ -67,6 +67,7 @@ class Method:
 # default, which should be seen first.
 METHODS = {
     "model-based": Method("model-based (ours)", "#D55E00", ours=True),
+    "bayesian": Method("Bayesian optimisation (ours)", "#44AA99", ours=True),
     "policy-gradient": Method("policy gradient (ours)", "#0072B2", ours=True),
     "evolution": Method("evolution (ours)", "#009E73", ours=True),
     "random": Method("random (ours)", "#777777", ours=True),

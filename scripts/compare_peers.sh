@@ -13,7 +13,7 @@
 #   --evaluations N    different cells that a run may evaluate [default: 300]
 #   --max-error E      bound on the error, as a fraction [default: 0.20]
 #   --methods A,B,..   methods, in the order of the table [default: all but gp]
-#                      ours:  model-based, policy-gradient, evolution, random
+#                      ours:  model-based, bayesian, policy-gradient, evolution, random
 #                      peers: local (local search), archai (the algorithm of Archai's EvolutionParetoSearch, with its
 #                      defaults), nsga2, tpe, gp (Optuna's samplers: population of 20; multivariate; 10 to start)
 #   --jobs N           runs at the same time, one thread each [default: one for each core]

@@ -105,6 +105,11 @@ fn policy_gradient_on_a_log_with_several_jobs_at_a_time() {
 }
 
 #[test]
+fn bayesian_optimisation_on_a_log_with_several_jobs_at_a_time() {
+    replayed("bayesian", &["replay.workers=3", "strategy.candidates=300"], 6);
+}
+
+#[test]
 fn model_based_search_on_a_log() {
     // So few that the surrogate is fitted to a part of them.
     replayed("model-based", &["strategy.fitted=40"], 4);

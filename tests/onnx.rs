@@ -95,6 +95,23 @@ impl Data {
                 graphs.push(self.graph(&*space, sample, &space.random(&mut rng)));
             }
         }
+        let operations = [
+            "max_pool_3x3",
+            "skip_connect",
+            "sep_conv_3x3",
+            "conv_3x3",
+            "sep_conv_5x5",
+            "conv_5x5",
+            "sep_conv_7x7",
+            "conv_7x7",
+        ];
+        let operations = operations.map(str::to_owned).to_vec();
+        let settings = NasnetSettings { blocks: 4, operations, depths: vec![1], widths: vec![8] };
+        let tea_dnn = Nasnet::new(settings).unwrap();
+        let cell = "[0.conv_5x5+1.conv_7x7, 1.sep_conv_7x7+2.conv_3x3, 0.sep_conv_3x3+1.max_pool_3x3, \
+                    3.sep_conv_5x5+1.skip_connect]";
+        let every_operation = tea_dnn.parse(&format!("normal{cell} reduce{cell} depth=1 width=8")).unwrap();
+        graphs.push(self.graph(&tea_dnn, 3, &every_operation));
         let benchmark = NasBench201::new(NasBench201Settings { channels: 8, cells: 1, ..Default::default() }).unwrap();
         let disconnected = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|";
         let (_, text, graph) = self.graph(&benchmark, 0, &benchmark.parse(disconnected).unwrap());

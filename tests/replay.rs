@@ -1,11 +1,12 @@
 //! A log answers in place of training and devices: a foreign table, a journal, real measurements.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::Path;
 
 use end_to_end::{Ended, Entry, Journal, Program, Row, Table, experiment, front, shared_data};
 
-const STRATEGIES: [&str; 4] = ["random", "evolution", "policy-gradient", "model-based"];
+const STRATEGIES: [&str; 5] = ["random", "evolution", "policy-gradient", "bayesian", "model-based"];
 
 /// A folder with a table and the experiment that searches it.
 fn place() -> (tempfile::TempDir, Table) {
@@ -260,4 +261,49 @@ fn real_measurements_of_a_board() {
         assert!(expected > 0);
         assert_eq!(json["front"].as_array().unwrap().len(), expected);
     }
+}
+
+#[test]
+fn the_measurements_in_the_program_are_searched_without_any_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = |args: &[&str]| Program::new(folder.path()).args(args);
+    let replay = |out: &str, evaluations: &str, more: &[&str]| {
+        program(&["replay", "tx2", "--evaluations", evaluations, "--out", out]).args(more).run()
+    };
+    let ended = replay("whole", "20", &[]);
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert!(ended.err.contains("Jetson TX2") && ended.err.contains("minimising error, time_ms"), "{ended}");
+    let journal = |run: &str| std::fs::read(folder.path().join(run).join("measurements.csv")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&program(&["front", "whole", "--json"]).succeed()).unwrap();
+    assert_eq!(json["objectives"], serde_json::json!(["error", "time_ms", "energy_mj"]));
+    // Its run goes on, and its settings repeat it.
+    assert_eq!(replay("part", "12", &[]).code, Some(0));
+    program(&["--resume", "part", "--evaluations", "20", "--quiet"]).succeed();
+    assert!(journal("part") == journal("whole"));
+    program(&["--resume", "whole", "--quiet"]).succeed();
+    assert_eq!(replay("again", "20", &["--experiment", "whole"]).code, Some(0));
+    assert!(journal("again") == journal("whole"));
+    program(&["compare", "whole", "again"]).succeed();
+}
+
+#[test]
+fn a_file_comes_before_the_measurements_in_the_program() {
+    let (folder, table) = place();
+    std::fs::rename(&table.path, folder.path().join("tx2")).unwrap();
+    let fixed = ["replay", "tx2", "--experiment", "experiment.toml", "--evaluations", "5", "--out", "run", "--quiet"];
+    Program::new(folder.path()).args(fixed).succeed();
+    for row in Journal::read(&folder.path().join("run/measurements.csv")).ended() {
+        assert_eq!(row.number("energy_mj"), Some(table.entry(row.text("architecture")).joules * 1000.0));
+    }
+}
+
+#[test]
+fn the_measurements_in_the_program_are_those_of_their_source() {
+    let Some(source) = shared_data("nb201_tx2_cifar10.csv") else { return };
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../controller/data/tx2.csv.gz");
+    let mut shipped = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut shipped).unwrap();
+    assert!(lines(&shipped) == lines(&std::fs::read_to_string(source).unwrap()));
+    assert_eq!(lines(&shipped).len(), 1 + 15_625);
 }

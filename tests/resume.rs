@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use end_to_end::{Journal, Program, Table, experiment, live_experiment};
 
-const STRATEGIES: [&str; 4] = ["random", "evolution", "policy-gradient", "model-based"];
+const STRATEGIES: [&str; 5] = ["random", "evolution", "policy-gradient", "bayesian", "model-based"];
 
 /// A folder with something to search in.
 struct Place {

@@ -48,7 +48,7 @@ impl RewardConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scalarisation {
-    /// `−Σ wᵢ vᵢ / tᵢ`: the weighted sum of TEA-DNN (Cai et al. 2018) and MONAS (Hsu et al. 2018). It cannot reach
+    /// `−Σ wᵢ vᵢ / tᵢ`: the weighted sum of MONAS (Hsu et al. 2018). It cannot reach
     /// concave parts of a front.
     Linear,
     /// `w₀ ln(1 − error) − Σ wᵢ ln(vᵢ / tᵢ)`: the logarithm of MnasNet's `accuracy · Π (vᵢ / tᵢ)^−wᵢ` (Tan et al.

@@ -191,6 +191,8 @@ fn all_operations_of_nasnet_agree_at_both_strides() {
         "skip_connect",
         "conv_1x1",
         "conv_3x3",
+        "conv_5x5",
+        "conv_7x7",
         "sep_conv_3x3",
         "sep_conv_5x5",
         "sep_conv_7x7",
@@ -200,10 +202,11 @@ fn all_operations_of_nasnet_agree_at_both_strides() {
         "max_pool_3x3",
     ];
     let operations = operations.map(str::to_owned).to_vec();
-    let settings = NasnetSettings { blocks: 6, operations, depths: vec![1], widths: vec![2] };
+    let settings = NasnetSettings { blocks: 7, operations, depths: vec![1], widths: vec![2] };
     let space = Nasnet::new(settings).unwrap();
     let cell = "[0.none+1.skip_connect, 0.conv_1x1+1.conv_3x3, 0.sep_conv_3x3+1.sep_conv_5x5, \
-                0.sep_conv_7x7+1.dil_conv_3x3, 0.dil_conv_5x5+1.avg_pool_3x3, 1.max_pool_3x3+4.skip_connect]";
+                0.sep_conv_7x7+1.dil_conv_3x3, 0.dil_conv_5x5+1.avg_pool_3x3, 1.max_pool_3x3+4.skip_connect, \
+                0.conv_5x5+1.conv_7x7]";
     let text = format!("normal{cell} reduce{cell} depth=1 width=2");
     // Odd sides, so that a reduction rounds up, and the older input of a cell has to be reduced as well.
     let graph = space.graph(&space.parse(&text).unwrap(), Shape::new(1, 5, 7), CLASSES).unwrap();

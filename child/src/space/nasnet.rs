@@ -49,8 +49,8 @@ const BLOCK_DECISIONS: usize = 4;
 pub struct NasnetSettings {
     /// Blocks of a cell.
     pub blocks: usize,
-    /// Names of the operations to choose from, among `none`, `skip_connect`, `conv_1x1`, `conv_3x3`, `sep_conv_3x3`,
-    /// `sep_conv_5x5`, `sep_conv_7x7`, `dil_conv_3x3`, `dil_conv_5x5`, `avg_pool_3x3` and `max_pool_3x3`.
+    /// Names of the operations to choose from, among `none`, `skip_connect`, `conv_1x1`, `conv_3x3`, `conv_5x5`, `conv_7x7`,
+    /// `sep_conv_3x3`, `sep_conv_5x5`, `sep_conv_7x7`, `dil_conv_3x3`, `dil_conv_5x5`, `avg_pool_3x3` and `max_pool_3x3`.
     pub operations: Vec<String>,
     /// Choices for the number of normal cells in each stage.
     pub depths: Vec<usize>,

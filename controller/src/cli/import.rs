@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::options::{Overrides, read};
 use super::prepare::{By, absolute, prepare};
 use crate::config::Experiment;
+use crate::evaluate::shipped;
 use crate::fingerprint::sha256;
 use crate::history::History;
 use crate::problem::Problem;
@@ -254,7 +255,7 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
     let Target { experiment, rows, .. } = target;
     let measured: BTreeSet<String> = rows.iter().filter_map(|row| row.device.clone()).collect();
     if let Some(replay) = &experiment.replay {
-        let content = std::fs::read(&replay.log)
+        let content = shipped::read(&replay.log)
             .with_context(|| format!("cannot read the log that the run replays, {}", replay.log.display()))?;
         let any = |text: &str| Ok(text.to_owned());
         let replayed = read_rows(&replay.log, &content, &replay.columns, &any)?;

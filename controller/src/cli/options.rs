@@ -36,7 +36,7 @@ pub(super) struct Overrides {
     /// Folder of the data set.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Strategy: model-based, policy-gradient, evolution or random.
+    /// Strategy: model-based, bayesian, policy-gradient, evolution or random.
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
     /// Upper bound on an objective, such as error=0.20; may be repeated.

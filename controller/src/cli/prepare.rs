@@ -13,7 +13,7 @@ use indicatif::HumanDuration;
 use super::load_images::load_images;
 use crate::cluster::{DeviceInfo, Fixed};
 use crate::config::{DeviceConfig, Experiment, InputConfig, SearchConfig};
-use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed};
+use crate::evaluate::{DevicePool, Live, LiveSettings, ReplayConfig, Replayed, shipped};
 use crate::objective::{Objective, Objectives};
 use crate::pareto::ReferencePoint;
 use crate::problem::{Fidelity, Problem};
@@ -93,7 +93,7 @@ pub(super) fn prepare(
 fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result<Prepared> {
     let space = experiment.space.build()?;
     let log = Replayed::open(replay, space.as_ref())?;
-    if let Some(replay) = &mut experiment.replay {
+    if let Some(replay) = experiment.replay.as_mut().filter(|replay| !shipped::is_shipped(&replay.log)) {
         replay.log = absolute(&replay.log)?;
     }
     let path = replay.log.display();
@@ -120,6 +120,9 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     experiment.input.get_or_insert_default();
     set_reference(&mut experiment, &log);
     let mut notices = Vec::new();
+    if shipped::is_shipped(&replay.log) {
+        notices.push(shipped::ABOUT.to_owned());
+    }
     for (index, table) in log.tables.iter().enumerate() {
         let of = log.targets.get(index).map_or_else(String::new, |name| format!(" of {name}"));
         notices.push(format!("columns{of}: {}", table.columns()));
@@ -312,7 +315,9 @@ fn resolve_objectives(
 fn about_batch(experiment: &Experiment, fidelity: Fidelity) -> Option<String> {
     let batch = experiment.search.batch;
     let reason = match experiment.strategy {
-        StrategyConfig::Random(_) | StrategyConfig::Evolution(_) => "proposes a network whenever there is room for one",
+        StrategyConfig::Random(_) | StrategyConfig::Evolution(_) | StrategyConfig::Bayesian(_) => {
+            "proposes a network whenever there is room for one"
+        }
         StrategyConfig::ModelBased(_) if fidelity.short_epochs > 0 => {
             "promotes one network at a time after short trainings"
         }

@@ -15,11 +15,13 @@ use crate::config::Experiment;
 /// of one architecture are repeated measurements: their mean counts.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  controller replay tx2                               real measurements of a Jetson TX2, which ship inside the program
+  controller replay tx2 --bound error=0.10 --strategy evolution
   controller replay runs/short/measurements.csv --experiment runs/short
   controller replay table.csv --space nasbench201 --evaluations 100 --bound error=0.20
   controller replay table.csv --set 'replay.columns.accuracy={ column = \"top1\", unit = \"percent\" }'")]
 pub(super) struct Replay {
-    /// The log.
+    /// The log; `tx2`, unless there is such a file, is the one that ships inside the program.
     log: PathBuf,
     /// Experiment file, or the folder of a run; without one, the defaults: NAS-Bench-201 as published.
     #[arg(long, value_name = "FILE")]

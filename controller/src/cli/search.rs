@@ -13,6 +13,7 @@ use crate::run::kept_experiment;
 
 pub(super) const EXAMPLES: &str = "Examples:
   controller                                          search on small real images, timed on this machine
+  controller replay tx2                               search on real measurements that ship inside the program
   controller experiments/cifar10.toml --seed 1        search on CIFAR-10
   controller --set search.evaluations=20 --out runs/short
   controller --resume runs/short                      go on after a kill or Ctrl-C

@@ -81,6 +81,7 @@ impl Experiment {
 fn check_strategy(strategy: &StrategyConfig) -> Result<()> {
     let (own, update) = match strategy {
         StrategyConfig::ModelBased(config) => (config.check(), Some(&config.update)),
+        StrategyConfig::Bayesian(config) => (config.check(), None),
         StrategyConfig::PolicyGradient(config) => (Ok(()), Some(&config.update)),
         StrategyConfig::Evolution(config) => (config.check(), None),
         StrategyConfig::Random(_) => (Ok(()), None),

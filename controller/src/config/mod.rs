@@ -28,7 +28,7 @@ use hardware::path::expand_home;
 use hardware::{Plan, Statistic};
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::ReplayConfig;
+use crate::evaluate::{ReplayConfig, shipped};
 use crate::fingerprint::sha256;
 use crate::objective::{Bounds, Objectives};
 use crate::problem::{Fidelity, Identity, Problem};
@@ -134,7 +134,8 @@ impl Experiment {
         Err(load::contradiction(message, if is_of_file { text } else { "" }, name))
     }
 
-    /// Replaces `~` at the begin of the paths of data and log; devices do so themselves.
+    /// Replaces `~` at the begin of the paths of data and log, and names the log that ships inside the program; devices do so
+    /// themselves.
     fn expand_home(&mut self) {
         let data = match &mut self.data.source {
             Source::Cifar10 { dir } | Source::Folder { dir, .. } => Some(dir),
@@ -142,6 +143,7 @@ impl Experiment {
         };
         let log = self.replay.as_mut().map(|replay| &mut replay.log);
         data.into_iter().chain(log).for_each(|path| *path = expand_home(path));
+        self.replay.iter_mut().for_each(shipped::resolve);
         self.cluster.expand_home();
     }
 

@@ -7,6 +7,7 @@ mod memory;
 mod pool;
 mod processors;
 mod replay;
+pub(crate) mod shipped;
 mod supplement;
 mod training;
 mod training_set;

@@ -11,7 +11,7 @@ use hardware::log::foreign::{Columns, Table, Trained, targets_of};
 use hardware::log::{LogError, Row, Status};
 use serde::{Deserialize, Serialize};
 
-use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage};
+use super::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, shipped};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
 use crate::objective::Objective;
@@ -21,7 +21,7 @@ use crate::target::{Target, Targets};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayConfig {
-    /// The log: a journal of ours, or any CSV whose columns are named.
+    /// The log: a journal of ours, any CSV whose columns are named, or `tx2`, which ships inside the program.
     pub log: PathBuf,
     /// The log's columns; left out, they are recognised by their names.
     #[serde(default)]
@@ -71,14 +71,17 @@ impl Replayed {
             let architecture = space.parse(text).map_err(|error| error.to_string())?;
             space.format(&architecture).map_err(|error| error.to_string())
         };
-        let load = |columns: &Columns| Table::load(&config.log, columns, &normalise);
-        let mut targets = targets_of(&config.log, &config.columns)?;
-        let columns = targets.iter().map(|name| config.columns.of_target(name));
-        let mut tables = columns.map(|columns| load(&columns)).collect::<Result<Vec<_>, _>>()?;
+        let ReplayConfig { log, columns, .. } = config;
+        let unreadable = |error| LogError::Other(format!("cannot read the log {}: {error}", log.display()));
+        let content = shipped::read(log).map_err(unreadable)?;
+        let load = |columns: &Columns| Table::parse(log, &content, columns, &normalise);
+        let mut targets = targets_of(log, &content, columns)?;
+        let of_targets = targets.iter().map(|name| load(&columns.of_target(name)));
+        let mut tables = of_targets.collect::<Result<Vec<_>, _>>()?;
         if tables.is_empty() {
-            tables.push(load(&config.columns)?);
+            tables.push(load(columns)?);
         }
-        if targets.len() == 1 && config.columns.targets.is_empty() {
+        if targets.len() == 1 && columns.targets.is_empty() {
             targets.clear();
         }
         // The log cannot answer for a network that was not trained in full. A text is parsed while loading, so none is lost here.
@@ -123,7 +126,7 @@ impl Replayed {
     /// The same for equal logs.
     pub fn fingerprint(&self) -> anyhow::Result<String> {
         let path = self.table().path();
-        Ok(sha256(std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?))
+        Ok(sha256(shipped::read(path).with_context(|| format!("cannot read {}", path.display()))?))
     }
 
     /// The measured objectives that one of its tables has values for.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::measure_first::MeasureFirst;
 use super::{
-    Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient, PolicyGradientConfig, Random,
-    RandomConfig, Strategy,
+    Bayesian, BayesianConfig, Evolution, EvolutionConfig, ModelBased, ModelBasedConfig, PolicyGradient,
+    PolicyGradientConfig, Random, RandomConfig, Strategy,
 };
 use crate::problem::Problem;
 
@@ -18,6 +18,8 @@ use crate::problem::Problem;
 pub enum StrategyConfig {
     /// Policy gradient on episodes that a surrogate judges, evaluations by expected hypervolume improvement.
     ModelBased(ModelBasedConfig),
+    /// Bayesian optimisation over random candidates.
+    Bayesian(BayesianConfig),
     /// Policy gradient on real evaluations.
     PolicyGradient(PolicyGradientConfig),
     /// Random search.
@@ -38,6 +40,7 @@ impl StrategyConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ModelBased(_) => "model-based",
+            Self::Bayesian(_) => "bayesian",
             Self::PolicyGradient(_) => "policy-gradient",
             Self::Random(_) => "random",
             Self::Evolution(_) => "evolution",
@@ -46,13 +49,14 @@ impl StrategyConfig {
 
     /// Whether the strategy also learns from measurements imported from other logs.
     pub fn learns_from_imports(&self) -> bool {
-        matches!(self, Self::ModelBased(_))
+        matches!(self, Self::ModelBased(_) | Self::Bayesian(_))
     }
 
     /// The strategy for a problem, all its randomness from one seed; `device` computes the policy.
     pub fn build(&self, seed: u64, problem: &Problem, device: &Device) -> Result<Box<dyn Strategy>> {
         Ok(match self {
             Self::ModelBased(config) => Box::new(ModelBased::new(config.clone(), problem, device, seed)?),
+            Self::Bayesian(config) => Box::new(MeasureFirst::new(Bayesian::new(config.clone(), problem, seed)?)),
             Self::PolicyGradient(config) => {
                 Box::new(MeasureFirst::new(PolicyGradient::new(config.clone(), problem, device, seed)?))
             }
@@ -107,7 +111,7 @@ mod tests {
     #[test]
     fn names_build_their_strategy_and_round_trip() {
         let problem = toy::problem(&[2, 2]);
-        for name in ["random", "evolution", "policy-gradient", "model-based"] {
+        for name in ["random", "evolution", "policy-gradient", "bayesian", "model-based"] {
             let config = read(&format!("name = '{name}'")).unwrap();
             assert_eq!(config.build(1, &problem, &Device::default()).unwrap().name(), name);
             assert_eq!(config.name(), name);

@@ -2,11 +2,14 @@
 
 use burn::tensor::Device;
 
-use super::{EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Strategy, StrategyConfig, toy};
+use super::{
+    BayesianConfig, EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Strategy, StrategyConfig,
+    toy,
+};
 use crate::policy::PolicyConfig;
 use crate::problem::{Fidelity, Problem};
 
-fn configs() -> [StrategyConfig; 4] {
+fn configs() -> [StrategyConfig; 5] {
     let policy = PolicyConfig { hidden: 32, embedding: 16, ..PolicyConfig::default() };
     [
         StrategyConfig::Random(RandomConfig {}),
@@ -15,6 +18,7 @@ fn configs() -> [StrategyConfig; 4] {
             policy: policy.clone(),
             ..PolicyGradientConfig::default()
         }),
+        StrategyConfig::Bayesian(BayesianConfig { candidates: 200, ..BayesianConfig::default() }),
         StrategyConfig::ModelBased(ModelBasedConfig { policy, updates: 3, random: 200, ..ModelBasedConfig::default() }),
     ]
 }
@@ -92,9 +96,11 @@ fn all_beat_random_search_and_the_model_based_all() {
         };
         seeds.iter().copied().map(share).sum::<f64>() / seeds.len() as f64
     };
-    let [random, evolution, policy_gradient, model_based] = configs().each_ref().map(mean);
+    let [random, evolution, policy_gradient, bayesian, model_based] = configs().each_ref().map(mean);
     // The means of eight runs scatter by about 0.005.
     assert!(evolution > random + 0.01, "evolution {evolution}, random {random}");
     assert!(policy_gradient > random + 0.01, "policy gradient {policy_gradient}, random {random}");
-    assert!(model_based > evolution.max(policy_gradient) + 0.01, "model-based {model_based}, evolution {evolution}");
+    assert!(bayesian > random + 0.01, "bayesian {bayesian}, random {random}");
+    let best = evolution.max(policy_gradient).max(bayesian);
+    assert!(model_based > best + 0.01, "model-based {model_based}, evolution {evolution}, bayesian {bayesian}");
 }

@@ -4,6 +4,7 @@
 //! which the strategy sees the next time. A strategy neither evaluates nor keeps the history, so any strategy works with
 //! any evaluator.
 
+mod bayesian;
 mod config;
 mod evolution;
 mod measure_first;
@@ -17,6 +18,7 @@ mod end_tests;
 #[cfg(test)]
 pub(crate) mod toy;
 
+use bayesian::{Bayesian, BayesianConfig};
 pub use config::StrategyConfig;
 use evolution::{Evolution, EvolutionConfig};
 pub use model_based::{ModelBased, ModelBasedConfig};

@@ -1,4 +1,4 @@
-//! Policy gradient on real evaluations: the method of TEA-DNN (Cai et al. 2018), conditioned on the preference.
+//! Policy gradient on real evaluations (Zoph and Le 2017), conditioned on the preference.
 //!
 //! The policy draws a round, one architecture for each of a set of random preferences; once the round is evaluated, the
 //! policy takes a step. The method needs no model of the objectives, and many evaluations.

@@ -16,11 +16,13 @@ pub(super) enum Operation {
 }
 
 /// The known operations by name.
-pub(super) const OPERATIONS: [(&str, Operation); 11] = [
+pub(super) const OPERATIONS: [(&str, Operation); 13] = [
     ("none", Operation::None),
     ("skip_connect", Operation::SkipConnect),
     ("conv_1x1", Operation::Conv { kernel: 1 }),
     ("conv_3x3", Operation::Conv { kernel: 3 }),
+    ("conv_5x5", Operation::Conv { kernel: 5 }),
+    ("conv_7x7", Operation::Conv { kernel: 7 }),
     ("sep_conv_3x3", Operation::SeparableConv { kernel: 3 }),
     ("sep_conv_5x5", Operation::SeparableConv { kernel: 5 }),
     ("sep_conv_7x7", Operation::SeparableConv { kernel: 7 }),

@@ -103,3 +103,67 @@ fn none_leaves_zeros_in_the_concatenation() {
     let zeros = |graph: &Graph| graph.layers.iter().filter(|layer| matches!(layer.op, Op::Zero { .. })).count();
     assert_eq!((zeros(&graph), zeros(&graph.pruned())), (11, 3));
 }
+
+/// The eight operations of TEA-DNN (Cai et al. 2018).
+const TEA_DNN: [&str; 8] = [
+    "max_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "conv_3x3",
+    "sep_conv_5x5",
+    "conv_5x5",
+    "sep_conv_7x7",
+    "conv_7x7",
+];
+
+fn tea_dnn(blocks: usize) -> Nasnet {
+    let operations = TEA_DNN.map(str::to_owned).to_vec();
+    Nasnet::new(NasnetSettings { blocks, operations, depths: vec![1], widths: vec![4] }).unwrap()
+}
+
+#[test]
+fn the_default_space_has_the_choices_that_run_folders_know() {
+    let space = Nasnet::new(NasnetSettings::default()).unwrap();
+    let known = "skip_connect sep_conv_3x3 sep_conv_5x5 dil_conv_3x3 avg_pool_3x3 max_pool_3x3 conv_1x1 conv_3x3";
+    assert_eq!(space.decisions()[1].choices.join(" "), known);
+    assert_eq!(space.decisions().len(), 42);
+}
+
+#[test]
+fn every_block_of_tea_dnn_can_be_written() {
+    let space = tea_dnn(2);
+    // A block reads the two cells before it and the blocks before it.
+    for (inputs, decision) in [(2, 0), (2, 2), (3, 4), (3, 6)] {
+        assert_eq!(space.decisions()[decision].choices.len(), inputs);
+        assert_eq!(space.decisions()[decision + 1].choices, TEA_DNN);
+    }
+    for (left, right) in TEA_DNN.into_iter().zip(TEA_DNN.into_iter().rev()) {
+        let cell = format!("[0.{left}+1.{right}, 2.{right}+0.{left}]");
+        let architecture = space.parse(&format!("normal{cell} reduce{cell} depth=1 width=4")).unwrap();
+        let graph = space.graph(&architecture, Shape::new(3, 8, 8), 10).unwrap();
+        assert!(graph.is_connected(), "{left} {right}");
+    }
+}
+
+#[test]
+fn costs_of_large_convolutions_equal_those_counted_by_hand() {
+    let space = tea_dnn(1);
+    let text = "normal[0.conv_5x5+1.conv_7x7] reduce[0.conv_5x5+1.conv_7x7] depth=1 width=4";
+    let cost = space.graph(&space.parse(text).unwrap(), Shape::new(3, 8, 8), 10).unwrap().cost();
+    // Places and channels of the outputs of five cells; the second and the fourth are reductions.
+    let cells = [(64, 4), (16, 8), (16, 8), (4, 16), (4, 16)];
+    // Places, and channels before and after, of the convolutions of one pixel that read the two cells before.
+    let inputs =
+        [[(64, 4, 4); 2], [(64, 4, 8); 2], [(16, 4, 8), (16, 8, 8)], [(16, 8, 16); 2], [(4, 8, 16), (4, 16, 16)]];
+    let taps = 25 + 49;
+    let (mut macs, mut parameters) = (64 * 4 * 27 + 17 * 10, 4 * 27 + 8 + 17 * 10);
+    for ((places, channels), inputs) in cells.into_iter().zip(inputs) {
+        let of_inputs = |(places, before, after): (u64, u64, u64)| [places * before * after, before * after];
+        let [input_macs, input_weights] =
+            inputs.map(of_inputs).into_iter().fold([0; 2], |[a, b], [c, d]| [a + c, b + d]);
+        macs += places * channels * channels * taps + input_macs;
+        // Four batch norms, each with a scale and a shift.
+        parameters += channels * channels * taps + input_weights + 4 * 2 * channels;
+    }
+    assert_eq!((cost.macs, cost.parameters), (macs, parameters));
+}

@@ -11,7 +11,7 @@ use crate::target::Target;
 /// box: the measure of a search. The expectation of a non-dominated box is the product of the expectations of its edges;
 /// two objectives with correlated errors share a factor, which three Gauss–Hermite nodes integrate.
 #[derive(Debug, Clone)]
-pub(super) struct Acquisition {
+pub(in crate::strategy) struct Acquisition {
     boxes: Boxes,
     axes: Vec<Axis>,
     correlation: Option<Correlation>,

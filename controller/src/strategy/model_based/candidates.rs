@@ -12,7 +12,7 @@ use crate::problem::Problem;
 
 /// Different architectures that the history does not know, and that can be evaluated.
 #[derive(Debug)]
-pub(super) struct Candidates<'a> {
+pub(in crate::strategy) struct Candidates<'a> {
     available: Option<&'a BTreeSet<Architecture>>,
     known: HashSet<&'a Architecture>,
     /// In the order in which they were added.

@@ -9,7 +9,7 @@ use crate::target::Targets;
 ///
 /// Other weights, such as by what a front still lacks, took more trainings on tables of three boards.
 #[derive(Debug, Clone)]
-pub(super) struct Improvement<'a> {
+pub(in crate::strategy) struct Improvement<'a> {
     targets: &'a Targets,
     fronts: Vec<Acquisition>,
 }

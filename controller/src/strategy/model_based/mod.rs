@@ -18,11 +18,11 @@
 //! of each network.
 
 mod acquisition;
-mod candidates;
+pub(super) mod candidates;
 mod choice;
 mod config;
 mod hopeless;
-mod improvement;
+pub(super) mod improvement;
 mod isomorphic;
 mod prediction_quality;
 mod round;

@@ -7,8 +7,8 @@ use std::str::FromStr as _;
 use super::columns::{Columns, EnergyUnit, FractionUnit};
 use super::header::{Found, Holds, find_columns};
 use crate::cells::{self, Decimal, Rows, Separator};
-use crate::log::read::file_error;
-use crate::log::{LogError, Row, ShortTraining, Status, is_journal, read_whole_lines};
+use crate::log::read::{file_error, parse};
+use crate::log::{LogError, Row, ShortTraining, Status, is_journal};
 use crate::shown::ends_of;
 
 /// A row of a log and its place. It has no number; `ok` is its status where the log has no such column, and of an
@@ -128,18 +128,16 @@ pub fn read_rows(
 /// measurements of one device alone.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn targets_of(path: &Path, columns: &Columns) -> Result<Vec<String>, LogError> {
+/// When it is a journal with a damaged row.
+pub fn targets_of(path: &Path, content: &[u8], columns: &Columns) -> Result<Vec<String>, LogError> {
     if !columns.targets.is_empty() {
         return Ok(columns.targets.keys().cloned().collect());
     }
-    let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
     let first = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if !is_journal(first) {
         return Ok(Vec::new());
     }
-    let (rows, _) = read_whole_lines(path)?;
-    Ok(distinct(rows.into_iter().filter_map(|row| row.target)))
+    Ok(distinct(parse(path, content)?.rows.into_iter().filter_map(|row| row.target)))
 }
 
 fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {

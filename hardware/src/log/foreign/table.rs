@@ -66,7 +66,21 @@ impl Table {
         normalise: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, LogError> {
         let content = std::fs::read(path).map_err(|error| file_error("read", path, &error))?;
-        let log = read_rows(path, &content, columns, normalise)?;
+        Self::parse(path, &content, columns, normalise)
+    }
+
+    /// As [`load`](Self::load), with the content of the file at `path`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn parse(
+        path: &Path,
+        content: &[u8],
+        columns: &Columns,
+        normalise: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, LogError> {
+        let log = read_rows(path, content, columns, normalise)?;
         let mut gathered = Gathered { full_epochs: log.full_epochs, ..Gathered::default() };
         for LogRow { mut row, short, .. } in log.rows {
             if short.is_some() && row.accuracy.is_none() && row.status == Status::Ok {
