@@ -78,7 +78,10 @@ fn mistakes_in_experiments_are_errors_with_their_place() {
         assert_contains(&message, wanted);
     }
     assert_contains(&error_of(folder.path(), &["search", "missing.toml"]), &["missing.toml"]);
-    assert_contains(&error_of(folder.path(), &["searhc"]), &["did you mean `controller search`?"]);
+    for words in [&["searhc"][..], &["searhc", "bad.toml"], &["searhc", "--quiet", "bad.toml"]] {
+        assert_contains(&error_of(folder.path(), words), &["did you mean `controller search`?"]);
+    }
+    assert_contains(&error_of(folder.path(), &["begin", "bad.toml"]), &["`begin` is neither", "`controller --help`"]);
 }
 
 #[test]

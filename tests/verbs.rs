@@ -1,5 +1,6 @@
 //! The other verbs: `measure`, `train`, `export`, `front`, `doctor`.
 
+use std::fs;
 use std::path::Path;
 
 use child::data::DataConfig;
@@ -51,6 +52,34 @@ fn an_architecture_is_exported_and_measured() {
     // The plain form has the same figures' names.
     let plain = program(&folder).args(["measure", "cell.onnx"]).args(&short[..2]).succeed();
     assert!(plain.contains("time") && plain.contains("energy") && plain.contains("not measured"), "{plain}");
+}
+
+#[test]
+fn every_path_on_the_command_line_may_begin_with_the_users_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let from_home = |args: &[&str]| program(&folder).args(args).variable("HOME", &home.display().to_string()).succeed();
+    from_home(&["export", CELL, "--to", "~/cell.onnx"]);
+    let short = ["--set", "measuring.time_limit_ms=50"];
+    from_home(&["measure", "~/cell.onnx", short[0], short[1]]);
+    let epochs = ["--set", "training.epochs=1", "--evaluations", "1", "--quiet"];
+    from_home(&[&["search", "--out", "~/run"][..], &short, &epochs].concat());
+    from_home(&["front", "~/run"]);
+    from_home(&["measure", CELL, "--experiment", "~/run", short[0], short[1]]);
+    from_home(&[
+        "replay",
+        "~/run/measurements.csv",
+        "--experiment",
+        "~/run/config.toml",
+        "--out",
+        "~/again",
+        "--quiet",
+    ]);
+    from_home(&["compare", "~/run", "~/again"]);
+    from_home(&["import", "~/again", "--into", "~/run"]);
+    let here: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(here, ["home"]);
 }
 
 #[test]
@@ -111,10 +140,10 @@ fn check_accuracy(model: &Path, printed: &str, sets: &[(&str, &Stored)]) -> Opti
         let images = stored.labels.len();
         let percent = format!("{:.2} % ({images} {name} images", 100.0 * stored.correct(model) as f64 / images as f64);
         assert!(line.starts_with(&percent), "{line} instead of {percent}");
-        std::fs::write(folder.path().join(format!("{name}.pixels")), &stored.pixels).unwrap();
-        std::fs::write(folder.path().join(format!("{name}.labels")), &stored.labels).unwrap();
+        fs::write(folder.path().join(format!("{name}.pixels")), &stored.pixels).unwrap();
+        fs::write(folder.path().join(format!("{name}.labels")), &stored.labels).unwrap();
     }
-    std::fs::copy(model, folder.path().join("model.onnx")).unwrap();
+    fs::copy(model, folder.path().join("model.onnx")).unwrap();
     let report = end_to_end::python("check_accuracy.py", folder.path())?;
     for (name, stored) in sets {
         assert_eq!(report["correct"][name], stored.correct(model), "{name}");
@@ -127,7 +156,7 @@ fn photos(folder: &Path, part: &str, images: usize, rng: &mut ChaCha8Rng) -> Sto
     const SIDE: u32 = 8;
     let mut stored = Stored::default();
     for (label, class) in ["berry, \"red\"", "leaf", "sky"].into_iter().enumerate() {
-        std::fs::create_dir_all(folder.join(part).join(class)).unwrap();
+        fs::create_dir_all(folder.join(part).join(class)).unwrap();
         for number in 0..images {
             let mut draw = |channel: usize| rng.random_range(60..200) + if channel == label { 10 } else { 0 };
             let image = RgbImage::from_fn(SIDE, SIDE, |_, _| [draw(0), draw(1), draw(2)].into());
@@ -147,7 +176,7 @@ fn a_deployed_network_takes_the_pixels_of_a_folder_and_has_the_printed_accuracie
     let photo_folder = folder.path().join("photos");
     let [_, validation, test] =
         [("train", 40), ("val", 30), ("test", 20)].map(|(part, images)| photos(&photo_folder, part, images, &mut rng));
-    std::fs::write(photo_folder.join("train/leaf/Thumbs.db"), b"\xd0\xcf\x11\xe0").unwrap();
+    fs::write(photo_folder.join("train/leaf/Thumbs.db"), b"\xd0\xcf\x11\xe0").unwrap();
     let settings = ["data={ name = \"folder\", dir = \"photos\" }", "training.epochs=4", "space.channels=8"];
     let settings = settings.iter().flat_map(|setting| ["--set", setting]);
     let printed = program(&folder).args(["train", CELL, "--export", "best.onnx"]).args(settings).succeed();
@@ -189,8 +218,8 @@ fn a_deployed_network_takes_the_pixels_of_the_digits_and_has_the_printed_accurac
 #[test]
 fn output_paths_are_checked_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("taken.onnx")).unwrap();
-    std::fs::write(folder.path().join("file"), "").unwrap();
+    fs::create_dir(folder.path().join("taken.onnx")).unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
     for (path, reason) in [
         ("taken.onnx", "it is a folder"),
         ("absent/best.onnx", "absent is not a folder"),
@@ -214,13 +243,13 @@ fn a_front_is_drawn() {
     let table = program(&folder).args(["front", "run"]).succeed();
     assert!(table.contains("accuracy %") && table.contains("energy mJ"), "{table}");
     program(&folder).args(["front", "run", "--svg", "front.svg"]).succeed();
-    let svg = std::fs::read_to_string(folder.path().join("front.svg")).unwrap();
+    let svg = fs::read_to_string(folder.path().join("front.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.contains("time"), "{}", &svg[..200.min(svg.len())]);
 }
 
 fn replayed_run(folder: &Path) {
     Table::write(folder);
-    std::fs::write(folder.join("experiment.toml"), experiment()).unwrap();
+    fs::write(folder.join("experiment.toml"), experiment()).unwrap();
     let args =
         ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "20", "--quiet", "--out", "run"];
     Program::new(folder).args(args).succeed();
@@ -242,7 +271,7 @@ fn every_experiment_of_the_project_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments");
     let mut found = 0;
-    for entry in std::fs::read_dir(experiments).unwrap() {
+    for entry in fs::read_dir(experiments).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "toml") {
             let ended = program(&folder).args(["doctor"]).args([&path]).run();

@@ -169,7 +169,7 @@ fn a_run_whose_folder_is_deleted_does_not_promise_its_evaluations() {
 
 #[test]
 fn a_tool_that_vanishes_costs_no_evaluation() {
-    let place = Place::tool(2);
+    let place = Place::tool(6);
     let ended = place.search(|| touch(place.path("tool.sh.always")));
     assert_ends_in_order(&ended, &["does not work", "no module named engine"]);
     assert!(place.statuses().iter().all(|status| status == "ok"), "{:?}", place.rows());

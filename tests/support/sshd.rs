@@ -1,5 +1,7 @@
 //! A real OpenSSH server on a port of this machine, with its own keys, which a test can kill, cut and freeze.
 
+mod processes;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::skip;
+use processes::{children, sessions, signal};
 
 /// Where Debian installs the server; it has to be called by its absolute path.
 const SERVER: &str = "/usr/sbin/sshd";
@@ -382,44 +385,4 @@ fn public_key(private: &Path) -> String {
 fn printed(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().expect("it starts");
     String::from_utf8(output.stdout).expect("it prints text").trim().to_owned()
-}
-
-/// The processes below a server: those of its sessions, and those of privilege separation.
-fn sessions(server: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut parents = vec![server];
-    while let Some(parent) = parents.pop() {
-        for child in children(parent) {
-            // Newer versions call it sshd-session, and sshd-auth.
-            if fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.starts_with("sshd")) {
-                found.push(child);
-                parents.push(child);
-            }
-        }
-    }
-    found
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").expect("a Linux system").flatten();
-    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parent_of = |process: u32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name before it is in brackets, and may itself hold brackets and spaces.
-        let (_, fields) = stat.rsplit_once(')')?;
-        let mut fields = fields.split_whitespace();
-        // A process that has ended, but was not waited for, does not count.
-        if fields.next()? == "Z" { None } else { fields.next()?.parse::<u32>().ok() }
-    };
-    processes.filter(|process| parent_of(*process) == Some(parent)).collect()
-}
-
-fn signal(name: &str, processes: &[u32]) {
-    if processes.is_empty() {
-        return;
-    }
-    let mut command = Command::new("sh");
-    command.args(["-c", "kill -s \"$@\"", "sh", name]).args(processes.iter().map(u32::to_string));
-    // A process that has ended meanwhile is fine.
-    let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
 }

@@ -48,7 +48,8 @@ pub(super) fn load(
     let train = files(&train, &class_names)?;
     let validation_folder = validation_folder(dir)?;
     let validation = validation_folder.map(|name| classed_files(&dir.join(name), &class_names)).transpose()?;
-    let (test, notes) = test_files(&dir.join("test"), &class_names)?;
+    let (test, mut notes) = test_files(&dir.join("test"), &class_names)?;
+    notes.extend(unused_folders(dir)?);
     let all = || [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten();
     let count = all().count();
     let channels = match channels {
@@ -94,6 +95,21 @@ fn test_files(part: &Path, class_names: &[String]) -> Result<(Option<Vec<Labelle
         return Ok((None, vec![note]));
     }
     Ok((Some(classed_files(part, class_names)?), Vec::new()))
+}
+
+/// A note for each folder beside the parts, such as one of them in capitals.
+fn unused_folders(dir: &Path) -> Result<Vec<String>, Error> {
+    let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.to_owned());
+    let is_part = |name: &String| {
+        let mut parts = VALIDATION.into_iter().chain(["train", "test"]);
+        // Where file names have no case, both are one folder.
+        parts.any(|part| name == part || name.eq_ignore_ascii_case(part) && dir.join(part).exists())
+    };
+    let folders = entries(dir)?.into_iter().filter(|path| path.is_dir());
+    let unused = folders.filter_map(|path| name(&path)).filter(|name| !is_part(name));
+    Ok(unused
+        .map(|name| format!("{name}/ is not used: its name is not train, {}, or test", VALIDATION.join(", ")))
+        .collect())
 }
 
 fn folder_error(path: &Path, reason: impl std::fmt::Display) -> Error {
@@ -218,6 +234,20 @@ mod tests {
 
     fn error(dir: &TempDir) -> String {
         load(dir.path(), None, None).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn folders_beside_the_parts_are_named() {
+        let dir = greys();
+        save(&dir, "Valid/cat/a.png", &grey(4, 0));
+        save(&dir, "test/cat/a.png", &grey(4, 0));
+        save(&dir, "test/dog/a.png", &grey(4, 0));
+        fs::create_dir(dir.path().join("__MACOSX")).unwrap();
+        let dataset = load(dir.path(), None, None).unwrap();
+        // Unless file names have no case here.
+        if !dir.path().join("valid").exists() {
+            assert_eq!(dataset.notes, ["Valid/ is not used: its name is not train, validation, val, valid, or test"]);
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ error of a network is that of the run that trained it: it does not depend on the
 of both searches: compare two seeds for one device to see how much that is.")]
 pub(super) struct Compare {
     /// Run folders, also during their searches; of two, each may be a log of measurements (CSV).
-    #[arg(num_args = 2.., required = true)]
+    #[arg(num_args = 2.., required = true, value_parser = local_path())]
     runs: Vec<PathBuf>,
     /// Also show the most accurate network of each front within a bound; may be repeated. Commas join bounds that hold at
     /// once: time_ms=4,energy_mj=20.
@@ -46,11 +46,11 @@ pub(super) struct Compare {
     measure: bool,
     /// Folder for comparison.csv, comparison.svg and the measurements of two runs; for progress.csv and fronts.csv of any
     /// number.
-    #[arg(long, value_name = "DIR", value_parser = local_path)]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     out: Option<PathBuf>,
     /// For a log: experiment file or run folder with its space, columns and bounds [default: the other run's space, or
     /// else NAS-Bench-201 as published].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     experiment: Option<PathBuf>,
     /// For a log: override a key of that experiment; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]

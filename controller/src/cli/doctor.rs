@@ -10,7 +10,7 @@ use hardware::options::DeviceOptions;
 use indicatif::HumanDuration;
 
 use super::load_images::load_images;
-use super::options::{Overrides, SearchOptions, read};
+use super::options::{Overrides, SearchOptions, local_path, read};
 use super::prepare::{By, Prepared, prepare};
 use super::workers::find_workers;
 use crate::cluster::{Presence, at_a_time};
@@ -30,6 +30,7 @@ It takes the options of `search`, measures one network on a device and times som
 good, the search with these options can begin.")]
 pub(super) struct Doctor {
     /// Experiment file; without one, the quickstart.
+    #[arg(value_parser = local_path())]
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,

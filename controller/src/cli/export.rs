@@ -28,7 +28,7 @@ pub(super) struct Export {
     /// Architecture in the text form of the experiment's search space.
     architecture: String,
     /// File to write.
-    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path())]
     to: PathBuf,
     #[command(flatten)]
     experiment: ExperimentOptions,

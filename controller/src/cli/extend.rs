@@ -43,7 +43,7 @@ pub(super) struct Extend {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Folder of the new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR", value_parser = local_path)]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     out: Option<PathBuf>,
     /// Print nothing but errors.
     #[arg(long, short)]

@@ -32,6 +32,7 @@ a member does not lead by twice the standard deviation of the difference in any 
 Values without ± are exact, or their deviation is unknown.")]
 pub(super) struct Front {
     /// Run folder.
+    #[arg(value_parser = local_path())]
     run: PathBuf,
     /// Coordinate of the reference point of the hypervolume, such as time_ms=30, so that runs can be compared; may be
     /// repeated.
@@ -47,7 +48,7 @@ pub(super) struct Front {
     #[arg(long)]
     json: bool,
     /// Write the plot of the first two objectives to this file.
-    #[arg(long, value_name = "FILE", value_parser = local_path)]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     svg: Option<PathBuf>,
 }
 

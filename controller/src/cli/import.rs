@@ -11,7 +11,7 @@ use hardware::log::foreign::{Columns, LogRow, read_rows};
 use hardware::log::{LogError, Row};
 use jiff::Timestamp;
 
-use super::options::{Overrides, read};
+use super::options::{Overrides, local_path, read};
 use super::prepare::{By, absolute, prepare};
 use crate::config::Experiment;
 use crate::evaluate::shipped;
@@ -40,13 +40,13 @@ Then `controller --resume RUN` goes on. An imported network counts as evaluated 
 itself. The rows are kept in RUN/imported.csv with log, line and time; of the strategies, model-based learns from them.")]
 pub(super) struct Import {
     /// Logs: journals, run folders, or any CSV whose columns are named.
-    #[arg(required = true, value_name = "LOG")]
+    #[arg(required = true, value_name = "LOG", value_parser = local_path())]
     logs: Vec<PathBuf>,
     /// Run folder to import into: one where no search is going on, or with --experiment a new one.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", value_parser = local_path())]
     into: PathBuf,
     /// Begin the run: with this experiment file, or that of another run's folder.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,

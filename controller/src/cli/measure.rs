@@ -3,12 +3,13 @@
 mod progress;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use hardware::options::DeviceOptions;
+use hardware::path::expand_home;
 use hardware::{Device, DeviceError, InputShape, Measurement, Model, Plan};
 
 use super::export::{fresh_network, input_of};
@@ -136,7 +137,7 @@ impl Measure {
         config: &DeviceOptions,
         scratch: &Path,
     ) -> anyhow::Result<Model> {
-        let path = PathBuf::from(given);
+        let path = expand_home(Path::new(given));
         let extension = path.extension().and_then(|extension| extension.to_str());
         if path.exists() || extension.is_some_and(|extension| EXTENSIONS.contains(&extension)) {
             ensure!(!path.is_dir(), "{given} is a folder: name the model's file in it");

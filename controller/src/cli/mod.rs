@@ -64,9 +64,22 @@ enum Verb {
 /// Exit code of a search that was interrupted, as shells use it for Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
+/// Exit code of a wrong command line, as clap has it.
+const MISUSED: u8 = 2;
+
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // A mistyped verb is taken for an experiment file, which no word may follow.
+        Err(error) => match std::env::args_os().nth(1).and_then(|word| search::mistyped_verb(word.as_ref())) {
+            Some(problem) => {
+                note(format_args!("error: {problem}"));
+                return ExitCode::from(MISUSED);
+            }
+            None => error.exit(),
+        },
+    };
     let result = match cli.verb.unwrap_or(Verb::Search(cli.search)) {
         Verb::Search(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),

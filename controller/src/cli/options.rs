@@ -1,10 +1,10 @@
 //! Options that several verbs share.
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use hardware::path::expand_home;
 
 use crate::config::Experiment;
@@ -15,7 +15,7 @@ use crate::run::kept_experiment;
 #[derive(Debug, Clone, Args)]
 pub(super) struct ExperimentOptions {
     /// Experiment file, or the folder of a run; without one, the quickstart.
-    #[arg(long = "experiment", value_name = "FILE")]
+    #[arg(long = "experiment", value_name = "FILE", value_parser = local_path())]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub overrides: Overrides,
@@ -63,9 +63,9 @@ impl Overrides {
     }
 }
 
-/// A path on the command line, as a file or folder of this machine.
-pub(super) fn local_path(text: &str) -> Result<PathBuf, Infallible> {
-    Ok(expand_home(Path::new(text)))
+/// Reads a path on the command line, of a file or folder of this machine: no shell expands `~` within quotes.
+pub(super) fn local_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(|path| expand_home(&path))
 }
 
 /// Where workers meet.
@@ -75,7 +75,7 @@ pub(super) struct ClusterOptions {
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
     /// Experiment file with this machine's settings; without one, the quickstart.
-    #[arg(long = "experiment", value_name = "FILE")]
+    #[arg(long = "experiment", value_name = "FILE", value_parser = local_path())]
     file: Option<PathBuf>,
     /// Override a key of the experiment, such as search.trainers=4; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]

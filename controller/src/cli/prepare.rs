@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use child::data::Source;
@@ -50,15 +51,23 @@ impl Prepared {
         let SearchConfig { trainers, .. } = self.experiment.search;
         let fidelity = self.problem.fidelity();
         let all = child.mul_f64(fidelity.cost() * children as f64 / trainers as f64);
-        let (child, all) = (HumanDuration(child), HumanDuration(all));
+        let (child, all) = (about(child), about(all));
         let beside = if trainers > 1 { format!(", {trainers} at a time") } else { String::new() };
         let short = if fidelity.short_epochs > 0 { " and their short trainings" } else { "" };
-        Ok(Some(format!("training takes about {child} a child, {all} for {children}{short}{beside} on this machine")))
+        Ok(Some(format!("training takes {child} a child, {all} for {children}{short}{beside} on this machine")))
     }
 
     pub fn strategy(&self) -> anyhow::Result<Box<dyn Strategy>> {
         let device = self.experiment.training.backend.device()?;
         self.experiment.strategy.build(self.experiment.search.seed, &self.problem, &device)
+    }
+}
+
+/// An estimated duration in words.
+fn about(duration: Duration) -> String {
+    match duration.as_secs() {
+        0 => "less than a second".to_owned(),
+        _ => format!("about {}", HumanDuration(duration)),
     }
 }
 

@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::options::parse_bound;
+use super::options::{local_path, parse_bound};
 use crate::history::History;
 use crate::objective::{Bounds, Objective};
 use crate::preference::Preference;
@@ -34,6 +34,7 @@ without the noise of a measurement. `measured` shows number and values of the ne
 Without a preference, the objectives without a bound have equal weights.")]
 pub(super) struct Propose {
     /// Run folder of a search with a policy (model-based or policy-gradient), also during the search.
+    #[arg(value_parser = local_path())]
     run: PathBuf,
     /// Weight of each objective, in the run's order of objectives; the weights sum to 1.
     #[arg(long, value_name = "WEIGHTS", value_delimiter = ',')]

@@ -22,16 +22,17 @@ use crate::config::Experiment;
   controller replay table.csv --set 'replay.columns.accuracy={ column = \"top1\", unit = \"percent\" }'")]
 pub(super) struct Replay {
     /// The log; `tx2`, unless there is such a file, is the one that ships inside the program.
+    #[arg(value_parser = local_path())]
     log: PathBuf,
     /// Experiment file, or the folder of a run; without one, the defaults: NAS-Bench-201 as published.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
     options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR", value_parser = local_path)]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     out: Option<PathBuf>,
 }
 

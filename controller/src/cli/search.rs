@@ -27,16 +27,17 @@ pub(super) const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Search {
     /// Experiment file; without one, the quickstart.
+    #[arg(value_parser = local_path())]
     experiment: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
     options: SearchOptions,
     /// Folder of a new run [default: runs/NAME-DATE-TIME].
-    #[arg(long, value_name = "DIR", value_parser = local_path, conflicts_with = "resume")]
+    #[arg(long, value_name = "DIR", value_parser = local_path(), conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder.
-    #[arg(long, value_name = "RUN", value_parser = local_path)]
+    #[arg(long, value_name = "RUN", value_parser = local_path())]
     resume: Option<PathBuf>,
     /// First evaluate the networks again that failed.
     #[arg(long, requires = "resume")]
@@ -56,7 +57,9 @@ impl Search {
                 Experiment::read(file, &overrides)?.going_on_with(&kept_experiment(run, &[])?)
             }
             (_, file) => {
-                file.as_deref().map_or(Ok(()), check_not_verb)?;
+                if let Some(problem) = file.as_deref().and_then(mistyped_verb) {
+                    bail!(problem);
+                }
                 read(file.as_deref(), &overrides)?
             }
         };
@@ -71,18 +74,18 @@ impl Search {
     }
 }
 
-/// Rejects a mistyped verb, which would be taken for an experiment file.
-fn check_not_verb(file: &Path) -> anyhow::Result<()> {
+/// The problem of a first word on the command line that is no verb and cannot be an experiment file.
+pub(super) fn mistyped_verb(word: &Path) -> Option<String> {
     const ALIKE: f64 = 0.7;
-    let Some(word) = file.to_str().filter(|word| !word.contains(['/', '.']) && !file.exists()) else { return Ok(()) };
+    let word = word.to_str().filter(|text| !text.starts_with('-') && !text.contains(['/', '.']) && !word.exists())?;
     let command = super::Cli::command();
-    let verbs = command.get_subcommands().map(clap::Command::get_name);
+    let verbs = command.get_subcommands().map(clap::Command::get_name).chain(["help"]);
     let similar = verbs.map(|verb| (strsim::normalized_damerau_levenshtein(verb, word), verb));
-    let nearest = similar.max_by(|(a, _), (b, _)| a.total_cmp(b)).filter(|(similarity, _)| *similarity >= ALIKE);
-    match nearest {
-        Some((_, verb)) => {
-            bail!("`{word}` is neither a verb nor an experiment file: did you mean `controller {verb}`?")
-        }
-        None => Ok(()),
-    }
+    let (similarity, verb) = similar.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let remedy = match similarity {
+        1.0 => return None,
+        ALIKE.. => format!("did you mean `controller {verb}`?"),
+        _ => "`controller --help` lists the verbs".to_owned(),
+    };
+    Some(format!("`{word}` is neither a verb nor an experiment file: {remedy}"))
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Args;
 
+use super::options::local_path;
 use crate::serve::{Server, Token};
 use crate::terminal::say;
 
@@ -28,7 +29,7 @@ Nothing in a run folder is changed, and no search is slowed down: a folder is re
 most a hundredth of the time.")]
 pub(super) struct Serve {
     /// Run folders.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = local_path())]
     runs: Vec<PathBuf>,
     /// Address to listen at; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7878")]

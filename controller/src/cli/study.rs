@@ -25,7 +25,7 @@ pub(super) struct Study {
     /// Run folder of a search with several targets, also during the search.
     run: PathBuf,
     /// Write the table as study.csv and the plots as study.svg into this folder.
-    #[arg(long, value_name = "DIR", value_parser = local_path)]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     out: Option<PathBuf>,
     /// For other programs.
     #[arg(long)]

@@ -37,7 +37,7 @@ pub(super) struct Train {
     #[arg(long)]
     download: bool,
     /// Write the trained network to this file.
-    #[arg(long, value_name = "FILE.onnx", value_parser = local_path)]
+    #[arg(long, value_name = "FILE.onnx", value_parser = local_path())]
     export: Option<PathBuf>,
 }
 

@@ -39,7 +39,9 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
     let overrides = overrides::in_order(overrides);
     let from_file = match toml::from_str::<T>(text) {
         Ok(read) => read,
-        Err(error) => completed(text, &overrides, &error).unwrap_or_else(|| Err(invalid::<T>(name, text, &error)))?,
+        Err(error) => {
+            completed(text, name, &overrides, &error).unwrap_or_else(|| Err(invalid::<T>(name, text, &error)))?
+        }
     };
     // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
     let resolved = Table::try_from(&from_file).map_err(|error| ConfigError::Other(format!("{name}: {error}")))?;
@@ -56,6 +58,7 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
 /// the error.
 fn completed<T: DeserializeOwned>(
     text: &str,
+    name: &str,
     overrides: &[&String],
     error: &toml::de::Error,
 ) -> Option<Result<T, ConfigError>> {
@@ -69,7 +72,13 @@ fn completed<T: DeserializeOwned>(
     match table.clone().try_into() {
         Ok(read) => Some(Ok(read)),
         Err(other) if other.message() == error.message() => None,
-        Err(other) => Some(Err(invalid_override::<T>(of_file, table, &within, &other))),
+        Err(other) => Some(Err(match missing::of_error::<T>(&table, &other) {
+            // Overrides have mended one mistake of the file, and this is another one.
+            Some(missing) if !within.iter().any(|given| overrides::chooses_keys_of(given, &missing.section())) => {
+                missing_of_file(text, name, &missing)
+            }
+            _ => invalid_override::<T>(of_file, table, &within, &other),
+        })),
     }
 }
 
@@ -113,6 +122,13 @@ fn invalid<T: DeserializeOwned>(path: &str, text: &str, error: &toml::de::Error)
         message: missing.map_or_else(|| place::in_words(error.message()), |missing| missing.to_string()),
         suggestion: suggestion(error),
     }
+}
+
+/// A key that the file lacks, at its section.
+fn missing_of_file(text: &str, name: &str, missing: &missing::Missing) -> ConfigError {
+    let at = place::of_key(text, &missing.section());
+    let place = at.map_or_else(String::new, |at| place::line_and_column(text, at));
+    ConfigError::Invalid { path: name.to_owned(), place, message: missing.to_string(), suggestion: String::new() }
 }
 
 fn suggestion(error: &toml::de::Error) -> String {
@@ -203,6 +219,26 @@ mod tests {
         assert!(error.starts_with("--set devices.x.port=many: "), "{error}");
         let error = read(&["devices.x.kind=board", "devices.x.port=22"]).unwrap_err();
         assert_eq!(error, "--set devices.x.kind=board: missing field `host` in [devices.x]: expected a text in quotes");
+    }
+
+    #[test]
+    fn a_key_that_the_file_lacks_is_not_blamed_on_an_override() {
+        #[derive(Debug, Deserialize, Serialize)]
+        struct Lacking {
+            a: Login,
+        }
+        #[derive(Debug, Deserialize, Serialize)]
+        struct Login {
+            host: String,
+            user: String,
+        }
+        let read = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+            parse::<Lacking>("x = 1\n[a]\n", "x.toml", &overrides).map(drop).map_err(|error| error.to_string())
+        };
+        let error = read(&["a.host=pi"]).unwrap_err();
+        assert_eq!(error, "x.toml:2:2: missing field `user` in [a]: expected a text in quotes");
+        assert_eq!(read(&["a.host=pi", "a.user=me"]), Ok(()));
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub(super) fn has_section(table: &Table, given: &str) -> bool {
     inner.is_some()
 }
 
+/// Whether an override decides which keys a section has.
+pub(super) fn chooses_keys_of(given: &str, section: &str) -> bool {
+    let (of, key) = path_of(given).rsplit_once('.').unwrap_or(("", path_of(given)));
+    of == section && chooses_keys(key)
+}
+
 fn path_of(given: &str) -> &str {
     given.split_once('=').map_or(given, |(path, _)| path).trim()
 }

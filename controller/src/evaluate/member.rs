@@ -117,8 +117,9 @@ impl Member {
 
     /// Measures a model; `attend` receives the waits, and returns whether to go on.
     ///
-    /// A fault of the equipment that may pass is waited for. After a failure that may be its fault as well as the network's, the device
-    /// has to describe itself, which needs all of its parts: if it cannot, it is at fault.
+    /// A fault of the equipment that may pass is waited for. After a failure that may be its fault as well as the network's,
+    /// the device has to describe itself, which needs all of its parts: if it cannot, it is at fault, and does not get the
+    /// network again before it can.
     pub fn measure(&mut self, model: &Model, plan: &Plan, attend: impl Fn(Stage) -> bool + Clone + 'static) -> Outcome {
         let turn = self.spec.turn.clone();
         let _turn = turn.as_deref().map(lock);
@@ -143,19 +144,27 @@ impl Member {
         const CHANCES: u32 = 2;
         const LONGEST_PAUSE: Duration = Duration::from_secs(10);
         let mut chances = 0;
+        let mut must_describe = false;
         // Since when the device does not work, and the pause before the next try.
         let mut since: Option<Instant> = None;
         let mut wait = Duration::from_secs(1);
         let watch = Watch::default();
         loop {
-            let measured = self.call(&watch, &attend, |device| device.measure(model, plan));
+            let measured = self.call(&watch, &attend, |device| match must_describe {
+                true => device.describe().map(|_| None),
+                false => device.measure(model, plan).map(Some),
+            });
             let fault = match measured {
-                Ok(measurement) => {
+                Ok(Some(measurement)) => {
                     self.suspicion.clear();
                     return Outcome::Measured(Box::new(measurement));
                 }
+                Ok(None) => {
+                    (must_describe, since) = (false, None);
+                    continue;
+                }
                 Err(_) if watch.is_stopped() => return Outcome::Stopped,
-                Err(fault) if fault.is_of_equipment() => fault,
+                Err(fault) if must_describe || fault.is_of_equipment() => fault,
                 Err(fault) if fault.is_ambiguous() => {
                     let described = match chances {
                         CHANCES => None,
@@ -165,7 +174,7 @@ impl Member {
                         _ if watch.is_stopped() => return Outcome::Stopped,
                         Some(of_equipment) => {
                             // It worked until this network.
-                            (since, chances) = (None, chances + 1);
+                            (since, chances, must_describe) = (None, chances + 1, true);
                             of_equipment
                         }
                         None => return self.suspicion.of(model, &fault, &self.label),

@@ -19,6 +19,8 @@ enum Answer {
     Broken,
     /// Cannot describe itself, once.
     Undescribed,
+    /// Fails, and cannot describe itself from then on.
+    Dead,
 }
 
 struct Scripted {
@@ -28,8 +30,10 @@ struct Scripted {
 
 impl Device for Scripted {
     fn describe(&mut self) -> Result<Description, DeviceError> {
-        if matches!(self.answers[0], Answer::Undescribed) {
-            self.answers.remove(0);
+        if matches!(self.answers[0], Answer::Undescribed | Answer::Dead) {
+            if self.answers.len() > 1 {
+                self.answers.remove(0);
+            }
             return Err(DeviceError::Broken { device: self.name.to_owned(), reason: "its tool is missing".to_owned() });
         }
         Ok(Description::new("scripted", self.name))
@@ -55,7 +59,7 @@ impl Device for Scripted {
             Answer::WrongSettings => {
                 Err(DeviceError::Settings { device, problem: "supply.csv is not there: correct `file`".to_owned() })
             }
-            Answer::Failed | Answer::Undescribed => {
+            Answer::Failed | Answer::Undescribed | Answer::Dead => {
                 let (architecture, reason) = (model.architecture.clone(), "it crashed".to_owned());
                 Err(DeviceError::Failed { device, architecture, reason })
             }
@@ -182,6 +186,18 @@ fn a_failure_is_the_devices_fault_if_it_cannot_describe_itself_afterwards() {
     let answers: Vec<Answer> = once.repeat(3).into_iter().chain([Answer::Measured]).collect();
     let found = measured(&patient_pool(&[("a", &answers)], Duration::from_secs(60)), 1);
     assert!(failed(&found[0], "it crashed"), "{found:?}");
+}
+
+#[test]
+fn a_device_that_fails_and_cannot_describe_itself_costs_no_evaluation() {
+    let answers = [Answer::Measured, Answer::Dead];
+    let pool = patient_pool(&[("a", &answers)], Duration::from_secs(4));
+    let found = measured(&pool, 2);
+    assert_eq!(found[0], Ok("a".to_owned()));
+    assert!(
+        matches!(&found[1], Err(PoolError::NoneLeft(reason)) if reason.contains("its tool is missing")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -89,6 +89,31 @@ fn a_reason_counts_once_for_all_architectures() {
 }
 
 #[test]
+fn the_last_try_of_a_network_counts() {
+    let (problem, mut rows) = mixed();
+    let again = Row { evaluation: 90, ..rows[0].clone() };
+    (rows[0].status, rows[0].message) = (Status::Failed, Some("the stick was unplugged".to_owned()));
+    let summary = |rows: &[Row]| Summary::of(&problem, rows.to_vec()).unwrap();
+    assert_eq!(summary(&rows).reasons(), [("the stick was unplugged".to_owned(), 1)]);
+    assert!(!in_words(&summary(&rows)).contains("tried again"));
+    rows.push(again);
+    assert_eq!(summary(&rows).reasons(), []);
+    assert!(
+        in_words(&summary(&rows)).contains("1 failed), 1 of which were tried again"),
+        "{}",
+        in_words(&summary(&rows))
+    );
+}
+
+#[test]
+fn a_front_without_members_says_that_every_network_breaks_a_bound() {
+    let (problem, mut rows) = mixed();
+    rows.iter_mut().for_each(|row| (row.status, row.accuracy) = (Status::Bounded, None));
+    let words = in_words(&Summary::of(&problem, rows).unwrap());
+    assert_eq!(words, "3 evaluations (3 bounded), 0 on the front; no network keeps every bound yet");
+}
+
+#[test]
 fn no_evaluations_are_counted_in_plain_words() {
     let summary = Summary::of(&mixed().0, Vec::new()).unwrap();
     assert!(in_words(&summary).starts_with("0 evaluations, 0 on the front"), "{}", in_words(&summary));

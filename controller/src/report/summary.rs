@@ -99,11 +99,22 @@ impl Summary {
         Ok(followed.summary(problem))
     }
 
+    /// Numbers of the failed evaluations whose network was tried again, so that a later row counts.
+    pub fn retried(&self) -> HashSet<u64> {
+        let mut later = HashSet::new();
+        let of_later = self.rows.iter().rev().filter_map(|row| {
+            let is_last = row.status == Status::Measured || later.insert(&row.architecture);
+            (!is_last && matches!(row.status, Status::Failed | Status::Diverged)).then_some(row.evaluation)
+        });
+        of_later.collect()
+    }
+
     /// Reasons of unsuccessful evaluations with their frequency, the most frequent first. Texts that differ in the
-    /// architecture or in the number of the evaluation alone are one reason.
+    /// architecture or in the number of the evaluation alone are one reason, and the last try of a network counts.
     pub fn reasons(&self) -> Vec<(String, usize)> {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for row in &self.rows {
+        let retried = self.retried();
+        for row in self.rows.iter().filter(|row| !retried.contains(&row.evaluation)) {
             let reason = match row.status {
                 Status::Ok | Status::Measured => continue,
                 // Bound and excess differ from row to row.

@@ -95,6 +95,7 @@ pub fn in_words(summary: &Summary) -> String {
     let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
     let front = summary.members.len();
     let within = match summary.members.iter().filter(|member| member.feasible).count() {
+        0 if front == 0 && summary.count(Status::Bounded) > 0 => "; no network keeps every bound yet".to_owned(),
         feasible if feasible == front => String::new(),
         0 => ", none of which keeps every bound".to_owned(),
         feasible => format!(", {feasible} of which keep every bound"),
@@ -103,6 +104,10 @@ pub fn in_words(summary: &Summary) -> String {
         0 => String::new(),
         repeats => format!(", {repeats} of which measured a network again"),
     };
+    let retried = match summary.retried().len() {
+        0 => String::new(),
+        retried => format!(", {retried} of which were tried again"),
+    };
     let open = summary.count(Status::Measured);
     let evaluations = summary.rows.len() - open;
     let noun = if evaluations == 1 { "evaluation" } else { "evaluations" };
@@ -110,7 +115,7 @@ pub fn in_words(summary: &Summary) -> String {
         0 => String::new(),
         open => format!(", {open} more networks that were not trained in full"),
     };
-    format!("{evaluations} {noun}{counts}{repeats}{open}, {front} on the front{within}")
+    format!("{evaluations} {noun}{counts}{retried}{repeats}{open}, {front} on the front{within}")
 }
 
 /// The hypervolume and its reference point; `None` until that is fixed.

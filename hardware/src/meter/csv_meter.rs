@@ -92,8 +92,9 @@ struct Tail {
     offset: u64,
     /// The same instant on the system's clock and on ours.
     begun: (Timestamp, u64),
-    /// Times of the last new line and of the last poll.
+    /// Times of the last new line, of the last new reading and of the last poll.
     grown: Instant,
+    given: Instant,
     polled: Instant,
 }
 
@@ -156,7 +157,7 @@ impl CsvMeter {
                 }
                 _ => {
                     tail.parser.check_header()?;
-                    return Err(tail.not_growing());
+                    return Err(tail.silent());
                 }
             }
         }
@@ -200,7 +201,7 @@ impl CsvMeter {
                 }
             }
             if asked.elapsed() >= self.options.flush_limit() {
-                return Err(last.unwrap_or_else(|| tail.not_growing()));
+                return Err(last.unwrap_or_else(|| tail.silent()));
             }
             std::thread::sleep(LONG_PAUSE.min(self.options.flush_limit() / 4));
         }
@@ -231,8 +232,8 @@ impl PowerMeter for CsvMeter {
         let tail = self.running.as_ref().ok_or_else(|| MeterError::not_running(RAIL))?;
         let mut tail = tail.borrow_mut();
         tail.read()?;
-        if tail.grown.elapsed() > self.options.flush_limit() {
-            return Err(tail.not_growing());
+        if tail.given.elapsed() > self.options.flush_limit() {
+            return Err(tail.silent());
         }
         Ok(tail.parser.trace.readings.len())
     }
@@ -263,7 +264,7 @@ impl PowerMeter for CsvMeter {
             Some(Point { at_ns: u64::try_from(at_ns - first_ns).ok()?, power_mw: *power_mw })
         };
         match readings.iter().filter_map(point).collect::<Vec<_>>() {
-            points if points.is_empty() => Err(tail.not_growing()),
+            points if points.is_empty() => Err(tail.silent()),
             points => Ok(points),
         }
     }
@@ -284,21 +285,25 @@ impl Tail {
         let parser = Parser::new(&options.shown(), &options.columns)?;
         let now = Instant::now();
         let options = options.clone();
-        let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, polled: now };
+        let mut tail = Self { options, clock, parser, offset: 0, begun, grown: now, given: now, polled: now };
         tail.lines(true)?;
         tail.parser.check_header()?;
-        tail.grown = Instant::now();
+        (tail.grown, tail.given) = (Instant::now(), Instant::now());
         Ok(tail)
     }
 
     /// Reads new lines; returns whether there are any.
     fn read(&mut self) -> Result<bool, MeterError> {
+        let readings = self.parser.trace.readings.len();
         let has_grown = self.lines(false)?;
         let since = std::mem::replace(&mut self.polled, Instant::now()).elapsed();
         if !has_grown {
             return Ok(false);
         }
         self.grown = self.polled;
+        if self.parser.trace.readings.len() > readings {
+            self.given = self.polled;
+        }
         if let Some(last) = self.parser.last_ns().filter(|_| self.options.align == Align::Stamps) {
             let behind_ns = i128::from(self.clock.now_ns()) - self.ours_ns(last);
             // New lines may have come right after the last poll.
@@ -359,13 +364,18 @@ impl Tail {
         MeterError::Failed(format!("the time stamps of {shown} cannot be used: {problem}"))
     }
 
-    fn not_growing(&self) -> MeterError {
-        MeterError::Failed(format!(
-            "{} has not grown for {:.1} s: its recorder does not run, holds its lines back for longer than \
-             `flush_limit_s`, or writes to another file. A trace that was recorded before is of another measurement",
-            self.options.shown(),
-            self.grown.elapsed().as_secs_f64()
-        ))
+    /// The error of a file without new readings: it does not grow, or its lines have none.
+    fn silent(&self) -> MeterError {
+        let (shown, silent_s) = (self.options.shown(), self.given.elapsed().as_secs_f64());
+        let reason = self.parser.last_rejection();
+        MeterError::Failed(if self.grown > self.given && !reason.is_empty() {
+            format!("{shown} has had no reading for {silent_s:.1} s, although it grows; the last because {reason}")
+        } else {
+            format!(
+                "{shown} has not grown for {silent_s:.1} s: its recorder does not run, holds its lines back for longer than \
+                 `flush_limit_s`, or writes to another file. A trace that was recorded before is of another measurement"
+            )
+        })
     }
 }
 

@@ -149,7 +149,7 @@ impl Parser {
             Err(rejected) => rejected,
         };
         if is_first {
-            return self.is_no_header(rejected);
+            return self.is_no_header(&line, rejected);
         }
         let reason = format!("line {}: {rejected} in {:?}", self.line, start_of(&line, 80));
         match rejected {
@@ -164,15 +164,18 @@ impl Parser {
 
     /// Reads a line that may be the header.
     fn read_header(&mut self, line: &str) -> Result<(), MeterError> {
-        self.reader.read(line).map(drop).or_else(|rejected| self.is_no_header(rejected))
+        self.reader.read(line).map(drop).or_else(|rejected| self.is_no_header(line, rejected))
     }
 
     /// Keeps the reason why a line before the header is not it. Without names, the first line may be one all the same.
-    fn is_no_header(&mut self, rejected: Rejected) -> Result<(), MeterError> {
+    fn is_no_header(&mut self, line: &str, rejected: Rejected) -> Result<(), MeterError> {
         match rejected {
             Rejected::Contradiction(reason) => Err(self.rejected(reason)),
             rejected if self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER => {
-                self.no_header = Some(rejected.to_string());
+                // A line of numbers alone is no header.
+                if self.no_header.is_none() || line.contains(char::is_alphabetic) {
+                    self.no_header = Some(format!("{rejected} in {:?}", start_of(line, 80)));
+                }
                 Ok(())
             }
             rejected => Err(self.rejected(format!("{rejected} in it or the lines before it"))),
@@ -219,6 +222,11 @@ impl Parser {
     /// Time of the last reading, in ns since an arbitrary instant.
     pub fn last_ns(&self) -> Option<i128> {
         self.trace.readings.last().map(|(at_ns, _)| *at_ns)
+    }
+
+    /// The reason why the last line that was left out is no reading; empty without one.
+    pub fn last_rejection(&self) -> &str {
+        &self.budget.last_reason
     }
 
     /// The trace of all lines.

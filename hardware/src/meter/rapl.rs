@@ -87,18 +87,23 @@ impl RaplMeter {
             domains.iter().map(|domain| read_counter(&domain.counter)).collect::<Result<Vec<u64>, _>>()
         };
         let (first, first_others, begun) = (read(domains)?, read(others)?, Instant::now());
-        loop {
+        let moved = loop {
             std::thread::sleep(Duration::from_millis(5));
-            if read(domains)? != first {
-                return Ok(self);
+            let moved: Vec<bool> = read(domains)?.iter().zip(&first).map(|(now, first)| now != first).collect();
+            if moved.iter().all(|moved| *moved) || begun.elapsed() >= LONGEST_STANDSTILL {
+                break moved;
             }
-            if begun.elapsed() >= LONGEST_STANDSTILL {
-                break;
-            }
-        }
+        };
         let standing = names(domains);
-        if !others.is_empty() && read(others)? != first_others {
+        let mut moved = moved.into_iter();
+        domains.retain(|_| moved.next().unwrap_or_default());
+        if domains.is_empty() {
             std::mem::swap(domains, others);
+            let now = read(domains)?;
+            let mut moved = now.iter().zip(&first_others).map(|(now, first)| now != first);
+            domains.retain(|_| moved.next().unwrap_or_default());
+        }
+        if !domains.is_empty() {
             return Ok(self);
         }
         Err(MeterError::Settings(format!(
@@ -240,6 +245,10 @@ mod tests {
             let _psys = moving(root.path(), "intel-rapl:1");
             assert!(find(&root).unwrap().describe().contains("counters psys"));
         }
+        let root = tree(&[("intel-rapl:0", "package-0", "5\n"), ("intel-rapl:1", "package-1", "5\n")]);
+        let _package = moving(root.path(), "intel-rapl:1");
+        let meter = find(&root).unwrap();
+        assert!(meter.describe().contains("counters package-1 (the processor"), "{}", meter.describe());
         let root = tree(&[("intel-rapl:0", "package-0", "5\n")]);
         assert!(matches!(find(&root), Err(MeterError::Settings(error)) if error.contains("package-0 does not move")));
     }

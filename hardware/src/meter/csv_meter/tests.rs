@@ -256,6 +256,27 @@ fn dates_without_an_offset_are_local_and_edges_ask_nothing_of_the_clock() {
 }
 
 #[test]
+fn a_file_whose_lines_have_no_value_is_an_error_soon() {
+    let mut file = file();
+    let mut meter = meter(file.path(), "flush_limit_s = 0.3");
+    meter.start().unwrap();
+    let begun = Instant::now();
+    let error = loop {
+        writeln!(file, "{},unavailable", Timestamp::now().as_second()).unwrap();
+        match meter.check() {
+            Err(error) => break error.to_string(),
+            Ok(readings) => assert_eq!(readings, 0),
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(error.contains("has had no reading for") && error.contains("its value is \"unavailable\""), "{error}");
+    writeln!(file, "{},unavailable", Timestamp::now().as_second()).unwrap();
+    let error = meter.stop().unwrap_err().to_string();
+    assert!(error.contains("although it grows"), "{error}");
+}
+
+#[test]
 fn a_file_of_another_kind_is_named() {
     let columns = "[columns]\ntime = { column = 1, unit = \"s\" }\npower = { column = 2, unit = \"w\" }";
     for (content, name) in [

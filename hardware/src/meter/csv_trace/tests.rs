@@ -73,7 +73,7 @@ fn files_that_are_not_a_trace_are_rejected_by_line() {
         ("time,U (V),I (mA)\n1,5,100\n2,5,x\n", "line 3: \"x\" is not a number in ma"),
         ("time,U (V),I (mA)\n5,5,100\n2,5,1\n", "line 3: its time goes back by 3.0"),
         ("time,U (V),I (mA)\n5,5,100\n", "gave 1 reading"),
-        ("time,U,I\n5,5,100\n", "named columns"),
+        ("Supply\ntime,U,I\n5,5,100\n", "named columns: the header lacks the column \"U (V)\" in \"time,U,I\""),
         ("", "named columns"),
         ("time,U (V),I (mA)\n1,5,100\n2,5\n", "line 3: it has 2 cells instead of 3"),
         ("time,U (V),I (mA)\n1,5,100\n2,5,1,0\n", "line 3: it has 4 cells instead of 3"),
