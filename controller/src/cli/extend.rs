@@ -29,9 +29,10 @@ FILE names the new devices ([devices.NAME]), or the columns of a log ([replay.co
 run. The run itself stays as it is: the result is a run of its own, which `--resume` continues.")]
 pub(super) struct Extend {
     /// Run folder of the finished search.
+    #[arg(value_parser = local_path())]
     run: PathBuf,
     /// Experiment file with the new devices or the new log.
-    #[arg(long = "experiment", value_name = "FILE")]
+    #[arg(long = "experiment", value_name = "FILE", value_parser = local_path())]
     file: PathBuf,
     /// Networks to train in full after the measurements.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -23,6 +23,7 @@ use crate::terminal::say;
 of the front that was searched for the other target. Networks that were not measured there are left out; their number is shown.")]
 pub(super) struct Study {
     /// Run folder of a search with several targets, also during the search.
+    #[arg(value_parser = local_path())]
     run: PathBuf,
     /// Write the table as study.csv and the plots as study.svg into this folder.
     #[arg(long, value_name = "DIR", value_parser = local_path())]

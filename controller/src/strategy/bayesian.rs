@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(again(&history), first);
         let key = problem.key(&first).unwrap();
         let candidate = Candidate { architecture: first.clone(), key };
-        history.begin(Job { number: history.next_number(), candidate, work: Work::Measure });
+        history.begin(Job { number: history.next_number(), candidate, work: Work::Measure { target: 0 } });
         assert_ne!(again(&history), first);
     }
 

@@ -94,11 +94,13 @@ impl ModelBased {
             let judged: Vec<_> = (0..architectures.len()).into_par_iter().map(judge).collect();
             let of_objectives = |index: usize, under: &Preference| judged[index][under.target()].0.under(under);
             let improvement = |index: usize, under: &Preference| judged[index][under.target()].1;
-            let total =
-                |index: usize, under: &Preference| of_objectives(index, under) + IMPROVEMENT * improvement(index, under);
+            let total = |index: usize, under: &Preference| {
+                of_objectives(index, under) + IMPROVEMENT * improvement(index, under)
+            };
             let update = self.learner.update(&architectures, &preferences, total)?;
             let mean = |of: &dyn Fn(usize, &Preference) -> f64| {
-                preferences.iter().enumerate().map(|(index, own)| of(index, own)).sum::<f64>() / preferences.len() as f64
+                preferences.iter().enumerate().map(|(index, own)| of(index, own)).sum::<f64>()
+                    / preferences.len() as f64
             };
             last = Some(SimulatedStats {
                 update,
