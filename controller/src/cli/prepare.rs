@@ -107,9 +107,10 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     }
     let path = replay.log.display();
     let is_measured =
-        |objective: &Objective| (0..log.tables.len()).any(|target| log.measured(target).contains(objective));
+        |objective: &Objective| (0..log.tables.len()).any(|table| log.measured(table).contains(objective));
     if let Some(objectives) = &experiment.search.objectives {
-        let missing = objectives.iter().find(|one| Objective::MEASURED.contains(one) && !is_measured(one));
+        let is_unknown = |one: &Objective| !is_measured(one) && !experiment.had(*one);
+        let missing = objectives.iter().find(|one| Objective::MEASURED.contains(one) && is_unknown(one));
         if let Some(missing) = missing {
             bail!(
                 "{path} has no values for the objective `{missing}`: remove it from search.objectives, or name its \

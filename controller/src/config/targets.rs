@@ -249,6 +249,12 @@ impl Experiment {
         devices_of_targets(&self.devices)
     }
 
+    /// Whether a target that is no longer searched for has an objective.
+    pub(crate) fn had(&self, objective: Objective) -> bool {
+        let earlier = self.targets.values().filter(|target| target.weight == 0.0);
+        earlier.filter_map(|target| target.objectives.as_ref()).any(|had| had.position(objective).is_some())
+    }
+
     /// Whether the target of a name is searched for.
     pub(crate) fn is_searched(&self, name: &str) -> bool {
         self.targets.get(name).is_none_or(|target| target.weight > 0.0)
@@ -336,8 +342,8 @@ impl Experiment {
             Some(objectives) => objectives,
             None => Objectives::new(found().collect::<Vec<_>>())?,
         };
-        let missing =
-            objectives.iter().find(|one| Objective::MEASURED.contains(one) && !found().any(|found| found == *one));
+        let is_known = |one: Objective| found().any(|found| found == one) || self.had(one);
+        let missing = objectives.iter().find(|one| Objective::MEASURED.contains(one) && !is_known(*one));
         if let Some(missing) = missing {
             bail!("no target measures `{missing}`: remove it from search.objectives");
         }
