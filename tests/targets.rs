@@ -33,8 +33,8 @@ fn trained_and_measured(journal: &Journal, target: &str) -> BTreeSet<String> {
     let of = |keep: &dyn Fn(&Row) -> bool| -> BTreeSet<String> {
         journal.jobs.iter().filter(|row| keep(row)).map(|row| row.text("architecture").to_owned()).collect()
     };
-    let trained = of(&|row| row.text("accuracy") != "");
-    of(&|row| row.text("target") == target && row.text("time_ms") != "").intersection(&trained).cloned().collect()
+    let trained = of(&|row| !row.text("accuracy").is_empty());
+    of(&|row| row.text("target") == target && !row.text("time_ms").is_empty()).intersection(&trained).cloned().collect()
 }
 
 /// The cells of a front, found by comparing all with all, within the bound on the error.
@@ -62,11 +62,11 @@ fn each_board_has_its_front_of_what_was_measured_there() {
         let more = [&["--evaluations", "30", "--strategy", strategy][..], &bound].concat();
         let journal = search(folder.path(), strategy, &more);
         assert!(
-            journal.jobs.iter().all(|row| (row.text("target") == "") == (row.text("accuracy") != "")),
+            journal.jobs.iter().all(|row| row.text("target").is_empty() != row.text("accuracy").is_empty()),
             "{strategy}"
         );
         let mut measured: BTreeMap<(String, String), usize> = BTreeMap::new();
-        for row in journal.jobs.iter().filter(|row| row.text("target") != "") {
+        for row in journal.jobs.iter().filter(|row| !row.text("target").is_empty()) {
             let entry = table.entry(row.text("architecture"));
             let time_ms = if row.text("target") == "a" { on_a(entry)[1] } else { on_b(entry)[1] };
             assert_eq!(row.number("time_ms"), Some(time_ms));
@@ -143,7 +143,7 @@ fn a_journal_of_two_boards_answers_for_both() {
         ["replay", "run/measurements.csv", "--experiment", "run", "--evaluations", "10", "--quiet", "--out", "again"];
     Program::new(folder.path()).args(again).args(["--set", "replay.columns={}", "--strategy", "random"]).succeed();
     let [first, again] = ["run", "again"].map(|run| Journal::read(&folder.path().join(run).join("measurements.csv")));
-    for row in again.jobs.iter().filter(|row| row.text("time_ms") != "") {
+    for row in again.jobs.iter().filter(|row| !row.text("time_ms").is_empty()) {
         let same =
             |other: &&Row| ["architecture", "target"].iter().all(|column| other.text(column) == row.text(column));
         let known = first.jobs.iter().find(same).unwrap();
@@ -167,16 +167,17 @@ fn a_board_that_comes_later_is_measured_without_training_and_then_searched_for()
     };
     let before = Journal::read(&folder.path().join("a/measurements.csv"));
     let trained: BTreeSet<_> =
-        before.jobs.iter().filter(|row| row.text("accuracy") != "").map(|row| row.text("architecture")).collect();
+        before.jobs.iter().filter(|row| !row.text("accuracy").is_empty()).map(|row| row.text("architecture")).collect();
     let measured = extend("measured", &[]);
     let on_b_alone: Vec<_> = measured.jobs.iter().filter(|row| row.text("target") == "b").collect();
     assert_eq!(on_b_alone.iter().map(|row| row.text("architecture")).collect::<BTreeSet<_>>(), trained);
     assert_eq!(on_b_alone.len(), trained.len(), "each is measured once");
     assert_eq!(measured.jobs.len(), before.jobs.len() + trained.len(), "and nothing is trained");
     let searched = extend("searched", &["--trainings", "10"]);
-    let count = |journal: &Journal| journal.jobs.iter().filter(|row| row.text("accuracy") != "").count();
+    let count = |journal: &Journal| journal.jobs.iter().filter(|row| !row.text("accuracy").is_empty()).count();
     assert_eq!(count(&searched), count(&before) + 10);
-    let new: Vec<_> = searched.jobs[measured.jobs.len()..].iter().filter(|row| row.text("target") != "").collect();
+    let new: Vec<_> =
+        searched.jobs[measured.jobs.len()..].iter().filter(|row| !row.text("target").is_empty()).collect();
     assert!(new.iter().all(|row| row.text("target") == "b"), "the earlier board is not searched for any more");
     let share =
         |run: &str| json_of(folder.path(), &["front", run, "--json", "--target", "b"])["hypervolume_share"].as_f64();

@@ -26,6 +26,9 @@ use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
 use hardware::log::join;
 
+/// Puts what an earlier run has into a new folder.
+pub(super) type Inherit = Box<dyn FnOnce(&RunFolder) -> anyhow::Result<()>>;
+
 pub(super) enum Place {
     New(PathBuf),
     /// The folder of an earlier run.
@@ -37,8 +40,7 @@ pub(super) enum Place {
     /// A new run that begins with what another one has.
     Extended {
         path: PathBuf,
-        /// Puts it into the new folder.
-        inherit: Box<dyn FnOnce(&RunFolder) -> anyhow::Result<()>>,
+        inherit: Inherit,
     },
 }
 

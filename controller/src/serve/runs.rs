@@ -160,9 +160,9 @@ impl Runs {
     /// The folder of a run of the document, in which each target is one.
     fn folder_of(&self, run: usize) -> Option<PathBuf> {
         let known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let targets =
+        let mut targets =
             known.runs.iter().zip(&self.folders).flat_map(|(run, folder)| run.values.iter().map(move |_| folder));
-        targets.cloned().nth(run)
+        targets.nth(run).cloned()
     }
 }
 
