@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use burn::tensor::Device;
 use child::graph::{Graph, Shape};
 use child::space::SpaceConfig;
-use controller::history::{Evaluation, History, Work};
+use controller::history::{Evaluation, History};
 use controller::objective::{Bounds, Objective, Objectives};
 use controller::problem::{Fidelity, Problem};
 use controller::scalarisation::RewardConfig;
@@ -62,15 +62,16 @@ fn main() -> Result<()> {
     let space = space.build()?.into();
     let problem = Problem::new(space, shape, 10, objectives, Bounds::default(), reward)?.with_fidelity(fidelity);
     let (model, reference) = Model::of_space(&problem)?;
+    let problem = problem.with_reference(reference)?;
     let mut strategy = strategy.build(seed.parse().context("SEED")?, &problem, &Device::default())?;
-    let mut history = History::new(problem.objectives().clone(), Bounds::default()).with_reference(&reference);
+    let mut history = History::of(problem.targets().clone());
     let room = Room { measurements: BATCH, trainings: BATCH, trainers: 1, batch: BATCH };
     let (start, mut trained) = (Instant::now(), 0);
     while trained < evaluations {
         let jobs = strategy.ask(&problem, &history, &room)?.jobs;
         ensure!(!jobs.is_empty(), "the space has no further network");
         for job in jobs {
-            let is_training = job.work != Work::Measure;
+            let is_training = !job.work.is_measurement();
             let [error, time, energy] = model.work(&problem, &mut history, job)?;
             if is_training && trained < evaluations {
                 trained += 1;
@@ -131,12 +132,12 @@ impl Model {
         let WantedJob { architecture, work } = job;
         let key = problem.key(&architecture)?;
         let all = self.objectives(&Network::new(&problem.graph(&architecture)?.pruned())?);
-        let is_trained = work != Work::Measure;
+        let is_trained = !work.is_measurement();
         let status = if is_trained { Status::Ok } else { Status::Measured };
         let values = vec![is_trained.then_some(all[0]), Some(all[1]), Some(all[2])];
         let number = history.known(&key).map_or_else(|| history.next_number(), |known| known.number);
-        let (deviations, short_error) = (vec![None; 3], None);
-        history.push(Evaluation { number, architecture, key, values, deviations, short_error, status })?;
+        let (deviations, short_error, measured) = (vec![None; 3], None, Vec::new());
+        history.push(Evaluation { number, architecture, key, values, deviations, short_error, status, measured })?;
         Ok(all)
     }
 }

@@ -83,7 +83,8 @@ fn evaluate(problem: &Problem, history: &mut History, architecture: Architecture
     let number = history.next_number();
     let values: Vec<Option<f64>> = values.map(Some).to_vec();
     let (deviations, short_error, status) = (vec![None; 3], None, Status::Ok);
-    history.push(Evaluation { number, architecture, key, values, deviations, short_error, status })?;
+    let measured = Vec::new();
+    history.push(Evaluation { number, architecture, key, values, deviations, short_error, status, measured })?;
     Ok(())
 }
 
