@@ -172,7 +172,7 @@ impl Problem {
         self.classes
     }
 
-    /// What is minimised, in words: `error, time_ms`, or `error, time_ms, energy_mj on tx2; error, time_ms on ncs`.
+    /// The minimised objectives in words: `error, time_ms`, or `error, time_ms, energy_mj on tx2; error, time_ms on ncs`.
     pub(crate) fn minimised(&self) -> String {
         let on = |target: &Target| format!("{} on {}", target.objectives.names(), target.name);
         match self.targets.are_several() {
