@@ -210,13 +210,15 @@ fn a_fault_of_every_network_ends_the_search_and_its_networks_are_tried_again() {
 }
 
 #[test]
-fn devices_that_are_not_alike_are_rejected_before_the_search() {
+fn devices_of_one_target_that_are_not_alike_are_rejected_before_the_search() {
     let place = Place::tool(2);
     for (other, shown) in [
-        ("devices.other={ kind = \"host\" }", "kind: \"command\" and \"host\""),
-        ("devices.other={ kind = \"command\", command = [\"sh\", \"other.sh\"] }", "command: "),
+        ("devices.other={ target = \"one\", kind = \"host\" }", "kind: \"command\" and \"host\""),
+        ("devices.other={ target = \"one\", kind = \"command\", command = [\"sh\", \"other.sh\"] }", "command: "),
     ] {
-        let message = place.program(&["search", "experiment.toml", "--out", "run", "--set", other]).fail();
+        let one = ["--set", "devices.board.target=one", "--set", other];
+        let search = [&["search", "experiment.toml", "--out", "run"][..], &one].concat();
+        let message = place.program(&search).fail();
         assert!(message.contains("`board` and `other` are not alike") && message.contains(shown), "{message}");
         assert!(!place.path("run").exists(), "nothing is begun");
     }
