@@ -116,7 +116,7 @@ impl Problem {
     /// The same problem for one of its targets alone.
     #[must_use]
     pub fn of_target(&self, target: usize) -> Self {
-        let alone = Targets::single(self.targets.get(target).clone());
+        let alone = Targets::single(Target { weight: 1.0, ..self.targets.get(target).clone() });
         Self { targets: Arc::new(alone), ..self.clone() }
     }
 

@@ -210,7 +210,8 @@ fn describe(history: &History) -> String {
             let on = |(index, target): (usize, &Target)| {
                 history.share(index).map(|share| format!("{} {share:.4}", target.name))
             };
-            let shares: Vec<String> = targets.iter().enumerate().filter_map(on).collect();
+            let searched = targets.searched().map(|index| (index, targets.get(index)));
+            let shares: Vec<String> = searched.filter_map(on).collect();
             format!("fronts {front}, hypervolume {}", shares.join(", "))
         }
         Some(share) => format!("front {front}, hypervolume {share:.4}"),

@@ -58,7 +58,9 @@ impl Joined {
         if short.is_some() {
             self.short = short;
         } else {
-            row.status = later.status;
+            // A network that is trained may be measured later, on a target that was not there before.
+            let is_trained = row.status == Status::Ok && row.accuracy.is_some() && later.accuracy.is_none();
+            row.status = if is_trained { Status::Ok } else { later.status };
             row.accuracy = later.accuracy.or(row.accuracy);
             row.epochs = later.epochs.or(row.epochs);
         }
@@ -148,6 +150,12 @@ mod tests {
         let joined = &join([measured(0), diverged], 2)[0].row;
         assert_eq!((joined.status, joined.time_ms, joined.epochs), (Status::Diverged, Some(2.0), Some(3)));
         assert_eq!(joined.message.as_deref(), Some("the loss; hot"));
+    }
+
+    #[test]
+    fn a_network_that_is_measured_after_its_training_is_trained() {
+        let joined = &join([trained(0, 20, 0.75), measured(0)], 0)[0].row;
+        assert_eq!((joined.status, joined.accuracy, joined.time_ms), (Status::Ok, Some(0.75), Some(2.0)));
     }
 
     #[test]

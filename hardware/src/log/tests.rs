@@ -30,6 +30,7 @@ fn full_row() -> Row {
         time_ms_p95: Some(6.5),
         time_ms_p99: Some(7.25),
         trainer: Some("native (avx2)".to_owned()),
+        target: Some("tx2".to_owned()),
         ..Row::new(7, "|a~0|+|b~0|c~1|", Status::Ok)
     }
 }
@@ -66,11 +67,11 @@ fn a_row_is_written_as_documented() {
         [
             "evaluation,started_at,architecture,status,accuracy,time_ms,time_ms_std,time_runs,\
              energy_mj,energy_mj_std,power_samples,idle_power_mw,device,epochs,train_seconds,\
-             measure_seconds,message,time_ms_p50,time_ms_p95,time_ms_p99,trainer",
+             measure_seconds,message,time_ms_p50,time_ms_p95,time_ms_p99,trainer,target",
             "7,2026-01-31T23:59:59.25Z,|a~0|+|b~0|c~1|,ok,0.9375,5.807419,0.0125,512,24.226614,0,\
              30,1260.5,host AMD EPYC (threads 1; cores 2),12,61.25,3,\"2 of 40 runs, \"\"far\"\" \
-             off\",5.75,6.5,7.25,native (avx2)",
-            "8,,b,bounded,,,,,,,,,,,,,,,,,",
+             off\",5.75,6.5,7.25,native (avx2),tx2",
+            "8,,b,bounded,,,,,,,,,,,,,,,,,,",
         ]
     );
 }
@@ -281,7 +282,7 @@ fn a_damaged_row_is_rejected_before_a_torn_one_is_cut() {
     text.push_str("8,,b\n9,,c,o");
     std::fs::write(&path, &text).unwrap();
     let error = Writer::append(&path).unwrap_err();
-    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 21: it is torn"), "{error}");
+    assert!(error.to_string().contains("measurements.csv:3: the row has 3 cells instead of 22: it is torn"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
 
