@@ -31,5 +31,5 @@ mod stop;
 pub mod strategy;
 mod study;
 mod surrogate;
-mod target;
+pub mod target;
 mod terminal;
