@@ -85,6 +85,9 @@ impl Extend {
         let added = match &own.replay {
             Some(replay) => {
                 let named: Vec<String> = replay.columns.targets.keys().cloned().collect();
+                if let Some(name) = self.target.as_ref().filter(|name| !named.is_empty() && !named.contains(name)) {
+                    bail!("--target {name}: {} names the columns of {}", self.file.display(), named.join(", "));
+                }
                 let only = || self.target.clone().unwrap_or_else(|| "new".to_owned());
                 let kept = experiment.replay.as_ref().map_or(1, |replay| replay.workers);
                 let mut replay = replay.clone();
