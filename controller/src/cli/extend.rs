@@ -11,6 +11,8 @@ use super::options::{local_path, read};
 use super::run::{Place, new_folder, run};
 use crate::config::{ByTarget, Experiment, ExtendedConfig, TargetConfig};
 use crate::history::History;
+use crate::objective::Bounds;
+use crate::pareto::Given;
 use crate::plan::evaluated;
 use crate::run::{JOURNAL, MODELS, Recorded, RunFolder};
 use crate::terminal::note;
@@ -132,7 +134,7 @@ impl Extend {
     }
 }
 
-/// Makes the targets of a run such that are no longer searched for, with names; returns these.
+/// Gives the targets of a run names and a weight of 0, so that they are no longer searched for; returns the names.
 fn name_earlier_targets(experiment: &mut Experiment) -> anyhow::Result<Vec<String>> {
     if !experiment.has_targets() {
         let name = name_of_only(experiment)?;
@@ -142,9 +144,8 @@ fn name_earlier_targets(experiment: &mut Experiment) -> anyhow::Result<Vec<Strin
             device.target = Some(name.clone());
         }
         let (bounds, reference) = (experiment.search.bounds.of(&name), experiment.search.reference.of(&name));
-        experiment.search.bounds =
-            ByTarget { all: crate::objective::Bounds::default(), of: [(name.clone(), bounds)].into() };
-        experiment.search.reference = ByTarget { all: crate::pareto::Given::new(), of: [(name, reference)].into() };
+        experiment.search.bounds = ByTarget { all: Bounds::default(), of: [(name.clone(), bounds)].into() };
+        experiment.search.reference = ByTarget { all: Given::new(), of: [(name, reference)].into() };
     }
     experiment.targets.values_mut().for_each(|target| target.weight = 0.0);
     Ok(experiment.targets.keys().cloned().collect())

@@ -74,7 +74,7 @@ impl Search {
     }
 }
 
-/// The problem of a first word on the command line that is no verb and cannot be an experiment file.
+/// The error for a first word on the command line that is neither a verb nor an experiment file.
 pub(super) fn mistyped_verb(word: &Path) -> Option<String> {
     const ALIKE: f64 = 0.7;
     let word = word.to_str().filter(|text| !text.starts_with('-') && !text.contains(['/', '.']) && !word.exists())?;

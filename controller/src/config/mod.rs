@@ -2,6 +2,7 @@
 //!
 //! `experiments/quickstart.toml` documents every key.
 
+mod by_target;
 mod check;
 mod cluster;
 mod load;
@@ -11,10 +12,11 @@ mod place;
 mod sections;
 mod targets;
 
+pub use by_target::ByTarget;
 pub use cluster::ClusterConfig;
 pub use load::ConfigError;
 pub use sections::{FidelityConfig, InputConfig, SearchConfig};
-pub use targets::{ByTarget, DeviceConfig, ExtendedConfig, TargetConfig};
+pub use targets::{DeviceConfig, ExtendedConfig, TargetConfig};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,20 +1,15 @@
 //! Targets in an experiment: which devices are one, and the settings of each.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hardware::options::DeviceOptions;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::Experiment;
+use super::{ByTarget, Experiment};
 use crate::evaluate::check_alike;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::pareto::Given;
 use crate::target::{Target, Targets};
 
 /// `[devices.NAME]`: a device, and the target whose work it shares.
@@ -71,141 +66,6 @@ pub struct ExtendedConfig {
     pub rows: u64,
     /// Its evaluations are those of lower numbers.
     pub evaluations: u64,
-}
-
-/// Values by objective for all targets, and others for single ones: `time_ms = 30`, and in a table of its own
-/// `tx2.time_ms = 4`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ByTarget<T> {
-    /// Those of all targets.
-    pub all: T,
-    /// By target, those that take their place.
-    pub of: BTreeMap<String, T>,
-}
-
-impl<T> ByTarget<T> {
-    /// The same for all targets.
-    pub fn of_all(all: T) -> Self {
-        Self { all, of: BTreeMap::new() }
-    }
-}
-
-impl ByTarget<Bounds> {
-    /// The bounds of a target.
-    pub fn of(&self, target: &str) -> Bounds {
-        self.of.get(target).map_or_else(|| self.all.clone(), |own| self.all.overridden_by(own))
-    }
-}
-
-impl ByTarget<Given> {
-    /// The coordinates of a target.
-    pub fn of(&self, target: &str) -> Given {
-        let mut given = self.all.clone();
-        given.extend(self.of.get(target).into_iter().flatten().map(|(objective, value)| (*objective, *value)));
-        given
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.of.values().all(BTreeMap::is_empty)
-    }
-
-    /// Removes all.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// What a [`ByTarget`] holds for one target.
-pub trait ByObjective {
-    /// Its values.
-    fn by_objective(&self) -> &BTreeMap<Objective, f64>;
-}
-
-impl ByObjective for Given {
-    fn by_objective(&self) -> &BTreeMap<Objective, f64> {
-        self
-    }
-}
-
-impl ByObjective for Bounds {
-    fn by_objective(&self) -> &BTreeMap<Objective, f64> {
-        self.as_map()
-    }
-}
-
-impl<T: ByObjective> Serialize for ByTarget<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (objective, value) in self.all.by_objective() {
-            map.serialize_entry(objective, value)?;
-        }
-        for (target, values) in self.of.iter().filter(|(_, values)| !values.by_objective().is_empty()) {
-            map.serialize_entry(target, values.by_objective())?;
-        }
-        map.end()
-    }
-}
-
-impl<'de, T> Deserialize<'de> for ByTarget<T>
-where
-    T: TryFrom<BTreeMap<Objective, f64>>,
-    T::Error: fmt::Display,
-{
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (mut all, mut of) = (BTreeMap::new(), BTreeMap::new());
-        let read = |values| T::try_from(values).map_err(D::Error::custom);
-        for (name, entry) in BTreeMap::<String, Entry>::deserialize(deserializer)? {
-            match entry {
-                Entry::Value(value) => {
-                    all.insert(name.parse().map_err(D::Error::custom)?, value);
-                }
-                Entry::Target(values) => {
-                    of.insert(name, read(values)?);
-                }
-            }
-        }
-        Ok(Self { all: read(all)?, of })
-    }
-}
-
-/// A value of all targets, or those of one.
-enum Entry {
-    Value(f64),
-    Target(BTreeMap<Objective, f64>),
-}
-
-// By hand, because what serde derives answers every mistake with "did not match any variant".
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberOrTable;
-
-        impl<'de> Visitor<'de> for NumberOrTable {
-            type Value = Entry;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or a table with the numbers of one target")
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Entry, E> {
-                Ok(Entry::Value(value))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Entry, E> {
-                Ok(Entry::Value(value as f64))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Entry, E> {
-                Ok(Entry::Value(value as f64))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
-                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Entry::Target)
-            }
-        }
-
-        deserializer.deserialize_any(NumberOrTable)
-    }
 }
 
 /// Devices by name, as a pool takes them.
@@ -283,7 +143,7 @@ impl Experiment {
         let target = |(name, config): (&String, &TargetConfig)| {
             let objectives = config.objectives.clone().unwrap_or_else(|| objectives.clone());
             let has = |objective: &Objective| objectives.position(*objective).is_some();
-            // What all targets share may be on an objective that one does not measure.
+            // A bound of all targets may be on an objective that this one does not measure.
             let own = search.bounds.of.get(name).cloned().unwrap_or_default();
             let shared = search.bounds.all.as_map().iter().map(|(objective, value)| (*objective, *value));
             let bounds = Bounds::new(shared.filter(|(objective, _)| has(objective)))?.overridden_by(&own);
@@ -405,25 +265,5 @@ mod tests {
         let unknown =
             toml::from_str::<DeviceConfig>("kind = 'host'\ntarget = 'a'\ntreads = 4").unwrap_err().to_string();
         assert!(unknown.contains("unknown field `treads`"), "{unknown}");
-    }
-
-    #[test]
-    fn bounds_of_one_target_come_before_those_of_all() {
-        let bounds: ByTarget<Bounds> = toml::from_str("time_ms = 30\nerror = 0.2\n[tx2]\ntime_ms = 4.5\n").unwrap();
-        assert_eq!(bounds.of("tx2").get(Objective::Time), Some(4.5));
-        assert_eq!(
-            (bounds.of("tx2").get(Objective::Error), bounds.of("ncs").get(Objective::Time)),
-            (Some(0.2), Some(30.0))
-        );
-        assert_eq!(toml::from_str::<ByTarget<Bounds>>(&toml::to_string(&bounds).unwrap()).unwrap(), bounds);
-        for (text, expected) in [
-            ("time = 3", "did you mean `time_ms`"),
-            ("time_ms = 'x'", "a number, or a table"),
-            ("tx2 = { time_ms = -1 }", "must be positive"),
-            ("tx2 = { latency = 1 }", "did you mean `time_ms`"),
-        ] {
-            let message = toml::from_str::<ByTarget<Bounds>>(text).unwrap_err().to_string();
-            assert!(message.contains(expected), "{text}: {message}");
-        }
     }
 }
