@@ -59,6 +59,12 @@ fn options(board: &Board) -> JetsonOptions {
     }
 }
 
+/// The same for tests that need no precise energy.
+fn quick(board: &Board) -> JetsonOptions {
+    let window = Duration::from_millis(600);
+    JetsonOptions { window, window_limit: window, settle_limit: Duration::from_secs(1), ..options(board) }
+}
+
 /// A model of the given size: the simulated board reads only the size.
 fn model(folder: &TempDir, bytes: usize) -> Model {
     let path: PathBuf = folder.path().join(format!("{bytes}.onnx"));
@@ -201,7 +207,7 @@ fn formats_of_other_boards_and_versions_are_read() {
 #[test]
 fn a_board_has_one_session_for_as_long_as_it_is_used() {
     let Some(board) = board(Value::Null) else { return };
-    let mut device = Jetson::new(options(&board)).unwrap();
+    let mut device = Jetson::new(quick(&board)).unwrap();
     device.describe().unwrap();
     let accepted = || board.sshd.log().matches("Accepted publickey").count();
     assert_eq!((board.sshd.connections(), accepted()), (1, 1));
@@ -245,14 +251,14 @@ fn older_keys_name_the_same_meters() {
 #[test]
 fn an_engine_is_built_once() {
     let Some(board) = board(Value::Null) else { return };
-    let mut device = Jetson::new(options(&board)).unwrap();
+    let mut device = Jetson::new(quick(&board)).unwrap();
     measure(&mut device, 1000).unwrap();
     let (started, before) = (Instant::now(), board.truths().len());
     measure(&mut device, 1000).unwrap();
     // Idle before and after, warm-up and inference; any further time is our overhead.
     let runs = &board.truths()[before..];
     let inference_ns: u64 = runs.iter().map(|truth| truth.end_ns - truth.start_ns).sum();
-    let wanted = Duration::from_nanos(inference_ns) + plan().warm_up * runs.len() as u32 + 2 * options(&board).idle;
+    let wanted = Duration::from_nanos(inference_ns) + plan().warm_up * runs.len() as u32 + 2 * quick(&board).idle;
     let overhead = started.elapsed().as_secs_f64() - wanted.as_secs_f64();
     println!("overhead beyond inference and settling: {overhead:.2} s for {} run(s) of trtexec", runs.len());
     measure(&mut device, 2000).unwrap();
@@ -260,7 +266,7 @@ fn an_engine_is_built_once() {
     assert_eq!(builds, 2, "{:#?}", board.calls());
     // Another program finds the engine of this one.
     drop(device);
-    let mut device = Jetson::new(options(&board)).unwrap();
+    let mut device = Jetson::new(quick(&board)).unwrap();
     measure(&mut device, 2000).unwrap();
     assert_eq!(board.calls().iter().filter(|call| call.contains("--saveEngine")).count(), 2);
     // Another board needs its own engine.

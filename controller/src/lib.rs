@@ -16,6 +16,7 @@ mod page;
 mod pareto;
 pub mod plan;
 pub mod policy;
+mod predict;
 pub mod preference;
 pub mod problem;
 mod propose;

@@ -59,6 +59,8 @@ pub struct Inherited {
     pub rows: u64,
     /// Its evaluations have lower numbers.
     pub evaluations: u64,
+    /// Networks of the whole space to measure on each new target; `None` for those that it trained.
+    pub measure: Option<u64>,
 }
 
 /// Length of a search and of its rounds.

@@ -27,12 +27,10 @@ fn board() -> Option<Board> {
 
 /// A board's settings as a TOML table.
 fn settings(board: &Board) -> String {
-    let address: Vec<_> = board.settings().into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    format!(
-        "{{ {}, sudo = true, power_interval_ms = 20, window_s = 0.5, window_limit_s = 2.0, idle_s = 0.4, \
-         settle_limit_s = 0.5, patience_s = 2.0 }}",
-        address.join(", ")
-    )
+    let more = [("sudo", "true"), ("patience_s", "2.0")].map(|(key, value)| (key, value.to_owned()));
+    let settings = board.quick_settings().into_iter().chain(more);
+    let settings: Vec<_> = settings.map(|(key, value)| format!("{key} = {value}")).collect();
+    format!("{{ {} }}", settings.join(", "))
 }
 
 #[test]

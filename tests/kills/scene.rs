@@ -98,15 +98,7 @@ impl Scene {
 
     /// With a board that measures.
     pub fn on(board: &Board) -> Self {
-        let quick = [
-            ("power_interval_ms", "20"),
-            ("window_s", "0.5"),
-            ("window_limit_s", "2.0"),
-            ("idle_s", "0.4"),
-            ("settle_limit_s", "0.5"),
-            ("patience_s", "20.0"),
-        ];
-        let settings = board.settings().into_iter().chain(quick.map(|(key, value)| (key, value.to_owned())));
+        let settings = board.quick_settings().into_iter().chain([("patience_s", "20.0".to_owned())]);
         let settings = settings.map(|(key, value)| format!("devices.tx2.{key}={value}"));
         let settings = ON_A_BOARD.map(str::to_owned).into_iter().chain(settings);
         let settings = settings.flat_map(|setting| ["--set".to_owned(), setting]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use end_to_end::{Browser, Program};
+use end_to_end::{Browser, Program, Table, two_boards};
 use serde_json::Value;
 
 use super::live::serve;
@@ -49,6 +49,39 @@ fn seeds_are_compared_under_one_reference() {
     assert!(settings.as_str().unwrap().contains("strategy.name"), "{settings}");
     browser.wait_for("page.charts.attainment");
     check_quiet(&browser, &server.address);
+}
+
+#[test]
+fn the_boards_of_one_search_are_studied() {
+    let folder = tempfile::tempdir().unwrap();
+    Table::write(folder.path());
+    fs::write(folder.path().join("experiment.toml"), two_boards()).unwrap();
+    let search = ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "30", "--quiet"];
+    Program::new(folder.path()).args(search).args(["--out", "run"]).succeed();
+    let study: Value =
+        serde_json::from_str(&Program::new(folder.path()).args(["study", "run", "--json"]).succeed()).unwrap();
+    let Some(browser) = Browser::start(1200, 900, false) else { return };
+    let server = serve(folder.path(), &["run"]);
+    let report = format!("file://{}", folder.path().join("run/report.html").display());
+    for address in [&report, &server.address] {
+        browser.open(address);
+        browser.wait_for("window.page && page.ready && page.charts['study-0']");
+        let drawn = browser.value("page.document.runs[1].study");
+        assert_eq!(drawn["targets"][0]["members"], study["targets"][0]["members"]);
+        let text = browser.value("document.getElementById('part-study').innerText");
+        let text = text.as_str().unwrap();
+        assert!(text.contains("kept on a") && text.contains("kept on b"), "{text}");
+        for transfer in study["transfers"].as_array().unwrap() {
+            assert!(transfer["kept"].as_f64().unwrap() <= 1.0 + 1e-9);
+            let wanted = format!("{} in common, {} measured there", transfer["in_common"], transfer["measured"]);
+            assert!(text.contains(&wanted), "no {wanted} in {text}");
+        }
+        let points = "page.charts['study-0'].getOption().series.map((one) => one.data.length)";
+        let points = browser.value(points);
+        let points: u64 = points.as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(points, study["correlations"][0]["networks"].as_u64().unwrap());
+        check_quiet(&browser, address);
+    }
 }
 
 #[test]

@@ -240,6 +240,18 @@ impl Board {
             ("work_folder", text(&self.work_folder())),
         ]
     }
+
+    /// The same with times as short as a search can do with; energy is less precise then.
+    pub fn quick_settings(&self) -> Vec<(&'static str, String)> {
+        let quick = [
+            ("power_interval_ms", "20"),
+            ("window_s", "0.5"),
+            ("window_limit_s", "2.0"),
+            ("idle_s", "0.4"),
+            ("settle_limit_s", "0.5"),
+        ];
+        self.settings().into_iter().chain(quick.map(|(key, value)| (key, value.to_owned()))).collect()
+    }
 }
 
 impl Drop for Board {

@@ -18,7 +18,7 @@ use super::options::{ExperimentOptions, local_path};
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::untrained_network;
 use crate::run::write_atomically;
-use crate::terminal::say;
+use crate::terminal::{note, say};
 
 /// Write an architecture as an ONNX file with fresh weights, as devices measure it. For trained weights, see `train`.
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ impl Export {
         let network = fresh_network(&experiment, &self.architecture, input)?;
         let description = onnx::Description::untrained(&self.architecture, deployment.as_ref());
         write_atomically(&self.to, &onnx::to_bytes(&network, &description, experiment.export)?)?;
+        if !network.graph().is_connected() {
+            note("warning: no path leads from the image to the logits, so the network answers the same to every image");
+        }
         let cost = network.graph().cost();
         say(format_args!("{}: {} parameters, {} MACs", self.to.display(), cost.parameters, cost.macs))?;
         Ok(ExitCode::SUCCESS)

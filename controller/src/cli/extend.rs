@@ -25,6 +25,7 @@ use crate::terminal::note;
 #[command(after_help = "Examples:
   controller extend runs/tx2 --experiment ncs.toml                     # measure what is trained
   controller extend runs/tx2 --experiment ncs.toml --trainings 20     # and search on
+  controller extend runs/tx2 --experiment ncs.toml --measure 10       # enough for `controller predict`
   controller extend runs/tx2-replay --experiment pi4.toml --target pi4
 
 FILE names the new devices ([devices.NAME]), or the columns of a log ([replay.columns]); everything else is taken from the \
@@ -39,6 +40,9 @@ pub(super) struct Extend {
     /// Networks to train in full after the measurements.
     #[arg(long, value_name = "N", default_value_t = 0)]
     trainings: u64,
+    /// Measure only so many networks, of the whole space and trained or not: those that make predictions surest.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    measure: Option<u64>,
     /// Name of the new target [default: that of its device, or `new`].
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
@@ -68,6 +72,7 @@ impl Extend {
             run: std::path::absolute(&self.run).context("there is no working directory")?.display().to_string(),
             rows: rows.len() as u64,
             evaluations: history.next_number(),
+            measure: self.measure,
         });
         let path = self.out.clone().unwrap_or_else(|| new_folder(Some(&self.file), "extended"));
         let inherit = move |folder: &RunFolder| inherit(folder, &self.run, &rows);

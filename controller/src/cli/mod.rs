@@ -10,6 +10,7 @@ mod import;
 mod load_images;
 mod measure;
 mod options;
+mod predict;
 mod prepare;
 mod propose;
 mod replay;
@@ -52,6 +53,7 @@ enum Verb {
     Front(front::Front),
     Serve(serve::Serve),
     Propose(propose::Propose),
+    Predict(predict::Predict),
     Import(import::Import),
     Compare(compare::Compare),
     Study(study::Study),
@@ -89,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Front(verb) => verb.run(),
         Verb::Serve(verb) => verb.run(),
         Verb::Propose(verb) => verb.run(),
+        Verb::Predict(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Study(verb) => verb.run(),

@@ -281,10 +281,11 @@ fn assemble(
         fidelity: problem.fidelity(),
         remeasure: experiment.search.remeasure,
         batch: experiment.search.batch,
-        inherited: experiment
-            .extended
-            .as_ref()
-            .map(|earlier| Inherited { rows: earlier.rows, evaluations: earlier.evaluations }),
+        inherited: experiment.extended.as_ref().map(|earlier| Inherited {
+            rows: earlier.rows,
+            evaluations: earlier.evaluations,
+            measure: earlier.measure,
+        }),
         retry_failed: false,
     };
     let search = Search { problem, strategy, workers, storage, imported, observers, plan, stop: stop.clone() };

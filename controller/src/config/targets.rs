@@ -66,6 +66,9 @@ pub struct ExtendedConfig {
     pub rows: u64,
     /// Its evaluations are those of lower numbers.
     pub evaluations: u64,
+    /// Networks to measure on each new target before the search goes on, trained or not [default: all that the run trained].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<u64>,
 }
 
 /// Devices by name, as a pool takes them.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::history::History;
 use crate::objective::Objective;
 use crate::problem::Problem;
-use crate::surrogate::{Encoder, Encoding, Predicted, Start, Surrogate};
+use crate::surrogate::{Encoder, Encoding, Surrogate};
 
 /// The effects of all decisions on one objective.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,13 +57,10 @@ pub(super) fn effects(problem: &Problem, history: &History) -> Result<Vec<Effect
     }
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut encoder = Encoder::new(problem)?;
-    let known = history.training_subset(FITTED);
-    let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-    let (objectives, columns) = (problem.objectives(), problem.targets().columns());
-    let surrogate = Surrogate::fit(columns, &known, &points, Predicted::All, &Start::default(), STEPS, &mut rng)?;
+    let surrogate = Surrogate::of_history(problem, history, &mut encoder, FITTED, STEPS, &mut rng)?;
     let backgrounds: Vec<Architecture> = (0..BACKGROUNDS).map(|_| problem.space().random(&mut rng)).collect();
     let mut all: Vec<Effects> =
-        objectives.iter().map(|objective| Effects { objective, decisions: Vec::new() }).collect();
+        problem.objectives().iter().map(|objective| Effects { objective, decisions: Vec::new() }).collect();
     for (index, decision) in problem.space().decisions().iter().enumerate() {
         let mut points = Vec::new();
         for choice in 0..decision.choices.len() {

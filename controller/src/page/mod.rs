@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("assets/page.html");
 const STYLE: &str = include_str!("assets/page.css");
 const ECHARTS: &str = include_str!("assets/echarts/echarts.min.js");
 /// The page's code, in the order in which it is needed.
-const CODE: [&str; 24] = [
+const CODE: [&str; 25] = [
     include_str!("assets/base.js"),
     include_str!("assets/chart.js"),
     include_str!("assets/data.js"),
@@ -40,6 +40,7 @@ const CODE: [&str; 24] = [
     include_str!("assets/why.js"),
     include_str!("assets/parallel.js"),
     include_str!("assets/runs.js"),
+    include_str!("assets/study.js"),
     include_str!("assets/filter.js"),
     include_str!("assets/table.js"),
     include_str!("assets/facts.js"),

@@ -18,6 +18,7 @@ use crate::observe::Status;
 use crate::problem::Problem;
 use crate::report::{Followed, Summary, data_set};
 use crate::run::{Imported, OBSERVATIONS, Recorded, STATUS};
+use crate::study::Study;
 
 /// Most bytes of the layers in a page, and of its learning curves.
 const ROOM: usize = 700_000;
@@ -43,6 +44,8 @@ pub(crate) struct RunPage {
     summary: Summary,
     observed: Arc<Observed>,
     status: Option<Status>,
+    /// What the fronts of all targets have in common, where there are several.
+    study: Option<Arc<Value>>,
 }
 
 impl RunPage {
@@ -67,6 +70,10 @@ impl RunPage {
         };
         observed.follow(&folder.join(OBSERVATIONS));
         let (observed, status) = (Arc::new(observed), Status::read(&folder.join(STATUS)));
+        let mut study = None;
+        if recorded.problem.targets().are_several() {
+            study = Some(Arc::new(serde_json::to_value(Study::of(&recorded)?)?));
+        }
         let by_target = recorded.by_target()?;
         if followed.is_empty() {
             followed = by_target.iter().map(|(_, run)| Followed::new(&run.problem)).collect();
@@ -77,8 +84,8 @@ impl RunPage {
             let notes = experiment.reservations();
             let summary = Summary { notes, ..followed.summary(&problem).with_models(folder) };
             let (folder, whole) = (folder.to_owned(), Arc::clone(&whole));
-            let (observed, status) = (Arc::clone(&observed), status.clone());
-            pages.push(Self { folder, target, whole, experiment, problem, followed, summary, observed, status });
+            let (observed, status, study) = (Arc::clone(&observed), status.clone(), study.clone());
+            pages.push(Self { folder, target, whole, experiment, problem, followed, summary, observed, status, study });
         }
         Ok(pages)
     }
@@ -113,6 +120,8 @@ impl RunPage {
         let more = json!({
             "name": name,
             "folder": self.folder.display().to_string(),
+            "target": self.target,
+            "study": self.study.as_deref(),
             "state": self.state(),
             "bounds": self.problem.bounds(),
             "space": { "name": space.name(), "pieces": space.pieces(), "decisions": decisions },

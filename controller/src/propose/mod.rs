@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use anyhow::Result;
 use child::space::Architecture;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
 
 use crate::history::{Evaluation, History};
 use crate::objective::{Bounds, Objectives};
@@ -16,7 +15,7 @@ use crate::policy::Policy;
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::reward::Reward;
-use crate::surrogate::{Encoder, Predicted, Start, Surrogate, Warp};
+use crate::surrogate::{Encoder, Expected, Surrogate, Warp};
 
 pub use table::table;
 
@@ -31,34 +30,9 @@ pub struct Proposed {
     pub measured: Option<Evaluation>,
 }
 
-/// A prediction of one objective.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Expected {
-    /// Median of the prediction.
-    pub value: f64,
-    /// One standard deviation better, on the surrogate's scale.
-    pub low: f64,
-    /// One standard deviation worse. Neither end includes the noise of a single measurement.
-    pub high: f64,
-}
-
-impl Expected {
-    fn new(warp: &Warp, mean: f64, deviation: f64) -> Self {
-        let [value, low, high] = [mean, mean - deviation, mean + deviation].map(|place| warp.inverse(place));
-        Self { value, low, high }
-    }
-
-    /// Half of the distance between the ends.
-    pub fn deviation(&self) -> f64 {
-        0.5 * (self.high - self.low)
-    }
-}
-
 /// Architectures drawn for the preference, and as many again over all preferences if there are bounds, because the
 /// preference that leads to a bound is not known.
 const DRAWS: usize = 400;
-/// Steps of the fit of the surrogate, from the default hyper-parameters.
-const FITTING: usize = 150;
 /// Least probability of keeping the bounds at which an architecture counts as feasible.
 pub const LIKELY: f64 = 0.5;
 
@@ -85,10 +59,7 @@ pub fn propose(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Proposed>> {
     let mut encoder = Encoder::new(problem)?;
-    let known = history.training_subset(Surrogate::MOST);
-    let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-    let surrogate =
-        Surrogate::fit(history.targets().columns(), &known, &points, Predicted::All, &Start::default(), FITTING, rng)?;
+    let surrogate = Surrogate::of_history(problem, history, &mut encoder, Surrogate::MOST, Surrogate::FITTING, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
     let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, 0, history.training_set()));

@@ -1,20 +1,23 @@
-//! Measuring what an earlier run trained, on a target that came later.
+//! Measuring networks on a target that came later, before the search goes on: those that the earlier run trained, or some of the
+//! whole space.
 
+use child::space::Architecture;
+
+use super::design::{Design, begun};
 use super::rows::Next;
 use super::{Search, State};
 use crate::history::{Candidate, Evaluation, History, Job, Status, Work};
+use crate::plan::Inherited;
 
 impl Search {
-    /// Measures the trained networks of the run that this one extends on the targets where they were not, those first that
-    /// tell most about the target. It costs no training, and nothing of the budget. Returns false if the search was stopped
-    /// before.
+    /// Measures what the plan says on the targets that came later, those networks first that tell most about the target. It
+    /// costs no training, and nothing of the budget. Returns false if the search was stopped before.
     pub(super) async fn catch_up(&mut self, state: &mut State) -> anyhow::Result<bool> {
-        if self.plan.inherited.is_none() {
-            return Ok(true);
-        }
+        let Some(inherited) = self.plan.inherited else { return Ok(true) };
+        let mut design = Design::new(&self.problem)?;
         loop {
             if !self.stop.asked() {
-                self.measure_missing(state)?;
+                self.measure_missing(state, inherited, &mut design)?;
             } else if self.workers.are_simulated() {
                 return Ok(false);
             }
@@ -27,28 +30,53 @@ impl Search {
     }
 
     /// Begins measurements while devices are free.
-    fn measure_missing(&mut self, state: &mut State) -> anyhow::Result<()> {
-        let Some(inherited) = self.plan.inherited else { return Ok(()) };
-        for target in self.problem.targets().searched() {
+    fn measure_missing(&mut self, state: &mut State, from: Inherited, design: &mut Design) -> anyhow::Result<()> {
+        let targets: Vec<usize> = self.problem.targets().searched().collect();
+        for target in targets {
             while self.free(Work::Measure { target }) > 0 {
-                let missing = missing(&state.history, target, inherited.evaluations);
-                if missing.is_empty() {
-                    break;
-                }
-                let place = self.strategy.most_telling(&self.problem, &state.history, target, &missing)?;
-                let chosen = missing.get(place).copied().unwrap_or(missing[0]);
-                let candidate = Candidate { architecture: chosen.architecture.clone(), key: chosen.key };
-                let job = Job { number: chosen.number, candidate, work: Work::Measure { target } };
-                let text = self.problem.space().format(&job.candidate.architecture)?;
+                let Some(architecture) = self.most_telling(&state.history, target, from, design)? else { break };
+                let text = self.problem.space().format(&architecture)?;
+                let key = self.problem.key(&architecture)?;
+                let known = state.history.known(&key).map(|known| known.number);
+                let number = known.unwrap_or_else(|| state.history.next_number());
+                let job = Job { number, candidate: Candidate { architecture, key }, work: Work::Measure { target } };
                 state.history.begin(job.clone());
                 self.workers.begin(job, text, None);
             }
         }
         Ok(())
     }
+
+    /// The network to measure next on a target.
+    fn most_telling(
+        &mut self,
+        history: &History,
+        target: usize,
+        from: Inherited,
+        design: &mut Design,
+    ) -> anyhow::Result<Option<Architecture>> {
+        let pending = history.pending().iter().filter(|job| job.work == Work::Measure { target });
+        let begun = begun(history, target).count() as u64 + pending.count() as u64;
+        let trained = missing(history, target, from.evaluations);
+        let mut networks: Vec<&Architecture> = trained.iter().map(|one| &one.architecture).collect();
+        let unknown;
+        match from.measure {
+            Some(most) if begun >= most => return Ok(None),
+            Some(_) => {
+                unknown = design.unknown(&self.problem, history)?;
+                networks.extend(&unknown);
+            }
+            None if begun >= Design::LEAST && !trained.is_empty() => {
+                let place = self.strategy.most_telling(&self.problem, history, target, &trained)?;
+                return Ok(trained.get(place).map(|one| one.architecture.clone()));
+            }
+            None => {}
+        }
+        Ok(design.best(&self.problem, history, target, &networks)?.cloned())
+    }
 }
 
-/// Trained networks with a number below this that were not measured on a target, and are not being measured.
+/// Trained networks with a number below this that were not measured on a target, and have no job.
 fn missing(history: &History, target: usize, below: u64) -> Vec<&Evaluation> {
     let is_missing = |one: &&Evaluation| {
         let is_unmeasured = one.measured.get(target).is_some_and(Option::is_none);

@@ -4,6 +4,7 @@
 mod catch_up;
 mod clock;
 mod decide;
+mod design;
 mod remeasure;
 mod retry;
 mod rows;

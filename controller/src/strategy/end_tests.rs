@@ -18,7 +18,7 @@ fn configs() -> [StrategyConfig; 5] {
             policy: policy.clone(),
             ..PolicyGradientConfig::default()
         }),
-        StrategyConfig::Bayesian(BayesianConfig { candidates: 200, ..BayesianConfig::default() }),
+        StrategyConfig::Bayesian(BayesianConfig { candidates: 200, fitting: 8, ..BayesianConfig::default() }),
         StrategyConfig::ModelBased(ModelBasedConfig { policy, updates: 3, random: 200, ..ModelBasedConfig::default() }),
     ]
 }

@@ -205,8 +205,8 @@ pub trait Strategy: Send {
         Ok(Vec::new())
     }
 
-    /// The place of the network, among trained ones that were not measured on a target that came later, whose measurement tells
-    /// most about it; the first by default.
+    /// The place of the network to measure next on a target that came later, among trained ones that were not measured there;
+    /// the first by default.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).

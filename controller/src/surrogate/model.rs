@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::covariances::Block;
 use super::joint::{Joint, Trained};
 use super::process::{Posterior, Process};
-use super::{Covariances, Encoding, Hyperparameters, JointHyperparameters, Warp};
-use crate::history::{Evaluation, Status};
+use super::{Covariances, Encoder, Encoding, Hyperparameters, JointHyperparameters, Warp};
+use crate::history::{Evaluation, History, Status};
 use crate::objective::Objective;
+use crate::problem::Problem;
 use crate::target::Column;
 
 /// Predicts each objective of a network from all measurements.
@@ -82,6 +83,25 @@ impl Surrogate {
     /// square. With this number, a round of a search for three objectives takes a second on two cores, and a search for two
     /// objectives at most 370 MB.
     pub const MOST: usize = 1000;
+    /// Steps of a fit that begins at the default hyper-parameters.
+    pub const FITTING: usize = 150;
+
+    /// Fits to at most `most` evaluations of a history, from the default hyper-parameters.
+    ///
+    /// # Errors
+    /// If an architecture gives no graph, or a value is not finite.
+    pub fn of_history(
+        problem: &Problem,
+        history: &History,
+        encoder: &mut Encoder,
+        most: usize,
+        steps: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
+        let known = history.training_subset(most);
+        let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
+        Self::fit(history.targets().columns(), &known, &points, Predicted::All, &Start::default(), steps, rng)
+    }
 
     /// Fits a process to each measured column of a search. `points` are the points of the evaluations, in their order.
     ///

@@ -53,6 +53,8 @@ function kindsOf(self) {
   const useless = new Set(run.no_better_than_one_class || []);
   const values = networks.values || {};
   const columns = objectives.map((name) => values[name]);
+  const limits = objectives.map((name) => (run.bounds || {})[name]);
+  const breaks = (place) => columns.some((column, index) => known(limits[index]) && at(column, place) > limits[index]);
   const incomplete = (place) => {
     for (const column of columns) if (!known(at(column, place))) return true;
     return false;
@@ -65,7 +67,7 @@ function kindsOf(self) {
     if (self.imports.has(place)) kind = "imported";
     else if (self.members.has(evaluation)) kind = "front";
     else if (status === "failed" || status === "diverged") kind = "failed";
-    else if (status === "bounded" || beyond.has(evaluation)) kind = "beyond";
+    else if (status === "bounded" || beyond.has(evaluation) || breaks(place)) kind = "beyond";
     else if (useless.has(evaluation)) kind = "useless";
     else if (known(at(networks.short_accuracy, place)) && !known(at(values.error, place))) kind = "short";
     else if (status === "stopped") kind = "short";

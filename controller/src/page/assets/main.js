@@ -5,6 +5,7 @@ const parts = [
   frontPart,
   hypervolumePart,
   runsPart,
+  studyPart,
   membersPart,
   attainmentPart,
   settingsPart,

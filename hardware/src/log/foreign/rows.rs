@@ -226,11 +226,14 @@ fn short_training(accuracy: Option<f64>, column: &Found, row: &Row) -> Result<Op
     }
 }
 
-/// Converts to the project's unit; rejects what overflows there, or vanishes.
+/// Most milliseconds, or millijoules, that an inference could take: thirty years.
+const MOST: f64 = 1e12;
+
+/// Converts to the project's unit; rejects what no device could take, and what vanishes there.
 fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f64>, String> {
     let Some(value) = value else { return Ok(None) };
     let converted = convert(value);
-    if !converted.is_finite() || (converted == 0.0 && value != 0.0) {
+    if converted > MOST || converted.is_nan() || (converted == 0.0 && value != 0.0) {
         return Err(format!("{value} is not a value that a device could have"));
     }
     Ok(Some(converted))

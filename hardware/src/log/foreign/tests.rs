@@ -101,6 +101,7 @@ fn cells_are_rejected_with_file_line_and_column() {
         ("x,0.5,-2,1", "time_ms", "above zero"),
         ("x,0.5,inf,1", "time_ms", "finite"),
         ("x,0.5,1,-1", "energy_mj", "negative"),
+        ("x,0.5,1e300,1", "time_ms", "not a value that a device could have"),
         (",0.5,1,1", "architecture", "empty"),
     ];
     for (row, column, problem) in cases {
