@@ -87,8 +87,8 @@ pub struct FidelityConfig {
     /// in full. 0 switches it off [default: 6 % of `training.epochs`, at least 1; in a replay those of the log].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub short_epochs: Option<u64>,
-    /// Networks to measure before a round of trainings, out of which the best are trained; 0 measures those alone that are
-    /// trained.
+    /// Networks to measure before a round of trainings, out of which the best are trained, and as many again for each further
+    /// target; 0 measures those alone that are trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure_ahead: Option<usize>,
     /// A full training under way is broken off when its chance to enter the front, given its measured time and energy,

@@ -73,6 +73,8 @@ pub(super) struct Best {
 impl<'a> Choice<'a> {
     /// Most alternatives of one stage that remain after the first look.
     const SHORTLIST: usize = 150;
+    /// Of several fronts, those that remain for each besides.
+    const OF_EACH: usize = 60;
 
     pub fn new(
         history: &'a History,
@@ -121,11 +123,22 @@ impl<'a> Choice<'a> {
             })
             .collect();
         for stage in [Stage::New, Stage::Measured, Stage::Short] {
-            let mut these: Vec<usize> =
+            let mut left: Vec<usize> =
                 (0..alternatives.len()).filter(|index| alternatives[*index].stage == stage).collect();
-            these.sort_by(|a, b| improvements[*b].total_cmp(&improvements[*a]));
-            these.truncate(Self::SHORTLIST);
-            shortlist.extend(these);
+            let mut take = |improvements: &dyn Fn(usize) -> f64, most: usize| {
+                left.sort_by(|a, b| improvements(*b).total_cmp(&improvements(*a)));
+                shortlist.extend(left.drain(..most.min(left.len())));
+            };
+            take(&|index| improvements[index], Self::SHORTLIST);
+            let targets = improvement.targets();
+            for target in targets.iter().filter(|_| targets.len() > 1) {
+                let on = |index: usize| {
+                    let Belief { means, deviations, counts, .. } = &beliefs[index];
+                    improvement.on(*target, means, deviations, counts)
+                };
+                let on: Vec<f64> = (0..beliefs.len()).into_par_iter().map(on).collect();
+                take(&|index| on[index], Self::OF_EACH);
+            }
         }
         let covariances = surrogate.covariances(&prediction, &points, &shortlist);
         let is_open = (0..shortlist.len()).map(|place| place >= pending).collect();
@@ -135,14 +148,19 @@ impl<'a> Choice<'a> {
         this
     }
 
-    /// The alternative of highest expected improvement among those at a stage; of equals the one that was first before any
-    /// choice.
-    pub fn best(&self, stage: Stage) -> Option<Best> {
+    /// The alternative of highest expected improvement among those at a stage, of all fronts or of one target's; of equals the
+    /// one that was first before any choice.
+    pub fn best(&self, stage: Stage, front: Option<usize>) -> Option<Best> {
         let places: Vec<usize> =
             (0..self.shortlist.len()).filter(|place| self.is_open[*place] && self.at(*place).stage == stage).collect();
         let improvement = |place: usize| {
             let Belief { means, counts, .. } = &self.beliefs[self.shortlist[place]];
-            Best { place, improvement: self.improvement.of(means, &self.present_deviations(place), counts) }
+            let deviations = self.present_deviations(place);
+            let improvement = match front {
+                Some(target) => self.improvement.on(target, means, &deviations, counts),
+                None => self.improvement.of(means, &deviations, counts),
+            };
+            Best { place, improvement }
         };
         let all: Vec<Best> = places.into_par_iter().map(improvement).collect();
         all.into_iter().reduce(|a, b| if b.improvement > a.improvement { b } else { a })
@@ -160,13 +178,14 @@ impl<'a> Choice<'a> {
 
     /// The targets that an alternative is worth measuring on: where it is clearly out, nothing would be gained.
     pub fn worthwhile_targets(&self, best: Best) -> Vec<usize> {
-        /// Least share of the improvement.
+        /// Least share of the improvement of all fronts.
         const LEAST: f64 = 0.02;
-        let means = &self.beliefs[self.shortlist[best.place]].means;
+        let Belief { means, counts, .. } = &self.beliefs[self.shortlist[best.place]];
         let deviations = self.present_deviations(best.place);
         let mut targets = self.improvement.targets();
         if targets.len() > 1 {
-            targets.retain(|target| self.improvement.on(*target, means, &deviations) >= LEAST * best.improvement);
+            let least = LEAST * self.improvement.of(means, &deviations, counts);
+            targets.retain(|target| self.improvement.on(*target, means, &deviations, counts) >= least);
         }
         targets
     }

@@ -34,15 +34,17 @@ impl<'a> Improvement<'a> {
         self.targets.searched().collect()
     }
 
-    /// The expected improvement of a target's front, times its weight.
-    pub fn on(&self, target: usize, means: &[f64], deviations: &[f64]) -> f64 {
+    /// The expected improvement of a target's front, times its weight; 0 if the target does not count.
+    pub fn on(&self, target: usize, means: &[f64], deviations: &[f64], counts: &[bool]) -> f64 {
+        if !counts[target] {
+            return 0.0;
+        }
         let [means, deviations] = [means, deviations].map(|all| self.targets.of(target, all));
         self.targets.get(target).weight * self.fronts[target].of(&means, &deviations)
     }
 
     /// The sum over the targets that count.
     pub fn of(&self, means: &[f64], deviations: &[f64], counts: &[bool]) -> f64 {
-        let counting = self.targets.searched().filter(|target| counts[*target]);
-        counting.map(|target| self.on(target, means, deviations)).sum()
+        self.targets.searched().map(|target| self.on(target, means, deviations, counts)).sum()
     }
 }

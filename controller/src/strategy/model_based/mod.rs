@@ -64,6 +64,8 @@ pub struct ModelBased {
     /// Predictions whose results are not known.
     forecasts: Vec<Forecast>,
     round: Progress,
+    /// Trainings that were decided on for several fronts.
+    turns: usize,
 }
 
 /// Predictions for a network, until its results are known.
@@ -90,6 +92,8 @@ struct Saved {
     quality: PredictionQuality,
     forecasts: Vec<Forecast>,
     round: Progress,
+    #[serde(default)]
+    turns: usize,
 }
 
 impl ModelBased {
@@ -110,8 +114,8 @@ impl ModelBased {
             config.policy.init(problem.space().decisions(), Conditions::of(problem.targets()), device, &mut rng)?;
         let learner = Learner::new(policy, config.update.clone())?.with_least_entropy(least_entropy(&config, problem));
         let encoder = Encoder::new(problem)?;
-        let Saved { hyperparameters, quality, forecasts, round } = Saved::default();
-        Ok(Self { config, learner, encoder, rng, hyperparameters, quality, forecasts, round })
+        let Saved { hyperparameters, quality, forecasts, round, turns } = Saved::default();
+        Ok(Self { config, learner, encoder, rng, hyperparameters, quality, forecasts, round, turns })
     }
 
     /// All candidates for the next evaluations.
@@ -145,7 +149,8 @@ impl ModelBased {
         if fidelity.short_epochs == 0 && fidelity.measure_ahead == 0 {
             return self.whole(problem, history, room);
         }
-        let ahead = fidelity.measure_ahead.max(1);
+        // Each front needs as many as that of a search for one target.
+        let ahead = fidelity.measure_ahead.max(1) * problem.targets().searched().count();
         let is_waiting = pending_trainings(history, 1) > room.trainers;
         if !self.round.is_measured && room.measurements > 0 && !is_waiting {
             self.round.is_measured = true;
@@ -266,6 +271,7 @@ impl Strategy for ModelBased {
             quality: self.quality.clone(),
             forecasts: self.forecasts.clone(),
             round: self.round,
+            turns: self.turns,
         };
         Ok(seal(self.name(), &[&self.learner.save()?, &save_rng(&self.rng)?, &serde_json::to_vec(&saved)?]))
     }
@@ -277,7 +283,8 @@ impl Strategy for ModelBased {
         self.learner.restore(learner)?;
         self.rng = rng;
         self.hyperparameters = saved.hyperparameters;
-        (self.quality, self.forecasts, self.round) = (saved.quality, saved.forecasts, saved.round);
+        (self.quality, self.forecasts, self.round, self.turns) =
+            (saved.quality, saved.forecasts, saved.round, saved.turns);
         Ok(())
     }
 }

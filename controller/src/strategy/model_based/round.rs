@@ -111,8 +111,12 @@ impl ModelBased {
         let mut unseen = Unseen::new(problem, history);
         let mut round = Round::new(stats, surrogate.warps());
         let mut networks = 0;
+        // The fronts take turns: measuring is cheap, and each needs candidates of its own.
+        let fronts: Vec<usize> = problem.targets().searched().collect();
+        let has_turns = fronts.len() > 1 && !are_trained;
         while networks < count {
-            let Some(best) = choice.best(Stage::New) else { break };
+            let front = has_turns.then(|| fronts[networks % fronts.len()]);
+            let Some(best) = choice.best(Stage::New, front) else { break };
             let architecture = choice.architecture(best);
             let is_new = unseen.take(architecture)?;
             // The error of another encoding will be the same, its time and energy need not be.
@@ -165,7 +169,8 @@ impl ModelBased {
             (short, Stage::Measured, Stage::TrainingShort, short_epochs),
         ] {
             for _ in 0..count {
-                let Some(best) = choice.best(from) else { break };
+                let front = self.next_front(problem);
+                let Some(best) = choice.best(from, front) else { break };
                 let (architecture, forecast) = (choice.architecture(best), choice.forecast(best));
                 round.predict(architecture, &forecast, choice.deviations(best));
                 choice.believe(best, to);
@@ -176,6 +181,18 @@ impl ModelBased {
         }
         self.diagnose(problem, &mut round);
         Ok(round)
+    }
+
+    /// The front that the next training is for. Where there are several, every other one is for all; between them the fronts
+    /// take turns, so that one that is hard to improve is not left behind.
+    fn next_front(&mut self, problem: &Problem) -> Option<usize> {
+        let fronts: Vec<usize> = problem.targets().searched().collect();
+        if fronts.len() < 2 {
+            return None;
+        }
+        let turn = self.turns;
+        self.turns += 1;
+        (turn % 2 == 1).then(|| fronts[turn / 2 % fronts.len()])
     }
 
     /// Adds the quality of earlier predictions to a round's diagnostics.
