@@ -173,6 +173,52 @@ fn a_board_that_comes_later_is_measured_without_training_and_then_searched_for()
     assert_eq!(on_b_alone.iter().map(|row| row.text("architecture")).collect::<BTreeSet<_>>(), trained);
     assert_eq!(on_b_alone.len(), trained.len(), "each is measured once");
     assert_eq!(measured.jobs.len(), before.jobs.len() + trained.len(), "and nothing is trained");
+    // What was measured after the last training counts, the bound on the error is that of the earlier run, and a network for all
+    // boards is judged on both.
+    let front = json_of(folder.path(), &["front", "measured", "--json", "--target", "b"]);
+    let study = json_of(folder.path(), &["study", "measured", "--json"]);
+    let of_b = study["targets"].as_array().unwrap().iter().find(|target| target["name"] == "b").unwrap();
+    assert_eq!(front["hypervolume_share"], of_b["hypervolume_share"]);
+    assert!(front["hypervolume_share"].as_f64() > Some(0.0) && front["reference"][0] == 0.38, "{front}");
+    let all = json_of(folder.path(), &["front", "measured", "--targets", "all", "--json"]);
+    let combined = all["mean"].as_array().unwrap().iter().flat_map(|one| one["combined"].as_array().unwrap());
+    assert!(combined.clone().count() > 0 && combined.clone().all(Value::is_number), "{all}");
+    // A run that was killed before it had the rows of the earlier one begins with them all the same.
+    let path = folder.path().join("measured/measurements.csv");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    for file in std::fs::read_dir(folder.path().join("measured/checkpoint")).unwrap() {
+        let file = file.unwrap().path();
+        if file.is_file() && file.file_name().unwrap() != "config.toml" {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    Program::new(folder.path()).args(["--resume", "measured", "--quiet"]).succeed();
+    assert!(std::fs::read(&path).unwrap() == whole, "the same rows");
+    // A board on which no trained network runs.
+    let text = std::fs::read_to_string(folder.path().join("table.csv")).unwrap();
+    let others = text.lines().filter(|line| !trained.iter().any(|cell| line.contains(cell))).take(60);
+    std::fs::write(folder.path().join("few.csv"), others.flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
+    std::fs::write(
+        folder.path().join("few.toml"),
+        b.replace("table.csv", "few.csv").replace("targets.b", "targets.few"),
+    )
+    .unwrap();
+    let few = ["extend", "a", "--experiment", "few.toml", "--quiet", "--out"];
+    Program::new(folder.path()).args(few).args(["few"]).succeed();
+    Program::new(folder.path()).args(few).args(["ten", "--measure", "10"]).succeed();
+    let ten = Journal::read(&folder.path().join("ten/measurements.csv"));
+    let of_few: Vec<_> = ten.jobs.iter().filter(|row| row.text("target") == "few").collect();
+    assert!(of_few.len() == 10 && of_few.iter().all(|row| row.text("status") == "measured"), "{of_few:?}");
+    // A search goes on from networks that were measured and not trained.
+    Program::new(folder.path()).args(["--resume", "ten", "--evaluations", "43", "--quiet"]).succeed();
+    let refused = |args: &[&str]| {
+        let extend = ["extend", "a", "--experiment", "b.toml", "--out", "refused"];
+        Program::new(folder.path()).args(extend).args(args).fail()
+    };
+    assert!(refused(&["--set", "search.seed=3"]).contains("the run decides on it"));
+    assert!(refused(&["--target", "x.y"]).contains("cannot be the name of a target"));
+    assert!(refused(&["--measure", "3", "--trainings", "3"]).contains("cannot be used with"));
     let searched = extend("searched", &["--trainings", "10"]);
     let count = |journal: &Journal| journal.jobs.iter().filter(|row| !row.text("accuracy").is_empty()).count();
     assert_eq!(count(&searched), count(&before) + 10);
@@ -249,7 +295,11 @@ fn ten_networks_of_the_whole_space_predict_the_times_of_all_others() {
     let [named, csv, text] = [&[cell.as_str()][..], &["--file", "some.csv"], &["--file", "some.txt"]].map(predict);
     assert_eq!(named, csv);
     assert_eq!([&text["networks"][0], &text["networks"][1]], [&named["networks"][0]; 2]);
+    std::fs::write(folder.path().join("sheet.csv"), format!("\u{feff}note;architecture\r\nfirst;{cell}\r\n")).unwrap();
+    assert_eq!(named, predict(&["--file", "sheet.csv"]));
     let refused = |args: &[&str]| Program::new(folder.path()).args(args).fail();
+    let journal = ["predict", "b", "--target", "b", "--all", "--csv", "b/measurements.csv"];
+    assert!(refused(&journal).contains("choose another name"));
     std::fs::write(folder.path().join("wrong.txt"), format!("{cell}\n|none\n")).unwrap();
     let wrong = refused(&["predict", "b", "--target", "b", "--file", "wrong.txt"]);
     assert!(wrong.contains("wrong.txt, line 2: `|none`"), "{wrong}");
@@ -309,11 +359,12 @@ fn simulated_tx2_and_processor() -> Option<(Board, String)> {
 
 /// Prints the study of docs/targets.md.
 #[test]
-#[ignore = "takes a quarter of an hour; docs/targets.md has what it prints"]
+#[ignore = "takes ten minutes; docs/targets.md has what it prints"]
 fn the_study_of_a_simulated_tx2_and_a_processor() {
     let Some((_board, devices)) = simulated_tx2_and_processor() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let search = "[search]\nevaluations = 60\nseed = 1\n\n[data]\nname = \"digits\"\n\n[space]\nname = \"nasbench201\"\n\
+    let search = "[search]\nevaluations = 60\nseed = 1\n\n[fidelity]\nmeasure_ahead = 0\nshort_epochs = 0\n\n\
+                  [data]\nname = \"digits\"\n\n[space]\nname = \"nasbench201\"\n\
                   channels = 8\ncells = 1\n\n[training]\nepochs = 6\n\n[measuring]\nwarm_up_ms = 100\ntime_limit_ms = 500\n";
     std::fs::write(folder.path().join("both.toml"), format!("{search}{devices}")).unwrap();
     Program::new(folder.path()).args(["both.toml", "--quiet", "--out", "run"]).succeed();
@@ -352,5 +403,21 @@ fn a_simulated_tx2_and_openvino_are_two_boards_of_one_search_that_is_killed_and_
     let front = json_of(folder.path(), &["front", "run", "--json"]);
     assert_eq!(front["targets"]["tx2"]["objectives"], json!(["error", "time_ms", "energy_mj"]));
     assert_eq!(front["targets"]["cpu"]["objectives"], json!(["error", "time_ms"]));
+    // The fronts are measured again in turn.
+    program().args(["--resume", "run", "--remeasure", "3", "--quiet"]).succeed();
+    let again = Journal::read(&path);
+    let repeats: Vec<&Row> = again.jobs[after.jobs.len()..].iter().collect();
+    let of = |target: &str| -> BTreeSet<&str> {
+        let members = front["targets"][target]["front"].as_array().unwrap().iter();
+        members.map(|member| member["architecture"].as_str().unwrap()).collect()
+    };
+    assert_eq!(repeats.iter().map(|row| row.text("target")).collect::<Vec<_>>(), ["cpu", "tx2", "cpu"]);
+    assert!(repeats.iter().all(|row| of(row.text("target")).contains(row.text("architecture"))), "{repeats:?}");
+    let front = json_of(folder.path(), &["front", "run", "--json"]);
+    let measurements = |target: &str| {
+        let members = front["targets"][target]["front"].as_array().unwrap().iter();
+        members.map(|member| member["measurements"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert!(measurements("tx2").iter().all(|times| *times <= 2) && measurements("cpu").iter().all(|times| *times <= 2));
     assert!(std::fs::read_to_string(folder.path().join("run/report.html")).unwrap().contains("run on cpu"));
 }

@@ -17,7 +17,7 @@ use super::load_images::load_images;
 use super::options::{ExperimentOptions, local_path};
 use crate::config::{Experiment, InputConfig};
 use crate::evaluate::untrained_network;
-use crate::run::write_atomically;
+use crate::run::{CONFIG, IMPORTED, JOURNAL, OBSERVATIONS, PARETO, REPORT, STATUS, write_atomically};
 use crate::terminal::{note, say};
 
 /// Write an architecture as an ONNX file with fresh weights, as devices measure it. For trained weights, see `train`.
@@ -41,7 +41,7 @@ impl Export {
         let (input, deployment) = input_of(&experiment)?;
         let network = fresh_network(&experiment, &self.architecture, input)?;
         let description = onnx::Description::untrained(&self.architecture, deployment.as_ref());
-        write_atomically(&self.to, &onnx::to_bytes(&network, &description, experiment.export)?)?;
+        write_output(&self.to, &onnx::to_bytes(&network, &description, experiment.export)?)?;
         if !network.graph().is_connected() {
             note("warning: no path leads from the image to the logits, so the network answers the same to every image");
         }
@@ -51,6 +51,19 @@ impl Export {
     }
 }
 
+/// Files of a run folder that no other result may replace.
+const OF_RUN: [&str; 7] = [CONFIG, JOURNAL, IMPORTED, PARETO, REPORT, STATUS, OBSERVATIONS];
+
+/// Writes a result where the user wants it: a file as a whole or not at all; anything else, such as a pipe, is written to. A link
+/// stays one.
+pub(super) fn write_output(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if place.exists() && !place.is_file() {
+        return std::fs::write(&place, content).with_context(|| format!("cannot write {}", path.display()));
+    }
+    write_atomically(&place, content)
+}
+
 /// Checks that a file can be written, before work that may take hours.
 pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
@@ -58,7 +71,17 @@ pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
     if path.file_name().is_none() || shown.to_string().ends_with(std::path::MAIN_SEPARATOR) {
         bail!("cannot write {shown}: it names no file");
     }
-    let folder = folder_of(path);
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if place.exists() && !place.is_file() {
+        return Ok(());
+    }
+    let folder = folder_of(&place);
+    let is_of_run = OF_RUN.iter().any(|name| place.file_name().is_some_and(|file| file == *name));
+    ensure!(
+        !(is_of_run && folder.join(CONFIG).is_file()),
+        "cannot write {shown}: {} is the folder of a run, which needs this file; choose another name",
+        folder.display()
+    );
     ensure!(folder.is_dir(), "cannot write {shown}: {} is not a folder; create it first", folder.display());
     tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write {shown}"))?;
     Ok(())

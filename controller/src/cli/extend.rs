@@ -1,21 +1,20 @@
 //! `controller extend RUN`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use hardware::log::{Row, Writer};
 
+use super::inherit::{name_of_only, with_targets};
 use super::options::{local_path, read};
 use super::run::{Place, new_folder, run};
-use crate::config::{ByTarget, Experiment, ExtendedConfig, TargetConfig};
+use crate::config::{ByTarget, Experiment, ExtendedConfig, TargetConfig, check_target_name};
 use crate::history::History;
-use crate::objective::Bounds;
+use crate::objective::{Bounds, Objective};
 use crate::pareto::Given;
 use crate::plan::evaluated;
-use crate::run::{JOURNAL, MODELS, Recorded, RunFolder};
-use crate::terminal::note;
+use crate::run::Recorded;
 
 /// Go on with a finished run for a board that came later.
 ///
@@ -41,7 +40,7 @@ pub(super) struct Extend {
     #[arg(long, value_name = "N", default_value_t = 0)]
     trainings: u64,
     /// Measure only so many networks, of the whole space and trained or not: those that make predictions surest.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST), conflicts_with = "trainings")]
     measure: Option<u64>,
     /// Name of the new target [default: that of its device, or `new`].
     #[arg(long, value_name = "NAME")]
@@ -57,8 +56,20 @@ pub(super) struct Extend {
     quiet: bool,
 }
 
+/// Most networks of `--measure`: the time to choose one grows with the cube of their number.
+const MOST: u64 = 200;
+
+/// Keys of FILE that count.
+const OF_FILE: [&str; 5] = ["devices.", "replay.", "targets.", "search.bounds", "search.reference"];
+
 impl Extend {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(other) = self.set.iter().find(|set| !OF_FILE.iter().any(|key| set.starts_with(key))) {
+            bail!("--set {other}: the run decides on it; those of the new target can be set: {}", OF_FILE.join(", "));
+        }
+        if let Some(name) = &self.target {
+            check_target_name(name).context("--target")?;
+        }
         let before = Recorded::read(&self.run)?;
         let history = History::of_rows(&before.problem, &before.rows)?;
         let trained = evaluated(before.problem.fidelity(), &history);
@@ -67,16 +78,14 @@ impl Extend {
         let mut experiment = self.joined(&before, &own)?;
         experiment.search.evaluations = Some(trained + self.trainings);
         (experiment.search.epochs, experiment.search.hours, experiment.search.remeasure) = (None, None, 0);
-        let rows = with_targets(&before)?;
         experiment.extended = Some(ExtendedConfig {
             run: std::path::absolute(&self.run).context("there is no working directory")?.display().to_string(),
-            rows: rows.len() as u64,
+            rows: with_targets(&before)?.len() as u64,
             evaluations: history.next_number(),
             measure: self.measure,
         });
-        let path = self.out.clone().unwrap_or_else(|| new_folder(Some(&self.file), "extended"));
-        let inherit = move |folder: &RunFolder| inherit(folder, &self.run, &rows);
-        run(experiment, Place::Extended { path, inherit: Box::new(inherit) }, self.quiet)
+        let path = self.out.unwrap_or_else(|| new_folder(Some(&self.file), "extended"));
+        run(experiment, Place::New(path), self.quiet)
     }
 
     /// The experiment of the run with the targets of the file besides.
@@ -139,6 +148,11 @@ impl Extend {
     }
 }
 
+/// Values of a device's own objectives, and those that all devices share.
+fn apart(values: impl Iterator<Item = (Objective, f64)>) -> (Given, Given) {
+    values.partition(|(objective, _)| objective.depends_on_device())
+}
+
 /// Gives the targets of a run names and a weight of 0, so that they are no longer searched for; returns the names.
 fn name_earlier_targets(experiment: &mut Experiment) -> anyhow::Result<Vec<String>> {
     if !experiment.has_targets() {
@@ -149,54 +163,12 @@ fn name_earlier_targets(experiment: &mut Experiment) -> anyhow::Result<Vec<Strin
             device.target = Some(name.clone());
         }
         let (bounds, reference) = (experiment.search.bounds.of(&name), experiment.search.reference.of(&name));
-        experiment.search.bounds = ByTarget { all: Bounds::default(), of: [(name.clone(), bounds)].into() };
-        experiment.search.reference = ByTarget { all: Given::new(), of: [(name, reference)].into() };
+        let bounds = Objective::ALL.into_iter().filter_map(|objective| Some((objective, bounds.get(objective)?)));
+        let (own, all) = apart(bounds);
+        experiment.search.bounds = ByTarget { all: Bounds::new(all)?, of: [(name.clone(), Bounds::new(own)?)].into() };
+        let (own, all) = apart(reference.into_iter());
+        experiment.search.reference = ByTarget { all, of: [(name, own)].into() };
     }
     experiment.targets.values_mut().for_each(|target| target.weight = 0.0);
     Ok(experiment.targets.keys().cloned().collect())
-}
-
-/// The name of the only target of a run: that of its device, or `log`.
-fn name_of_only(experiment: &Experiment) -> anyhow::Result<String> {
-    if experiment.replay.is_some() {
-        return Ok("log".to_owned());
-    }
-    let mut devices = experiment.devices.iter();
-    let (name, device) = devices.next().context("the run has no device")?;
-    Ok(device.target.clone().unwrap_or_else(|| name.clone()))
-}
-
-/// The rows of a run with the target of each measurement. A row of an earlier version that measured and trained at once
-/// becomes one for each.
-fn with_targets(before: &Recorded) -> anyhow::Result<Vec<Row>> {
-    if before.problem.targets().are_several() {
-        return Ok(before.rows.clone());
-    }
-    let name = name_of_only(&before.experiment)?;
-    let mut rows = Vec::new();
-    for row in &before.rows {
-        let is_measured = row.time_ms.is_some() || row.energy_mj.is_some();
-        if !is_measured {
-            rows.push(row.clone());
-            continue;
-        }
-        let (measured, trained) = row.clone().apart();
-        rows.push(Row { target: Some(name.clone()), ..measured });
-        rows.extend(trained);
-    }
-    Ok(rows)
-}
-
-/// Writes the rows of the earlier run into a new folder, and copies its models.
-fn inherit(folder: &RunFolder, run: &Path, rows: &[Row]) -> anyhow::Result<()> {
-    let mut journal = Writer::create(&folder.join(JOURNAL))?;
-    rows.iter().try_for_each(|row| journal.write(row))?;
-    for entry in std::fs::read_dir(run.join(MODELS)).into_iter().flatten().flatten() {
-        let copied = std::fs::copy(entry.path(), folder.join(MODELS).join(entry.file_name()));
-        // The models of an earlier run are of use, but not needed.
-        if let Err(error) = copied {
-            note(format_args!("warning: {} cannot be copied: {error}", entry.path().display()));
-        }
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@ mod extend;
 mod finish;
 mod front;
 mod import;
+mod inherit;
 mod load_images;
 mod measure;
 mod options;

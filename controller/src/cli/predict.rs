@@ -8,13 +8,13 @@ use child::space::{Architecture, SearchSpace};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::export::check_writable;
+use super::export::{check_writable, write_output};
 use super::options::local_path;
 use crate::history::History;
 use crate::predict::{self, Prediction, Predictor};
 use crate::problem::Problem;
 use crate::report::tidy;
-use crate::run::{Imported, Recorded, write_atomically};
+use crate::run::{Imported, Recorded};
 use crate::terminal::{note, say};
 
 /// Predict time, energy and accuracy of networks from what a run measured. Nothing is evaluated.
@@ -66,12 +66,15 @@ impl Predict {
         let architectures = self.architectures(problem)?;
         let of_run = || format!("{} cannot be predicted from", self.run.display());
         let mut predictor = Predictor::new(problem, &history).with_context(of_run)?;
+        for objective in predictor.unknown() {
+            note(format_args!("{objective} is not predicted: fewer than {} networks have one", Predictor::LEAST));
+        }
         let mut predictions = Vec::new();
         for some in architectures.chunks(AT_A_TIME) {
             predictions.extend(predictor.predict(some)?);
         }
         if let Some(path) = &self.csv {
-            write_atomically(path, &predict::csv(problem, &predictions)?)?;
+            write_output(path, &predict::csv(problem, &predictions)?)?;
             note(format_args!("{} networks: {}", predictions.len(), path.display()));
         } else if self.json {
             say(format_args!("{:#}", json(problem, &predictions)?))?;
@@ -106,21 +109,29 @@ fn listed(path: &Path, space: &dyn SearchSpace) -> anyhow::Result<Vec<Architectu
     const COLUMN: &str = "architecture";
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    let is_named = |headers: &csv::StringRecord| headers.iter().position(|field| field.trim() == COLUMN);
+    // Spreadsheets write a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
+    let header = text.lines().next().unwrap_or_default();
+    let has_column = |sign: &u8| header.split(*sign as char).any(|cell| cell.trim().trim_matches('"') == COLUMN);
     let parse = |line: u64, field: &str| {
         ensure!(!field.is_empty(), "{shown}, line {line}: no architecture");
         space.parse(field).with_context(|| format!("{shown}, line {line}: `{field}`"))
     };
-    let Some(column) = reader.headers().ok().and_then(is_named) else {
-        let lines = (1..).zip(text.lines()).map(|(line, text)| (line, text.trim()));
-        return lines.filter(|(_, text)| !text.is_empty()).map(|(line, text)| parse(line, text)).collect();
+    let found: Vec<Architecture> = if let Some(separator) = b",;\t".iter().find(|sign| has_column(sign)) {
+        let mut reader = csv::ReaderBuilder::new().delimiter(*separator).from_reader(text.as_bytes());
+        let column = reader.headers()?.iter().position(|cell| cell.trim() == COLUMN).unwrap_or_default();
+        let of_record = |record: csv::Result<csv::StringRecord>| {
+            let record = record.with_context(|| format!("{shown} is damaged"))?;
+            parse(record.position().map_or(0, csv::Position::line), record.get(column).unwrap_or_default().trim())
+        };
+        reader.records().map(of_record).collect::<anyhow::Result<_>>()?
+    } else {
+        let lines = (1..).zip(text.lines()).map(|(line, text)| (line, text.trim().trim_matches('"')));
+        let lines = lines.filter(|(_, text)| !text.is_empty());
+        lines.map(|(line, text)| parse(line, text)).collect::<anyhow::Result<_>>()?
     };
-    let of_record = |record: csv::Result<csv::StringRecord>| {
-        let record = record.with_context(|| format!("{shown} is damaged"))?;
-        parse(record.position().map_or(0, csv::Position::line), record.get(column).unwrap_or_default().trim())
-    };
-    reader.records().map(of_record).collect()
+    ensure!(!found.is_empty(), "{shown} has no architecture: write one a line, or CSV with a column `{COLUMN}`");
+    Ok(found)
 }
 
 fn json(problem: &Problem, predictions: &[Prediction]) -> anyhow::Result<Value> {

@@ -74,8 +74,9 @@ impl Propose {
         history.import(&Imported::imports(&self.run, problem)?)?;
         ensure!(
             history.evaluations().iter().any(|evaluation| evaluation.complete().is_some()),
-            "no evaluation of {} has succeeded yet, so a surrogate cannot be fitted",
-            self.run.display()
+            "no network of {} is trained and measured{} yet, so nothing can be proposed; `controller predict` needs no training",
+            self.run.display(),
+            self.target.as_ref().map_or_else(String::new, |name| format!(" on {name}"))
         );
         let preference = self.preference(&given, problem)?.on(target);
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);

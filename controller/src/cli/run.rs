@@ -8,9 +8,10 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::INTERRUPTED;
 use super::finish::{finish, write_report};
+use super::inherit::inherit;
 use super::prepare::{By, Prepared, prepare};
 use crate::cluster::{DeviceInfo, Identity, Link, Remote, task_of};
-use crate::config::{ByTarget, Experiment};
+use crate::config::{ByTarget, Experiment, ExtendedConfig};
 use crate::evaluate::{Evaluator, check_alike};
 use crate::objective::Bounds;
 use crate::observe::{About, Observer, Progress, TensorBoard, Watch};
@@ -26,9 +27,6 @@ use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
 use hardware::log::join;
 
-/// Puts what an earlier run has into a new folder.
-pub(super) type Inherit = Box<dyn FnOnce(&RunFolder) -> anyhow::Result<()>>;
-
 pub(super) enum Place {
     New(PathBuf),
     /// The folder of an earlier run.
@@ -37,24 +35,14 @@ pub(super) enum Place {
         /// Whether its failed evaluations are tried again.
         retry_failed: bool,
     },
-    /// A new run that begins with what another one has.
-    Extended {
-        path: PathBuf,
-        inherit: Inherit,
-    },
 }
 
 /// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
 pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
-    let mut inherit = None;
     let (path, opened, retry_failed) = match place {
         Place::New(path) => (path, None, false),
         Place::Resume { path, retry_failed } => (path.clone(), Some(RunFolder::open(&path)?), retry_failed),
-        Place::Extended { path, inherit: of_run } => {
-            inherit = Some(of_run);
-            (path, None, false)
-        }
     };
     ensure!(
         !retry_failed || experiment.replay.is_none(),
@@ -87,8 +75,8 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
         None => RunFolder::create(&path, &prepared.experiment)?,
     };
-    if let Some(inherit) = inherit {
-        inherit(&folder)?;
+    if let Some(earlier) = &prepared.experiment.extended {
+        inherit(&folder, earlier)?;
     }
     let (runtime, link) = match connected {
         Some((runtime, link)) => (runtime, Some(link)),
@@ -96,6 +84,11 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
     };
     if !quiet {
         prepared.notices.iter().for_each(note);
+        if let Some(ExtendedConfig { run, measure, .. }) = &prepared.experiment.extended {
+            let measured =
+                measure.map_or_else(|| "its trained networks".to_owned(), |count| format!("{count} networks"));
+            note(format_args!("going on from {run}: first {measured} are measured on each new target"));
+        }
         note(format_args!("minimising {}", prepared.problem.minimised()));
         note(format_args!("run folder: {}   (watch: {})", folder.path().display(), folder.watch_command()));
         let rows = logged_rows(&folder.join(JOURNAL))?;

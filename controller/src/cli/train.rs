@@ -14,12 +14,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::export::{architecture_of, check_writable};
+use super::export::{architecture_of, check_writable, write_output};
 use super::load_images::load_images;
 use super::options::{ExperimentOptions, local_path};
 use super::training_progress::TrainingProgress;
 use crate::evaluate::{Need, free_memory};
-use crate::run::write_atomically;
 use crate::terminal::{note, say};
 
 /// Train one architecture with the experiment's settings, and print its accuracy after every epoch and at
@@ -92,7 +91,7 @@ impl Train {
                 deployment: Some(&data.deployment),
                 accuracies: &accuracies,
             };
-            write_atomically(path, &onnx::to_bytes(&trained.network, &description, experiment.export)?)?;
+            write_output(path, &onnx::to_bytes(&trained.network, &description, experiment.export)?)?;
             say(format_args!("written to {}", path.display()))?;
         }
         Ok(ExitCode::SUCCESS)

@@ -29,7 +29,10 @@ pub struct Side {
 impl Side {
     /// Reads a run folder, also during its search; returns a notice if the replayed log cannot be read any more.
     pub fn of_run(path: &Path, target: Option<&str>) -> anyhow::Result<(Self, Option<String>)> {
-        let recorded = Recorded::read(path)?.of_one_target(target)?;
+        let recorded = Recorded::read(path)?;
+        // The other run may have several.
+        let target = target.filter(|_| recorded.problem.targets().are_several());
+        let recorded = recorded.of_one_target(target).with_context(|| path.display().to_string())?;
         let mut rows = recorded.evaluations();
         // Networks that were measured alone, or trained short, are on no front.
         rows.retain(|row| row.status.is_end());

@@ -1,10 +1,10 @@
 //! Checks across the keys of an experiment.
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use hardware::Plan;
 use hardware::options::DeviceOptions;
 
-use super::{Experiment, InputConfig};
+use super::{Experiment, InputConfig, check_target_name};
 use crate::pareto::ReferencePoint;
 use crate::policy::UpdateConfig;
 use crate::strategy::StrategyConfig;
@@ -63,6 +63,9 @@ impl Experiment {
         }
         ReferencePoint::check(&search.reference.all, search.objectives.as_ref())?;
         search.reference.of.values().try_for_each(|own| ReferencePoint::check(own, search.objectives.as_ref()))?;
+        for (device, target) in self.devices.iter().filter_map(|(name, device)| Some((name, device.target.as_ref()?))) {
+            check_target_name(target).with_context(|| format!("devices.{device}.target"))?;
+        }
         for (name, target) in &self.targets {
             let weight = target.weight;
             ensure!(weight.is_finite() && weight >= 0.0, "targets.{name}.weight = {weight}: it must not be negative");

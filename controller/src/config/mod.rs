@@ -16,7 +16,7 @@ pub use by_target::ByTarget;
 pub use cluster::ClusterConfig;
 pub use load::ConfigError;
 pub use sections::{FidelityConfig, InputConfig, SearchConfig};
-pub use targets::{DeviceConfig, ExtendedConfig, TargetConfig};
+pub use targets::{DeviceConfig, ExtendedConfig, TargetConfig, check_target_name};
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -71,6 +71,19 @@ pub struct ExtendedConfig {
     pub measure: Option<u64>,
 }
 
+/// Checks the name of a target, which bounds and columns have before a point: `tx2.time_ms`.
+///
+/// # Errors
+/// If it is empty, or has other characters than letters, digits, `_` and `-`.
+pub fn check_target_name(name: &str) -> Result<()> {
+    let is_allowed = |sign: char| sign.is_alphanumeric() || matches!(sign, '_' | '-');
+    ensure!(
+        !name.is_empty() && name.chars().all(is_allowed),
+        "`{name}` cannot be the name of a target: letters, digits, `_` and `-` can"
+    );
+    Ok(())
+}
+
 /// Devices by name, as a pool takes them.
 pub type Devices<'a> = Vec<(&'a String, &'a DeviceOptions)>;
 

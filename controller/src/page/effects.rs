@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::history::History;
 use crate::objective::Objective;
 use crate::problem::Problem;
-use crate::surrogate::{Encoder, Encoding, Surrogate};
+use crate::surrogate::{Encoder, Encoding, Predicted, Surrogate};
 
 /// The effects of all decisions on one objective.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,7 +57,7 @@ pub(super) fn effects(problem: &Problem, history: &History) -> Result<Vec<Effect
     }
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut encoder = Encoder::new(problem)?;
-    let surrogate = Surrogate::of_history(problem, history, &mut encoder, FITTED, STEPS, &mut rng)?;
+    let surrogate = Surrogate::of_history(problem, history, &mut encoder, Predicted::All, FITTED, STEPS, &mut rng)?;
     let backgrounds: Vec<Architecture> = (0..BACKGROUNDS).map(|_| problem.space().random(&mut rng)).collect();
     let mut all: Vec<Effects> =
         problem.objectives().iter().map(|objective| Effects { objective, decisions: Vec::new() }).collect();

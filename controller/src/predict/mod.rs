@@ -13,11 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use crate::history::{Evaluation, History};
 use crate::objective::Objective;
 use crate::problem::Problem;
-use crate::surrogate::{Encoder, Encoding, Expected, Surrogate};
+use crate::surrogate::{Encoder, Encoding, Expected, Predicted, Surrogate};
 
 pub use table::{csv, table};
 
-/// What is expected of a network.
+/// The prediction for a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The network.
@@ -54,9 +54,15 @@ impl<'a> Predictor<'a> {
         }
         ensure!(is_known.contains(&true), "fewer than {} networks have values to predict from", Self::LEAST);
         let (mut encoder, mut rng) = (Encoder::new(problem)?, ChaCha8Rng::seed_from_u64(0));
+        let (most, steps) = (Surrogate::MOST, Surrogate::FITTING);
         let surrogate =
-            Surrogate::of_history(problem, history, &mut encoder, Surrogate::MOST, Surrogate::FITTING, &mut rng)?;
+            Surrogate::of_history(problem, history, &mut encoder, Predicted::Everywhere, most, steps, &mut rng)?;
         Ok(Self { problem, history, encoder, surrogate, is_known })
+    }
+
+    /// Objectives with too few values to predict from.
+    pub fn unknown(&self) -> impl Iterator<Item = Objective> + '_ {
+        self.problem.objectives().iter().zip(&self.is_known).filter(|(_, is_known)| !**is_known).map(|(one, _)| one)
     }
 
     /// Predicts some networks.
@@ -67,9 +73,10 @@ impl<'a> Predictor<'a> {
         let points: Vec<Arc<Encoding>> = self.encoder.encode_all(self.problem, architectures)?;
         let (columns, warps) = (self.surrogate.predict(&points), self.surrogate.warps());
         let of = |(index, architecture): (usize, &Architecture)| {
-            let expected = columns.iter().zip(&warps).zip(&self.is_known);
-            let expected = expected.map(|((column, warp), is_known)| {
-                is_known.then(|| Expected::new(warp, column.means[index], column.deviations[index]).rounded())
+            let expected = self.problem.objectives().iter().zip(&columns).zip(&warps).zip(&self.is_known);
+            let expected = expected.map(|(((objective, column), warp), is_known)| {
+                let (mean, deviation) = (column.means[index], column.deviations[index]);
+                is_known.then(|| Expected::new(objective, warp, mean, deviation).rounded())
             });
             let expected = expected.collect();
             let known = self.history.known(&self.problem.key(architecture)?).cloned();

@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::preference::Preference;
 use crate::problem::Problem;
 use crate::reward::Reward;
-use crate::surrogate::{Encoder, Expected, Surrogate, Warp};
+use crate::surrogate::{Encoder, Expected, Predicted, Surrogate, Warp};
 
 pub use table::table;
 
@@ -59,7 +59,8 @@ pub fn propose(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Proposed>> {
     let mut encoder = Encoder::new(problem)?;
-    let surrogate = Surrogate::of_history(problem, history, &mut encoder, Surrogate::MOST, Surrogate::FITTING, rng)?;
+    let (most, steps) = (Surrogate::MOST, Surrogate::FITTING);
+    let surrogate = Surrogate::of_history(problem, history, &mut encoder, Predicted::All, most, steps, rng)?;
     let candidates = candidates(problem, history, policy, preference, rng)?;
     let prediction = surrogate.predict(&encoder.encode_all(problem, &candidates)?);
     let (warps, reward) = (surrogate.warps(), Reward::fit(problem.reward(), history, 0, history.training_set()));
@@ -67,7 +68,9 @@ pub fn propose(
     for (index, architecture) in candidates.into_iter().enumerate() {
         let columns = prediction.iter();
         let beliefs: Vec<(f64, f64)> = columns.map(|column| (column.means[index], column.deviations[index])).collect();
-        let expected: Vec<_> = beliefs.iter().zip(&warps).map(|((m, d), warp)| Expected::new(warp, *m, *d)).collect();
+        let expected = problem.objectives().iter().zip(&beliefs).zip(&warps);
+        let expected: Vec<_> =
+            expected.map(|((objective, (m, d)), warp)| Expected::new(objective, warp, *m, *d)).collect();
         let measured = history.known(&problem.key(&architecture)?).cloned();
         let complete = measured.as_ref().and_then(Evaluation::complete);
         let keeps_bounds = match &measured {

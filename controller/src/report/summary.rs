@@ -172,7 +172,12 @@ impl Followed {
             let begun = row.started_at.as_deref().and_then(seconds_of);
             self.first = self.first.or(begun);
             let (evaluations, epochs) = (self.history.ended(), self.history.epochs());
-            if let Some(share) = self.history.hypervolume_share().filter(|_| evaluations > before) {
+            let Some(share) = self.history.hypervolume_share() else { continue };
+            let last = self.hypervolume.last_mut().filter(|last| last.evaluations == evaluations);
+            if let Some(last) = last {
+                // A network that was trained before was measured on a target that came later.
+                last.share = share;
+            } else if evaluations > before || share > 0.0 {
                 let took = row.train_seconds.unwrap_or(0.0) + row.measure_seconds.unwrap_or(0.0);
                 let hours = begun.zip(self.first).map(|(begun, first)| (begun - first + took) / 3600.0);
                 self.hypervolume.push(Step { evaluations, epochs, hours, share });

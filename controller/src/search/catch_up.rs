@@ -63,6 +63,7 @@ impl Search {
         match from.measure {
             Some(most) if begun >= most => return Ok(None),
             Some(_) => {
+                networks.retain(|one| self.problem.available().is_none_or(|available| available.contains(*one)));
                 unknown = design.unknown(&self.problem, history)?;
                 networks.extend(&unknown);
             }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use child::space::Architecture;
 use rand::SeedableRng;
+use rand::seq::IteratorRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::history::{Evaluation, History};
@@ -23,20 +24,22 @@ impl Design {
     /// Networks measured on a target before its surrogate says anything.
     pub const LEAST: u64 = 10;
     const REFERENCES: usize = 300;
-    const POOL: usize = 1000;
+    const POOL: usize = 3000;
 
     /// The same random architectures each time, as a resumed search needs them.
     pub fn new(problem: &Problem) -> Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let references = (0..Self::REFERENCES).map(|_| problem.space().random(&mut rng)).collect();
-        let mut pool = Vec::new();
-        for _ in 0..Self::POOL {
-            let drawn = problem.space().random(&mut rng);
-            let is_available = problem.available().is_none_or(|available| available.contains(&drawn));
-            if is_available && problem.is_connected(&drawn)? {
-                pool.push(drawn);
-            }
+        let mut pool: Vec<Architecture> = match problem.available() {
+            Some(available) => available.iter().sample(&mut rng, Self::POOL).into_iter().cloned().collect(),
+            None => (0..Self::POOL).map(|_| problem.space().random(&mut rng)).collect(),
+        };
+        let mut connected = Vec::new();
+        for one in &pool {
+            connected.push(problem.is_connected(one)?);
         }
+        let mut connected = connected.into_iter();
+        pool.retain(|_| connected.next().unwrap_or(false));
         Ok(Self { encoder: Encoder::new(problem)?, references, pool })
     }
 

@@ -53,7 +53,9 @@ fn most_doubtful(history: &History, target: usize) -> Option<Candidate> {
     if members.iter().any(is_feasible) {
         members.retain(is_feasible);
     }
-    let times = |member: &Evaluation| history.measurements(&member.key).len();
+    // Where there are several targets, each has its own.
+    let is_here = |one: &&Evaluation| one.measured.get(target).is_none_or(Option::is_some);
+    let times = |member: &Evaluation| history.measurements(&member.key).iter().filter(is_here).count();
     let least = members.iter().map(|member| times(member)).min()?;
     let ranked = members.into_iter().filter(|member| times(member) == least);
     let ranked = ranked.map(|member| (certainty(history, target, member), member));

@@ -104,7 +104,8 @@ impl Study {
             let points: Vec<Vec<f64>> =
                 fronts[of].iter().filter_map(|member| targets.complete(on, &member.values)).collect();
             let own: BTreeSet<u64> = fronts[on].iter().map(|member| member.number).collect();
-            let shares = history.reference(on).share(&points).zip(history.share(on));
+            let share = history.reference(on).share(&points).filter(|_| !points.is_empty());
+            let shares = share.zip(history.share(on));
             Transfer {
                 of: targets.get(of).name.clone(),
                 on: targets.get(on).name.clone(),

@@ -57,7 +57,9 @@ fn of_network(
         for (index, target) in targets.iter().enumerate() {
             let Some(place) = target.objectives.position(objective) else { continue };
             let limit = history.reference(index).get()?[place];
-            shares.push((values[targets.places(index)[place]] / limit, target.weight));
+            // A target that is no longer searched for counts as any other.
+            let weight = if target.is_searched() { target.weight } else { 1.0 };
+            shares.push((values[targets.places(index)[place]] / limit, weight));
         }
         combined.push(match combination {
             Combination::Worst => shares.iter().map(|(share, _)| *share).fold(0.0, f64::max),

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Warp;
+use crate::objective::Objective;
 
 /// A prediction of one objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -17,8 +18,11 @@ pub struct Expected {
 
 impl Expected {
     /// Of a normal belief on a scale.
-    pub fn new(warp: &Warp, mean: f64, deviation: f64) -> Self {
-        let [value, low, high] = [mean, mean - deviation, mean + deviation].map(|place| warp.inverse(place));
+    pub fn new(objective: Objective, warp: &Warp, mean: f64, deviation: f64) -> Self {
+        // The scale of an error has no end at 1.
+        let most = if objective == Objective::Error { 1.0 } else { f64::INFINITY };
+        let ends = [mean, mean - deviation, mean + deviation].map(|place| warp.inverse(place).min(most));
+        let [value, low, high] = ends;
         Self { value, low, high }
     }
 

@@ -24,9 +24,9 @@ impl Hyperparameters {
     /// Least variance of the noise, which keeps the covariance positive definite.
     pub(super) const LEAST_NOISE: f64 = 1e-3;
 
-    /// Those of a smooth and largely linear process, before anything is measured.
+    /// Those of a smooth and mostly linear process, before anything is measured.
     pub(super) fn smooth() -> Self {
-        Self([0.5, 2.0, 2.0, 3.0, 1.0, 0.05, 0.5].map(f64::ln))
+        Self([0.2, 2.0, 2.0, 3.0, 2.0, 0.02, 0.3].map(f64::ln))
     }
 
     pub(super) fn noise(&self) -> f64 {

@@ -42,6 +42,10 @@ pub struct Start {
 pub enum Predicted {
     /// All.
     All,
+    /// All, for networks far from those that were measured, of which there may be few. Times and energies are nearly sums over
+    /// layers: on the scale of their square roots ten measurements order the networks of a space better than on the usual
+    /// one, whose level part has no values to predict.
+    Everywhere,
     /// The error: everything else is measured.
     Error,
 }
@@ -94,13 +98,14 @@ impl Surrogate {
         problem: &Problem,
         history: &History,
         encoder: &mut Encoder,
+        predicted: Predicted,
         most: usize,
         steps: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
         let known = history.training_subset(most);
         let points = encoder.encode_all(problem, known.iter().map(|evaluation| &evaluation.architecture))?;
-        Self::fit(history.targets().columns(), &known, &points, Predicted::All, &Start::default(), steps, rng)
+        Self::fit(history.targets().columns(), &known, &points, predicted, &Start::default(), steps, rng)
     }
 
     /// Fits a process to each measured column of a search. `points` are the points of the evaluations, in their order.
@@ -125,7 +130,11 @@ impl Surrogate {
                 return fit_joint(index, evaluations, points, start.joint, steps, &mut rng);
             }
             let (rows, values) = targets(evaluations, index, columns[index].target);
-            let warp = Warp::fit(&values);
+            let is_cost = matches!(objective, Objective::Time | Objective::Energy);
+            let warp = match predicted {
+                Predicted::Everywhere if is_cost => Warp::root(),
+                _ => Warp::fit(&values),
+            };
             let is_exact = points.first().is_some_and(|point| objective.computed(&point.cost).is_some());
             if is_exact || (predicted == Predicted::Error && objective != Objective::Error) {
                 return Ok(Modelled { objective, warp, learnt: None });

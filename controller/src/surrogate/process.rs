@@ -107,6 +107,11 @@ impl Process {
 
     /// The prediction for points; `measured` are the points that it was fitted to.
     pub fn posterior(&self, measured: &[&Encoding], points: &[&Encoding]) -> Posterior {
+        if measured.is_empty() {
+            let deviation = |point: &&Encoding| self.standard.scale * self.hyperparameters.prior_variance(point).sqrt();
+            let (means, deviations) = (vec![self.standard.mean; points.len()], points.iter().map(deviation).collect());
+            return Posterior { means, deviations, solved: Mat::zeros(0, points.len()) };
+        }
         let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
         let solution = solved.transpose() * &self.conditioned.weights;
         let means =
