@@ -359,7 +359,7 @@ fn simulated_tx2_and_processor() -> Option<(Board, String)> {
 
 /// Prints the study of docs/targets.md.
 #[test]
-#[ignore = "takes ten minutes; docs/targets.md has what it prints"]
+#[ignore = "takes minutes; docs/targets.md has what it prints"]
 fn the_study_of_a_simulated_tx2_and_a_processor() {
     let Some((_board, devices)) = simulated_tx2_and_processor() else { return };
     let folder = tempfile::tempdir().unwrap();
