@@ -61,7 +61,7 @@ fn options(board: &Board) -> JetsonOptions {
 
 /// The same for tests that need no precise energy.
 fn quick(board: &Board) -> JetsonOptions {
-    let window = Duration::from_millis(600);
+    let window = Duration::from_secs(1);
     JetsonOptions { window, window_limit: window, settle_limit: Duration::from_secs(1), ..options(board) }
 }
 
