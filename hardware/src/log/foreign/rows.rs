@@ -234,7 +234,7 @@ fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f
     let Some(value) = value else { return Ok(None) };
     let converted = convert(value);
     if converted > MOST || converted.is_nan() || (converted == 0.0 && value != 0.0) {
-        return Err(format!("{value} is not a value that a device could have"));
+        return Err(format!("{value:e} is not a value that a device could have"));
     }
     Ok(Some(converted))
 }
