@@ -151,15 +151,24 @@ fn a_journal_of_two_boards_answers_for_both() {
     }
 }
 
+/// Searches on board a, and writes the experiment of a board b whose times are in a column of the table; returns it.
+fn begin_on_a(folder: &Path, evaluations: &str, time: &str) -> String {
+    std::fs::write(folder.join("a.toml"), experiment()).unwrap();
+    let begin =
+        ["replay", "table.csv", "--experiment", "a.toml", "--evaluations", evaluations, "--quiet", "--out", "a"];
+    Program::new(folder).args(begin).succeed();
+    let b = format!(
+        "[replay]\nlog = \"table.csv\"\n[replay.columns]\narchitecture = \"network\"\n\
+         accuracy = {{ column = \"top-1 %\", unit = \"percent\" }}\n[replay.columns.targets.b]\ntime = {time}\n"
+    );
+    std::fs::write(folder.join("b.toml"), &b).unwrap();
+    b
+}
+
 #[test]
 fn a_board_that_comes_later_is_measured_without_training_and_then_searched_for() {
     let (folder, table) = place();
-    std::fs::write(folder.path().join("a.toml"), experiment()).unwrap();
-    let begin = ["replay", "table.csv", "--experiment", "a.toml", "--evaluations", "40", "--quiet", "--out", "a"];
-    Program::new(folder.path()).args(begin).succeed();
-    let b = "[replay]\nlog = \"table.csv\"\n[replay.columns]\narchitecture = \"network\"\n\
-             accuracy = { column = \"top-1 %\", unit = \"percent\" }\n[replay.columns.targets.b]\ntime = \"early %\"\n";
-    std::fs::write(folder.path().join("b.toml"), b).unwrap();
+    let b = begin_on_a(folder.path(), "40", "\"early %\"");
     let extend = |out: &str, more: &[&str]| {
         let args = ["extend", "a", "--experiment", "b.toml", "--quiet", "--out", out];
         Program::new(folder.path()).args(args).args(more).succeed();
@@ -173,8 +182,7 @@ fn a_board_that_comes_later_is_measured_without_training_and_then_searched_for()
     assert_eq!(on_b_alone.iter().map(|row| row.text("architecture")).collect::<BTreeSet<_>>(), trained);
     assert_eq!(on_b_alone.len(), trained.len(), "each is measured once");
     assert_eq!(measured.jobs.len(), before.jobs.len() + trained.len(), "and nothing is trained");
-    // What was measured after the last training counts, the bound on the error is that of the earlier run, and a network for all
-    // boards is judged on both.
+    // Measurements after the last training count. The bound on the error stays. A network for all boards is judged on both.
     let front = json_of(folder.path(), &["front", "measured", "--json", "--target", "b"]);
     let study = json_of(folder.path(), &["study", "measured", "--json"]);
     let of_b = study["targets"].as_array().unwrap().iter().find(|target| target["name"] == "b").unwrap();
@@ -249,13 +257,7 @@ fn spearman(pairs: &[(f64, f64)]) -> f64 {
 #[test]
 fn ten_networks_of_the_whole_space_predict_the_times_of_all_others() {
     let (folder, table) = place();
-    std::fs::write(folder.path().join("a.toml"), experiment()).unwrap();
-    let begin = ["replay", "table.csv", "--experiment", "a.toml", "--evaluations", "12", "--quiet", "--out", "a"];
-    Program::new(folder.path()).args(begin).succeed();
-    let b = "[replay]\nlog = \"table.csv\"\n[replay.columns]\narchitecture = \"network\"\n\
-             accuracy = { column = \"top-1 %\", unit = \"percent\" }\n[replay.columns.targets.b]\n\
-             time = { column = \"latency_us\", unit = \"us\" }\n";
-    std::fs::write(folder.path().join("b.toml"), b).unwrap();
+    begin_on_a(folder.path(), "12", "{ column = \"latency_us\", unit = \"us\" }");
     let extend = ["extend", "a", "--experiment", "b.toml", "--measure", "10", "--quiet", "--out", "b"];
     Program::new(folder.path()).args(extend).succeed();
     let journal = || Journal::read(&folder.path().join("b/measurements.csv"));

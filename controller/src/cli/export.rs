@@ -54,11 +54,18 @@ impl Export {
 /// Files of a run folder that no other result may replace.
 const OF_RUN: [&str; 7] = [CONFIG, JOURNAL, IMPORTED, PARETO, REPORT, STATUS, OBSERVATIONS];
 
+/// The place that a path leads to over links, and whether that is a pipe or a device, which is written to and not replaced.
+fn place_of(path: &Path) -> (PathBuf, bool) {
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_written_to = place.exists() && !place.is_file();
+    (place, is_written_to)
+}
+
 /// Writes a result where the user wants it: a file as a whole or not at all; anything else, such as a pipe, is written to. A link
 /// stays one.
 pub(super) fn write_output(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if place.exists() && !place.is_file() {
+    let (place, is_written_to) = place_of(path);
+    if is_written_to {
         return std::fs::write(&place, content).with_context(|| format!("cannot write {}", path.display()));
     }
     write_atomically(&place, content)
@@ -71,8 +78,8 @@ pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
     if path.file_name().is_none() || shown.to_string().ends_with(std::path::MAIN_SEPARATOR) {
         bail!("cannot write {shown}: it names no file");
     }
-    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if place.exists() && !place.is_file() {
+    let (place, is_written_to) = place_of(path);
+    if is_written_to {
         return Ok(());
     }
     let folder = folder_of(&place);

@@ -1,9 +1,9 @@
-//! What a run that extends another one begins with.
+//! The rows and models of an earlier run in the folder of one that extends it.
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use hardware::log::{Row, Writer};
+use anyhow::{Context as _, ensure};
+use hardware::log::{Row, Writer, sync_folder_of};
 
 use crate::config::{Experiment, ExtendedConfig};
 use crate::run::{JOURNAL, MODELS, Recorded, RunFolder, logged_rows};
@@ -22,6 +22,7 @@ pub(super) fn inherit(folder: &RunFolder, from: &ExtendedConfig) -> anyhow::Resu
     let run = Path::new(&from.run);
     let rows = Recorded::read(run).and_then(|before| with_targets(&before));
     let rows = rows.with_context(|| format!("the rows of {} are missing in {}", from.run, folder.path().display()))?;
+    ensure!(rows.len() as u64 >= from.rows, "{} has fewer rows than when it was extended", from.run);
     // All of them or none: a part would pass for a journal.
     let unfinished = journal.with_extension("unfinished");
     let mut writer = Writer::create(&unfinished)?;
@@ -34,7 +35,9 @@ pub(super) fn inherit(folder: &RunFolder, from: &ExtendedConfig) -> anyhow::Resu
             note(format_args!("warning: {} cannot be copied: {error}", entry.path().display()));
         }
     }
-    std::fs::rename(&unfinished, &journal).with_context(|| format!("cannot write {}", journal.display()))
+    std::fs::rename(&unfinished, &journal)
+        .and_then(|()| sync_folder_of(&journal))
+        .with_context(|| format!("cannot write {}", journal.display()))
 }
 
 /// The name of the only target of a run: that of its device, or `log`.

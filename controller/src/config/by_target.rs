@@ -43,7 +43,7 @@ impl ByTarget<Given> {
         given
     }
 
-    /// Whether it has no coordinate.
+    /// Whether all lists are empty.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty() && self.of.values().all(BTreeMap::is_empty)
     }

@@ -51,6 +51,11 @@ impl Evaluation {
         both.map(|(value, deviation)| Some(Uncertain { value: (*value)?, deviation: *deviation })).collect()
     }
 
+    /// Whether a device of a target measured it, or tried to; true of the only target.
+    pub(crate) fn is_measured_on(&self, target: usize) -> bool {
+        self.measured.get(target).is_none_or(Option::is_some)
+    }
+
     /// Whether it failed or diverged, or could not be measured on a target.
     pub(crate) fn is_lost_on(&self, target: usize) -> bool {
         let on_target = self.measured.get(target).copied().flatten();

@@ -44,7 +44,7 @@ pub(crate) struct RunPage {
     summary: Summary,
     observed: Arc<Observed>,
     status: Option<Status>,
-    /// What the fronts of all targets have in common, where there are several.
+    /// The study of the fronts of all targets, where there are several.
     study: Option<Arc<Value>>,
 }
 

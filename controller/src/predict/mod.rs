@@ -24,7 +24,7 @@ pub struct Prediction {
     pub architecture: Architecture,
     /// For each objective its prediction; `None` where too few networks were measured.
     pub expected: Vec<Option<Expected>>,
-    /// What was measured of the network, if it was.
+    /// The evaluation of the network, if there is one.
     pub known: Option<Evaluation>,
 }
 

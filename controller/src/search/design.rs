@@ -77,6 +77,5 @@ impl Design {
 
 /// Evaluations that were measured on a target, or failed there.
 pub(super) fn begun(history: &History, target: usize) -> impl Iterator<Item = &Evaluation> {
-    let is_begun = move |one: &&Evaluation| one.measured.get(target).is_some_and(Option::is_some);
-    history.evaluations().iter().filter(is_begun)
+    history.evaluations().iter().filter(move |one| one.is_measured_on(target))
 }

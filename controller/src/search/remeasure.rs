@@ -54,8 +54,8 @@ fn most_doubtful(history: &History, target: usize) -> Option<Candidate> {
         members.retain(is_feasible);
     }
     // Where there are several targets, each has its own.
-    let is_here = |one: &&Evaluation| one.measured.get(target).is_none_or(Option::is_some);
-    let times = |member: &Evaluation| history.measurements(&member.key).iter().filter(is_here).count();
+    let times =
+        |member: &Evaluation| history.measurements(&member.key).iter().filter(|one| one.is_measured_on(target)).count();
     let least = members.iter().map(|member| times(member)).min()?;
     let ranked = members.into_iter().filter(|member| times(member) == least);
     let ranked = ranked.map(|member| (certainty(history, target, member), member));

@@ -116,8 +116,7 @@ fn judged(problem: &Problem, history: &History, job: &Job, row: Row) -> anyhow::
     if row.status != Status::Measured {
         return Ok(row);
     }
-    let is_repeat =
-        |known: &Evaluation| known.status == Status::Ok && known.measured.get(target).is_none_or(Option::is_some);
+    let is_repeat = |known: &Evaluation| known.status == Status::Ok && known.is_measured_on(target);
     if history.known(&job.candidate.key).is_some_and(is_repeat) {
         return Ok(Row { status: Status::Ok, ..row });
     }

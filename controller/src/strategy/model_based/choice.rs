@@ -252,10 +252,8 @@ impl<'a> Choice<'a> {
 /// By target, whether a network may enter its front: all of them while nothing is known of it; later where it was measured and
 /// keeps the bounds.
 fn counting(targets: &Targets, known: Option<&Evaluation>) -> Vec<bool> {
-    let counts = |target: usize, known: &Evaluation| {
-        let is_measured = known.measured.get(target).is_none_or(Option::is_some);
-        is_measured && targets.keeps_bounds(target, &known.values)
-    };
+    let counts =
+        |target: usize, known: &Evaluation| known.is_measured_on(target) && targets.keeps_bounds(target, &known.values);
     let all = 0..targets.len();
     all.map(|target| !targets.are_several() || known.is_none_or(|known| counts(target, known))).collect()
 }

@@ -67,10 +67,10 @@ impl ModelBased {
             let ready = history.evaluations().iter().filter(|one| is_ready(history, one));
             jobs.extend(ready.map(|one| WantedJob::training(one, fidelity.full_epochs)));
         }
-        let ready = || history.evaluations().iter().filter(|one| is_ready(history, one)).take(room.batch.max(1));
-        if jobs.is_empty() && !is_over && history.pending().is_empty() && ready().next().is_some() {
+        if jobs.is_empty() && !is_over && history.pending().is_empty() {
             // Only untrained networks were measured on a target that came later.
-            jobs.extend(ready().map(|one| WantedJob::training(one, fidelity.full_epochs)));
+            let ready = history.evaluations().iter().filter(|one| is_ready(history, one)).take(room.batch.max(1));
+            jobs.extend(ready.map(|one| WantedJob::training(one, fidelity.full_epochs)));
         }
         if jobs.is_empty() && !is_over && history.pending().is_empty() {
             // Everything so far has failed.
