@@ -50,7 +50,7 @@ def check(core, path):
         if found.shape != expected.shape:
             raise ValueError(f"{name} gives the shape {found.shape}, expected {expected.shape}")
         if not np.isfinite(found).all():
-            raise ValueError(f"{name} gives something that is no number")
+            raise ValueError(f"{name} gives something other than numbers")
         report[name] = float(np.abs(found - expected).max())
     return report
 

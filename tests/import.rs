@@ -215,7 +215,7 @@ fn times_of_another_device_are_left_out_everywhere() {
     let printed = place.import(&["other.csv", "--into", "run"]);
     for wanted in [
         "other.csv: 40 of 40 rows taken",
-        "time and energy of 38 rows are of another device (elsewhere, here a remark): left out",
+        "time and energy of 38 rows were measured on another device (elsewhere, here a remark): left out",
         "time and energy of 2 rows are of a device that the log does not name: left out",
         "import again with --same-device",
     ] {
@@ -251,7 +251,7 @@ fn epochs_failures_and_foreign_columns() {
     let printed = place.import(&["epochs.csv", "--into", "live", "--experiment", "live.toml"]);
     for wanted in [
         "epochs.csv: 0 of 10 rows taken",
-        "time and energy of 10 rows are of another device (a remark, here host ",
+        "time and energy of 10 rows were measured on another device (a remark, here host ",
         "the accuracy of 10 rows is after 7 epochs, not 3 as here: left out",
         "10 rows are without anything that can be used here: not taken",
     ] {

@@ -97,7 +97,7 @@ fn check_journal(journal: &Journal) {
                 assert!(at.len() >= 20 && at.ends_with('Z') && at.as_bytes()[10] == b'T', "{at}");
             }
             "failed" | "diverged" => assert!(!row.text("message").is_empty() && row.number("accuracy").is_none()),
-            other => panic!("{other}: there are no bounds here"),
+            other => panic!("{other}: this experiment has no bounds"),
         }
     }
     assert!(trained >= EVALUATIONS / 2, "{trained} of {EVALUATIONS} were trained");
@@ -143,7 +143,7 @@ fn check_config(run: &Path) {
     assert!(config["search"]["seed"].is_integer());
     let objectives: Vec<_> =
         config["search"]["objectives"].as_array().unwrap().iter().map(|o| o.as_str().unwrap()).collect();
-    assert_eq!(objectives, ["error", "time_ms"], "there is no meter in a test");
+    assert_eq!(objectives, ["error", "time_ms"], "tests have no meter");
     assert_eq!(config["training"]["epochs"].as_integer(), Some(1));
     assert_eq!(config["data"]["limit"].as_integer(), Some(300));
     assert_eq!(config["input"]["classes"].as_integer(), Some(10));

@@ -142,6 +142,17 @@ fn a_checkpoint_that_is_ahead_of_the_journal_is_not_used() {
 }
 
 #[test]
+fn a_run_whose_journal_is_missing_is_not_searched_again() {
+    let place = Place::replayed("random");
+    uninterrupted(&place);
+    std::fs::remove_file(place.journal("whole")).unwrap();
+    for _ in 0..2 {
+        let error = place.go_on("whole").fail();
+        assert!(error.contains("measurements.csv is missing or empty, but the run had recorded 90 rows"), "{error}");
+    }
+}
+
+#[test]
 fn a_finished_run_goes_on_with_more_evaluations() {
     let place = Place::replayed("policy-gradient");
     let expected = uninterrupted(&place);

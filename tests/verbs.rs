@@ -45,7 +45,7 @@ fn an_architecture_is_exported_and_measured() {
         let figure = |name: &str| measurement[name].as_f64().unwrap_or_else(|| panic!("no {name}: {measurement}"));
         assert!(0.0 < figure("time_ms_min") && figure("time_ms_min") <= figure("time_ms_p50"));
         assert!(figure("time_ms_min") <= figure("time_ms") && figure("time_runs") >= 20.0);
-        assert!(measurement["energy_mj"].is_null(), "there is no meter in a test");
+        assert!(measurement["energy_mj"].is_null(), "tests have no meter");
         assert!(measurement["device"].as_str().unwrap().contains("host"));
     }
     assert_eq!(of_text["model"], CELL);

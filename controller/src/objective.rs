@@ -232,7 +232,7 @@ impl Bounds {
         Self(bounds)
     }
 
-    /// Whether there is no bound.
+    /// Whether every objective is without a bound.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::history::{History, Status, Work};
+use crate::history::{Evaluation, History, Status, Work};
 use crate::problem::Fidelity;
 
 /// The budget of a search: it ends when the first of its parts is spent.
@@ -63,6 +63,26 @@ pub struct Inherited {
     pub measure: Option<u64>,
 }
 
+impl Inherited {
+    /// How far the measurements on the new targets have come; `None` after them.
+    fn position(&self, history: &History) -> Option<Position> {
+        let (mut done, mut all) = (0, 0);
+        for target in history.targets().searched() {
+            let measured = |one: &&Evaluation| one.is_measured_on(target);
+            let evaluations = history.evaluations().iter();
+            if let Some(most) = self.measure {
+                done += most.min(evaluations.filter(measured).count() as u64);
+                all += most;
+            } else {
+                let inherited = evaluations.filter(|one| one.number < self.evaluations && one.status == Status::Ok);
+                all += inherited.clone().count() as u64;
+                done += inherited.filter(measured).count() as u64;
+            }
+        }
+        (done < all).then_some(Position { done, all: Some(all), unit: "measurements" })
+    }
+}
+
 /// Length of a search and of its rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -88,13 +108,17 @@ pub struct Position {
     pub done: u64,
     /// All units; `None` where only the time is limited.
     pub all: Option<u64>,
-    /// The unit: `evaluations` or `epochs`.
+    /// The unit: `evaluations`, `epochs` or `measurements`.
     pub unit: &'static str,
 }
 
 impl Plan {
-    /// How far a search with this history has come: in evaluations where their number is limited, else in epochs.
+    /// How far a search with this history has come: in evaluations where their number is limited, else in epochs. Before a
+    /// search goes on for a target that came later, in measurements there.
     pub fn position(&self, history: &History) -> Position {
+        if let Some(position) = self.inherited.and_then(|inherited| inherited.position(history)) {
+            return position;
+        }
         let evaluated = evaluated(self.fidelity, history);
         match (self.budget.evaluations, self.budget.epochs) {
             (None, Some(epochs)) => Position { done: history.epochs(), all: Some(epochs), unit: "epochs" },

@@ -122,7 +122,7 @@ pub trait Settings {
         Vec::new()
     }
 
-    /// A reservation about all numbers of the device, as a sentence, which stands beside them wherever they are shown.
+    /// A reservation about all numbers of the device, as a sentence, which accompanies them wherever they are shown.
     fn reservation(&self) -> Option<String> {
         None
     }

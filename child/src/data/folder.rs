@@ -28,7 +28,7 @@ const LEFT_BY_SYSTEMS: [&str; 7] =
 ///
 /// # Errors
 /// If a folder is missing or empty, there are two validation parts, the parts have different classes, or a file is not an
-/// image, is truncated, or is of another size than the first.
+/// image, is truncated, or differs in size from the first.
 pub(super) fn load(
     dir: &Path,
     size: Option<u32>,

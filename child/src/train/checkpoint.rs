@@ -25,7 +25,7 @@ pub struct TrainingCheckpoint<'a> {
     /// The file, in a folder that exists. No two trainings share one.
     pub path: &'a Path,
     /// What the training depends on besides the network, the recipe and the generator that [`Trainer::train`] receives,
-    /// such as a fingerprint of the images. A file with another text is of another training.
+    /// such as a fingerprint of the images. A file with another text belongs to another training.
     pub identity: &'a str,
     /// Time between two saves, at least: the epochs of a small network can be shorter than the disk takes for one.
     pub interval: Duration,
@@ -139,7 +139,7 @@ impl<'a> Saver<'a> {
         let (header, numbers) =
             parse(&file).ok_or_else(|| self.useless("is damaged or of another version of the program"))?;
         if header.training != self.training {
-            return Err(self.useless("is of another training"));
+            return Err(self.useless("belongs to another training"));
         }
         if header.engine != self.engine {
             let reason = format!("is of the engine {}, and {} rounds differently", header.engine, self.engine);

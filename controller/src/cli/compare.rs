@@ -146,7 +146,7 @@ impl Compare {
         if path.is_dir() {
             return Side::of_run(path, self.target.as_deref());
         }
-        ensure!(path.exists(), "there is no run folder and no log {}", path.display());
+        ensure!(path.exists(), "neither a run folder nor a log: {}", path.display());
         let log = format!("replay.log={}", toml::Value::String(path.display().to_string()));
         // A log is measured already: re-measurements do not apply.
         let mut overrides = vec![log, "search.remeasure=0".to_owned()];

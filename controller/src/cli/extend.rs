@@ -79,7 +79,7 @@ impl Extend {
         experiment.search.evaluations = Some(trained + self.trainings);
         (experiment.search.epochs, experiment.search.hours, experiment.search.remeasure) = (None, None, 0);
         experiment.extended = Some(ExtendedConfig {
-            run: std::path::absolute(&self.run).context("there is no working directory")?.display().to_string(),
+            run: std::path::absolute(&self.run).context("cannot find the working directory")?.display().to_string(),
             rows: with_targets(&before)?.len() as u64,
             evaluations: history.next_number(),
             measure: self.measure,

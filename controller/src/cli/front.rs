@@ -42,7 +42,7 @@ pub(super) struct Front {
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
     /// Show the fronts of the networks for all targets together: by the worst case, and by the mean over targets.
-    #[arg(long, value_name = "all", conflicts_with_all = ["target", "svg"])]
+    #[arg(long, value_name = "all", conflicts_with_all = ["target", "svg", "reference"])]
     targets: Option<AllTargets>,
     /// For other programs.
     #[arg(long)]

@@ -287,7 +287,7 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
     let devices = here.devices.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     for (device, count) in other_devices {
         say(format_args!(
-            "  time and energy of {} are of another device ({device}, here {devices}): left out",
+            "  time and energy of {} were measured on another device ({device}, here {devices}): left out",
             rows_of(*count)
         ))?;
     }

@@ -73,7 +73,7 @@ fn about(duration: Duration) -> String {
 
 /// An absolute path, for a run may be resumed in another working directory, and devices may have others.
 pub(super) fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).context("there is no working directory")
+    std::path::absolute(path).context("cannot find the working directory")
 }
 
 /// What measures and trains.
@@ -206,7 +206,7 @@ fn live(
         *dir = absolute(dir)?;
     }
     for device in experiment.devices.values_mut() {
-        device.make_absolute().context("there is no working directory")?;
+        device.make_absolute().context("cannot find the working directory")?;
     }
     experiment.training.augmentation.check(data.shape)?;
     let mut of_targets = experiment.devices_of_targets()?;

@@ -335,10 +335,15 @@ fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journ
         note("warning: the run was begun by another version of the program; going on from the journal alone");
         return Ok((journal, None));
     }
-    if (journal.rows().len() as u64) < checkpoint.rows {
+    let (rows, recorded) = (journal.rows().len() as u64, checkpoint.rows);
+    ensure!(
+        rows > 0 || recorded == 0,
+        "{} is missing or empty, but the run had recorded {recorded} rows: restore it, or begin another run with --out",
+        folder.join(JOURNAL).display()
+    );
+    if rows < recorded {
         note(format_args!(
-            "warning: the checkpoint is of {} rows, of which the journal lacks some; going on from the journal alone",
-            checkpoint.rows
+            "warning: the checkpoint is of {recorded} rows, of which the journal lacks some; going on from the journal alone"
         ));
         return Ok((journal, None));
     }

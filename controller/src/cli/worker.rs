@@ -69,7 +69,7 @@ impl Worker {
 
 fn make_absolute(own: &mut Experiment) -> Result<()> {
     for device in own.devices.values_mut() {
-        device.make_absolute().context("there is no working directory")?;
+        device.make_absolute().context("cannot find the working directory")?;
     }
     Ok(())
 }

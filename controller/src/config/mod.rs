@@ -224,7 +224,7 @@ impl Experiment {
         Ok(settings)
     }
 
-    /// The same for equal experiments, however many evaluations and re-measurements they have, and whatever their
+    /// The same for equal experiments, however many evaluations and re-measurements they have, and regardless of their
     /// hypervolume refers to.
     pub fn fingerprint(&self) -> Result<String, toml::ser::Error> {
         let mut same = self.clone();

@@ -4,7 +4,7 @@ use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// Sections within one another that a key may stand in: more than there are, and too few to exhaust the stack.
+/// Sections within one another that a key may lie in: more than there are, and too few to exhaust the stack.
 const MOST_SECTIONS: usize = 16;
 
 /// Overrides in the order in which none undoes another by accident: the `name` or `kind` of a section decides which other
@@ -31,7 +31,7 @@ pub(super) fn in_order(overrides: &[String]) -> Vec<&String> {
     ordered
 }
 
-/// Whether a table has the section that an override's key stands in.
+/// Whether a table has the section that an override's key lies in.
 pub(super) fn has_section(table: &Table, given: &str) -> bool {
     let path = path_of(given);
     let Some((sections, _)) = path.rsplit_once('.') else { return true };

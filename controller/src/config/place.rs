@@ -26,7 +26,7 @@ pub(super) fn line_and_column(text: &str, at: usize) -> String {
 /// Where an error of reading a text stands, in bytes.
 ///
 /// Sections that are chosen by a name in them are read as a whole before their keys are looked at, so that the error
-/// itself only knows where they begin. The key to blame is then the one without which the error is gone.
+/// itself only knows where they begin. The key to blame is then the one without which the error does not occur.
 pub(super) fn of_error<T: DeserializeOwned>(text: &str, error: &toml::de::Error) -> Option<usize> {
     let span = error.span()?;
     let leaves = leaves(text);
@@ -42,7 +42,7 @@ pub(super) fn of_error<T: DeserializeOwned>(text: &str, error: &toml::de::Error)
             |message: &str| leaf.path.last().is_some_and(|key| message == format!("missing field `{key}`"));
         match table.try_into::<T>() {
             Ok(_) => true,
-            // A key that is missing then is no evidence against this one, unless the error names its text.
+            // A key that is missing then says nothing about this one, unless the error names its text.
             Err(other) => other.message() != error.message() && (!is_missing(other.message()) || names_its_text()),
         }
     };

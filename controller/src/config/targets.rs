@@ -144,7 +144,7 @@ impl Experiment {
     /// The targets of a resolved experiment.
     ///
     /// # Errors
-    /// If there are no objectives, or bounds or settings are of targets that it does not have.
+    /// If objectives are missing, or bounds or settings are of targets that it does not have.
     pub(crate) fn search_targets(&self) -> Result<Targets> {
         let objectives = self.search.objectives.clone().context("search.objectives is missing")?;
         let search = &self.search;
@@ -178,7 +178,7 @@ impl Experiment {
         let targets = self.search_targets()?;
         let target = targets.iter().find(|target| target.name == name);
         let Target { objectives, bounds, reference, .. } =
-            target.with_context(|| format!("there is no target `{name}`"))?;
+            target.with_context(|| format!("unknown target `{name}`"))?;
         let mut experiment = self.clone();
         experiment.search.objectives = Some(objectives.clone());
         experiment.search.bounds = ByTarget::of_all(bounds.clone());
@@ -198,7 +198,7 @@ impl Experiment {
         let bounds = self.search.bounds.of.keys().map(|name| ("search.bounds", name));
         let references = self.search.reference.of.keys().map(|name| ("search.reference", name));
         for (key, name) in bounds.chain(references) {
-            ensure!(known.contains(name), "{key}.{name}: there is no target `{name}`{}", among(known));
+            ensure!(known.contains(name), "{key}.{name}: unknown target `{name}`{}", among(known));
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Experiment {
         let known: Vec<String> = measured.keys().cloned().collect();
         let mut searched = self.targets.iter().filter(|(_, target)| target.weight > 0.0);
         if let Some((name, _)) = searched.find(|(name, _)| !measured.contains_key(*name)) {
-            bail!("targets.{name}: there is no target `{name}`{}", among(&known));
+            bail!("targets.{name}: unknown target `{name}`{}", among(&known));
         }
         let found = || Objective::MEASURED.into_iter().filter(|one| measured.values().any(|all| all.contains(one)));
         let objectives = match self.search.objectives.clone() {
@@ -228,6 +228,11 @@ impl Experiment {
             let config = self.targets.entry(name.clone()).or_default();
             let wanted = config.objectives.clone().unwrap_or_else(|| objectives.clone());
             let kept: Vec<Objective> = wanted.iter().filter(is_known).collect();
+            let lacks_error = wanted.position(Objective::Error).is_some() && !has.contains(&Objective::Error);
+            ensure!(
+                !lacks_error,
+                "targets.{name}: the log has no accuracy for it: name the column in [replay.columns]"
+            );
             config.objectives = Some(Objectives::new(kept).with_context(|| format!("targets.{name}.objectives"))?);
         }
         self.search.objectives = Some(objectives);

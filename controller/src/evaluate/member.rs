@@ -60,7 +60,7 @@ impl Fault {
         matches!(self, Self::Of(error) if error.is_fatal())
     }
 
-    /// Whether it may pass by itself. A mistake in the settings stays until somebody mends it.
+    /// Whether it may pass by itself. A mistake in the settings stays until the user corrects it.
     fn may_pass(&self) -> bool {
         !matches!(self, Self::Of(DeviceError::Settings { .. }))
     }

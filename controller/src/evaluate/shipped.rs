@@ -15,7 +15,7 @@ const NAME: &str = "tx2";
 /// Its name in a resolved experiment, which no file has by accident.
 const LOG: &str = "built-in:tx2";
 const TABLE: &[u8] = include_bytes!("../../data/tx2.csv.gz");
-/// What it is, for the user.
+/// A description for the user.
 pub(crate) const ABOUT: &str =
     "tx2: 15,625 cells of NAS-Bench-201 on CIFAR-10 (NATS-Bench), measured on a Jetson TX2 (HW-NAS-Bench)";
 

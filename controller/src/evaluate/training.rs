@@ -101,7 +101,7 @@ impl Live {
 
     /// The images to train on.
     pub(super) fn images(&self) -> anyhow::Result<&TrainingSet> {
-        self.settings.data.as_ref().context("there are no images to train on")
+        self.settings.data.as_ref().context("the images to train on are missing")
     }
 
     /// The memory that training a network needs on this machine; `None` for a GPU, whose free memory is not known.

@@ -62,6 +62,28 @@ impl Progress {
         }
     }
 
+    /// Begins to count, from what is done already.
+    fn begin(&mut self, position: Position) {
+        let Position { done, all, unit } = position;
+        self.unit = unit;
+        let counts = if all.is_some() { "{pos}/{len}" } else { "{pos}" };
+        let template = format!("{{bar:24}} {counts} {unit}, ETA {{left}}, {{msg}}");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        self.bar.set_style(style.with_key("left", write_left));
+        self.set(position);
+        self.bar.reset_eta();
+        if let Some(lines) = &mut self.lines {
+            *lines = Lines { began: Instant::now(), position: done, last: lines.last };
+        }
+    }
+
+    fn set(&self, Position { done, all, .. }: Position) {
+        if let Some(all) = all {
+            self.bar.set_length(all);
+        }
+        self.bar.set_position(done);
+    }
+
     fn show(&self) {
         let mut parts = vec![self.front.clone()];
         parts.extend(self.workers.clone());
@@ -131,21 +153,9 @@ impl Progress {
 
 impl Observer for Progress {
     fn start(&mut self, plan: &Plan, history: &History) {
-        let Position { done, all, unit } = plan.position(history);
-        (self.plan, self.unit) = (Some(*plan), unit);
-        let counts = if all.is_some() { "{pos}/{len}" } else { "{pos}" };
-        let template = format!("{{bar:24}} {counts} {unit}, ETA {{left}}, {{msg}}");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar.set_style(style.with_key("left", write_left));
-        if let Some(all) = all {
-            self.bar.set_length(all);
-        }
-        self.bar.set_position(done);
-        self.bar.reset_eta();
+        self.plan = Some(*plan);
+        self.begin(plan.position(history));
         self.bar.enable_steady_tick(Duration::from_millis(250));
-        if let Some(start) = &mut self.lines {
-            *start = Lines { began: Instant::now(), position: done, last: None };
-        }
         self.front = describe(history);
         self.show();
     }
@@ -173,11 +183,11 @@ impl Observer for Progress {
     fn entered(&mut self, row: &Row, history: &History) {
         self.running.remove(&row.evaluation);
         self.waits.remove(&row.evaluation);
-        if let Some(plan) = &self.plan {
-            let Position { done, all, .. } = plan.position(history);
-            self.bar.set_position(done);
-            if let Some(all) = all {
-                self.bar.set_length(all);
+        if let Some(position) = self.plan.map(|plan| plan.position(history)) {
+            if position.unit == self.unit {
+                self.set(position);
+            } else {
+                self.begin(position);
             }
         }
         self.front = describe(history);

@@ -42,7 +42,7 @@ pub(crate) struct Status {
     pub done: u64,
     /// All of them; `None` where only the time is limited.
     pub all: Option<u64>,
-    /// The unit: `evaluations` or `epochs`.
+    /// The unit: `evaluations`, `epochs` or `measurements`.
     pub unit: String,
     /// Remaining time, once something was done since the begin.
     pub eta_seconds: Option<f64>,
@@ -195,6 +195,9 @@ impl Watch {
 
     fn progress(&mut self, history: &History) {
         let Some(Position { done, all, unit }) = self.plan.map(|plan| plan.position(history)) else { return };
+        if unit != self.status.unit {
+            self.begun = (done, Instant::now());
+        }
         let (before, begun) = self.begun;
         let new = done.saturating_sub(before);
         let left = all.map(|all| all.saturating_sub(done));

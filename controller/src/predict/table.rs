@@ -34,7 +34,7 @@ pub fn table(problem: &Problem, predictions: &[Prediction]) -> Result<String> {
 }
 
 /// A row for each network: for each objective its prediction, one standard deviation less and more, and what was measured, in
-/// the objective's unit. What is not known is empty.
+/// the objective's unit. Unknown values are empty.
 ///
 /// # Errors
 /// If an architecture is not of the space.

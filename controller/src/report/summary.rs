@@ -27,7 +27,7 @@ pub struct Summary {
     /// The values of each network.
     pub values: Vec<Vec<Option<f64>>>,
     pub members: Vec<Member>,
-    /// Numbers of the evaluations that nothing dominates, and that still are no members, because others are better.
+    /// Numbers of the evaluations that nothing dominates, and that still are not members, because others are better.
     pub set_aside: SetAside,
     /// Numbers of the evaluations off the front that members dominate only within the noise.
     pub near: Vec<u64>,
@@ -55,7 +55,7 @@ pub struct Step {
     pub share: f64,
 }
 
-/// Non-dominated evaluations that are no members of the front, where better ones are known.
+/// Non-dominated evaluations that are not members of the front, where better ones are known.
 #[derive(Debug, Clone, Default)]
 pub struct SetAside {
     /// Those that break a bound, while another one keeps all.

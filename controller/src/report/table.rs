@@ -97,7 +97,7 @@ pub fn in_words(summary: &Summary) -> String {
     let within = match summary.members.iter().filter(|member| member.feasible).count() {
         0 if front == 0 && summary.count(Status::Bounded) > 0 => "; no network keeps every bound yet".to_owned(),
         feasible if feasible == front => String::new(),
-        0 => ", none of which keeps every bound".to_owned(),
+        0 => ", all beyond a bound".to_owned(),
         feasible => format!(", {feasible} of which keep every bound"),
     };
     let repeats = match summary.repeats {

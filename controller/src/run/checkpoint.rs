@@ -81,7 +81,7 @@ impl Checkpoint {
         let version = &header["version"];
         ensure!(
             *version == VERSION,
-            "the checkpoint {path} is of another version of the program (format {version}, not {VERSION})"
+            "the checkpoint {path} was written by another version of the program (format {version}, not {VERSION})"
         );
         ensure!(header["sha256"] == sha256(strategy), "{}: its content does not match its checksum", damaged());
         let checkpoint: Self = serde_json::from_value(header).context("its header").with_context(damaged)?;

@@ -66,7 +66,7 @@ impl Journal {
     /// The row of a job that ended before the kill. Each is given once.
     ///
     /// # Errors
-    /// If the row is of another architecture.
+    /// If the row has another architecture.
     pub fn recover(&mut self, job: &Job, targets: &Targets, architecture: &str) -> anyhow::Result<Option<Row>> {
         // A network has one job at a time, so that its first row that fits is of this one.
         let Some(place) = self.recovered.iter().position(|row| job.has_row(row, targets)) else { return Ok(None) };

@@ -10,7 +10,7 @@ use crate::history::{Evaluation, History};
 use crate::problem::Problem;
 use crate::surrogate::{Encoder, Encoding, most_informative};
 
-/// Chooses the networks that make predictions over the space surest, whatever their values will be.
+/// Chooses the networks that make predictions over the space surest, regardless of their values.
 #[derive(Debug)]
 pub(super) struct Design {
     encoder: Encoder,

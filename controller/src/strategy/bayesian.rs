@@ -4,7 +4,7 @@
 //! After a random start, a Gaussian process for each objective is fitted to all evaluations, and the next network is the one
 //! with the highest expected improvement of the hypervolume (Emmerich, Giannakoglou and Naujoks 2006) among random
 //! candidates. Networks under way count as evaluated with their predicted values (kriging believer; Ginsbourger, Le Riche and
-//! Carraro 2010). There is no policy, no neighbour of the front among the candidates, and no short training.
+//! Carraro 2010). It has no policy, no neighbour of the front among the candidates, and no short training.
 
 use anyhow::{Context as _, Result, ensure};
 use child::space::Architecture;
@@ -67,7 +67,7 @@ pub struct Bayesian {
     hyperparameters: Start,
 }
 
-/// What is believed of a network: means and deviations of its objectives, on their scales.
+/// The prediction for a network: means and deviations of its objectives, on their scales.
 struct Belief {
     means: Vec<f64>,
     deviations: Vec<f64>,

@@ -172,7 +172,7 @@ impl Parser {
         match rejected {
             Rejected::Contradiction(reason) => Err(self.rejected(reason)),
             rejected if self.reader.knows_layout() || self.line < MOST_BEFORE_HEADER => {
-                // A line of numbers alone is no header.
+                // A line of numbers alone is not a header.
                 if self.no_header.is_none() || line.contains(char::is_alphabetic) {
                     self.no_header = Some(format!("{rejected} in {:?}", start_of(line, 80)));
                 }
@@ -224,7 +224,7 @@ impl Parser {
         self.trace.readings.last().map(|(at_ns, _)| *at_ns)
     }
 
-    /// The reason why the last line that was left out is no reading; empty without one.
+    /// The reason why the last line that was left out is not a reading; empty without one.
     pub fn last_rejection(&self) -> &str {
         &self.budget.last_reason
     }

@@ -242,7 +242,7 @@ fn choose<'a>(cards: &'a [Card], wanted: Option<&GpuName>) -> Result<&'a Card, M
                     format!("{:?}", start_of(uuid, 80)),
                 ),
             };
-            let problem = || MeterError::Settings(format!("there is no GPU {name}: there are {}", listed()));
+            let problem = || MeterError::Settings(format!("unknown GPU {name}: this machine has {}", listed()));
             found.ok_or_else(problem)
         }
     }

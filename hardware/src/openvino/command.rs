@@ -21,7 +21,7 @@ pub(super) enum Goal {
     Throughput,
 }
 
-/// The arguments of a run of at least a second, without the program's name. A build that is no version is taken for a
+/// The arguments of a run of at least a second, without the program's name. A build that is not a version is taken for a
 /// new one; ONNX does for all devices and versions.
 ///
 /// For latency one request at a time (`-api sync -nireq 1`), without the hint that would trade latency for throughput, in one

@@ -54,7 +54,7 @@ pub(super) struct Latency {
 ///
 /// # Errors
 ///
-/// When a result is no number, has an unknown unit, is negative or beyond 1e12 ms, when a result is of an unknown
+/// When a result is not a number, has an unknown unit, is negative or beyond 1e12 ms, when a result is of an unknown
 /// kind, or when results contradict one another. A run that failed gives a [`Report`] with its problem.
 pub(super) fn parse(output: &str) -> Result<Report, String> {
     let mut reader = Reader::default();

@@ -49,7 +49,7 @@ impl Place {
     /// # Errors
     /// If the machine cannot be reached, has no Python 3, or the folder cannot be made.
     pub(crate) fn connect(&self, work_folder: &str) -> Result<Agent, RemoteError> {
-        // Isolated: no file of the working directory stands in for a module of Python's.
+        // Isolated: no file of the working directory replaces a module of Python's.
         let arguments = ["-I", "-u", "-c", RECEIVE, work_folder];
         let mut channel: Box<dyn Channel> = match self {
             Self::Here => Box::new(local::start(&arguments)?),

@@ -49,7 +49,7 @@ impl Printed {
     }
 
     /// The window of the timed inferences of `tool`, on the clock of its machine: they ended when it began to report,
-    /// and it says how long they took. Beside that, `besides_s` pass from its line about their beginning, and up to
+    /// and it says how long they took. Besides, `besides_s` pass from its line about their beginning, and up to
     /// `late_s` of other work between its lines.
     ///
     /// # Errors

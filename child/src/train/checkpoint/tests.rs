@@ -185,7 +185,7 @@ fn a_file_of_another_training_is_not_continued() {
     setup.break_off_after(1, "images");
     let note = notes(&setup, &Processor::Native, "other images");
     assert!(note.starts_with("the training begins from its start: its checkpoint /"), "{note}");
-    assert!(note.ends_with("1.training is of another training"), "{note}");
+    assert!(note.ends_with("1.training belongs to another training"), "{note}");
     assert_eq!(notes(&setup, &Processor::Native, "other images"), "", "it is replaced");
     let of_burn = notes(&setup, &Processor::Burn(burn::tensor::Device::flex()), "other images");
     assert!(of_burn.contains(" is of the engine native (") && of_burn.ends_with(", and flex rounds differently"));

@@ -17,7 +17,7 @@ use crate::target::Targets;
 pub(super) struct Alternative<'a> {
     pub architecture: &'a Architecture,
     pub point: Arc<Encoding>,
-    /// What is known of it.
+    /// Its evaluation so far, if it has one.
     pub known: Option<&'a Evaluation>,
     pub stage: Stage,
 }

@@ -16,7 +16,7 @@ pub(super) fn pending_trainings(history: &History, epochs: u64) -> usize {
     history.pending().iter().filter(|job| !job.work.is_measurement() && job.work.epochs() >= epochs).count()
 }
 
-/// What is assumed of a pending job. Where nothing is measured ahead, each measured network will be trained in full.
+/// The assumption about a pending job. Where nothing is measured ahead, each measured network will be trained in full.
 pub(super) fn stage_of(job: &Job, fidelity: Fidelity) -> Stage {
     match job.work {
         Work::Measure { .. } if fidelity.short_epochs == 0 && fidelity.measure_ahead == 0 => Stage::TrainingFull,

@@ -113,7 +113,7 @@ fn one_of_several_gpus_must_be_named() {
     assert_eq!(choose(&two, Some(&GpuName::Index(1))).unwrap().name, "H100");
     assert_eq!(choose(&two, Some(&GpuName::Uuid("gpu-000".to_owned()))).unwrap().name, "A100");
     for name in [GpuName::Index(2), GpuName::Uuid("GPU-2".to_owned())] {
-        assert!(choose(&two, Some(&name)).unwrap_err().to_string().contains("there is no GPU"));
+        assert!(choose(&two, Some(&name)).unwrap_err().to_string().contains("unknown GPU"));
     }
     assert!(matches!(choose(&[], None), Err(MeterError::Absent(_))));
 }
