@@ -116,4 +116,6 @@ openvino_environment
 nats_server
 browser
 wrong_clocks
+# Most tests wait for a board, a server or a browser more than they compute.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 exec cargo test --workspace "$@"
