@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use end_to_end::{Journal, Program, dominated_area, front};
+use end_to_end::{Journal, Program, dominated_area, front, live_experiment};
 use hardware::host::Inference;
 use serde_json::Value;
 
@@ -206,4 +206,32 @@ fn a_time_bound_saves_the_training() {
         assert!(row.number("train_seconds").is_none() && row.text("message").contains("time_ms"), "{row:?}");
     }
     assert!(names(&run.join("models")).is_empty());
+}
+
+/// Two trainers, so that a training ends while another one is under way, and a chance that hardly any network has.
+#[test]
+fn trainings_that_hardly_enter_the_front_are_broken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let experiment = live_experiment(60, 2, 20).replace("\"random\"", "\"model-based\"");
+    let experiment = experiment.replace("evaluations = 6", "evaluations = 14\ntrainers = 2\ntrainer_threads = 1");
+    std::fs::write(folder.path().join("live.toml"), experiment).unwrap();
+    let chance = ["--set", "fidelity.least_chance=0.9", "--set", "fidelity.short_epochs=0"];
+    let begin = ["search", "live.toml", "--quiet", "--out", "run"];
+    Program::new(folder.path()).args(begin).args(chance).succeed();
+    let path = folder.path().join("run/measurements.csv");
+    let journal = Journal::read(&path);
+    let epochs = |status: &str| -> Vec<u64> {
+        let rows = journal.jobs.iter().filter(|row| row.text("status") == status);
+        rows.map(|row| row.text("epochs").parse().unwrap()).collect()
+    };
+    let (whole, stopped) = (epochs("ok"), epochs("stopped"));
+    assert_eq!(whole.len() + stopped.len(), 14, "each counts as an evaluation");
+    assert!(!stopped.is_empty() && stopped.iter().all(|epochs| *epochs < 60), "{stopped:?}");
+    assert!(!whole.is_empty() && whole.iter().all(|epochs| *epochs == 60), "{whole:?}");
+    let pareto = Journal::read(&folder.path().join("run/pareto.csv"));
+    assert!(pareto.jobs.iter().all(|row| row.text("status") == "ok"), "the front is made of whole trainings");
+    // Resumed, the search does nothing again.
+    let before = std::fs::read(&path).unwrap();
+    Program::new(folder.path()).args(["--resume", "run", "--quiet"]).succeed();
+    assert!(std::fs::read(&path).unwrap() == before);
 }
