@@ -241,7 +241,7 @@ fn incomparable_runs_are_rejected() {
         (&["a", "energy"][..], &["error, time_ms", "error, energy_mj", "share too little"][..]),
         (&["a", "wide"], &["different search spaces", "space.channels (4 in A, 8 in B)"]),
         (&["a", "many"], &["different inputs", "10 classes", "100"]),
-        (&["a", "nowhere"], &["no run folder and no log", "nowhere"]),
+        (&["a", "nowhere"], &["neither a run folder nor a log", "nowhere"]),
         (&["a", "."], &["not a run folder"]),
         (&["a", "a/config.toml"], &["config.toml"]),
         (&["a", "b", "--bound", "energy_mj=3"], &["energy_mj", "the runs share error, time_ms"]),

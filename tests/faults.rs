@@ -138,7 +138,7 @@ fn a_checkpoint_of_another_version_is_not_called_damaged() {
     header["layout"] = "of tomorrow".into();
     std::fs::write(&path, format!("{header}\nanything else")).unwrap();
     let printed = place.goes_on_to("run", &expected);
-    check_message(&printed, &["of another version of the program (format 7", "going on from the journal alone"]);
+    check_message(&printed, &["by another version of the program (format 7", "going on from the journal alone"]);
     assert!(!printed.contains("damaged"), "{printed}");
 }
 
