@@ -148,7 +148,7 @@ fn a_run_whose_journal_is_missing_is_not_searched_again() {
     std::fs::remove_file(place.journal("whole")).unwrap();
     for _ in 0..2 {
         let error = place.go_on("whole").fail();
-        assert!(error.contains("measurements.csv is missing or empty, but the run had recorded 90 rows"), "{error}");
+        assert!(error.contains("measurements.csv is missing or empty, but the run had recorded 180 rows"), "{error}");
     }
 }
 
