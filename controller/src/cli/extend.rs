@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::inherit::{name_of_only, with_targets};
 use super::options::{local_path, read};
+use super::prepare::absolute;
 use super::run::{Place, new_folder, run};
 use crate::config::{ByTarget, Experiment, ExtendedConfig, TargetConfig, check_target_name};
 use crate::history::History;
@@ -79,7 +80,7 @@ impl Extend {
         experiment.search.evaluations = Some(trained + self.trainings);
         (experiment.search.epochs, experiment.search.hours, experiment.search.remeasure) = (None, None, 0);
         experiment.extended = Some(ExtendedConfig {
-            run: std::path::absolute(&self.run).context("cannot find the working directory")?.display().to_string(),
+            run: absolute(&self.run)?.display().to_string(),
             rows: with_targets(&before)?.len() as u64,
             evaluations: history.next_number(),
             measure: self.measure,

@@ -228,11 +228,8 @@ impl Experiment {
             let config = self.targets.entry(name.clone()).or_default();
             let wanted = config.objectives.clone().unwrap_or_else(|| objectives.clone());
             let kept: Vec<Objective> = wanted.iter().filter(is_known).collect();
-            let lacks_error = wanted.position(Objective::Error).is_some() && !has.contains(&Objective::Error);
-            ensure!(
-                !lacks_error,
-                "targets.{name}: the log has no accuracy for it: name the column in [replay.columns]"
-            );
+            let knows_error = wanted.position(Objective::Error).is_none() || has.contains(&Objective::Error);
+            ensure!(knows_error, "targets.{name}: the log has no accuracy for it: name the column in [replay.columns]");
             config.objectives = Some(Objectives::new(kept).with_context(|| format!("targets.{name}.objectives"))?);
         }
         self.search.objectives = Some(objectives);

@@ -136,7 +136,7 @@ pub(crate) enum Observation {
 pub(crate) struct Watch {
     status: Status,
     plan: Option<Plan>,
-    /// Units that were done when the search began or went on, and when that was.
+    /// Units that were done when counting in them began, and when that was.
     begun: (u64, Instant),
     jobs: BTreeMap<u64, JobStatus>,
     devices: Devices,
@@ -212,7 +212,6 @@ impl Watch {
 impl Observer for Watch {
     fn start(&mut self, plan: &Plan, history: &History) {
         self.plan = Some(*plan);
-        self.begun = (plan.position(history).done, Instant::now());
         self.progress(history);
         self.publish();
     }
