@@ -202,7 +202,7 @@ fn interrupt_training(settings: &[&str], until_saved: bool, end: impl Fn(&mut Ru
         stages.filter_map(|stage| stage["Training"]["epoch"].as_u64()).filter(|epoch| *epoch > 0).collect()
     };
     let is_saved = || client.subjects("OBJ_nas").iter().any(|subject| subject.starts_with("$O.nas.M."));
-    wait_until("its training is under way", || epochs().last().is_some_and(|epoch| *epoch > 200));
+    wait_until("its training is under way", || epochs().last().is_some_and(|epoch| *epoch > 400));
     wait_until("it is saved", || !until_saved || is_saved());
     end(&mut first);
     let stopped = Instant::now();
