@@ -29,6 +29,9 @@ pub(super) struct Search {
     /// Experiment file; without one, the quickstart.
     #[arg(value_parser = local_path())]
     experiment: Option<PathBuf>,
+    /// The same in the form of the other verbs.
+    #[arg(long = "experiment", value_name = "FILE", value_parser = local_path(), conflicts_with = "experiment", hide = true)]
+    named: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -50,8 +53,9 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let overrides = self.options.with(&self.overrides);
+        let file = self.experiment.or(self.named);
         // A resumed run has an experiment; a given one must be equal.
-        let experiment = match (&self.resume, &self.experiment) {
+        let experiment = match (&self.resume, &file) {
             (Some(run), None) => kept_experiment(run, &overrides)?,
             (Some(run), Some(file)) if file.is_file() => {
                 Experiment::read(file, &overrides)?.going_on_with(&kept_experiment(run, &[])?)
@@ -68,7 +72,7 @@ impl Search {
         }
         let place = match self.resume {
             Some(path) => Place::Resume { path, retry_failed: self.retry_failed },
-            None => Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "quickstart"))),
+            None => Place::New(self.out.unwrap_or_else(|| new_folder(file.as_deref(), "quickstart"))),
         };
         run(experiment, place, self.options.quiet)
     }

@@ -104,9 +104,17 @@ fn other_kind(content: &[u8]) -> Option<(&'static str, &'static str)> {
         _ if begin.starts_with("<?xml") => {
             Some(("XML, such as the error of a server", "download the file itself again"))
         }
+        _ if is_section(begin) => Some(("a file of settings (TOML)", "name the model")),
         _ if begin.starts_with('{') || begin.starts_with('[') => Some(("JSON text", "name the model")),
         _ => None,
     }
+}
+
+/// Whether a text begins with the name of a section, as `[search]`.
+fn is_section(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    let name = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();
+    name.starts_with(char::is_alphabetic) && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
 }
 
 /// The beginning of a text; `None` for bytes that are none.
@@ -154,6 +162,8 @@ mod tests {
             (b"\x10\x00\x00\x00\x00\x00\x00\x00{\"w\":".to_vec(), "safetensors"),
             (b"<?xml version=\"1.0\"?>\n<net name=\"a\">".to_vec(), "OpenVINO IR"),
             (b"{\"error\": \"not found\"}".to_vec(), "JSON"),
+            (b"[1, 2]".to_vec(), "JSON"),
+            (b"[search]\nevaluations = 60\n".to_vec(), "TOML"),
             (b"Entry not found\n".to_vec(), "text, which begins with \"Entry not found\""),
             (vec![0xff; 100], "100 bytes are of no kind"),
         ];

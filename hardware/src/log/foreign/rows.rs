@@ -240,7 +240,10 @@ fn in_range(value: Option<f64>, convert: impl Fn(f64) -> f64) -> Result<Option<f
 }
 
 fn bad_cell(path: &Path, line: u64, column: &str, problem: &str) -> LogError {
-    LogError::Other(format!("{}:{line}: column {column:?}: {}", path.display(), ends_of(problem)))
+    // Of a text that cannot be parsed, the message has the text and a caret under the place, on two more lines.
+    const LINES: usize = 3;
+    let problem: Vec<String> = problem.lines().take(LINES).map(ends_of).collect();
+    LogError::Other(format!("{}:{line}: column {column:?}: {}", path.display(), problem.join("\n")))
 }
 
 pub(super) fn nothing_to_replay(path: &Path, reason: &str) -> LogError {
