@@ -37,6 +37,9 @@ impl Server {
     }
 }
 
+/// Twenty thousand networks are read before the first line is printed.
+const PATIENCE: Duration = Duration::from_secs(240);
+
 /// Serves runs at a free port of this machine.
 pub fn serve(folder: &Path, arguments: &[&str]) -> Server {
     let mut listen = vec!["serve"];
@@ -52,7 +55,8 @@ pub fn serve(folder: &Path, arguments: &[&str]) -> Server {
             let address = address.split(' ').next().unwrap().to_owned();
             return Server { _running: running, address };
         }
-        assert!(running.is_running() && start.elapsed() < Duration::from_secs(60), "{}", running.messages());
+        let is_late = start.elapsed() > PATIENCE;
+        assert!(running.is_running() && !is_late, "late: {is_late}\n{}", running.messages());
         thread::sleep(Duration::from_millis(20));
     }
 }
