@@ -312,8 +312,7 @@ fn energy_is_measured_with_a_meter() {
     let energy = measurement.energy.unwrap();
     assert!((energy.mean_power_mw.unwrap() - 7000.0).abs() < 1e-6, "{energy:?}");
     assert!(energy.above_idle_mj.unwrap().abs() < 1e-9 && energy.power_samples.unwrap() >= 30, "{energy:?}");
-    // The energy of an inference is its power times its time, which is a microsecond here, on a machine that is busy: a wrong
-    // unit would be a factor of 1,000.
+    // The energy of an inference is its power times its time, which is a microsecond here, on a machine that is busy.
     let share = energy.per_inference_mj / (7.0 * measurement.latency.mean_ms);
-    assert!((0.01..100.0).contains(&share), "{share}");
+    assert!((0.1..10.0).contains(&share), "{share}");
 }

@@ -110,7 +110,7 @@ fn other_kind(content: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Whether a text begins with the name of a section, as `[search]`.
+/// Checks that a text begins with the name of a section, such as `[search]`.
 fn is_section(text: &str) -> bool {
     let line = text.lines().next().unwrap_or_default().trim_end();
     let name = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();
