@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
 use hardware::Statistic;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::options::{Overrides, local_path, read};
 use super::prepare::{By, absolute, prepare};
-use crate::config::Experiment;
+use crate::config::{Experiment, table};
 use crate::evaluate::shipped;
 use crate::fingerprint::sha256;
 use crate::history::History;
@@ -177,7 +177,7 @@ impl Import {
         for entry in &self.columns {
             all.extend(one(entry)?);
         }
-        all.try_into().context("--column")
+        table::read(&all).map_err(|error| anyhow!("--column: {}", error.message()))
     }
 }
 

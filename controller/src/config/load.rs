@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::{missing, overrides, place};
+use super::{missing, overrides, place, table};
 
 /// An experiment that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +44,13 @@ pub(super) fn parse<T: DeserializeOwned + Serialize>(
         }
     };
     // Overrides are laid over everything resolved, so that a key of a section that the file leaves out finds one.
-    let resolved = Table::try_from(&from_file).map_err(|error| ConfigError::Other(format!("{name}: {error}")))?;
-    let mut table = resolved.clone();
-    overrides.iter().try_for_each(|given| overrides::set(&mut table, given))?;
+    let resolved = table::of(&from_file).map_err(|error| ConfigError::Other(format!("{name}: {error}")))?;
+    let mut changed = resolved.clone();
+    overrides.iter().try_for_each(|given| overrides::set(&mut changed, given))?;
     // Together, for one may need another: a device's kind, and the keys that it cannot do without.
-    match table.clone().try_into() {
+    match table::read(&changed) {
         Ok(read) => Ok(read),
-        Err(error) => Err(invalid_override::<T>(resolved, table, &overrides, &error)),
+        Err(error) => Err(invalid_override::<T>(resolved, changed, &overrides, &error)),
     }
 }
 
@@ -65,19 +65,19 @@ fn completed<T: DeserializeOwned>(
     let of_file = text.parse::<Table>().ok()?;
     let within = overrides.iter().copied().filter(|given| overrides::has_section(&of_file, given));
     let within: Vec<&String> = within.collect();
-    let mut table = of_file.clone();
-    if let Err(wrong) = within.iter().try_for_each(|given| overrides::set(&mut table, given)) {
+    let mut changed = of_file.clone();
+    if let Err(wrong) = within.iter().try_for_each(|given| overrides::set(&mut changed, given)) {
         return Some(Err(wrong));
     }
-    match table.clone().try_into() {
+    match table::read(&changed) {
         Ok(read) => Some(Ok(read)),
         Err(other) if other.message() == error.message() => None,
-        Err(other) => Some(Err(match missing::of_error::<T>(&table, &other) {
+        Err(other) => Some(Err(match missing::of_error::<T>(&changed, &other) {
             // Overrides have mended one mistake of the file, and this is another one.
             Some(missing) if !within.iter().any(|given| overrides::chooses_keys_of(given, &missing.section())) => {
                 missing_of_file(text, name, &missing)
             }
-            _ => invalid_override::<T>(of_file, table, &within, &other),
+            _ => invalid_override::<T>(of_file, changed, &within, &other),
         })),
     }
 }
@@ -91,7 +91,7 @@ fn invalid_override<T: DeserializeOwned>(
 ) -> ConfigError {
     let has_error = |given: &&&String| {
         let is_set = overrides::set(&mut before, given).is_ok();
-        let read: Result<T, _> = before.clone().try_into();
+        let read: Result<T, _> = table::read(&before);
         is_set && read.is_err_and(|found| found.message() == error.message())
     };
     let given = overrides.iter().find(has_error).or(overrides.last());

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::place;
+use super::{place, table};
 
 /// A key that is missing.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl fmt::Display for Missing {
 pub(super) fn of_error<T: DeserializeOwned>(table: &Table, error: &toml::de::Error) -> Option<Missing> {
     let key = error.message().strip_prefix("missing field `")?.strip_suffix('`')?;
     let read_with = |section: &[String], value: Value| -> Option<Result<T, toml::de::Error>> {
-        let mut table = table.clone();
-        let inner = section.iter().try_fold(&mut table, |table, name| table.get_mut(name)?.as_table_mut())?;
+        let mut complete = table.clone();
+        let inner = section.iter().try_fold(&mut complete, |inner, name| inner.get_mut(name)?.as_table_mut())?;
         inner.insert(key.to_owned(), value);
-        Some(table.try_into())
+        Some(table::read(&complete))
     };
     let unknown = format!("unknown field `{key}`");
     let section = sections(table).into_iter().find(|section| match read_with(section, Value::Boolean(true)) {

@@ -10,6 +10,7 @@ mod missing;
 mod overrides;
 mod place;
 mod sections;
+pub(crate) mod table;
 mod targets;
 
 pub use by_target::ByTarget;
@@ -220,7 +221,7 @@ impl Experiment {
     /// As [`to_toml`](Self::to_toml).
     pub(crate) fn flat(&self) -> Result<Vec<[String; 2]>> {
         let mut settings = Vec::new();
-        flatten("", &toml::Value::try_from(self)?, &mut settings);
+        flatten("", &toml::Value::Table(table::of(self)?), &mut settings);
         Ok(settings)
     }
 

@@ -6,6 +6,8 @@ use serde::de::DeserializeOwned;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::table;
+
 /// A key of a file that stands for no section.
 struct Leaf {
     /// Its sections' names, then its own.
@@ -35,12 +37,12 @@ pub(super) fn of_error<T: DeserializeOwned>(text: &str, error: &toml::de::Error)
         return Some(span.start);
     }
     let is_to_blame = |leaf: &&Leaf| {
-        let Ok(mut table) = text.parse::<Table>() else { return false };
-        remove(&mut table, &leaf.path);
+        let Ok(mut without) = text.parse::<Table>() else { return false };
+        remove(&mut without, &leaf.path);
         let names_its_text = || leaf.text.as_ref().is_some_and(|text| error.message().contains(&format!("`{text}`")));
         let is_missing =
             |message: &str| leaf.path.last().is_some_and(|key| message == format!("missing field `{key}`"));
-        match table.try_into::<T>() {
+        match table::read::<T>(&without) {
             Ok(_) => true,
             // A key that is missing then says nothing about this one, unless the error names its text.
             Err(other) => other.message() != error.message() && (!is_missing(other.message()) || names_its_text()),

@@ -20,7 +20,7 @@ fn every_shipped_experiment_is_read_and_written() {
 
 #[test]
 fn the_quickstart_documents_every_key() {
-    let table = toml::Table::try_from(Experiment::default()).unwrap();
+    let table = table::of(&Experiment::default()).unwrap();
     fn keys(table: &toml::Table, found: &mut Vec<String>) {
         for (key, value) in table {
             found.push(key.clone());

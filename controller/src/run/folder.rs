@@ -8,7 +8,7 @@ use hardware::options::{is_free, is_moved};
 use hardware::path::folder_of;
 
 use super::{failed, write_atomically};
-use crate::config::{ConfigError, Experiment};
+use crate::config::{ConfigError, Experiment, table};
 use crate::terminal::pasted;
 
 pub(crate) const CONFIG: &str = "config.toml";
@@ -209,7 +209,7 @@ pub(crate) fn kept_experiment(folder: &Path, overrides: &[String]) -> anyhow::Re
 /// Keys of two experiments whose values differ and would change the results of a run, as `a.b (1 there, 2 here): why`.
 /// The others, such as numbers of evaluations, patience, logins and places of files, may differ: see [`FREE`].
 pub(crate) fn differences(there: &Experiment, here: &Experiment) -> anyhow::Result<Vec<String>> {
-    let table = |experiment: &Experiment| toml::Table::try_from(experiment).context("an experiment has no TOML");
+    let table = |experiment: &Experiment| table::of(experiment).context("an experiment has no TOML");
     let mut found = Vec::new();
     compare("", &toml::Value::Table(table(there)?), &toml::Value::Table(table(here)?), &mut found);
     Ok(found)
