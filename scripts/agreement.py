@@ -19,7 +19,7 @@ import onnxruntime
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 ENGINES = ("host", "openvino", "onnxruntime")
-WARM_UP_S = 0.2
+WARM_UP_S = 0.05
 
 
 def experiment(space, tool, seconds):
@@ -128,8 +128,9 @@ def rank_correlation(first, second):
 
 def report(rows, networks, engines):
     """Prints the least time of each engine, then ratios and rank correlation of every two engines. Other work on the
-    machine and a slower clock only add to a time, so the least one is nearest to the truth. Even against odd rounds of one
-    engine: what the machine's noise leaves of a correlation."""
+    machine and a slower clock only add to a time, so the least one is nearest to the truth; many short rounds, minutes
+    apart, meet the processor at its fastest. Even against odd rounds of one engine: what the machine's noise leaves of a
+    correlation."""
     times_of = defaultdict(list)
     for row in rows:
         times_of[row["network"], row["engine"]].append(row["time_ms"])
@@ -167,8 +168,8 @@ def main():
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--space", choices=SPACES, default="nasbench201")
     parser.add_argument("--networks", type=int, default=30)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=0.5)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=0.1)
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     networks, rows = networks_of(options.space, options.networks), []

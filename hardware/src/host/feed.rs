@@ -1,9 +1,9 @@
 //! Values for the inputs of a model.
 
-use rten::{NodeId, Value};
+use rten::Value;
 
-/// Values for all inputs of a model.
-pub(super) type Feed = Vec<(NodeId, Value)>;
+/// A value for each input of a model, in their order.
+pub(super) type Feed = Vec<Value>;
 
 /// The same numbers every time: mean 0, variance 1. Zeros would let an engine skip work, and
 /// would hide what denormal numbers cost. SplitMix64 (Steele, Lea and Flood 2014, "Fast

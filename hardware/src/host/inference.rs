@@ -27,12 +27,17 @@ const ELSEWHERE: &str = "measure it on another device (jetson, openvino, command
 #[derive(Debug)]
 pub struct Inference {
     path: PathBuf,
-    model: rten::Model,
     /// Each input with its shape and the type that the engine computes with.
     inputs: Vec<(NodeId, Vec<usize>, DataType)>,
-    /// Absent where the engine computes the whole model.
-    pub(super) segments: Option<Segments>,
+    pub(super) way: Way,
     pool: Arc<ThreadPool>,
+}
+
+/// How a model is computed.
+#[derive(Debug)]
+pub(super) enum Way {
+    Whole(Box<rten::Model>),
+    InSegments(Segments),
 }
 
 /// Reason why a model could not be loaded or run, with its path.
@@ -61,13 +66,16 @@ impl Inference {
         }
         // The engine may take for granted what does not hold for a damaged file.
         let loaded = guarded(|| {
-            let (model, inputs, segments) = load(content)?;
-            let mut inference = Self { path: path.to_owned(), model, inputs, segments, pool: Arc::clone(pool) };
-            // The engine may have rewritten the graph so far that it lacks a value of a segment.
-            if inference.segments.is_some()
-                && inference.pseudo_random_feed().and_then(|feed| inference.run_feed(&feed)).is_err()
-            {
-                inference.segments = None;
+            let (proto, model, inputs) = load(content)?;
+            let segments = Segments::new(&proto, &model);
+            let mut inference =
+                Self { path: path.to_owned(), inputs, way: Way::Whole(Box::new(model)), pool: Arc::clone(pool) };
+            if let Some(segments) = segments {
+                let feed = inference.pseudo_random_feed().map_err(|error| error.to_string())?;
+                // The engine may have rewritten the graph so far that it lacks a value of a segment.
+                if inference.pool.run(|| segments.run(&feed, &inference.pool)).is_ok() {
+                    inference.way = Way::InSegments(segments);
+                }
             }
             Ok(inference)
         });
@@ -115,7 +123,7 @@ impl Inference {
 
     /// Values for all inputs: `draw` gives as many as it is asked for.
     fn feed(&self, mut draw: impl FnMut(usize, DataType) -> Vec<f32>) -> Result<Feed, InferenceError> {
-        let value = |(id, shape, element): &(NodeId, Vec<usize>, DataType)| {
+        let value = |(_, shape, element): &(NodeId, Vec<usize>, DataType)| {
             let values = draw(shape.iter().product(), *element);
             let value = match element {
                 DataType::Float => Value::from_shape(shape, values).map_err(|error| error.to_string()),
@@ -124,21 +132,22 @@ impl Inference {
                 DataType::UInt8 => whole(shape, &values, |value| value as u8),
                 _ => Err(format!("an input is of {element}, which is not known here")),
             };
-            Ok((*id, value.map_err(|error| self.failed(&error))?))
+            value.map_err(|error| self.failed(&error))
         };
         self.inputs.iter().map(value).collect()
     }
 
     /// One inference on values that are prepared: this is timed.
     pub(super) fn run_feed(&self, feed: &Feed) -> Result<Vec<Value>, InferenceError> {
-        if let Some(segments) = &self.segments {
-            let outputs = self.pool.run(|| segments.run(&self.model, feed, &self.pool));
-            return outputs.map_err(|error| self.failed(&error));
-        }
-        let inputs = feed.iter().map(|(id, value)| (*id, value.into())).collect();
+        let model = match &self.way {
+            Way::Whole(model) => model,
+            Way::InSegments(segments) => {
+                return self.pool.run(|| segments.run(feed, &self.pool)).map_err(|error| self.failed(&error));
+            }
+        };
+        let inputs = self.inputs.iter().zip(feed).map(|((id, ..), value)| (*id, value.into())).collect();
         let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
-        let outputs = self.model.run(inputs, self.model.output_ids(), Some(options));
-        outputs.map_err(|error| self.failed(&error.to_string()))
+        model.run(inputs, model.output_ids(), Some(options)).map_err(|error| self.failed(&error.to_string()))
     }
 
     fn failed(&self, reason: &str) -> InferenceError {
@@ -165,7 +174,7 @@ fn floats(value: &Value) -> Option<Vec<f32>> {
     })
 }
 
-type Loaded = (rten::Model, Vec<(NodeId, Vec<usize>, DataType)>, Option<Segments>);
+type Loaded = (ModelProto, rten::Model, Vec<(NodeId, Vec<usize>, DataType)>);
 
 /// The engine gets the messages as they are understood here and not the file: their lengths are then right, and repeated
 /// integers unpacked, which it insists on. It never gets weights in other files, which the model's hash would not cover.
@@ -192,8 +201,7 @@ fn load(content: Vec<u8>) -> Result<Loaded, String> {
         }
     });
     let inputs = inputs.collect::<Result<_, String>>()?;
-    let segments = Segments::new(graph, &model);
-    Ok((model, inputs, segments))
+    Ok((proto, model, inputs))
 }
 
 /// The engine's reason, in words of its users where it lacks an operator or a type.

@@ -1,4 +1,4 @@
-//! This machine as a device: inference in-process with rten, and with loops of this crate for a few operators.
+//! This machine as a device: inference in-process with rten, and with kernels of this crate for convolutions and average pooling.
 //!
 //! The model runs on threads of its own, each bound to a core where the operating system allows.
 //! Every run is timed by itself; the mean is over all of them, outliers included, because a user
@@ -7,14 +7,19 @@
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
 mod complete;
+mod convolution;
 mod energy;
 mod feed;
 mod guard;
 mod inference;
+mod kernels;
 mod limits;
 mod machine;
+mod planes;
+mod range;
 mod segments;
 mod stopwatch;
+mod tiny;
 mod vector;
 mod windows;
 
@@ -45,7 +50,7 @@ use crate::warning::Warning;
 const KIND: &str = "host";
 
 /// Version of the inference engine: times of two versions are not comparable.
-const RUNTIME: &str = "rten 0.27.0";
+const RUNTIME: &str = "rten 0.27.0, own kernels 2";
 
 /// Settings of [`Host`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

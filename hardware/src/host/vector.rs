@@ -5,6 +5,8 @@
 
 use pulp::Arch;
 
+use super::range::Range;
+
 /// Sums that run side by side, so that the processor's vector instructions serve.
 const LANES: usize = 16;
 
@@ -32,22 +34,20 @@ impl Dense {
         Self::new(1, size, vec![1.0 / size as f32; size], Vec::new())
     }
 
-    /// The outputs of each part of `values`, `[parts, inputs]`.
-    pub(super) fn run(&self, values: &[f32]) -> Vec<f32> {
+    /// The outputs of each part of `values`, `[parts, inputs]`, within `range`, into `[parts, outputs]`.
+    pub(super) fn run(&self, values: &[f32], range: Range, result: &mut [f32]) {
         let inputs = self.weights.len() / self.bias.len();
-        let mut result = self.bias.repeat(values.len() / inputs);
         Arch::new().dispatch(
             #[inline(always)]
             || {
                 let parts = values.chunks_exact(inputs).zip(result.chunks_exact_mut(self.bias.len()));
                 for (part, result) in parts {
-                    for (row, result) in self.weights.chunks_exact(inputs).zip(result) {
-                        *result += dot(row, part);
+                    for ((row, bias), result) in self.weights.chunks_exact(inputs).zip(&self.bias).zip(result) {
+                        *result = range.limit(bias + dot(row, part));
                     }
                 }
             },
         );
-        result
     }
 }
 
@@ -76,6 +76,12 @@ mod tests {
         }
     }
 
+    fn outputs_of(dense: &Dense, values: &[f32]) -> Vec<f32> {
+        let mut result = vec![f32::NAN; values.len() / (dense.weights.len() / dense.bias.len()) * dense.bias.len()];
+        dense.run(values, Range::ALL, &mut result);
+        result
+    }
+
     #[test]
     fn a_convolution_of_one_pixel_is_a_product_of_matrices() {
         for (outputs, inputs) in [(1, 1), (7, 16), (10, 33), (3, 15)] {
@@ -87,7 +93,7 @@ mod tests {
             };
             let expected = (0..2 * outputs).map(|i| product(i / outputs, i % outputs)).collect::<Vec<_>>();
             let dense = Dense::new(outputs, inputs, weights.clone(), bias.clone()).unwrap();
-            assert_close(&dense.run(&values), &expected);
+            assert_close(&outputs_of(&dense, &values), &expected);
         }
         assert!(Dense::new(2, 3, vec![0.0; 5], vec![]).is_none());
         assert!(Dense::new(2, 3, vec![0.0; 6], vec![0.0; 3]).is_none());
@@ -99,7 +105,10 @@ mod tests {
         for size in [1, 15, 16, 49] {
             let values = pseudo_random(3 * size);
             let mean = |plane: &[f32]| plane.iter().map(|value| f64::from(*value)).sum::<f64>() / size as f64;
-            assert_close(&Dense::mean(size).unwrap().run(&values), &values.chunks(size).map(mean).collect::<Vec<_>>());
+            assert_close(
+                &outputs_of(&Dense::mean(size).unwrap(), &values),
+                &values.chunks(size).map(mean).collect::<Vec<_>>(),
+            );
         }
     }
 }

@@ -3,6 +3,9 @@
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 use rayon::prelude::*;
 
+use super::planes::{Columns, copy, separate};
+use super::range::Range;
+
 /// Largest plane that is copied with its padding, in elements.
 const LARGEST_PLANE: usize = 1 << 24;
 
@@ -21,24 +24,35 @@ pub(super) struct Geometry {
     pub after: Pair,
 }
 
+impl Geometry {
+    /// Whether each output has one pixel of the input, in the same place.
+    pub(super) fn is_one_pixel(&self) -> bool {
+        [self.kernel, self.strides] == [[1; 2]; 2] && [self.before, self.after] == [[0; 2]; 2]
+    }
+}
+
 /// One operator for planes of one size, ready to run.
 ///
 /// Each plane is copied with its padding, columns sorted by their remainder by the stride. The values that one weight
 /// meets in neighbouring windows then lie side by side, whatever the stride and the dilation are, so that one loop
-/// serves all.
+/// serves all. Planes whose rows are shorter than a vector are copied in groups, pixel by pixel in turn: a row of the group
+/// then fills the vector.
 #[derive(Debug)]
 pub(super) struct Windows {
     geometry: Geometry,
     input: Pair,
     output: Pair,
-    /// Number of columns with one remainder, and the number of values in the rows of one remainder.
+    /// Number of planes in a group.
+    group: usize,
+    /// Number of columns with one remainder, and the number of pixels in the rows of one remainder.
     row: usize,
     part: usize,
     /// Where the value for each weight of a kernel lies, relative to that of the first one.
     offsets: Vec<usize>,
-    /// A kernel for each channel, or one for all channels.
+    /// Kernels, for each group or one for all of them: `[weights, lanes]`. Groups of one plane have one lane, others
+    /// `WIDEST`, with the weights of their planes in turn.
     weights: Vec<f32>,
-    /// As many as there are kernels.
+    /// `[kernels, lanes]`.
     bias: Vec<f32>,
     /// The factor of each sum of a plane.
     factors: Option<Vec<f32>>,
@@ -50,13 +64,13 @@ impl Windows {
     pub(super) fn depthwise(geometry: Geometry, input: Pair, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
         let channels = weights.len() / geometry.kernel[0].saturating_mul(geometry.kernel[1]).max(1);
         let bias = if bias.is_empty() { vec![0.0; channels] } else { bias };
-        Self::new(geometry, input, weights, bias)
+        Self::new(geometry, input, &weights, &bias)
     }
 
     /// The mean of each window. Padding counts as zeros, or not at all.
     pub(super) fn average(geometry: Geometry, input: Pair, counts_padding: bool) -> Option<Self> {
         let size = geometry.kernel[0].checked_mul(geometry.kernel[1]).filter(|size| *size <= LARGEST_PLANE)?;
-        let mut windows = Self::new(geometry, input, vec![1.0; size], vec![0.0])?;
+        let mut windows = Self::new(geometry, input, &vec![1.0; size], &[0.0])?;
         let [rows, columns] = [0, 1].map(|axis| windows.pixels_met(axis));
         let factor = |row: usize, column: usize| {
             1.0 / if counts_padding { size as f32 } else { (rows[row] * columns[column]) as f32 }
@@ -66,7 +80,7 @@ impl Windows {
         Some(windows)
     }
 
-    fn new(geometry: Geometry, input: Pair, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
+    fn new(geometry: Geometry, input: Pair, weights: &[f32], bias: &[f32]) -> Option<Self> {
         let Geometry { kernel, strides, dilations, before, after } = geometry;
         let is_immense = |number: usize| number > LARGEST_PLANE;
         if [kernel, strides, dilations, before, after, input].into_iter().flatten().any(is_immense)
@@ -75,25 +89,42 @@ impl Windows {
             return None;
         }
         let mut output = [0; 2];
-        let mut padded = [0; 2];
         for axis in [0, 1] {
             let reach = (kernel[axis] - 1) * dilations[axis] + 1;
             output[axis] = (input[axis] + before[axis] + after[axis]).checked_sub(reach)? / strides[axis] + 1;
-            // The last block of windows may reach beyond the padding.
-            padded[axis] = (output[axis].next_multiple_of(BLOCKS[axis]) - 1) * strides[axis] + reach;
         }
+        let fits =
+            |planes: &usize| planes * output[1].next_power_of_two() <= BLOCKS[1] && bias.len().is_multiple_of(*planes);
+        let is_narrow = output[1] <= WIDEST / 2;
+        let group = if is_narrow { [8, 4].into_iter().find(fits).unwrap_or(1) } else { 1 };
+        // The last block of windows may reach beyond the padding.
+        let blocks = [output[0].next_multiple_of(BLOCKS[0]), (output[1] * group).next_multiple_of(BLOCKS[1]) / group];
+        let padded = [0, 1].map(|axis| (blocks[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1);
         let row = padded[1].div_ceil(strides[1]);
         let part = padded[0].checked_mul(row)?;
-        if part.checked_mul(strides[1])? > LARGEST_PLANE || output[0].checked_mul(output[1])? > LARGEST_PLANE {
+        let copied = part.checked_mul(strides[1])?.checked_mul(group)?;
+        if copied > LARGEST_PLANE || output[0].checked_mul(output[1])? > LARGEST_PLANE {
             return None;
         }
         let offset = |tap: usize| {
             let (y, x) = (tap / kernel[1] * dilations[0], tap % kernel[1] * dilations[1]);
-            x % strides[1] * part + y * row + x / strides[1]
+            (x % strides[1] * part + y * row + x / strides[1]) * group
         };
         let offsets: Vec<_> = (0..kernel[0] * kernel[1]).map(offset).collect();
-        let fits = !bias.is_empty() && weights.len() == bias.len() * offsets.len();
-        fits.then_some(Self { geometry, input, output, row, part, offsets, weights, bias, factors: None })
+        if bias.is_empty() || weights.len() != bias.len() * offsets.len() {
+            return None;
+        }
+        let lanes = if group == 1 { 1 } else { WIDEST };
+        // `values` is `[channels, taps]`.
+        let in_turn = |values: &[f32], taps: usize| -> Vec<f32> {
+            let of_group = |values: &[f32]| {
+                let value = |place: usize| values[place % lanes % group * taps + place / lanes];
+                (0..taps * lanes).map(value).collect::<Vec<_>>()
+            };
+            values.chunks_exact(group * taps).flat_map(of_group).collect()
+        };
+        let (weights, bias) = (in_turn(weights, offsets.len()), in_turn(bias, 1));
+        Some(Self { geometry, input, output, group, row, part, offsets, weights, bias, factors: None })
     }
 
     /// For each window along an axis, how many of its pixels are inside the plane.
@@ -107,110 +138,289 @@ impl Windows {
         (0..self.output[axis]).map(met).collect()
     }
 
+    /// Only the padding of planes. Absent where sizes are too large.
+    pub(super) fn padding(geometry: Geometry, input: Pair) -> Option<Self> {
+        let size = geometry.kernel[0].checked_mul(geometry.kernel[1]).filter(|size| *size <= LARGEST_PLANE)?;
+        Self::new(geometry, input, &vec![0.0; size], &[0.0])
+    }
+
     /// Height and width of the result.
     pub(super) fn output(&self) -> Pair {
         self.output
     }
 
-    /// Computes all planes of `values`, `[batch, channels, height, width]`, on the threads of the calling pool. The
-    /// result does not depend on their number.
-    pub(super) fn run(&self, values: &[f32]) -> Vec<f32> {
-        let [size, made] = [self.input, self.output].map(|sides| sides[0] * sides[1]);
-        let mut result = vec![0.0; values.len() / size.max(1) * made];
-        let arch = Arch::new();
-        let planes = result.par_chunks_mut(made.max(1)).zip(values.par_chunks(size.max(1)));
-        planes.enumerate().for_each_init(
-            || vec![0.0; self.part * self.geometry.strides[1]],
-            |padded, (plane, (result, values))| {
-                self.pad(values, padded);
-                arch.dispatch(Plane { windows: self, kernel: plane % self.bias.len(), padded, result: &mut *result });
-                if let Some(factors) = &self.factors {
-                    result.iter_mut().zip(factors).for_each(|(sum, factor)| *sum *= factor);
-                }
-            },
-        );
-        result
+    /// Where the value for each weight lies in a padded plane, relative to that for the first one.
+    pub(super) fn offsets(&self) -> &[usize] {
+        &self.offsets
     }
 
-    /// Copies a plane between its padding, which is zero from the start.
-    fn pad(&self, values: &[f32], padded: &mut [f32]) {
-        let Geometry { strides, before, .. } = &self.geometry;
-        let width = self.input[1];
-        let rows = padded.len() / (strides[1] * self.row);
-        for (y, values) in values.chunks_exact(width).enumerate().take(rows.saturating_sub(before[0])) {
-            for remainder in 0..strides[1].min(width) {
-                let column = before[1] + remainder;
-                let start = column % strides[1] * self.part + (y + before[0]) * self.row;
-                let Some(place) = padded[start..start + self.row].get_mut(column / strides[1]..) else { continue };
-                if strides[1] == 1 {
-                    let length = width.min(place.len());
-                    place[..length].copy_from_slice(&values[..length]);
-                } else {
-                    let values = values[remainder..].iter().step_by(strides[1]);
-                    place.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
-                }
-            }
-        }
+    /// Number of values of a padded group of planes.
+    pub(super) fn copied(&self) -> usize {
+        self.part * self.geometry.strides[1] * self.group
+    }
+
+    /// Number of values from a window to the one below.
+    pub(super) fn row_step(&self) -> usize {
+        self.geometry.strides[0] * self.row * self.group
+    }
+
+    /// Copies planes between their padding, which is zero from the start.
+    pub(super) fn pad_all(&self, values: &[f32], padded: &mut [f32]) {
+        Arch::new().dispatch(Padding { windows: self, values, padded });
+    }
+
+    /// Computes all planes of `values`, `[batch, channels, height, width]`, into those of `result`, on the threads of the
+    /// calling pool. Sums are within `range`. They do not depend on the number of threads.
+    pub(super) fn run(&self, values: &[f32], range: Range, result: &mut [f32]) {
+        let [size, made] = [self.input, self.output].map(|sides| sides[0] * sides[1] * self.group);
+        let arch = Arch::new();
+        let copied = self.copied();
+        // Values that were stored just now are slow to load: small groups are copied before the first one is summed up.
+        let groups = (COPIED_TOGETHER / copied.max(1)).max(1);
+        let parts = result.par_chunks_mut((groups * made).max(1)).zip(values.par_chunks((groups * size).max(1)));
+        parts.enumerate().for_each_init(
+            || (vec![0.0; groups * copied], vec![0.0; size.max(made)]),
+            |(padded, sorted), (part, (result, values))| {
+                arch.dispatch(Planes { windows: self, first: part * groups, values, padded, sorted, range, result });
+            },
+        );
     }
 }
 
-/// The sums of one plane, computed with the vector instructions that the processor has.
-struct Plane<'a> {
+/// The sums of a few groups of planes, computed with the vector instructions that the processor has.
+struct Planes<'a> {
     windows: &'a Windows,
-    kernel: usize,
-    padded: &'a [f32],
+    /// Number of the first group.
+    first: usize,
+    values: &'a [f32],
+    /// Zero but for the values of groups before.
+    padded: &'a mut [f32],
+    /// Room for the values or the sums of a group in another order.
+    sorted: &'a mut [f32],
+    range: Range,
     result: &'a mut [f32],
 }
 
-impl WithSimd for Plane<'_> {
+impl WithSimd for Planes<'_> {
     type Output = ();
 
-    // Without inlining, the loops would be compiled for the oldest processor of the architecture.
+    // Without inlining, the loops would be compiled for the oldest processor of the architecture. This holds for closures,
+    // too, so there are none in here.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let [height, width] = self.windows.output;
-        // Eight sums in turn hide the latency of an addition.
-        if width > S::F32_LANES {
-            self.sum::<S, 4, 2>(simd);
-        } else if height > 4 {
-            self.sum::<S, 8, 1>(simd);
-        } else {
-            self.sum::<S, 4, 1>(simd);
+        let Self { windows, first, values, padded, sorted, range, result } = self;
+        let [size, made] = [windows.input, windows.output].map(|sides| sides[0] * sides[1] * windows.group);
+        let copied = windows.copied();
+        for (values, padded) in values.chunks_exact(size).zip(padded.chunks_exact_mut(copied)) {
+            windows.pad(simd, values, sorted, padded);
         }
-    }
-}
-
-impl Plane<'_> {
-    /// Sums up the windows in blocks of `ROWS` rows and as many columns as fit into `VECTORS`.
-    #[inline(always)]
-    fn sum<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        let Self { windows, kernel, padded, result } = self;
-        let [height, width] = windows.output;
-        let weights = &windows.weights[kernel * windows.offsets.len()..][..windows.offsets.len()];
-        let step = windows.geometry.strides[0] * windows.row;
-        let columns = VECTORS * S::F32_LANES;
-        for y in (0..height).step_by(ROWS) {
-            for x in (0..width).step_by(columns) {
-                let mut sums = [[simd.splat_f32s(windows.bias[kernel]); VECTORS]; ROWS];
-                for (offset, weight) in windows.offsets.iter().zip(weights) {
-                    let weight = simd.splat_f32s(*weight);
-                    let block = &padded[y * step + x + offset..];
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let (values, _) = S::as_simd_f32s(&block[row * step..][..columns]);
-                        for (sum, value) in sums.iter_mut().zip(values) {
-                            *sum = simd.mul_add_e_f32s(weight, *value, *sum);
-                        }
-                    }
+        for (number, (padded, result)) in padded.chunks_exact(copied).zip(result.chunks_exact_mut(made)).enumerate() {
+            if windows.group == 1 {
+                windows.sum_blocks::<S, 1>(simd, first + number, padded, range, result);
+            } else {
+                windows.sum_blocks::<S, WIDEST>(simd, first + number, padded, range, sorted);
+                match windows.group {
+                    4 => separate::<4>(sorted, result),
+                    _ => separate::<8>(sorted, result),
                 }
-                let used = columns.min(width - x);
-                for (place, sums) in result[y * width..].chunks_exact_mut(width).zip(&sums) {
-                    let sums: &[f32] = bytemuck::cast_slice(sums);
-                    place[x..x + used].copy_from_slice(&sums[..used]);
+            }
+            if let Some(factors) = &windows.factors {
+                for (sum, factor) in result.iter_mut().zip(factors) {
+                    *sum *= factor;
                 }
             }
         }
     }
 }
+
+/// Planes to copy between their padding.
+struct Padding<'a> {
+    windows: &'a Windows,
+    values: &'a [f32],
+    padded: &'a mut [f32],
+}
+
+impl WithSimd for Padding<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let size = self.windows.input[0] * self.windows.input[1] * self.windows.group;
+        let mut sorted = vec![0.0; size];
+        let planes = self.values.chunks_exact(size).zip(self.padded.chunks_exact_mut(self.windows.copied()));
+        for (values, padded) in planes {
+            self.windows.pad(simd, values, &mut sorted, padded);
+        }
+    }
+}
+
+impl Windows {
+    /// Copies a group of planes between their padding.
+    #[inline(always)]
+    fn pad<S: Simd>(&self, simd: S, values: &[f32], sorted: &mut [f32], padded: &mut [f32]) {
+        let Self { geometry: Geometry { strides, before, .. }, input: [height, width], group, row, part, .. } = *self;
+        let rows = height.min((padded.len() / (strides[1] * row * group)).saturating_sub(before[0]));
+        for remainder in 0..strides[1].min(width) {
+            let columns = (width - remainder).div_ceil(strides[1]);
+            let of_remainder = if strides[1] == 1 && group == 1 {
+                values
+            } else {
+                let rows = Columns { width, step: strides[1], remainder };
+                match group {
+                    4 => rows.interleave::<4>(values, sorted),
+                    8 => rows.interleave::<8>(values, sorted),
+                    _ => rows.interleave::<1>(values, sorted),
+                }
+                &*sorted
+            };
+            let column = before[1] + remainder;
+            let start = column % strides[1] * part + before[0] * row + column / strides[1];
+            let length = columns.min(row - (column / strides[1]).min(row)) * group;
+            for (y, values) in of_remainder.chunks_exact(columns * group).enumerate().take(rows) {
+                copy(simd, &values[..length], &mut padded[(start + y * row) * group..]);
+            }
+        }
+    }
+
+    /// Sums up all windows of a group.
+    #[inline(always)]
+    fn sum_blocks<S: Simd, const LANES: usize>(
+        &self,
+        simd: S,
+        number: usize,
+        padded: &[f32],
+        range: Range,
+        result: &mut [f32],
+    ) {
+        let Geometry { kernel, strides, dilations, .. } = self.geometry;
+        let side = if kernel[0] == kernel[1] && dilations[0] == 1 { kernel[0] } else { 0 };
+        match (side, strides[0]) {
+            (3, 1) => self.sum_shape::<S, LANES, 3, 1>(simd, number, padded, range, result),
+            (5, 1) => self.sum_shape::<S, LANES, 5, 1>(simd, number, padded, range, result),
+            (7, 1) => self.sum_shape::<S, LANES, 7, 1>(simd, number, padded, range, result),
+            (3, 2) => self.sum_shape::<S, LANES, 3, 2>(simd, number, padded, range, result),
+            (5, 2) => self.sum_shape::<S, LANES, 5, 2>(simd, number, padded, range, result),
+            (7, 2) => self.sum_shape::<S, LANES, 7, 2>(simd, number, padded, range, result),
+            _ => self.sum_shape::<S, LANES, 0, 0>(simd, number, padded, range, result),
+        }
+    }
+
+    /// The same for kernels of `SIDE` × `SIDE` weights in steps of `STEP` rows, or for any if they are 0.
+    #[inline(always)]
+    fn sum_shape<S: Simd, const LANES: usize, const SIDE: usize, const STEP: usize>(
+        &self,
+        simd: S,
+        number: usize,
+        padded: &[f32],
+        range: Range,
+        result: &mut [f32],
+    ) {
+        // Eight sums in turn hide the latency of an addition.
+        if LANES > 1 || self.output[1] > S::F32_LANES {
+            self.sum::<S, LANES, 4, 2, SIDE, STEP>(simd, number, padded, range, result);
+        } else {
+            self.sum::<S, LANES, 8, 1, SIDE, STEP>(simd, number, padded, range, result);
+        }
+    }
+
+    /// Sums up the windows in blocks of `ROWS` rows and as many columns as fit into `VECTORS`.
+    #[inline(always)]
+    fn sum<
+        S: Simd,
+        const LANES: usize,
+        const ROWS: usize,
+        const VECTORS: usize,
+        const SIDE: usize,
+        const STEP: usize,
+    >(
+        &self,
+        simd: S,
+        number: usize,
+        padded: &[f32],
+        range: Range,
+        result: &mut [f32],
+    ) {
+        let (height, width) = (self.output[0], self.output[1] * self.group);
+        let taps = self.offsets.len() * LANES;
+        let kernel = number % (self.bias.len() / LANES);
+        let (bias, _) = self.bias[kernel * LANES..][..LANES].as_chunks::<LANES>();
+        let (weights, _) = self.weights[kernel * taps..][..taps].as_chunks::<LANES>();
+        let step = self.row_step();
+        let columns = VECTORS * S::F32_LANES;
+        for y in (0..height).step_by(ROWS) {
+            for x in (0..width).step_by(columns) {
+                let mut sums = [vectors::<S, LANES, VECTORS>(simd, &bias[0], x); ROWS];
+                if SIDE > 0 {
+                    // Each row of values is loaded once for all sums that it is part of.
+                    for (across, offset) in self.offsets[..SIDE].iter().enumerate() {
+                        let block = &padded[y * step + x + offset..];
+                        let mut rows = [[simd.splat_f32s(0.0); VECTORS]; MOST_ROWS];
+                        for (row, vectors) in rows.iter_mut().enumerate().take((ROWS - 1) * STEP + SIDE) {
+                            let (values, _) = S::as_simd_f32s(&block[row * self.row * self.group..][..columns]);
+                            for (vector, value) in vectors.iter_mut().zip(values) {
+                                *vector = *value;
+                            }
+                        }
+                        for down in 0..SIDE {
+                            let weights = vectors::<S, LANES, VECTORS>(simd, &weights[down * SIDE + across], x);
+                            for (row, sums) in sums.iter_mut().enumerate() {
+                                for ((sum, value), weight) in sums.iter_mut().zip(rows[row * STEP + down]).zip(weights)
+                                {
+                                    *sum = simd.mul_add_e_f32s(weight, value, *sum);
+                                }
+                            }
+                        }
+                    }
+                } else {
+                    for (offset, weights) in self.offsets.iter().zip(weights) {
+                        let weights = vectors::<S, LANES, VECTORS>(simd, weights, x);
+                        let block = &padded[y * step + x + offset..];
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            let (values, _) = S::as_simd_f32s(&block[row * step..][..columns]);
+                            for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                                *sum = simd.mul_add_e_f32s(weight, *value, *sum);
+                            }
+                        }
+                    }
+                }
+                // A copy: the sums themselves are never in memory, so that they stay in registers.
+                let mut limited = sums;
+                for sum in limited.as_flattened_mut() {
+                    *sum = range.clamp(simd, *sum);
+                }
+                let used = columns.min(width - x);
+                for (place, sums) in result[y * width..].chunks_exact_mut(width).zip(&limited) {
+                    copy(simd, &bytemuck::cast_slice(sums)[..used], &mut place[x..]);
+                }
+            }
+        }
+    }
+}
+
+/// The weights or the bias of the columns from `x` on: one for all of them, or several in turn.
+#[inline(always)]
+fn vectors<S: Simd, const LANES: usize, const VECTORS: usize>(
+    simd: S,
+    values: &[f32; LANES],
+    x: usize,
+) -> [S::f32s; VECTORS] {
+    if LANES == 1 {
+        return [simd.splat_f32s(values[0]); VECTORS];
+    }
+    std::array::from_fn(|vector| {
+        let start = (x + vector * S::F32_LANES) % LANES;
+        S::as_simd_f32s(&values[start..start + S::F32_LANES]).0[0]
+    })
+}
+
+/// Values that are copied before they are read, about 16 KiB.
+const COPIED_TOGETHER: usize = 4096;
+
+/// Rows of values for eight sums with a kernel of 7 × 7 in steps of two rows.
+const MOST_ROWS: usize = 21;
+
+/// Values of the widest vector.
+const WIDEST: usize = 16;
 
 /// Most rows of a block, and most columns with the widest vectors.
 const BLOCKS: Pair = [8, 32];

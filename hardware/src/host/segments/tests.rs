@@ -4,9 +4,11 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::host::Inference;
 use crate::host::feed::pseudo_random;
+use crate::host::inference::{Inference, Way};
+use crate::host::kernels::FLOAT;
 use crate::host::tests::{int, ints, model_of, node, value_info, write};
+use crate::onnx::{AttributeProto, TensorProto};
 
 fn weights(name: &str, dims: &[i64]) -> TensorProto {
     let values = pseudo_random(dims.iter().product::<i64>() as usize);
@@ -73,12 +75,13 @@ fn branches() -> GraphProto {
 /// The outputs of a graph, and those of the engine alone.
 fn both_ways(graph: GraphProto) -> (Vec<f32>, Vec<f32>) {
     let folder = TempDir::new().unwrap();
-    let mut inference = Inference::load(&write(&folder, &model_of(graph))).unwrap();
+    let model = model_of(graph);
+    let mut inference = Inference::load(&write(&folder, &model)).unwrap();
     let values = pseudo_random(3 * 9 * 11);
-    assert!(inference.segments.is_some());
+    assert!(matches!(inference.way, Way::InSegments(_)));
     let in_segments = inference.run(&values).unwrap();
     assert_eq!(in_segments, inference.run(&values).unwrap());
-    inference.segments = None;
+    inference.way = Way::Whole(Box::new(rten::Model::load(model.encode_to_vec()).unwrap()));
     (in_segments, inference.run(&values).unwrap())
 }
 
@@ -96,26 +99,57 @@ fn a_graph_in_segments_gives_what_the_engine_gives() {
 }
 
 #[test]
+fn the_limits_of_an_activation_hold() {
+    let limit = |name: &str, value: f32| TensorProto {
+        name: Some(name.to_owned()),
+        data_type: Some(FLOAT),
+        float_data: vec![value],
+        ..Default::default()
+    };
+    for (inputs, limits) in [(&["c", "low", "high"][..], -0.25..=0.5), (&["c", "low"], -0.25..=f32::INFINITY)] {
+        let mut graph = branches();
+        graph.node[3] = node("Clip", inputs, "d", vec![]);
+        graph.initializer.extend([limit("low", -0.25), limit("high", 0.5)]);
+        let (found, expected) = both_ways(graph);
+        assert_close(&found, &expected);
+        // The second output, that of the activation.
+        let of_activation = &found[6 * 5 * 6..];
+        assert!(of_activation.iter().all(|value| limits.contains(value)));
+        assert!(of_activation.contains(limits.start()));
+    }
+}
+
+#[test]
+fn a_value_that_is_read_before_its_activation_is_kept() {
+    let mut graph = branches();
+    graph.output.push(value_info("c", FLOAT, &[Some(1), Some(6), Some(9), Some(11)]));
+    let (found, expected) = both_ways(graph);
+    assert_close(&found, &expected);
+    assert!(found[found.len() - 6 * 9 * 11..].iter().any(|value| *value < 0.0));
+}
+
+#[test]
 fn only_known_operators_run_here() {
     let count = |change: &dyn Fn(&mut GraphProto)| {
         let mut graph = branches();
         change(&mut graph);
-        let model = rten::Model::load(model_of(graph.clone()).encode_to_vec()).unwrap();
-        let segments = Segments::new(&graph, &model);
+        let proto = model_of(graph);
+        let model = rten::Model::load(proto.encode_to_vec()).unwrap();
+        let segments = Segments::new(&proto, &model);
         segments.map_or(0, |segments| segments.segments.iter().map(|segment| segment.operators.len()).sum())
     };
-    assert_eq!(count(&|_| ()), 7);
-    assert_eq!(count(&|graph| graph.node[5].attribute.push(int("ceil_mode", 1))), 6);
+    assert_eq!(count(&|_| ()), 8);
+    assert_eq!(count(&|graph| graph.node[5].attribute.push(int("ceil_mode", 1))), 7);
     // The engine merges a batch norm with the convolution before.
     let statistics = ["five.bias"; 4];
     let norm = |graph: &mut GraphProto| {
         graph.node[3] = node("BatchNormalization", &[&["c"], &statistics[..]].concat(), "d", vec![]);
     };
-    assert_eq!(count(&norm), 6);
+    assert_eq!(count(&norm), 7);
     // Nothing is left to run here.
     let plain = |graph: &mut GraphProto| {
-        graph.node.truncate(2);
-        graph.output = vec![value_info("b", FLOAT, &[Some(1), Some(6), Some(9), Some(11)])];
+        graph.node = vec![node("Relu", &["image"], "b", vec![])];
+        graph.output = vec![value_info("b", FLOAT, &[Some(1), Some(3), Some(9), Some(11)])];
     };
     assert_eq!(count(&plain), 0);
 }

@@ -62,6 +62,13 @@ fn geometries() -> Vec<(Geometry, Pair)> {
     all
 }
 
+fn run(windows: &Windows, values: &[f32], range: Range) -> Vec<f32> {
+    let [size, made] = [windows.input, windows.output].map(|sides| sides[0] * sides[1]);
+    let mut result = vec![f32::NAN; values.len() / size * made];
+    windows.run(values, range, &mut result);
+    result
+}
+
 fn assert_close(found: &[f32], expected: &[f32], geometry: &Geometry) {
     assert_eq!(found.len(), expected.len(), "{geometry:?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -71,22 +78,25 @@ fn assert_close(found: &[f32], expected: &[f32], geometry: &Geometry) {
 
 #[test]
 fn depthwise_convolution_is_the_sum_of_its_definition() {
-    for (geometry, input) in geometries() {
+    // With eight channels, narrow planes are computed in groups.
+    for (channels, (geometry, input)) in
+        [3, 8].into_iter().flat_map(|channels| geometries().into_iter().map(move |one| (channels, one)))
+    {
         let (plane, taps) = (input[0] * input[1], geometry.kernel[0] * geometry.kernel[1]);
-        // Two images of three channels.
-        let values = pseudo_random(6 * plane);
-        let weights = pseudo_random(3 * taps + 1).split_off(1);
-        let bias = vec![0.5, -1.0, 2.0];
+        let values = pseudo_random(2 * channels * plane);
+        let weights = pseudo_random(channels * taps + 1).split_off(1);
+        let bias: Vec<f32> = (0..channels).map(|channel| channel as f32 / 2.0 - 1.0).collect();
         let convolution = Windows::depthwise(geometry, input, weights.clone(), bias.clone()).unwrap();
-        let expected: Vec<f32> = (0..6)
-            .flat_map(|i| {
-                let channel = i % 3;
-                let weights = &weights[channel * taps..][..taps];
-                let sums = by_definition(&geometry, input, &values[i * plane..][..plane], weights);
-                sums.into_iter().map(|(sum, _)| sum + bias[channel]).collect::<Vec<_>>()
-            })
-            .collect();
-        assert_close(&convolution.run(&values), &expected, &geometry);
+        let sums = (0..2 * channels).flat_map(|i| {
+            let channel = i % channels;
+            let weights = &weights[channel * taps..][..taps];
+            let sums = by_definition(&geometry, input, &values[i * plane..][..plane], weights);
+            sums.into_iter().map(|(sum, _)| sum + bias[channel]).collect::<Vec<_>>()
+        });
+        let expected: Vec<f32> = sums.collect();
+        assert_close(&run(&convolution, &values, Range::ALL), &expected, &geometry);
+        let limited: Vec<f32> = expected.iter().map(|sum| sum.clamp(0.0, 6.0)).collect();
+        assert_close(&run(&convolution, &values, Range { low: 0.0, high: 6.0 }), &limited, &geometry);
     }
 }
 
@@ -103,7 +113,7 @@ fn average_pooling_is_the_mean_of_its_definition() {
                 continue;
             }
             let pooling = Windows::average(geometry, input, counts_padding).unwrap();
-            assert_close(&pooling.run(&values), &sums.iter().map(mean).collect::<Vec<_>>(), &geometry);
+            assert_close(&run(&pooling, &values, Range::ALL), &sums.iter().map(mean).collect::<Vec<_>>(), &geometry);
         }
     }
 }
