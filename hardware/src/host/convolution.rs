@@ -23,7 +23,8 @@ pub(super) struct Convolution {
     weights: Vec<[f32; ROWS]>,
     /// `[outputs]`, then zeros up to a multiple of `ROWS`.
     bias: Vec<f32>,
-    /// Where the first value for each weight lies among those of an image.
+    /// Where the first value for each weight lies among those of an image: in its padded planes, or in the copies of
+    /// narrow ones.
     starts: Vec<usize>,
     inputs: usize,
     outputs: usize,
@@ -31,7 +32,7 @@ pub(super) struct Convolution {
     input: Pair,
     /// How planes are padded; absent for windows of one pixel, which read the image itself as a single row.
     padding: Option<Windows>,
-    /// Whether rows are shorter than a vector: the values for each weight are then copied one after the other.
+    /// Rows are shorter than a vector, so the values for each weight are copied one after the other.
     is_narrow: bool,
 }
 
@@ -48,7 +49,6 @@ impl Convolution {
         let padding = if geometry.is_one_pixel() { None } else { Some(Windows::padding(geometry, input)?) };
         let (offsets, plane) =
             padding.as_ref().map_or((&[0][..], pixels), |windows| (windows.offsets(), windows.copied()));
-        let starts = (0..inputs).flat_map(|input| offsets.iter().map(move |offset| input * plane + offset)).collect();
         let (padded, terms) = (outputs.next_multiple_of(ROWS), inputs * taps);
         let mut arranged = vec![[0.0; ROWS]; padded / ROWS * terms];
         for (output, weights) in weights.chunks_exact(terms).enumerate() {
@@ -59,11 +59,16 @@ impl Convolution {
         let mut bias = bias.to_vec();
         bias.resize(padded, 0.0);
         let is_narrow = padding.as_ref().is_some_and(|windows| windows.output()[1] < lanes());
-        let copied = padding.as_ref().map_or(0, |windows| windows.output()[0].saturating_mul(windows.output()[1]));
-        let copied = if is_narrow { copied.saturating_mul(terms) } else { 0 };
+        let made = padding.as_ref().map_or(0, |windows| windows.output()[0].saturating_mul(windows.output()[1]));
+        let copied = if is_narrow { made.saturating_mul(terms) } else { 0 };
         if plane.saturating_mul(inputs) > MOST_COPIED || copied > MOST_COPIED {
             return None;
         }
+        let starts = if is_narrow {
+            (0..terms).map(|term| term * made).collect()
+        } else {
+            (0..inputs).flat_map(|input| offsets.iter().map(move |offset| input * plane + offset)).collect()
+        };
         Some(Self { weights: arranged, bias, starts, inputs, outputs, input, padding, is_narrow })
     }
 
@@ -81,24 +86,23 @@ impl Convolution {
         let mut padded =
             self.padding.as_ref().map_or_else(Vec::new, |windows| vec![0.0; self.inputs * windows.copied()]);
         let mut copied = vec![0.0; if self.is_narrow { self.starts.len() * pixels } else { 0 }];
-        let in_turn: Vec<usize> = (0..self.starts.len()).map(|term| term * pixels).collect();
         let images = values.chunks_exact(self.inputs * size);
         for (values, result) in images.zip(result.chunks_exact_mut(self.outputs * pixels)) {
-            let (values, starts) = match &self.padding {
+            let values = match &self.padding {
                 Some(windows) => {
                     windows.pad_all(values, &mut padded);
                     if self.is_narrow {
-                        arch.dispatch(Copy { convolution: self, windows, padded: &padded, copied: &mut copied });
-                        (&*copied, &*in_turn)
+                        arch.dispatch(Copy { windows, padded: &padded, copied: &mut copied });
+                        &*copied
                     } else {
-                        (&*padded, &*self.starts)
+                        &*padded
                     }
                 }
-                None => (values, &*self.starts),
+                None => values,
             };
             let parts = result.par_chunks_mut(rows * pixels).enumerate();
             parts.for_each(|(part, result)| {
-                arch.dispatch(Outputs { convolution: self, first: part * rows, values, starts, range, result });
+                arch.dispatch(Outputs { convolution: self, first: part * rows, values, range, result });
             });
         }
     }
@@ -106,7 +110,6 @@ impl Convolution {
 
 /// The values of a padded image for each weight, `[terms, height, width]`.
 struct Copy<'a> {
-    convolution: &'a Convolution,
     windows: &'a Windows,
     padded: &'a [f32],
     copied: &'a mut [f32],
@@ -117,12 +120,15 @@ impl WithSimd for Copy<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { convolution, windows, padded, copied } = self;
+        let Self { windows, padded, copied } = self;
         let [height, width] = windows.output();
         let step = windows.row_step();
-        for (start, copied) in convolution.starts.iter().zip(copied.chunks_exact_mut(height * width)) {
-            for (y, place) in copied.chunks_exact_mut(width).enumerate() {
-                copy(simd, &padded[start + y * step..][..width], place);
+        let of_input = copied.chunks_exact_mut(windows.offsets().len() * height * width);
+        for (plane, copied) in padded.chunks_exact(windows.copied()).zip(of_input) {
+            for (offset, copied) in windows.offsets().iter().zip(copied.chunks_exact_mut(height * width)) {
+                for (y, place) in copied.chunks_exact_mut(width).enumerate() {
+                    copy(simd, &plane[offset + y * step..][..width], place);
+                }
             }
         }
     }
@@ -147,8 +153,6 @@ struct Outputs<'a> {
     convolution: &'a Convolution,
     first: usize,
     values: &'a [f32],
-    /// Where the first value for each weight lies among `values`.
-    starts: &'a [usize],
     range: Range,
     result: &'a mut [f32],
 }
@@ -175,8 +179,8 @@ impl WithSimd for Outputs<'_> {
         // As many sums as there are registers for.
         let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
         match &self.convolution.padding {
-            // Padded rows have zeros for whole vectors, and some rows of zeros follow.
             _ if self.convolution.is_narrow => self.sum_row(simd, most, 0, 0, height * width),
+            // Padded rows have zeros for whole vectors, and some rows of zeros follow.
             Some(windows) if width == lanes => {
                 let step = windows.row_step();
                 for y in (0..height).step_by(most) {
@@ -222,7 +226,7 @@ impl Outputs<'_> {
     /// All outputs of some pixels.
     #[inline(always)]
     fn sum<S: Simd, const VECTORS: usize>(&mut self, simd: S, pixels: Pixels) {
-        let Self { convolution: Convolution { weights, bias, .. }, first, values, starts, range, result } = self;
+        let Self { convolution: Convolution { weights, bias, starts, .. }, first, values, range, result } = self;
         let [height, width] = self.convolution.output();
         let (plane, lanes) = (height * width, S::F32_LANES);
         let ([from, next], [to, next_to], [count, in_vector]) = (pixels.from, pixels.to, pixels.count);
@@ -233,7 +237,7 @@ impl Outputs<'_> {
             for (sums, bias) in sums.iter_mut().zip(bias) {
                 *sums = [simd.splat_f32s(*bias); VECTORS];
             }
-            for (weights, start) in weights.iter().zip(*starts) {
+            for (weights, start) in weights.iter().zip(starts) {
                 let values = &values[start + from..];
                 let mut vectors = [simd.splat_f32s(0.0); VECTORS];
                 for (number, vector) in vectors.iter_mut().enumerate() {

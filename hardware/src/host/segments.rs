@@ -35,7 +35,7 @@ struct Segment {
     part: Option<Part>,
     /// The operators that follow, in order.
     operators: Vec<Operator>,
-    /// Values that no later segment reads, but for inputs of the operators.
+    /// Values that no later segment reads.
     done: Vec<Index>,
 }
 
@@ -48,8 +48,6 @@ struct Operator {
     kernel: Kernel,
     /// Of the activation that follows.
     range: Range,
-    /// Whether nothing reads the input later.
-    is_last: bool,
 }
 
 impl Segments {
@@ -86,7 +84,7 @@ impl Segments {
             let (Some(step), Some(last)) = (steps.of.get(name), steps.last_reads.get(name)) else { continue };
             if let Some(Found { input, kernel, shape, range, .. }) = kernels.remove(name) {
                 let (input, output) = (*places.get(input)?, places[name]);
-                segments[step / 2].operators.push(Operator { input, output, shape, kernel, range, is_last: false });
+                segments[step / 2].operators.push(Operator { input, output, shape, kernel, range });
             }
             // The engine takes a value that it is the last to read.
             if let Some(segment) = segments.get_mut(last / 2).filter(|_| last % 2 == 1) {
@@ -122,9 +120,6 @@ impl Segments {
                 }
                 let result = Value::from_shape(&operator.shape, result).map_err(|error| error.to_string())?;
                 made[operator.output] = Some(result);
-                if operator.is_last {
-                    spare.give(made[operator.input].take());
-                }
             }
             for done in &segment.done {
                 spare.give(made[*done].take());
@@ -172,7 +167,7 @@ fn outputs(node: &NodeProto) -> impl Iterator<Item = &str> {
 /// An operator that runs here.
 struct Found<'a> {
     input: &'a str,
-    /// What the activation reads that runs along.
+    /// The input of the activation that follows and runs with it.
     between: Option<&'a str>,
     kernel: Kernel,
     /// Shape of the output.

@@ -25,7 +25,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// Whether each output has one pixel of the input, in the same place.
+    /// Whether an output depends on the pixel in its own place only.
     pub(super) fn is_one_pixel(&self) -> bool {
         [self.kernel, self.strides] == [[1; 2]; 2] && [self.before, self.after] == [[0; 2]; 2]
     }

@@ -16,7 +16,7 @@ use crate::onnx::{
 pub(super) struct Part {
     model: Model,
     reads: Vec<Read>,
-    /// What the model's outputs are.
+    /// The values of the model's outputs.
     makes: Vec<Index>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Part {
 struct Read {
     value: Index,
     input: NodeId,
-    /// Whether nothing reads the value later.
+    /// Whether this part is the last to read the value.
     is_last: bool,
 }
 
