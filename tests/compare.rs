@@ -308,7 +308,9 @@ fn unknown_networks_are_measured_once() {
     std::fs::write(folder.join("a/config.toml"), config).unwrap();
     // Runs of other machines are not measured here, and runs with other images are not compared.
     let journal = String::from_utf8(journals[0].clone()).unwrap();
-    std::fs::write(folder.join("a/measurements.csv"), journal.replace(",host ", ",host of another kind ")).unwrap();
+    let other = journal.replace(",host ", ",host of another kind ");
+    assert_ne!(other, journal);
+    std::fs::write(folder.join("a/measurements.csv"), other).unwrap();
     let message = place.rejection(&["a", "b", "--measure", "--out", "elsewhere"]);
     assert!(message.contains("host of another kind") && message.contains("but this machine is host "), "{message}");
     let config = std::fs::read_to_string(folder.join("a/config.toml")).unwrap();

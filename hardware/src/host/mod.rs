@@ -49,8 +49,9 @@ use crate::warning::Warning;
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "host";
 
-/// Version of the inference engine: times of two versions are not comparable.
-const RUNTIME: &str = "rten 0.27.0, own kernels 2";
+/// Version of the inference engine: times of two versions are not comparable. Without commas, so
+/// that a log needs no quotes round the device.
+const RUNTIME: &str = "rten 0.27.0 with own kernels 2";
 
 /// Settings of [`Host`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
