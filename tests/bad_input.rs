@@ -112,6 +112,7 @@ fn mistakes_in_overrides_are_errors_with_their_key() {
         ("search.evaluations", &["--set search.evaluations", "KEY=VALUE"]),
         ("search.evaluations=three", &["--set search.evaluations=three"]),
         ("search.seed.deep=3", &["--set search.seed.deep=3"]),
+        ("search.evaluations=9000000000000000000", &["search.evaluations", "at most 1000000000", "search.hours"]),
     ] {
         assert_contains(
             &error_of(folder.path(), &["search", "experiment.toml", "--set", given, "--out", "run"]),
@@ -120,6 +121,11 @@ fn mistakes_in_overrides_are_errors_with_their_key() {
     }
     let bound = ["replay", "table.csv", "--experiment", "experiment.toml", "--bound", "time_s=3", "--out", "run"];
     assert_contains(&error_of(folder.path(), &bound), &["time_s", "time_ms"]);
+    // Epochs that the log does not have.
+    let epochs = ["replay", "table.csv", "--experiment", "experiment.toml", "--set", "search.epochs=100"];
+    assert_contains(&error_of(folder.path(), &epochs), &["search.epochs = 100", "table.csv", "search.evaluations"]);
+    let short = ["replay", "tx2", "--set", "fidelity.short_epochs=6"];
+    assert_contains(&error_of(folder.path(), &short), &["fidelity.short_epochs = 6", "tx2", "200"]);
 }
 
 #[test]

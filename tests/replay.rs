@@ -117,6 +117,28 @@ fn a_constant_objective_is_searched_all_the_same() {
 }
 
 #[test]
+fn a_network_without_a_value_that_is_searched_for_is_a_failure() {
+    let (folder, table) = place();
+    let text = std::fs::read_to_string(&table.path).unwrap();
+    let energy = text.lines().next().unwrap().split(',').position(|name| name == "joules").unwrap();
+    let without = |(number, line): (usize, &str)| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        if number % 2 == 1 {
+            cells[energy] = "";
+        }
+        cells.join(",") + "\n"
+    };
+    std::fs::write(&table.path, text.lines().enumerate().map(without).collect::<String>()).unwrap();
+    replay(folder.path(), "run", &["--strategy", "random"]);
+    let rows = Journal::read(&folder.path().join("run/measurements.csv")).rows;
+    let failed: Vec<&Row> = rows.iter().filter(|row| row.text("status") == "failed").collect();
+    assert!(failed.len() > 10, "{}", failed.len());
+    for row in failed {
+        assert_eq!((row.text("message"), row.number("energy_mj")), ("energy_mj is missing", None));
+    }
+}
+
+#[test]
 fn a_bound_that_no_network_keeps_is_searched_towards() {
     // Accuracy grows with time alone, up to some 96 %.
     let slow_is_accurate = |entry: &mut Entry| entry.percent = 60.0 + (entry.microseconds as f64 - 1000.0) / 150.0;

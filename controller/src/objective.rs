@@ -252,17 +252,24 @@ impl Bounds {
         }
     }
 
-    /// For each objective, by what share of its bound the value exceeds it; 0 for a value within its bound, without a
-    /// bound, or missing.
+    /// By what share of its bound a value exceeds it; 0 for a value within its bound, or without one.
+    pub fn violation(&self, objective: Objective, value: f64) -> f64 {
+        /// An accuracy of 0.85 is an error of 0.15 but for the last bit.
+        const ROUNDING: f64 = 1e-12;
+        let excess = self.get(objective).map_or(0.0, |bound| value / bound - 1.0);
+        if excess > ROUNDING { excess } else { 0.0 }
+    }
+
+    /// For each objective its [violation](Self::violation); 0 for a missing value.
     pub fn violations<'a>(
         &'a self,
         objectives: &'a Objectives,
         values: &'a [Option<f64>],
     ) -> impl Iterator<Item = f64> + 'a {
-        objectives.iter().zip(values).map(|(objective, value)| match (self.get(objective), value) {
-            (Some(bound), Some(value)) => (value / bound - 1.0).max(0.0),
-            _ => 0.0,
-        })
+        objectives
+            .iter()
+            .zip(values)
+            .map(|(objective, value)| value.map_or(0.0, |value| self.violation(objective, value)))
     }
 
     /// Whether no measured value breaks its bound.
@@ -356,5 +363,16 @@ mod tests {
         assert_eq!(violations(&[Some(0.9), Some(5.0)]), [0.0, 0.25]);
         assert_eq!(violations(&[Some(0.9), Some(4.0)]), [0.0, 0.0]);
         assert_eq!(violations(&[Some(0.9), None]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_value_equal_to_its_bound_keeps_it_also_after_rounding() {
+        let bounds = Bounds::new([(Objective::Error, 0.15), (Objective::Time, 4.0)]).unwrap();
+        let objectives = Objectives::new([Objective::Error, Objective::Time]).unwrap();
+        let error = 1.0 - 0.85;
+        assert!(error > 0.15 && bounds.are_kept(&objectives, &[Some(error), Some(4.0)]));
+        assert!(!bounds.are_kept(&objectives, &[Some(0.1501), None]));
+        assert_eq!(bounds.violation(Objective::Time, 5.0), 0.25);
+        assert_eq!(bounds.violation(Objective::Energy, 5.0), 0.0);
     }
 }

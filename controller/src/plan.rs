@@ -47,7 +47,7 @@ impl Budget {
     pub(crate) fn is_spent(&self, fidelity: Fidelity, history: &History, elapsed: Duration) -> bool {
         let next = Work::Train { epochs: 1 };
         let is_fruitless = |status: Status| matches!(status, Status::Failed | Status::Bounded);
-        let last = history.evaluations().iter().rev().take_while(|one| is_fruitless(one.status));
+        let last = history.evaluations().iter().rev().take(Self::FRUITLESS).take_while(|one| is_fruitless(one.status));
         !self.allows(fidelity, history, std::iter::empty(), next, elapsed) || last.count() >= Self::FRUITLESS
     }
 }
@@ -68,7 +68,7 @@ impl Inherited {
     fn position(&self, history: &History) -> Option<Position> {
         let (mut done, mut all) = (0, 0);
         for target in history.targets().searched() {
-            let measured = |one: &&Evaluation| one.is_measured_on(target);
+            let measured = |one: &&Evaluation| one.is_tried_on(target);
             let evaluations = history.evaluations().iter();
             if let Some(most) = self.measure {
                 done += most.min(evaluations.filter(measured).count() as u64);
@@ -132,13 +132,8 @@ impl Plan {
 
 /// Evaluations that count for a budget.
 pub(crate) fn evaluated(fidelity: Fidelity, history: &History) -> u64 {
-    let (mut trained, mut untrained) = (0, 0);
-    for evaluation in history.evaluations() {
-        match evaluation.status {
-            Status::Ok | Status::Diverged | Status::Stopped => trained += 1,
-            Status::Failed | Status::Bounded => untrained += 1,
-            Status::Measured => {}
-        }
-    }
+    let sum = |statuses: &[Status]| statuses.iter().map(|status| history.count(*status)).sum::<u64>();
+    let trained = sum(&[Status::Ok, Status::Diverged, Status::Stopped]);
+    let untrained = sum(&[Status::Failed, Status::Bounded]);
     trained + untrained / (1 + fidelity.measure_ahead as u64)
 }

@@ -8,6 +8,7 @@ use std::slice;
 
 use anyhow::{Result, ensure};
 
+use crate::history::Evaluation;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::pareto::{Given, ReferencePoint};
 
@@ -72,7 +73,7 @@ impl Targets {
     ///
     /// # Errors
     /// If there is none, two have one name, a bound or a coordinate of a reference is on something that is not an
-    /// objective, or a weight is not positive.
+    /// objective, or a weight is negative.
     pub fn new(targets: Vec<Target>) -> Result<Self> {
         ensure!(
             targets.iter().any(|target| target.is_searched()),
@@ -197,6 +198,16 @@ impl Targets {
         self.searched().any(|target| self.keeps_bounds(target, values))
     }
 
+    /// By what share a network exceeds the bounds of the target that it is nearest to, as the sum over the objectives; `None`
+    /// where it exceeds none that is known.
+    pub(crate) fn excess(&self, network: &Evaluation) -> Option<f64> {
+        let on = |target: usize| -> f64 {
+            let Target { objectives, bounds, .. } = &self.targets[target];
+            bounds.violations(objectives, &self.of(target, &network.values)).sum()
+        };
+        self.searched().map(on).filter(|excess| *excess > 0.0).reduce(f64::min)
+    }
+
     /// Whether some target that is searched for has all values of a network, and they keep its bounds.
     pub fn is_feasible(&self, values: &[Option<f64>]) -> bool {
         self.searched().any(|target| self.complete(target, values).is_some() && self.keeps_bounds(target, values))
@@ -205,6 +216,13 @@ impl Targets {
     /// Whether some target that is searched for has all values of a network.
     pub fn is_complete(&self, values: &[Option<f64>]) -> bool {
         self.searched().any(|target| self.complete(target, values).is_some())
+    }
+
+    /// Whether some target that is searched for has all values of a network but the error, which its training gives.
+    pub(crate) fn is_measured(&self, values: &[Option<f64>]) -> bool {
+        let is_known =
+            |column: &usize| self.columns[*column].objective == Objective::Error || values[*column].is_some();
+        self.searched().any(|target| self.places[target].iter().all(is_known))
     }
 
     /// The names in order, separated by commas.

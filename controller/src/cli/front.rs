@@ -7,12 +7,12 @@ use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::export::check_writable;
+use super::export::{check_writable, write_output};
 use super::options::{local_path, parse_bound};
 use crate::history::History;
 use crate::objective::Objective;
 use crate::report::{LEAST_COLUMNS, SCHEMA, Summary, front_plot, hypervolume_in_words, in_words, sketch, table};
-use crate::run::{MODELS, Recorded, write_atomically};
+use crate::run::{MODELS, Recorded};
 use crate::study::{Combination, shared, shared_table};
 use crate::terminal::{columns, pasted, say};
 
@@ -76,6 +76,16 @@ impl Front {
         for (target, run) in runs {
             summaries.push((target, self.summary(run)?));
         }
+        // Before anything is printed: whoever reads the output may have closed it.
+        if let Some(path) = &self.svg {
+            let [(_, summary)] = summaries.as_slice() else {
+                bail!("the run has several targets: choose the one to plot with --target")
+            };
+            let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
+            let plot = front_plot(summary, across, up)?;
+            ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
+            write_output(path, plot.unwrap_or_default().as_bytes())?;
+        }
         match summaries.as_slice() {
             [(_, summary)] if self.json => say(format_args!("{:#}", summary.to_json()))?,
             several if self.json => {
@@ -91,15 +101,6 @@ impl Front {
                     self.show(summary)?;
                 }
             }
-        }
-        if let Some(path) = &self.svg {
-            let [(_, summary)] = summaries.as_slice() else {
-                bail!("the run has several targets: choose the one to plot with --target")
-            };
-            let [up, across] = [0, 1].map(|index| summary.objectives.as_slice()[index]);
-            let plot = front_plot(summary, across, up)?;
-            ensure!(plot.is_some(), "{} has too few evaluations for a plot", self.run.display());
-            write_atomically(path, plot.unwrap_or_default().as_bytes())?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -147,6 +147,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     let full_epochs = table.full_epochs().unwrap_or(1);
     let short_epochs = table.short_epochs().unwrap_or(0);
     let fidelity = resolve_fidelity(&mut experiment, Some(short_epochs), full_epochs);
+    check_epochs(&experiment, fidelity, &log)?;
     notices.extend(about_batch(&experiment, fidelity));
     let mut problem = problem(&experiment)?.with_fidelity(fidelity);
     if let Some(available) = log.available() {
@@ -159,6 +160,24 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
     }
     let (problem, log) = (Arc::new(problem), Some(Arc::new(log)));
     Ok(Prepared { problem, live: None, log, fixed, device: None, experiment, notices, unlike: None })
+}
+
+/// Checks that a log can answer what the epochs of a search ask for.
+fn check_epochs(experiment: &Experiment, fidelity: Fidelity, log: &Replayed) -> anyhow::Result<()> {
+    let (path, known) = (log.table().path().display(), log.epochs());
+    if let Some(epochs) = experiment.search.epochs.filter(|_| known.is_empty()) {
+        bail!(
+            "search.epochs = {epochs}: {path} does not say after how many epochs its accuracies are, so none can be \
+             counted; set search.evaluations instead, or name the column in [replay.columns]"
+        );
+    }
+    let short = fidelity.short_epochs;
+    ensure!(
+        short == 0 || known.contains(&short),
+        "fidelity.short_epochs = {short}: {path} has accuracies after {} epochs alone; leave the key out, or set it to 0",
+        known.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+    );
+    Ok(())
 }
 
 /// Completes the reference point of the hypervolume by the worst values of the log, so that it does not depend on the

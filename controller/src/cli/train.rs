@@ -77,10 +77,11 @@ impl Train {
         let mut progress = TrainingProgress::new(&experiment.training, data.splits.train.len());
         let trained = trainer.train(network, &mut rng, &mut progress)?;
         let mut accuracies = vec![data.validated(trained.accuracy)];
-        say(format_args!("validation accuracy {}", percent(&accuracies[0])))?;
+        // A reader of the output that has gone does not keep the network from being written.
+        let mut said = say(format_args!("validation accuracy {}", percent(&accuracies[0])));
         if let Some(test) = &data.test {
             accuracies.push(data.tested(evaluate(&trained.network, test, &data.normalisation, &processor)));
-            say(format_args!("test accuracy {}", percent(&accuracies[1])))?;
+            said = said.and_then(|()| say(format_args!("test accuracy {}", percent(&accuracies[1]))));
         }
         if let Some(reason) = data.useless(trained.accuracy) {
             note(format_args!("warning: the network is {reason}"));
@@ -92,8 +93,9 @@ impl Train {
                 accuracies: &accuracies,
             };
             write_output(path, &onnx::to_bytes(&trained.network, &description, experiment.export)?)?;
-            say(format_args!("written to {}", path.display()))?;
+            said = said.and_then(|()| say(format_args!("written to {}", path.display())));
         }
+        said?;
         Ok(ExitCode::SUCCESS)
     }
 }

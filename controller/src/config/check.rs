@@ -11,6 +11,8 @@ use crate::strategy::StrategyConfig;
 
 /// Most proposals a round, trainers, and threads of one: more is a typing mistake, and would exhaust any machine.
 const MOST: usize = 10_000;
+/// Most evaluations and epochs of a search: more would take longer than a duration can say.
+const MOST_EVALUATIONS: u64 = 1_000_000_000;
 /// Most channels and pixels a side of an image, and most classes, for the same reason.
 const LARGEST_SIDE: usize = 4096;
 const MOST_CLASSES: usize = 65_536;
@@ -26,6 +28,14 @@ impl Experiment {
         let search = &self.search;
         ensure!(search.evaluations != Some(0), "search.evaluations = 0: a search needs at least one evaluation");
         ensure!(search.epochs != Some(0), "search.epochs = 0: a search needs at least one epoch");
+        for (key, count) in [("evaluations", search.evaluations), ("epochs", search.epochs)] {
+            if let Some(count) = count.filter(|count| *count > MOST_EVALUATIONS) {
+                bail!(
+                    "search.{key} = {count}: it must be at most {MOST_EVALUATIONS}; leave it out and set search.hours \
+                     to search until a time"
+                );
+            }
+        }
         if let Some(hours) = search.hours {
             ensure!(hours > 0.0 && hours.is_finite(), "search.hours = {hours}: it must be above 0");
         }

@@ -1,7 +1,7 @@
 //! Memory for children. A failed allocation ends the whole process, so work that cannot fit is not begun.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, bail};
 use child::backend::Backend;
@@ -59,22 +59,23 @@ impl std::fmt::Display for Need {
 pub(super) struct Trainers {
     permits: Semaphore,
     number: u32,
-    /// Bytes reserved for the children in training.
-    promised: AtomicU64,
+    /// Bytes reserved for the children in training. Locked while a child is compared with the free memory, so that two do
+    /// not find the same bytes free.
+    promised: Mutex<u64>,
 }
 
 /// The permit to train one child.
 pub(super) struct Trainer<'a> {
     _permit: SemaphorePermit<'a>,
     bytes: u64,
-    promised: &'a AtomicU64,
+    promised: &'a Mutex<u64>,
 }
 
 impl Trainers {
     /// `number` trainers, at most as many as a semaphore can count.
     pub fn new(number: usize) -> Self {
         let number = u32::try_from(number.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
-        Self { permits: Semaphore::new(number as usize), number, promised: AtomicU64::new(0) }
+        Self { permits: Semaphore::new(number as usize), number, promised: Mutex::new(0) }
     }
 
     /// Waits for a trainer; for all trainers if the child may not fit beside others in training.
@@ -82,27 +83,37 @@ impl Trainers {
     /// # Errors
     /// If the child does not fit alone either.
     pub async fn acquire(&self, need: Option<Need>) -> Result<Trainer<'_>> {
-        let mut permit = self.permits.acquire().await?;
-        let bytes = need.map_or(0, |need| need.bytes);
-        if let Some(need) = need {
-            // Other trainings may not have allocated their reserved memory yet.
-            let beside = Need { bytes: bytes.saturating_add(self.promised.load(Ordering::Relaxed)), ..need };
-            if beside.check(free_memory()).is_err() && self.number > 1 {
-                drop(permit);
-                permit = self.permits.acquire_many(self.number).await?;
-            }
-            if self.promised.load(Ordering::Relaxed) == 0 {
-                need.check(free_memory())?;
-            }
+        let permit = self.permits.acquire().await?;
+        if let Ok(bytes) = self.reserve(need) {
+            return Ok(Trainer { _permit: permit, bytes, promised: &self.promised });
         }
-        self.promised.fetch_add(bytes, Ordering::Relaxed);
+        drop(permit);
+        let permit = self.permits.acquire_many(self.number).await?;
+        let bytes = self.reserve(need)?;
         Ok(Trainer { _permit: permit, bytes, promised: &self.promised })
     }
+
+    /// Reserves the memory of a child beside that of others in training, which may not have allocated theirs yet; returns
+    /// its bytes.
+    fn reserve(&self, need: Option<Need>) -> Result<u64> {
+        let Some(need) = need else { return Ok(0) };
+        let mut promised = locked(&self.promised);
+        let all = promised.saturating_add(need.bytes);
+        Need { bytes: all, ..need }.check(free_memory())?;
+        *promised = all;
+        Ok(need.bytes)
+    }
+}
+
+/// The bytes, also after a panic: they are changed in one step.
+fn locked(promised: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    promised.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Trainer<'_> {
     fn drop(&mut self) {
-        self.promised.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut promised = locked(self.promised);
+        *promised = promised.saturating_sub(self.bytes);
     }
 }
 

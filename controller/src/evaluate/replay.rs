@@ -136,6 +136,15 @@ impl Replayed {
         Objective::MEASURED.into_iter().filter(has).collect()
     }
 
+    /// The numbers of epochs that it has accuracies after, where it says them.
+    pub fn epochs(&self) -> BTreeSet<u64> {
+        let trained = |table: &'_ Table| {
+            let of_row = |row: &Row| table.accuracies(&row.architecture).iter().filter_map(|one| one.epochs).collect();
+            table.rows().iter().flat_map::<Vec<u64>, _>(of_row).collect::<BTreeSet<u64>>()
+        };
+        self.tables.iter().flat_map(trained).collect()
+    }
+
     /// The architectures that it has values for; `None` for the whole space.
     pub fn available(&self) -> Option<&[Architecture]> {
         self.available.as_deref()

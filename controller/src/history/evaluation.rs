@@ -52,7 +52,7 @@ impl Evaluation {
     }
 
     /// Whether a device of a target measured it, or tried to; true of the only target.
-    pub(crate) fn is_measured_on(&self, target: usize) -> bool {
+    pub(crate) fn is_tried_on(&self, target: usize) -> bool {
         self.measured.get(target).is_none_or(Option::is_some)
     }
 

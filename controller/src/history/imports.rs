@@ -12,15 +12,15 @@ use super::selection::subset;
 pub struct Import {
     /// The measurement as an evaluation of this search; its number has no meaning.
     pub evaluation: Evaluation,
-    /// Number of evaluations when it was imported. Rounds that began with fewer do not know it, so that a resumed search
-    /// repeats its earlier rounds exactly.
+    /// Number of rows of the journal when it was imported. Rounds that began with fewer do not know it, so that a resumed
+    /// search repeats its earlier rounds exactly.
     pub after: u64,
 }
 
 /// Imports by the time when they became known, one evaluation for each network.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Imports {
-    /// By rising number of evaluations, all imports known from then on.
+    /// By rising number of rows, all imports known from then on.
     stages: Vec<(u64, Vec<Evaluation>)>,
 }
 
@@ -41,7 +41,7 @@ impl Imports {
         Self { stages: stages.into_iter().map(known_after).collect() }
     }
 
-    /// The imports known after `entered` evaluations.
+    /// The imports known after `entered` rows.
     pub fn known(&self, entered: u64) -> &[Evaluation] {
         let begun = self.stages.partition_point(|(after, _)| *after <= entered);
         begun.checked_sub(1).map_or(&[], |stage| &self.stages[stage].1)

@@ -41,6 +41,8 @@ pub struct History {
     by_key: HashMap<CanonicalKey, usize>,
     /// By number of an evaluation, the place of its network in `evaluations`.
     by_number: HashMap<u64, usize>,
+    /// Number of networks by status.
+    by_status: HashMap<Status, u64>,
     /// By number of an evaluation, its rows as one.
     joined: HashMap<u64, Joined>,
     /// Jobs that have begun, or wait for a device or a trainer.
@@ -92,6 +94,7 @@ impl History {
             merged: HashMap::new(),
             by_key: HashMap::new(),
             by_number: HashMap::new(),
+            by_status: HashMap::new(),
             joined: HashMap::new(),
             pending: Vec::new(),
             rows: 0,
@@ -209,6 +212,7 @@ impl History {
             (0..self.targets.len()).map(on).collect()
         };
         let before = complete(known);
+        let status = known.map(|known| known.status);
         self.retries += u64::from(is_new && known.is_some_and(|before| before.status == Status::Failed));
         if index == self.evaluations.len() {
             self.evaluations.push(evaluation);
@@ -224,6 +228,10 @@ impl History {
         } else {
             self.evaluations[index] = evaluation;
         }
+        if let Some(count) = status.and_then(|status| self.by_status.get_mut(&status)) {
+            *count -= 1;
+        }
+        *self.by_status.entry(self.evaluations[index].status).or_default() += 1;
         for (target, before) in before.into_iter().enumerate() {
             self.update_front(target, index, before);
         }
@@ -286,8 +294,12 @@ impl History {
 
     /// Number of evaluations that have ended, repeats and retries included.
     pub fn ended(&self) -> u64 {
-        let open = self.evaluations.iter().filter(|evaluation| !evaluation.status.is_end()).count();
-        (self.by_number.len() - open) as u64
+        self.by_number.len() as u64 - self.count(Status::Measured)
+    }
+
+    /// Number of networks with a status.
+    pub(crate) fn count(&self, status: Status) -> u64 {
+        self.by_status.get(&status).copied().unwrap_or_default()
     }
 
     /// Epochs of training behind the rows entered, where they say it.
@@ -376,7 +388,7 @@ impl History {
 fn archive_of(targets: &Targets, target: usize, evaluations: &[Evaluation]) -> Archive {
     let complete = evaluations.iter().filter_map(|one| Some((one.number, targets.complete(target, &one.values)?)));
     let mut complete: Vec<_> = complete.collect();
-    // Of equals the first to be complete stays: it need not be the first in the list after a failure.
+    // Of equals the one with the lowest number stays: it need not be the first in the list after a failure.
     complete.sort_by_key(|(number, _)| *number);
     let mut archive = Archive::default();
     for (number, values) in complete {

@@ -66,13 +66,17 @@ pub(crate) fn evaluation_of(problem: &Problem, candidate: Candidate, joined: &Jo
     Ok(Evaluation { number: row.evaluation, architecture, key, values, deviations, short_error, status, measured })
 }
 
-/// The status of an evaluation from that of its training and those of its measurements.
+/// The status of an evaluation from that of its training and those of its measurements, of which there may be more to come.
 fn status_of(trained: Status, measured: &[Option<Status>]) -> Status {
-    let all: Option<Vec<Status>> = measured.iter().copied().collect();
+    let tried: Vec<Status> = measured.iter().copied().flatten().collect();
     let is_out = |status: &Status| matches!(status, Status::Bounded | Status::Failed);
-    match all {
-        Some(all) if trained == Status::Measured && !all.is_empty() && all.iter().all(is_out) => {
-            if all.contains(&Status::Bounded) { Status::Bounded } else { Status::Failed }
+    match trained {
+        Status::Measured if !tried.is_empty() && tried.iter().all(is_out) => {
+            if tried.contains(&Status::Bounded) {
+                Status::Bounded
+            } else {
+                Status::Failed
+            }
         }
         _ => trained,
     }

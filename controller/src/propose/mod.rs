@@ -49,7 +49,8 @@ pub fn preference_for_unbounded(bounds: &Bounds, objectives: &Objectives) -> Pre
 /// target that the preference is for; the policy may know others.
 ///
 /// Architectures that are likely to keep the bounds come first, ordered by the scalarised reward of their measured or
-/// else predicted values. The candidates are draws of the policy and all evaluated networks.
+/// else predicted values. The candidates are draws of the policy and all evaluated networks, but for those that failed or
+/// diverged.
 pub fn propose(
     problem: &Problem,
     history: &History,
@@ -72,14 +73,12 @@ pub fn propose(
         let expected: Vec<_> =
             expected.map(|((objective, (m, d)), warp)| Expected::new(objective, warp, *m, *d)).collect();
         let measured = history.known(&problem.key(&architecture)?).cloned();
-        let complete = measured.as_ref().and_then(Evaluation::complete);
-        let keeps_bounds = match &measured {
-            Some(evaluation) if complete.is_some() => {
-                f64::from(u8::from(history.targets().is_feasible(&evaluation.values)))
-            }
-            _ => keeping_bounds(history, &warps, &beliefs),
-        };
-        let values = complete.unwrap_or_else(|| expected.iter().map(|expected| expected.value).collect());
+        if measured.as_ref().is_some_and(|evaluation| evaluation.is_lost_on(0)) {
+            continue;
+        }
+        let known = measured.as_ref().map_or_else(|| vec![None; expected.len()], |one| one.values.clone());
+        let keeps_bounds = keeping_bounds(history, &warps, &known, &beliefs);
+        let values: Vec<f64> = known.iter().zip(&expected).map(|(known, all)| known.unwrap_or(all.value)).collect();
         let mut violation = 0.0;
         if keeps_bounds < LIKELY {
             let values: Vec<_> = values.iter().copied().map(Some).collect();
@@ -123,11 +122,16 @@ fn candidates(
     Ok(found)
 }
 
-/// Probability that normal beliefs keep all bounds.
-fn keeping_bounds(history: &History, warps: &[Warp], beliefs: &[(f64, f64)]) -> f64 {
-    let mut probability = 1.0;
-    for ((objective, warp), (mean, deviation)) in history.objectives().iter().zip(warps).zip(beliefs) {
-        let Some(bound) = history.bounds().get(objective) else { continue };
+/// Probability that known values, and normal beliefs about the others, keep all bounds.
+fn keeping_bounds(history: &History, warps: &[Warp], known: &[Option<f64>], beliefs: &[(f64, f64)]) -> f64 {
+    let (bounds, mut probability) = (history.bounds(), 1.0);
+    let expected = warps.iter().zip(known).zip(beliefs);
+    for (objective, ((warp, known), (mean, deviation))) in history.objectives().iter().zip(expected) {
+        let Some(bound) = bounds.get(objective) else { continue };
+        if let Some(value) = known {
+            probability *= f64::from(u8::from(bounds.violation(objective, *value) == 0.0));
+            continue;
+        }
         let distance = mean - warp.forward(bound);
         // An exact value has no deviation, and keeps a bound equal to it.
         probability *= match *deviation > 0.0 {
@@ -144,6 +148,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::history::Status;
     use crate::objective::Objective;
     use crate::policy::PolicyConfig;
     use crate::strategy::{ModelBasedConfig, Strategy, StrategyConfig, toy};
@@ -218,5 +223,30 @@ mod tests {
             bounds.violations(problem.objectives(), &values).sum::<f64>()
         };
         assert!(answers.is_sorted_by(|a, b| violation(a) <= violation(b)));
+    }
+
+    #[test]
+    fn what_was_measured_counts_before_what_is_predicted_and_failures_are_left_out() {
+        let problem = toy::problem(&[5; 6]);
+        let (strategy, history) = searched(&problem);
+        let policy = strategy.policy().unwrap();
+        let ask = |history: &History| {
+            propose(&problem, history, policy, &Preference::uniform(3), 30, &mut ChaCha8Rng::seed_from_u64(1)).unwrap()
+        };
+        let drawn =
+            |answers: Vec<Proposed>| answers.into_iter().find(|one| one.measured.is_none()).unwrap().architecture;
+        let architecture = drawn(ask(&history));
+        let key = problem.key(&architecture).unwrap();
+        let number = history.next_number();
+        let tried = |status, time: Option<f64>| {
+            let evaluation = toy::evaluation(number, 0, vec![None, time, None]);
+            let mut history = history.clone();
+            history.push(Evaluation { architecture: architecture.clone(), key, status, ..evaluation }).unwrap();
+            ask(&history)
+        };
+        let beyond = tried(Status::Bounded, Some(20.1));
+        let shown = beyond.iter().find(|one| one.architecture == architecture);
+        assert!(shown.is_none_or(|one| one.keeps_bounds == 0.0), "{shown:?}");
+        assert!(tried(Status::Failed, None).iter().all(|one| one.architecture != architecture));
     }
 }

@@ -46,6 +46,9 @@ pub struct SavedJob {
 pub struct Times {
     pub begin: Duration,
     pub end: Duration,
+    /// After how many epochs a training ends that is broken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_off: Option<u64>,
 }
 
 /// Raised when the format changes, so that an old checkpoint is not misread.
@@ -99,7 +102,7 @@ mod tests {
         let work = Work::Train { epochs: 12 };
         let saved = |begun, times| SavedJob { number: 7, architecture: "a\nb".to_owned(), work, begun, times };
         let pending = vec![
-            saved(true, Some(Times { begin: Duration::ZERO, end: Duration::new(3, 141_592_653) })),
+            saved(true, Some(Times { begin: Duration::ZERO, end: Duration::new(3, 141_592_653), broken_off: Some(2) })),
             saved(false, None),
         ];
         let elapsed = Duration::from_nanos(rows);

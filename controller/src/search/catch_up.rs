@@ -80,7 +80,7 @@ impl Search {
 /// Trained networks with a number below this that were not measured on a target, and have no job.
 fn missing(history: &History, target: usize, below: u64) -> Vec<&Evaluation> {
     let is_missing = |one: &&Evaluation| {
-        let is_unmeasured = !one.is_measured_on(target);
+        let is_unmeasured = !one.is_tried_on(target);
         one.status == Status::Ok && one.number < below && is_unmeasured && history.pending_job(&one.key).is_none()
     };
     history.evaluations().iter().filter(is_missing).collect()

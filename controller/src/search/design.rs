@@ -77,5 +77,5 @@ impl Design {
 
 /// Evaluations that were measured on a target, or failed there.
 pub(super) fn begun(history: &History, target: usize) -> impl Iterator<Item = &Evaluation> {
-    history.evaluations().iter().filter(move |one| one.is_measured_on(target))
+    history.evaluations().iter().filter(move |one| one.is_tried_on(target))
 }

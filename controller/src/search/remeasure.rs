@@ -55,7 +55,7 @@ fn most_doubtful(history: &History, target: usize) -> Option<Candidate> {
     }
     // Where there are several targets, each has its own.
     let times =
-        |member: &Evaluation| history.measurements(&member.key).iter().filter(|one| one.is_measured_on(target)).count();
+        |member: &Evaluation| history.measurements(&member.key).iter().filter(|one| one.is_tried_on(target)).count();
     let least = members.iter().map(|member| times(member)).min()?;
     let ranked = members.into_iter().filter(|member| times(member) == least);
     let ranked = ranked.map(|member| (certainty(history, target, member), member));

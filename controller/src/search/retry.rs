@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::{Search, State};
-use crate::history::{Candidate, Job, Status, Work};
+use crate::history::{Candidate, Evaluation, Job, Status, Work};
 use crate::plan::Budget;
+use crate::problem::Fidelity;
 use crate::run::write_atomically;
 
 impl Search {
@@ -46,12 +47,17 @@ impl Search {
         Ok(true)
     }
 
-    /// Lets the networks that were measured again be trained.
+    /// Lets the networks that were measured again be trained. Where the strategy decides which of the measured ones are worth
+    /// it, only those whose training had failed.
     fn train_measured(&self, state: &mut State, from: u64) {
-        let epochs = self.problem.fidelity().full_epochs;
+        let Fidelity { full_epochs: epochs, short_epochs, measure_ahead, .. } = self.problem.fidelity();
+        let are_all_trained = short_epochs == 0 && measure_ahead == 0;
         let measured = state.history.evaluations().iter().filter(|evaluation| {
-            let is_retried = state.history.measurements(&evaluation.key).iter().any(|one| one.number >= from);
-            evaluation.status == Status::Measured && is_retried
+            let (earlier, retried): (Vec<&Evaluation>, Vec<_>) =
+                state.history.measurements(&evaluation.key).iter().partition(|one| one.number < from);
+            let was_measured = |one: &&Evaluation| self.problem.targets().is_measured(&one.values);
+            let is_due = are_all_trained || earlier.iter().any(was_measured);
+            evaluation.status == Status::Measured && !retried.is_empty() && is_due
         });
         let waiting = measured.filter(|evaluation| state.history.pending_job(&evaluation.key).is_none());
         let jobs: Vec<Job> = waiting

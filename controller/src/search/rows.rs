@@ -116,12 +116,19 @@ fn judged(problem: &Problem, history: &History, job: &Job, row: Row) -> anyhow::
     if row.status != Status::Measured {
         return Ok(row);
     }
-    let is_repeat = |known: &Evaluation| known.status == Status::Ok && known.is_measured_on(target);
+    let is_repeat = |known: &Evaluation| known.status == Status::Ok && known.is_tried_on(target);
     if history.known(&job.candidate.key).is_some_and(is_repeat) {
         return Ok(Row { status: Status::Ok, ..row });
     }
     let cost = problem.graph(&job.candidate.architecture)?.pruned().cost();
-    let broken = broken_bounds(targets.get(target), &values_of(targets, target, &row, &cost));
+    let values = values_of(targets, target, &row, &cost);
+    let mut measured = targets.get(target).objectives.iter().zip(&values);
+    if let Some((missing, _)) = measured.find(|(one, value)| one.depends_on_device() && value.is_none()) {
+        let message =
+            row.message.iter().fold(format!("{missing} is missing"), |text, warnings| format!("{text}; {warnings}"));
+        return Ok(Row { status: Status::Failed, message: Some(message), ..row });
+    }
+    let broken = broken_bounds(targets.get(target), &values);
     if broken.is_empty() {
         return Ok(row);
     }
@@ -139,7 +146,8 @@ fn broken_bounds(target: &Target, measured: &[Option<f64>]) -> Vec<String> {
     let both = target.objectives.iter().zip(measured);
     both.filter_map(|(objective, value)| {
         let (bound, value) = (target.bounds.get(objective)?, (*value)?);
-        (value > bound).then(|| format!("{objective} {value} is above its bound {bound}"))
+        let is_broken = target.bounds.violation(objective, value) > 0.0;
+        is_broken.then(|| format!("{objective} {value} is above its bound {bound}"))
     })
     .collect()
 }

@@ -53,8 +53,6 @@ pub struct Simulated {
 /// A job on a log's clock.
 struct Ending {
     times: Times,
-    /// After how many epochs it was broken off.
-    broken_off: Option<u64>,
     job: Job,
 }
 
@@ -115,7 +113,8 @@ impl Workers {
         real.chain(simulated.iter().map(|ending| (&ending.job, Some(ending.times))))
     }
 
-    /// Breaks off the training of an evaluation.
+    /// Breaks off the training of an evaluation, unless it was broken off before. On a log's clock, one that ends at this
+    /// very moment ends as a whole.
     pub(super) fn break_off(&mut self, number: u64) {
         match self {
             Self::Real(real) => {
@@ -124,11 +123,11 @@ impl Workers {
             }
             Self::Simulated(simulated) => {
                 let now = simulated.now;
-                for ending in simulated.running.iter_mut().filter(|ending| ending.job.number == number) {
-                    let Times { begin, end } = ending.times;
-                    let share = (now - begin).as_secs_f64() / (end - begin).as_secs_f64().max(f64::MIN_POSITIVE);
-                    ending.broken_off = Some((share * ending.job.work.epochs() as f64) as u64);
-                    ending.times.end = now;
+                let is_meant = |ending: &&mut Ending| ending.job.number == number && ending.times.end > now;
+                for Ending { times, job } in simulated.running.iter_mut().filter(is_meant) {
+                    let share = (now - times.begin).as_secs_f64() / (times.end - times.begin).as_secs_f64();
+                    times.broken_off = Some((share * job.work.epochs() as f64) as u64);
+                    times.end = now;
                 }
             }
         }
@@ -169,8 +168,8 @@ impl Workers {
             Self::Simulated(simulated) => {
                 let begin = simulated.now;
                 let end = || begin.saturating_add(simulated.log.duration(&job, &text));
-                let times = times.unwrap_or_else(|| Times { begin, end: end() });
-                simulated.running.push(Ending { times, broken_off: None, job });
+                let times = times.unwrap_or_else(|| Times { begin, end: end(), broken_off: None });
+                simulated.running.push(Ending { times, job });
             }
         }
     }
@@ -189,10 +188,10 @@ impl Workers {
                 // Of those that end at the same time the one that began first.
                 let first = simulated.running.iter().enumerate().min_by_key(|(_, ending)| ending.times.end);
                 let Some((place, _)) = first else { return Ok(None) };
-                let Ending { times, broken_off, job } = simulated.running.remove(place);
+                let Ending { times, job } = simulated.running.remove(place);
                 simulated.now = times.end;
                 let text = text(&job)?;
-                let row = match broken_off {
+                let row = match times.broken_off {
                     None => simulated.log.row(&job, &text),
                     epochs => Row {
                         epochs,
@@ -223,5 +222,73 @@ impl Real {
         let (job, finished) = ended.context("an evaluation broke down")?;
         self.jobs.retain(|(other, _)| other.number != job.number);
         Ok(Some(Event::Ended(Box::new(job), finished)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use child::graph::CanonicalKey;
+    use child::space::{Architecture, SpaceConfig};
+
+    use super::*;
+    use crate::evaluate::ReplayConfig;
+    use crate::history::{Candidate, Work};
+
+    const TEXTS: [&str; 3] = [
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|",
+        "|skip_connect~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|",
+        "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|",
+    ];
+
+    /// Trainings of 200 epochs, which take 100, 400 and 400 s.
+    fn workers() -> (tempfile::TempDir, Workers) {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |(text, seconds): (&str, u64)| format!("{text},0.9,200,{seconds},1.5\n");
+        let rows: String = TEXTS.into_iter().zip([100, 400, 400]).map(row).collect();
+        let log = folder.path().join("log.csv");
+        std::fs::write(&log, format!("architecture,accuracy,epochs,train_seconds,time_ms\n{rows}")).unwrap();
+        let space: SpaceConfig = toml::from_str("name = 'nasbench201'").unwrap();
+        let config: ReplayConfig = toml::from_str(&format!("log = {log:?}\nworkers = 3")).unwrap();
+        let log = Replayed::open(&config, space.build().unwrap().as_ref()).unwrap();
+        (folder, Workers::simulated(Arc::new(log)))
+    }
+
+    fn begin(workers: &mut Workers, number: u64) {
+        let candidate = Candidate { architecture: Architecture::new([0; 6]), key: CanonicalKey::from([0; 16]) };
+        let job = Job { number, candidate, work: Work::Train { epochs: 200 } };
+        workers.begin(job, TEXTS[number as usize].to_owned(), None);
+    }
+
+    /// The row of the next job that ends, and the time.
+    async fn next(workers: &mut Workers) -> (Row, u64) {
+        let ended = workers.next(|job| Ok(TEXTS[job.number as usize].to_owned())).await.unwrap();
+        let Some(Event::Ended(_, Some(finished))) = ended else { panic!("a job ends") };
+        (finished.row, workers.now().unwrap().as_secs())
+    }
+
+    #[tokio::test]
+    async fn a_training_that_is_broken_off_has_the_epochs_until_then() {
+        let (_folder, mut workers) = workers();
+        (0..3).for_each(|number| begin(&mut workers, number));
+        assert_eq!(next(&mut workers).await.1, 100);
+        workers.break_off(1);
+        workers.break_off(1);
+        let saved: Vec<Times> = workers.running().filter_map(|(_, times)| times).collect();
+        assert_eq!((saved[0].broken_off, saved[0].end.as_secs(), saved[1].broken_off), (Some(50), 100, None));
+        let (row, now) = next(&mut workers).await;
+        assert_eq!((row.evaluation, row.status, row.epochs, now), (1, Status::Stopped, Some(50), 100));
+        workers.break_off(2);
+        let (row, now) = next(&mut workers).await;
+        assert_eq!((row.evaluation, row.status, row.epochs, now), (2, Status::Stopped, Some(50), 100));
+    }
+
+    #[tokio::test]
+    async fn a_training_that_ends_at_this_moment_is_whole() {
+        let (_folder, mut workers) = workers();
+        (1..3).for_each(|number| begin(&mut workers, number));
+        assert_eq!(next(&mut workers).await.1, 400);
+        workers.break_off(2);
+        let (row, now) = next(&mut workers).await;
+        assert_eq!((row.status, row.accuracy, row.epochs, now), (Status::Ok, Some(0.9), Some(200), 400));
     }
 }

@@ -191,8 +191,12 @@ impl Proposer for Bayesian {
             candidates.push_random(problem.space(), self.config.candidates, &mut self.rng);
             found = self.choose(problem, history, &candidates.found, &mut unseen, count)?;
         }
-        // At the start, and where the last unknown networks are hard to draw.
-        found.extend(unseen.random(count - found.len(), &mut self.rng)?);
+        let missing = count - found.len();
+        found.extend(match complete {
+            0 if history.evaluations().len() >= self.config.start => unseen.nearer_bounds(missing, &mut self.rng)?,
+            // At the start, and where the last unknown networks are hard to draw.
+            _ => unseen.random(missing, &mut self.rng)?,
+        });
         Ok(found.into_iter().map(Proposal::from).collect())
     }
 

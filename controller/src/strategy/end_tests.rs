@@ -4,9 +4,11 @@ use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::{
-    BayesianConfig, EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Strategy, StrategyConfig,
-    toy,
+    BayesianConfig, EvolutionConfig, ModelBasedConfig, PolicyGradientConfig, RandomConfig, Room, Strategy,
+    StrategyConfig, toy,
 };
+use crate::history::Status;
+use crate::objective::{Bounds, Objective};
 use crate::policy::PolicyConfig;
 use crate::problem::{Fidelity, Problem};
 
@@ -80,6 +82,23 @@ fn a_restored_strategy_proposes_the_same_rounds() {
         assert!(restored.restore(&damaged).is_err());
         for other in configs().iter().filter(|other| other.name() != config.name()) {
             assert!(build(other, &problem, 1).restore(&state).is_err(), "{} took {}", other.name(), config.name());
+        }
+    }
+}
+
+#[test]
+fn bounds_that_few_networks_keep_are_approached() {
+    // One in some 8,500 random networks is as fast.
+    let bounds = Bounds::new([(Objective::Time, 1.5)]).unwrap();
+    let problem = toy::problem(&[5; 12]).with_bounds(bounds).unwrap();
+    let room = Room { measurements: 5, trainings: 5, trainers: 5, batch: 10 };
+    for config in configs().iter().filter(|config| !matches!(config, StrategyConfig::Random(_))) {
+        let (mut strategy, mut history) = (build(config, &problem, 7), toy::history(&problem));
+        while history.count(Status::Measured) == 0 {
+            assert!(history.evaluations().len() < 600, "{} has found none", config.name());
+            for wanted in &strategy.ask(&problem, &history, &room).unwrap().jobs {
+                toy::work(&problem, &mut history, wanted);
+            }
         }
     }
 }

@@ -109,8 +109,11 @@ impl Proposer for Evolution {
         }
         let mut unseen = Unseen::new(problem, history);
         let to_start = self.config.start.saturating_sub(history.evaluations().len());
-        let random = if parents.is_empty() { count } else { to_start.min(count) };
-        let mut found = unseen.random(random, &mut self.rng)?;
+        let mut found = match (parents.is_empty(), to_start) {
+            (true, 0) => unseen.nearer_bounds(count, &mut self.rng)?,
+            (true, _) => unseen.random(count, &mut self.rng)?,
+            _ => unseen.random(to_start.min(count), &mut self.rng)?,
+        };
         while found.len() < count {
             let draw: f64 = self.rng.random();
             let crosses = draw < self.config.crossover;

@@ -125,6 +125,7 @@ pub(crate) fn work(problem: &Problem, history: &mut History, wanted: &WantedJob)
     let fidelity = problem.fidelity();
     let mut short_error = known.and_then(|known| known.short_error);
     let status = match wanted.work {
+        Work::Measure { .. } if !problem.targets().keeps_bounds(0, &values) => Status::Bounded,
         Work::Measure { .. } => Status::Measured,
         Work::Train { epochs } if epochs < fidelity.full_epochs => {
             short_error = Some(0.1 + 0.9 * all[0]);

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use child::Error;
 use child::graph::CanonicalKey;
 use child::space::Architecture;
+use rand::RngExt as _;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::history::History;
+use crate::history::{Evaluation, History};
 use crate::problem::Problem;
 
 /// The networks that neither the history nor the present round knows.
@@ -74,6 +75,35 @@ impl<'a> Unseen<'a> {
             rest.shuffle(rng);
             self.take_up_to(count, &rest, &mut found)?;
         }
+        Ok(found)
+    }
+
+    /// Adds up to `count` unknown networks where none so far has kept the bounds, and returns them: every other one is a
+    /// neighbour of the networks that exceed them least, one to three changes away; the others are [random](Self::random).
+    pub fn nearer_bounds(&mut self, count: usize, rng: &mut ChaCha8Rng) -> Result<Vec<Architecture>, Error> {
+        /// Networks whose neighbours are tried.
+        const NEAREST: usize = 10;
+        /// Most neighbours drawn for a wanted one.
+        const TRIES: usize = 50;
+        let targets = self.history.targets();
+        let mut nearest: Vec<(f64, &Evaluation)> =
+            self.history.evaluations().iter().filter_map(|one| Some((targets.excess(one)?, one))).collect();
+        nearest.sort_by(|(first, _), (second, _)| first.total_cmp(second));
+        nearest.truncate(NEAREST);
+        let mut found = Vec::new();
+        for _ in (0..count).step_by(2).filter(|_| !nearest.is_empty()) {
+            for _ in 0..TRIES {
+                let mut neighbour = nearest[rng.random_range(0..nearest.len())].1.architecture.clone();
+                for _ in 0..rng.random_range(1..=3) {
+                    neighbour = self.mutate(&neighbour, rng);
+                }
+                if self.take(&neighbour)? {
+                    found.push(neighbour);
+                    break;
+                }
+            }
+        }
+        found.extend(self.random(count - found.len(), rng)?);
         Ok(found)
     }
 

@@ -249,11 +249,12 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// By target, whether a network may enter its front: all of them while nothing is known of it; later where it was measured and
-/// keeps the bounds.
+/// By target, whether a network may enter its front: all of them while nothing is known of it; later where it was measured
+/// with success and keeps the bounds.
 fn counting(targets: &Targets, known: Option<&Evaluation>) -> Vec<bool> {
-    let counts =
-        |target: usize, known: &Evaluation| known.is_measured_on(target) && targets.keeps_bounds(target, &known.values);
+    let counts = |target: usize, known: &Evaluation| {
+        known.is_tried_on(target) && !known.is_lost_on(target) && targets.keeps_bounds(target, &known.values)
+    };
     let all = 0..targets.len();
     all.map(|target| !targets.are_several() || known.is_none_or(|known| counts(target, known))).collect()
 }

@@ -72,7 +72,7 @@ pub struct ModelBased {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Forecast {
     architecture: Architecture,
-    /// Means of the objectives that are not known, on their scales.
+    /// Means of the objectives that are not known, in their units.
     means: Vec<Option<f64>>,
 }
 

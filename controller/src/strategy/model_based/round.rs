@@ -251,6 +251,9 @@ impl Round {
         forecast: Vec<Option<f64>>,
     ) {
         self.diagnostics.scalars[0].1 += improvement;
-        strategy.forecasts.push(Forecast { architecture: architecture.clone(), means: forecast });
+        // The scales of later rounds are others.
+        let in_unit = |(mean, warp): (Option<f64>, &Warp)| mean.map(|mean| warp.inverse(mean));
+        let means = forecast.into_iter().zip(&self.warps).map(in_unit).collect();
+        strategy.forecasts.push(Forecast { architecture: architecture.clone(), means });
     }
 }

@@ -73,9 +73,9 @@ impl ModelBased {
             jobs.extend(ready.map(|one| WantedJob::training(one, fidelity.full_epochs)));
         }
         if jobs.is_empty() && !is_over && history.pending().is_empty() {
-            // Everything so far has failed.
-            let random = Unseen::new(problem, history).random(room.batch.max(1), &mut self.rng)?;
-            jobs.extend(random.iter().flat_map(|architecture| WantedJob::measurements(problem, architecture)));
+            // Everything so far has failed, or is beyond the bounds.
+            let next = Unseen::new(problem, history).nearer_bounds(room.batch.max(1), &mut self.rng)?;
+            jobs.extend(next.iter().flat_map(|architecture| WantedJob::measurements(problem, architecture)));
         }
         Ok((!jobs.is_empty() || !is_over).then_some(jobs))
     }
