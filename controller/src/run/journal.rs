@@ -53,11 +53,6 @@ impl Journal {
         self.recovered.iter()
     }
 
-    /// The first of them.
-    pub fn first_recovered(&self) -> Option<&Row> {
-        self.recovered.front()
-    }
-
     /// Takes the first of them.
     pub fn take(&mut self) -> Option<Row> {
         self.recovered.pop_front()

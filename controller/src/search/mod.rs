@@ -113,7 +113,6 @@ impl Search {
     /// The search itself.
     async fn search(&mut self, state: &mut State) -> anyhow::Result<End> {
         loop {
-            self.enter_repeats(state)?;
             if let Some(workload) = self.workers.workload() {
                 self.observers.iter_mut().for_each(|observer| observer.workload(&workload, &state.history));
             }

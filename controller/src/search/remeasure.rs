@@ -15,7 +15,6 @@ impl Search {
             if self.stop.asked() {
                 return Ok(false);
             }
-            self.enter_repeats(state)?;
             if state.history.repeats() >= self.plan.remeasure {
                 return Ok(true);
             }

@@ -9,7 +9,7 @@ use hardware::log::Row;
 use super::workers::Event;
 use super::{Search, State};
 use crate::evaluate::Finished;
-use crate::history::{Evaluation, History, Job, Status, Work, candidate_of, values_of};
+use crate::history::{Evaluation, History, Job, Status, Work, values_of};
 use crate::problem::Problem;
 use crate::run::write_atomically;
 use crate::target::Target;
@@ -84,23 +84,6 @@ impl Search {
         if fidelity.least_chance > 0.0 && row.epochs.is_none_or(|epochs| epochs >= fidelity.full_epochs) {
             for number in self.strategy.hopeless(&self.problem, &state.history)? {
                 self.workers.break_off(number);
-            }
-        }
-        Ok(())
-    }
-
-    /// Enters the repeated measurements that come next in the journal of a resumed run. They are from the end of an earlier
-    /// part of the search, after which the budget was raised.
-    pub(super) fn enter_repeats(&mut self, state: &mut State) -> anyhow::Result<()> {
-        while let Some(row) = self.storage.journal.first_recovered() {
-            // A text that is not an architecture is an error once its job ends.
-            let repeats = candidate_of(&self.problem, row)
-                .is_ok_and(|found| state.history.known(&found.key).is_some_and(|known| known.number != row.evaluation));
-            if !repeats {
-                break;
-            }
-            if let Some(row) = self.storage.journal.take() {
-                self.enter(state, &row)?;
             }
         }
         Ok(())

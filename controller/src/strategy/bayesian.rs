@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Proposal;
+use super::belief::Belief;
 use super::measure_first::Proposer;
 use super::model_based::candidates::Candidates;
 use super::model_based::improvement::Improvement;
@@ -67,14 +68,6 @@ pub struct Bayesian {
     hyperparameters: Start,
 }
 
-/// The prediction for a network: means and deviations of its objectives, on their scales.
-struct Belief {
-    means: Vec<f64>,
-    deviations: Vec<f64>,
-    /// Objectives that are measured.
-    is_known: Vec<bool>,
-}
-
 impl Bayesian {
     /// Candidates whose predictions follow those of the networks under way and of the networks chosen before.
     const SHORTLIST: usize = 100;
@@ -113,34 +106,25 @@ impl Bayesian {
             under_way.iter().map(|(architecture, _)| *architecture).chain(candidates).collect();
         let points = self.encoder.encode_all(problem, architectures.iter().copied())?;
         let (prediction, warps) = (surrogate.predict(&points), surrogate.warps());
+        let targets = history.targets();
         let belief = |place: usize| {
-            let columns = prediction.iter().map(|column| (column.means[place], column.deviations[place]));
-            let (mut means, mut deviations): (Vec<f64>, Vec<f64>) = columns.unzip();
-            let mut is_known = vec![false; means.len()];
-            let values = under_way.get(place).and_then(|(_, known)| *known).map_or(&[][..], |known| &known.values);
-            for (objective, value) in values.iter().enumerate() {
-                if let Some(value) = value {
-                    (means[objective], deviations[objective]) = (warps[objective].forward(*value), 0.0);
-                    is_known[objective] = true;
-                }
-            }
-            Belief { means, deviations, is_known }
+            let known = under_way.get(place).and_then(|(_, known)| *known);
+            Belief::predicted(&prediction, place, targets).knowing(known, &warps, targets)
         };
         let beliefs: Vec<Belief> = (0..points.len()).map(belief).collect();
         let mut acquisition = Improvement::of_history(history, &surrogate);
-        let all = vec![true; history.targets().len()];
         let (pending, others) = beliefs.split_at(under_way.len());
-        pending.iter().for_each(|belief| acquisition.believe(&belief.means, &all));
+        pending.iter().for_each(|belief| acquisition.believe(&belief.means, &belief.counts));
 
         let improvements: Vec<f64> =
-            others.par_iter().map(|belief| acquisition.of(&belief.means, &belief.deviations, &all)).collect();
+            others.par_iter().map(|belief| acquisition.of(&belief.means, &belief.deviations, &belief.counts)).collect();
         let mut order: Vec<usize> = (0..others.len()).collect();
         order.sort_by(|a, b| improvements[*b].total_cmp(&improvements[*a]));
         order.truncate(Self::SHORTLIST);
         let places: Vec<usize> = (0..pending.len()).chain(order.iter().map(|place| pending.len() + place)).collect();
         let mut covariances = surrogate.covariances(&prediction, &points, &places);
         for (place, belief) in pending.iter().enumerate() {
-            let unknown = belief.is_known.iter().enumerate().filter(|(_, is_known)| !**is_known);
+            let unknown = belief.is_fixed.iter().enumerate().filter(|(_, is_fixed)| !**is_fixed);
             unknown.for_each(|(objective, _)| covariances.observe(objective, place));
         }
         let mut open: Vec<usize> = (pending.len()..places.len()).collect();
@@ -152,7 +136,7 @@ impl Bayesian {
                 let deviations: Vec<f64> = deviations
                     .map(|(objective, exact)| covariances.deviation(objective, *place).unwrap_or(*exact))
                     .collect();
-                acquisition.of(&belief.means, &deviations, &all)
+                acquisition.of(&belief.means, &deviations, &belief.counts)
             };
             let improvements: Vec<f64> = open.par_iter().map(improvement).collect();
             // Of equals the first one.
@@ -161,7 +145,7 @@ impl Bayesian {
             let (architecture, belief) = (architectures[places[place]], &beliefs[places[place]]);
             if unseen.take(architecture)? {
                 chosen.push(architecture.clone());
-                acquisition.believe(&belief.means, &all);
+                acquisition.believe(&belief.means, &belief.counts);
                 (0..belief.means.len()).for_each(|objective| covariances.observe(objective, place));
             }
         }

@@ -5,6 +5,7 @@
 //! any evaluator.
 
 mod bayesian;
+mod belief;
 mod config;
 mod evolution;
 mod measure_first;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditioned::Conditioned;
 use super::kernel::Pairs;
+use super::local_search::{Steps, minimise};
 use super::process::Standard;
 use super::{Encoding, Hyperparameters, Posterior};
 
@@ -236,7 +237,7 @@ fn thinned(places: Vec<usize>) -> Vec<usize> {
     places.into_iter().step_by(stride).collect()
 }
 
-/// Local search for the hyper-parameters: normal steps that widen after success and narrow after failure.
+/// The likeliest hyper-parameters that a local search finds.
 fn likeliest(
     rows: &[Trained],
     targets: &[f64],
@@ -249,18 +250,8 @@ fn likeliest(
         let conditioned = conditioned(&pairs, rows, targets, at);
         conditioned.map_or(f64::INFINITY, |conditioned| conditioned.loss + at.surprise())
     };
-    let mut best = from;
-    let (mut least, mut width) = (loss(&best), 0.3_f64);
-    for _ in 0..steps {
-        let next = best.moved(width, rng);
-        let this = loss(&next);
-        if this < least {
-            (best, least, width) = (next, this, (width * 1.4).min(0.6));
-        } else {
-            width = (width * 0.93).max(0.06);
-        }
-    }
-    best
+    let steps = Steps { count: steps, width: 0.3, range: [0.06, 0.6], narrowing: 0.93 };
+    minimise(from, &steps, loss, |best, width| best.moved(width, rng))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod encoding;
 mod expected;
 mod joint;
 mod kernel;
+mod local_search;
 mod model;
 mod process;
 mod robust;

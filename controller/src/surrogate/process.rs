@@ -9,6 +9,7 @@ use rand_distr::StandardNormal;
 
 use super::conditioned::Conditioned;
 use super::kernel::Pairs;
+use super::local_search::{Steps, minimise};
 use super::robust::trust;
 use super::{Encoding, Hyperparameters};
 
@@ -140,7 +141,7 @@ impl Process {
     }
 }
 
-/// Local search for the hyper-parameters: normal steps that widen after success and narrow after failure.
+/// The likeliest hyper-parameters that a local search finds.
 fn likeliest(
     pairs: &Pairs,
     targets: &[f64],
@@ -153,24 +154,17 @@ fn likeliest(
         let conditioned = Conditioned::on(pairs, targets, trust, at);
         conditioned.map_or(f64::INFINITY, |conditioned| conditioned.loss + at.surprise())
     };
-    let mut best = from;
-    let (mut least, mut width) = (loss(&best), 0.4_f64);
-    for _ in 0..steps {
-        let mut next = best;
+    let steps = Steps { count: steps, width: 0.4, range: [0.05, 1.0], narrowing: 0.95 };
+    minimise(from, &steps, loss, |best, width| {
+        let mut next = *best;
         for value in &mut next.0 {
             let step: f64 = rng.sample(StandardNormal);
             if rng.random_bool(Process::MOVED) {
                 *value += width * step;
             }
         }
-        let this = loss(&next);
-        if this < least {
-            (best, least, width) = (next, this, (width * 1.4).min(1.0));
-        } else {
-            width = (width * 0.95).max(0.05);
-        }
-    }
-    best
+        next
+    })
 }
 
 #[cfg(test)]

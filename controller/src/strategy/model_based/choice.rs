@@ -9,8 +9,8 @@ use super::improvement::Improvement;
 use super::isomorphic::IsomorphicErrors;
 use crate::history::{Evaluation, History};
 use crate::objective::Objective;
+use crate::strategy::belief::Belief;
 use crate::surrogate::{Covariances, Encoding, Surrogate};
-use crate::target::Targets;
 
 /// A network that may be chosen, or that has a job.
 #[derive(Debug, Clone)]
@@ -37,17 +37,6 @@ pub(super) enum Stage {
     TrainingShort,
     /// It is being trained in full, or will be as soon as it is measured.
     TrainingFull,
-}
-
-/// Means and standard deviations of a network's objectives, on their scales.
-#[derive(Debug, Clone)]
-struct Belief {
-    means: Vec<f64>,
-    deviations: Vec<f64>,
-    /// Whether a deviation is that of a measured value, which no other observation makes smaller.
-    is_fixed: Vec<bool>,
-    /// By target, whether the network may enter its front. One that is measured enters only where it was.
-    counts: Vec<bool>,
 }
 
 /// The alternatives of a decision, with what is believed of them; each choice changes the beliefs about the others.
@@ -85,22 +74,13 @@ impl<'a> Choice<'a> {
         let points: Vec<Arc<Encoding>> = alternatives.iter().map(|each| Arc::clone(&each.point)).collect();
         let prediction = surrogate.predict(&points);
         let warps = surrogate.warps();
+        let targets = history.targets();
         let belief = |(index, alternative): (usize, &Alternative)| {
-            let columns = prediction.iter().map(|column| (column.means[index], column.deviations[index]));
-            let (mut means, mut deviations): (Vec<f64>, Vec<f64>) = columns.unzip();
-            let mut is_fixed = vec![false; means.len()];
+            let mut belief = Belief::predicted(&prediction, index, targets);
             if let Some((objective, mean, deviation)) = isomorphic.of(alternative.point.network) {
-                (means[objective], deviations[objective], is_fixed[objective]) = (mean, deviation, true);
+                belief.fix(objective, mean, deviation);
             }
-            let values = alternative.known.map_or(&[][..], |known| &known.values);
-            for (objective, value) in values.iter().enumerate() {
-                if let Some(value) = value {
-                    means[objective] = warps[objective].forward(*value);
-                    (deviations[objective], is_fixed[objective]) = (0.0, true);
-                }
-            }
-            let counts = counting(history.targets(), alternative.known);
-            Belief { means, deviations, is_fixed, counts }
+            belief.knowing(alternative.known, &warps, targets)
         };
         let beliefs: Vec<Belief> = alternatives.iter().enumerate().map(belief).collect();
         let mut improvement = Improvement::of_history(history, surrogate);
@@ -142,7 +122,7 @@ impl<'a> Choice<'a> {
         }
         let covariances = surrogate.covariances(&prediction, &points, &shortlist);
         let is_open = (0..shortlist.len()).map(|place| place >= pending).collect();
-        let error = history.targets().common(Objective::Error);
+        let error = targets.common(Objective::Error);
         let mut this = Self { error, alternatives, beliefs, improvement, shortlist, covariances, is_open };
         (0..pending).for_each(|place| this.assume(place));
         this
@@ -247,16 +227,6 @@ impl<'a> Choice<'a> {
     pub fn deviations(&self, best: Best) -> &[f64] {
         &self.beliefs[self.shortlist[best.place]].deviations
     }
-}
-
-/// By target, whether a network may enter its front: all of them while nothing is known of it; later where it was measured
-/// with success and keeps the bounds.
-fn counting(targets: &Targets, known: Option<&Evaluation>) -> Vec<bool> {
-    let counts = |target: usize, known: &Evaluation| {
-        known.is_tried_on(target) && !known.is_lost_on(target) && targets.keeps_bounds(target, &known.values)
-    };
-    let all = 0..targets.len();
-    all.map(|target| !targets.are_several() || known.is_none_or(|known| counts(target, known))).collect()
 }
 
 impl Alternative<'_> {

@@ -6,6 +6,7 @@ use super::ModelBased;
 use super::acquisition::Acquisition;
 use crate::history::{Evaluation, History};
 use crate::problem::Problem;
+use crate::strategy::belief::Belief;
 use crate::surrogate::Predicted;
 
 impl ModelBased {
@@ -22,12 +23,8 @@ impl ModelBased {
         let acquisition = Acquisition::of_target(history, target, &surrogate);
         let (prediction, warps, targets) = (surrogate.predict(&points), surrogate.warps(), problem.targets());
         let improvement = |index: usize| {
-            let known = networks[index].values.iter().zip(&warps);
-            let beliefs = known.zip(&prediction).map(|((value, warp), column)| match value {
-                Some(value) => (warp.forward(*value), 0.0),
-                None => (column.means[index], column.deviations[index]),
-            });
-            let (means, deviations): (Vec<f64>, Vec<f64>) = beliefs.unzip();
+            let Belief { means, deviations, .. } =
+                Belief::predicted(&prediction, index, targets).knowing(Some(networks[index]), &warps, targets);
             acquisition.of(&targets.of(target, &means), &targets.of(target, &deviations))
         };
         let improvements: Vec<f64> = (0..networks.len()).map(improvement).collect();
