@@ -1,7 +1,7 @@
 //! The output of benchmark_app, Python's and C++'s, from 2018 to 2026.
 
 use super::problem::{Problem, Problems};
-use super::values::{Mode, count, looks_like_a_result, mode, plain, rate, time};
+use super::values::{Mode, count, looks_like_a_result, mode, rate, time};
 use crate::shown::{Line, lines, start_of};
 
 /// Longest part of a line that is read, in bytes.
@@ -50,7 +50,7 @@ pub(super) struct Latency {
     pub rounding_ms: Option<f64>,
 }
 
-/// Reads the output of one run, standard output and standard error together.
+/// Reads the output of one run, standard output and standard error together, as the agent passes it on: without colours.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ pub(super) struct Latency {
 pub(super) fn parse(output: &str) -> Result<Report, String> {
     let mut reader = Reader::default();
     for (line, text) in lines(output) {
-        let text = plain(text);
+        let text = text.trim();
         let text = &text[..text.floor_char_boundary(MAX_LINE)];
         reader.problems.take(text);
         let message = text.strip_prefix("[ INFO ]").unwrap_or(text).trim();

@@ -127,3 +127,26 @@ impl Trial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::Agent;
+
+    /// The report of a run that prints some lines.
+    fn report_of(lines: &[&str], exit: i32) -> Result<Report, RemoteError> {
+        let printed =
+            Agent::of_program(lines, exit).run(&["benchmark_app".to_owned()], Duration::from_secs(5)).unwrap();
+        report(&printed, Duration::ZERO)
+    }
+
+    /// The stick's driver writes in colours.
+    #[test]
+    fn colours_hide_neither_a_result_nor_the_level_of_a_message() {
+        let report = report_of(&["\x1b[0m[ INFO ] Count: 100 iterations\x1b[0m"], 0).unwrap();
+        assert_eq!(report.count, Some(100));
+        let lines = ["\x1b[36mW: [ncAPI] device_not_found\x1b[0m", "[ ERROR ] std::bad_alloc"];
+        let error = report_of(&lines, 1).unwrap_err();
+        assert!(matches!(error, RemoteError::Memory { .. }), "{error:?}");
+    }
+}

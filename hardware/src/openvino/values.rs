@@ -17,16 +17,6 @@ pub(super) enum Mode {
     },
 }
 
-/// A line without blanks and colours around it, in which the stick's driver writes, and without what was overwritten.
-pub(super) fn plain(line: &str) -> &str {
-    let mut text = line.trim();
-    text = text.rsplit('\r').next().unwrap_or(text).trim();
-    while let Some((_, rest)) = text.strip_prefix("\x1b[").and_then(|codes| codes.split_once('m')) {
-        text = rest.trim_start();
-    }
-    text.trim_end_matches("\x1b[0m").trim_end()
-}
-
 /// `[Step 10/11] Measuring performance (Start inference asynchronously, 4 inference requests, limits: …)`
 pub(super) fn mode(step: &str) -> Option<Mode> {
     let words: Vec<&str> = step.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::error::RemoteError;
 use super::exchange::Channel;
 use crate::lock::lock;
-use crate::shown::ends_of;
+use crate::shown::{clean, ends_of};
 
 /// The program itself.
 pub(super) const PROGRAM: &str = include_str!("agent.py");
@@ -361,10 +361,9 @@ impl Shared {
             }
             self.content.push_str(if id == self.last_id { &text } else { "" });
             return Ok(true);
-        } else if let Some(mut text) = event.line {
-            text.truncate(text.floor_char_boundary(Agent::LONGEST_LINE));
-            // An escape sequence would reach the user's terminal.
-            let text = text.replace(|c: char| c.is_control() && c != '\t', " ");
+        } else if let Some(text) = event.line {
+            // An escape sequence would reach the user's terminal, and hide from a parser how the line begins.
+            let text = clean(&text[..text.floor_char_boundary(Agent::LONGEST_LINE)]);
             JobEvent::Line { at_ns: event.t, text }
         } else if let Some(values) = event.values {
             JobEvent::Values { at_ns: event.t, values }

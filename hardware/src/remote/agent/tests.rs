@@ -20,6 +20,17 @@ fn agent(lines: &[&str]) -> Agent {
     Agent::greet(Box::new(Script(lines))).unwrap()
 }
 
+impl Agent {
+    /// An agent whose program, the first that is started, prints some lines and ends.
+    pub(crate) fn of_program(lines: &[&str], exit: i32) -> Self {
+        let line = |text: &&str| json!({"id": 1, "t": 5, "line": text}).to_string();
+        let done = json!({"id": 1, "t": 4, "done": true}).to_string();
+        let end = json!({"id": 1, "t": 6, "exit": exit}).to_string();
+        let lines: Vec<String> = [done].into_iter().chain(lines.iter().map(line)).chain([end]).collect();
+        agent(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+}
+
 #[test]
 fn events_of_jobs_are_kept_during_an_upload() {
     let mut agent = agent(&[
