@@ -103,8 +103,7 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
     let report = trtexec::parse(&printed.text()).map_err(|error| failed(error.to_string()))?;
     match (&report.problem, &printed.end) {
         (_, End::Exit(0)) if report.outcome != Outcome::Failed => Ok(report),
-        (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was", limit.as_secs()))),
-        (_, End::Signal(_)) => Err(failed(printed.failure())),
+        (_, End::TimedOut) => Err(failed(format!("it had not ended after {} s, and was ended", limit.as_secs()))),
         (Some(Problem::Unsupported(text)), _) => {
             Err(RemoteError::Refused { reason: format!("TensorRT does not accept it: {text}") })
         }
@@ -113,8 +112,8 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
             Err(RemoteError::Memory { problem: format!("trtexec failed to {what}: {problem}") })
         }
         (Some(Problem::BadEngine(text)), _) => Err(RemoteError::Failed { problem: format!("{BAD_ENGINE}: {text}") }),
-        (Some(Problem::Other(text)), _) => Err(failed(text.clone())),
-        (None, _) => Err(failed(printed.failure())),
+        (Some(Problem::Other(text)), End::Exit(_)) => Err(failed(text.clone())),
+        (Some(Problem::Other(_)) | None, _) => Err(failed(printed.failure())),
     }
 }
 
@@ -150,3 +149,24 @@ fn window(printed: &Printed, report: &Report, warm_up: Duration) -> Result<(Wind
 
 /// How long other work of trtexec may take between its lines, and until they are noticed.
 const LATE_S: f64 = 0.4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_cause_explains_an_abort() {
+        let error_of = |line: &str| {
+            let printed = Printed { end: End::Signal(6), lines: vec![(0, line.to_owned())] };
+            report(&printed, "run the engine", Duration::ZERO).unwrap_err()
+        };
+        for line in ["  what():  std::bad_alloc", "Cuda failure: out of memory"] {
+            let error = error_of(line);
+            assert!(matches!(error, RemoteError::Memory { .. }), "{error:?}");
+        }
+        let error = error_of("[E] [TRT] UNSUPPORTED_NODE: No importer registered for op: Nonsense");
+        assert!(matches!(error, RemoteError::Refused { .. }), "{error:?}");
+        let error = error_of("[E] an error that nothing is known about").to_string();
+        assert!(error.contains("signal 6"), "{error}");
+    }
+}
