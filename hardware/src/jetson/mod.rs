@@ -126,7 +126,7 @@ fn measure(
 ) -> Result<Measurement, RemoteError> {
     let engine = engine::provide(&mut link.agent, &link.place, &link.builder, model)?;
     link.agent.forget();
-    let command = trial::command(&link.builder.trtexec, options, plan, &engine);
+    let command = trial::command(&link.builder.trtexec, options, &engine);
     let (warm_up, grace) = (plan.warm_up, options.grace);
     let mut trials = Trials { agent: &mut link.agent, clock, command, warm_up, grace, runs: Vec::new() };
     let (energy, conditions, mut warnings) = program::run(&mut trials, meter, clock, &options.energy(), plan)?;

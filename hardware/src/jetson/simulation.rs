@@ -237,6 +237,7 @@ impl Simulation {
         let line = |text: String| json!({"id": id, "line": format!("[12/06/2022-15:00:20] [I] {text}")});
         let mut events = vec![(0.4, line("Starting inference".to_owned()))];
         let (warm, count) = ((warm_up_s * 1e3 / p.latency_ms).ceil(), (duration_s * 1e3 / p.latency_ms).ceil() as u64);
+        let count = count.max(number("--iterations=") as u64);
         let mut borders = vec![self.now_ns() as f64 / NS + 0.4];
         for run in 0..count as usize + warm as usize {
             borders.push(borders[run] + p.latency_ms / 1e3 * (1.0 + p.jitter * self.normal()).max(0.5));

@@ -176,6 +176,17 @@ fn a_board_that_does_not_settle_gives_a_warning() {
     assert!(warnings.is_empty(), "{warnings:?}");
 }
 
+#[test]
+fn a_slow_network_has_as_many_runs_as_the_time_limit_allows() {
+    let physics = Physics { latency_ms: 1000.0, jitter: 0.0, ..boards(1, 5.0)[0].clone() };
+    let (simulation, observed) = Simulation::new(physics, 1);
+    let options = options(MeterOptions::None {});
+    let mut bench = Bench::new(simulation, observed, &options);
+    let measurement = bench.attempt(None, &options, &Plan::default()).unwrap();
+    assert_eq!(measurement.latency.runs, Some(3));
+    assert!(matches!(measurement.warnings[..], [Warning::WideInterval { runs: 3, .. }]), "{:?}", measurement.warnings);
+}
+
 /// The reason why a measurement on a board fails.
 fn failure(physics: Physics) -> String {
     let (simulation, observed) = Simulation::new(physics, 1);

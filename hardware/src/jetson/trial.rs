@@ -7,7 +7,6 @@ use serde_json::json;
 use super::options::JetsonOptions;
 use super::trtexec::times::Runs;
 use super::trtexec::{self, Outcome, Problem, Report};
-use crate::device::Plan;
 use crate::energy::{Load, LoadRun, Watch};
 use crate::remote::{Agent, ClockMap, End, Printed, RemoteError, on_our_clock, print};
 use crate::time::{Clock, Window};
@@ -69,11 +68,11 @@ impl Trials<'_> {
         })?;
         let runs = trtexec::times::parse(&times.content).map_err(unreadable)?;
         let runs = runs.without_warm_up(report.queries, self.warm_up.as_secs_f64() * 1e3);
-        let (window, walltime_s) = window(&printed, &report, self.warm_up)?;
         let inferences = runs.compute_ms.len() as u64;
         if inferences == 0 {
             return Err(unreadable("all runs are warm-up".to_owned()));
         }
+        let (window, walltime_s) = window(&printed, &report, self.warm_up, inferences)?;
         // The whole time divided by their number would be too long: the input of the first inference is transferred one
         // inference before the computation.
         let period_s = runs.period_ms().map_or(walltime_s / inferences as f64, |period_ms| period_ms / 1e3);
@@ -121,11 +120,13 @@ pub(super) fn report(printed: &Printed, what: &str, limit: Duration) -> Result<R
 pub(super) const BAD_ENGINE: &str = "the engine in the cache belongs to another TensorRT or board";
 
 /// The command that runs an engine, without its duration.
-pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engine: &str) -> Vec<String> {
+pub(super) fn command(trtexec: &str, options: &JetsonOptions, engine: &str) -> Vec<String> {
     let mut command = vec![
         trtexec.to_owned(),
         format!("--loadEngine={engine}"),
-        format!("--iterations={}", plan.least_runs()),
+        // For more runs trtexec exceeds the duration, and would be killed where a network is slow. The first of two may be
+        // all of the warm-up.
+        "--iterations=2".to_owned(),
         // Averages over many runs: otherwise trtexec prints thousands of lines.
         "--avgRuns=1000".to_owned(),
     ];
@@ -134,7 +135,12 @@ pub(super) fn command(trtexec: &str, options: &JetsonOptions, plan: &Plan, engin
 }
 
 /// The window of the timed inferences, on the board's clock, and how long trtexec says that they ran.
-fn window(printed: &Printed, report: &Report, warm_up: Duration) -> Result<(Window, f64), RemoteError> {
+fn window(
+    printed: &Printed,
+    report: &Report,
+    warm_up: Duration,
+    inferences: u64,
+) -> Result<(Window, f64), RemoteError> {
     let missing = |what: &str| RemoteError::Failed {
         problem: format!("trtexec does not say {what}: power cannot be assigned to inferences"),
     };
@@ -143,7 +149,9 @@ fn window(printed: &Printed, report: &Report, warm_up: Duration) -> Result<(Wind
     let ended_ns = printed.stamp(&reports).ok_or_else(|| missing("when inferences ended"))?;
     let walltime_s = report.walltime_s.ok_or_else(|| missing("how long inferences ran"))?;
     let begun_ns = printed.stamp(&["Starting inference"]);
-    let window = printed.window("trtexec", begun_ns, ended_ns, walltime_s, warm_up.as_secs_f64(), LATE_S)?;
+    // The warm-up ends with an inference.
+    let late_s = LATE_S + walltime_s / inferences as f64;
+    let window = printed.window("trtexec", begun_ns, ended_ns, walltime_s, warm_up.as_secs_f64(), late_s)?;
     Ok((window, walltime_s))
 }
 
