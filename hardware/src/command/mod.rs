@@ -39,7 +39,7 @@ const SCRIPT: &str = r#"rm -f answer status; { { "$@"; echo $? >status; } | head
 /// A device that a program measures, here or over SSH.
 pub struct CommandDevice {
     options: CommandOptions,
-    machine: Machine<Agent>,
+    machine: Machine<Link>,
     /// What the program printed for the smallest network.
     probed: Option<Answer>,
 }
@@ -69,10 +69,10 @@ impl CommandDevice {
         let Self { options, machine, .. } = self;
         let (place, clock) = (machine.place().clone(), machine.clock);
         let open = |agent, _: &_| open(agent, options);
-        machine.with(options.program.patience, open, |agent, meter| {
+        machine.with(options.program.patience, open, |Link { agent, program }, meter| {
             agent.forget();
             let model = provide(agent, &place, model, OLDER)?;
-            act(&mut Work { agent, options, clock, model, plan, answers: Vec::new() }, meter)
+            act(&mut Work { agent, program, options, clock, model, plan, answers: Vec::new() }, meter)
         })
     }
 
@@ -109,21 +109,28 @@ fn name(options: &CommandOptions) -> String {
     format!("{KIND}-{}", HEXLOWER.encode(&digest[..4]))
 }
 
+/// A connected machine that has the program.
+struct Link {
+    agent: Agent,
+    /// The program's path there, which is valid in any folder.
+    program: String,
+}
+
 /// Takes the device for this run alone, if the program is there.
-fn open(mut agent: Agent, options: &CommandOptions) -> Result<Agent, RemoteError> {
+fn open(mut agent: Agent, options: &CommandOptions) -> Result<Link, RemoteError> {
     take(&mut agent, Some(&name(options)))?;
     let program = options.command.first().map(String::as_str).unwrap_or_default();
-    if agent.ask(json!({"do": "which", "name": program}))?.path.is_none() {
-        let problem =
-            format!("the program {program} is not found on its machine: give its path, and make it executable");
-        return Err(RemoteError::Settings { problem });
-    }
-    Ok(agent)
+    let path = agent.ask(json!({"do": "which", "name": program}))?.path;
+    let program = path.ok_or_else(|| RemoteError::Settings {
+        problem: format!("the program {program} is not found on its machine: give its path, and make it executable"),
+    })?;
+    Ok(Link { agent, program })
 }
 
 /// Runs of the program, as a load.
 struct Work<'a> {
     agent: &'a mut Agent,
+    program: &'a str,
     options: &'a CommandOptions,
     clock: Clock,
     model: String,
@@ -142,7 +149,8 @@ impl Work<'_> {
         argv.push(format!("CONTROLLER_MIN_RUNS={}", plan.least_runs()));
         argv.push(format!("CONTROLLER_STATISTIC={}", plan.statistic()));
         argv.push(format!("CONTROLLER_CONFIDENCE_INTERVAL={}", plan.confidence_interval));
-        argv.extend(self.options.command.iter().chain([&self.model]).cloned());
+        argv.push(self.program.to_owned());
+        argv.extend(self.options.command.iter().skip(1).chain([&self.model]).cloned());
         let limit = plan.warm_up + limit + self.options.program.grace;
         let printed = print(self.agent, &argv, limit, &|| Ok(watch()?))?;
         let failed = |problem: String| Err(RemoteError::Failed { problem });
@@ -255,5 +263,35 @@ impl Device for CommandDevice {
 
     fn measures_energy(&self) -> bool {
         self.machine.meter.is_some() || self.probed.as_ref().is_some_and(|answer| answer.energy_mj.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    /// As on another machine, whose paths are not made absolute here.
+    #[test]
+    fn a_program_with_a_relative_path_is_found_and_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(agent) = Place::Here.connect(&folder.path().join("work").display().to_string()) else { return };
+        let path = folder.path().join("program");
+        std::fs::write(&path, "#!/bin/sh\necho '{\"time_ms\": 2.5}'\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let to_root: std::path::PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+        let relative = to_root.join(path.strip_prefix("/").unwrap());
+        let options = CommandOptions { command: vec![relative.display().to_string()], ..CommandOptions::default() };
+
+        let Link { mut agent, program } = open(agent, &options).unwrap();
+        assert_eq!(Path::new(&program), path);
+        let plan = Plan::default();
+        let (model, clock, answers) = ("a.onnx".to_owned(), Clock::start(), Vec::new());
+        let mut work =
+            Work { agent: &mut agent, program: &program, options: &options, clock, model, plan: &plan, answers };
+        let answer = work.start(plan.time_limit, Duration::ZERO, &|| Ok(())).unwrap();
+        assert_eq!(answer.measurement(&plan).unwrap().latency.mean_ms, 2.5);
     }
 }

@@ -382,7 +382,9 @@ def obey(order):
         answer["files"] = found
     elif what == "which":
         places = os.environ.get("PATH", os.defpath).split(os.pathsep) + order.get("places", [])
-        answer["path"] = shutil.which(os.path.expanduser(order["name"]), path=os.pathsep.join(places))
+        path = shutil.which(os.path.expanduser(order["name"]), path=os.pathsep.join(places))
+        # Programs run in another folder than this one.
+        answer["path"] = path and os.path.abspath(path)
     elif what == "make room":
         answer["bytes"] = make_room(order["wanted"], order["folder"])
     elif what == "clock":
