@@ -21,15 +21,15 @@ use crate::meter::{PowerMeter, health};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{Machine, ProgramOptions};
-use crate::remote::{Agent, ClockMap, End, Place, RemoteError, measure_patiently, on_our_clock, print, provide, take};
+use crate::remote::{
+    Agent, ClockMap, End, MODELS, Place, RemoteError, measure_patiently, on_our_clock, print, provide, take,
+};
 use crate::statistic::Statistic;
 use crate::time::{Clock, Window};
 use answer::Answer;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "command";
-/// Folder of files that may be removed where the disk is full.
-const OLDER: &str = "models";
 /// Most bytes that a program may print.
 const MOST_BYTES: usize = 64 << 20;
 /// Runs the words that follow, and ends as they do. Output beyond the limit ends the program; of its messages the last
@@ -71,7 +71,7 @@ impl CommandDevice {
         let open = |agent, _: &_| open(agent, options);
         machine.with(options.program.patience, open, |Link { agent, program }, meter| {
             agent.forget();
-            let model = provide(agent, &place, model, OLDER)?;
+            let model = provide(agent, &place, model, &[MODELS])?;
             act(&mut Work { agent, program, options, clock, model, plan, answers: Vec::new() }, meter)
         })
     }

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::trial;
 use crate::model::Model;
-use crate::remote::{self, Agent, FREE, Place, RemoteError};
+use crate::remote::{self, Agent, FREE, MODELS, Place, RemoteError};
 
 /// Folder of engines.
 const ENGINES: &str = "engines";
+/// Folders whose files can be made again, and go where the disk is full.
+const OLDER: [&str; 2] = [ENGINES, MODELS];
 /// Longest time that building an engine may take: large networks need many minutes on a small board.
 const BUILD_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -66,8 +68,8 @@ pub(super) fn provide(
     if agent.ask(json!({"do": "exists", "path": engine}))?.exists {
         return Ok(engine);
     }
-    agent.make_room(FREE, ENGINES)?;
-    let onnx = remote::provide(agent, place, model, ENGINES)?;
+    agent.make_room(FREE, &OLDER)?;
+    let onnx = remote::provide(agent, place, model, &OLDER)?;
     let part = format!("{engine}.part");
     agent.ask(json!({"do": "make", "path": ENGINES}))?;
     let mut argv = vec![builder.trtexec.clone(), format!("--onnx={onnx}"), format!("--saveEngine={part}")];
@@ -86,6 +88,7 @@ pub(super) fn provide(
         });
     }
     agent.ask(json!({"do": "rename", "from": part, "to": engine}))?;
+    remote::discard(agent, place, &onnx)?;
     Ok(engine)
 }
 

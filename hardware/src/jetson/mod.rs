@@ -1,6 +1,6 @@
 //! NVIDIA Jetson boards, over SSH.
 //!
-//! A model is uploaded, built into a TensorRT engine on the board (both are kept there for the next time), and run by
+//! A model is uploaded, built into a TensorRT engine on the board, which is kept there for the next time, and run by
 //! `trtexec` while a power meter reads, by default the board's own `tegrastats`. See [`crate::energy`] for how
 //! energy is measured.
 //!

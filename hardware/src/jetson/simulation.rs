@@ -60,6 +60,8 @@ pub(super) struct Truth {
 #[derive(Debug)]
 pub(super) struct Observed {
     pub truths: Vec<Truth>,
+    /// Paths of the files that were removed.
+    pub removed: Vec<String>,
     /// The simulated time.
     pub clock: Clock,
 }
@@ -103,7 +105,7 @@ const NS: f64 = 1e9;
 impl Simulation {
     pub fn new(physics: Physics, seed: u8) -> (Self, Arc<Mutex<Observed>>) {
         let now_ns: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(5_000_000_000)));
-        let observed = Observed { truths: Vec::new(), clock: Clock::simulated(now_ns) };
+        let observed = Observed { truths: Vec::new(), removed: Vec::new(), clock: Clock::simulated(now_ns) };
         let observed = Arc::new(Mutex::new(observed));
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut this = Self {
@@ -361,7 +363,10 @@ impl Channel for Simulation {
                 let content = self.files.remove(&text("from")).unwrap();
                 self.files.insert(text("to"), content);
             }
-            "remove" => drop(self.files.remove(&text("path"))),
+            "remove" => {
+                self.files.remove(&text("path"));
+                self.observed.lock().unwrap().removed.push(text("path"));
+            }
             "read" => {
                 let content = self.files[&text("path")].clone();
                 self.say(0, json!({"id": id, "t": self.now_ns(), "chunk": content}));

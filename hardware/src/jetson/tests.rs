@@ -187,6 +187,20 @@ fn a_slow_network_has_as_many_runs_as_the_time_limit_allows() {
     assert!(matches!(measurement.warnings[..], [Warning::WideInterval { runs: 3, .. }]), "{:?}", measurement.warnings);
 }
 
+#[test]
+fn a_model_is_removed_once_its_engine_is_built() {
+    let (simulation, observed) = Simulation::new(boards(1, 5.0)[0].clone(), 1);
+    let options = options(MeterOptions::None {});
+    let mut bench = Bench::new(simulation, observed, &options);
+    for _ in 0..2 {
+        bench.attempt(None, &options, &Plan::default()).unwrap();
+    }
+    let observed = bench.observed.lock().unwrap();
+    let is_model = |path: &&String| path.starts_with("models/");
+    let removed: Vec<&String> = observed.removed.iter().filter(is_model).collect();
+    assert_eq!(removed, [&format!("models/{}.onnx", bench.model.sha256)]);
+}
+
 /// The reason why a measurement on a board fails.
 fn failure(physics: Physics) -> String {
     let (simulation, observed) = Simulation::new(physics, 1);

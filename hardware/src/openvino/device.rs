@@ -17,14 +17,12 @@ use crate::meter::{self, PowerMeter};
 use crate::model::Model;
 use crate::probe;
 use crate::program::{self, Machine, ProgramOptions};
-use crate::remote::{ClockMap, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
+use crate::remote::{ClockMap, MODELS, Place, RemoteError, measure_patiently, on_our_clock, provide, wait_while};
 use crate::statistic::Statistic;
 use crate::time::Clock;
 
 /// Kind of this device in experiment files and logs.
 const KIND: &str = "openvino";
-/// Folder of files that may be removed where the disk is full.
-const OLDER: &str = "models";
 /// How long the probe runs.
 const PROBING: Duration = Duration::from_secs(1);
 
@@ -61,7 +59,7 @@ impl OpenVino {
     fn probe(&mut self) -> Result<(), RemoteError> {
         let report = probe::with_model(|model| {
             self.with_link(|link, _, options| {
-                let path = provide(&mut link.agent, &link.place, model, OLDER)?;
+                let path = provide(&mut link.agent, &link.place, model, &[MODELS])?;
                 let model = Uploaded { path: &path, inputs: &model.inputs };
                 trial::start(link, options, model, Goal::Latency, PROBING, &|| Ok(()))
             })
@@ -97,7 +95,7 @@ impl OpenVino {
     fn attempt(&mut self, model: &Model, plan: &Plan) -> Result<Measurement, RemoteError> {
         let clock = self.machine.clock;
         self.with_link(|link, meter, options| {
-            let path = provide(&mut link.agent, &link.place, model, OLDER)?;
+            let path = provide(&mut link.agent, &link.place, model, &[MODELS])?;
             link.agent.forget();
             measure(link, meter, &clock, options, Uploaded { path: &path, inputs: &model.inputs }, plan)
         })

@@ -325,6 +325,14 @@ def take_lock(by, claim):
     return {"locked": True, "kept": [" ".join(argv) for _, argv in at_exit]}
 
 
+def touch(path):
+    """Marks a file as used now, so that it goes last where room has to be made; whether there is one."""
+    if not os.path.isfile(path):
+        return False
+    os.utime(path)
+    return True
+
+
 def read_file(number, path, most):
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size > most:
@@ -356,11 +364,11 @@ def obey(order):
         answer = take_lock(order["by"], order.get("claim"))
     elif what == "sha256":
         path = inside(order["path"])
-        if os.path.isfile(path):
+        if touch(path):
             answer["sha256"] = sha256(path)
     elif what == "exists":
         path = inside(order["path"])
-        answer["exists"] = os.path.isfile(path)
+        answer["exists"] = touch(path)
         answer["size"] = os.path.getsize(path) if answer["exists"] else 0
     elif what == "write":
         write_file(inside(order["path"]), order["offset"], base64.b64decode(order["data"]))
@@ -386,7 +394,7 @@ def obey(order):
         # Programs run in another folder than this one.
         answer["path"] = path and os.path.abspath(path)
     elif what == "make room":
-        answer["bytes"] = make_room(order["wanted"], order["folder"])
+        answer["bytes"] = make_room(order["wanted"], order["folders"])
     elif what == "clock":
         answer["real_ns"] = int(time.time() * 1e9)
     elif what == "at exit":
@@ -431,14 +439,14 @@ def put_back():
         keep_settings()
 
 
-def make_room(wanted, place):
-    """Free bytes, after the files of a folder that were not used for longest have gone, where that is too little."""
+def make_room(wanted, places):
+    """Free bytes, after the files of some folders that were not used for longest have gone, where that is too little."""
     def free():
         stat = os.statvfs(folder)
         return stat.f_bavail * stat.f_frsize
 
-    place = inside(place)
-    files = [os.path.join(place, name) for name in os.listdir(place)] if os.path.isdir(place) else []
+    places = [place for place in map(inside, places) if os.path.isdir(place)]
+    files = [os.path.join(place, name) for place in places for name in os.listdir(place)]
     for path in sorted(files, key=os.path.getmtime):
         if free() >= wanted:
             break

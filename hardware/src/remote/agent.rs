@@ -261,19 +261,19 @@ impl Agent {
 
     /// Facts about its machine for a device's state.
     pub fn health(&mut self) -> Result<Vec<(String, String)>, RemoteError> {
-        let free = self.make_room(0, ".")?;
+        let free = self.make_room(0, &[])?;
         let Hello { folder, python, .. } = &*self.hello;
         let folder = format!("{folder}, {} MB free", free >> 20);
         Ok(vec![("work folder".to_owned(), folder), ("python3".to_owned(), python.clone())])
     }
 
-    /// Makes sure that so many bytes are free; files of a folder, within the work folder, that were not used for longest
-    /// go first. Gives how many are free.
+    /// Makes sure that so many bytes are free; of the files in some folders, within the work folder, those that were not
+    /// used for longest go first. Gives how many are free.
     ///
     /// # Errors
     /// If they are not.
-    pub fn make_room(&mut self, wanted: u64, older: &str) -> Result<u64, RemoteError> {
-        let free = self.ask(json!({"do": "make room", "wanted": wanted, "folder": older}))?.bytes;
+    pub fn make_room(&mut self, wanted: u64, older: &[&str]) -> Result<u64, RemoteError> {
+        let free = self.ask(json!({"do": "make room", "wanted": wanted, "folders": older}))?.bytes;
         if free >= wanted {
             return Ok(free);
         }

@@ -29,4 +29,4 @@ pub(crate) use place::take;
 pub(crate) use program::{Printed, print};
 pub(crate) use session::Session;
 pub(crate) use sudo::sudo_refuses;
-pub(crate) use upload::{FREE, provide};
+pub(crate) use upload::{FREE, MODELS, discard, provide};

@@ -10,13 +10,13 @@ use super::place::Place;
 use crate::model::Model;
 
 /// Folder of models, within the work folder.
-const MODELS: &str = "models";
+pub(crate) const MODELS: &str = "models";
 /// Bytes that have to be free besides what is uploaded: an engine, and the tools' own files.
 pub(crate) const FREE: u64 = 64 << 20;
 
-/// Makes sure that a model's file is where the device is; gives its path there. Files of the folder `older`, within the
+/// Makes sure that a model's file is where the device is; gives its path there. Files of the folders `older`, within the
 /// work folder, go first where the disk is full.
-pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &str) -> Result<String, RemoteError> {
+pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &[&str]) -> Result<String, RemoteError> {
     match place {
         Place::Here => {
             let path = std::path::absolute(&model.path).map_err(|error| unreadable(model, &error))?;
@@ -26,7 +26,15 @@ pub(crate) fn provide(agent: &mut Agent, place: &Place, model: &Model, older: &s
     }
 }
 
-fn upload(agent: &mut Agent, model: &Model, older: &str) -> Result<String, RemoteError> {
+/// Removes a model that [`provide`] uploaded to this path, and that the device does not need any more.
+pub(crate) fn discard(agent: &mut Agent, place: &Place, path: &str) -> Result<(), RemoteError> {
+    match place {
+        Place::Here => Ok(()),
+        Place::Over(_) => agent.ask(json!({"do": "remove", "path": path})).map(|_| ()),
+    }
+}
+
+fn upload(agent: &mut Agent, model: &Model, older: &[&str]) -> Result<String, RemoteError> {
     // Tools tell formats apart by it.
     let extension = model.path.extension().and_then(|extension| extension.to_str());
     let is_plain = |extension: &&str| extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -67,6 +75,7 @@ fn is_whole(agent: &mut Agent, path: &str, model: &Model) -> Result<bool, Remote
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -84,13 +93,35 @@ mod tests {
         for left in [&[1; 700_000][..], &[1; 200_000], &content[..300_000], &content] {
             let part = models.join(format!("{}.onnx.part", model.sha256));
             fs::write(&part, left).unwrap();
-            let path = folder.path().join("work").join(upload(&mut agent, &model, MODELS).unwrap());
+            let path = folder.path().join("work").join(upload(&mut agent, &model, &[MODELS]).unwrap());
             assert!(fs::read(&path).unwrap() == content && !part.exists(), "{} bytes", left.len());
             fs::remove_file(path).unwrap();
         }
         fs::remove_dir(&models).unwrap();
         fs::write(&models, "").unwrap();
-        assert!(upload(&mut agent, &model, MODELS).unwrap_err().to_string().contains("models"));
+        assert!(upload(&mut agent, &model, &[MODELS]).unwrap_err().to_string().contains("models"));
+    }
+
+    #[test]
+    fn models_that_are_used_again_go_last_where_room_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(mut agent) = Place::Here.connect(&folder.path().display().to_string()) else { return };
+        let engine = "engines/a.plan";
+        fs::create_dir(folder.path().join("engines")).unwrap();
+        let file = fs::File::create(folder.path().join(engine)).unwrap();
+        for order in ["exists", "sha256"] {
+            let long_ago = SystemTime::now() - Duration::from_secs(1000);
+            file.set_modified(long_ago).unwrap();
+            agent.ask(json!({"do": order, "path": engine})).unwrap();
+            assert!(file.metadata().unwrap().modified().unwrap() > long_ago + Duration::from_secs(500), "{order}");
+        }
+
+        fs::create_dir(folder.path().join(MODELS)).unwrap();
+        fs::write(folder.path().join("models/b.onnx"), "").unwrap();
+        let error = agent.make_room(u64::MAX, &["engines", MODELS, "none"]).unwrap_err().to_string();
+        assert!(error.contains("disk is full"), "{error}");
+        let left = |name: &str| fs::read_dir(folder.path().join(name)).unwrap().count();
+        assert_eq!((left("engines"), left(MODELS)), (0, 0));
     }
 
     #[test]
