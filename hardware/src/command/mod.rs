@@ -22,7 +22,7 @@ use crate::model::Model;
 use crate::probe;
 use crate::program::{Machine, ProgramOptions};
 use crate::remote::{
-    Agent, ClockMap, End, MODELS, Place, RemoteError, measure_patiently, on_our_clock, print, provide, take,
+    Agent, ClockMap, End, MODELS, Place, Printed, RemoteError, measure_patiently, on_our_clock, print, provide, take,
 };
 use crate::statistic::Statistic;
 use crate::time::{Clock, Window};
@@ -127,6 +127,29 @@ fn open(mut agent: Agent, options: &CommandOptions) -> Result<Link, RemoteError>
     Ok(Link { agent, program })
 }
 
+/// The program's output, which was `read` from its file after it ended.
+fn output(read: Result<String, RemoteError>, printed: &Printed) -> Result<String, RemoteError> {
+    let failed = |problem: String| Err(RemoteError::Failed { problem });
+    match (read, &printed.end) {
+        (Ok(content), End::Exit(0)) => Ok(content),
+        (Err(RemoteError::Agent { problem }), _) if problem.contains("is larger than") => {
+            failed(format!("the program printed more than {} MiB and was ended", MOST_BYTES >> 20))
+        }
+        (Err(RemoteError::Agent { problem }), End::Exit(0)) => {
+            failed(format!("the program's output cannot be read: {problem}"))
+        }
+        (Ok(_) | Err(RemoteError::Agent { .. }), end) => {
+            let how = match end {
+                End::Exit(status) if *status > 128 => format!("was ended by signal {}", status - 128),
+                End::Exit(status) => format!("ended with status {status}"),
+                other => format!("ended: {other:?}"),
+            };
+            failed(format!("the program {how}: {}", printed.last_words()))
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
 /// Runs of the program, as a load.
 struct Work<'a> {
     agent: &'a mut Agent,
@@ -160,23 +183,11 @@ impl Work<'_> {
                 "the program had not ended {grace_s} s after it should have, and was ended: raise grace_s if it needs longer"
             ));
         }
-        let answer = self.agent.ask(json!({"do": "read", "path": "answer", "most": MOST_BYTES}));
-        let answer = match (answer, printed.end.clone()) {
-            (Err(error), _) if error.to_string().contains("is larger than") => {
-                return failed(format!("the program printed more than {} MiB and was ended", MOST_BYTES >> 20));
-            }
-            (Ok(answer), End::Exit(0)) => answer,
-            (_, end) => {
-                let how = match end {
-                    End::Exit(status) if status > 128 => format!("was ended by signal {}", status - 128),
-                    End::Exit(status) => format!("ended with status {status}"),
-                    other => format!("ended: {other:?}"),
-                };
-                return failed(format!("the program {how}: {}", printed.last_words()));
-            }
-        };
+        let read = json!({"do": "read", "path": "answer", "most": MOST_BYTES});
+        let read = self.agent.ask_within(read, self.options.program.grace);
+        let content = output(read.map(|answer| answer.content), &printed)?;
         // The agent passes bytes on as Latin-1.
-        let bytes: Vec<u8> = answer.content.chars().map(|c| c as u8).collect();
+        let bytes: Vec<u8> = content.chars().map(|c| c as u8).collect();
         Answer::parse(&String::from_utf8_lossy(&bytes))
     }
 
@@ -272,6 +283,24 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn an_error_of_the_connection_is_not_one_of_the_program() {
+        let printed = |status| Printed { end: End::Exit(status), lines: vec![(0, "last words".to_owned())] };
+        let agent = |problem: &str| Err(RemoteError::Agent { problem: problem.to_owned() });
+        assert_eq!(output(Ok("{}".to_owned()), &printed(0)).unwrap(), "{}");
+        let lost = output(Err(RemoteError::Lost { how: "exit status: 1".to_owned() }), &printed(0)).unwrap_err();
+        assert!(matches!(lost, RemoteError::Lost { .. }), "{lost:?}");
+        for (read, status, expected) in [
+            (agent("ValueError: answer is larger than 9 bytes"), 0, "more than 64 MiB"),
+            (agent("OSError: input/output error"), 0, "cannot be read: OSError"),
+            (agent("FileNotFoundError: answer"), 3, "ended with status 3: last words"),
+            (Ok(String::new()), 137, "was ended by signal 9: last words"),
+        ] {
+            let error = output(read, &printed(status)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     /// As on another machine, whose paths are not made absolute here.
     #[test]
