@@ -194,9 +194,9 @@ impl Agent {
         self.ask_within(order, Self::ANSWER)
     }
 
-    /// The same for an order that takes longer.
+    /// The same for an order that may take longer.
     pub fn ask_within(&mut self, order: Value, wait: Duration) -> Result<Answer, RemoteError> {
-        self.shared().ask(order, wait).map(|(_, answer)| answer)
+        self.shared().ask(order, wait.max(Self::ANSWER)).map(|(_, answer)| answer)
     }
 
     /// Starts a job by an order.
@@ -290,8 +290,9 @@ impl Agent {
     /// Writes a file of the work folder by way of `PATH.part`. One that an earlier upload left unfinished is continued,
     /// unless `fresh`; whether it has the same content shows when its hash is compared.
     pub fn upload(&mut self, content: &[u8], path: &str, fresh: bool) -> Result<(), RemoteError> {
-        /// Bytes of one order: a slow line sends them well within the time for an answer.
-        const PIECE: usize = 256 << 10;
+        /// Bytes of one order. Nothing comes from the agent while one travels, and a connection that is silent for 20 s
+        /// counts as lost: 3 kB/s suffice.
+        const PIECE: usize = 32 << 10;
         let part = format!("{path}.part");
         let there = if fresh { 0 } else { self.ask(json!({"do": "exists", "path": part}))?.size };
         let mut done = usize::try_from(there).ok().filter(|there| *there <= content.len()).unwrap_or(0);

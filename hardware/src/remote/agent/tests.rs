@@ -48,6 +48,38 @@ fn events_of_jobs_are_kept_during_an_upload() {
     assert_eq!(agent.next(Job(9), wait).unwrap(), None);
 }
 
+/// Does every order, and knows the longest.
+struct Obedient {
+    answers: VecDeque<String>,
+    longest: Arc<Mutex<usize>>,
+}
+
+impl Channel for Obedient {
+    fn send(&mut self, line: &str) -> Result<(), RemoteError> {
+        let order: Value = serde_json::from_str(line).unwrap();
+        self.answers.push_back(json!({"id": order["id"], "t": 1, "done": true}).to_string());
+        let mut longest = lock(&self.longest);
+        *longest = (*longest).max(line.len());
+        Ok(())
+    }
+
+    fn receive(&mut self, _wait: Duration) -> Result<Option<String>, RemoteError> {
+        Ok(self.answers.pop_front())
+    }
+}
+
+#[test]
+fn a_slow_line_carries_each_piece_of_an_upload_before_it_counts_as_lost() {
+    const SLOW_BYTES_PER_S: usize = 3000;
+    const SILENCE_S: usize = 20;
+    let longest = Arc::new(Mutex::new(0));
+    let answers = VecDeque::from([r#"{"hello": 1}"#.to_owned()]);
+    let channel = Obedient { answers, longest: Arc::clone(&longest) };
+    let mut agent = Agent::greet(Box::new(channel)).unwrap();
+    agent.upload(&vec![7; 1 << 20], "models/a.onnx", false).unwrap();
+    assert!(*lock(&longest) < SLOW_BYTES_PER_S * SILENCE_S, "{} bytes", lock(&longest));
+}
+
 #[test]
 fn a_refusal_is_an_error_of_that_order() {
     let mut agent = agent(&[r#"{"id": 1, "t": 6, "problem": "ValueError: ../x lies outside /w"}"#]);
