@@ -76,6 +76,7 @@ pub(super) fn of_node(node: &NodeProto, graph: &GraphProto, model: &Model) -> Op
             };
             let (geometry, group) = (geometry(shape.get(2..)?)?, number("group", 1)?);
             let [rows, columns] = geometry.kernel;
+            let is_padded = [geometry.before, geometry.after] != [[0; 2]; 2];
             if channels > 1 && group == i64::try_from(channels).ok()? && shape == [channels, 1, rows, columns] {
                 let input = [height, width];
                 let large = Windows::depthwise(geometry, input, weights.clone(), bias.clone())?;
@@ -86,7 +87,11 @@ pub(super) fn of_node(node: &NodeProto, graph: &GraphProto, model: &Model) -> Op
                     }
                     None => windows(large),
                 }
-            } else if [height, width, rows, columns] == [1; 4] && group == 1 && shape.get(1) == Some(&channels) {
+            } else if [height, width, rows, columns] == [1; 4]
+                && !is_padded
+                && group == 1
+                && shape.get(1) == Some(&channels)
+            {
                 (Kernel::Dense(Dense::new(shape[0], channels, weights, bias)?), [batch, shape[0], 1, 1])
             } else if group == 1 && shape == [shape[0], channels, rows, columns] {
                 let convolution = Convolution::new(geometry, [height, width], &weights, &bias, shape[0])?;

@@ -99,6 +99,19 @@ fn a_graph_in_segments_gives_what_the_engine_gives() {
 }
 
 #[test]
+fn a_window_that_meets_padding_alone_gives_the_bias() {
+    let mut graph = branches();
+    let beside = vec![ints("pads", &[1; 4]), ints("strides", &[3; 2])];
+    graph.node =
+        vec![node("GlobalAveragePool", &["image"], "m", vec![]), convolution("m", ("dense", 1), "n", 1, beside)];
+    graph.initializer = vec![weights("dense", &[4, 3, 1, 1]), weights("dense.bias", &[4])];
+    graph.output = vec![value_info("n", FLOAT, &[Some(1), Some(4), Some(1), Some(1)])];
+    let bias = graph.initializer[1].float_data.clone();
+    let (found, _) = both_ways(graph);
+    assert_eq!(found, bias);
+}
+
+#[test]
 fn the_limits_of_an_activation_hold() {
     let limit = |name: &str, value: f32| TensorProto {
         name: Some(name.to_owned()),
