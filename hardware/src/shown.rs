@@ -1,5 +1,7 @@
 //! Texts of other programs and machines, as they are shown to a user.
 
+use std::borrow::Cow;
+
 /// Longest part of a word that is left out, so that a cut is between words.
 const MOST_OF_A_WORD: usize = 20;
 
@@ -81,6 +83,13 @@ fn whole_words<'a>(start: &'a str, rest: &str) -> &'a str {
     }
 }
 
+/// Words as a shell takes them, for a command that a user can paste.
+pub(crate) fn pasted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    // No shell takes a NUL character: a word that holds one stays as it is.
+    let quoted = |word: &'a str| shlex::try_quote(word).unwrap_or(Cow::Borrowed(word));
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 /// The place of a line in a text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
@@ -130,6 +139,13 @@ mod tests {
         assert_eq!(start_of("one two three", 9), "one two …");
         assert_eq!(start_of("one two three", 7), "one two …");
         assert_eq!(start_of(&"x".repeat(99), 30), format!("{} …", "x".repeat(30)));
+    }
+
+    #[test]
+    fn a_pasted_command_has_the_same_words() {
+        assert_eq!(pasted(["sudo", "-n", "nvpmodel", "-m", "2"]), "sudo -n nvpmodel -m 2");
+        let words = ["ssh-add", "my keys/it's $HOME;", "", "\0"];
+        assert_eq!(shlex::split(&pasted(words)).unwrap(), words);
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use super::options::JetsonOptions;
 use super::trtexec;
 use crate::meter::PASSWORD_ADVICE;
 use crate::remote::{Agent, End, Place, RemoteError, sudo_refuses, take};
+use crate::shown::pasted;
 
 /// A connected board. Dropping it ends the agent, which ends the programs that it started and restores the board's
 /// settings.
@@ -168,5 +169,6 @@ fn expect_success(agent: &mut Agent, argv: &[String], what: &str) -> Result<(), 
         (true, true) => PASSWORD_ADVICE,
         (true, false) => "",
     };
-    Err(RemoteError::Settings { problem: format!("cannot {what}: `{}` says: {said}{advice}", argv.join(" ")) })
+    let command = pasted(argv.iter().map(String::as_str));
+    Err(RemoteError::Settings { problem: format!("cannot {what}: `{command}` says: {said}{advice}") })
 }

@@ -21,6 +21,7 @@ import os
 import pty
 import queue
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -322,7 +323,7 @@ def take_lock(by, claim):
         except (OSError, ValueError):
             pass
         put_back()
-    return {"locked": True, "kept": [" ".join(argv) for _, argv in at_exit]}
+    return {"locked": True, "kept": [" ".join(map(shlex.quote, argv)) for _, argv in at_exit]}
 
 
 def touch(path):

@@ -8,6 +8,7 @@ use ssh2::{ErrorCode, Session};
 use super::connection::Connection;
 use super::error::{Plain, SshError};
 use super::options::{Authentication, Secret, SshOptions};
+use crate::shown::pasted;
 
 /// Key files are a few kilobytes; a larger file is something else.
 const LARGEST_KEY_FILE: u64 = 1 << 20;
@@ -150,9 +151,10 @@ fn unusable(file: &Path, problem: String) -> SshError {
 /// The error of a key that needs a passphrase, where none or a wrong one is `given`.
 fn encrypted(file: &Path, given: bool) -> SshError {
     let problem = if given { "the passphrase given is not its" } else { "no passphrase is given" };
-    let file = file.display();
+    let file = file.display().to_string();
+    let add = pasted(["ssh-add", &file]);
     SshError::Settings(format!(
-        "the key file {file} is encrypted, and {problem}. Give its passphrase, or use an agent: ssh-add {file}"
+        "the key file {file} is encrypted, and {problem}. Give its passphrase, or use an agent: {add}"
     ))
 }
 

@@ -11,6 +11,7 @@ use ssh2::{CheckResult, KnownHostFileKind, Session};
 
 use super::error::SshError;
 use super::options::Address;
+use crate::shown::pasted;
 
 /// Key types with a signature algorithm each, in the order they are asked for where none is known: the one that every
 /// board has comes first. SHA-1 is left out: OpenSSH has not needed it since 2016.
@@ -77,7 +78,7 @@ impl KnownKeys {
 
     /// Whether a server with this key is the one that is known.
     pub fn verify(&self, key: &[u8]) -> Result<(), SshError> {
-        let (address, file) = (&self.address, self.file.display());
+        let (address, file) = (&self.address, self.file.display().to_string());
         let fingerprint = fingerprint(key);
         let encoded = BASE64.encode(key);
         if let Some(known) = self.keys.iter().find(|known| known.revoked && known.key == encoded) {
@@ -94,14 +95,16 @@ impl KnownKeys {
         }
         let key_type = key_type(key);
         let short = short_type(&key_type);
-        let compare = format!("ssh-keygen -lf /etc/ssh/ssh_host_{short}_key.pub");
-        let add = format!("ssh-keyscan -t {short} -p {} {} >> {file}", address.port, address.host);
+        // The server names the type, and may name it anything.
+        let compare = pasted(["ssh-keygen", "-lf", &format!("/etc/ssh/ssh_host_{short}_key.pub")]);
+        let remove = pasted(["ssh-keygen", "-R", &address.known_name(), "-f", &file]);
+        let scan = pasted(["ssh-keyscan", "-t", short, "-p", &address.port.to_string(), &address.host]);
+        let add = format!("{scan} >> {}", pasted([&*file]));
         Err(SshError::Settings(match first {
             Some(line) => format!(
                 "the key of {address} has changed: it shows {key_type} {fingerprint}, but {file}:{line} has another. \
-                 Somebody may be listening, or the board was flashed anew. If you know that it was: ssh-keygen -R \
-                 '{}' -f {file}; then compare the fingerprint with `{compare}` on the board; if it is the same: {add}",
-                address.known_name()
+                 Somebody may be listening, or the board was flashed anew. If you know that it was: {remove}; \
+                 then compare the fingerprint with `{compare}` on the board; if it is the same: {add}"
             ),
             None => format!(
                 "the key of {address} is not known: {file} has none for it. The server shows {key_type} {fingerprint}. \
