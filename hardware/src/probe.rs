@@ -16,20 +16,16 @@ const SHAPE: [usize; 4] = [1, 3, 8, 8];
 
 /// Calls `act` with the model file of a network of one rectifier.
 pub(crate) fn with_model<T>(act: impl FnOnce(&Model) -> Result<T, RemoteError>) -> Result<T, RemoteError> {
-    let folder = std::env::temp_dir().join(format!("controller-probe-{}", std::process::id()));
-    let result = model(&folder)
-        .map_err(|error| RemoteError::Failed { problem: error.to_string() })
-        .and_then(|model| act(&model));
-    // The operating system cleans up what is left.
-    let _ = std::fs::remove_dir_all(&folder);
-    result
+    let failed = |problem: String| RemoteError::Failed { problem };
+    let folder = tempfile::Builder::new().prefix("controller-probe-").tempdir();
+    let folder = folder.map_err(|error| failed(format!("cannot make a folder for temporary files: {error}")))?;
+    let model = model(folder.path()).map_err(|error| failed(error.to_string()))?;
+    act(&model)
 }
 
 fn model(folder: &Path) -> Result<Model, ModelError> {
     let path = folder.join("probe.onnx");
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, onnx()))
-        .map_err(|error| ModelError(format!("cannot write {}: {error}", path.display())))?;
+    std::fs::write(&path, onnx()).map_err(|error| ModelError(format!("cannot write {}: {error}", path.display())))?;
     Model::load("a network of one rectifier", path)
 }
 
@@ -58,6 +54,16 @@ fn onnx() -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::host::Inference;
+
+    #[test]
+    fn probes_of_two_devices_at_once_are_two_files() {
+        with_model(|first| {
+            with_model(|second| Ok(assert_ne!(first.path, second.path)))?;
+            assert!(first.path.exists());
+            Ok(())
+        })
+        .unwrap();
+    }
 
     #[test]
     fn the_probe_is_a_model() {
