@@ -304,10 +304,13 @@ def take_lock(by, claim):
         if claim:
             board_lock = socket.socket(socket.AF_UNIX)
             try:
-                board_lock.bind("\0controller-board-" + claim)
-            except OSError:
+                # A name of a socket has at most 107 bytes.
+                board_lock.bind("\0controller-board-" + hashlib.sha256(claim.encode()).hexdigest())
+            except OSError as error:
                 board_lock.close()
                 os.close(file)
+                if error.errno != errno.EADDRINUSE:
+                    raise
                 return {"locked": False, "by": "a run with another work folder"}
         os.ftruncate(file, 0)
         os.pwrite(file, by.encode()[:512], 0)

@@ -90,3 +90,31 @@ pub(crate) fn take(agent: &mut Agent, claim: Option<&str>) -> Result<(), RemoteE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_device_with_a_long_name_is_one_in_all_work_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let connect = |name: &str| Place::Here.connect(&folder.path().join(name).display().to_string());
+        let (Ok(mut first), Ok(mut second)) = (connect("first"), connect("second")) else { return };
+        let claim = format!("openvino MULTI:{} {}", "GPU,".repeat(100), std::process::id());
+        take(&mut first, Some(&claim)).unwrap();
+        let error = take(&mut second, Some(&claim)).unwrap_err();
+        assert!(matches!(error, RemoteError::Busy { .. }), "{error:?}");
+        take(&mut second, Some(&format!("{claim} another"))).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_failed_to_put_a_setting_back_can_be_pasted() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("put-back.json"), r#"[["clocks", ["false", "/a b/clocks.conf"]]]"#).unwrap();
+        let Ok(mut agent) = Place::Here.connect(&folder.path().display().to_string()) else { return };
+        let error = take(&mut agent, None).unwrap_err().to_string();
+        assert!(error.contains("`false '/a b/clocks.conf'` fails"), "{error}");
+    }
+}

@@ -105,6 +105,17 @@ fn a_missing_file_of_host_keys_is_an_error_with_a_remedy() {
 }
 
 #[test]
+fn commands_of_a_remedy_can_be_pasted_whatever_is_in_their_words() {
+    let type_of_key = "x; reboot";
+    let key = [&(type_of_key.len() as u32).to_be_bytes(), type_of_key.as_bytes()].concat();
+    let known = KnownKeys::read(Path::new("no/such folder/file"), &address("board", 22)).unwrap();
+    let text = known.verify(&key).unwrap_err().to_string();
+    for command in ["'/etc/ssh/ssh_host_x; reboot_key.pub'", "-t 'x; reboot'", ">> 'no/such folder/file'"] {
+        assert!(text.contains(command), "{command}: {text}");
+    }
+}
+
+#[test]
 fn algorithms_of_known_keys_are_preferred() {
     let supported = [
         "ssh-ed25519-cert-v01@openssh.com",
