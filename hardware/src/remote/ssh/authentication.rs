@@ -92,6 +92,9 @@ impl Login<'_> {
         else {
             return Err(no_agent("SSH_AUTH_SOCK is not set".to_owned()));
         };
+        #[cfg(unix)]
+        check_agent(&socket, self.link.timeout)
+            .map_err(|problem| no_agent(format!("{}: {problem}", socket.display())))?;
         let unusable = |error: ssh2::Error| no_agent(format!("{}: {}", socket.display(), Plain(&error)));
         let mut agent = self.session().agent().map_err(unusable)?;
         agent.set_identity_path(&socket).map_err(unusable)?;
@@ -142,6 +145,27 @@ impl Login<'_> {
         let (address, user, methods) = (&self.link.address, self.user, methods.replace(',', ", "));
         SshError::Rejected(format!("{address} does not let {user} in with {with}. The server takes: {methods}. {hint}"))
     }
+}
+
+/// Checks that an agent answers when it is asked for its keys: libssh2 would wait for that without limit.
+#[cfg(unix)]
+fn check_agent(socket: &Path, limit: std::time::Duration) -> Result<(), String> {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    /// Its length, and `SSH_AGENTC_REQUEST_IDENTITIES`.
+    const REQUEST: [u8; 5] = [0, 0, 0, 1, 11];
+    let ask = || {
+        let mut agent = UnixStream::connect(socket)?;
+        agent.set_read_timeout(Some(limit))?;
+        agent.set_write_timeout(Some(limit))?;
+        agent.write_all(&REQUEST)?;
+        agent.read_exact(&mut [0; 4])
+    };
+    ask().map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("it has not answered for {} s", limit.as_secs_f64()),
+        _ => error.to_string(),
+    })
 }
 
 fn unusable(file: &Path, problem: String) -> SshError {
@@ -204,6 +228,28 @@ fn is_encrypted(text: &str) -> Result<bool, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn an_agent_that_does_not_answer_is_not_waited_for() {
+        use std::io::{Read as _, Write as _};
+        use std::os::unix::net::UnixListener;
+        use std::time::Duration;
+
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let problem = check_agent(&socket, Duration::from_millis(50)).unwrap_err();
+        assert!(problem.contains("has not answered for 0.05 s"), "{problem}");
+        let answering = std::thread::spawn(move || {
+            let _ignored = listener.accept().unwrap();
+            let (mut asked, _) = listener.accept().unwrap();
+            asked.read_exact(&mut [0; 5]).unwrap();
+            asked.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 0]).unwrap();
+        });
+        check_agent(&socket, Duration::from_secs(20)).unwrap();
+        answering.join().unwrap();
+    }
 
     #[test]
     fn errors_distinguish_encrypted_public_and_missing_keys() {
