@@ -1,9 +1,11 @@
 //! Operators that slide a window over each channel by itself: depthwise convolution and average pooling.
 
+mod padding;
+
 use pulp::{Arch, Simd, WithSimd, bytemuck};
 use rayon::prelude::*;
 
-use super::planes::{Columns, copy, separate};
+use super::planes::{copy, separate};
 use super::range::Range;
 
 /// Largest plane that is copied with its padding, in elements.
@@ -164,11 +166,6 @@ impl Windows {
         self.geometry.strides[0] * self.row * self.group
     }
 
-    /// Copies planes between their padding, which is zero from the start.
-    pub(super) fn pad_all(&self, values: &[f32], padded: &mut [f32]) {
-        Arch::new().dispatch(Padding { windows: self, values, padded });
-    }
-
     /// Computes all planes of `values`, `[batch, channels, height, width]`, into those of `result`, on the threads of the
     /// calling pool. Sums are within `range`. They do not depend on the number of threads.
     pub(super) fn run(&self, values: &[f32], range: Range, result: &mut [f32]) {
@@ -233,55 +230,7 @@ impl WithSimd for Planes<'_> {
     }
 }
 
-/// Planes to copy between their padding.
-struct Padding<'a> {
-    windows: &'a Windows,
-    values: &'a [f32],
-    padded: &'a mut [f32],
-}
-
-impl WithSimd for Padding<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let size = self.windows.input[0] * self.windows.input[1] * self.windows.group;
-        let mut sorted = vec![0.0; size];
-        let planes = self.values.chunks_exact(size).zip(self.padded.chunks_exact_mut(self.windows.copied()));
-        for (values, padded) in planes {
-            self.windows.pad(simd, values, &mut sorted, padded);
-        }
-    }
-}
-
 impl Windows {
-    /// Copies a group of planes between their padding.
-    #[inline(always)]
-    fn pad<S: Simd>(&self, simd: S, values: &[f32], sorted: &mut [f32], padded: &mut [f32]) {
-        let Self { geometry: Geometry { strides, before, .. }, input: [height, width], group, row, part, .. } = *self;
-        let rows = height.min((padded.len() / (strides[1] * row * group)).saturating_sub(before[0]));
-        for remainder in 0..strides[1].min(width) {
-            let columns = (width - remainder).div_ceil(strides[1]);
-            let of_remainder = if strides[1] == 1 && group == 1 {
-                values
-            } else {
-                let rows = Columns { width, step: strides[1], remainder };
-                match group {
-                    4 => rows.interleave::<4>(values, sorted),
-                    8 => rows.interleave::<8>(values, sorted),
-                    _ => rows.interleave::<1>(values, sorted),
-                }
-                &*sorted
-            };
-            let column = before[1] + remainder;
-            let start = column % strides[1] * part + before[0] * row + column / strides[1];
-            let length = columns.min(row - (column / strides[1]).min(row)) * group;
-            for (y, values) in of_remainder.chunks_exact(columns * group).enumerate().take(rows) {
-                copy(simd, &values[..length], &mut padded[(start + y * row) * group..]);
-            }
-        }
-    }
-
     /// Sums up all windows of a group.
     #[inline(always)]
     fn sum_blocks<S: Simd, const LANES: usize>(
