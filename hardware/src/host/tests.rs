@@ -283,7 +283,7 @@ fn the_description_names_the_engine_that_is_built_in() {
 
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
     let lock = std::fs::read_to_string(lock).unwrap();
-    let (version, _) = RUNTIME.strip_prefix("rten ").unwrap().split_once(',').unwrap();
+    let (version, _) = RUNTIME.strip_prefix("rten ").unwrap().split_once(' ').unwrap();
     let built_in = format!("name = \"rten\"\nversion = \"{version}\"");
     assert!(lock.contains(&built_in), "RUNTIME is not the version in Cargo.lock");
 }
