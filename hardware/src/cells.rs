@@ -37,9 +37,14 @@ impl Separator {
         match found.into_iter().find(|(sign, _)| is_there(*sign)) {
             _ if self != Self::Auto => self,
             None => Self::Blanks,
-            Some((',', _)) if has_decimal_commas(line, has_one) => Self::Blanks,
+            Some((',', _)) if Commas::of(line, has_one) == Commas::Decimal => Self::Blanks,
             Some((_, separator)) => separator,
         }
+    }
+
+    /// Whether a comma that was taken for the separator of a line may be its decimal sign as well.
+    pub(crate) fn is_unclear(self, line: &str, has_one: bool) -> bool {
+        self == Self::Auto && self.of(line, has_one) == Self::Comma && Commas::of(line, has_one) == Commas::Unclear
     }
 
     fn sign(self) -> u8 {
@@ -68,15 +73,45 @@ impl Separator {
     }
 }
 
-/// Whether the commas of a line are decimal signs, with blanks between its numbers: `0,05 3,41`.
-fn has_decimal_commas(line: &str, has_one: bool) -> bool {
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_number = |part: &str| {
-        let (whole, decimals) = part.split_once(',').unwrap_or((part, "0"));
-        is_digits(whole.trim_start_matches(['+', '-'])) && is_digits(decimals)
-    };
-    let parts: Vec<&str> = line.split_whitespace().collect();
-    (parts.len() > 1 || has_one) && parts.into_iter().all(is_number)
+/// The meaning of the commas of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commas {
+    /// They stand between cells.
+    Separate,
+    /// They are decimal signs, with blanks between the cells: `0,05 3,41`, `Power: 3,41 W`.
+    Decimal,
+    /// They may be either: `12:00:00 3,41 W`.
+    Unclear,
+}
+
+impl Commas {
+    /// `has_one` is that of [`Separator::of`].
+    fn of(line: &str, has_one: bool) -> Self {
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_signed = |text: &str| is_digits(text.trim_start_matches(['+', '-']));
+        // With a unit and an exponent, or without.
+        let is_number = |part: &&str| {
+            let number = part.trim_end_matches(char::is_alphabetic);
+            let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+            let (whole, decimals) = mantissa.split_once(',').unwrap_or((mantissa, "0"));
+            is_signed(whole) && is_digits(decimals) && is_signed(exponent)
+        };
+        let has_digits = |part: &&str| part.contains(|c: char| c.is_ascii_digit());
+        let parts: Vec<&str> = line.split_whitespace().collect();
+        if parts.iter().any(|part| part.contains(',') && !is_number(part)) {
+            return Self::Separate;
+        }
+        let is_labelled = parts.windows(2).any(|two| two[0].ends_with(':') && two[1].contains(','));
+        // Units are parts without digits.
+        let numbers: Vec<&str> = parts.iter().copied().filter(has_digits).collect();
+        let are_cells = parts.first().is_some_and(has_digits) && numbers.iter().all(is_number);
+        match numbers.len() {
+            _ if is_labelled => Self::Decimal,
+            count if are_cells && (count > 1 || has_one) => Self::Decimal,
+            _ if are_cells => Self::Separate,
+            _ => Self::Unclear,
+        }
+    }
 }
 
 /// The reason why a text is not a number of its file.

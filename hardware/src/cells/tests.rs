@@ -51,6 +51,28 @@ fn the_separator_is_that_of_the_line_outside_quotes() {
 }
 
 #[test]
+fn commas_are_decimal_signs_also_beside_units_and_labels() {
+    use Separator::{Blanks, Comma};
+    for (line, has_one, expected) in [
+        ("3,41 W", true, Blanks),
+        ("3,41W", true, Blanks),
+        ("3,4100E+0", true, Blanks),
+        ("5,02 V 0,2 A", false, Blanks),
+        ("energy-rate:   7,644 W", false, Blanks),
+        ("0:00 -> Power: 3,41 W", false, Blanks),
+        ("0,5 W", false, Comma),
+        ("0, 45.30 W", true, Comma),
+        ("12:00:00,45 W", false, Comma),
+    ] {
+        assert_eq!(Separator::Auto.of(line, has_one), expected, "{line}");
+        assert!(!Separator::Auto.is_unclear(line, has_one), "{line}");
+    }
+    for line in ["12:00:00 3,41 W", "0.5 3,41", "Power 3,41 W"] {
+        assert!(Separator::Auto.is_unclear(line, false) && !Comma.is_unclear(line, false), "{line}");
+    }
+}
+
+#[test]
 fn quotes_keep_separators_within_a_cell() {
     assert_eq!(Separator::Comma.cells("1,\"a, \"\"b\"\"\", 0.5 ,"), ["1", "a, \"b\"", "0.5", ""]);
     assert_eq!(Separator::Semicolon.cells("0;\"2,5\""), ["0", "2,5"]);

@@ -206,11 +206,11 @@ impl Layout {
     fn read_after(&mut self, line: &str, header: Option<&str>) -> Result<Option<Row>, Rejected> {
         let line = line.trim();
         let has_one = self.factors.iter().map(|column| column.at).chain(self.time.map(|(at, _)| at)).all(|at| at == 0);
-        let (cells, separator) = match &self.form {
-            Form::Json(places) => (json_cells(line, places)?, None),
-            Form::Cells(separator) => {
-                let separator = separator.of(line, has_one);
-                (separator.cells(line), Some(separator))
+        let (cells, separator, is_unclear) = match &self.form {
+            Form::Json(places) => (json_cells(line, places)?, None, false),
+            Form::Cells(given) => {
+                let separator = given.of(line, has_one);
+                (separator.cells(line), Some(separator), given.is_unclear(line, has_one))
             }
         };
         match self.parts.and_then(|part| cells.get(part)).map(String::as_str) {
@@ -249,6 +249,13 @@ impl Layout {
             return Err(Rejected::Damaged(format!("{:.0} W is more than any meter here reads", power_mw / 1e3)));
         }
         let own_ns = own_ns?;
+        if is_unclear {
+            return Err(Rejected::Contradiction(
+                "its commas may be decimal signs or stand between cells: name the `separator` of the columns, \"blanks\" or \
+                 \"comma\""
+                    .to_owned(),
+            ));
+        }
         self.check_thousands(&cells, decimal)?;
         if let Some(separator) = separator {
             (self.form, self.width) = (Form::Cells(separator), Some(width));

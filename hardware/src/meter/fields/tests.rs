@@ -120,6 +120,25 @@ fn a_unit_after_a_blank_counts() {
 }
 
 #[test]
+fn decimal_commas_are_read_beside_units_and_labels_or_the_separator_is_asked_for() {
+    let watts = |column: usize| format!("power = {{ column = {column}, unit = \"w\" }}");
+    for (column, line, power_mw) in [
+        (1, "3,41 W", 3410.0),
+        (1, "3,41W", 3410.0),
+        (1, "3,4100E+0", 3410.0),
+        (2, "energy-rate:   7,644 W", 7644.0),
+        (2, "Power: 3,41 W", 3410.0),
+        (2, "0,5 W", 5000.0),
+    ] {
+        assert_eq!(readings(&watts(column), line), [power_mw], "{line}");
+    }
+    let line = "12:00:00 3,41 W";
+    let found = lines(&watts(2), &[line]);
+    assert!(matches!(&found[0], Err(Rejected::Contradiction(reason)) if reason.contains("`separator`")), "{found:?}");
+    assert_eq!(readings(&format!("{}\nseparator = \"blanks\"", watts(2)), line), [3410.0]);
+}
+
+#[test]
 fn thousands_among_whole_numbers_are_not_read_as_decimals() {
     let watts = "power = { column = 1, unit = \"w\" }";
     let found = lines(watts, &["999", "998", "1,200"]);
