@@ -49,7 +49,8 @@ impl Default for ProgramOptions {
 impl ProgramOptions {
     /// How the meter measures energy.
     pub(crate) fn energy(&self) -> EnergyPlan {
-        self.energy.resolved(&self.meter)
+        // `auto` finds meters of this machine alone: a device elsewhere has none, and its times do not matter.
+        self.energy.resolved(&self.meter.chosen(&Place::Here))
     }
 
     pub(crate) fn problem(&self, machine: &MachineOptions) -> Option<String> {

@@ -141,7 +141,9 @@ impl Host {
     ///
     /// When the number of threads is zero or above the number of cores this program may use, since more
     /// threads than cores would time the scheduler, or when the meter cannot be opened.
-    pub fn new(options: HostOptions) -> Result<Self, DeviceError> {
+    pub fn new(mut options: HostOptions) -> Result<Self, DeviceError> {
+        // A battery needs other times than the counters that `auto` prefers.
+        options.meter = options.meter.chosen(&Place::Here);
         let problem = options.problem();
         let HostOptions { threads, meter, energy, .. } = options;
         let energy = energy.resolved(&meter);

@@ -135,10 +135,12 @@ impl MeterOptions {
         options.expand_home();
         let meter: Box<dyn PowerMeter> = match &options {
             Self::None {} => return Ok(None),
-            Self::Auto {} => match found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref(), clock) {
-                Ok(meter) => meter,
-                Err(_) => return Ok(None),
-            },
+            Self::Auto {} => {
+                return match self.chosen(place) {
+                    Self::Auto {} => Ok(None),
+                    chosen => chosen.open_over(clock, session),
+                };
+            }
             Self::Rapl { period_ms } => {
                 reject_elsewhere("rapl", place)?;
                 Box::new(RaplMeter::find(rapl::ROOT.as_ref(), period(*period_ms)?, clock)?.counting()?)
@@ -176,6 +178,13 @@ impl MeterOptions {
         Ok(Some(meter))
     }
 
+    /// For `auto` the kind that it finds for a device at `place`, if it finds one; the other kinds themselves.
+    pub(crate) fn chosen(&self, place: &Place) -> Self {
+        let is_auto = matches!(self, Self::Auto {});
+        let found = is_auto.then(|| found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref()).ok());
+        found.flatten().unwrap_or_else(|| self.clone())
+    }
+
     /// Whether it reads a board's own monitors.
     pub(crate) fn is_on_board(&self) -> bool {
         matches!(self, Self::Tegrastats { .. } | Self::Ina3221 { .. })
@@ -186,13 +195,13 @@ impl MeterOptions {
     pub fn why_none(&self, place: &Place) -> Option<String> {
         match self {
             Self::None {} => Some("its meter is set to \"none\"".to_owned()),
-            Self::Auto {} => found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref(), Clock::start()).err(),
+            Self::Auto {} => found(place, rapl::ROOT.as_ref(), battery::ROOT.as_ref()).err(),
             _ => None,
         }
     }
 
     /// The default time of power measurement for a model, and that of the idle device before and after: a slow meter needs
-    /// longer. For `auto` they are those of the processor's counters.
+    /// longer. For `auto` they are those of the processor's counters, unless another kind is [`chosen`](Self::chosen).
     pub(crate) fn usual_times(&self) -> (Duration, Duration) {
         match self {
             Self::Battery { .. } => (Duration::from_secs(60), Duration::from_secs(10)),
@@ -258,21 +267,22 @@ fn period(ms: u64) -> Result<Duration, MeterError> {
 }
 
 /// The best that this machine has, with its counters and batteries below these folders, or the reason why it has none.
-fn found(place: &Place, counters: &Path, batteries: &Path, clock: Clock) -> Result<Box<dyn PowerMeter>, String> {
+fn found(place: &Place, counters: &Path, batteries: &Path) -> Result<MeterOptions, String> {
     if let Place::Over(_) = place {
         return Err(format!(
             "the meters of this machine say nothing of a device at {}: name a meter by its `kind`",
             place.label()
         ));
     }
+    let clock = Clock::start();
     let counters = RaplMeter::find(counters, Duration::from_millis(rapl::PERIOD_MS), clock);
     let counters = match counters.and_then(RaplMeter::counting) {
-        Ok(meter) => return Ok(Box::new(meter)),
+        Ok(_) => return Ok(MeterOptions::Rapl { period_ms: rapl::PERIOD_MS }),
         Err(error) => error,
     };
     let battery = BatteryMeter::find(batteries, Duration::from_millis(battery::PERIOD_MS), clock);
-    let battery = match battery.and_then(|meter| meter.usable().map(|()| meter)) {
-        Ok(meter) => return Ok(Box::new(meter)),
+    let battery = match battery.and_then(|meter| meter.usable()) {
+        Ok(()) => return Ok(MeterOptions::Battery { period_ms: battery::PERIOD_MS }),
         Err(error) => error,
     };
     // The error of an existing meter is more helpful than that of a missing one.

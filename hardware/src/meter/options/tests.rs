@@ -119,27 +119,29 @@ fn meters_are_opened_here_and_at_a_device_that_is_here() {
 
 #[test]
 fn auto_takes_counters_then_a_battery_and_else_says_why_not() {
-    let (rapl, battery) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let search = || found(&Place::Here, rapl.path(), battery.path(), Clock::start());
-    let why = |found: Result<Box<dyn PowerMeter>, String>| found.err().unwrap();
+    let (counters, batteries) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let search = || found(&Place::Here, counters.path(), batteries.path());
+    let why = |found: Result<MeterOptions, String>| found.err().unwrap();
+    let on_battery = Ok(MeterOptions::Battery { period_ms: battery::PERIOD_MS });
     assert!(why(search()).contains("no energy counter"));
-    let bat = battery.path().join("BAT0");
+    let bat = batteries.path().join("BAT0");
     std::fs::create_dir(&bat).unwrap();
     std::fs::write(bat.join("power_now"), "9000000\n").unwrap();
     std::fs::write(bat.join("status"), "Full\n").unwrap();
     assert!(why(search()).contains("unplug the charger"));
     std::fs::write(bat.join("status"), "Discharging\n").unwrap();
-    assert_eq!(search().unwrap().name(), "battery");
-    let package = rapl.path().join("intel-rapl:0");
+    assert_eq!(search(), on_battery);
+    assert_eq!(search().unwrap().usual_times(), (Duration::from_secs(60), Duration::from_secs(10)));
+    let package = counters.path().join("intel-rapl:0");
     std::fs::create_dir(&package).unwrap();
     for (file, text) in [("name", "package-0"), ("energy_uj", "5"), ("max_energy_range_uj", "262143328850")] {
         std::fs::write(package.join(file), text).unwrap();
     }
     // A counter that stands still is none, and the battery serves.
-    assert_eq!(search().unwrap().name(), "battery");
+    assert_eq!(search(), on_battery);
     std::fs::write(bat.join("status"), "Full\n").unwrap();
     assert!(why(search()).contains("does not move"));
-    let (next, counter, is_over) = (rapl.path().join("next"), package.join("energy_uj"), AtomicBool::new(false));
+    let (next, counter, is_over) = (counters.path().join("next"), package.join("energy_uj"), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for value in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
@@ -149,7 +151,7 @@ fn auto_takes_counters_then_a_battery_and_else_says_why_not() {
         });
         let found = search();
         is_over.store(true, Ordering::Relaxed);
-        assert_eq!(found.unwrap().name(), "rapl");
+        assert_eq!(found, Ok(MeterOptions::Rapl { period_ms: rapl::PERIOD_MS }));
     });
     #[cfg(unix)]
     {
