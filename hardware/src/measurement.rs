@@ -55,7 +55,8 @@ pub struct Energy {
     /// Energy per inference above that of the idle device in the same time, in mJ. Below zero where the load is smaller
     /// than the noise.
     pub above_idle_mj: Option<f64>,
-    /// Whether an inference is charged with the latter: [`counted_mj`](Self::counted_mj).
+    /// Whether an inference is charged with the latter, which must then be zero or above:
+    /// [`counted_mj`](Self::counted_mj).
     pub counts_above_idle: bool,
     /// Standard deviation of the energy per inference, in mJ.
     pub std_mj: Option<f64>,
@@ -127,7 +128,8 @@ impl Measurement {
     ///
     /// # Errors
     ///
-    /// The error names the first value that is not finite, is negative, or (a latency) is zero.
+    /// The error names the first value that is not finite, is negative, or (a latency) is zero. Energy above idle may be
+    /// negative where it does not count.
     pub fn validated(self) -> Result<Self, InvalidMeasurement> {
         for latency in iter::once(&self.latency).chain(&self.latency_without_transfer) {
             positive("mean latency (ms)", Some(latency.mean_ms))?;
@@ -145,6 +147,7 @@ impl Measurement {
             not_negative("idle power (mW)", energy.idle_power_mw)?;
             not_negative("mean power (mW)", energy.mean_power_mw)?;
             finite("energy above idle (mJ)", energy.above_idle_mj)?;
+            not_negative("energy above idle, which counts (mJ),", Some(energy.counted_mj()))?;
             not_negative("interval of the mean power", energy.power_interval)?;
             for rail in &energy.rails {
                 finite("energy of a rail (mJ)", Some(rail.per_inference_mj))?;
@@ -331,16 +334,23 @@ mod tests {
     #[test]
     fn a_valid_measurement_passes_and_may_be_below_freezing() {
         assert_eq!(measurement().validated(), Ok(measurement()));
+        let mut noise = measurement();
+        noise.energy.as_mut().unwrap().above_idle_mj = Some(-0.2);
+        assert!(noise.validated().is_ok(), "it does not count");
     }
 
     #[test]
     fn every_impossible_number_is_named() {
         type Break = fn(&mut Measurement);
-        let broken: [(&str, Break); 4] = [
+        let broken: [(&str, Break); 5] = [
             ("mean latency", |m| m.latency.mean_ms = 0.0),
             ("median", |m| m.latency.p50_ms = Some(f64::NAN)),
             ("energy per inference", |m| {
                 m.energy.as_mut().unwrap().per_inference_mj = -1.0;
+            }),
+            ("energy above idle, which counts", |m| {
+                let energy = m.energy.as_mut().unwrap();
+                (energy.above_idle_mj, energy.counts_above_idle) = (Some(-0.2), true);
             }),
             ("temperature after", |m| {
                 m.conditions.temperature_after_c = Some(f64::INFINITY);
