@@ -117,6 +117,11 @@ impl Trace {
         is_later
     }
 
+    /// Drops the readings of which no point is kept; points are in the order of time.
+    pub(crate) fn keep(&mut self, kept: &[Point]) {
+        self.readings.retain(|reading| kept.binary_search_by_key(&reading.at_ns, |point| point.at_ns).is_ok());
+    }
+
     /// Adds a later trace of the same meter.
     pub(crate) fn extend(&mut self, later: Self) {
         for reading in later.readings {

@@ -48,10 +48,12 @@ impl Rails {
         Self { form, collected, trace, total, without_rails: 0, unknown_rails: 0 }
     }
 
-    /// All rails, with doubts about the total.
+    /// All rails of the readings whose total is possible, with doubts about it.
     pub fn finish(&mut self, label: &str) -> Result<Trace, MeterError> {
-        let (_, notes) = std::mem::take(&mut self.collected).finish(label)?;
-        Ok(Trace { notes, ..std::mem::take(&mut self.trace) })
+        let (kept, notes) = std::mem::take(&mut self.collected).finish(label)?;
+        let mut trace = Trace { notes, ..std::mem::take(&mut self.trace) };
+        trace.keep(&kept);
+        Ok(trace)
     }
 
     /// Adds a line of tegrastats, or the values of the files.
@@ -146,5 +148,24 @@ impl Rails {
             "tegrastats prints no power rails, {rights}. For a board without monitors (Nano 2GB, TX1, some containers) set \
              `meter.kind = \"none\"` in its section [devices.NAME] to measure time alone, or name a meter in its supply"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_that_are_left_out_are_not_in_the_trace() {
+        let sensor = Sensor { name: "VDD".to_owned(), files: vec!["power1_input".to_owned()], factor: 1e-3 };
+        let mut rails = Rails::new(Form::Sum(vec![sensor]));
+        for at_ns in 1..=100 {
+            let value = if at_ns % 20 == 0 { "-5000000" } else { "2000000" };
+            rails.take(&JobEvent::Values { at_ns, values: vec![value.to_owned()] }, "m");
+        }
+        let trace = rails.finish("m").unwrap();
+        assert!(trace.notes[0].starts_with("5 of 100 readings"), "{:?}", trace.notes);
+        let points = trace.rail(sysfs::NAME);
+        assert!(points.len() == 95 && points.iter().all(|point| point.power_mw == 2000.0), "{points:?}");
     }
 }
