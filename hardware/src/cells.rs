@@ -3,9 +3,12 @@
 //! The separator and the decimal sign are decided for a file and not for a line: a number that contradicts the numbers
 //! before it is rejected.
 
+mod decimal;
+
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::decimal::{BadNumber, Decimal, Thousands};
 use crate::shown::line_of;
 
 /// Most cells of a line.
@@ -114,95 +117,6 @@ impl Commas {
     }
 }
 
-/// The reason why a text is not a number of its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BadNumber {
-    /// It shows that numbers before it may have been misread, or that it may be itself.
-    Contradiction(String),
-    /// It is none of this file.
-    NotOne(String),
-}
-
-impl BadNumber {
-    fn into_reason(self) -> String {
-        match self {
-            Self::Contradiction(reason) | Self::NotOne(reason) => reason,
-        }
-    }
-}
-
-/// The decimal sign of a file, as far as its numbers show it: `0.5` and `2143,50` can only be decimals, `1,200` may be
-/// one or a thousand and more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Decimal {
-    has_point: bool,
-    has_comma: bool,
-    /// The sign of numbers that were read as decimals although they may be thousands.
-    assumed: Option<char>,
-}
-
-impl Decimal {
-    /// A number with a point for its decimal sign, unless it has, or may have, separators of thousands. `has_commas` says
-    /// that commas stand between the cells.
-    pub(crate) fn plain(&mut self, number: &str, has_commas: bool) -> Result<String, BadNumber> {
-        let signs: Vec<char> = number.chars().filter(|sign| matches!(sign, '.' | ',')).collect();
-        let shown = || shown(number.as_bytes());
-        let (sign, other) = match signs[..] {
-            [] => return Ok(number.to_owned()),
-            ['.'] => ('.', ','),
-            [_] => (',', '.'),
-            _ => return Err(BadNumber::NotOne(format!("{} has more than one decimal sign", shown()))),
-        };
-        let is_known = |sign| if sign == '.' { self.has_point } else { self.has_comma };
-        let may_be_thousands = may_be_thousands(number, sign);
-        if self.assumed == Some(other) || (may_be_thousands && is_known(other)) {
-            let reason =
-                format!("{} has `{sign}` for its decimal sign, other numbers before it have `{other}`", shown());
-            // Where the file's sign is certain, or this number's is not, those before it were read rightly.
-            let is_damage = is_known(other) || may_be_thousands;
-            return Err(if is_damage { BadNumber::NotOne(reason) } else { BadNumber::Contradiction(reason) });
-        }
-        if may_be_thousands && sign == ',' && has_commas && !self.has_comma {
-            return Err(BadNumber::Contradiction(format!(
-                "{} may be a decimal or have a separator of thousands: write it with a point",
-                shown()
-            )));
-        }
-        match sign {
-            _ if may_be_thousands => self.assumed = Some(sign),
-            '.' => self.has_point = true,
-            _ => self.has_comma = true,
-        }
-        Ok(number.replace(',', "."))
-    }
-}
-
-impl Decimal {
-    /// Whether commas are taken for decimal signs although they may separate thousands.
-    pub(crate) fn assumes_commas(self) -> bool {
-        self.assumed == Some(',') && !self.has_comma
-    }
-
-    /// Takes notice of a cell that is not read, if it is a number that can only be a decimal.
-    pub(crate) fn notice(&mut self, cell: &str) {
-        let is_decimal = |sign| {
-            cell.split_once(sign).is_some_and(|(whole, decimals): (&str, &str)| {
-                let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                is_digits(whole.trim_start_matches(['+', '-'])) && is_digits(decimals) && !may_be_thousands(cell, sign)
-            })
-        };
-        self.has_point |= is_decimal('.');
-        self.has_comma |= is_decimal(',');
-    }
-}
-
-fn may_be_thousands(number: &str, sign: char) -> bool {
-    number.split_once(sign).is_some_and(|(whole, decimals)| {
-        let whole = whole.trim_start_matches(['+', '-']);
-        decimals.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
-    })
-}
-
 /// First bytes of files that are not text, and the remedy.
 const SIGNATURES: [(&[u8], &str); 10] = [
     (b"PK\x03\x04", "it is a workbook (.xlsx, .ods) or a zip archive: export the table as CSV"),
@@ -244,20 +158,30 @@ pub(crate) fn disguise(text: &[u8]) -> Option<&'static str> {
 /// Reads the rows of CSV text one after the other, also rows of unequal width.
 pub(crate) struct Rows<'a> {
     text: &'a [u8],
+    separator: u8,
     reader: csv::Reader<&'a [u8]>,
     record: ByteRecord,
 }
 
+/// The reason why a row cannot be read, and the line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadRow {
+    pub line: u64,
+    pub reason: String,
+}
+
 impl<'a> Rows<'a> {
     pub(crate) fn new(text: &'a [u8], separator: Separator) -> Self {
-        let mut builder = ReaderBuilder::new();
-        let reader = builder.delimiter(separator.sign()).has_headers(false).flexible(true).from_reader(text);
-        Self { text, reader, record: ByteRecord::new() }
+        let (separator, mut builder) = (separator.sign(), ReaderBuilder::new());
+        let reader = builder.delimiter(separator).has_headers(false).flexible(true).from_reader(text);
+        Self { text, separator, reader, record: ByteRecord::new() }
     }
 
     /// The next row and its line; `None` at the end. Of a row that spans lines it is the first one.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>, csv::Error> {
-        if !self.reader.read_byte_record(&mut self.record)? {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>, BadRow> {
+        let is_there = self.reader.read_byte_record(&mut self.record);
+        let line = self.reader.position().line();
+        if !is_there.map_err(|error| BadRow { line, reason: error.to_string() })? {
             return Ok(None);
         }
         let (mut line, mut offset) = match self.record.position() {
@@ -269,8 +193,31 @@ impl<'a> Rows<'a> {
             line += u64::from(self.text[offset] == b'\n');
             offset += 1;
         }
+        // The reader closes a quote that is open at the end of the text, with all rows behind it in one cell.
+        let is_last = self.reader.position().byte() as usize >= self.text.len();
+        let row = self.text.get(offset..).filter(|_| is_last).unwrap_or_default();
+        if let Some(before) = open_quote(row, self.separator) {
+            line += row[..before].iter().filter(|byte| **byte == b'\n').count() as u64;
+            return Err(BadRow { line, reason: "a quote is opened and not closed".to_owned() });
+        }
         Ok(Some((line, &self.record)))
     }
+}
+
+/// The place of a quote in a row that is opened and not closed.
+fn open_quote(row: &[u8], separator: u8) -> Option<usize> {
+    let mark = if row.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let (mut open, mut may_open) = (None, true);
+    for (at, byte) in row.iter().enumerate().skip(mark) {
+        match (byte, open) {
+            // One that follows is part of the cell, which goes on.
+            (b'"', Some(_)) => (open, may_open) = (None, true),
+            (b'"', None) if may_open => open = Some(at),
+            (_, Some(_)) => {}
+            (byte, None) => may_open = [separator, b'\n', b'\r'].contains(byte),
+        }
+    }
+    open
 }
 
 /// A cell as a message shows it.
@@ -288,9 +235,18 @@ pub(crate) fn number(cell: &[u8]) -> Result<Option<f64>, String> {
     number_by(cell, |number| Ok(number.to_owned()))
 }
 
-/// The same in a file whose decimal sign its numbers decide.
-pub(crate) fn number_in(cell: &[u8], decimal: &mut Decimal, has_commas: bool) -> Result<Option<f64>, String> {
-    number_by(cell, |number| decimal.plain(number, has_commas).map_err(BadNumber::into_reason))
+/// The same in a column of a file whose decimal sign its numbers decide.
+pub(crate) fn number_in(
+    cell: &[u8],
+    decimal: &mut Decimal,
+    thousands: &mut Thousands,
+    has_commas: bool,
+) -> Result<Option<f64>, String> {
+    let mut plain = |number: &str| {
+        let plain = decimal.plain(number, has_commas)?;
+        thousands.add(number, *decimal, 0).map(|()| plain)
+    };
+    number_by(cell, |number| plain(number).map_err(BadNumber::into_reason))
 }
 
 fn number_by(cell: &[u8], plain: impl FnOnce(&str) -> Result<String, String>) -> Result<Option<f64>, String> {

@@ -17,6 +17,32 @@ fn lines_are_right_behind_empty_lines_and_quoted_breaks() {
 }
 
 #[test]
+fn a_quote_that_stays_open_is_an_error_on_its_line() {
+    let open = |text: &str| {
+        let mut rows = Rows::new(text.as_bytes(), Separator::Comma);
+        loop {
+            match rows.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(BadRow { line, reason }) => return Some((line, reason.contains("not closed"))),
+            }
+        }
+    };
+    for (text, line) in [
+        ("a,b\n1,\"fast\n2,slow\n3,slow\n", 2),
+        ("a,b\r\n\r\n\"x\r\ny\",\"2", 4),
+        ("\u{feff}\"a,b\n", 1),
+        ("a,b\n1,\"\"\"", 2),
+        ("\"", 1),
+    ] {
+        assert_eq!(open(text), Some((line, true)), "{text:?}");
+    }
+    for text in ["a,b\n1,\"2\"", "a\n\"say \"\"so\"\"\"\n", "a\n5\" pipe\n", "a,\"b\nc\"\r\n", ""] {
+        assert_eq!(open(text), None, "{text:?}");
+    }
+}
+
+#[test]
 fn numbers_are_finite_or_missing() {
     assert_eq!(number(b" 1.5 "), Ok(Some(1.5)));
     assert_eq!(number(b"  "), Ok(None));
@@ -95,8 +121,13 @@ fn numbers_that_contradict_each_other_are_rejected() {
         assert!(error.contains("for its decimal sign, other numbers before it have"), "{error}");
     }
     let mut decimal = Decimal::default();
-    ["2026.03.01", "1.200", "FW 1.2", "0.0"].iter().for_each(|cell| decimal.notice(cell));
+    ["2026.03.01", "1.200", "FW 1.2", "0.0"].iter().for_each(|cell| decimal.notice(cell).unwrap());
     assert!(decimal.plain("1,200", false).is_err(), "by a cell that is not read");
+    let mut decimal = Decimal::default();
+    decimal.plain("1.200", false).unwrap();
+    assert!(matches!(decimal.notice("0,5"), Err(BadNumber::Contradiction(reason)) if reason.contains("decimal sign")));
+    decimal.notice("0.5").unwrap();
+    assert_eq!(decimal.notice("0,5"), Ok(()), "1.200 was read rightly");
     assert!(read(&["1.234,5"], false).unwrap_err().contains("more than one decimal sign"));
     assert!(read(&["1,200"], true).unwrap_err().contains("separator of thousands"));
     assert_eq!(read(&["0,200", "1,200"], true), Ok(vec!["0.200".to_owned(), "1.200".to_owned()]));

@@ -7,12 +7,12 @@ use std::str::FromStr as _;
 use csv::ByteRecord;
 
 use super::{COLUMNS, FIRST, LogError, Row, Status};
-use crate::cells::{self, Rows, Separator};
+use crate::cells::{self, BadRow, Rows, Separator};
 
 /// A last line without its end, as a program leaves that is killed while it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TornLine {
-    /// Its line, the header being line 1.
+    /// Its line in the file, from 1.
     pub line: u64,
     /// Its beginning, as far as it was written; bytes that are not UTF-8 are replaced.
     pub text: String,
@@ -70,21 +70,22 @@ pub(super) fn parse(path: &Path, content: &[u8]) -> Result<Parsed, LogError> {
         line: 1 + content.iter().filter(|byte| **byte == b'\n').count() as u64,
         text: String::from_utf8_lossy(rest).into_owned(),
     });
-    let not_a_journal =
-        |problem: String| LogError::Other(format!("{}:1: this is not a measurement log: {problem}", path.display()));
+    let not_a_journal = |line: u64, problem: String| {
+        LogError::Other(format!("{}:{line}: this is not a measurement log: {problem}", path.display()))
+    };
     if whole == 0 {
         // Only the beginning of a header may be repaired: any other text belongs to a file of another kind.
         if header().as_bytes().starts_with(rest) {
             return Ok(Parsed { rows: Vec::new(), torn, whole: 0, columns: ByteRecord::new() });
         }
-        return Err(not_a_journal(format!("its only line is not {:?}", header())));
+        return Err(not_a_journal(1, format!("its only line is not {:?}", header())));
     }
 
-    let unreadable = |error: csv::Error| file_error("read", path, &error);
+    let unreadable = |bad: BadRow| bad_row(path, &bad);
     let mut lines = Rows::new(content, Separator::Comma);
-    let first = lines.next().map_err(unreadable)?.map(|(_, record)| record.clone());
-    let first = first.unwrap_or_default();
-    check_header(&first).map_err(not_a_journal)?;
+    let first = lines.next().map_err(unreadable)?.map(|(line, record)| (line, record.clone()));
+    let (line, first) = first.unwrap_or((1, ByteRecord::new()));
+    check_header(&first).map_err(|problem| not_a_journal(line, problem))?;
     let mut rows = Vec::new();
     while let Some((line, record)) = lines.next().map_err(unreadable)? {
         rows.push(read_row(&first, record).map_err(|problem| {
@@ -104,10 +105,19 @@ pub(super) fn file_error(action: &str, path: &Path, error: &dyn std::fmt::Displa
     LogError::Other(format!("cannot {action} the log {}: {error}", path.display()))
 }
 
+pub(super) fn bad_row(path: &Path, BadRow { line, reason }: &BadRow) -> LogError {
+    LogError::Other(format!("{}:{line}: {reason}: delete or mend that line", path.display()))
+}
+
+/// The first column of the first version that a header lacks; `None` for a journal's.
+pub(super) fn lacking(has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    COLUMNS[..FIRST].iter().copied().find(|name| !has(name))
+}
+
 /// Rejects a header that lacks a column of the first version, or names one twice. Others are those of later versions.
 fn check_header(record: &ByteRecord) -> Result<(), String> {
     let count = |name: &str| record.iter().filter(|column| *column == name.as_bytes()).count();
-    if let Some(name) = COLUMNS[..FIRST].iter().find(|name| count(name) == 0) {
+    if let Some(name) = lacking(|name| count(name) > 0) {
         return Err(format!("it lacks the column {name:?} (a foreign log is read by naming its columns)"));
     }
     match COLUMNS.iter().find(|name| count(name) > 1) {

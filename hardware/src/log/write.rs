@@ -191,7 +191,7 @@ fn written(row: &Row) -> Result<(Vec<u8>, ByteRecord), LogError> {
     let record = match Rows::new(&line, Separator::Comma).next() {
         Ok(Some((_, record))) => record.clone(),
         Ok(None) => ByteRecord::new(),
-        Err(error) => return Err(failed(error.to_string())),
+        Err(bad) => return Err(failed(bad.reason)),
     };
     // A row that could not be read back is not written.
     read::read_row(&ByteRecord::from(COLUMNS.to_vec()), &record).map_err(failed)?;

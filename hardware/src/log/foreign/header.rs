@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::columns::{Column, Columns, EnergyUnit, FractionUnit, TimeUnit};
-use crate::log::{COLUMNS, FIRST, LogError};
+use crate::log::LogError;
+use crate::log::read::lacking;
 use crate::shown::start_of;
 
 /// Names that tables of benchmarks give an accuracy, looked for in this order where the journal's name is not there.
@@ -86,12 +87,17 @@ const MOST_OF_A_NAME: usize = 40;
 const MOST_NAMES: usize = 12;
 
 /// The columns of a header, architecture and status before the others.
-pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -> Result<Vec<Found>, LogError> {
+pub(super) fn find_columns(
+    path: &Path,
+    line: u64,
+    headers: &[String],
+    columns: &Columns,
+) -> Result<Vec<Found>, LogError> {
     check(path, columns)?;
-    let header = Header { path, headers };
+    let header = Header { path, line, headers };
     let has_defaults = columns.has_defaults();
     // Columns of other logs may be called like a journal's and mean something else.
-    let is_journal = COLUMNS[..FIRST].iter().all(|column| headers.iter().any(|header| header == column));
+    let is_journal = lacking(|column| headers.iter().any(|header| header == column)).is_none();
     let find = |named: Option<&str>, journals: &str, holds| match named {
         Some(name) => header.find(name, holds).map(Some),
         None if is_journal => header.find_if_there(journals, holds),
@@ -105,9 +111,9 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
     found.extend(header.find_quantity(columns.energy.as_ref(), has_defaults.then_some("energy_mj"), Holds::Energy)?);
     if found.len() == status_and_architecture {
         return Err(LogError::Columns(format!(
-            "{}:1: no column holds an accuracy, a time or an energy: name them under [replay.columns]; the log's \
-             columns are {}",
-            path.display(),
+            "{}: no column holds an accuracy, a time or an energy: name them under [replay.columns]; the log's columns \
+             are {}",
+            header.place(),
             header.shown()
         )));
     }
@@ -136,9 +142,9 @@ pub(super) fn find_columns(path: &Path, headers: &[String], columns: &Columns) -
         let full = found.iter().find(|column| matches!(column.holds, Holds::Accuracy(_) | Holds::Error(_)));
         let full = full.ok_or_else(|| {
             LogError::Columns(format!(
-                "{}:1: `{key}` is named, but no column holds the accuracy of the full training: name it as `accuracy`; \
+                "{}: `{key}` is named, but no column holds the accuracy of the full training: name it as `accuracy`; \
                  the log's columns are {}",
-                path.display(),
+                header.place(),
                 header.shown()
             ))
         })?;
@@ -180,8 +186,7 @@ fn check(path: &Path, columns: &Columns) -> Result<(), LogError> {
             )));
         }
     }
-    let is_measurement_named =
-        columns.target.is_none() && [columns.time.is_some(), columns.energy.is_some()].contains(&true);
+    let is_measurement_named = columns.target.is_none() && (columns.time.is_some() || columns.energy.is_some());
     if !columns.has_defaults() && is_measurement_named {
         return Err(LogError::Other(format!(
             "{}: `time` and `energy` are named besides those of targets: name them under [replay.columns.targets.NAME]",
@@ -221,16 +226,21 @@ fn check(path: &Path, columns: &Columns) -> Result<(), LogError> {
 
 struct Header<'a> {
     path: &'a Path,
+    line: u64,
     headers: &'a [String],
 }
 
 impl Header<'_> {
+    fn place(&self) -> String {
+        format!("{}:{}", self.path.display(), self.line)
+    }
+
     /// A column that must be there.
     fn find(&self, name: &str, holds: Holds) -> Result<Found, LogError> {
         self.find_if_there(name, holds)?.ok_or_else(|| {
             let nearest = self.nearest(name).map_or(String::new(), |name| format!(", did you mean {name:?}?"));
-            let (path, columns) = (self.path.display(), self.shown());
-            LogError::Columns(format!("{path}:1: no column {name:?}{nearest}; the log's columns are {columns}"))
+            let (place, columns) = (self.place(), self.shown());
+            LogError::Columns(format!("{place}: no column {name:?}{nearest}; the log's columns are {columns}"))
         })
     }
 
@@ -240,8 +250,8 @@ impl Header<'_> {
             [] => Ok(None),
             [at] => Ok(Some(Found { holds, at, name: name.to_owned(), epochs: None })),
             _ => Err(LogError::Other(format!(
-                "{}:1: {} columns are called {name:?}: rename all but the right one",
-                self.path.display(),
+                "{}: {} columns are called {name:?}: rename all but the right one",
+                self.place(),
                 places.len()
             ))),
         }

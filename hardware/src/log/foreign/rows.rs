@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 
 use super::columns::{Columns, EnergyUnit, FractionUnit};
 use super::header::{Found, Holds, find_columns};
-use crate::cells::{self, Decimal, Rows, Separator};
-use crate::log::read::{file_error, parse};
+use crate::cells::{self, BadNumber, BadRow, Decimal, Rows, Separator, Thousands};
+use crate::log::read::{bad_row, file_error, parse};
 use crate::log::{LogError, Row, ShortTraining, Status, is_journal};
 use crate::shown::ends_of;
 
@@ -15,7 +15,7 @@ use crate::shown::ends_of;
 /// evaluation that failed or diverged only architecture and status count.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogRow {
-    /// Line in the file, the header being line 1.
+    /// Line in the file, from 1.
     pub line: u64,
     /// The values, in the journal's units. Its accuracy is after its epochs.
     pub row: Row,
@@ -80,7 +80,7 @@ pub fn read_rows(
     if let Some(disguise) = cells::disguise(content).or(json) {
         return Err(file_error("read", path, &disguise));
     }
-    let unreadable = |error: csv::Error| file_error("read", path, &error);
+    let unreadable = |bad: BadRow| bad_row(path, &bad);
     let first = content.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
     let separator = Separator::Auto.of(&String::from_utf8_lossy(first), false);
     let mut rows = Rows::new(content, separator);
@@ -90,8 +90,9 @@ pub fn read_rows(
     let headers = header.iter().map(|cell| cells::text(cell.trim_ascii()).map(str::to_owned));
     let headers = headers.collect::<Result<Vec<_>, _>>().map_err(|problem| bad_cell(path, line, "header", &problem))?;
     let wanted = columns.target.clone();
-    let columns = find_columns(path, &headers, columns)?;
+    let columns = find_columns(path, line, &headers, columns)?;
     let (mut found, mut decimal) = (Vec::new(), Decimal::default());
+    let mut thousands = vec![Thousands::default(); columns.len()];
     let has_commas = matches!(separator, Separator::Comma | Separator::Blanks);
     while let Some((line, cells)) = rows.next().map_err(unreadable)? {
         if cells.len() != headers.len() {
@@ -103,12 +104,16 @@ pub fn read_rows(
             )));
         }
         let mut read = LogRow { line, row: Row::default(), short: None };
-        cells.iter().filter_map(|cell| cells::text(cell.trim_ascii()).ok()).for_each(|cell| decimal.notice(cell));
-        for column in &columns {
+        for (cell, name) in cells.iter().zip(&headers) {
+            let Ok(cell) = cells::text(cell.trim_ascii()) else { continue };
+            let noticed = decimal.notice(cell).map_err(BadNumber::into_reason);
+            noticed.map_err(|problem| bad_cell(path, line, name, &problem))?;
+        }
+        for (column, thousands) in columns.iter().zip(&mut thousands) {
             let is_first = matches!(column.holds, Holds::Architecture | Holds::Status);
             if is_first || !matches!(read.row.status, Status::Failed | Status::Diverged) {
                 let cell = &cells[column.at];
-                let number = || cells::number_in(cell, &mut decimal, has_commas);
+                let number = || cells::number_in(cell, &mut decimal, thousands, has_commas);
                 set(&mut read, column, cell.trim_ascii(), number, normalise)
                     .map_err(|problem| bad_cell(path, line, &column.name, &problem))?;
             }
@@ -347,6 +352,35 @@ mod tests {
         {
             let error = refusal(text);
             assert!(error.contains("log.csv:3: column \"time_ms\"") && error.contains("decimal sign"), "{error}");
+        }
+        let error = refusal("architecture;time_ms;x\na;1.200;7\nb;950;0,5\n");
+        assert!(error.contains("log.csv:3: column \"x\"") && error.contains("decimal sign"), "{error}");
+    }
+
+    #[test]
+    fn thousands_among_whole_numbers_are_not_read_as_decimals() {
+        for text in ["architecture\ttime_ms\na\t950\nb\t1,200\n", "architecture\ttime_ms\na\t1,200\nb\t950\n"] {
+            let error = refusal(text);
+            assert!(error.contains("log.csv:3: column \"time_ms\"") && error.contains("thousands"), "{error}");
+        }
+        let rows = read("architecture\ttime_ms\tenergy_mj\na\t950,5\t100\nb\t1,200\t200\n").unwrap();
+        assert_eq!(rows[1].row.time_ms, Some(1.2), "the sign is known");
+        let columns = "energy = \"energy_mj\"";
+        let other = "architecture\ttime_ms\tenergy_mj\na\t1,250\t100\nb\t1,200\t200\n";
+        assert_eq!(read_with(other, columns).unwrap().rows[1].row.time_ms, Some(1.2), "wholes of another column");
+    }
+
+    #[test]
+    fn a_quote_that_stays_open_is_an_error_on_its_line() {
+        let error = refusal("architecture,time_ms,note\na,1,\"fast\nb,2,slow\nc,3,slow\n");
+        assert!(error.contains("log.csv:2: a quote is opened and not closed"), "{error}");
+    }
+
+    #[test]
+    fn a_header_behind_blank_lines_is_named_by_its_line() {
+        for text in ["\n\narch,time_ms\n", "\r\n\narchitecture,t\n", "\n\narchitecture,time_ms,time_ms\n"] {
+            let error = refusal(text);
+            assert!(error.contains("log.csv:3: "), "{error}");
         }
     }
 

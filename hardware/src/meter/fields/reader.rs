@@ -6,7 +6,7 @@ use super::dates::Dates;
 use super::numbers::{Column, Numbers, Rejected};
 use super::units::{StampUnit, in_brackets};
 use super::{Fields, MAX_LINE, Place};
-use crate::cells::{self, Decimal, Separator};
+use crate::cells::{self, BadNumber, Decimal, Separator, Thousands};
 use crate::meter::power_meter::MOST_MW;
 
 /// Columns that name a part of a processor; `-` stands for the whole (`turbostat`).
@@ -47,9 +47,7 @@ pub(super) struct Layout {
     dates: Dates,
     form: Form,
     decimal: Decimal,
-    /// Powers of three digits without a sign, and whether there was one such as `1,200`.
-    wholes: usize,
-    may_be_grouped: bool,
+    thousands: Thousands,
     /// Cells of the header or the first reading.
     width: Option<usize>,
     /// Column of a processor's parts, and whether a row for the whole has come.
@@ -99,8 +97,7 @@ impl Fields {
             dates: Dates::default(),
             form: json.unwrap_or(Form::Cells(if has_names { separator } else { self.separator })),
             decimal: Decimal::default(),
-            wholes: 0,
-            may_be_grouped: false,
+            thousands: Thousands::default(),
             width: has_names.then_some(names.len()),
             parts: names.iter().position(is_part).filter(|_| has_names),
             has_whole: false,
@@ -230,7 +227,7 @@ impl Layout {
             }
         }
         let mut decimal = self.decimal;
-        cells.iter().for_each(|cell| decimal.notice(cell));
+        cells.iter().try_for_each(|cell| decimal.notice(cell))?;
         let has_commas = separator == Some(Separator::Comma);
         let has_blanks = separator == Some(Separator::Blanks);
         let mut numbers =
@@ -267,23 +264,12 @@ impl Layout {
 
 impl Layout {
     /// Rejects a power such as `1,200` among powers such as `950`: it may be a decimal or have a separator of thousands.
-    fn check_thousands(&mut self, cells: &[String], decimal: Decimal) -> Result<(), Rejected> {
-        // One line may be cut, as `412` of `3,412`.
+    fn check_thousands(&mut self, cells: &[String], decimal: Decimal) -> Result<(), BadNumber> {
+        // One line may be cut.
         const MOST_CUT: usize = 1;
         let [Column { at, .. }] = self.factors[..] else { return Ok(()) };
         let Some(cell) = cells.get(at).filter(|_| !matches!(self.form, Form::Json(_))) else { return Ok(()) };
-        let is_whole = cell.len() == 3 && cell.bytes().all(|byte| byte.is_ascii_digit());
-        let may_be_grouped = decimal.assumes_commas() && cell.contains(',');
-        if (may_be_grouped && self.wholes > MOST_CUT) || (is_whole && self.may_be_grouped && decimal.assumes_commas()) {
-            let reason = format!(
-                "{cell:?} is among whole numbers and numbers with a comma, which may be a decimal sign \
-                 or a separator of thousands: let it print points"
-            );
-            return Err(if is_whole { Rejected::Damaged(reason) } else { Rejected::Contradiction(reason) });
-        }
-        self.wholes += usize::from(is_whole);
-        self.may_be_grouped |= may_be_grouped;
-        Ok(())
+        self.thousands.add(cell, decimal, MOST_CUT)
     }
 }
 
