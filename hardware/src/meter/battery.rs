@@ -1,13 +1,13 @@
 //! A laptop's battery, which shows the power of the whole machine while the machine has no other supply.
 //!
 //! Batteries renew their value rarely, every second at best, every half minute at worst, and as a mean over some of
-//! that time. A poll with the same value as the last one is therefore not a new reading: a value counts when it
-//! changes, and an unchanged one only after the longest time between changes so far.
+//! that time. A poll with the same value as the last reading is therefore none, until the longest time between changes
+//! has passed ([`Renewals`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::poll::{self, PolledMeter, Sensor};
+use super::poll::{self, PolledMeter, RIGHTS, Renewals, Sensor};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point};
 use crate::shown::start_of;
@@ -20,23 +20,20 @@ pub(super) const ROOT: &str = "/sys/class/power_supply";
 pub(super) const PERIOD_MS: u64 = 250;
 
 const NAME: &str = "battery";
-const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
 /// Bounds of the time after which an unchanged value counts as a reading.
-const SHORTEST_NS: u64 = 1_000_000_000;
-const LONGEST_NS: u64 = 30_000_000_000;
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(30);
 /// A value renewed less often than this many times a second is slow.
 const SLOW_S: f64 = 0.5;
 
 /// The batteries of this machine.
 pub(super) type BatteryMeter = PolledMeter<Batteries>;
 
-/// The batteries, and the last reading, with which the next poll is compared.
+/// The batteries, and the readings so far, with which the next poll is compared.
 #[derive(Clone)]
 pub(super) struct Batteries {
     batteries: Vec<Battery>,
-    last: Option<Point>,
-    /// Longest time between two changes so far.
-    longest_ns: u64,
+    renewals: Renewals,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +85,7 @@ fn is_of_machine(folder: &Path) -> bool {
 
 impl Batteries {
     fn of(batteries: Vec<Battery>) -> Self {
-        Self { batteries, last: None, longest_ns: SHORTEST_NS }
+        Self { batteries, renewals: Renewals::new(SHORTEST, LONGEST) }
     }
 }
 
@@ -102,16 +99,8 @@ impl Sensor for Batteries {
 
     fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
         let (at_ns, power_mw) = poll::timed(clock, || power_mw(&self.batteries))?;
-        if let Some(last) = self.last {
-            let passed_ns = at_ns.saturating_sub(last.at_ns);
-            if last.power_mw == power_mw && passed_ns < self.longest_ns {
-                return Ok(Vec::new());
-            }
-            self.longest_ns = self.longest_ns.max(passed_ns).min(LONGEST_NS);
-        }
         let point = Point { at_ns, power_mw };
-        self.last = Some(point);
-        Ok(vec![point])
+        Ok(if self.renewals.count(point) { vec![point] } else { Vec::new() })
     }
 
     /// The system does not report it.

@@ -19,6 +19,8 @@ use crate::time::Clock;
 const SHORTEST_PERIOD: Duration = Duration::from_micros(100);
 /// Longest interval between two polls of an energy counter: it must not wrap around twice.
 pub(super) const LONGEST_INTERVAL_NS: u64 = 30_000_000_000;
+/// The advice for a file that the user may not read.
+pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
 /// Longest content of a file that is read, in bytes.
 const MAX_FILE: u64 = 4096;
 
@@ -40,6 +42,46 @@ pub(super) trait Sensor: Clone + Send + 'static {
     /// A doubt about the trace.
     fn note(&self, _points: &[Point]) -> Option<String> {
         None
+    }
+}
+
+/// Tells new readings from polls of a value that the sensor has not renewed: a value counts when it changes, and an
+/// unchanged one only after the longest time between changes so far.
+#[derive(Debug, Clone)]
+pub(super) struct Renewals {
+    /// The last poll that counted.
+    counted: Option<Point>,
+    changed_ns: u64,
+    /// Longest time between two changes so far.
+    longest_ns: u64,
+    /// Bound of the latter.
+    limit_ns: u64,
+}
+
+impl Renewals {
+    /// Before any poll. The longest time between changes is taken to be from `shortest` to `limit`.
+    pub fn new(shortest: Duration, limit: Duration) -> Self {
+        let [longest_ns, limit_ns] = [shortest, limit].map(|time| time.as_nanos() as u64);
+        Self { counted: None, changed_ns: 0, longest_ns, limit_ns }
+    }
+
+    /// Whether a poll is a new reading.
+    pub fn count(&mut self, point: Point) -> bool {
+        match self.counted {
+            None => self.changed_ns = point.at_ns,
+            Some(last) if last.power_mw == point.power_mw => {
+                if point.at_ns.saturating_sub(last.at_ns) < self.longest_ns {
+                    return false;
+                }
+            }
+            Some(_) => {
+                let unchanged_ns = point.at_ns.saturating_sub(self.changed_ns);
+                self.longest_ns = self.longest_ns.max(unchanged_ns.min(self.limit_ns));
+                self.changed_ns = point.at_ns;
+            }
+        }
+        self.counted = Some(point);
+        true
     }
 }
 
@@ -261,6 +303,24 @@ mod tests {
         assert!(trace.readings().len() >= 40);
         assert!(trace.readings().is_sorted_by(|a, b| a.at_ns < b.at_ns));
         assert!(matches!(&trace.notes[..], [note] if note.starts_with("1 of ")), "{:?}", trace.notes);
+    }
+
+    #[test]
+    fn an_unchanged_value_counts_after_the_longest_time_between_changes() {
+        let s = Duration::from_secs;
+        // A gauge that renews its value every 12 s, polled once a second, and then stands still.
+        let mut renewals = Renewals::new(s(1), s(30));
+        let mut counted = (0..=120).filter(|second: &u64| {
+            let power_mw = (second / 12).min(4) as f64;
+            renewals.count(Point { at_ns: second * 1_000_000_000, power_mw })
+        });
+        // Before the first change its pace is not known.
+        assert!(counted.by_ref().take_while(|second| *second < 12).eq(0..12));
+        assert_eq!(counted.collect::<Vec<_>>(), [24, 36, 48, 60, 72, 84, 96, 108, 120]);
+        let mut bounded = Renewals::new(s(0), s(1));
+        for (at_s, power_mw, expected) in [(0, 1.0, true), (9, 2.0, true), (10, 2.0, true)] {
+            assert_eq!(bounded.count(Point { at_ns: at_s * 1_000_000_000, power_mw }), expected, "{at_s}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ina3221::{self, Sensor};
-use super::poll::{self, PolledMeter};
+use super::poll::{self, PolledMeter, RIGHTS};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point, RailPower};
 use crate::time::Clock;
@@ -35,7 +35,6 @@ const PATTERNS: [&str; 10] = [
 pub(super) const PERIOD_MS: u64 = 5;
 
 pub(super) const NAME: &str = "sysfs";
-pub(super) const RIGHTS: &str = "let the user read it (`sudo chmod a+r FILE`)";
 /// Most files that a pattern may match.
 const MOST_FILES: usize = 512;
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::rails::{Form, Rails};
 use super::{Jobs, Received};
 use crate::meter::ina3221::Sensor;
+use crate::meter::poll;
 use crate::meter::stream::lines::Lines;
 use crate::meter::stream::{self, StreamOptions};
 use crate::meter::sysfs;
@@ -105,7 +106,7 @@ impl Source {
             let files = sysfs::files(sensors);
             agent.poll(&files, period).map_err(|error| match error {
                 RemoteError::Agent { problem } if problem.contains("PermissionError") => {
-                    MeterError::no_rights(&files.join(", "), sysfs::RIGHTS)
+                    MeterError::no_rights(&files.join(", "), poll::RIGHTS)
                 }
                 RemoteError::Agent { problem } => MeterError::unread(&files.join(", "), problem),
                 error => lost(error),
