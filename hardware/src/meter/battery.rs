@@ -99,8 +99,7 @@ impl Sensor for Batteries {
 
     fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
         let (at_ns, power_mw) = poll::timed(clock, || power_mw(&self.batteries))?;
-        let point = Point { at_ns, power_mw };
-        Ok(if self.renewals.count(point) { vec![point] } else { Vec::new() })
+        Ok(self.renewals.reading(Point { at_ns, power_mw }))
     }
 
     /// The system does not report it.

@@ -24,6 +24,8 @@ pub(super) struct Sensor {
     pub files: Vec<String>,
     /// Factor from the product to mW.
     pub factor: f64,
+    /// Time over which its value is a mean, in ms; 0 if it is not known to be one.
+    pub mean_ms: u64,
 }
 
 /// The rails of files, each with its content. The result omits files without a partner, rails that are not connected
@@ -46,7 +48,7 @@ pub(super) fn rails(found: &[(String, String)]) -> Vec<Sensor> {
         let files = files(path).filter(|_| is_rail)?;
         // mV times mA is µW.
         let factor = if files.len() == 2 { 1e-3 } else { 1.0 };
-        Some(Sensor { name: (*name).to_owned(), files, factor })
+        Some(Sensor { name: (*name).to_owned(), files, factor, mean_ms: 0 })
     };
     content.iter().filter_map(rail).collect()
 }
@@ -70,7 +72,7 @@ mod tests {
         let rails = rails(&found(&files));
         assert_eq!(rails.len(), 1, "{rails:?}");
         let files = vec![format!("{folder}/in_power0_input")];
-        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files, factor: 1.0 });
+        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files, factor: 1.0, mean_ms: 0 });
     }
 
     #[test]
@@ -87,7 +89,7 @@ mod tests {
         let rails = rails(&found(&files));
         assert_eq!(rails.len(), 1, "{rails:?}");
         let files = ["in1_input", "curr1_input"].map(|file| format!("/sys/class/hwmon/hwmon3/{file}"));
-        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files: files.to_vec(), factor: 1e-3 });
+        assert_eq!(rails[0], Sensor { name: "VDD_IN".to_owned(), files: files.to_vec(), factor: 1e-3, mean_ms: 0 });
     }
 
     proptest! {

@@ -65,13 +65,13 @@ impl Renewals {
         Self { counted: None, changed_ns: 0, longest_ns, limit_ns }
     }
 
-    /// Whether a poll is a new reading.
-    pub fn count(&mut self, point: Point) -> bool {
+    /// The new reading in a poll, if it is one.
+    pub fn reading(&mut self, point: Point) -> Vec<Point> {
         match self.counted {
             None => self.changed_ns = point.at_ns,
             Some(last) if last.power_mw == point.power_mw => {
                 if point.at_ns.saturating_sub(last.at_ns) < self.longest_ns {
-                    return false;
+                    return Vec::new();
                 }
             }
             Some(_) => {
@@ -81,7 +81,7 @@ impl Renewals {
             }
         }
         self.counted = Some(point);
-        true
+        vec![point]
     }
 }
 
@@ -312,14 +312,15 @@ mod tests {
         let mut renewals = Renewals::new(s(1), s(30));
         let mut counted = (0..=120).filter(|second: &u64| {
             let power_mw = (second / 12).min(4) as f64;
-            renewals.count(Point { at_ns: second * 1_000_000_000, power_mw })
+            !renewals.reading(Point { at_ns: second * 1_000_000_000, power_mw }).is_empty()
         });
         // Before the first change its pace is not known.
         assert!(counted.by_ref().take_while(|second| *second < 12).eq(0..12));
         assert_eq!(counted.collect::<Vec<_>>(), [24, 36, 48, 60, 72, 84, 96, 108, 120]);
         let mut bounded = Renewals::new(s(0), s(1));
-        for (at_s, power_mw, expected) in [(0, 1.0, true), (9, 2.0, true), (10, 2.0, true)] {
-            assert_eq!(bounded.count(Point { at_ns: at_s * 1_000_000_000, power_mw }), expected, "{at_s}");
+        for (at_s, power_mw) in [(0, 1.0), (9, 2.0), (10, 2.0)] {
+            let point = Point { at_ns: at_s * 1_000_000_000, power_mw };
+            assert_eq!(bounded.reading(point), [point]);
         }
     }
 

@@ -5,13 +5,16 @@
 //! ACPI meters of servers, whose older drivers have it in the folder `device`), `iio` ones a raw number and its
 //! factor for mW (`in_power2_raw`, `in_power2_scale`); three-channel ones give voltage and current, whose pairs
 //! [`super::ina3221`] finds. The kernel's documentation of both interfaces defines the units.
+//!
+//! A mean over an interval (`power1_average_interval`) is read once in that time. A driver may keep a value for a while:
+//! an unchanged one is a new reading only after the longest time between changes ([`Renewals`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ina3221::{self, Sensor};
-use super::poll::{self, PolledMeter, RIGHTS};
+use super::poll::{self, PolledMeter, RIGHTS, Renewals};
 use super::power_meter::MOST_MW;
 use super::{MeterError, Point, RailPower};
 use crate::time::Clock;
@@ -19,12 +22,14 @@ use crate::time::Clock;
 /// The root of the files on Linux.
 pub(super) const ROOT: &str = "/sys";
 /// Files with power itself, below the root, and with its name; the sensors of [`ina3221::PATTERNS`] come in addition.
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 12] = [
     "class/hwmon/hwmon*/power*_input",
     "class/hwmon/hwmon*/power*_average",
+    "class/hwmon/hwmon*/power*_average_interval",
     "class/hwmon/hwmon*/power*_label",
     "class/hwmon/hwmon*/name",
     "class/hwmon/hwmon*/device/power*_average",
+    "class/hwmon/hwmon*/device/power*_average_interval",
     "class/hwmon/hwmon*/device/name",
     "bus/iio/devices/iio:device*/in_power*_raw",
     "bus/iio/devices/iio:device*/in_power*_scale",
@@ -35,15 +40,22 @@ const PATTERNS: [&str; 10] = [
 pub(super) const PERIOD_MS: u64 = 5;
 
 pub(super) const NAME: &str = "sysfs";
+/// Longest time over which a sensor's value may be a mean: 30 of them take five minutes.
+const LONGEST_MEAN_MS: u64 = 10_000;
+/// Longest time for which drivers keep a value.
+const LONGEST_KEPT: Duration = Duration::from_secs(1);
 /// Most files that a pattern may match.
 const MOST_FILES: usize = 512;
 
 /// One or several sensors, read from their files.
 pub(super) type SysfsMeter = PolledMeter<Sensors>;
 
-/// Sensors whose powers are added.
+/// Sensors whose powers are added, and the readings so far, with which the next poll is compared.
 #[derive(Clone)]
-pub(super) struct Sensors(Vec<Sensor>);
+pub(super) struct Sensors {
+    sensors: Vec<Sensor>,
+    renewals: Renewals,
+}
 
 /// All sensors below [`ROOT`], or another folder, in the order of their names. Their folder distinguishes two of the
 /// same name.
@@ -91,7 +103,8 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
             Some(label) => label.to_owned(),
             None => format!("{} {}", chip(), channel.trim_start_matches("in_")),
         };
-        Some(Sensor { name, files: vec![path.to_owned()], factor })
+        let mean_ms = text(format!("{path}_interval")).and_then(|interval| interval.parse().ok()).unwrap_or(0);
+        Some(Sensor { name, files: vec![path.to_owned()], factor, mean_ms })
     };
     let mut sensors = ina3221::rails(files);
     sensors.extend(content.keys().copied().filter_map(sensor));
@@ -109,7 +122,8 @@ pub(super) fn sensors_of(files: &[(String, String)]) -> Vec<Sensor> {
     sensors
 }
 
-/// The sensors with the given names; without a name the only sensor.
+/// The sensors with the given names; without a name the only sensor. A sensor whose value is the mean of a long time is an
+/// error.
 pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result<Vec<Sensor>, MeterError> {
     let names = || all.iter().map(|sensor| format!("{:?}", sensor.name)).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
@@ -123,15 +137,29 @@ pub(super) fn choose(all: Vec<Sensor>, wanted: &[String], place: &str) -> Result
         let problem = format!("there are several power sensors: name which to add, of {}", names());
         return Err(MeterError::Settings(problem));
     }
-    if wanted.is_empty() {
-        return Ok(all);
-    }
     let sensor = |name: &String| {
         let found = all.iter().find(|sensor| sensor.name == *name);
         let problem = || format!("no power sensor is called {name:?}: there are {}", names());
         found.cloned().ok_or_else(|| MeterError::Settings(problem()))
     };
-    wanted.iter().map(sensor).collect()
+    let chosen: Vec<Sensor> = match wanted {
+        [] => all,
+        wanted => wanted.iter().map(sensor).collect::<Result<_, _>>()?,
+    };
+    if let Some(Sensor { name, files, mean_ms, .. }) = chosen.iter().find(|sensor| sensor.mean_ms > LONGEST_MEAN_MS) {
+        return Err(MeterError::Settings(format!(
+            "the power sensor {name:?} shows a mean of {} s, too long for a load: shorten it (`echo 1000 | sudo tee \
+             {}_interval`), or name another meter",
+            mean_ms / 1000,
+            files.join(", ")
+        )));
+    }
+    Ok(chosen)
+}
+
+/// The time between two readings of sensors: the wanted one, or longer where a value is the mean of a longer time.
+pub(super) fn period_of(sensors: &[Sensor], wanted: Duration) -> Duration {
+    sensors.iter().map(|sensor| Duration::from_millis(sensor.mean_ms)).fold(wanted, Duration::max)
 }
 
 /// Names of the sensors, as a sum.
@@ -148,7 +176,8 @@ impl SysfsMeter {
     /// A meter of the sensors with these names, whose powers are added; without a name, of the only sensor.
     pub fn find(root: &Path, wanted: &[String], period: Duration, clock: Clock) -> Result<Self, MeterError> {
         let sensors = choose(sensors(root), wanted, &root.display().to_string())?;
-        Ok(Self::new(Sensors(sensors), period, clock))
+        let period = period_of(&sensors, period);
+        Ok(Self::new(Sensors { sensors, renewals: Renewals::new(Duration::ZERO, LONGEST_KEPT) }, period, clock))
     }
 }
 
@@ -156,12 +185,13 @@ impl poll::Sensor for Sensors {
     const NAME: &'static str = NAME;
 
     fn describe(&self, period: Duration) -> String {
-        format!("power sensor {}, read every {} ms", names(&self.0), period.as_millis())
+        format!("power sensor {}, read every {} ms", names(&self.sensors), period.as_millis())
     }
 
     fn poll(&mut self, clock: &Clock) -> Result<Vec<Point>, MeterError> {
-        let read = || power_mw(&self.0, |file| poll::whole_number(Path::new(file), RIGHTS));
-        poll::timed(clock, read).map(|(at_ns, power_mw)| vec![Point { at_ns, power_mw }])
+        let read = || power_mw(&self.sensors, |file| poll::whole_number(Path::new(file), RIGHTS));
+        let (at_ns, power_mw) = poll::timed(clock, read)?;
+        Ok(self.renewals.reading(Point { at_ns, power_mw }))
     }
 
     fn resolution_mw(&self, points: &[Point], _period: Duration) -> Option<f64> {
@@ -228,148 +258,4 @@ fn fits(name: &str, pattern: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::meter::PowerMeter;
-    use proptest::prelude::*;
-
-    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, format!("{text}\n")).unwrap();
-        }
-        root
-    }
-
-    fn local_mw(sensor: &Sensor) -> f64 {
-        power_mw(std::slice::from_ref(sensor), |file| poll::whole_number(Path::new(file), RIGHTS)).unwrap()
-    }
-
-    #[test]
-    fn sensors_of_every_driver_are_found() {
-        let root = tree(&[
-            ("class/hwmon/hwmon0/name", "ina226"),
-            ("class/hwmon/hwmon0/power1_input", "2350000"),
-            ("class/hwmon/hwmon1/name", "ina3221"),
-            ("class/hwmon/hwmon1/in1_label", "5V"),
-            ("class/hwmon/hwmon1/in1_input", "5000"),
-            ("class/hwmon/hwmon1/curr1_input", "100"),
-            ("bus/iio/devices/iio:device0/name", "ina219"),
-            ("bus/iio/devices/iio:device0/in_power2_raw", "100"),
-            ("bus/iio/devices/iio:device0/in_power2_scale", "20.000000000"),
-            ("bus/iio/devices/iio:device1/in_power2_raw", "100"),
-        ]);
-        let found = sensors(root.path());
-        let names: Vec<&str> = found.iter().map(|sensor| sensor.name.as_str()).collect();
-        assert_eq!(names, ["5V", "ina219 power2", "ina226 power1"]);
-        let powers: Vec<f64> = found.iter().map(local_mw).collect();
-        assert_eq!(powers, [500.0, 2000.0, 2350.0]);
-        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(5), Clock::start()).err().unwrap();
-        assert!(error.to_string().contains("\"ina219 power2\""), "{error}");
-        let wanted = ["VDD".to_owned()];
-        let error = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(5), Clock::start()).err().unwrap();
-        assert!(error.to_string().contains("no power sensor is called \"VDD\""), "{error}");
-    }
-
-    #[test]
-    fn a_sensor_that_has_a_mean_alone_is_found() {
-        let root = tree(&[
-            ("class/hwmon/hwmon0/name", "amdgpu"),
-            ("class/hwmon/hwmon0/power1_average", "9000000"),
-            ("class/hwmon/hwmon1/name", "power_meter"),
-            ("class/hwmon/hwmon1/device/power1_average", "210000000"),
-            ("class/hwmon/hwmon2/name", "ina226"),
-            ("class/hwmon/hwmon2/power1_input", "2350000"),
-            ("class/hwmon/hwmon2/power1_average", "2340000"),
-            ("class/hwmon/hwmon2/device/power1_average", "2340000"),
-        ]);
-        let found = sensors(root.path());
-        let powers: Vec<(&str, f64)> = found.iter().map(|sensor| (sensor.name.as_str(), local_mw(sensor))).collect();
-        assert_eq!(powers, [("amdgpu power1", 9000.0), ("ina226 power1", 2350.0), ("power_meter power1", 210_000.0)]);
-    }
-
-    #[test]
-    fn two_chips_of_one_kind_have_different_names_and_are_added() {
-        let root = tree(&[
-            ("class/hwmon/hwmon0/name", "ina219"),
-            ("class/hwmon/hwmon0/power1_input", "1000000"),
-            ("class/hwmon/hwmon1/name", "ina219"),
-            ("class/hwmon/hwmon1/power1_input", "500000"),
-        ]);
-        let wanted: Vec<String> = sensors(root.path()).into_iter().map(|sensor| sensor.name).collect();
-        assert_eq!(wanted, ["ina219 power1 (hwmon0)", "ina219 power1 (hwmon1)"]);
-        let mut meter = SysfsMeter::find(root.path(), &wanted, Duration::from_millis(3), Clock::start()).unwrap();
-        meter.start().unwrap();
-        while meter.check().unwrap() < 5 {
-            std::thread::sleep(Duration::from_millis(3));
-        }
-        let trace = meter.stop().unwrap();
-        assert!(trace.rail(NAME).iter().all(|point| point.power_mw == 1500.0));
-        assert_eq!(trace.resolution_mw, None);
-    }
-
-    #[test]
-    fn two_channels_of_one_chip_with_the_same_label_have_different_names() {
-        let root = tree(&[
-            ("class/hwmon/hwmon0/power1_input", "1000000"),
-            ("class/hwmon/hwmon0/power1_label", "VDD"),
-            ("class/hwmon/hwmon0/power2_input", "500000"),
-            ("class/hwmon/hwmon0/power2_label", "VDD"),
-        ]);
-        let names: Vec<String> = sensors(root.path()).into_iter().map(|sensor| sensor.name).collect();
-        assert_eq!(names, ["VDD (hwmon0) (power1_input)", "VDD (hwmon0) (power2_input)"]);
-    }
-
-    #[test]
-    fn a_sensor_that_goes_away_is_an_error() {
-        let root = tree(&[("class/hwmon/hwmon0/power1_input", "1000000")]);
-        let mut meter = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).unwrap();
-        meter.start().unwrap();
-        std::fs::remove_dir_all(root.path().join("class")).unwrap();
-        while meter.check().is_ok() {
-            std::thread::sleep(Duration::from_millis(3));
-        }
-        let error = meter.stop().unwrap_err().to_string();
-        assert!(error.contains("power1_input"), "{error}");
-        let error = SysfsMeter::find(root.path(), &[], Duration::from_millis(1), Clock::start()).err().unwrap();
-        assert!(error.to_string().contains("driver is not loaded"), "{error}");
-    }
-
-    #[test]
-    fn stars_stand_for_any_part_of_a_name() {
-        assert!(fits("iio:device12", "iio*device*") && fits("in_power0_input", "in_power*_input"));
-        assert!(!fits("in_power0_label", "in_power*_input") && !fits("hwmon", "iio*") && fits("x", "*"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_name_or_pattern_makes_it_panic(name in ".{0,20}", pattern in "[a-z*é]{0,8}") {
-            let _ = fits(&name, &pattern);
-        }
-
-        /// Each sensor has its own name, files that exist, and a power within bounds for any content.
-        #[test]
-        fn sensors_have_files_that_exist_and_powers_are_bounded(
-            files in prop::collection::btree_map(
-                "/sys/class/hwmon/hwmon[01]/(name|(power|in|curr)[12]_(input|label))|/sys/bus/iio/devices/iio:device[01]/(name|in_power[12]_(raw|scale|label))",
-                "(VDD|-?[0-9]{1,4}([.][0-9]{1,4})?|[1-9]e-?[0-9]{1,3}|inf|nan|)", 0..20,
-            ),
-            value: i64,
-        ) {
-            let files: Vec<(String, String)> = files.into_iter().collect();
-            let found = sensors_of(&files);
-            for sensor in &found {
-                prop_assert!(sensor.files.iter().all(|wanted| files.iter().any(|(path, _)| path == wanted)));
-                prop_assert!(sensor.factor.is_finite() && sensor.factor > 0.0 && !sensor.name.is_empty());
-                let asked = choose(found.clone(), std::slice::from_ref(&sensor.name), "/sys").unwrap();
-                prop_assert_eq!(&asked, std::slice::from_ref(sensor), "of {:?}", found);
-            }
-            match power_mw(&found, |_| Ok(value)) {
-                Ok(sum) => prop_assert!(sum.abs() <= MOST_MW * found.len() as f64),
-                Err(error) => prop_assert!(error.to_string().contains("absurd"), "{}", error),
-            }
-        }
-    }
-}
+mod tests;

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn readings_that_are_left_out_are_not_in_the_trace() {
-        let sensor = Sensor { name: "VDD".to_owned(), files: vec!["power1_input".to_owned()], factor: 1e-3 };
+        let sensor =
+            Sensor { name: "VDD".to_owned(), files: vec!["power1_input".to_owned()], factor: 1e-3, mean_ms: 0 };
         let mut rails = Rails::new(Form::Sum(vec![sensor]));
         for at_ns in 1..=100 {
             let value = if at_ns % 20 == 0 { "-5000000" } else { "2000000" };

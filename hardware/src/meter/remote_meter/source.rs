@@ -52,6 +52,7 @@ impl Source {
         let files = found(&mut session.agent().map_err(lost)?, root, sysfs::patterns()).map_err(lost)?;
         let place = format!("{root} ({})", session.place().label());
         let sensors = sysfs::choose(sysfs::sensors_of(&files), wanted, &place)?;
+        let period = sysfs::period_of(&sensors, period);
         Ok(Self::Sensors { sensors, period })
     }
 
