@@ -50,6 +50,8 @@ pub(super) struct Layout {
     thousands: Thousands,
     /// Cells of the header or the first reading.
     width: Option<usize>,
+    /// Cells of the first reading where blanks stand between them: units and dates may be cells that the header lacks.
+    with_blanks: Option<usize>,
     /// Column of a processor's parts, and whether a row for the whole has come.
     parts: Option<usize>,
     has_whole: bool,
@@ -99,6 +101,7 @@ impl Fields {
             decimal: Decimal::default(),
             thousands: Thousands::default(),
             width: has_names.then_some(names.len()),
+            with_blanks: None,
             parts: names.iter().position(is_part).filter(|_| has_names),
             has_whole: false,
         })
@@ -216,7 +219,6 @@ impl Layout {
             _ => {}
         }
         let width = self.width.unwrap_or(cells.len());
-        // Units and dates may contain blanks.
         let is_torn = cells.len() < width || cells[width..].iter().any(|cell| !cell.is_empty());
         if let (Some(separator @ (Separator::Comma | Separator::Semicolon | Separator::Tab)), None) =
             (separator, self.width)
@@ -242,6 +244,10 @@ impl Layout {
         for (value, step) in read? {
             (power_mw, step_mw) = (power_mw * value, step_mw * value.abs() + power_mw.abs() * step);
         }
+        if let Some(before) = self.with_blanks.filter(|before| cells.len() < *before) {
+            // An empty cell is none between blanks: those behind it stand in other columns.
+            return Err(Rejected::Damaged(format!("it has {} cells instead of {before}", cells.len())));
+        }
         if power_mw.abs() > MOST_MW {
             return Err(Rejected::Damaged(format!("{:.0} W is more than any meter here reads", power_mw / 1e3)));
         }
@@ -256,6 +262,9 @@ impl Layout {
         self.check_thousands(&cells, decimal)?;
         if let Some(separator) = separator {
             (self.form, self.width) = (Form::Cells(separator), Some(width));
+        }
+        if has_blanks {
+            self.with_blanks.get_or_insert(cells.len());
         }
         self.decimal = decimal;
         Ok(Some(Row { own_ns, power_mw, step_mw }))

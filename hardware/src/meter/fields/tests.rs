@@ -139,6 +139,18 @@ fn decimal_commas_are_read_beside_units_and_labels_or_the_separator_is_asked_for
 }
 
 #[test]
+fn a_cell_that_is_missing_between_blanks_shifts_no_column() {
+    let columns = "power = { column = \"P\", unit = \"w\" }\ntime = { column = \"t\", unit = \"s\" }";
+    let found = lines(columns, &["t P U", "0.0 5.0 12.0", "0.5      12.0", "1.0 [N/A] 12.0", "1.5 5.1 12.0"]);
+    assert_eq!((&found[1], &found[4]), (&Ok(Some(5000.0)), &Ok(Some(5100.0))));
+    assert!(
+        matches!(&found[2], Err(Rejected::Damaged(reason)) if reason.contains("2 cells instead of 3")),
+        "{found:?}"
+    );
+    assert!(matches!(&found[3], Err(Rejected::Missing(_))), "{found:?}");
+}
+
+#[test]
 fn thousands_among_whole_numbers_are_not_read_as_decimals() {
     let watts = "power = { column = 1, unit = \"w\" }";
     let found = lines(watts, &["999", "998", "1,200"]);
