@@ -1,11 +1,13 @@
 //! Dates and times of day, as recorders print them.
 
-use jiff::civil::{DateTime, Time, date};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 const SECOND_NS: i128 = 1_000_000_000;
 const DAY_NS: i128 = 86_400 * SECOND_NS;
+/// How far a recorder's clock may be ahead of ours.
+const AHEAD_NS: i128 = 60 * SECOND_NS;
 
 /// Reads dates and times of one file. What a date leaves open is decided once: times without an offset are local; of
 /// `3/4/2026`, the order is that of the date nearer to today; a time of day is that of today, and one that goes back by
@@ -13,10 +15,11 @@ const DAY_NS: i128 = 86_400 * SECOND_NS;
 #[derive(Debug, Clone)]
 pub(super) struct Dates {
     zone: TimeZone,
-    now: Timestamp,
+    /// When the first of them was read.
+    now: Option<Timestamp>,
     is_day_first: Option<bool>,
-    /// The last time of day, and the instant at which its day began.
-    last: Option<(i128, i128)>,
+    /// The last time of day, and its day.
+    last: Option<(i128, Date)>,
 }
 
 /// The parts of a text.
@@ -31,29 +34,26 @@ struct Parts {
 
 impl Default for Dates {
     fn default() -> Self {
-        Self::new(TimeZone::system(), Timestamp::now())
+        Self { zone: TimeZone::system(), now: None, is_day_first: None, last: None }
     }
 }
 
 impl Dates {
-    fn new(zone: TimeZone, now: Timestamp) -> Self {
-        Self { zone, now, is_day_first: None, last: None }
-    }
-
     /// Nanoseconds since 1970.
     pub fn ns(&mut self, text: &str) -> Option<i128> {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Some(at.as_nanosecond());
         }
         let parts = Parts::of(text)?;
-        let Some((year, first, second)) = parts.date else { return self.of_day(&parts) };
+        let now = *self.now.get_or_insert_with(Timestamp::now);
+        let Some((year, first, second)) = parts.date else { return self.of_day(&parts, now) };
         let local = |month: i64, day: i64| {
             let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-            let date = jiff::civil::Date::new(year, month, day).ok()?;
+            let date = Date::new(year, month, day).ok()?;
             self.instant(date.to_datetime(Time::midnight())).map(|midnight| (date, midnight))
         };
         let (month_first, day_first) = (local(first, second), local(second, first).filter(|_| parts.is_open));
-        let now_ns = self.now.as_nanosecond();
+        let now_ns = now.as_nanosecond();
         let (date, _) = match (month_first, day_first) {
             (Some(one), None) | (None, Some(one)) => one,
             (Some(month_first), Some(day_first)) => {
@@ -62,9 +62,7 @@ impl Dates {
             }
             (None, None) => return None,
         };
-        let nanosecond = i64::try_from(parts.clock_ns).ok()?;
-        let time = Time::midnight().checked_add(jiff::SignedDuration::from_nanos(nanosecond)).ok()?;
-        self.instant(date.to_datetime(time))
+        self.instant(date.to_datetime(time_of(parts.clock_ns)?))
     }
 
     /// An instant of local time.
@@ -73,22 +71,38 @@ impl Dates {
     }
 
     /// The instant of a time of day, or of a counter that has the form of one.
-    fn of_day(&mut self, parts: &Parts) -> Option<i128> {
+    fn of_day(&mut self, parts: &Parts, now: Timestamp) -> Option<i128> {
         let time_ns = parts.days * DAY_NS + parts.clock_ns;
-        let day_ns = match self.last {
+        let date = match self.last {
             None => {
-                let today = Zoned::new(self.now, self.zone.clone()).date();
-                let midnight_ns = self.instant(date(today.year(), today.month(), today.day()).at(0, 0, 0, 0))?;
-                let ahead_ns = midnight_ns + time_ns - self.now.as_nanosecond();
-                // Shortly after midnight, a time of day may be of yesterday.
-                midnight_ns + if ahead_ns > DAY_NS / 2 && parts.days == 0 { -DAY_NS } else { 0 }
+                let today = Zoned::new(now, self.zone.clone()).date();
+                let ahead_ns = |date: Date| Some(self.on_day(date, time_ns)? - now.as_nanosecond());
+                // Around midnight, a time of day may be of yesterday, or of tomorrow by a clock that is ahead.
+                let tomorrow = today.tomorrow().ok().filter(|date| ahead_ns(*date).is_some_and(|ns| ns <= AHEAD_NS));
+                match ahead_ns(today)? {
+                    ahead_ns if ahead_ns > DAY_NS / 2 && parts.days == 0 => today.yesterday().ok()?,
+                    _ => tomorrow.unwrap_or(today),
+                }
             }
-            Some((last_ns, day_ns)) if time_ns < last_ns - DAY_NS / 2 => day_ns + DAY_NS,
-            Some((_, day_ns)) => day_ns,
+            Some((last_ns, date)) if time_ns < last_ns - DAY_NS / 2 => date.tomorrow().ok()?,
+            Some((_, date)) => date,
         };
-        self.last = Some((time_ns, day_ns));
-        Some(day_ns + time_ns)
+        self.last = Some((time_ns, date));
+        self.on_day(date, time_ns)
     }
+
+    /// The instant of a time on a day, whose hours the change of clocks may shift; or of a counter that began with it.
+    fn on_day(&self, date: Date, time_ns: i128) -> Option<i128> {
+        match time_of(time_ns) {
+            Some(time) => self.instant(date.to_datetime(time)),
+            None => Some(self.instant(date.to_datetime(Time::midnight()))? + time_ns),
+        }
+    }
+}
+
+/// A time of day; `None` from 24 hours on.
+fn time_of(ns: i128) -> Option<Time> {
+    Time::midnight().checked_add(SignedDuration::from_nanos(i64::try_from(ns).ok()?)).ok()
 }
 
 impl Parts {
@@ -171,7 +185,11 @@ mod tests {
     /// At noon of 1 March 2026 in a zone that is one hour ahead of UTC.
     fn dates() -> Dates {
         let now = "2026-03-01T11:00:00Z".parse().unwrap();
-        Dates::new(TimeZone::fixed(jiff::tz::offset(1)), now)
+        dates_at(TimeZone::fixed(jiff::tz::offset(1)), now)
+    }
+
+    fn dates_at(zone: TimeZone, now: Timestamp) -> Dates {
+        Dates { zone, now: Some(now), ..Dates::default() }
     }
 
     fn read(text: &str) -> Option<String> {
@@ -232,6 +250,31 @@ mod tests {
         assert_eq!(counter.ns("00:00:02").unwrap() - first, SECOND_NS);
         assert_eq!(counter.ns("26:00:01").unwrap() - first, 26 * 3600 * SECOND_NS);
         assert_eq!(counter.ns("1 day, 22:00:01").unwrap() - first, 46 * 3600 * SECOND_NS);
+    }
+
+    #[test]
+    fn times_of_day_are_those_of_the_clock_also_when_it_changes() {
+        let zone = || TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (now, text, expected) in [
+            ("2026-03-29T10:00:00Z", "12:00:00", "2026-03-29T10:00:00Z"),
+            ("2026-10-25T11:00:00Z", "12:00:00", "2026-10-25T11:00:00Z"),
+            ("2026-03-29T22:00:01Z", "23:59:59", "2026-03-29T21:59:59Z"),
+        ] {
+            let ns = dates_at(zone(), now.parse().unwrap()).ns(text).unwrap();
+            assert_eq!(Timestamp::from_nanosecond(ns).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_shortly_after_midnight_is_of_the_day_that_begins() {
+        let at = |now: &str, text: &str| {
+            let ns = dates_at(TimeZone::UTC, now.parse().unwrap()).ns(text).unwrap();
+            Timestamp::from_nanosecond(ns).unwrap().to_string()
+        };
+        assert_eq!(at("2026-03-01T23:59:58Z", "00:00:00.5"), "2026-03-02T00:00:00.5Z");
+        assert_eq!(at("2026-03-01T23:30:00Z", "00:00:00.5"), "2026-03-01T00:00:00.5Z", "a counter, or an old line");
+        assert_eq!(at("2026-03-02T00:00:01Z", "23:59:59"), "2026-03-01T23:59:59Z");
+        assert_eq!(Dates::default().now, None, "the clock is read with the first time");
     }
 
     proptest! {
