@@ -142,7 +142,7 @@ fn replayed(mut experiment: Experiment, replay: &ReplayConfig) -> anyhow::Result
         notices.push(format!("{path} has {} of the space's {} architectures", table.rows().len(), space.size()));
     }
     if table.skipped() > 0 {
-        notices.push(format!("{} rows of {path} are of evaluations that did not succeed", table.skipped()));
+        notices.push(format!("{} architectures of {path} have no evaluation that succeeded", table.skipped()));
     }
     let full_epochs = table.full_epochs().unwrap_or(1);
     let short_epochs = table.short_epochs().unwrap_or(0);

@@ -147,12 +147,12 @@ impl Table {
         &self.columns
     }
 
-    /// How the evaluation of an architecture ended, given its canonical text, where that was without success.
+    /// How the evaluation of an architecture ended, given its canonical text, where no row of it is a success.
     pub fn unsuccessful(&self, architecture: &str) -> Option<Status> {
         self.unsuccessful.get(architecture).copied()
     }
 
-    /// Number of architectures whose evaluation was not successful.
+    /// Number of architectures whose evaluation was not successful, nor another one of them.
     pub fn skipped(&self) -> usize {
         self.unsuccessful.len()
     }
@@ -208,7 +208,11 @@ impl Gathered {
         row.accuracy.is_none() || row.epochs.is_none() || row.epochs == self.full_epochs
     }
 
-    fn into_table(self, path: &Path, columns: String) -> Result<Table, LogError> {
+    fn into_table(mut self, path: &Path, columns: String) -> Result<Table, LogError> {
+        // Another try may have succeeded.
+        for row in self.networks.iter().filter(|network| network.is_evaluated).filter_map(|one| one.rows.first()) {
+            self.unsuccessful.remove(&row.architecture);
+        }
         let merged: Vec<(Row, Details)> = self.networks.iter().map(|network| self.merged(network)).collect();
         let is_successful = |(row, _): &(Row, Details)| matches!(row.status, Status::Ok | Status::Measured);
         let (mut merged, others): (Vec<_>, Vec<_>) = merged.into_iter().partition(is_successful);
@@ -216,7 +220,8 @@ impl Gathered {
         match (successful, self.unsuccessful.len()) {
             (0, 0) => return Err(nothing_to_replay(path, "no row follows the header")),
             (0, skipped) => {
-                return Err(nothing_to_replay(path, &format!("none of its {skipped} rows has the status ok")));
+                let reason = format!("none of its {skipped} architectures has a row with the status ok");
+                return Err(nothing_to_replay(path, &reason));
             }
             _ => merged.extend(others),
         }

@@ -155,7 +155,7 @@ fn a_log_without_rows_is_rejected() {
     assert!(refusal("architecture,time_ms\n").contains("no row follows the header"));
     let journal = "architecture,time_ms,status\na,1,failed\nb,2,bounded\n";
     let columns = toml::from_str("status = \"status\"").unwrap();
-    assert!(load_with(journal, &columns).unwrap_err().to_string().contains("none of its 2 rows"));
+    assert!(load_with(journal, &columns).unwrap_err().to_string().contains("none of its 2 architectures"));
 }
 
 #[test]
