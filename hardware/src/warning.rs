@@ -115,7 +115,7 @@ pub enum Warning {
         wanted: f64,
         /// Readings of power.
         samples: usize,
-        /// Time from the first to the last of them.
+        /// Time of the load in which they were taken.
         window: Duration,
     },
     /// The idle device drew another power after the measurement than before.

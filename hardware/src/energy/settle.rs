@@ -63,8 +63,8 @@ pub(super) fn settle(
         }
         let to_ns = clock.now_ns();
         // Long enough, and with enough readings to judge.
-        let last = points[points.len().saturating_sub(FEWEST_TO_JUDGE)].at_ns;
-        let from_ns = last.min(to_ns.saturating_sub(least.as_nanos() as u64)).max(begun_ns);
+        let enough_ns = points[points.len().saturating_sub(FEWEST_TO_JUDGE)].at_ns;
+        let from_ns = enough_ns.min(to_ns.saturating_sub(least.as_nanos() as u64)).max(begun_ns);
         idle.window = Window { from_ns, to_ns };
         let waited = Duration::from_nanos(to_ns - begun_ns);
         let change = Change::of(&points, &meter.conditions(), &idle.window);

@@ -35,11 +35,15 @@ pub(super) fn place(meter: &str, arrivals: &[Arrival]) -> Result<(Vec<Point>, Ve
         let points = arrivals.iter().map(|arrival| Point { at_ns: arrival.at_ns, power_mw: arrival.row.power_mw });
         return Ok((points.collect(), Vec::new()));
     };
-    let kept = in_order(meter, arrivals, &own)?;
+    let InOrder { kept, repeated } = in_order(meter, arrivals, &own)?;
     let mut notes = Vec::new();
-    if kept.len() < arrivals.len() {
-        let skipped = arrivals.len() - kept.len();
-        notes.push(power_meter::skipped(skipped, arrivals.len(), "its time stamp is out of order"));
+    let slipped = arrivals.len() - kept.len() - repeated;
+    for (skipped, reason) in
+        [(slipped, "its time stamp is out of order"), (repeated, "it has the same time as the one before it")]
+    {
+        if skipped > 0 {
+            notes.push(power_meter::skipped(skipped, arrivals.len(), reason));
+        }
     }
     let pairs: Vec<(f64, f64)> = kept.iter().map(|&index| (own[index], arrivals[index].at_ns as f64)).collect();
     let Some(delays) = Delays::of(&pairs) else {
@@ -101,12 +105,20 @@ impl Delays {
     }
 }
 
-/// Whether each reading has a stamp that fits between its neighbours'.
-fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>, MeterError> {
+/// The readings whose stamps ascend, by their numbers.
+struct InOrder {
+    kept: Vec<usize>,
+    /// Number of the others whose stamp is that of the one before.
+    repeated: usize,
+}
+
+/// Leaves out readings with a stamp that was there before or does not follow the last one; several of the latter in a row
+/// are an error.
+fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<InOrder, MeterError> {
     let steps: Vec<f64> = own.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0).collect();
     let spacing = median(steps).unwrap_or(0.0);
     let mut kept: Vec<usize> = vec![0];
-    let mut slips = 0;
+    let (mut repeated, mut slips) = (0, 0);
     for index in 1..own.len() {
         let last = kept[kept.len() - 1];
         let step = own[index] - own[last];
@@ -116,7 +128,9 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
             slips = 0;
             // The same stamp twice: the same reading, printed again.
             if step > 0.0 {
-                kept.push(index);
+                kept.push(index)
+            } else {
+                repeated += 1
             }
             continue;
         }
@@ -133,7 +147,7 @@ fn in_order(meter: &str, arrivals: &[Arrival], own: &[f64]) -> Result<Vec<usize>
             )));
         }
     }
-    Ok(kept)
+    Ok(InOrder { kept, repeated })
 }
 
 /// Checks whether lines arrive in bursts, since a buffer held them back.
@@ -211,6 +225,15 @@ mod tests {
             let error = place("m", &arrivals).unwrap_err().to_string();
             assert!(error.contains("jumps by") && error.contains("at reading 31"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_repeated_stamp_is_named_as_such() {
+        let mut arrivals = steady(60, 1.0);
+        arrivals[30].row.own_ns = arrivals[29].row.own_ns;
+        let (points, notes) = place("m", &arrivals).unwrap();
+        assert_eq!(points.len(), 59);
+        assert!(matches!(&notes[..], [note] if note.contains("the same time")), "{notes:?}");
     }
 
     #[test]
