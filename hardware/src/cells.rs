@@ -108,11 +108,12 @@ impl Commas {
         // Units are parts without digits.
         let numbers: Vec<&str> = parts.iter().copied().filter(has_digits).collect();
         let are_cells = parts.first().is_some_and(has_digits) && numbers.iter().all(is_number);
-        match numbers.len() {
-            _ if is_labelled => Self::Decimal,
-            count if are_cells && (count > 1 || has_one) => Self::Decimal,
-            _ if are_cells => Self::Separate,
-            _ => Self::Unclear,
+        if is_labelled || (are_cells && (numbers.len() > 1 || has_one)) {
+            Self::Decimal
+        } else if are_cells {
+            Self::Separate
+        } else {
+            Self::Unclear
         }
     }
 }
