@@ -155,6 +155,52 @@ echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
 }
 
 #[test]
+fn a_network_that_failed_on_one_worker_kills_no_more_of_the_others_than_any_network() {
+    let Some(scene) = Scene::new() else { return };
+    // The second measurement of the network kills its worker.
+    let deadly = "\
+case $1 in
+*/2.onnx)
+    mkdir failed 2>/dev/null && { echo 'no engine' >&2; exit 1; }
+    process=$$
+    while [ \"$process\" -gt 1 ]; do
+        case $(cat /proc/$process/comm) in controller*) kill -9 $process; sleep 5;; esac
+        process=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$process/status)
+    done;;
+esac
+echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
+";
+    let folder = scene.folder.path().display();
+    scene.tool("deadly", &deadly.replace("mkdir failed", &format!("mkdir '{folder}/failed'")));
+    let _trains = scene.worker(&["--train"]);
+    let worker = || scene.worker(&["--experiment", "deadly.toml", "--measure"]);
+    let mut workers = vec![worker(), worker()];
+    workers.iter_mut().for_each(|worker| worker.wait_for("waiting for searches"));
+    let settings = ["--set", "cluster.silence_s=1", "--set", "cluster.tries=2", "--set", "search.evaluations=4"];
+    let mut searching = scene.live_search("run", &settings);
+    let mut died = 0;
+    wait_until("the search ends", || {
+        for place in &mut workers {
+            if !place.is_running() {
+                died += 1;
+                *place = worker();
+            }
+        }
+        !searching.is_running()
+    });
+    searching.succeed();
+    for row in scene.journal("run").ended() {
+        let (status, message) = (row.text("status"), row.text("message"));
+        match row.evaluation() {
+            2 => assert!(status == "failed" && message.contains("2 workers died of it"), "{row:?}"),
+            _ => assert_eq!(status, "ok", "{row:?}"),
+        }
+    }
+    assert_eq!(died, 2, "the one on which it failed gives it back");
+    scene.client().assert_clean();
+}
+
+#[test]
 fn a_worker_that_dies_costs_no_try_of_a_job_that_only_waited_on_it() {
     let Some(scene) = Scene::new() else { return };
     // On one machine, a measurement waits until no training is under way.

@@ -16,7 +16,7 @@ use super::Worker;
 use super::runs::Ready;
 use super::unbegun::{Unbegun, unbegun_name};
 use crate::cluster::counted::Counted;
-use crate::cluster::message::{Answer, JobId, Kind, Order, read, written};
+use crate::cluster::message::{Answer, JobId, Kind, LARGEST_OBJECT, Order, read, written};
 use crate::cluster::search::{model_name, saved_name};
 use crate::cluster::task::is_plausible;
 use crate::evaluate::{Assignment, Finished, Stage};
@@ -68,7 +68,6 @@ impl Worker {
             let wait = Duration::from_millis(if several { 500 } else { 5000 });
             let _pulling = Counted::new(&self.pulling);
             match self.fetch(&from, wait).await {
-                Ok(Some(message)) if self.settings.stop.asked() => self.give_back_unbegun(&ready, &message).await,
                 Ok(Some(message)) => {
                     let _busy = Counted::new(&self.busy[Self::place(kind)]);
                     self.handle(&ready, message, silence).await;
@@ -80,15 +79,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    /// Gives a job back that was not begun.
-    async fn give_back_unbegun(&self, ready: &Ready, message: &async_nats::jetstream::Message) {
-        if let Some(id) = message.subject.rsplit('.').next().and_then(JobId::read) {
-            let name = unbegun_name(&ready.run, &id);
-            Unbegun::open(&self.broker, name, delivered(message)).await.end(false).await;
-        }
-        let _ = message.ack_with(AckKind::Nak(None)).await;
     }
 
     async fn handle(&self, ready: &Ready, message: async_nats::jetstream::Message, silence: Duration) {
@@ -111,54 +101,57 @@ impl Worker {
         }
     }
 
-    /// Does a job and hands its answer over.
+    /// Does a job and hands its answer over, or gives it back.
     async fn execute(&self, fetched: &Fetched<'_>) -> Result<()> {
         let Fetched { message, order, ready, .. } = fetched;
-        let failed = |reason: String| Finished {
-            row: Row { message: Some(reason), ..Row::new(order.number, &order.architecture, Status::Failed) },
-            model: None,
-        };
-        let space = ready.outfit.problem.space();
-        let candidate = space
+        let problem = &ready.outfit.problem;
+        let candidate = problem
+            .space()
             .parse(&order.architecture)
             .map_err(anyhow::Error::from)
-            .and_then(|architecture| Ok(Candidate { key: ready.outfit.problem.key(&architecture)?, architecture }));
+            .and_then(|architecture| Ok(Candidate { key: problem.key(&architecture)?, architecture }));
         let began = Instant::now();
-        let mut is_certain = true;
-        let finished = match candidate {
-            Err(error) => failed(format!("{error:#}")),
+        let end = match candidate {
+            Err(error) => Some(End::certain(order, format!("{error:#}"))),
             Ok(candidate) => {
                 let job = Job { number: order.number, candidate, work: order.work };
-                let saved = self.fetch_saved(fetched, &job).await;
-                let name = unbegun_name(&ready.run, &fetched.id);
-                let unbegun = Unbegun::open(&self.broker, name, fetched.delivered).await;
-                let innocent = unbegun.earlier().min(MOST_INNOCENT * u64::from(order.tries));
-                let died = (fetched.delivered - 1).saturating_sub(saved.unwrap_or(0) + innocent);
-                // A worker that is to avoid it gives it back each second.
-                let most = if order.avoid.is_empty() { u64::from(order.tries) } else { 1000 };
-                if died >= most {
-                    failed(format!("{died} workers died of it, or were silent for too long, one after the other"))
-                } else {
-                    match self.attend(fetched, job.clone(), unbegun).await? {
-                        Some(finished) => {
-                            is_certain = false;
-                            ready.outfit.evaluator.recorded(&job);
-                            finished
-                        }
-                        None => {
-                            message.ack_with(AckKind::Nak(None)).await.map_err(|error| anyhow!(error))?;
-                            return Ok(());
-                        }
-                    }
-                }
+                self.attempt(fetched, job).await?
             }
         };
-        self.answer(fetched, finished, is_certain, began).await
+        match end {
+            Some(end) => self.answer(fetched, end.within_limits(order), began).await,
+            None => message.ack_with(AckKind::Nak(None)).await.map_err(|error| anyhow!(error)),
+        }
     }
 
-    async fn answer(&self, fetched: &Fetched<'_>, finished: Finished, is_certain: bool, began: Instant) -> Result<()> {
+    /// Does a job, unless too many workers died of it. `None` if the worker is being stopped.
+    async fn attempt(&self, fetched: &Fetched<'_>, job: Job) -> Result<Option<End>> {
+        let Fetched { order, ready, .. } = fetched;
+        let name = unbegun_name(&ready.run, &fetched.id);
+        let unbegun = Unbegun::open(&self.broker, name, fetched.delivered, !order.avoid.is_empty()).await?;
+        if self.settings.stop.asked() {
+            unbegun.end(false).await;
+            return Ok(None);
+        }
+        let earlier = unbegun.taken() - 1;
+        let saved = self.fetch_saved(fetched, &job, earlier).await;
+        let innocent = unbegun.earlier().min(MOST_INNOCENT * u64::from(order.tries));
+        let died = earlier.saturating_sub(saved.unwrap_or(0) + innocent);
+        if died >= u64::from(order.tries) {
+            unbegun.end(true).await;
+            let reason = format!("{died} workers died of it, or were silent for too long, one after the other");
+            return Ok(Some(End::certain(order, reason)));
+        }
+        let finished = self.attend(fetched, job.clone(), unbegun).await?;
+        if finished.is_some() {
+            ready.outfit.evaluator.recorded(&job);
+        }
+        Ok(finished.map(|finished| End { finished, is_certain: false }))
+    }
+
+    async fn answer(&self, fetched: &Fetched<'_>, end: End, began: Instant) -> Result<()> {
         let Fetched { message, id, order, ready, .. } = fetched;
-        let Finished { row, model } = finished;
+        let End { finished: Finished { row, model }, is_certain } = end;
         let given_up = || anyhow!("the worker was stopped before its answer was handed over");
         let hash = model.as_ref().map(sha256);
         if let (Some(model), Some(hash)) = (&model, &hash) {
@@ -203,7 +196,8 @@ impl Worker {
     /// Has a job done. Meanwhile it acknowledges progress to the server, reports stages to the search, and saves a training
     /// to the server. `None` if the worker is being stopped.
     async fn attend(&self, fetched: &Fetched<'_>, job: Job, mut unbegun: Unbegun) -> Result<Option<Finished>> {
-        let Fetched { message, id, order, ready, silence, delivered } = fetched;
+        let Fetched { message, id, order, ready, silence, .. } = fetched;
+        let taken = unbegun.taken();
         let evaluator = Arc::clone(&ready.outfit.evaluator);
         let saved = evaluator.saved_training(&job).filter(|_| job.work.epochs() > 0);
         let (activity, mut stages) = unbounded_channel();
@@ -240,7 +234,7 @@ impl Worker {
                     if ready.over.load(Ordering::Relaxed) {
                         broken_off.store(true, Ordering::Relaxed);
                     }
-                    saving.begin(self, &saved_name(&ready.run, id), *delivered);
+                    saving.begin(self, &saved_name(&ready.run, id), taken);
                 }
             }
         };
@@ -248,7 +242,7 @@ impl Worker {
         let finished = finished.map_err(|error| anyhow!("the program has a fault: {error}"))?;
         unbegun.end(finished.is_some()).await;
         if finished.is_none() {
-            saving.begin(self, &saved_name(&ready.run, id), *delivered);
+            saving.begin(self, &saved_name(&ready.run, id), taken);
             if let Some(task) = saving.task.take() {
                 let _ = tokio::time::timeout(Duration::from_secs(20), task).await;
             }
@@ -277,9 +271,10 @@ impl Worker {
         }
     }
 
-    /// Fetches what another worker has saved of a training. Returns how many times the job had been handed out then.
-    async fn fetch_saved(&self, fetched: &Fetched<'_>, job: &Job) -> Option<u64> {
-        if fetched.delivered <= 1 || job.work.is_measurement() {
+    /// Fetches what another worker has saved of a training. Returns how many workers had taken the job then, of the `earlier`
+    /// ones.
+    async fn fetch_saved(&self, fetched: &Fetched<'_>, job: &Job, earlier: u64) -> Option<u64> {
+        if earlier == 0 || job.work.is_measurement() {
             return None;
         }
         let path = fetched.ready.outfit.evaluator.saved_training(job)?;
@@ -288,7 +283,35 @@ impl Worker {
         let content = self.broker.object(&name).await.ok()??;
         let (count, content) = content.split_first_chunk::<8>()?;
         std::fs::write(path, content).ok()?;
-        Some(u64::from_le_bytes(*count).min(fetched.delivered - 1))
+        Some(u64::from_le_bytes(*count).min(earlier))
+    }
+}
+
+/// The end of a job.
+struct End {
+    finished: Finished,
+    /// Whether no other worker is to try it.
+    is_certain: bool,
+}
+
+impl End {
+    /// A failure that is the network's.
+    fn certain(order: &Order, reason: String) -> Self {
+        let row = Row { message: Some(reason), ..Row::new(order.number, &order.architecture, Status::Failed) };
+        Self { finished: Finished { row, model: None }, is_certain: true }
+    }
+
+    /// The same, or a failure where the model is larger than the server accepts: waiting does not help there.
+    fn within_limits(self, order: &Order) -> Self {
+        let bytes = self.finished.model.as_ref().map_or(0, Vec::len);
+        if bytes <= LARGEST_OBJECT {
+            return self;
+        }
+        let reason = format!(
+            "its model has {bytes} bytes, and workers hand over at most {LARGEST_OBJECT}: search without a cluster, or in a \
+             space of smaller networks"
+        );
+        Self::certain(order, reason)
     }
 }
 
@@ -301,7 +324,7 @@ struct Saving {
 }
 
 impl Saving {
-    fn begin(&mut self, worker: &Worker, name: &str, delivered: u64) {
+    fn begin(&mut self, worker: &Worker, name: &str, taken: u64) {
         let Some(path) = &self.path else { return };
         let Ok(written) = std::fs::metadata(path).and_then(|file| file.modified()) else { return };
         if self.at == Some(written) || self.task.as_ref().is_some_and(|task| !task.is_finished()) {
@@ -311,7 +334,7 @@ impl Saving {
         let Ok(content) = std::fs::read(path) else { return };
         self.at = Some(written);
         let (broker, name) = (worker.broker.clone(), name.to_owned());
-        let content = [&delivered.to_le_bytes()[..], &content].concat();
+        let content = [&taken.to_le_bytes()[..], &content].concat();
         self.task = Some(tokio::spawn(async move {
             // Without it a worker that goes on begins at an earlier epoch.
             let _ = broker.put_object(&name, &content).await;
@@ -328,5 +351,31 @@ fn what(work: Work) -> String {
     match work {
         Work::Measure { .. } => "measured".to_owned(),
         Work::Train { epochs } => format!("trained for {epochs} epochs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_is_too_large_for_the_server_fails_with_its_size() {
+        let order = Order {
+            task: String::new(),
+            number: 7,
+            architecture: "x".to_owned(),
+            work: Work::Train { epochs: 2 },
+            tries: 5,
+            avoid: Vec::new(),
+        };
+        let end = |bytes: usize| {
+            let row = Row::new(7, "x", Status::Ok);
+            End { finished: Finished { row, model: Some(vec![0; bytes]) }, is_certain: false }.within_limits(&order)
+        };
+        let handed_over = end(LARGEST_OBJECT);
+        assert!(handed_over.finished.model.is_some() && !handed_over.is_certain);
+        let End { finished: Finished { row, model }, is_certain } = end(LARGEST_OBJECT + 1);
+        assert!(model.is_none() && is_certain && row.status == Status::Failed);
+        assert!(row.message.is_some_and(|message| message.contains("its model has 268435457 bytes")));
     }
 }
