@@ -109,3 +109,21 @@ fn an_announcement_that_was_replaced_is_sent_again() {
     scene.assert_found("run", 30, 5);
     client.assert_clean();
 }
+
+#[test]
+fn a_job_of_a_search_that_lost_its_checkpoint_is_handed_out_again() {
+    let Some(scene) = Scene::new() else { return };
+    let mut worker = scene.log_worker(0.01);
+    let mut searching = scene.log_search("run", &["--evaluations", "10", "--seed", "8"]);
+    let client = scene.client();
+    client.announced_run();
+    wait_until("a job is under way", || !client.subjects("NAS_JOBS").is_empty());
+    searching.kill();
+    worker.kill();
+    fs::remove_file(scene.path("run/checkpoint/strategy")).unwrap();
+    // Without it the search begins anew, and its first job has the name of the one on the server.
+    let _worker = scene.log_worker(1000.0);
+    scene.begin(scene.alone().args(["--resume", "run"]), "resumed").succeed();
+    scene.assert_found("run", 10, 8);
+    client.assert_clean();
+}

@@ -1,9 +1,13 @@
 //! Messages that no search and no worker sends.
 
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::client::{Client, so_far};
-use super::scene::Scene;
+use super::scene::{Scene, assert_no_doubles};
 
 /// Payloads that are none of the program's messages.
 const GARBAGE: [&[u8]; 6] = [b"", b"\0\xff\xfe", b"{", b"[[[[[[[[", b"null", b"{\"row\": 1e999}"];
@@ -115,4 +119,44 @@ fn messages_of_strangers_change_no_row_and_stop_neither_search_nor_worker() {
     scene.assert_found("next", 10, 2);
     worker.terminate();
     worker.succeed();
+}
+
+#[test]
+fn a_job_whose_answer_is_refused_is_handed_out_again_and_fails_after_three() {
+    let Some(scene) = Scene::new() else { return };
+    let client = scene.client();
+    let mut searching = scene.log_search("run", &["--evaluations", "6", "--seed", "3"]);
+    let run = client.announced_run();
+    let report = json!({
+        "machine": "lab", "version": "x", "backend": "x", "device": null, "measures": 1, "trains": 0, "measuring": 0,
+        "training": 0, "for_s": 1.0, "done": 0, "failed": 0,
+        "runs": {&run: {"ready": {"measures": 1, "trains": 0, "note": null}}}, "leaving": null,
+    });
+    // Takes a job, and answers it with a row of another network.
+    let answer = || -> String {
+        client.send("nas.mallory.report", report.to_string());
+        client.streams(async |streams| {
+            let stream = streams.get_stream("NAS_JOBS").await.unwrap();
+            let consumer: PullConsumer = stream.get_consumer(&format!("{run}-measure")).await.unwrap();
+            let mut jobs = consumer.fetch().max_messages(1).expires(Duration::from_secs(20)).messages().await.unwrap();
+            let job = jobs.next().await.unwrap().unwrap();
+            let id = job.subject.rsplit('.').next().unwrap().to_owned();
+            let answer = json!({"row": "77,,x,measured,,1,,,,,,,,,,,,,,,\n", "model": null, "is_certain": false});
+            let subject = format!("nas.{run}.result.{id}.mallory");
+            streams.publish(subject, answer.to_string().into()).await.unwrap().await.unwrap();
+            job.double_ack().await.unwrap();
+            id
+        })
+    };
+    let answered: Vec<String> = (0..4).map(|_| answer()).collect();
+    assert!(answered[..3].iter().all(|id| *id == answered[0]) && answered[3] != answered[0], "{answered:?}");
+    let _worker = scene.log_worker(1000.0);
+    searching.succeed();
+    let journal = scene.journal("run");
+    assert_no_doubles(&journal, "run");
+    let (failed, others): (Vec<_>, Vec<_>) = journal.jobs.iter().partition(|row| row.text("status") == "failed");
+    let [failed] = &failed[..] else { panic!("{failed:?}") };
+    assert!(failed.text("message").contains("3 answers to it were refused, the last one of the worker mallory"));
+    assert!(others.iter().all(|row| ["measured", "ok"].contains(&row.text("status"))), "{others:?}");
+    client.assert_clean();
 }

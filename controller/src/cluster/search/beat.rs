@@ -10,7 +10,7 @@ use super::inbox::Shared;
 use crate::cluster::broker::{Broker, RUNS};
 use crate::cluster::message::Kind;
 
-/// Tells workers every few seconds, and who asks, that the search is running.
+/// Reports every few seconds, and when asked, that the search is running.
 pub(super) struct Beat {
     pub broker: Broker,
     pub run: String,

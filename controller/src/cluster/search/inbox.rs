@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -67,7 +68,8 @@ pub(super) struct Waiting {
     pub activity: mpsc::UnboundedSender<Activity>,
     /// When it began, by this machine's clock.
     pub began: Option<Timestamp>,
-    pub answer: mpsc::UnboundedSender<(String, Answer)>,
+    /// Answers by worker, also those that cannot be read.
+    pub answer: mpsc::UnboundedSender<(String, Result<Answer>)>,
 }
 
 impl State {
@@ -89,7 +91,7 @@ impl Shared {
     }
 }
 
-/// Hears what workers report of themselves.
+/// Receives what workers report of themselves.
 pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
     let Ok(mut reports) = broker.subscribe("nas.*.report".to_owned()).await else { return };
     broker.send("nas.who".to_owned(), Vec::new()).await;
@@ -149,18 +151,24 @@ pub(super) async fn receive(broker: Broker, run: String, shared: Arc<Shared>, ca
         let mut parts = subject.rsplit('.');
         let (worker, id) = (parts.next().unwrap_or_default(), parts.next().and_then(JobId::read));
         let Some(id) = id.filter(|_| message::is_token(worker)) else { continue };
-        match read::<Answer>(&payload) {
-            Ok(answer) => {
-                let mut state = shared.state();
-                match state.waiting.get(&id) {
-                    Some(waiting) => drop(waiting.answer.send((worker.to_owned(), answer))),
-                    None => state.early.entry(id).or_default().push((worker.to_owned(), answer)),
+        let answer = read::<Answer>(&payload);
+        let unread = {
+            let mut state = shared.state();
+            match (state.waiting.get(&id), answer) {
+                (Some(waiting), answer) => {
+                    let _ = waiting.answer.send((worker.to_owned(), answer));
+                    None
                 }
+                (None, Ok(answer)) => {
+                    state.early.entry(id).or_default().push((worker.to_owned(), answer));
+                    None
+                }
+                (None, Err(error)) => Some(error),
             }
-            Err(error) => {
-                tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
-                let _ = broker.remove(RESULTS, &subject).await;
-            }
+        };
+        if let Some(error) = unread {
+            tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+            let _ = broker.remove(RESULTS, &subject).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 mod beat;
 mod identity;
 mod inbox;
+mod queued;
 mod remote;
 
 use std::collections::{HashMap, HashSet};
@@ -11,13 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::broker::{Broker, JOBS};
 use super::message::{Announcement, JobId, Kind, PROTOCOL, written};
 use super::roster::Roster;
-use super::task::fingerprint;
 use super::tell;
+use super::task::fingerprint;
 use crate::config::ClusterConfig;
 use crate::problem::Problem;
 use crate::stop::Stop;
@@ -139,6 +140,7 @@ impl Link {
             tries: config.tries,
             local: None,
             busy: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            forgetting: watch::Sender::new(0),
             stop: stop.clone(),
         }))
     }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use hardware::log::{Row, Status};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::inbox::{Left, Load, Shared, Waiting};
+use super::queued::Queued;
 use crate::cluster::broker::{Broker, JOBS, RESULTS};
 use crate::cluster::counted::Counted;
-use crate::cluster::message::{Answer, JobId, Kind, Order, written};
+use crate::cluster::message::{Answer, JobId, Kind, Order};
 use crate::cluster::tell;
 use crate::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
 use crate::fingerprint::sha256;
@@ -29,16 +30,18 @@ pub(crate) struct Remote {
     pub(super) run: String,
     /// Fingerprint of the announced task.
     pub(super) task: String,
-    /// Tells workers that the search is running.
+    /// Reports to workers that the search is running.
     pub(super) beat: JoinHandle<()>,
     pub(super) shared: Arc<Shared>,
-    /// Tells the orders of this process from those of an earlier one.
+    /// Distinguishes the orders of this process from those of an earlier one.
     pub(super) nonce: u32,
     pub(super) problem: Arc<Problem>,
     pub(super) tries: u32,
     pub(super) local: Option<Arc<dyn Evaluator>>,
     /// Jobs of this machine that are under way, by kind.
     pub(super) busy: [AtomicUsize; 2],
+    /// Removals under way of what the server has of unwanted jobs.
+    pub(super) forgetting: watch::Sender<usize>,
     pub(super) stop: Stop,
 }
 
@@ -55,7 +58,7 @@ impl Remote {
         }
     }
 
-    /// Tells workers that the run has ended, and removes what is left of it on the server.
+    /// Announces that the run has ended, and removes what is left of it on the server.
     pub async fn end(&self) {
         // It would announce the run again.
         self.beat.abort();
@@ -96,8 +99,8 @@ impl Remote {
         let (answer, mut answers) = mpsc::unbounded_channel();
         let is_queued = {
             let mut state = self.shared.state();
-            for early in state.early.remove(&id).into_iter().flatten() {
-                let _ = answer.send(early);
+            for (worker, early) in state.early.remove(&id).into_iter().flatten() {
+                let _ = answer.send((worker, Ok(early)));
             }
             let (number, activity) = (job.number, assignment.activity.clone());
             state
@@ -120,11 +123,12 @@ impl Remote {
             tries: self.tries,
             avoid: avoid.to_vec(),
         };
-        let subject = format!("nas.{}.job.{}.{id}", self.run, kind.as_str());
-        let payload = written(&order).ok()?;
+        let mut queued = Queued::new(self, &id, &order).ok()?;
         let mut losses = self.shared.losses.load(Ordering::Relaxed);
+        // An order of an earlier process has the same name: its removal would remove this one.
+        self.forgetting.subscribe().wait_for(|under_way| *under_way == 0).await.ok()?;
         if answers.is_empty() && !is_queued {
-            self.broker.store(&subject, &format!("{}.{id}.{}", self.run, self.nonce), payload.clone()).await?;
+            queued.store().await?;
         }
         assignment.report(Stage::Waiting);
         let mut ticks = tokio::time::interval(Duration::from_millis(200));
@@ -132,14 +136,14 @@ impl Remote {
         loop {
             tokio::select! {
                 Some((worker, answer)) = answers.recv() => {
-                    match self.finished(&answer, assignment, &id).await? {
-                        Ok(finished) => {
-                            return Some(Some(Answered { worker, finished, is_certain: answer.is_certain }));
-                        }
-                        Err(error) => {
-                            tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
-                            self.broker.remove(RESULTS, &format!("nas.{}.result.{id}.{worker}", self.run)).await?;
-                        }
+                    let is_certain = answer.as_ref().is_ok_and(|answer| answer.is_certain);
+                    let finished = match answer {
+                        Ok(answer) => self.finished(&answer, assignment, &id).await?,
+                        Err(error) => Err(error),
+                    };
+                    match finished {
+                        Ok(finished) => return Some(Some(Answered { worker, finished, is_certain })),
+                        Err(error) => queued.reject(&worker, &error).await?,
                     }
                 }
                 _ = ticks.tick() => {
@@ -147,11 +151,13 @@ impl Remote {
                         return None;
                     }
                     let lost = self.shared.losses.load(Ordering::Relaxed);
-                    if lost != losses && !self.is_held(&subject, &id).await? {
-                        let once = format!("{}.{id}.{}.{lost}", self.run, self.nonce);
-                        self.broker.store(&subject, &once, payload.clone()).await?;
+                    if lost != losses && !queued.is_held().await? {
+                        queued.store().await?;
                     }
                     losses = lost;
+                    if let Err(reason) = queued.check().await? {
+                        return Some(Some(Answered::refused(job.number, text, reason)));
+                    }
                     if !avoid.is_empty() && !self.shared.state().roster.has_other(kind, avoid) {
                         self.forget(vec![id.clone()]);
                         return Some(None);
@@ -166,14 +172,6 @@ impl Remote {
                 }
             }
         }
-    }
-
-    /// Whether the server has a job, or an answer to it.
-    async fn is_held(&self, subject: &str, id: &JobId) -> Option<bool> {
-        // In this order: a job is removed once its answer is there.
-        let has_job = !self.broker.subjects(JOBS, subject).await?.is_empty();
-        let answers = format!("nas.{}.result.{id}.*", self.run);
-        Some(has_job || !self.broker.subjects(RESULTS, &answers).await?.is_empty())
     }
 
     /// The end of a job by its answer; `None` if the search is being stopped.
@@ -234,12 +232,15 @@ impl Remote {
     /// Removes what the server has of jobs that this search does not want, while it goes on.
     fn forget(&self, ids: Vec<JobId>) {
         let (broker, run) = (self.broker.clone(), self.run.clone());
+        let forgetting = self.forgetting.clone();
+        forgetting.send_modify(|under_way| *under_way += 1);
         tokio::spawn(async move {
             for id in ids {
                 let _ = broker.remove(RESULTS, &format!("nas.{run}.result.{id}.*")).await;
                 let _ = broker.remove(JOBS, &format!("nas.{run}.job.*.{id}")).await;
                 broker.remove_object(&saved_name(&run, &id)).await;
             }
+            forgetting.send_modify(|under_way| *under_way -= 1);
         });
     }
 }
@@ -250,6 +251,14 @@ struct Answered {
     finished: Finished,
     /// Whether no other worker is to try it.
     is_certain: bool,
+}
+
+impl Answered {
+    /// A job to which too many answers were refused.
+    fn refused(number: u64, architecture: &str, reason: String) -> Self {
+        let row = Row { message: Some(reason), ..Row::new(number, architecture, Status::Failed) };
+        Self { worker: String::new(), finished: Finished { row, model: None }, is_certain: true }
+    }
 }
 
 /// Ends the waiting for an answer.
