@@ -50,12 +50,12 @@ impl Worker {
         let data_dir = self.data_dir.iter().map(|dir| format!("data.dir={}", quoted(dir)));
         let mut own = self.cluster.read(data_dir)?;
         make_absolute(&mut own)?;
-        let (measures, trains) = (self.measure || !self.train, self.train || !self.measure);
+        let does = Does { measures: self.measure || !self.train, trains: self.train || !self.measure };
         let stop = Stop::default();
         // Before devices are opened.
         let runtime = start_threads("the worker")?;
         let folder = temporary_folder()?;
-        let settings = settings(own, (measures, trains), folder.path(), &stop, self.quiet)?;
+        let settings = settings(own, does, folder.path(), &stop, self.quiet)?;
         let ended = runtime.block_on(async {
             tokio::spawn(listen(stop.clone()));
             let broker = Broker::connect(&settings.own.cluster, "worker", &stop).await?;
@@ -74,9 +74,15 @@ fn make_absolute(own: &mut Experiment) -> Result<()> {
     Ok(())
 }
 
-fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, quiet: bool) -> Result<WorkerSettings> {
-    let (measures, trains) = does;
-    let machine: Arc<RwLock<()>> = Arc::default();
+/// The kinds of job that a worker takes.
+#[derive(Debug, Clone, Copy)]
+struct Does {
+    measures: bool,
+    trains: bool,
+}
+
+fn settings(own: Experiment, does: Does, folder: &Path, stop: &Stop, quiet: bool) -> Result<WorkerSettings> {
+    let Does { measures, trains } = does;
     let (mut device, mut places) = (None, (usize::from(measures), usize::from(trains)));
     match &own.replay {
         Some(replay) => places = (places.0 * replay.workers, places.1 * replay.workers),
@@ -96,7 +102,7 @@ fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, qui
             }
         }
     }
-    let of_outfit = (machine, stop.clone());
+    let outfitter = Outfitter { trains, quiet, machine: Arc::default(), stop: stop.clone() };
     Ok(WorkerSettings {
         own,
         device,
@@ -105,10 +111,7 @@ fn settings(own: Experiment, does: (bool, bool), folder: &Path, stop: &Stop, qui
         folder: folder.to_owned(),
         stop: stop.clone(),
         quiet,
-        outfit: Box::new(move |announcement, experiment, folder| {
-            let (machine, stop) = of_outfit.clone();
-            outfit(announcement, experiment, folder, (trains, quiet), machine, stop)
-        }),
+        outfit: Box::new(move |announcement, experiment, folder| outfitter.outfit(announcement, experiment, folder)),
     })
 }
 
@@ -117,45 +120,49 @@ fn open(experiment: &Experiment) -> Result<DevicePool> {
     DevicePool::open(devices, experiment.measuring.clone())
 }
 
-/// What does the jobs of a run.
-fn outfit(
-    announcement: &Announcement,
-    experiment: Experiment,
-    folder: &Path,
-    (trains, quiet): (bool, bool),
+/// Opens what each run needs.
+struct Outfitter {
+    trains: bool,
+    quiet: bool,
+    /// Runs share the machine: nothing trains while something is measured on it.
     machine: Arc<RwLock<()>>,
     stop: Stop,
-) -> Result<Outfit> {
-    let problem = Arc::new(experiment.problem()?);
-    if let Some(replay) = &experiment.replay {
-        let log = Replayed::open(replay, problem.space())?;
-        let data = Some(log.fingerprint()?);
-        return Ok(Outfit { evaluator: Arc::new(log) as Arc<dyn Evaluator>, problem, data });
+}
+
+impl Outfitter {
+    /// What does the jobs of a run.
+    fn outfit(&self, announcement: &Announcement, experiment: Experiment, folder: &Path) -> Result<Outfit> {
+        let problem = Arc::new(experiment.problem()?);
+        if let Some(replay) = &experiment.replay {
+            let log = Replayed::open(replay, problem.space())?;
+            let data = Some(log.fingerprint()?);
+            return Ok(Outfit { evaluator: Arc::new(log) as Arc<dyn Evaluator>, problem, data });
+        }
+        let data = self.trains.then(|| load_images(&experiment, self.quiet)).transpose()?;
+        let fingerprint = data.as_ref().map(crate::evaluate::TrainingSet::fingerprint);
+        let deployment: Deployment =
+            announcement.deployment.clone().context("the search does not say how images become inputs")?;
+        let processors = if self.trains { experiment.training.processors()? } else { Vec::new() };
+        let scratch = folder.join("scratch");
+        std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create the folder {}", scratch.display()))?;
+        let live = Live::new(
+            LiveSettings {
+                problem: Arc::clone(&problem),
+                deployment,
+                data,
+                training: experiment.training.clone(),
+                processors,
+                pools: vec![Some(Arc::new(open(&experiment)?))],
+                export: experiment.export,
+                seed: experiment.search.seed,
+                trainers: experiment.search.trainers,
+                trainer_threads: experiment.search.trainer_threads,
+                trainings: scratch.with_file_name("trainings"),
+                scratch,
+                stop: self.stop.clone(),
+            },
+            Arc::clone(&self.machine),
+        );
+        Ok(Outfit { evaluator: Arc::new(live), problem, data: fingerprint })
     }
-    let data = trains.then(|| load_images(&experiment, quiet)).transpose()?;
-    let fingerprint = data.as_ref().map(crate::evaluate::TrainingSet::fingerprint);
-    let deployment: Deployment =
-        announcement.deployment.clone().context("the search does not say how images become inputs")?;
-    let processors = if trains { experiment.training.processors()? } else { Vec::new() };
-    let scratch = folder.join("scratch");
-    std::fs::create_dir_all(&scratch).with_context(|| format!("cannot create the folder {}", scratch.display()))?;
-    let live = Live::new(
-        LiveSettings {
-            problem: Arc::clone(&problem),
-            deployment,
-            data,
-            training: experiment.training.clone(),
-            processors,
-            pools: vec![Some(Arc::new(open(&experiment)?))],
-            export: experiment.export,
-            seed: experiment.search.seed,
-            trainers: experiment.search.trainers,
-            trainer_threads: experiment.search.trainer_threads,
-            trainings: scratch.with_file_name("trainings"),
-            scratch,
-            stop,
-        },
-        machine,
-    );
-    Ok(Outfit { evaluator: Arc::new(live), problem, data: fingerprint })
 }

@@ -25,7 +25,7 @@ use async_nats::jetstream::{self, Context, ErrorCode, object_store};
 use futures_util::StreamExt as _;
 
 use super::message::{Kind, LONGEST};
-use super::{login, tell};
+use super::{login, show};
 use crate::config::ClusterConfig;
 use crate::stop::Stop;
 
@@ -130,7 +130,7 @@ impl Broker {
             }
             if last.elapsed() >= INTERVAL {
                 last = Instant::now();
-                tell(self.waiting_for(what, &error));
+                show(self.waiting_for(what, &error));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -171,10 +171,10 @@ impl Broker {
         .await
     }
 
-    /// Replaces the last message of a subject.
-    pub async fn replace(&self, subject: &str, payload: Vec<u8>) -> Option<()> {
+    /// Replaces the last message of a subject; `what` is shown while that does not succeed.
+    pub async fn replace(&self, what: &str, subject: &str, payload: Vec<u8>) -> Option<()> {
         let payload = bytes::Bytes::from(payload);
-        self.persist("announce the run", || async {
+        self.persist(what, || async {
             self.jetstream.publish(subject.to_owned(), payload.clone()).await?.await?;
             Ok(())
         })

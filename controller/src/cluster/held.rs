@@ -70,7 +70,7 @@ impl Broker {
         Ok(runs)
     }
 
-    /// Tells workers that a run has ended, and removes what the server has of it; `None` if that was stopped.
+    /// Announces that a run has ended, and removes what the server has of it; `None` if that was stopped.
     pub async fn end_run(&self, run: &str) -> Option<Removed> {
         let ended = Announcement {
             protocol: PROTOCOL,
@@ -81,7 +81,7 @@ impl Broker {
             device: None,
             ended: true,
         };
-        self.replace(&format!("nas.{run}.run"), written(&ended).ok()?).await?;
+        self.replace("announce the end of the run", &format!("nas.{run}.run"), written(&ended).ok()?).await?;
         let jobs = self.remove(JOBS, &format!("nas.{run}.job.>")).await?;
         let answers = self.remove(RESULTS, &format!("nas.{run}.result.>")).await?;
         self.remove_consumers(run).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_nats::{ConnectOptions, Event};
 
-use super::tell;
+use super::show;
 use crate::config::ClusterConfig;
 
 /// How to log in, by the section and the environment.
@@ -26,7 +26,7 @@ pub(super) async fn options(config: &ClusterConfig, name: &str) -> Result<Connec
                 let error = error.to_string();
                 let is_new = shown.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
                 if is_new {
-                    tell(format_args!("warning: the NATS server reports: {error}"));
+                    show(format_args!("warning: the NATS server reports: {error}"));
                 }
             }
             std::future::ready(())

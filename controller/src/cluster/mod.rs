@@ -23,6 +23,6 @@ pub(crate) use task::task_of;
 pub(crate) use worker::{Outfit, WorkerSettings, work};
 
 /// Shows a line, parts of which may come from other machines.
-fn tell(line: impl std::fmt::Display) {
+fn show(line: impl std::fmt::Display) {
     crate::terminal::note(hardware::shown::clean(&line.to_string()));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::message::{Kind, Presence, Standing};
 use crate::evaluate::{Capacity, WorkerState};
 
-/// The workers that were heard of lately, as one run sees them.
+/// The workers with a recent report, as one run sees them.
 ///
 /// Times are those of this machine: the clocks of workers may be off.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Roster {
     /// Time without a report after which a worker counts as gone.
     silence: Duration,
     workers: BTreeMap<String, (Presence, Instant)>,
-    /// The machines of workers that left or fell silent, and when each was heard of last.
+    /// The machines of workers that left or fell silent, and when each reported last.
     away: BTreeMap<String, (String, Instant)>,
     /// What the user was shown of each.
     shown: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ impl Roster {
     }
 
     /// Notes a report. Returns a line for the user where something has changed for this run.
-    pub fn hear(&mut self, worker: &str, presence: Presence) -> Option<String> {
+    pub fn receive(&mut self, worker: &str, presence: Presence) -> Option<String> {
         let said = match (&presence.leaving, presence.runs.get(&self.run)) {
             (Some(reason), _) if reason.is_empty() => "has left".to_owned(),
             (Some(reason), _) => format!("has left: {reason}"),
@@ -38,7 +38,7 @@ impl Roster {
             (None, Some(Standing::Refused(reason))) => format!("does not take part: {reason}"),
             (None, Some(Standing::Preparing) | None) => String::new(),
         };
-        let line = self.tell(worker, &presence.machine, said);
+        let line = self.line(worker, &presence.machine, said);
         if presence.leaving.is_some() {
             self.workers.remove(worker);
             self.note_away(worker, presence.machine, Instant::now());
@@ -54,25 +54,25 @@ impl Roster {
         let silent: BTreeSet<String> = self
             .workers
             .iter()
-            .filter(|(_, (_, heard))| heard.elapsed() > self.silence)
+            .filter(|(_, (_, reported))| reported.elapsed() > self.silence)
             .map(|(worker, _)| worker.clone())
             .collect();
         let mut lines = Vec::new();
         for worker in silent {
-            let Some((presence, heard)) = self.workers.remove(&worker) else { continue };
-            let said = format!("is silent since {} s: its jobs are given to others", heard.elapsed().as_secs());
-            lines.extend(self.tell(&worker, &presence.machine, said));
-            self.note_away(&worker, presence.machine, heard);
+            let Some((presence, reported)) = self.workers.remove(&worker) else { continue };
+            let said = format!("is silent since {} s: its jobs are given to others", reported.elapsed().as_secs());
+            lines.extend(self.line(&worker, &presence.machine, said));
+            self.note_away(&worker, presence.machine, reported);
         }
         lines
     }
 
-    fn note_away(&mut self, worker: &str, machine: String, heard: Instant) {
+    fn note_away(&mut self, worker: &str, machine: String, reported: Instant) {
         // Workers come and go for days.
         const MOST: usize = 20;
-        self.away.insert(worker.to_owned(), (machine, heard));
+        self.away.insert(worker.to_owned(), (machine, reported));
         if self.away.len() > MOST {
-            let oldest = self.away.iter().min_by_key(|(_, (_, heard))| *heard).map(|(worker, _)| worker.clone());
+            let oldest = self.away.iter().min_by_key(|(_, (_, reported))| *reported).map(|(worker, _)| worker.clone());
             oldest.map(|worker| self.away.remove(&worker));
         }
     }
@@ -89,17 +89,17 @@ impl Roster {
             let name = format!("{worker} on {}", presence.machine);
             WorkerState { name, state: state.to_owned(), jobs, text }
         });
-        let away = self.away.iter().map(|(worker, (machine, heard))| WorkerState {
+        let away = self.away.iter().map(|(worker, (machine, reported))| WorkerState {
             name: format!("{worker} on {machine}"),
             state: "away".to_owned(),
             jobs: 0,
-            text: Some(format!("heard of last {} s ago", heard.elapsed().as_secs())),
+            text: Some(format!("last report {} s ago", reported.elapsed().as_secs())),
         });
         present.chain(away).collect()
     }
 
     /// A line about a worker, unless it says what was said before.
-    fn tell(&mut self, worker: &str, machine: &str, said: String) -> Option<String> {
+    fn line(&mut self, worker: &str, machine: &str, said: String) -> Option<String> {
         if said.is_empty() || self.shown.get(worker) == Some(&said) {
             return None;
         }
@@ -137,7 +137,7 @@ impl Roster {
         })
     }
 
-    /// The workers that were heard of lately.
+    /// The workers with a recent report.
     pub fn workers(&self) -> impl Iterator<Item = &Presence> {
         self.workers.values().map(|(presence, _)| presence)
     }
@@ -182,28 +182,28 @@ mod tests {
     }
 
     #[test]
-    fn only_workers_that_take_the_run_count_and_each_change_is_told_once() {
+    fn only_workers_that_take_the_run_count_and_each_change_is_shown_once() {
         let mut roster = Roster::new("r".to_owned(), Duration::from_secs(60));
-        assert_eq!(roster.hear("a", presence(None)), None);
+        assert_eq!(roster.receive("a", presence(None)), None);
         assert_eq!(roster.capacity().together, 0);
-        let line = roster.hear("a", presence(ready(1, 2))).unwrap();
+        let line = roster.receive("a", presence(ready(1, 2))).unwrap();
         assert_eq!(line, "worker a on lab takes jobs: 1 measurement and 2 trainings at a time");
-        assert_eq!(roster.hear("a", presence(ready(1, 2))), None);
-        roster.hear("b", presence(ready(0, 1)));
-        roster.hear("c", presence(Some(Standing::Refused("its version is 0.0.9".to_owned()))));
+        assert_eq!(roster.receive("a", presence(ready(1, 2))), None);
+        roster.receive("b", presence(ready(0, 1)));
+        roster.receive("c", presence(Some(Standing::Refused("its version is 0.0.9".to_owned()))));
         assert_eq!(roster.capacity(), Capacity { measurements: 1, trainings: 3, together: 4 });
         assert!(
             roster.has_other(Kind::Train, &["a".to_owned()]) && !roster.has_other(Kind::Measure, &["a".to_owned()])
         );
         let leaves = Presence { leaving: Some("the board is away".to_owned()), ..presence(None) };
-        assert_eq!(roster.hear("a", leaves).unwrap(), "worker a on lab has left: the board is away");
+        assert_eq!(roster.receive("a", leaves).unwrap(), "worker a on lab has left: the board is away");
         assert_eq!(roster.capacity().measurements, 0);
     }
 
     #[test]
     fn a_silent_worker_is_forgotten_and_comes_back() {
         let mut roster = Roster::new("r".to_owned(), Duration::ZERO);
-        roster.hear("a", presence(ready(1, 0)));
+        roster.receive("a", presence(ready(1, 0)));
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(roster.states()[0].state, "waiting");
         assert!(roster.forget_silent()[0].contains("silent since 0 s"));
@@ -212,9 +212,9 @@ mod tests {
             name: "a on lab".to_owned(),
             state: "away".to_owned(),
             jobs: 0,
-            text: Some("heard of last 0 s ago".to_owned()),
+            text: Some("last report 0 s ago".to_owned()),
         };
         assert_eq!(roster.states(), [away]);
-        assert!(roster.hear("a", presence(ready(1, 0))).is_some());
+        assert!(roster.receive("a", presence(ready(1, 0))).is_some());
     }
 }

@@ -53,6 +53,6 @@ impl Beat {
         }
         self.shared.losses.fetch_add(1, Ordering::Relaxed);
         self.shared.lost.notify_waiters();
-        self.broker.replace(&format!("nas.{}.run", self.run), self.announcement.clone()).await
+        self.broker.replace("announce the run", &format!("nas.{}.run", self.run), self.announcement.clone()).await
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::cluster::broker::{Broker, RESULTS, Tail};
 use crate::cluster::message::{self, Answer, JobId, read};
 use crate::cluster::roster::Roster;
-use crate::cluster::tell;
+use crate::cluster::show;
 use crate::evaluate::Activity;
 use crate::history::Work;
 
@@ -86,7 +86,7 @@ impl Shared {
 
     pub fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            tell(line);
+            show(line);
         }
     }
 }
@@ -106,7 +106,7 @@ pub(super) async fn listen(broker: Broker, shared: Arc<Shared>) {
                 if !message::is_token(&worker) {
                     continue;
                 }
-                let line = shared.state().roster.hear(&worker, presence);
+                let line = shared.state().roster.receive(&worker, presence);
                 line.iter().for_each(|line| shared.say(line));
             }
             _ = ticks.tick() => {
@@ -167,7 +167,7 @@ pub(super) async fn receive(broker: Broker, run: String, shared: Arc<Shared>, ca
             }
         };
         if let Some(error) = unread {
-            tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+            show(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
             let _ = broker.remove(RESULTS, &subject).await;
         }
     }

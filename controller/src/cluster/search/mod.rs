@@ -17,7 +17,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::broker::{Broker, JOBS};
 use super::message::{Announcement, JobId, Kind, PROTOCOL, written};
 use super::roster::Roster;
-use super::tell;
+use super::show;
 use super::task::fingerprint;
 use crate::config::ClusterConfig;
 use crate::problem::Problem;
@@ -74,14 +74,14 @@ impl Link {
     pub async fn find_device(&mut self) {
         /// Time in which workers that are there answer.
         const AT_ONCE: Duration = Duration::from_secs(1);
-        let (began, mut is_told) = (Instant::now(), false);
+        let (began, mut is_shown) = (Instant::now(), false);
         while self.identity.device.is_none() {
             let found = self.shared.state().roster.workers().find_map(|worker| worker.device.clone());
             self.identity.device = found;
             if self.identity.device.is_none() {
-                if began.elapsed() > AT_ONCE && !std::mem::replace(&mut is_told, true) {
+                if began.elapsed() > AT_ONCE && !std::mem::replace(&mut is_shown, true) {
                     let url = self.broker.url();
-                    tell(format_args!(
+                    show(format_args!(
                         "waiting for a worker that measures: `controller worker --cluster {url}` starts one"
                     ));
                 }
@@ -126,7 +126,7 @@ impl Link {
         }
         let task = fingerprint(&announcement.task);
         let announcement = written(&announcement).ok()?;
-        broker.replace(&format!("nas.{run}.run"), announcement.clone()).await?;
+        broker.replace("announce the run", &format!("nas.{run}.run"), announcement.clone()).await?;
         let (of_beat, beating, beside) = (broker.clone(), run.clone(), Arc::clone(&shared));
         let beat = Beat { broker: of_beat, run: beating, announcement, silence, shared: beside };
         Some(Arc::new(Remote {

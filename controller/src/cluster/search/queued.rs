@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::remote::Remote;
 use crate::cluster::broker::{JOBS, RESULTS};
 use crate::cluster::message::{JobId, Kind, Order, written};
-use crate::cluster::tell;
+use crate::cluster::show;
 
 /// A job as the server has it.
 pub(super) struct Queued<'a> {
@@ -58,7 +58,7 @@ impl<'a> Queued<'a> {
 
     /// Removes an answer that cannot be one of this job.
     pub async fn reject(&mut self, worker: &str, error: &anyhow::Error) -> Option<()> {
-        tell(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
+        show(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
         self.suspect = Some(format!("of the worker {worker}: {error:#}"));
         let Remote { broker, run, .. } = self.remote;
         broker.remove(RESULTS, &format!("nas.{run}.result.{}.{worker}", self.id)).await.map(drop)

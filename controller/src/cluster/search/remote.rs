@@ -17,7 +17,7 @@ use super::queued::Queued;
 use crate::cluster::broker::{Broker, JOBS, RESULTS};
 use crate::cluster::counted::Counted;
 use crate::cluster::message::{Answer, JobId, Kind, Order};
-use crate::cluster::tell;
+use crate::cluster::show;
 use crate::evaluate::{Assignment, Capacity, Evaluating, Evaluator, Finished, Stage, Workload};
 use crate::fingerprint::sha256;
 use crate::history::{Job, Work};
@@ -207,7 +207,7 @@ impl Remote {
         self.shared.say(format_args!("another worker did what failed on {worker}: {reason}"));
         if count == MOST_BLAMED {
             let reason = format!("{MOST_BLAMED} jobs failed on it that other workers did, the last with: {reason}");
-            tell(format_args!("warning: the worker {worker} is dismissed: {reason}"));
+            show(format_args!("warning: the worker {worker} is dismissed: {reason}"));
             self.broker.send(format!("nas.{}.dismiss.{worker}", self.run), reason.into_bytes()).await;
         }
     }

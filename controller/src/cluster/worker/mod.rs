@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::broker::{Broker, RUNS, Tail};
 use super::message::{Announcement, DeviceInfo, Kind, Presence, is_token, read, written};
 use super::roster::at_a_time;
-use super::tell;
+use super::show;
 use crate::config::Experiment;
 use crate::evaluate::Evaluator;
 use crate::problem::Problem;
@@ -112,7 +112,7 @@ pub(crate) async fn work(broker: Broker, settings: WorkerSettings) -> Result<()>
 impl Worker {
     fn say(&self, line: impl std::fmt::Display) {
         if !self.settings.quiet {
-            tell(line);
+            show(line);
         }
     }
 
@@ -127,7 +127,7 @@ impl Worker {
         }
     }
 
-    /// Hears of runs, and takes part in them, until it is stopped.
+    /// Receives announcements of runs, and takes part in them, until it is stopped.
     async fn serve(self: &Arc<Self>) -> Result<()> {
         let mut announced = self.broker.tail(RUNS, "nas.*.run".to_owned());
         let mut alive = self.broker.subscribe("nas.*.alive".to_owned()).await?;
@@ -146,7 +146,7 @@ impl Worker {
                     Tail::CaughtUp => is_new = true,
                 },
                 Some(message) = alive.next() => if let Some(run) = run_of(&message.subject) {
-                    self.hear_alive(run);
+                    self.receive_alive(run);
                 },
                 Some(_) = who.next() => self.report.notify_one(),
                 Some(message) = breaks.next() => self.break_off(&message.subject),
@@ -173,7 +173,7 @@ impl Worker {
     fn announced(self: &Arc<Self>, subject: &str, payload: &[u8], is_new: bool) {
         let Some(run) = run_of(subject) else { return };
         match read::<Announcement>(payload) {
-            Ok(announcement) => self.hear_announcement(run, announcement, is_new),
+            Ok(announcement) => self.receive_announcement(run, announcement, is_new),
             // A search that is running announces itself again.
             Err(_) if self.runs().is_ready(run) => {}
             Err(error) => self.refuse(run, format!("its announcement cannot be read: {error:#}")),
@@ -195,7 +195,7 @@ impl Worker {
         }
     }
 
-    /// Tells everyone how this worker is.
+    /// Reports the state of this worker.
     async fn send_report(&self, leaving: Option<String>) {
         let [measuring, training] = [0, 1].map(|index| self.busy[index].load(Ordering::Relaxed));
         let presence = Presence {

@@ -1,4 +1,4 @@
-//! The runs that a worker has heard of, and whether it takes part.
+//! The runs that a worker knows, and whether it takes part.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -69,8 +69,8 @@ impl Worker {
         self.report.notify_one();
     }
 
-    /// A run is announced, or announced again. It is prepared once its search, or a job of it, is heard of.
-    pub(super) fn hear_announcement(self: &Arc<Self>, run: &str, announcement: Announcement, is_new: bool) {
+    /// A run is announced, or announced again. It is prepared once its search reports itself, or a job of it is there.
+    pub(super) fn receive_announcement(self: &Arc<Self>, run: &str, announcement: Announcement, is_new: bool) {
         let mut runs = self.runs();
         let same = runs.known.get(run).and_then(|known| known.announcement.as_ref()) == Some(&announcement);
         if same {
@@ -90,7 +90,7 @@ impl Worker {
         // A search that is not running may have left jobs behind.
         tokio::spawn(async move {
             if is_new || was_taken || this.has_jobs(&run).await {
-                this.hear_alive(&run);
+                this.receive_alive(&run);
             }
         });
     }
@@ -107,7 +107,7 @@ impl Worker {
     }
 
     /// The search of a run is running: takes part in it, unless it does already.
-    pub(super) fn hear_alive(self: &Arc<Self>, run: &str) {
+    pub(super) fn receive_alive(self: &Arc<Self>, run: &str) {
         let mut runs = self.runs();
         let Some(known) = runs.known.get_mut(run) else { return };
         let (None, Some(announcement)) = (&known.standing, known.announcement.clone()) else { return };
