@@ -57,8 +57,8 @@ pub(crate) fn ends_of(text: &str) -> String {
     format!("{} … {}", clean(whole_words(start, rest)), clean(end))
 }
 
-/// The beginning of a line of input that a message repeats.
-pub(crate) fn line_of(text: &str) -> String {
+/// The beginning of a line of input that a message repeats, as [`clean`] shows it.
+pub fn line_of(text: &str) -> String {
     const MOST: usize = 120;
     start_of(text, MOST)
 }

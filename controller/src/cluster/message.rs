@@ -235,7 +235,7 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Cleans its texts, which are shown in a terminal.
+    /// Cleans its texts, which are shown in a terminal, and leaves out what is no run.
     fn clean(&mut self) {
         let clean = |text: &mut String| *text = shown::clean(text);
         let Self { machine, version, backend, device, runs, leaving, .. } = self;
@@ -244,6 +244,7 @@ impl Presence {
             [&mut device.kind, &mut device.name].into_iter().for_each(clean);
             device.details.iter_mut().for_each(|(name, value)| [name, value].into_iter().for_each(clean));
         }
+        runs.retain(|run, _| is_token(run));
         for standing in runs.values_mut() {
             match standing {
                 Standing::Ready { note, .. } => note.iter_mut().for_each(clean),

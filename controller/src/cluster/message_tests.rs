@@ -105,12 +105,14 @@ fn a_report_of_more_places_than_a_machine_has_is_refused() {
         let run = serde_json::json!({"ready": {"measures": ready, "trains": 0, "note": null}});
         let report = serde_json::json!({
             "machine": "lab\u{1b}[2J", "version": "", "backend": "", "device": null, "measures": measures, "trains": 0,
-            "measuring": 0, "training": 0, "for_s": 0.0, "done": 0, "failed": 0, "runs": {"r": run}, "leaving": null,
+            "measuring": 0, "training": 0, "for_s": 0.0, "done": 0, "failed": 0, "leaving": null,
+            "runs": {"r": run, "\u{1b}[2J": run, "a\u{202e}b": run, "": run},
         });
         read_presence(report.to_string().as_bytes())
     };
     assert!(report(8, 8).is_ok());
-    assert_eq!(report(1, 1).unwrap().machine, "lab");
+    let presence = report(1, 1).unwrap();
+    assert_eq!((presence.machine.as_str(), presence.runs.keys().collect::<Vec<_>>()), ("lab", vec![&"r".to_owned()]));
     assert!(report(usize::MAX, 0).is_err() && report(1, usize::MAX).is_err());
 }
 

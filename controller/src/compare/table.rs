@@ -1,5 +1,7 @@
 //! A comparison as tables and as CSV.
 
+use hardware::shown;
+
 use super::{LETTERS, OnDevice, Pair, Point};
 use crate::objective::{Objective, Objectives};
 use crate::report::{bounds_in_words, cell, fixed, heading, lines, plain_table};
@@ -9,7 +11,7 @@ pub fn table(pair: &Pair, on: &[OnDevice; 2]) -> String {
     let objectives = &pair.objectives;
     let mut text = String::new();
     for (letter, side) in LETTERS.into_iter().zip(&pair.sides) {
-        let devices: Vec<_> = side.devices().into_iter().collect();
+        let devices: Vec<_> = side.devices().into_iter().map(shown::clean).collect();
         let on = if devices.is_empty() { String::new() } else { format!(", on {}", devices.join("; ")) };
         text.push_str(&format!("{letter}: {}, {} evaluations{on}\n", side.path.display(), side.rows.len()));
     }
