@@ -341,9 +341,10 @@ impl Status {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
-    /// Whether the search that wrote it goes on, as far as can be known.
+    /// Whether the search that wrote it goes on, as far as can be known. A status of the future was written before the clock
+    /// was set back, or by another clock.
     pub fn is_live(&self) -> bool {
-        !self.ended && now_s() - self.at < 4.0 * ALIVE.as_secs_f64()
+        !self.ended && (now_s() - self.at).abs() < 4.0 * ALIVE.as_secs_f64()
     }
 }
 

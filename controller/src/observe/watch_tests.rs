@@ -81,3 +81,10 @@ fn predictions_have_the_numbers_of_their_networks_and_a_torn_line_is_left_out() 
     let shares: Vec<_> = choices["edge"].iter().map(|(name, share)| (name.as_str(), *share)).collect();
     assert_eq!(shares, [("a", 0.75), ("b", 0.25)]);
 }
+
+#[test]
+fn a_status_is_live_while_it_is_young_by_this_clock() {
+    let is_live = |age_s: f64, ended| Status { at: now_s() - age_s, ended, ..Status::default() }.is_live();
+    assert!(is_live(0.0, false) && is_live(10.0, false) && is_live(-10.0, false));
+    assert!(!is_live(60.0, false) && !is_live(-3600.0, false) && !is_live(0.0, true) && !is_live(f64::NAN, false));
+}

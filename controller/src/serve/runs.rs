@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::observe::Status;
 use crate::page::{Before, RunPage, document, html, network, together};
 use crate::run::{JOURNAL, OBSERVATIONS, STATUS};
 use crate::terminal::note;
@@ -60,8 +61,14 @@ struct Effects {
     took: Duration,
 }
 
-/// Lengths and times of the files that a page is made of.
-type Stamp = [Option<(u64, SystemTime)>; 3];
+/// What a page is made of, as far as it changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stamp {
+    /// Lengths and times of the files.
+    files: [Option<(u64, SystemTime)>; 3],
+    /// Whether the search goes on: one that was killed changes no file.
+    is_live: bool,
+}
 
 impl Runs {
     /// Reads all folders.
@@ -210,8 +217,32 @@ fn jobs(pages: &[RunPage]) -> usize {
 }
 
 fn stamp(folder: &Path) -> Stamp {
-    [JOURNAL, STATUS, OBSERVATIONS].map(|name| {
+    let files = [JOURNAL, STATUS, OBSERVATIONS].map(|name| {
         let found = folder.join(name).metadata().ok()?;
         Some((found.len(), found.modified().ok()?))
-    })
+    });
+    Stamp { files, is_live: Status::read(&folder.join(STATUS)).is_some_and(|status| status.is_live()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_search_that_was_killed_changes_its_stamp_without_changing_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(STATUS);
+        let now_s = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as f64;
+        let written = |age_s: f64| {
+            let status = Status { at: now_s - age_s, ..Status::default() };
+            std::fs::write(&path, serde_json::to_vec(&status).unwrap()).unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            stamp(folder.path())
+        };
+        let (live, killed) = (written(0.0), written(60.0));
+        assert_eq!(live.files, killed.files);
+        assert!(live.is_live && !killed.is_live && live != killed);
+    }
 }
