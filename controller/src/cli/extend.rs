@@ -9,7 +9,7 @@ use clap::Args;
 use super::inherit::{name_of_only, with_targets};
 use super::options::{local_path, read};
 use super::prepare::absolute;
-use super::run::{Place, new_folder, run};
+use super::run::{Place, default_place, run};
 use crate::config::{ByTarget, Experiment, ExtendedConfig, TargetConfig, check_target_name};
 use crate::history::History;
 use crate::objective::{Bounds, Objective};
@@ -85,8 +85,8 @@ impl Extend {
             evaluations: history.next_number(),
             measure: self.measure,
         });
-        let path = self.out.unwrap_or_else(|| new_folder(Some(&self.file), "extended"));
-        run(experiment, Place::New(path), self.quiet)
+        let place = self.out.map_or_else(|| default_place(Some(&self.file), "extended"), Place::New);
+        run(experiment, place, self.quiet)
     }
 
     /// The experiment of the run with the targets of the file besides.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::options::{Overrides, SearchOptions, local_path, quoted, read};
-use super::run::{Place, new_folder, run};
+use super::run::{Place, default_place, run};
 use crate::config::Experiment;
 
 /// Search with a CSV log answering in place of training and devices.
@@ -44,7 +44,7 @@ impl Replay {
             Some(file) => read(Some(file), &overrides)?,
             None => Experiment::parse("", "the defaults of replay", &overrides)?,
         };
-        let place = Place::New(self.out.unwrap_or_else(|| new_folder(self.experiment.as_deref(), "replay")));
+        let place = self.out.map_or_else(|| default_place(self.experiment.as_deref(), "replay"), Place::New);
         run(experiment, place, self.options.quiet)
     }
 }

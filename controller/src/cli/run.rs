@@ -19,16 +19,20 @@ use crate::plan::{Inherited, Plan};
 use crate::report::bounds_in_words;
 use crate::run::{
     CHECKPOINT, CONFIG, Checkpoint, DIGESTS, IMPORTED, Imported, JOURNAL, Journal, MAY_DIFFER, MODELS, OBSERVATIONS,
-    RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, check_open_files, differences, logged_rows,
+    Reserved, RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, check_open_files, differences, logged_rows,
 };
 use crate::search::{End, Outcome, Search, Storage, Workers};
 use crate::stop::Stop;
 use crate::strategy::Strategy;
 use crate::terminal::{note, pasted};
 use hardware::log::join;
+use hardware::shown;
 
 pub(super) enum Place {
+    /// A folder that the user named.
     New(PathBuf),
+    /// A folder of the program's choice, or the next free one: several searches may begin in the same second.
+    Default(PathBuf),
     /// The folder of an earlier run.
     Resume {
         path: PathBuf,
@@ -40,8 +44,9 @@ pub(super) enum Place {
 /// Runs a search to its end and shows its front; `quiet` prints nothing but errors.
 pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::Result<ExitCode> {
     let stop = Stop::default();
+    let is_default = matches!(place, Place::Default(_));
     let (path, opened, retry_failed) = match place {
-        Place::New(path) => (path, None, false),
+        Place::New(path) | Place::Default(path) => (path, None, false),
         Place::Resume { path, retry_failed } => (path.clone(), Some(RunFolder::open(&path)?), retry_failed),
     };
     ensure!(
@@ -65,11 +70,13 @@ pub(super) fn run(experiment: Experiment, place: Place, quiet: bool) -> anyhow::
         Some((_, link)) if needs_workers(&experiment) => link.identity.device.as_ref().map_or(By::Here, By::Workers),
         _ => By::Here,
     };
+    let reserved = is_default.then(|| Reserved::new(&path)).transpose()?;
+    let path = reserved.as_ref().map_or(path, |reserved| reserved.path().to_owned());
     let prepared = prepare(experiment, &by, &path.join(SCRATCH), &stop, quiet)?;
     if let Some(problem) = &prepared.unlike {
         reject_unless_begun(problem, opened.is_some())?;
     }
-    // Before the folder is created, so that wrong settings leave nothing behind.
+    // Before the run begins in its folder, so that wrong settings leave nothing behind.
     let strategy = prepared.strategy()?;
     let folder = match opened {
         Some((folder, kept)) => resume(folder, &kept, &prepared.experiment)?,
@@ -319,7 +326,8 @@ fn about(experiment: &Experiment, of_workers: Option<&DeviceInfo>) -> anyhow::Re
 fn recover(folder: &RunFolder, experiment: &Experiment) -> anyhow::Result<(Journal, Option<Checkpoint>)> {
     let (journal, torn) = Journal::open(&folder.join(JOURNAL), &folder.join(WAITING), &folder.join(DIGESTS))?;
     if let Some(torn) = torn {
-        note(format_args!("the journal ended in half a line (line {}), which was cut off: {}", torn.line, torn.text));
+        let text = shown::line_of(&torn.text);
+        note(format_args!("the journal ended in half a line (line {}), which was cut off: {text}", torn.line));
     }
     let checkpoint = Checkpoint::load(&folder.join(CHECKPOINT)).unwrap_or_else(|error| {
         note(format_args!("warning: {error:#}; going on from the journal alone"));
@@ -377,9 +385,9 @@ async fn interrupted() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// A folder for a new run: `runs/NAME-DATE-TIME`.
-pub(super) fn new_folder(experiment: Option<&Path>, fallback: &str) -> PathBuf {
+/// A folder for a new run without --out: `runs/NAME-DATE-TIME`.
+pub(super) fn default_place(experiment: Option<&Path>, fallback: &str) -> Place {
     let name = experiment.and_then(Path::file_stem).and_then(|stem| stem.to_str()).unwrap_or(fallback);
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-    PathBuf::from("runs").join(format!("{name}-{now}"))
+    Place::Default(PathBuf::from("runs").join(format!("{name}-{now}")))
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Args, CommandFactory as _};
 
 use super::options::{Overrides, SearchOptions, local_path, read};
-use super::run::{Place, new_folder, run};
+use super::run::{Place, default_place, run};
 use crate::config::Experiment;
 use crate::run::kept_experiment;
 
@@ -72,7 +72,7 @@ impl Search {
         }
         let place = match self.resume {
             Some(path) => Place::Resume { path, retry_failed: self.retry_failed },
-            None => Place::New(self.out.unwrap_or_else(|| new_folder(file.as_deref(), "quickstart"))),
+            None => self.out.map_or_else(|| default_place(file.as_deref(), "quickstart"), Place::New),
         };
         run(experiment, place, self.options.quiet)
     }

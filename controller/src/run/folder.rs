@@ -54,6 +54,52 @@ pub struct RunFolder {
     _lock: File,
 }
 
+/// An empty folder for a new run, which no other process takes. It is removed unless a run begins in it.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    path: PathBuf,
+    /// The folder around it, if that was made for it.
+    around: Option<PathBuf>,
+}
+
+impl Reserved {
+    /// Makes the folder, or where it is there already the next free one: `NAME-2`, `NAME-3` and so on.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn new(path: &Path) -> anyhow::Result<Self> {
+        let around = folder_of(path);
+        let is_new = !around.exists();
+        std::fs::create_dir_all(around).map_err(failed("create the folder", around))?;
+        let around = is_new.then(|| around.to_owned());
+        let mut next = path.to_owned();
+        for number in 2_u32.. {
+            match std::fs::create_dir(&next) {
+                Ok(()) => break,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("create the folder", &next)(error)),
+            }
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!("-{number}"));
+            next = name.into();
+        }
+        Ok(Self { path: next, around })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // Only empty folders can be removed so: a run that began stays.
+        for folder in std::iter::once(&self.path).chain(&self.around) {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
 /// Entries that a run may have left behind that was killed while it began.
 const BEGUN: [&str; 4] = ["lock", "checkpoint", "models", "config.toml.tmp"];
 

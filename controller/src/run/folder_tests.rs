@@ -87,3 +87,22 @@ fn patience_logins_and_places_may_differ_and_what_changes_a_result_may_not() {
         );
     }
 }
+
+#[test]
+fn a_reserved_folder_is_of_one_process_and_goes_unless_a_run_begins_in_it() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("runs/quickstart");
+    let reserved = [(); 3].map(|()| Reserved::new(&path).unwrap());
+    let names = reserved.each_ref().map(|one| one.path().file_name().unwrap().to_str().unwrap().to_owned());
+    assert_eq!(names, ["quickstart", "quickstart-2", "quickstart-3"]);
+    let second = reserved[1].path().to_owned();
+    drop(RunFolder::create(&second, &Experiment::default()).unwrap());
+    drop(reserved);
+    assert!(!path.exists() && second.join(CONFIG).is_file());
+    std::fs::remove_dir_all(&second).unwrap();
+    drop(Reserved::new(&path).unwrap());
+    assert!(path.parent().is_some_and(Path::exists), "it was there before");
+    std::fs::remove_dir(path.parent().unwrap()).unwrap();
+    drop(Reserved::new(&path).unwrap());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing is left behind");
+}

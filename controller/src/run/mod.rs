@@ -11,8 +11,8 @@ mod recorded;
 pub use checkpoint::{Checkpoint, SavedJob, Times};
 pub use comparable::{Comparable, Tally};
 pub(crate) use folder::{
-    CHECKPOINT, CONFIG, DIGESTS, IMPORTED, JOURNAL, MAY_DIFFER, MODELS, OBSERVATIONS, PARETO, REPORT, RunFolder,
-    SCRATCH, STATUS, TRAININGS, WAITING, differences, kept_experiment, not_a_run,
+    CHECKPOINT, CONFIG, DIGESTS, IMPORTED, JOURNAL, MAY_DIFFER, MODELS, OBSERVATIONS, PARETO, REPORT, Reserved,
+    RunFolder, SCRATCH, STATUS, TRAININGS, WAITING, differences, kept_experiment, not_a_run,
 };
 pub use imported::{Imported, Origin};
 pub use journal::Journal;
