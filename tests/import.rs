@@ -299,6 +299,24 @@ fn proposals_use_imported_rows() {
 }
 
 #[test]
+fn rows_are_imported_though_the_reader_of_the_output_has_left() {
+    let place = Place::new();
+    place.search("log", 20, 1, &["--strategy", "random"]);
+    place.search("run", 10, 2, &[]);
+    // The label of a foreign log is shown without what steers a terminal.
+    place.rewritten("log", "other.csv", |text| text.replace(DEVICE, "else\u{1b}[2Jwhere"));
+    let unread = ["bash", "-c", "\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}"];
+    Program::below(place.0.path(), &unread).args(["import", "other.csv", "--into", "run"]).succeed();
+    assert!(place.imported("run").lines().count() > 15);
+    place.search("next", 10, 3, &[]);
+    let printed = place.import(&["other.csv", "--into", "next"]);
+    assert!(
+        printed.contains("another device (elsewhere, here a remark)") && !printed.contains('\u{1b}'),
+        "{printed:?}"
+    );
+}
+
+#[test]
 fn bad_imports_are_rejected_and_change_nothing() {
     let place = Place::new();
     place.search("log", 10, 1, &["--strategy", "random"]);

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Args;
-use hardware::Statistic;
 use hardware::log::foreign::{Columns, LogRow, read_rows};
 use hardware::log::{LogError, Row};
+use hardware::{Statistic, shown};
 use jiff::Timestamp;
 
 use super::options::{Overrides, local_path, read};
@@ -99,21 +99,23 @@ impl Import {
         };
         let imported_at = Timestamp::now().to_string();
         let before = imported.len();
+        let mut lines = Vec::new();
         for Log { path, sha256, mut rows } in logs {
             let left_out = with_statistic(&path, &mut rows, experiment);
             let (source, imported_at) = (absolute(&path)?.display().to_string(), imported_at.clone());
             let (taken, tally) = here.take(rows, &Origin { after, imported_at, source, line: 0, sha256 });
             imported.extend(taken);
-            report(&path, &tally, &here)?;
+            lines.extend(report(&path, &tally, &here));
             if let Some((there, count)) = left_out.filter(|(_, count)| *count > 0) {
                 let here = experiment.measuring.statistic();
-                say(format_args!(
+                lines.push(format!(
                     "  time of {} is the {there} of its runs, here the {here}: left out",
                     rows_of(count)
-                ))?;
+                ));
             }
             if let Some(otherwise) = trained_otherwise(&path, experiment)?.filter(|_| tally.taken > 0) {
-                say(format_args!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"))?;
+                lines
+                    .push(format!("  its children were trained otherwise, which a surrogate cannot know: {otherwise}"));
             }
         }
         // Last, so that a rejected log leaves no folder behind.
@@ -124,6 +126,8 @@ impl Import {
         if imported.len() > before {
             Imported::write(folder.path(), &imported)?;
         }
+        // After the rows are written: the reader of a pipe may close it at any line.
+        lines.iter().try_for_each(say)?;
         report_run(&folder, &target.experiment, &target.problem, &target.rows, imported.len())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -280,16 +284,17 @@ fn devices_and_epochs(target: &Target, logs: &[Log]) -> anyhow::Result<(BTreeSet
     Ok((experiment.devices.iter().map(label).collect::<anyhow::Result<_>>()?, epochs))
 }
 
-/// Prints how many rows of a log were taken, and the reasons for the others.
-fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
+/// How many rows of a log were taken, and the reasons for the others, line by line.
+fn report(path: &Path, tally: &Tally, here: &Comparable) -> Vec<String> {
     let Tally { rows, taken, unsuccessful, known, useless, other_devices, unlabelled, other_epochs } = tally;
-    say(format_args!("{}: {taken} of {rows} rows taken", path.display()))?;
-    let devices = here.devices.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut lines = vec![format!("{}: {taken} of {rows} rows taken", path.display())];
+    let devices = here.devices.iter().map(|device| shown::clean(device)).collect::<Vec<_>>().join(", ");
     for (device, count) in other_devices {
-        say(format_args!(
-            "  time and energy of {} were measured on another device ({device}, here {devices}): left out",
-            rows_of(*count)
-        ))?;
+        lines.push(format!(
+            "  time and energy of {} were measured on another device ({}, here {devices}): left out",
+            rows_of(*count),
+            shown::clean(device)
+        ));
     }
     if *unlabelled > 0 {
         let reason = if devices.is_empty() {
@@ -297,10 +302,10 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         } else {
             "of a device that the log does not name"
         };
-        say(format_args!(
+        lines.push(format!(
             "  time and energy of {} are {reason}: left out; if it is the run's, import again with --same-device",
             rows_of(*unlabelled)
-        ))?;
+        ));
     }
     let epochs = here.epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let full = match epochs.as_str() {
@@ -308,7 +313,7 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
         epochs => format!("not {epochs} as here"),
     };
     for (found, count) in other_epochs {
-        say(format_args!("  the accuracy of {} is after {found} epochs, {full}: left out", rows_of(*count)))?;
+        lines.push(format!("  the accuracy of {} is after {found} epochs, {full}: left out", rows_of(*count)));
     }
     for (count, why) in [
         (*unsuccessful, "of an evaluation that failed"),
@@ -317,10 +322,10 @@ fn report(path: &Path, tally: &Tally, here: &Comparable) -> anyhow::Result<()> {
     ] {
         if count > 0 {
             let are = if count == 1 { "is" } else { "are" };
-            say(format_args!("  {} {are} {why}: not taken", rows_of(count)))?;
+            lines.push(format!("  {} {are} {why}: not taken", rows_of(count)));
         }
     }
-    Ok(())
+    lines
 }
 
 fn rows_of(count: usize) -> String {

@@ -42,17 +42,18 @@ impl Study {
             self.run.display()
         );
         let found = study::Study::of(&run)?;
-        if self.json {
-            say(format_args!("{:#}", serde_json::to_value(&found)?))?;
-        } else {
-            say(study::table(&found).trim_end())?;
-        }
+        // Before it prints: the reader of a pipe may close it at any line.
         if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
             write_atomically(&folder.join("study.csv"), &study::csv(&found)?)?;
             if let Some(plot) = study::plot(&History::of_rows(&run.problem, &run.rows)?)? {
                 write_atomically(&folder.join("study.svg"), plot.as_bytes())?;
             }
+        }
+        if self.json {
+            say(format_args!("{:#}", serde_json::to_value(&found)?))?;
+        } else {
+            say(study::table(&found).trim_end())?;
         }
         Ok(ExitCode::SUCCESS)
     }
