@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use end_to_end::{Ended, Entry, Journal, Program, Table, dominated_area, experiment, front, live_experiment};
+use end_to_end::{
+    Ended, Entry, Journal, Program, Table, dominated_area, experiment, front, live_experiment, two_boards,
+};
 use serde_json::Value;
 
 const OBJECTIVES: [&str; 2] = ["error", "time_ms"];
@@ -168,6 +170,47 @@ fn tables_and_plots_are_written_and_printed() {
     }
     let names: Vec<_> = std::fs::read_dir(place.path().join("compared")).unwrap().map(|entry| entry.unwrap()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn files_are_written_though_the_reader_of_the_output_has_left() {
+    let place = Place::searched();
+    let unread = ["bash", "-c", "\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}"];
+    let compare = |args: &[&str]| Program::below(place.path(), &unread).args(["compare"]).args(args).succeed();
+    compare(&["a", "b", "--out", "pair"]);
+    compare(&["a", "a", "a", "--out", "several"]);
+    for file in ["pair/comparison.csv", "pair/comparison.svg", "several/progress.csv", "several/fronts.csv"] {
+        assert!(place.path().join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn of_several_runs_each_target_is_one_and_one_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    Table::write(folder.path());
+    std::fs::write(folder.path().join("experiment.toml"), two_boards()).unwrap();
+    for seed in ["1", "2"] {
+        let search = ["replay", "table.csv", "--experiment", "experiment.toml", "--evaluations", "20", "--quiet"];
+        let out = format!("run-{seed}");
+        Program::new(folder.path()).args(search).args(["--seed", seed, "--out", &out]).succeed();
+    }
+    // A run beside itself is no second seed.
+    let compare = |more: &[&str]| Program::new(folder.path()).args(["compare", "run-1", "run-2", "run-1"]).args(more);
+    let printed = compare(&["--out", "compared"]).succeed();
+    for wanted in ["target", "mean and 95 % interval of #1, #3,", "mean and 95 % interval of #2, #4,"] {
+        assert!(printed.contains(wanted), "no {wanted} in\n{printed}");
+    }
+    let (_, best) = printed.split_once("best of each front:").unwrap();
+    let count = |target: &str| best.lines().filter(|line| line.split_whitespace().next() == Some(target)).count();
+    assert!(count("a") > 1 && count("a") == count("b"), "{printed}");
+    for file in ["progress", "fronts"] {
+        let text = std::fs::read_to_string(folder.path().join(format!("compared/{file}.csv"))).unwrap();
+        assert!(text.starts_with("run,target,seed,") && text.contains("\nrun-2,b,2,"), "{text}");
+    }
+    let printed = compare(&["--target", "b"]).succeed();
+    assert!(printed.contains("mean and 95 % interval of #1, #2,") && !printed.contains("#4"), "{printed}");
+    let message = compare(&["--target", "c"]).fail();
+    assert!(message.contains("--target c: the run has no such target; it has a, b"), "{message}");
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use hardware::log::{Row, Status};
+use hardware::shown;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::options::{local_path, parse_bound, read};
-use crate::compare::{self, Found, LETTERS, Pair, Several, Side, measure};
+use crate::compare::{self, Found, LETTERS, OnDevice, Pair, Several, Side, measure};
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::run::{CONFIG, logged_rows, write_atomically};
@@ -65,48 +66,64 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        if let [a, b] = &self.runs[..] {
-            let json = self.pair(a, b)?;
-            let of_one_device = self.runs.iter().all(|run| run.is_dir());
-            let several = if of_one_device { compare::several(&self.runs).ok() } else { None };
-            return self.show(json, several.filter(|several| several.is_of_one_device()));
-        }
-        ensure!(
-            !self.measure && self.bound.is_empty() && self.experiment.is_none() && self.set.is_empty(),
-            "--measure, --bound, --experiment and --set are for two runs, but there are {}",
-            self.runs.len()
-        );
-        for run in &self.runs {
+        let target = self.target.as_deref();
+        let (pair, several) = if let [a, b] = &self.runs[..] {
+            let pair = self.pair(a, b)?;
+            let are_runs = self.runs.iter().all(|run| run.is_dir());
+            let several = if are_runs { compare::several(&self.runs, target).ok() } else { None };
+            (Some(pair), several.filter(Several::is_of_one_device))
+        } else {
             ensure!(
-                run.is_dir(),
-                "{} is not a run folder: a log can be compared with one other run only",
-                run.display()
+                !self.measure && self.bound.is_empty() && self.experiment.is_none() && self.set.is_empty(),
+                "--measure, --bound, --experiment and --set are for two runs, but there are {}",
+                self.runs.len()
             );
-        }
-        self.show(None, Some(compare::several(&self.runs)?))
-    }
-
-    /// Shows the comparison of several runs, and as JSON that of a pair besides.
-    fn show(&self, pair: Option<Value>, several: Option<Several>) -> anyhow::Result<ExitCode> {
-        if self.json {
-            let mut json = pair.unwrap_or_else(|| json!({}));
-            if let Some(several) = &several {
-                json["runs_together"] = serde_json::to_value(several)?;
+            for run in &self.runs {
+                ensure!(
+                    run.is_dir(),
+                    "{} is not a run folder: a log can be compared with one other run only",
+                    run.display()
+                );
             }
-            say(format_args!("{json:#}"))?;
-        } else if let Some(several) = &several {
-            say(compare::several_table(several).trim_end())?;
-        }
-        if let (Some(folder), Some(several)) = (&self.out, &several) {
+            (None, Some(compare::several(&self.runs, target)?))
+        };
+        // Before it prints: the reader of a pipe may close it at any line.
+        if let Some(folder) = &self.out {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-            write_atomically(&folder.join("progress.csv"), &compare::progress_csv(several)?)?;
-            write_atomically(&folder.join("fronts.csv"), &compare::fronts_csv(several)?)?;
+            if let Some((pair, on)) = &pair {
+                write_atomically(&folder.join("comparison.csv"), &compare::csv(&pair.objectives, on)?)?;
+                write_atomically(&folder.join("comparison.svg"), compare::plot(&pair.objectives, on)?.as_bytes())?;
+            }
+            if let Some(several) = &several {
+                write_atomically(&folder.join("progress.csv"), &compare::progress_csv(several)?)?;
+                write_atomically(&folder.join("fronts.csv"), &compare::fronts_csv(several)?)?;
+            }
         }
+        self.show(pair.as_ref(), several.as_ref())?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Compares two runs; returns the comparison where JSON is asked for, and prints it otherwise.
-    fn pair(&self, run_a: &Path, run_b: &Path) -> anyhow::Result<Option<Value>> {
+    /// Prints a comparison of two runs, and of any number.
+    fn show(&self, pair: Option<&(Pair, [OnDevice; 2])>, several: Option<&Several>) -> anyhow::Result<()> {
+        if self.json {
+            let mut json = pair.map_or_else(|| json!({}), |(pair, on)| compare::json(pair, on));
+            if let Some(several) = several {
+                json["runs_together"] = serde_json::to_value(several)?;
+            }
+            say(format_args!("{json:#}"))?;
+            return Ok(());
+        }
+        if let Some((pair, on)) = pair {
+            say(format_args!("{}\n", compare::table(pair, on).trim_end()))?;
+        }
+        if let Some(several) = several {
+            say(compare::several_table(several).trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Compares two runs, each on the devices of the other.
+    fn pair(&self, run_a: &Path, run_b: &Path) -> anyhow::Result<(Pair, [OnDevice; 2])> {
         ensure!(
             !(run_a.is_dir() && run_b.is_dir()) || (self.experiment.is_none() && self.set.is_empty()),
             "--experiment and --set are for logs, but both runs are folders, which have their experiments"
@@ -127,18 +144,11 @@ impl Compare {
             (0..LETTERS.len()).try_for_each(|here| self.complete(&mut pair, here, folder))?;
         }
         let on = pair.compare(&self.bound)?;
-        if !self.json {
-            say(format_args!("{}\n", compare::table(&pair, &on).trim_end()))?;
-        }
-        if let Some(folder) = &self.out {
-            write_atomically(&folder.join("comparison.csv"), &compare::csv(&pair.objectives, &on)?)?;
-            write_atomically(&folder.join("comparison.svg"), compare::plot(&pair.objectives, &on)?.as_bytes())?;
-        }
         let mut sides = pair.sides.iter().zip(&on);
         if !self.measure && sides.any(|(side, on)| side.has_device() && !on.unknown.is_empty()) {
             note("unknown networks can be measured on the runs' devices: --measure --out DIR");
         }
-        Ok(self.json.then(|| compare::json(&pair, &on)))
+        Ok((pair, on))
     }
 
     /// One run, with a notice for the user if there is one.
@@ -177,14 +187,15 @@ impl Compare {
         let rows = measure_all(pair, here, &networks, &log)?;
         let failed: Vec<&Row> = rows.iter().filter(|row| row.status != Status::Ok).collect();
         if let Some(row) = failed.first() {
-            let reason = row.message.as_deref().unwrap_or("no reason given");
+            let reason = shown::clean(row.message.as_deref().unwrap_or("no reason given"));
             let (failed, all, letter) = (failed.len(), rows.len(), LETTERS[here]);
             note(format_args!("{failed} of {all} could not be measured on {letter}: {reason}"));
         }
         let known = pair.sides[here].devices();
         let strange = rows.iter().filter_map(|row| row.device.as_deref()).find(|device| !known.contains(device));
         if let Some(device) = strange.filter(|_| !known.is_empty()) {
-            let (letter, known) = (LETTERS[here], known.into_iter().collect::<Vec<_>>().join(" and "));
+            let known: Vec<String> = known.into_iter().map(shown::clean).collect();
+            let (letter, known, device) = (LETTERS[here], known.join(" and "), shown::clean(device));
             note(format_args!(
                 "warning: {letter} was measured on {known}, but is now {device}, which may explain a part of the difference"
             ));

@@ -3,7 +3,7 @@
 use child::space::Architecture;
 
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::pareto::{dominates, hypervolume};
+use crate::pareto::{ReferencePoint, dominates, hypervolume};
 
 /// Source of the values of a network on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +82,6 @@ pub struct Pick {
     pub as_accurate: Vec<(Objective, Option<f64>)>,
 }
 
-/// Whether an objective depends on the device, not on the network alone.
-pub(super) fn is_of_device(objective: Objective) -> bool {
-    matches!(objective, Objective::Time | Objective::Energy)
-}
-
-/// Reference point as a multiple of the worst value.
-const MARGIN: f64 = 1.1;
-
 /// Compares two fronts by their values on one device, and finds the best networks within each of the bounds `within`.
 pub fn judge(
     objectives: &Objectives,
@@ -113,7 +105,8 @@ pub fn judge(
     for point in baseline.iter_mut().chain(&mut other) {
         point.on_joint_front &= !all.iter().any(|rival| dominates(rival, &point.network.values));
     }
-    let reference = reference(objectives, bounds, &all);
+    let reference = (!all.is_empty())
+        .then(|| reference(objectives, |objective| bounds.get(objective), all.iter().map(Vec::as_slice)));
     let hypervolumes = [(&baseline, &fronts[0]), (&other, &fronts[1])].map(|(points, front)| {
         let reference = reference.as_ref().filter(|_| !points.is_empty())?;
         // An empty sum is −0 in floating point.
@@ -137,18 +130,20 @@ fn keeps(objectives: &Objectives, bounds: &Bounds, values: &[f64]) -> bool {
     bounds.are_kept(objectives, &values)
 }
 
-/// For each objective its bound or, without one, a value a little beyond the worst of both fronts.
-fn reference(objectives: &Objectives, bounds: &Bounds, points: &[Vec<f64>]) -> Option<Vec<f64>> {
-    if points.is_empty() {
-        return None;
-    }
-    let coordinates = objectives.iter().enumerate().map(|(index, objective)| {
-        let worst = points.iter().map(|point| point[index]).fold(0.0, f64::max);
-        let limit = if worst > 0.0 { MARGIN * worst } else { 1.0 };
-        let limit = if objective == Objective::Error { limit.min(1.0) } else { limit };
-        bounds.get(objective).unwrap_or(limit)
-    });
-    Some(coordinates.collect())
+/// Reference point of hypervolumes: for each objective its bound or, without one, a value a little beyond the worst of the
+/// points. An error is at most 1.
+pub(super) fn reference<'a>(
+    objectives: &Objectives,
+    bound: impl Fn(Objective) -> Option<f64>,
+    points: impl Iterator<Item = &'a [f64]> + Clone,
+) -> Vec<f64> {
+    let beyond_worst = |index: usize, objective| {
+        let worst = points.clone().map(|point| point[index]).fold(0.0, f64::max);
+        let limit = if worst > 0.0 { ReferencePoint::MARGIN * worst } else { 1.0 };
+        if objective == Objective::Error { limit.min(1.0) } else { limit }
+    };
+    let coordinates = objectives.iter().enumerate();
+    coordinates.map(|(index, objective)| bound(objective).unwrap_or_else(|| beyond_worst(index, objective))).collect()
 }
 
 fn pick(objectives: &Objectives, bounds: Bounds, error: usize, baseline: &[Point], other: &[Point]) -> Pick {
@@ -165,7 +160,7 @@ fn pick(objectives: &Objectives, bounds: Bounds, error: usize, baseline: &[Point
         let least = as_accurate.map(|point| point.network.values[index]).reduce(f64::min)?;
         (best[index] > 0.0).then(|| least / best[index])
     };
-    let of_device = objectives.iter().enumerate().filter(|(_, objective)| is_of_device(*objective));
+    let of_device = objectives.iter().enumerate().filter(|(_, objective)| objective.depends_on_device());
     Pick {
         as_accurate: of_device.map(|(index, objective)| (objective, least_ratio(index))).collect(),
         baseline: best_baseline,

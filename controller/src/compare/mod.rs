@@ -16,7 +16,7 @@ mod side;
 mod table;
 
 pub use json::json;
-pub use judge::Found;
+pub use judge::{Found, OnDevice};
 pub use measure::measure;
 pub use pair::Pair;
 pub use plot::plot;
@@ -25,6 +25,6 @@ pub use several_table::{fronts_csv, progress_csv, several_table};
 pub use side::Side;
 pub use table::{csv, table};
 
-use judge::{OnDevice, Point};
+use judge::Point;
 
 pub const LETTERS: [&str; 2] = ["A", "B"];

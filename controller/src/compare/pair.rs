@@ -8,7 +8,7 @@ use hardware::Statistic;
 use hardware::log::{Row, Status};
 
 use super::LETTERS;
-use super::judge::{Found, OnDevice, Origin, is_of_device, judge};
+use super::judge::{Found, OnDevice, Origin, judge};
 use super::side::Side;
 use crate::config::Experiment;
 use crate::history::{History, candidate_of};
@@ -36,7 +36,8 @@ impl Pair {
         let mut notices = check(&a, &b)?;
         let shared: Vec<_> =
             a.objectives.iter().filter(|objective| b.objectives.position(*objective).is_some()).collect();
-        let objectives = Objectives::new(shared.clone()).ok().filter(|_| shared.iter().copied().any(is_of_device));
+        let objectives =
+            Objectives::new(shared.clone()).ok().filter(|_| shared.iter().any(|one| one.depends_on_device()));
         let Some(objectives) = objectives else {
             let [a, b] = [&a, &b].map(|side| side.objectives.names());
             bail!(
@@ -136,7 +137,9 @@ impl Pair {
     fn merged(&self, here: &[Option<f64>], found: &Found) -> Option<Vec<f64>> {
         let both = here.iter().zip(&found.values);
         let values = self.objectives.iter().zip(both);
-        values.map(|(objective, (here, there))| if is_of_device(objective) { *here } else { Some(*there) }).collect()
+        values
+            .map(|(objective, (here, there))| if objective.depends_on_device() { *here } else { Some(*there) })
+            .collect()
     }
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
+use super::judge::reference;
 use crate::config::Experiment;
 use crate::objective::{Bounds, Objective, Objectives};
-use crate::pareto::{Given, ReferencePoint};
+use crate::pareto::Given;
 use crate::report::{Member, Step, Summary};
 use crate::run::Recorded;
 
@@ -48,7 +49,8 @@ pub struct Course {
 /// Runs with the same settings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Group {
-    /// Their places among the runs.
+    /// Their places among the runs. Of several with one seed, which are not independent, it is the one with the most
+    /// evaluations.
     pub runs: Vec<usize>,
     /// By number of evaluations, up to where all of them have come.
     pub spread: Vec<Spread>,
@@ -67,22 +69,34 @@ pub struct Spread {
 const OF_ONE_RUN: [&str; 5] =
     ["search.seed", "search.evaluations", "search.epochs", "search.hours", "search.remeasure"];
 
-/// Reads some runs, and puts them under one reference; each target of a run is one.
+/// Reads some runs, and puts them under one reference; each target of a run is one, or of runs that have several the one
+/// with a name.
 ///
 /// A coordinate of the reference is the bound that all runs have; else 1.1 × the worst value of all fronts, and for the
 /// error at most 1.
 ///
 /// # Errors
-/// If a folder cannot be read, or the runs have fewer than two objectives in common.
-pub fn several(folders: &[PathBuf]) -> Result<Several> {
+/// If a folder cannot be read, a run lacks the target, or the runs have fewer than two objectives in common.
+pub fn several(folders: &[PathBuf], target: Option<&str>) -> Result<Several> {
     let mut places = Vec::new();
     let mut recorded = Vec::new();
     for folder in folders {
         let run = Recorded::read(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        for (target, run) in run.by_target()? {
+        let of_targets = match target.filter(|_| run.problem.targets().are_several()) {
+            Some(name) => {
+                let run = run.of_one_target(Some(name)).with_context(|| folder.display().to_string())?;
+                vec![(Some(name.to_owned()), run)]
+            }
+            None => run.by_target()?,
+        };
+        for (target, run) in of_targets {
             places.push((folder, target));
             recorded.push(run);
         }
+    }
+    if let Some(name) = target {
+        let is_known = places.iter().any(|(_, target)| target.is_some());
+        ensure!(is_known, "--target {name}: each of the runs has only one target, which needs no name");
     }
     let Some(first) = recorded.first() else { bail!("name the runs to compare") };
     let is_common =
@@ -100,7 +114,7 @@ pub fn several(folders: &[PathBuf]) -> Result<Several> {
         let problem = one.experiment.with_objectives(&objectives)?.problem()?;
         summaries.push(Summary::of(&problem, one.rows.clone())?);
     }
-    let reference = reference(&objectives, &all_bounds, &summaries);
+    let reference = common_reference(&objectives, &all_bounds, &summaries);
     let given: Given = objectives.iter().zip(reference.iter().copied()).collect();
     let mut runs = Vec::new();
     for ((folder, target), one) in places.into_iter().zip(&recorded) {
@@ -115,6 +129,11 @@ pub fn several(folders: &[PathBuf]) -> Result<Several> {
 }
 
 impl Several {
+    /// Whether a run has several targets, each of which is one here.
+    pub fn has_targets(&self) -> bool {
+        self.runs.iter().any(|run| run.target.is_some())
+    }
+
     /// Whether all runs were measured on the same devices, so that their times can be compared.
     pub fn is_of_one_device(&self) -> bool {
         self.runs.iter().all(|run| run.devices == self.runs[0].devices)
@@ -122,19 +141,15 @@ impl Several {
     }
 }
 
-fn reference(objectives: &Objectives, bounds: &[Bounds], summaries: &[Summary]) -> Vec<f64> {
-    let coordinate = |(index, objective): (usize, Objective)| {
+/// The bound that all runs have; else 1.1 × the worst value of all fronts, and for the error at most 1.
+fn common_reference(objectives: &Objectives, bounds: &[Bounds], summaries: &[Summary]) -> Vec<f64> {
+    let bound = |objective| {
         let mut of_runs = bounds.iter().map(|bounds| bounds.get(objective));
         let first = of_runs.next().flatten();
-        if let Some(bound) = first.filter(|_| of_runs.all(|bound| bound == first)) {
-            return bound;
-        }
-        let members = summaries.iter().flat_map(|summary| &summary.members);
-        let worst = members.map(|member| member.values[index]).fold(0.0, f64::max);
-        let limit = if worst > 0.0 { ReferencePoint::MARGIN * worst } else { 1.0 };
-        if objective == Objective::Error { limit.min(1.0) } else { limit }
+        first.filter(|_| of_runs.all(|bound| bound == first))
     };
-    objectives.iter().enumerate().map(coordinate).collect()
+    let members = summaries.iter().flat_map(|summary| &summary.members);
+    reference(objectives, bound, members.map(|member| member.values.as_slice()))
 }
 
 impl Course {
@@ -168,6 +183,7 @@ fn groups(runs: &[Course]) -> Vec<Group> {
         }
     }
     let group = |members: Vec<usize>| {
+        let members = one_of_each_seed(runs, &members);
         let least = members.iter().map(|place| runs[*place].evaluations()).min().unwrap_or(0);
         let spread = (1..=least).map(|evaluations| {
             let shares: Vec<f64> = members.iter().map(|place| runs[*place].share_after(evaluations)).collect();
@@ -176,6 +192,19 @@ fn groups(runs: &[Course]) -> Vec<Group> {
         Group { spread: spread.collect(), runs: members }
     };
     groups.into_iter().map(group).collect()
+}
+
+/// Of runs with the same seed the one with the most evaluations, and of these the first.
+fn one_of_each_seed(runs: &[Course], places: &[usize]) -> Vec<usize> {
+    let mut kept: Vec<usize> = Vec::new();
+    for &place in places {
+        match kept.iter_mut().find(|known| runs[**known].seed == runs[place].seed) {
+            Some(known) if runs[place].evaluations() > runs[*known].evaluations() => *known = place,
+            Some(_) => {}
+            None => kept.push(place),
+        }
+    }
+    kept
 }
 
 impl Spread {
@@ -214,18 +243,35 @@ mod tests {
         assert_eq!(Spread::of(5, &[1.0]).half_width, None);
     }
 
-    #[test]
-    fn a_share_is_that_of_the_last_evaluation_before() {
-        let step = |evaluations, share| Step { evaluations, epochs: 0, hours: None, share };
-        let run = Course {
+    fn course(seed: u64, shares: &[(u64, f64)]) -> Course {
+        let step = |(evaluations, share): &(u64, f64)| Step {
+            evaluations: *evaluations,
+            epochs: 0,
+            hours: None,
+            share: *share,
+        };
+        Course {
             folder: PathBuf::new(),
             target: None,
-            seed: 1,
+            seed,
             devices: BTreeSet::new(),
-            hypervolume: vec![step(2, 0.25), step(5, 0.5)],
+            hypervolume: shares.iter().map(step).collect(),
             front: Vec::new(),
             settings: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn each_seed_counts_once_in_an_interval() {
+        let runs = [course(1, &[(1, 0.2)]), course(2, &[(1, 0.4), (2, 0.5)]), course(1, &[(1, 0.2), (2, 0.3)])];
+        let [group] = &groups(&runs)[..] else { panic!("the settings are the same") };
+        assert_eq!(group.runs, [2, 1]);
+        assert_eq!(group.spread, [Spread::of(1, &[0.2, 0.4]), Spread::of(2, &[0.3, 0.5])]);
+    }
+
+    #[test]
+    fn a_share_is_that_of_the_last_evaluation_before() {
+        let run = course(1, &[(2, 0.25), (5, 0.5)]);
         assert_eq!([1, 2, 4, 5, 9].map(|count| run.share_after(count)), [0.0, 0.25, 0.25, 0.5, 0.5]);
     }
 }

@@ -287,7 +287,7 @@ impl RunPage {
 
 /// What the pages of several runs, or targets of one, show together; `None` for a single one, or where they share too little.
 pub(crate) fn together(folders: &[PathBuf]) -> Option<Value> {
-    let several = several(folders).ok()?;
+    let several = several(folders, None).ok()?;
     (several.runs.len() > 1).then(|| serde_json::to_value(several).ok()).flatten()
 }
 
