@@ -20,7 +20,7 @@ impl Broker {
         Ok(())
     }
 
-    /// An object; `None` if there is none of this name.
+    /// An object; `None` if there is none of this name, or it is larger than those that are handed over: no wait helps there.
     pub async fn object(&self, name: &str) -> Result<Option<Vec<u8>>> {
         use async_nats::jetstream::object_store::GetErrorKind;
         let object = match self.objects().await?.get(name).await {
@@ -28,11 +28,12 @@ impl Broker {
             Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        ensure!(object.info().size <= LARGEST_OBJECT, "{name} has more than {LARGEST_OBJECT} bytes");
+        if object.info().size > LARGEST_OBJECT {
+            return Ok(None);
+        }
         let mut content = Vec::new();
         object.take(LARGEST_OBJECT as u64 + 1).read_to_end(&mut content).await?;
-        ensure!(content.len() <= LARGEST_OBJECT, "{name} has more than {LARGEST_OBJECT} bytes");
-        Ok(Some(content))
+        Ok(Some(content).filter(|content| content.len() <= LARGEST_OBJECT))
     }
 
     /// Removes an object, if it is there. One that cannot be removed only takes room until it is forgotten.

@@ -188,7 +188,8 @@ impl Remote {
         let name = model_name(&self.run, hash);
         let fetched = self.broker.persist("fetch a model", || self.broker.object(&name)).await?;
         self.shared.state().left.entry((assignment.job.number, assignment.job.work)).or_default().objects.push(name);
-        let checked = fetched.ok_or_else(|| anyhow!("its model is not on the server")).and_then(|model| {
+        let missing = || anyhow!("its model is not on the server, or is too large");
+        let checked = fetched.ok_or_else(missing).and_then(|model| {
             ensure!(sha256(&model) == *hash, "its model is not the one that it names");
             Ok(Finished { row, model: Some(model) })
         });

@@ -164,7 +164,9 @@ impl Worker {
         answer.is_certain = is_certain;
         let payload = written(&answer)?;
         let subject = format!("nas.{}.result.{id}.{}", ready.run, self.id);
-        let once = format!("{subject}.{}", fetched.delivered);
+        // An order that was stored again has another number: its answer is no repetition of one that was refused.
+        let order_number = message.info().map_or(0, |info| info.stream_sequence);
+        let once = format!("{subject}.{order_number}.{}", fetched.delivered);
         let stored = self.broker.store(&subject, &once, payload);
         self.with_signs(fetched, stored).await.ok_or_else(given_up)?;
         // Without it the job is done again by another worker, and its answer dropped.
