@@ -60,7 +60,9 @@ pub fn several_table(several: &Several) -> String {
 /// compared.
 fn best(several: &Several) -> String {
     let mut header = vec!["objective", "run", "evaluation", "value", "architecture"];
-    header.splice(..0, several.has_targets().then_some("target"));
+    if several.has_targets() {
+        header.insert(0, "target");
+    }
     let mut table = plain_table(&header);
     let mut targets: Vec<&Option<String>> = Vec::new();
     for run in &several.runs {
@@ -81,7 +83,9 @@ fn best(several: &Several) -> String {
                 cell(objective, best.values[index], None),
                 best.row.architecture.clone(),
             ];
-            row.splice(..0, several.has_targets().then(|| target.clone().unwrap_or_default()));
+            if several.has_targets() {
+                row.insert(0, target.clone().unwrap_or_default());
+            }
             table.add_row(row);
         }
     }
