@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::check_fraction;
 use super::decode::Channels;
-use super::{Dataset, cifar10, digits, folder};
+use super::folder::Folder;
+use super::{Dataset, cifar10, digits};
 use crate::Error;
+
+/// Most pixels a side to which images are brought; a larger number is a typing mistake.
+const LARGEST_SIDE: u32 = 4096;
 
 /// Which data set is used, and how much of it.
 ///
@@ -84,26 +88,30 @@ impl DataConfig {
     /// # Errors
     /// If the files are missing or wrong.
     pub fn load(&self) -> Result<Dataset, Error> {
-        self.load_with(&mut |_, _| ())
+        self.load_with(None, &mut |_, _| ())
     }
 
     /// The same; `progress` receives the number of image files read so far, and of all, which begins again where they are
-    /// read twice.
+    /// read twice. `free_bytes` is the memory that the images of a folder may take, if it is known.
     ///
     /// # Errors
-    /// As for [`load`](Self::load).
-    pub fn load_with(&self, progress: &mut dyn FnMut(usize, usize)) -> Result<Dataset, Error> {
+    /// As for [`load`](Self::load), and if the images of a folder do not fit into the memory.
+    pub fn load_with(&self, free_bytes: Option<u64>, progress: &mut dyn FnMut(usize, usize)) -> Result<Dataset, Error> {
         let mut dataset = match &self.source {
             Source::Digits => digits::load()?,
             Source::Cifar10 { dir } => cifar10::load(dir)?,
-            Source::Folder { dir, size, channels } => folder::load(dir, *size, *channels, progress)?,
+            Source::Folder { dir, size, channels } => {
+                let folder = Folder { dir, size: *size, channels: *channels, limit: self.limit };
+                let mut dataset = folder.load(free_bytes, progress)?;
+                if let Some(part) = dataset.validation_folder.take_if(|_| self.validation.is_some()) {
+                    dataset.validation = None;
+                    dataset.notes.push(format!(
+                        "{part}/ is not used: `data.validation` holds a part of train/ out in its place"
+                    ));
+                }
+                return Ok(dataset);
+            }
         };
-        if let Some(part) = dataset.validation_folder.take_if(|_| self.validation.is_some()) {
-            dataset.validation = None;
-            dataset
-                .notes
-                .push(format!("{part}/ is not used: `data.validation` holds a part of train/ out in its place"));
-        }
         if let Some(limit) = self.limit {
             dataset.limit_train(limit)?;
         }
@@ -158,8 +166,8 @@ impl TryFrom<Table> for DataConfig {
                 return wrong("channels", "only the data set \"folder\" has it; remove it");
             }
         }
-        if table.size == Some(0) {
-            return wrong("size", "an image has at least one pixel");
+        if let Some(size) = table.size.filter(|size| !(1..=LARGEST_SIDE).contains(size)) {
+            return wrong("size", &format!("{size} is out of range: an image has 1 to {LARGEST_SIDE} pixels a side"));
         }
         if table.limit == Some(0) {
             return wrong("limit", "no image would be left to train on");
@@ -238,6 +246,7 @@ mod tests {
             ("name = \"cifar10\"\nchannels = 1", "channels"),
             ("name = \"folder\"", "dir"),
             ("name = \"folder\"\ndir = \"x\"\nsize = 0", "size"),
+            ("name = \"folder\"\ndir = \"x\"\nsize = 4097", "size"),
             ("limit = 0", "limit"),
             ("validation = 1.0", "validation"),
             ("validation = nan", "validation"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::stratify::shares;
+use super::stratify::{limited, shares};
 use super::{Images, Split};
 use crate::Error;
 use crate::graph::Shape;
@@ -95,20 +95,8 @@ impl Dataset {
     /// # Errors
     /// If there are more classes than images to keep.
     pub(crate) fn limit_train(&mut self, images: usize) -> Result<(), Error> {
-        let by_class = self.train.by_class(self.classes());
-        if images < by_class.len() {
-            let reason = format!("{images} images are too few for {} classes; raise it", by_class.len());
-            return Err(Error::setting("limit", reason));
-        }
-        if images >= self.train.len() {
-            return Ok(());
-        }
-        let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
-        let shares = shares(&counts, images, |count| 1..=count);
-        let mut kept: Vec<u32> = (by_class.iter().zip(shares))
-            .flat_map(|(class, share)| (0..share).map(move |nth| class[nth * class.len() / share]))
-            .collect();
-        kept.sort_unstable();
+        let kept = limited(self.train.labels(), self.classes(), images)?;
+        let kept = kept.into_iter().map(|position| self.train.indices[position]).collect();
         self.train = self.train.with_indices(kept);
         Ok(())
     }

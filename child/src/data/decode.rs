@@ -52,6 +52,13 @@ pub(super) fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDeco
     reader.into_decoder().map_err(|error| unreadable(path, error))
 }
 
+/// Number of pixels of an image file, by its header.
+pub(super) fn pixels(path: &Path) -> Result<u64, Error> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let (width, height) = decoder(path, &bytes)?.dimensions();
+    Ok(u64::from(width) * u64::from(height))
+}
+
 pub(super) fn unreadable(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::new(format_args!("the image {}", path.display()), reason)
 }
@@ -101,6 +108,13 @@ impl Reader {
         for (path, label) in files {
             let image = self.read(path)?;
             shape = Shape::new(self.channels as usize, image.height() as usize, image.width() as usize);
+            if data.capacity() == 0 {
+                let bytes = files.len().saturating_mul(shape.elements());
+                data.try_reserve_exact(bytes).map_err(|error| {
+                    let images = format_args!("memory for {} images of shape {shape}", files.len());
+                    Error::new(images, format_args!("{error}; lower `limit` or `size`"))
+                })?;
+            }
             let expected = *self.shape.get_or_insert(shape);
             if shape != expected {
                 return Err(Error(format!(

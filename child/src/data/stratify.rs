@@ -2,6 +2,39 @@
 
 use std::ops::RangeInclusive;
 
+use crate::Error;
+
+/// Positions of `limit` of the items with these labels, in their order: of each class its share, spread evenly over the
+/// class's items. All of them if they are no more.
+///
+/// # Errors
+/// If there are more classes than items to keep.
+pub(super) fn limited(
+    labels: impl ExactSizeIterator<Item = u16>,
+    classes: usize,
+    limit: usize,
+) -> Result<Vec<usize>, Error> {
+    if limit < classes {
+        let reason = format!("{limit} images are too few for {classes} classes; raise it");
+        return Err(Error::setting("limit", reason));
+    }
+    let count = labels.len();
+    if limit >= count {
+        return Ok((0..count).collect());
+    }
+    let mut by_class = vec![Vec::new(); classes];
+    for (position, label) in labels.enumerate() {
+        by_class[usize::from(label)].push(position);
+    }
+    let counts: Vec<_> = by_class.iter().map(Vec::len).collect();
+    let shares = shares(&counts, limit, |count| 1..=count);
+    let mut kept: Vec<_> = (by_class.iter().zip(shares))
+        .flat_map(|(class, share)| (0..share).map(move |nth| class[nth * class.len() / share]))
+        .collect();
+    kept.sort_unstable();
+    Ok(kept)
+}
+
 /// Shares `total` out among classes in proportion to `counts` by largest remainders, each share within its bounds.
 ///
 /// The shares add up to `total` unless the bounds forbid it; then they lie as close to it as the bounds let them.

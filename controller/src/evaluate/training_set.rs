@@ -8,6 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
+use super::memory::free_memory;
 use crate::fingerprint::in_hexadecimal;
 
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl TrainingSet {
     /// Loads the data set and holds out its validation images, which depend on the seed. `progress` receives the number
     /// of image files read so far, and of all.
     pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(usize, usize)) -> Result<Self, Error> {
-        let dataset = config.load_with(progress)?;
+        let dataset = config.load_with(free_memory(), progress)?;
         let splits = dataset.split(config.validation_fraction(), &mut ChaCha8Rng::seed_from_u64(seed))?;
         let normalisation = Normalisation::of(&splits.train);
         Ok(Self {
