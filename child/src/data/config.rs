@@ -101,15 +101,9 @@ impl DataConfig {
             Source::Digits => digits::load()?,
             Source::Cifar10 { dir } => cifar10::load(dir)?,
             Source::Folder { dir, size, channels } => {
-                let folder = Folder { dir, size: *size, channels: *channels, limit: self.limit };
-                let mut dataset = folder.load(free_bytes, progress)?;
-                if let Some(part) = dataset.validation_folder.take_if(|_| self.validation.is_some()) {
-                    dataset.validation = None;
-                    dataset.notes.push(format!(
-                        "{part}/ is not used: `data.validation` holds a part of train/ out in its place"
-                    ));
-                }
-                return Ok(dataset);
+                let (size, channels, limit) = (*size, *channels, self.limit);
+                let folder = Folder { dir, size, channels, limit, uses_validation: self.validation.is_none() };
+                return folder.load(free_bytes, progress);
             }
         };
         if let Some(limit) = self.limit {

@@ -33,6 +33,8 @@ pub(super) struct Folder<'a> {
     pub(super) channels: Option<Channels>,
     /// Number of training images that are read: see [`limited`].
     pub(super) limit: Option<usize>,
+    /// Whether the validation part is read, where there is one.
+    pub(super) uses_validation: bool,
 }
 
 impl Folder<'_> {
@@ -47,7 +49,7 @@ impl Folder<'_> {
         free_bytes: Option<u64>,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Dataset, Error> {
-        let Self { dir, size, channels, limit } = *self;
+        let Self { dir, size, channels, limit, uses_validation } = *self;
         let train = dir.join("train");
         if !train.is_dir() {
             let reason = "it is not there; images are expected in train/<class>/, one folder a class";
@@ -63,10 +65,22 @@ impl Folder<'_> {
             let kept = limited(train.iter().map(|(_, label)| *label), class_names.len(), limit)?;
             train = kept.into_iter().map(|position| std::mem::take(&mut train[position])).collect();
         }
-        let validation_folder = validation_folder(dir)?;
-        let validation = validation_folder.map(|name| classed_files(&dir.join(name), &class_names)).transpose()?;
         let (test, mut notes) = test_files(&dir.join("test"), &class_names)?;
         notes.extend(unused_folders(dir)?);
+        let mut validation_folders: Vec<_> = VALIDATION.into_iter().filter(|name| dir.join(name).exists()).collect();
+        if !uses_validation {
+            let note = |name| format!("{name}/ is not used: `data.validation` holds a part of train/ out in its place");
+            notes.extend(validation_folders.drain(..).map(note));
+        }
+        let validation_folder = match validation_folders[..] {
+            [] => None,
+            [name] => Some(name),
+            [first, second, ..] => {
+                let reason = format!("it has both {first}/ and {second}/; keep the one whose images validate");
+                return Err(folder_error(dir, reason));
+            }
+        };
+        let validation = validation_folder.map(|name| classed_files(&dir.join(name), &class_names)).transpose()?;
         let all = || [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten().flatten();
         let count = all().count();
         let channels = match channels {
@@ -106,19 +120,6 @@ fn check_memory(dir: &Path, images: usize, image_bytes: u64, free_bytes: u64) ->
          `size` (pixels a side)"
     );
     Err(folder_error(dir, reason))
-}
-
-/// The name of the validation part, if there is one.
-fn validation_folder(dir: &Path) -> Result<Option<&'static str>, Error> {
-    let mut found = VALIDATION.into_iter().filter(|name| dir.join(name).exists());
-    match (found.next(), found.next()) {
-        // Where file names have no case, both may be one folder.
-        (Some(first), Some(second)) => {
-            let reason = format!("it has both {first}/ and {second}/; keep the one whose images validate");
-            Err(folder_error(dir, reason))
-        }
-        (first, _) => Ok(first),
-    }
 }
 
 /// Files of the test part, if it has any with labels, and a note if it has others.

@@ -13,7 +13,7 @@ fn grey(side: u32, value: u8) -> DynamicImage {
 }
 
 fn load(dir: &Path, size: Option<u32>, channels: Option<Channels>) -> Result<Dataset, Error> {
-    Folder { dir, size, channels, limit: None }.load(None, &mut |_, _| ())
+    Folder { dir, size, channels, limit: None, uses_validation: true }.load(None, &mut |_, _| ())
 }
 
 fn save(dir: &TempDir, name: &str, image: &DynamicImage) {
@@ -68,7 +68,7 @@ fn the_progress_counts_every_file() {
     let dir = greys();
     for channels in [None, Some(Channels::Grey)] {
         let mut seen = Vec::new();
-        let folder = Folder { dir: dir.path(), size: None, channels, limit: None };
+        let folder = Folder { dir: dir.path(), size: None, channels, limit: None, uses_validation: true };
         folder.load(None, &mut |done, all| seen.push((done, all))).unwrap();
         let whole: Vec<_> = (1..=4).map(|done| (done, 4)).collect();
         // Grey files are looked at before they are read.
@@ -86,7 +86,10 @@ fn a_limit_decodes_the_chosen_files_alone_and_chooses_as_it_does_among_images() 
     }
     let mut all = load(dir.path(), None, None).unwrap();
     all.limit_train(6).unwrap();
-    let limited = || Folder { dir: dir.path(), size: None, channels: None, limit: Some(6) }.load(None, &mut |_, _| ());
+    let limited = || {
+        Folder { dir: dir.path(), size: None, channels: None, limit: Some(6), uses_validation: true }
+            .load(None, &mut |_, _| ())
+    };
     let pixels = |dataset: &Dataset| -> Vec<(Vec<u8>, u16)> {
         dataset.train.pixels().map(|(image, label)| (image.to_vec(), label)).collect()
     };
@@ -107,7 +110,8 @@ fn images_that_do_not_fit_into_the_memory_are_not_decoded() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..40]).unwrap();
     let error = |size, free_bytes| {
-        let folder = Folder { dir: dir.path(), size, channels: Some(Channels::Colour), limit: None };
+        let folder =
+            Folder { dir: dir.path(), size, channels: Some(Channels::Colour), limit: None, uses_validation: true };
         folder.load(Some(free_bytes), &mut |_, _| ()).unwrap_err().to_string()
     };
     let needed = 4 * 3 * 4096 * 4096;
@@ -171,6 +175,20 @@ fn the_usual_names_of_validation_parts_are_known() {
     assert!(error(&dir).contains("val: the class cat of train is missing"));
     fs::create_dir_all(dir.path().join("validation")).unwrap();
     assert!(error(&dir).contains("it has both validation/ and val/"));
+}
+
+#[test]
+fn a_validation_part_that_is_not_used_is_not_read() {
+    let dir = greys();
+    // A class is missing, a file is no image, and there are two parts.
+    fs::create_dir_all(dir.path().join("val/cat")).unwrap();
+    fs::write(dir.path().join("val/cat/x.png"), "text").unwrap();
+    fs::create_dir(dir.path().join("valid")).unwrap();
+    let folder = Folder { dir: dir.path(), size: None, channels: None, limit: None, uses_validation: false };
+    let dataset = folder.load(None, &mut |_, _| ()).unwrap();
+    assert!(dataset.validation.is_none() && dataset.validation_folder.is_none());
+    assert_eq!(dataset.notes.len(), 2);
+    assert!(dataset.notes[0].starts_with("val/ is not used: `data.validation` holds"), "{:?}", dataset.notes);
 }
 
 #[test]
