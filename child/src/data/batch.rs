@@ -55,7 +55,7 @@ impl Batch {
     }
 }
 
-/// An epoch: every image of a [`Split`] once, in batches of one size but for the last, which may be smaller.
+/// An epoch: the images of a [`Split`] once each, in batches of one size but for the last, which may be smaller.
 #[derive(Debug)]
 pub struct Batches<'a> {
     split: &'a Split,
@@ -70,6 +70,13 @@ pub struct Batches<'a> {
     with_values: bool,
 }
 
+/// Images of an epoch of training on so many images. One that would be alone in the last batch is left out, another one
+/// in each epoch: in a map of one place its variance is 0, which would spoil the running statistics of a batch norm.
+pub(crate) fn epoch_images(images: usize, batch_size: usize) -> usize {
+    let is_one_alone = images > batch_size && images % batch_size == 1;
+    images - usize::from(is_one_alone)
+}
+
 impl Split {
     /// The images in their order, unchanged, for an evaluation. The last batch may be smaller.
     ///
@@ -82,7 +89,8 @@ impl Split {
         Batches { split: self, batch_size, affine, shuffled: None, augment: None, given: 0, with_values: true }
     }
 
-    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller.
+    /// An epoch of training: the images shuffled and augmented, each once. The last batch may be smaller, but holds two
+    /// images at least: see [`epoch_images`].
     ///
     /// The epoch's own generator is drawn from `rng` here, so `rng` advances by the same amount for every epoch,
     /// however many of its batches are read.
@@ -99,6 +107,7 @@ impl Split {
         let mut rng = ChaCha8Rng::from_rng(rng);
         let mut order = self.indices.to_vec();
         order.shuffle(&mut rng);
+        order.truncate(epoch_images(order.len(), batch_size));
         Batches { shuffled: Some(order), augment: Some((augmentation, rng)), ..self.batches(batch_size, normalisation) }
     }
 }
@@ -192,6 +201,23 @@ mod tests {
         assert_eq!(in_order.1, again.1);
         assert_ne!(in_order.0, shuffled.0);
         assert_ne!(again.0, shuffled.0, "each epoch has its own order");
+    }
+
+    #[test]
+    fn no_image_is_alone_in_a_batch_of_training() {
+        let (dataset, normalisation) = digits();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut sizes = |images: usize, batch_size: usize| -> Vec<usize> {
+            let split = dataset.train.first(images);
+            let batches = split.shuffled_batches(batch_size, &normalisation, Augmentation::default(), &mut rng);
+            batches.map(|batch| batch.len()).collect()
+        };
+        assert_eq!(sizes(129, 64), [64, 64]);
+        assert_eq!(sizes(130, 64), [64, 64, 2]);
+        assert_eq!(sizes(5, 2), [2, 2]);
+        assert_eq!(sizes(1, 64), [1], "nothing else is there to train on");
+        let evaluated = dataset.train.first(129);
+        assert_eq!(evaluated.batches(64, &normalisation).last().map(|batch| batch.len()), Some(1));
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod stratify;
 pub use augment::Augmentation;
 #[cfg(feature = "tch")]
 pub(crate) use batch::Drawn;
+pub(crate) use batch::epoch_images;
 pub use batch::{Batch, Batches};
 pub use config::{DataConfig, Source};
 pub use dataset::{Dataset, Splits};

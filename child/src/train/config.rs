@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::backend::{Backend, DeviceName, Processor};
-use crate::data::Augmentation;
+use crate::data::{Augmentation, epoch_images};
 
 /// Settings of a training run; every one has a default, which suits a quick estimate of a child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +110,11 @@ impl TrainingConfig {
         self.check_precision(self.devices.contains(&DeviceName::Cpu))
     }
 
+    /// Steps of an epoch on so many training images.
+    pub fn steps_per_epoch(&self, images: usize) -> usize {
+        epoch_images(images, self.batch_size).div_ceil(self.batch_size)
+    }
+
     /// The settings that change a result; the others have their defaults.
     #[must_use]
     pub fn recipe(&self) -> Self {
@@ -180,6 +185,12 @@ mod tests {
         let message = wrong.check().unwrap_err().to_string();
         assert_eq!(message, "training.momentum = 1 is out of range: it must be at least 0 and below 1");
         assert!(TrainingConfig { learning_rate: f64::NAN, ..TrainingConfig::default() }.check().is_err());
+    }
+
+    #[test]
+    fn an_image_that_would_be_alone_in_a_batch_takes_no_step() {
+        let config = TrainingConfig { batch_size: 64, ..TrainingConfig::default() };
+        assert_eq!([128, 129, 130, 64, 1].map(|images| config.steps_per_epoch(images)), [2, 2, 3, 1, 1]);
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Trainer<'_> {
         }
         // The engine holds the weights from here on.
         drop(network);
-        let steps_per_epoch = data.train.len().div_ceil(config.batch_size);
+        let steps_per_epoch = config.steps_per_epoch(data.train.len());
         let mut step = finished * steps_per_epoch;
         let mut accuracy = None;
         for epoch in finished + 1..=config.epochs {

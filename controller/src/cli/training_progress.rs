@@ -25,7 +25,7 @@ impl TrainingProgress {
 
     /// The progress of a training on a number of images.
     pub fn new(config: &TrainingConfig, images: usize) -> Self {
-        let steps = config.epochs * images.div_ceil(config.batch_size);
+        let steps = config.epochs * config.steps_per_epoch(images);
         let bar = ProgressBar::new(steps as u64);
         let template = "{bar:24} {msg} ({elapsed})";
         bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
