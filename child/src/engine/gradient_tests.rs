@@ -169,6 +169,30 @@ fn activations_norms_sums_and_scales_agree() {
     agrees("the rest", graph(body), 2);
 }
 
+/// Maps of one place with a border, because a padded convolution reads them or gives them.
+#[test]
+fn means_and_gates_beside_padded_convolutions_agree() {
+    let of_mean = |graph: &mut GraphBuilder, x: LayerId| {
+        let mean = graph.push(Op::GlobalAveragePool, &[x])?;
+        graph.conv(mean, Conv::same(5, 3, 1))
+    };
+    agrees("a padded convolution of a mean", graph(of_mean), 1);
+    let to_gate = |graph: &mut GraphBuilder, x: LayerId| {
+        let mean = graph.push(Op::GlobalAveragePool, &[x])?;
+        let gate = graph.conv(mean, Conv::same(4, 3, 1))?;
+        graph.push(Op::Scale, &[x, gate])
+    };
+    agrees("a padded convolution as a gate", graph(to_gate), 2);
+    let of_gate = |graph: &mut GraphBuilder, x: LayerId| {
+        let mean = graph.push(Op::GlobalAveragePool, &[x])?;
+        let gate = graph.activation(mean, Activation::Sigmoid)?;
+        let scaled = graph.push(Op::Scale, &[x, gate])?;
+        let other = graph.conv(gate, Conv::same(4, 5, 1))?;
+        graph.push(Op::Scale, &[scaled, other])
+    };
+    agrees("a padded convolution of a gate", graph(of_gate), 3);
+}
+
 #[test]
 fn all_operations_of_nasbench201_agree() {
     let space = NasBench201::new(NasBench201Settings { channels: 2, cells: 1, ..Default::default() }).unwrap();

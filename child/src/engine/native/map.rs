@@ -41,6 +41,16 @@ impl Map {
         self.height * self.width
     }
 
+    /// The numbers of a map's first place, which is the only one of a mean or a gate, without the border.
+    pub(super) fn place<'a>(&self, values: &'a [f32]) -> &'a [f32] {
+        &values[self.start()..][..self.step]
+    }
+
+    /// The same, to write to.
+    pub(super) fn place_mut<'a>(&self, values: &'a mut [f32]) -> &'a mut [f32] {
+        &mut values[self.start()..][..self.step]
+    }
+
     /// The rows of a map without its border.
     pub(super) fn rows<'a>(&self, values: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
         let inside = self.width * self.step;

@@ -97,7 +97,9 @@ impl Context<'_> {
             (Kind::Pool(pool), Some(to)) => {
                 self.vectors.run(pool::Forward { pool, from: map(0), input: read(0), to, output });
             }
-            (Kind::Mean, Some(_)) => self.vectors.run(Mean { map: map(0), values: read(0), means: output }),
+            (Kind::Mean, Some(to)) => {
+                self.vectors.run(Mean { map: map(0), values: read(0), means: to.place_mut(output) });
+            }
             (Kind::Copy, Some(to)) => {
                 self.vectors.run(Each { from: map(0), input: read(0), to, output, add, of: |x| x });
             }
@@ -106,7 +108,8 @@ impl Context<'_> {
                 self.vectors.run(Channels { from: map(0), input: read(0), to, output, channels, add });
             }
             (Kind::Scale, Some(to)) => {
-                self.vectors.run(Scale { from: map(0), input: read(0), gate: read(1), to, output, add });
+                let gate = map(1).place(read(1));
+                self.vectors.run(Scale { from: map(0), input: read(0), gate, to, output, add });
             }
             (Kind::DropPath(path), Some(to)) => {
                 let factor = self.path_factors.get(*path).map_or(1.0, |factors| factors[image]);
@@ -192,12 +195,13 @@ impl Context<'_> {
             }
             (Kind::Spread, Some(to)) => {
                 let factor = 1.0 / to.places() as f32;
-                self.vectors.run(Spread { numbers: read(0), factor, to, output, add });
+                self.vectors.run(Spread { numbers: map(0).place(read(0)), factor, to, output, add });
             }
-            (Kind::GateBackward, Some(_)) => {
+            (Kind::GateBackward, Some(to)) => {
                 let (map, values) = (map(0), read(0));
                 let (gradient_map, gradient) = (&reads[1].map, read(1));
-                self.vectors.run(Products { map, values, gradient_map, gradient, sums: output, add });
+                let sums = to.place_mut(output);
+                self.vectors.run(Products { map, values, gradient_map, gradient, sums, add });
             }
             (kind, None) => unreachable!("{kind:?} writes a map"),
         }
