@@ -75,7 +75,9 @@ fn is_whole_jpeg(bytes: &[u8]) -> bool {
             Some([0xff, 0xff, ..]) => at += 1,
             Some([0xff, START_OF_SCAN, ..]) => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
             Some([0xff, _, high, low]) => at += 2 + usize::from(u16::from_be_bytes([*high, *low])),
-            _ => return false,
+            // Stray bytes between two segments, which decoders pass over too.
+            Some(_) => at += 1,
+            None => return false,
         }
     }
 }
@@ -190,6 +192,12 @@ mod tests {
         for length in 2..whole.len() - 1 {
             assert!(!is_whole_jpeg(&whole[..length]), "{length} of {} bytes", whole.len());
         }
+        // Behind the first segment, which begins at byte 2 with its marker and its length.
+        let second = 4 + usize::from(u16::from_be_bytes([whole[4], whole[5]]));
+        let stray = [&whole[..second], b"\0", &whole[second..]].concat();
+        fs::write(&path, &stray).unwrap();
+        assert_eq!(read(&path, Channels::Colour).unwrap(), image);
+        assert!(!is_whole_jpeg(&stray[..stray.len() - 2]));
         fs::write(&path, &whole[..whole.len() - 2]).unwrap();
         let error = read(&path, Channels::Colour).unwrap_err().to_string();
         assert!(error.ends_with("x.JPEG: the file is truncated"), "{error}");
