@@ -16,8 +16,8 @@ pub(crate) trait Engine {
     /// A step of stochastic gradient descent with Nesterov momentum (Sutskever et al. 2013, in PyTorch's form).
     fn step(&mut self, step: &Step);
 
-    /// The sum of the steps' losses since the last call, each the mean over its batch. Fetched rarely, since a GPU has to
-    /// be waited for.
+    /// The sum of the steps' losses since the last call, each the mean over its batch; not finite where the training has
+    /// diverged. Fetched rarely, since a GPU has to be waited for.
     fn take_loss(&mut self) -> f64;
 
     /// Logits of a batch in evaluation mode, `[batch, classes]`: batch norms use their running statistics.

@@ -93,7 +93,7 @@ pub struct Trained {
 /// A training run without an accuracy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TrainError {
-    /// The loss is not finite.
+    /// The loss, or a logit of a validation image, is not finite.
     #[error("the loss is not finite in epoch {epoch}; a lower learning rate may help")]
     Diverged {
         /// The epoch, from 1.
@@ -136,7 +136,7 @@ impl Trainer<'_> {
     /// file that is damaged, of another training or of another engine it does not continue: it begins from its start.
     ///
     /// # Errors
-    /// If the loss is not finite, or `observer` stops the training.
+    /// If the loss or a logit of a validation image is not finite, or `observer` stops the training.
     pub fn train(
         &self,
         network: Network,
@@ -189,7 +189,15 @@ impl Trainer<'_> {
                 return Err(TrainError::Diverged { epoch });
             }
             let validated = self.validation == Validation::EveryEpoch || epoch == config.epochs;
-            accuracy = validated.then(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
+            accuracy = None;
+            if validated {
+                let (share, is_finite) = accuracy_of(engine.as_mut(), &data.validation, normalisation);
+                // The loss of the last step is that before its update.
+                if !is_finite {
+                    return Err(TrainError::Diverged { epoch });
+                }
+                accuracy = Some(share);
+            }
             let progress = || {
                 let seconds = seconds_before + began.elapsed().as_secs_f64();
                 let drop_path = drop_path.as_ref().map(|paths| paths.rng.clone());
@@ -206,7 +214,7 @@ impl Trainer<'_> {
                 return Err(TrainError::Stopped { epoch });
             }
         }
-        let accuracy = accuracy.unwrap_or_else(|| accuracy_of(engine.as_mut(), &data.validation, normalisation));
+        let accuracy = accuracy.unwrap_or_else(|| accuracy_of(engine.as_mut(), &data.validation, normalisation).0);
         Ok(Trained { network: engine.network(), accuracy, trainer: engine.name() })
     }
 }
@@ -226,7 +234,7 @@ const EVALUATED: usize = 128;
 /// Share of a split's images that a network in evaluation mode classifies right, in `[0, 1]`.
 pub fn evaluate(network: &Network, split: &Split, normalisation: &Normalisation, processor: &Processor) -> f64 {
     let mut engine = engine::of(processor, network, &TrainingConfig::default(), EVALUATED);
-    accuracy_of(engine.as_mut(), split, normalisation)
+    accuracy_of(engine.as_mut(), split, normalisation).0
 }
 
 /// Logits of the images of a split in evaluation mode, in their order: `[images, classes]`.
@@ -236,10 +244,15 @@ pub fn logits(network: &Network, split: &Split, normalisation: &Normalisation, p
     batches.flat_map(|batch| engine.logits(&batch)).collect()
 }
 
-fn accuracy_of(engine: &mut dyn Engine, split: &Split, normalisation: &Normalisation) -> f64 {
-    let batches = split.batches(EVALUATED, normalisation).with_values(!engine.takes_bytes());
-    let correct: usize = batches.map(|batch| count_correct(&engine.logits(&batch), &batch.labels)).sum();
-    correct as f64 / split.len().max(1) as f64
+/// Share of a split's images that are classified right, and whether all logits are finite.
+fn accuracy_of(engine: &mut dyn Engine, split: &Split, normalisation: &Normalisation) -> (f64, bool) {
+    let (mut correct, mut is_finite) = (0, true);
+    for batch in split.batches(EVALUATED, normalisation).with_values(!engine.takes_bytes()) {
+        let logits = engine.logits(&batch);
+        correct += count_correct(&logits, &batch.labels);
+        is_finite &= logits.iter().all(|logit| logit.is_finite());
+    }
+    (correct as f64 / split.len().max(1) as f64, is_finite)
 }
 
 /// Number of images whose largest logit is at their label. A row with a NaN is never right.

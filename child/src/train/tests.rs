@@ -91,6 +91,32 @@ fn a_loss_that_is_not_finite_ends_the_training() {
 }
 
 #[test]
+fn logits_that_are_not_finite_after_the_last_update_end_the_training() {
+    // The only step, whose loss is that of fresh weights.
+    let config = TrainingConfig { epochs: 1, batch_size: 2000, learning_rate: 1e30, ..TrainingConfig::default() };
+    assert_eq!(run(&config, 1).unwrap_err(), TrainError::Diverged { epoch: 1 });
+}
+
+#[test]
+fn a_weight_that_is_not_a_number_ends_the_training_although_maxima_lose_it() {
+    let (splits, normalisation) = digits(7);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut network = Network::init(Arc::new(small_network(&splits)), &mut rng);
+    network.weights[1].lists_mut()[0][0] = f32::NAN;
+    let config = TrainingConfig { epochs: 1, ..TrainingConfig::default() };
+    let trainer = Trainer {
+        data: &splits,
+        normalisation: &normalisation,
+        config: &config,
+        processor: &Processor::Native,
+        validation: Validation::AtEnd,
+        checkpoint: None,
+    };
+    let trained = trainer.train(network, &mut rng, &mut |_: &EpochReport| ControlFlow::Continue(()));
+    assert_eq!(trained.unwrap_err(), TrainError::Diverged { epoch: 1 });
+}
+
+#[test]
 fn the_observer_can_stop_the_training() {
     let (splits, normalisation) = digits(7);
     let mut rng = ChaCha8Rng::seed_from_u64(1);

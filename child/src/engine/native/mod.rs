@@ -95,7 +95,12 @@ impl Engine for NativeEngine {
     }
 
     fn take_loss(&mut self) -> f64 {
-        self.loss.take().unwrap_or(f64::NAN)
+        // A ReLU or a maximum may lose a value that is not a number, and the logits then do not show it; weights and
+        // running statistics keep it.
+        let Model { weights, running, .. } = &self.model;
+        let statistics = running.iter().flat_map(|norm| norm.mean.iter().chain(&norm.variance));
+        let is_finite = weights.iter().chain(statistics).all(|value| value.is_finite());
+        self.loss.take().filter(|_| is_finite).unwrap_or(f64::NAN)
     }
 
     fn logits(&mut self, batch: &Batch) -> Vec<f32> {

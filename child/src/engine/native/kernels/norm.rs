@@ -99,7 +99,8 @@ impl WithSimd for Normalise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // A value that is not a number stays so: `max` gives its second operand then.
+        // A value that is not a number stays so with the vectors of x86, whose `max` then gives its second operand, and
+        // may become 0 elsewhere: `NativeEngine::take_loss` finds it all the same.
         let (zero, six) = (simd.splat_f32s(0.0), simd.splat_f32s(6.0));
         match self.then {
             Then::Write => self.each(simd, |value, _| value),
