@@ -137,14 +137,17 @@ fn test_files(part: &Path, class_names: &[String]) -> Result<(Option<Vec<Labelle
 
 /// A note for each folder beside the parts, such as one of them in capitals.
 fn unused_folders(dir: &Path) -> Result<Vec<String>, Error> {
+    let entries = entries(dir)?;
     let name = |path: &PathBuf| Some(path.file_name()?.to_str()?.to_owned());
     let is_part = |name: &String| {
+        let is_listed = |part: &str| entries.iter().any(|path| path.file_name() == Some(part.as_ref()));
         let mut parts = VALIDATION.into_iter().chain(["train", "test"]);
-        // Where file names have no case, both are one folder.
-        parts.any(|part| name == part || name.eq_ignore_ascii_case(part) && dir.join(part).exists())
+        // Where file names have no case, a part that is there and not listed is this folder.
+        let is_same = |part: &str| name.eq_ignore_ascii_case(part) && dir.join(part).exists() && !is_listed(part);
+        parts.any(|part| name == part || is_same(part))
     };
-    let folders = entries(dir)?.into_iter().filter(|path| path.is_dir());
-    let unused = folders.filter_map(|path| name(&path)).filter(|name| !is_part(name));
+    let folders = entries.iter().filter(|path| path.is_dir());
+    let unused = folders.filter_map(name).filter(|name| !is_part(name));
     Ok(unused
         .map(|name| format!("{name}/ is not used: its name is not train, {}, or test", VALIDATION.join(", ")))
         .collect())

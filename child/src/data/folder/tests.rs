@@ -46,7 +46,11 @@ fn folders_beside_the_parts_are_named() {
     let dataset = load(dir.path(), None, None).unwrap();
     // Unless file names have no case here.
     if !dir.path().join("valid").exists() {
-        assert_eq!(dataset.notes, ["Valid/ is not used: its name is not train, validation, val, valid, or test"]);
+        let note = "Valid/ is not used: its name is not train, validation, val, valid, or test";
+        assert_eq!(dataset.notes, [note]);
+        save(&dir, "valid/cat/a.png", &grey(4, 0));
+        save(&dir, "valid/dog/a.png", &grey(4, 0));
+        assert_eq!(load(dir.path(), None, None).unwrap().notes, [note]);
     }
 }
 
