@@ -36,7 +36,8 @@ const CLASS_NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 /// Loads CIFAR-10 from `dir`, which is the folder of the `.bin` files itself, holds that folder
-/// (`cifar-10-batches-bin`), or holds the archive (`cifar-10-binary.tar.gz`, which is read as it is).
+/// (`cifar-10-batches-bin`), or holds the archive (`cifar-10-binary.tar.gz`, which is read as it is, unless all of the
+/// files are there).
 ///
 /// # Errors
 /// If it is missing, or a file is missing, of another size, or has a label without a class.
@@ -63,9 +64,12 @@ fn load_files(dir: &Path, records: usize) -> Result<Dataset, Error> {
     let mut contents = Contents::new(records);
     let nested = dir.join(FOLDER);
     let archive = dir.join(ARCHIVE);
-    // One of the files is enough to find the folder, so that the error names the missing ones.
-    let holds_files = |dir: &Path| FILES.iter().any(|file| dir.join(file).is_file());
-    if let Some(folder) = [dir, &nested].into_iter().find(|dir| holds_files(dir)) {
+    let folders = [dir, &nested];
+    let is_there = |folder: &Path, file: &&str| folder.join(file).is_file();
+    let whole = folders.into_iter().find(|folder| FILES.iter().all(|file| is_there(folder, file)));
+    // A folder that was unpacked in part does not hide the archive; without one, reading it names the missing file.
+    let in_part = || folders.into_iter().find(|folder| FILES.iter().any(|file| is_there(folder, file)));
+    if let Some(folder) = whole.or_else(|| in_part().filter(|_| !archive.is_file())) {
         for (number, file) in FILES.iter().enumerate() {
             let path = folder.join(file);
             let mut reader = File::open(&path).map_err(Error::io("read", &path))?;

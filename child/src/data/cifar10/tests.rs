@@ -74,6 +74,18 @@ fn missing_files_are_named() {
 }
 
 #[test]
+fn a_folder_that_was_unpacked_in_part_does_not_hide_the_archive() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(FOLDER);
+    write_files(&folder);
+    fs::remove_file(folder.join("test_batch.bin")).unwrap();
+    let error = load_files(dir.path(), RECORDS).unwrap_err().to_string();
+    assert!(error.contains("cannot read") && error.contains("test_batch.bin"), "{error}");
+    write_archive(dir.path(), None);
+    check(&load_files(dir.path(), RECORDS).unwrap());
+}
+
+#[test]
 fn a_file_of_another_size_or_with_a_wrong_label_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     write_files(dir.path());
