@@ -132,11 +132,21 @@ impl SearchSpace for NasBench201 {
         &self.grammar
     }
 
-    /// The image's sides must be divisible by 4, as the shortcuts of the residual blocks pool 2 × 2.
+    /// The image's sides must be divisible by 4: convolutions of stride 2 round an odd side up, and the pools of the
+    /// shortcuts beside them round it down.
     fn graph(&self, architecture: &Architecture, input: Shape, classes: usize) -> Result<Graph, Error> {
         self.check(architecture)?;
         let chosen: Vec<_> = architecture.choices().iter().map(|choice| self.operations[*choice]).collect();
         let (mut graph, image) = GraphBuilder::new(input)?;
+        let Shape { height, width, .. } = input;
+        if let Some(side) = [width, height].into_iter().find(|side| !side.is_multiple_of(4)) {
+            let remedy = match side / 4 * 4 {
+                0 => "4".to_owned(),
+                below => format!("{below} or {}", below.saturating_add(4)),
+            };
+            let reason = format!("{NAME} needs sides that 4 divides; set data.size (or input.shape) to {remedy}");
+            return Err(Error::new(format_args!("images of {width}x{height}"), reason));
+        }
         let mut x = conv_bn(&mut graph, image, Conv::same(self.channels, 3, 1))?;
         for stage in 0..3 {
             if stage > 0 {
@@ -335,8 +345,15 @@ mod tests {
     }
 
     #[test]
-    fn image_sides_that_4_does_not_divide_are_errors() {
-        let error = benchmark().graph(&Architecture::new([1; 6]), Shape::new(3, 30, 30), 10).unwrap_err().to_string();
-        assert!(error.contains("cannot take an input of shape"), "{error}");
+    fn image_sides_that_4_does_not_divide_are_errors_with_a_remedy() {
+        let graph = |width, height| benchmark().graph(&Architecture::new([1; 6]), Shape::new(3, height, width), 10);
+        for side in 1..=40 {
+            assert_eq!(graph(side, 32).is_ok(), side % 4 == 0, "{side}");
+            assert_eq!(graph(32, side).is_ok(), side % 4 == 0, "{side}");
+        }
+        let expected =
+            "images of 32x30: nasbench201 needs sides that 4 divides; set data.size (or input.shape) to 28 or 32";
+        assert_eq!(graph(32, 30).unwrap_err().to_string(), expected);
+        assert!(graph(3, 3).unwrap_err().to_string().ends_with("to 4"));
     }
 }
