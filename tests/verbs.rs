@@ -189,6 +189,7 @@ fn a_deployed_network_takes_the_pixels_of_a_folder_and_has_the_printed_accuracie
         ("data_set", "photos"),
         ("input_range", "0 to 255"),
         ("colour_order", "RGB"),
+        ("orientation", "upright: the orientation that the camera recorded (EXIF) is applied"),
         ("resize_filter", "none: all images have 8x8 pixels (width x height)"),
         ("class_names", r#"["berry, \"red\"","leaf","sky"]"#),
         ("accuracy_images", "90 validation images of val/"),

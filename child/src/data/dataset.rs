@@ -29,6 +29,8 @@ pub struct Dataset {
     pub notes: Vec<String>,
     /// Whether images of other sizes were brought to the shape.
     pub(super) resized: bool,
+    /// Whether the images were decoded from image files.
+    pub(super) from_files: bool,
 }
 
 /// The two parts of a training set that a search works with.
@@ -76,7 +78,8 @@ impl Dataset {
         }
         let [validation, test] = [validation, test].map(|part| part.map(|images| Split::all(Arc::new(images))));
         let (name, validation_folder, notes) = (name.to_owned(), None, Vec::new());
-        Ok(Self { name, class_names, train, validation, test, validation_folder, notes, resized: false })
+        let (resized, from_files) = (false, false);
+        Ok(Self { name, class_names, train, validation, test, validation_folder, notes, resized, from_files })
     }
 
     /// Shape of one image.

@@ -224,6 +224,16 @@ mod tests {
         assert!(image[..16].iter().all(|value| *value > 200) && image[31 * 16..].iter().all(|value| *value < 50));
     }
 
+    /// As the metadata of an exported model say.
+    #[test]
+    fn a_coloured_file_becomes_grey_by_its_luminance() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        RgbImage::from_pixel(1, 1, [200, 100, 50].into()).save(&path).unwrap();
+        let luminance = 0.2126 * 200.0 + 0.7152 * 100.0 + 0.0722 * 50.0;
+        assert_eq!(read(&path, Channels::Grey).unwrap().image(0), [luminance as u8]);
+    }
+
     #[test]
     fn an_image_that_claims_to_be_huge_is_an_error() {
         let dir = tempfile::tempdir().unwrap();

@@ -18,6 +18,9 @@ pub struct Deployment {
     pub scale: u8,
     /// Whether images of other sizes were brought to this shape.
     pub resized: bool,
+    /// Whether images were decoded from image files: upright, and by luminance where they became grey.
+    #[serde(default)]
+    pub from_files: bool,
     /// The statistics that bring the images to mean 0 and deviation 1.
     pub normalisation: Normalisation,
 }
@@ -31,6 +34,7 @@ impl Deployment {
             shape: dataset.shape(),
             scale: dataset.train.images.scale,
             resized: dataset.resized,
+            from_files: dataset.from_files,
             normalisation,
         }
     }
@@ -42,6 +46,16 @@ impl Deployment {
             3 => "RGB",
             _ => "as stored",
         }
+    }
+
+    /// Weights of red, green and blue by which coloured image files became grey, if they did; those of the image crate.
+    pub(crate) fn grey_weights(&self) -> Option<&'static str> {
+        (self.from_files && self.shape.channels == 1).then_some("[0.2126,0.7152,0.0722]")
+    }
+
+    /// The orientation of the images, where image files may record one.
+    pub(crate) fn orientation(&self) -> Option<&'static str> {
+        self.from_files.then_some("upright: the orientation that the camera recorded (EXIF) is applied")
     }
 
     /// How images were brought to the shape.

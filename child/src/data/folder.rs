@@ -104,7 +104,7 @@ impl Folder<'_> {
             dir.file_name().map_or_else(|| dir.display().to_string(), |name| name.to_string_lossy().into_owned());
         let dataset = Dataset::new(&name, class_names, train, validation, test)?;
         let validation_folder = validation_folder.map(str::to_owned);
-        Ok(Dataset { validation_folder, notes, resized: reader.resized(), ..dataset })
+        Ok(Dataset { validation_folder, notes, resized: reader.resized(), from_files: true, ..dataset })
     }
 }
 

@@ -8,13 +8,17 @@ pub(super) fn of(description: &Description) -> Vec<StringStringEntryProto> {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
     let mut entries = vec![entry("architecture", description.architecture.to_owned())];
     match description.deployment {
-        Some(deployment) => entries.extend([
-            entry("data_set", deployment.data_set.clone()),
-            entry("input_range", format!("0 to {}", deployment.scale)),
-            entry("colour_order", deployment.colour_order().to_owned()),
-            entry("resize_filter", deployment.resize_filter()),
-            entry("class_names", serde_json::Value::from(deployment.class_names.clone()).to_string()),
-        ]),
+        Some(deployment) => {
+            entries.extend([
+                entry("data_set", deployment.data_set.clone()),
+                entry("input_range", format!("0 to {}", deployment.scale)),
+                entry("colour_order", deployment.colour_order().to_owned()),
+                entry("resize_filter", deployment.resize_filter()),
+                entry("class_names", serde_json::Value::from(deployment.class_names.clone()).to_string()),
+            ]);
+            let of_files = [("grey_weights", deployment.grey_weights()), ("orientation", deployment.orientation())];
+            entries.extend(of_files.into_iter().filter_map(|(key, value)| Some(entry(key, value?.to_owned()))));
+        }
         None => entries.push(entry("normalisation", "stands in: the data set was not read".to_owned())),
     }
     for accuracy in description.accuracies {
@@ -55,6 +59,11 @@ mod tests {
             ]
         );
         assert_eq!(read(None)[1], pair("normalisation", "stands in: the data set was not read"));
+        deployment.from_files = true;
+        assert_eq!(read(Some(&deployment))[6], pair("grey_weights", "[0.2126,0.7152,0.0722]"));
+        assert!(read(Some(&deployment))[7].1.starts_with("upright"));
+        deployment.shape.channels = 3;
+        assert_eq!(read(Some(&deployment))[6].0, "orientation", "colours have no weights");
         deployment.class_names = vec!["a, \"b\"\n".to_owned(), "ö".to_owned()];
         assert_eq!(read(Some(&deployment))[5], pair("class_names", r#"["a, \"b\"\n","ö"]"#));
     }
