@@ -94,11 +94,12 @@ impl Network {
         let mut weights: Vec<Weights> = graph
             .layers
             .iter()
-            .map(|layer| match layer.op {
+            .enumerate()
+            .map(|(index, layer)| match layer.op {
                 Op::Conv(conv) => {
-                    let inputs = graph.layer(layer.inputs[0]).shape.channels / conv.groups;
-                    let fan_in = inputs * conv.kernel * conv.kernel;
-                    let kernel = uniform(conv.channels * fan_in, fan_in, rng);
+                    let [outputs, inputs, height, width] = graph.kernel_shape(index);
+                    let fan_in = inputs * height * width;
+                    let kernel = uniform(outputs * fan_in, fan_in, rng);
                     Weights::Convolution { kernel, bias: conv.bias.then(|| vec![0.0; conv.channels]) }
                 }
                 Op::BatchNorm => Weights::BatchNorm(Norm::unit(layer.shape.channels)),

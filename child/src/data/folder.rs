@@ -3,7 +3,8 @@
 //!
 //! Classes are the names of the folders under `train`, sorted; images are `.png`, `.jpg` or `.jpeg` files, sorted by
 //! name. Files whose names begin with a dot and those that systems leave in folders are skipped, any other file is an
-//! error: a picture in an unknown format must not go missing in silence. Transparency is dropped, and the orientation that a camera recorded is applied.
+//! error: a picture in an unknown format must not go missing in silence. Transparency is dropped, and the orientation
+//! that a camera recorded is applied.
 
 use std::fs;
 use std::path::{Path, PathBuf};

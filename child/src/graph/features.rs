@@ -65,9 +65,7 @@ impl Graph {
         let mut live = pruned.totals(&all);
         live.extend(pruned.paths());
         live.push(f64::from(u8::from(!self.is_connected())));
-        // Up to a constant zero.
-        let executed = self.read_by_logits(|layer| !matches!(layer.op, Op::Zero { .. }));
-        Features { live, executed: self.totals(&executed) }
+        Features { live, executed: self.totals(&self.executed()) }
     }
 
     /// Counts, costs and depths of the layers that count.

@@ -1,6 +1,6 @@
 //! The graph of a child network: layers in topological order, with inferred shapes.
 //!
-//! The burn network, the ONNX file, the costs ([`Cost`]), the canonical form ([`CanonicalKey`]) and the features of a
+//! The networks of the engines, the ONNX file, the costs ([`Cost`]), the canonical form ([`CanonicalKey`]) and the features of a
 //! surrogate ([`Features`]) are all derived from this one description.
 
 mod builder;
@@ -63,6 +63,18 @@ pub struct Graph {
 impl Graph {
     pub(crate) fn layer(&self, id: LayerId) -> &Layer {
         &self.layers[id.0]
+    }
+
+    /// Shape of a convolution's kernel, by its layer: `[channels out, channels in / groups, kernel, kernel]`.
+    pub(crate) fn kernel_shape(&self, layer: usize) -> [usize; 4] {
+        let layer = &self.layers[layer];
+        match layer.op {
+            Op::Conv(conv) => {
+                let inputs = self.layer(layer.inputs[0]).shape.channels / conv.groups;
+                [conv.channels, inputs, conv.kernel, conv.kernel]
+            }
+            other => unreachable!("{} has no kernel", other.name()),
+        }
     }
 
     /// Shape of an input image.

@@ -80,7 +80,7 @@ impl Graph {
     }
 
     /// For every layer, whether the logits read it, directly or through layers that are `read_through`.
-    pub(super) fn read_by_logits(&self, read_through: impl Fn(&Layer) -> bool) -> Vec<bool> {
+    fn read_by_logits(&self, read_through: impl Fn(&Layer) -> bool) -> Vec<bool> {
         let mut is_read = vec![false; self.layers.len()];
         is_read[self.output().0] = true;
         for (index, layer) in self.layers.iter().enumerate().rev() {
@@ -89,6 +89,12 @@ impl Graph {
             }
         }
         is_read
+    }
+
+    /// For every layer, whether the logits read it, and not through [`Op::Zero`] alone, which gives the same whatever it
+    /// reads.
+    pub(crate) fn executed(&self) -> Vec<bool> {
+        self.read_by_logits(|layer| !matches!(layer.op, Op::Zero { .. }))
     }
 
     /// For every layer, whether its output depends on the image.

@@ -110,8 +110,7 @@ impl Writer<'_> {
         let Weights::Convolution { kernel, bias } = &self.network.weights[id.0] else {
             unreachable!("every convolution of the graph has a kernel")
         };
-        let channels = self.graph.layer(self.graph.layer(id).inputs[0]).shape.channels / conv.groups;
-        let dims = [conv.channels, channels, conv.kernel, conv.kernel];
+        let dims = self.graph.kernel_shape(id.0);
         let (mut kernel, mut bias) = (kernel.clone(), bias.clone());
         if let Some(norm) = self.folded[id.0] {
             let (folded_kernel, folded_bias) = self.affine(norm).fold(&kernel, bias.as_deref());

@@ -13,8 +13,8 @@
 //! as in `stem=16 k3e6d2w24s0 k5e3d1w32s1`.
 //!
 //! The network is a stem (3 × 3 convolution), the stages, a 1 × 1 convolution to the head's channels, global pooling
-//! and the classifier; every convolution is followed by batch norm, and all but a block's last by ReLU6. The first
-//! block of a stage has the stage's stride. A block is a 1 × 1 convolution to `expansion` times its input's channels
+//! and the classifier; every convolution but the two of squeeze-and-excitation is followed by batch norm, and of these
+//! all but a block's last by ReLU6. The first block of a stage has the stage's stride. A block is a 1 × 1 convolution to `expansion` times its input's channels
 //! (left out for an expansion of 1), a depthwise convolution, squeeze-and-excitation, and a 1 × 1 convolution to the
 //! stage's channels. A block whose output has its input's shape adds that input, and drop-path may then leave out the
 //! rest. Sizes are rounded up, so any image will do.

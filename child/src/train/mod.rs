@@ -131,9 +131,10 @@ impl Trainer<'_> {
     /// Everything random comes from `rng`, so that the same network, data and seed give the same result.
     /// `observer` receives a report of every step and epoch, and may stop the training.
     ///
-    /// A training with a checkpoint is saved before the report of an epoch, and where `observer` stops it. Called again with the same network, data and
-    /// generator, it continues after the last saved epoch, and ends with the bits of one that was never broken off. From a
-    /// file that is damaged, of another training or of another engine it does not continue: it begins from its start.
+    /// A training with a checkpoint is saved before the report of an epoch, and where `observer` stops it. Called again
+    /// with the same network, data and generator, it continues after the last saved epoch, and ends with the bits of one
+    /// that was never broken off. From a file that is damaged, of another training or of another engine it does not
+    /// continue: it begins from its start.
     ///
     /// # Errors
     /// If the loss or a logit of a validation image is not finite, or `observer` stops the training.

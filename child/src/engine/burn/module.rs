@@ -34,7 +34,7 @@ impl Parameters {
             match weights {
                 Weights::None => {}
                 Weights::Convolution { kernel, bias } => {
-                    kernels[index] = Some(param(kernel, kernel_shape(graph, index), [index, 0], device));
+                    kernels[index] = Some(param(kernel, graph.kernel_shape(index), [index, 0], device));
                     biases[index] = bias.as_ref().map(|bias| param(bias, [bias.len()], [index, 1], device));
                 }
                 Weights::BatchNorm(norm) => batch_norms[index] = Some(batch_norm(norm, index, device)),
@@ -116,17 +116,6 @@ impl Parameters {
     /// Matrix `[features, classes]` and bias `[classes]` of the classifier.
     pub(super) fn classifier(&self) -> (Tensor<2>, Tensor<1>) {
         (self.classifier.val(), self.classifier_bias.val())
-    }
-}
-
-fn kernel_shape(graph: &Graph, index: usize) -> [usize; 4] {
-    let layer = &graph.layers[index];
-    match layer.op {
-        Op::Conv(conv) => {
-            let inputs = graph.layer(layer.inputs[0]).shape.channels / conv.groups;
-            [conv.channels, inputs, conv.kernel, conv.kernel]
-        }
-        other => unreachable!("{} has no kernel", other.name()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) enum Kind {
     },
     Activate(Activation),
     Pool(Pool),
-    /// Sums channels' means.
+    /// Means of the channels.
     Mean,
     Copy,
     /// Copies channels, from the first number on to the second one.

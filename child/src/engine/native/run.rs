@@ -32,7 +32,7 @@ impl Context<'_> {
         }
     }
 
-    /// State, scale and shift of the norm at a node.
+    /// State and shift of the norm at a node.
     fn norm(&self, node: usize) -> (&NormState, &[f32]) {
         match &self.layout.of_node[node] {
             Some(Parameters::Norm { shift, norm, .. }) => (&self.norms[*norm], &self.weights[shift.clone()]),

@@ -17,7 +17,7 @@ pub(super) struct NormState {
     pub(super) inverse: Vec<f32>,
     /// The scale times [`inverse`](Self::inverse).
     pub(super) factor: Vec<f32>,
-    /// For the backward pass: see [`NormBackward`].
+    /// For the backward pass, as `constant`: see [`NormBackward`](super::kernels::norm::NormBackward).
     pub(super) slope: Vec<f32>,
     pub(super) constant: Vec<f32>,
 }

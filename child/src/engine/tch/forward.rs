@@ -10,7 +10,7 @@ use crate::network::Norm;
 /// A forward pass.
 pub(super) struct Forward<'a> {
     pub(super) graph: &'a Graph,
-    /// Layers to compute: see [`alive`].
+    /// Layers to compute, which are those that can change the logits: [`Graph::executed`].
     pub(super) is_alive: &'a [bool],
     /// One entry for each layer.
     pub(super) parts: &'a [Parts],
@@ -18,18 +18,6 @@ pub(super) struct Forward<'a> {
     pub(super) path_factors: Option<Tensor>,
     /// While training, for each norm the batch's mean and 1 / √(variance + ε) are put here; `None` in evaluation mode.
     pub(super) statistics: Option<&'a mut Vec<(Tensor, Tensor)>>,
-}
-
-/// Layers that can change the logits. Those that are read through [`Op::Zero`] alone cannot.
-pub(super) fn alive(graph: &Graph) -> Vec<bool> {
-    let mut is_alive = vec![false; graph.layers.len()];
-    is_alive[graph.output().0] = true;
-    for (index, layer) in graph.layers.iter().enumerate().rev() {
-        if is_alive[index] && !matches!(layer.op, Op::Zero { .. }) {
-            layer.inputs.iter().for_each(|id| is_alive[id.0] = true);
-        }
-    }
-    is_alive
 }
 
 impl Forward<'_> {

@@ -16,7 +16,7 @@ use crate::data::Batch;
 use crate::graph::Graph;
 use crate::network::Network;
 use crate::train::config::{Precision, TrainingConfig};
-use forward::{Forward, alive};
+use forward::Forward;
 use images::ImageStore;
 use weights::{FlatWeights, numbers};
 
@@ -49,7 +49,7 @@ impl TchEngine {
             ::tch::set_num_threads(rayon::current_num_threads().try_into().unwrap_or(i32::MAX));
         }
         let graph = network.shared_graph();
-        let is_alive = alive(&graph);
+        let is_alive = graph.executed();
         let weights = FlatWeights::new(network, &is_alive, device);
         let images = ImageStore::new(device);
         Self { graph, is_alive, weights, images, device, config: config.clone(), loss: None }

@@ -4,7 +4,6 @@
 use ::tch::{Device, Kind, Tensor};
 
 use super::channels_last;
-use crate::graph::{Graph, Op};
 use crate::network::{Network, Norm, Weights};
 use crate::train::config::Precision;
 
@@ -74,7 +73,7 @@ impl FlatWeights {
             match weights {
                 Weights::None => {}
                 Weights::Convolution { kernel, bias } => {
-                    let shape = kernel_shape(graph, layer);
+                    let shape = graph.kernel_shape(layer).map(|side| side as i64).to_vec();
                     values.extend(inputs_last(kernel, &shape));
                     matrices.push(place(false, shape));
                     if let Some(bias) = bias {
@@ -248,17 +247,6 @@ pub(super) fn numbers(tensor: &Tensor) -> Vec<f32> {
     let count = values.len();
     tensor.copy_data(&mut values, count);
     values
-}
-
-fn kernel_shape(graph: &Graph, index: usize) -> Vec<i64> {
-    let layer = &graph.layers[index];
-    match layer.op {
-        Op::Conv(conv) => {
-            let inputs = graph.layer(layer.inputs[0]).shape.channels / conv.groups;
-            [conv.channels, inputs, conv.kernel, conv.kernel].map(|n| n as i64).to_vec()
-        }
-        other => unreachable!("{} has no kernel", other.name()),
-    }
 }
 
 /// A kernel with its input channels innermost, from the network's order. Its shape is the network's.
