@@ -76,7 +76,7 @@ impl Front {
         for (target, run) in runs {
             summaries.push((target, self.summary(run)?));
         }
-        // Before anything is printed: whoever reads the output may have closed it.
+        // Before anything is printed: the reader of a pipe may close it at any line.
         if let Some(path) = &self.svg {
             let [(_, summary)] = summaries.as_slice() else {
                 bail!("the run has several targets: choose the one to plot with --target")

@@ -1,4 +1,4 @@
-//! What is believed of a network: what is known of it, and predictions of all else.
+//! Beliefs about a network: its known values, and predictions of all others.
 
 use crate::history::Evaluation;
 use crate::surrogate::{Posterior, Warp};

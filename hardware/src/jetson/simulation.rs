@@ -3,6 +3,8 @@
 //! It implements the agent's protocol and the formats of trtexec and tegrastats, but time is simulated:
 //! a minute of it takes milliseconds. Its power is a formula, so that the true energy of an inference is known.
 
+mod power;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -15,36 +17,11 @@ use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
+use self::power::{Load, NS, Power};
 use crate::remote::{Channel, RemoteError};
 use crate::time::Clock;
 
-/// Properties of a simulated board.
-#[derive(Debug, Clone)]
-pub(super) struct Physics {
-    pub idle_mw: f64,
-    /// Power added while inference runs, averaged over one inference.
-    pub load_mw: f64,
-    /// Share of each inference in which that power is drawn.
-    pub duty: f64,
-    pub latency_ms: f64,
-    /// Standard deviation of single inferences, relative.
-    pub jitter: f64,
-    /// Standard deviation of single readings, relative.
-    pub noise: f64,
-    /// Change of the idle power.
-    pub drift_mw_per_s: f64,
-    /// Power that warmth adds in the end, and the time constant.
-    pub leak_mw: f64,
-    pub warming_s: f64,
-    /// How late trtexec's report is noticed.
-    pub late_s: f64,
-    /// Step of the clock, forward or back, two seconds after the first inference begins.
-    pub step_s: f64,
-    /// Free space of its disk.
-    pub free_bytes: u64,
-    /// Time that a monitor averages each reading over.
-    pub conversion_ms: f64,
-}
+pub(super) use self::power::Physics;
 
 /// The truth about one run of trtexec.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +54,7 @@ enum Meter {
 }
 
 pub(super) struct Simulation {
-    physics: Physics,
+    power: Power,
     rng: TestRng,
     observed: Arc<Mutex<Observed>>,
     now_ns: &'static AtomicU64,
@@ -90,17 +67,8 @@ pub(super) struct Simulation {
     /// Time of its next reading.
     due_ns: u64,
     turn: u64,
-    loads: Vec<Load>,
     files: BTreeMap<String, String>,
 }
-
-/// Past and planned inferences, one after the other.
-struct Load {
-    /// Beginning of each inference and end of the last, in s.
-    borders: Vec<f64>,
-}
-
-const NS: f64 = 1e9;
 
 impl Simulation {
     pub fn new(physics: Physics, seed: u8) -> (Self, Arc<Mutex<Observed>>) {
@@ -109,7 +77,7 @@ impl Simulation {
         let observed = Arc::new(Mutex::new(observed));
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
         let mut this = Self {
-            physics,
+            power: Power { physics, loads: Vec::new() },
             rng,
             observed: Arc::clone(&observed),
             now_ns,
@@ -119,7 +87,6 @@ impl Simulation {
             meter: None,
             due_ns: 0,
             turn: 0,
-            loads: Vec::new(),
             files: BTreeMap::new(),
         };
         this.say(0, json!({"hello": 1, "folder": "/work", "python": "3.6.9", "machine": "simulated"}));
@@ -163,37 +130,11 @@ impl Simulation {
         (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Energy since the beginning of simulated time, in mJ.
-    fn energy(&self, at_ns: u64) -> f64 {
-        let (p, t) = (&self.physics, at_ns as f64 / NS);
-        let mut energy = p.idle_mw * t + 0.5 * p.drift_mw_per_s * t * t;
-        for Load { borders } in &self.loads {
-            let (from, to) = (borders[0], borders[borders.len() - 1]);
-            if t <= from {
-                continue;
-            }
-            // The running inference, and its completed share.
-            let index = borders.partition_point(|border| *border <= t) - 1;
-            let length = borders.get(index + 1).map_or(0.0, |end| end - borders[index]);
-            let part = t - borders[index];
-            energy += p.load_mw * (borders[index] - from + part.min(p.duty * length) / p.duty);
-            // The leak follows the temperature, which follows the load with a delay.
-            let run_s = t.min(to) - from;
-            let warmed = run_s - p.warming_s * -(-run_s / p.warming_s).exp_m1();
-            energy += p.leak_mw * warmed;
-            if t > to {
-                let (reached, after) = (-(-run_s / p.warming_s).exp_m1(), t - to);
-                energy += p.leak_mw * reached * p.warming_s * -(-after / p.warming_s).exp_m1();
-            }
-        }
-        energy
-    }
-
     /// The value that a monitor reads.
     fn reading(&mut self, at_ns: u64) -> f64 {
-        let conversion = (self.physics.conversion_ms * 1e6) as u64;
-        let mean = (self.energy(at_ns) - self.energy(at_ns - conversion)) / (conversion as f64 / NS);
-        (mean * (1.0 + self.physics.noise * self.normal())).round()
+        let conversion = (self.power.physics.conversion_ms * 1e6) as u64;
+        let mean = (self.power.energy(at_ns) - self.power.energy(at_ns - conversion)) / (conversion as f64 / NS);
+        (mean * (1.0 + self.power.physics.noise * self.normal())).round()
     }
 
     /// Time of the meter's next reading after an instant: programs sleep, and are up to 2 ms late each time; the agent
@@ -235,7 +176,7 @@ impl Simulation {
             word.and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
         };
         let (warm_up_s, duration_s) = (number("--warmUp=") / 1e3, number("--duration="));
-        let p = self.physics.clone();
+        let p = self.power.physics.clone();
         let line = |text: String| json!({"id": id, "line": format!("[12/06/2022-15:00:20] [I] {text}")});
         let mut events = vec![(0.4, line("Starting inference".to_owned()))];
         let (warm, count) = ((warm_up_s * 1e3 / p.latency_ms).ceil(), (duration_s * 1e3 / p.latency_ms).ceil() as u64);
@@ -250,9 +191,9 @@ impl Simulation {
         // trtexec counts from the transfer of the first input, a whole inference before that is computed.
         let overlap_s = p.latency_ms / 1e3;
         let lengths: Vec<f64> = borders.windows(2).map(|pair| 1e3 * (pair[1] - pair[0])).collect();
-        self.loads.push(Load { borders });
+        self.power.loads.push(Load { borders });
         let per_inference = |energy: f64| energy / count as f64;
-        let energy_mj = per_inference(self.energy(to) - self.energy(from));
+        let energy_mj = per_inference(self.power.energy(to) - self.power.energy(from));
         let fifty: Vec<f64> = (0..)
             .map(|i| from + 37_000_000 + i * 100_000_000)
             .take_while(|at| *at < from + (50.0 * p.latency_ms * 1e6) as u64)
@@ -371,7 +312,7 @@ impl Channel for Simulation {
                 let content = self.files[&text("path")].clone();
                 self.say(0, json!({"id": id, "t": self.now_ns(), "chunk": content}));
             }
-            "make room" => answer["bytes"] = json!(self.physics.free_bytes),
+            "make room" => answer["bytes"] = json!(self.power.physics.free_bytes),
             "poll" => {
                 self.begin_meter(id, Meter::Files, Duration::from_secs_f64(order["period_s"].as_f64().unwrap()));
             }
@@ -407,9 +348,9 @@ impl Channel for Simulation {
                 (Some(at), _) if at <= until => {
                     self.now_ns.fetch_max(at, Ordering::Relaxed);
                     let (_, mut event) = self.agenda.pop_first().unwrap();
-                    let stepped = self.loads.first().is_some_and(|load| at as f64 / NS > load.borders[0] + 2.0);
+                    let stepped = self.power.loads.first().is_some_and(|load| at as f64 / NS > load.borders[0] + 2.0);
                     if let (true, Some(t)) = (stepped, event["t"].as_u64()) {
-                        event["t"] = json!(t.saturating_add_signed((self.physics.step_s * NS) as i64));
+                        event["t"] = json!(t.saturating_add_signed((self.power.physics.step_s * NS) as i64));
                     }
                     return Ok(Some(event.to_string()));
                 }
