@@ -14,14 +14,15 @@ use crate::plan::{Plan, Position};
 use crate::target::Target;
 use crate::terminal::note;
 
-/// A bar with ETA, front and running evaluations; without a terminal, a line every few seconds.
+/// A bar with ETA, front and running evaluations. Without a terminal, a line after a row, at most every few seconds, and a
+/// line a minute while a job goes on.
 pub struct Progress {
     bar: ProgressBar,
     /// The plan of the search, once it has begun.
     plan: Option<Plan>,
     unit: &'static str,
     running: BTreeMap<u64, Stage>,
-    /// Devices that were heard of: they are named where there are several.
+    /// Devices that have measured: they are named where there are several.
     devices: BTreeSet<String>,
     front: String,
     /// Without a terminal.
@@ -84,7 +85,8 @@ impl Progress {
         self.bar.set_position(done);
     }
 
-    fn show(&self) {
+    /// The front, the workers, and what is under way.
+    fn message(&self) -> String {
         let mut parts = vec![self.front.clone()];
         parts.extend(self.workers.clone());
         let is_single = |stage: &Stage| self.workers.is_none() || matches!(stage, Stage::Away(_));
@@ -100,38 +102,36 @@ impl Progress {
                 Stage::Waiting => parts.push(format!("#{number} waits for a trainer")),
             }
         }
-        self.bar.set_message(parts.join(", "));
+        parts.join(", ")
     }
 
-    /// Time between two lines.
-    const INTERVAL: Duration = Duration::from_secs(10);
+    fn show(&self) {
+        self.bar.set_message(self.message());
+    }
 
-    /// Prints a line if there is no bar, and the latest line is old enough.
+    /// Time between two lines after rows.
+    const INTERVAL: Duration = Duration::from_secs(10);
+    /// The same while jobs go on.
+    const LONG_INTERVAL: Duration = Duration::from_secs(60);
+
+    /// Prints a line, if there is no bar.
     fn print_line(&mut self) {
         if self.quiet {
             return;
         }
-        let (done, all) = (self.bar.position(), self.bar.length());
+        let (done, all, message) = (self.bar.position(), self.bar.length(), self.message());
         let Some(lines) = self.lines.as_mut() else { return };
-        if lines.last.is_some_and(|last| last.elapsed() < Self::INTERVAL) {
-            return;
-        }
         lines.last = Some(Instant::now());
         let unit = self.unit;
-        let Some(all) = all else { return note(format_args!("{done} {unit}, {}", self.state())) };
+        let Some(all) = all else { return note(format_args!("{done} {unit}, {message}")) };
         let new = done.saturating_sub(lines.position);
         let left = lines.began.elapsed().div_f64(new.max(1) as f64).mul_f64(all.saturating_sub(done) as f64);
         let left = if new == 0 { "unknown".to_owned() } else { HumanDuration(left).to_string() };
-        note(format_args!("{done}/{all} {unit}, ETA {left}, {}", self.state()));
+        note(format_args!("{done}/{all} {unit}, ETA {left}, {message}"));
     }
 }
 
 impl Progress {
-    /// The front, and the workers.
-    fn state(&self) -> String {
-        self.workers.iter().fold(self.front.clone(), |state, workers| format!("{state}, {workers}"))
-    }
-
     /// Prints the beginning and the end of a wait; without a bar, which shows it, also a line every few seconds.
     fn print_wait(&mut self, Activity { number, stage }: &Activity) {
         match stage {
@@ -171,6 +171,10 @@ impl Observer for Progress {
             self.running.insert(activity.number, activity.stage.clone());
         }
         self.show();
+        let since = self.lines.as_ref().map(|lines| lines.last.unwrap_or(lines.began).elapsed());
+        if since.is_some_and(|since| since >= Self::LONG_INTERVAL) {
+            self.print_line();
+        }
     }
 
     fn workload(&mut self, workload: &Workload, _history: &History) {
@@ -192,7 +196,10 @@ impl Observer for Progress {
         }
         self.front = describe(history);
         self.show();
-        self.print_line();
+        let last = self.lines.as_ref().and_then(|lines| lines.last);
+        if last.is_none_or(|last| last.elapsed() >= Self::INTERVAL) {
+            self.print_line();
+        }
     }
 
     fn end(&mut self, _history: &History) {
