@@ -171,19 +171,23 @@ esac
 echo '{\"time_ms\": 2.5, \"time_runs\": 30, \"device\": \"scales\"}'
 ";
     let folder = scene.folder.path().display();
-    scene.tool("deadly", &deadly.replace("mkdir failed", &format!("mkdir '{folder}/failed'")));
+    let deadly = deadly.replace("mkdir failed", &format!("mkdir '{folder}/failed'"));
     let _trains = scene.worker(&["--train"]);
-    let worker = || scene.worker(&["--experiment", "deadly.toml", "--measure"]);
-    let mut workers = vec![worker(), worker()];
-    workers.iter_mut().for_each(|worker| worker.wait_for("waiting for searches"));
+    // Each has a board of its own.
+    let worker = |tool: &str| scene.worker(&["--experiment", &format!("{tool}.toml"), "--measure"]);
+    let mut workers = ["one", "other"].map(|tool| {
+        scene.tool(tool, &deadly);
+        (tool, worker(tool))
+    });
+    workers.iter_mut().for_each(|(_, worker)| worker.wait_for("waiting for searches"));
     let settings = ["--set", "cluster.silence_s=1", "--set", "cluster.tries=2", "--set", "search.evaluations=4"];
     let mut searching = scene.live_search("run", &settings);
     let mut died = 0;
     wait_until("the search ends", || {
-        for place in &mut workers {
-            if !place.is_running() {
+        for (tool, running) in &mut workers {
+            if !running.is_running() {
                 died += 1;
-                *place = worker();
+                *running = worker(tool);
             }
         }
         !searching.is_running()

@@ -128,9 +128,9 @@ fn a_job_whose_answer_is_refused_is_handed_out_again_and_fails_after_three() {
     let mut searching = scene.log_search("run", &["--evaluations", "6", "--seed", "3"]);
     let run = client.announced_run();
     let report = json!({
-        "machine": "lab", "version": "x", "backend": "x", "device": null, "measures": 1, "trains": 0, "measuring": 0,
+        "machine": "lab", "version": "x", "backend": "x", "device": null, "measures": 1, "trains": 1, "measuring": 0,
         "training": 0, "for_s": 1.0, "done": 0, "failed": 0,
-        "runs": {&run: {"ready": {"measures": 1, "trains": 0, "note": null}}}, "leaving": null,
+        "runs": {&run: {"ready": {"measures": 1, "trains": 1, "note": null}}}, "leaving": null,
     });
     // Takes a job, and answers it with a row of another network.
     let answer = || -> String {
@@ -138,7 +138,7 @@ fn a_job_whose_answer_is_refused_is_handed_out_again_and_fails_after_three() {
         client.streams(async |streams| {
             let stream = streams.get_stream("NAS_JOBS").await.unwrap();
             let consumer: PullConsumer = stream.get_consumer(&format!("{run}-measure")).await.unwrap();
-            let mut jobs = consumer.fetch().max_messages(1).expires(Duration::from_secs(20)).messages().await.unwrap();
+            let mut jobs = consumer.batch().max_messages(1).expires(Duration::from_secs(20)).messages().await.unwrap();
             let job = jobs.next().await.unwrap().unwrap();
             let id = job.subject.rsplit('.').next().unwrap().to_owned();
             let answer = json!({"row": "77,,x,measured,,1,,,,,,,,,,,,,,,\n", "model": null, "is_certain": false});
