@@ -8,7 +8,6 @@ use std::slice;
 
 use anyhow::{Result, ensure};
 
-use crate::history::Evaluation;
 use crate::objective::{Bounds, Objective, Objectives};
 use crate::pareto::{Given, ReferencePoint};
 
@@ -200,10 +199,10 @@ impl Targets {
 
     /// By what share a network exceeds the bounds of the target that it is nearest to, as the sum over the objectives; `None`
     /// where it exceeds none that is known.
-    pub(crate) fn excess(&self, network: &Evaluation) -> Option<f64> {
+    pub(crate) fn excess(&self, values: &[Option<f64>]) -> Option<f64> {
         let on = |target: usize| -> f64 {
             let Target { objectives, bounds, .. } = &self.targets[target];
-            bounds.violations(objectives, &self.of(target, &network.values)).sum()
+            bounds.violations(objectives, &self.of(target, values)).sum()
         };
         self.searched().map(on).filter(|excess| *excess > 0.0).reduce(f64::min)
     }

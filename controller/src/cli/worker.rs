@@ -130,7 +130,7 @@ struct Outfitter {
 }
 
 impl Outfitter {
-    /// What does the jobs of a run.
+    /// The devices and trainers of a run.
     fn outfit(&self, announcement: &Announcement, experiment: Experiment, folder: &Path) -> Result<Outfit> {
         let problem = Arc::new(experiment.problem()?);
         if let Some(replay) = &experiment.replay {

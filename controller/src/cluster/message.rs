@@ -235,7 +235,7 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
-    /// Cleans its texts, which are shown in a terminal, and leaves out what is no run.
+    /// Cleans its texts, which are shown in a terminal, and drops keys that are not tokens of runs.
     fn clean(&mut self) {
         let clean = |text: &mut String| *text = shown::clean(text);
         let Self { machine, version, backend, device, runs, leaving, .. } = self;

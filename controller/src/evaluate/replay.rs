@@ -138,11 +138,9 @@ impl Replayed {
 
     /// The numbers of epochs that it has accuracies after, where it says them.
     pub fn epochs(&self) -> BTreeSet<u64> {
-        let trained = |table: &'_ Table| {
-            let of_row = |row: &Row| table.accuracies(&row.architecture).iter().filter_map(|one| one.epochs).collect();
-            table.rows().iter().flat_map::<Vec<u64>, _>(of_row).collect::<BTreeSet<u64>>()
-        };
-        self.tables.iter().flat_map(trained).collect()
+        let rows = self.tables.iter().flat_map(|table| table.rows().iter().map(move |row| (table, row)));
+        let trained = rows.flat_map(|(table, row)| table.accuracies(&row.architecture));
+        trained.filter_map(|trained| trained.epochs).collect()
     }
 
     /// The architectures that it has values for; `None` for the whole space.

@@ -87,7 +87,7 @@ impl<'a> Unseen<'a> {
         const TRIES: usize = 50;
         let targets = self.history.targets();
         let mut nearest: Vec<(f64, &Evaluation)> =
-            self.history.evaluations().iter().filter_map(|one| Some((targets.excess(one)?, one))).collect();
+            self.history.evaluations().iter().filter_map(|one| Some((targets.excess(&one.values)?, one))).collect();
         nearest.sort_by(|(first, _), (second, _)| first.total_cmp(second));
         nearest.truncate(NEAREST);
         let mut found = Vec::new();

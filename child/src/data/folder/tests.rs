@@ -184,7 +184,7 @@ fn the_usual_names_of_validation_parts_are_known() {
 #[test]
 fn a_validation_part_that_is_not_used_is_not_read() {
     let dir = greys();
-    // A class is missing, a file is no image, and there are two parts.
+    // A class is missing, a file holds text, and there are two parts.
     fs::create_dir_all(dir.path().join("val/cat")).unwrap();
     fs::write(dir.path().join("val/cat/x.png"), "text").unwrap();
     fs::create_dir(dir.path().join("valid")).unwrap();

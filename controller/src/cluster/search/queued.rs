@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::remote::Remote;
-use crate::cluster::broker::{JOBS, RESULTS};
+use crate::cluster::broker::{Broker, JOBS, RESULTS};
 use crate::cluster::message::{JobId, Kind, Order, written};
 use crate::cluster::show;
 
 /// A job as the server has it.
 pub(super) struct Queued<'a> {
-    remote: &'a Remote,
+    broker: &'a Broker,
+    run: &'a str,
+    /// Distinguishes the orders of this process from those of an earlier one.
+    nonce: u32,
     id: &'a JobId,
     subject: String,
     payload: Vec<u8>,
@@ -33,23 +35,23 @@ impl<'a> Queued<'a> {
     ///
     /// # Errors
     /// If the order is too long.
-    pub fn new(remote: &'a Remote, id: &'a JobId, order: &Order) -> Result<Self> {
-        let subject = format!("nas.{}.job.{}.{id}", remote.run, Kind::of(order.work).as_str());
+    pub fn new(broker: &'a Broker, run: &'a str, nonce: u32, id: &'a JobId, order: &Order) -> Result<Self> {
+        let subject = format!("nas.{run}.job.{}.{id}", Kind::of(order.work).as_str());
         let payload = written(order)?;
-        Ok(Self { remote, id, subject, payload, orders: 0, rejected: 0, suspect: None, checked: Instant::now() })
+        let checked = Instant::now();
+        Ok(Self { broker, run, nonce, id, subject, payload, orders: 0, rejected: 0, suspect: None, checked })
     }
 
     /// Hands the job out. `None` if the search is being stopped.
     pub async fn store(&mut self) -> Option<()> {
-        let Remote { broker, run, nonce, .. } = self.remote;
-        let once = format!("{run}.{}.{nonce}.{}", self.id, self.orders);
+        let once = format!("{}.{}.{}.{}", self.run, self.id, self.nonce, self.orders);
         self.orders += 1;
-        broker.store(&self.subject, &once, self.payload.clone()).await
+        self.broker.store(&self.subject, &once, self.payload.clone()).await
     }
 
     /// Whether the server has the job, or an answer to it.
     pub async fn is_held(&self) -> Option<bool> {
-        let Remote { broker, run, .. } = self.remote;
+        let Self { broker, run, .. } = self;
         // In this order: a job is removed once its answer is there.
         let has_job = !broker.subjects(JOBS, &self.subject).await?.is_empty();
         let answers = format!("nas.{run}.result.{}.*", self.id);
@@ -60,7 +62,7 @@ impl<'a> Queued<'a> {
     pub async fn reject(&mut self, worker: &str, error: &anyhow::Error) -> Option<()> {
         show(format_args!("warning: an answer of the worker {worker} is refused: {error:#}"));
         self.suspect = Some(format!("of the worker {worker}: {error:#}"));
-        let Remote { broker, run, .. } = self.remote;
+        let Self { broker, run, .. } = self;
         broker.remove(RESULTS, &format!("nas.{run}.result.{}.{worker}", self.id)).await.map(drop)
     }
 

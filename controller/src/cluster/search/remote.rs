@@ -123,7 +123,7 @@ impl Remote {
             tries: self.tries,
             avoid: avoid.to_vec(),
         };
-        let mut queued = Queued::new(self, &id, &order).ok()?;
+        let mut queued = Queued::new(&self.broker, &self.run, self.nonce, &id, &order).ok()?;
         let mut losses = self.shared.losses.load(Ordering::Relaxed);
         // An order of an earlier process has the same name: its removal would remove this one.
         self.forgetting.subscribe().wait_for(|under_way| *under_way == 0).await.ok()?;

@@ -164,7 +164,7 @@ impl Worker {
         answer.is_certain = is_certain;
         let payload = written(&answer)?;
         let subject = format!("nas.{}.result.{id}.{}", ready.run, self.id);
-        // An order that was stored again has another number: its answer is no repetition of one that was refused.
+        // An order that was stored again has another number, so that its answer does not pass for a refused one, repeated.
         let order_number = message.info().map_or(0, |info| info.stream_sequence);
         let once = format!("{subject}.{order_number}.{}", fetched.delivered);
         let stored = self.broker.store(&subject, &once, payload);
@@ -292,7 +292,7 @@ impl Worker {
 /// The end of a job.
 struct End {
     finished: Finished,
-    /// Whether no other worker is to try it.
+    /// Whether it is final: other workers do not try the job.
     is_certain: bool,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct WorkerSettings {
 /// Opens what a run needs, by its announcement, the experiment as this worker does it, and a folder.
 pub(crate) type Prepare = dyn Fn(&Announcement, Experiment, &Path) -> Result<Outfit> + Send + Sync;
 
-/// What does the jobs of a run.
+/// The devices and trainers of a run.
 pub(crate) struct Outfit {
     pub evaluator: Arc<dyn Evaluator>,
     pub problem: Arc<Problem>,
