@@ -241,6 +241,10 @@ impl Windows {
         range: Range,
         result: &mut [f32],
     ) {
+        // Without vectors, loops for each shape are not worth their compilation.
+        if const { S::F32_LANES == 1 } {
+            return self.sum_shape::<S, LANES, 0, 0>(simd, number, padded, range, result);
+        }
         let Geometry { kernel, strides, dilations, .. } = self.geometry;
         let side = if kernel[0] == kernel[1] && dilations[0] == 1 { kernel[0] } else { 0 };
         match (side, strides[0]) {
