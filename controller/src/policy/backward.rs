@@ -44,8 +44,8 @@ impl Lstm<'_> {
         let table = matrix(table, columns);
         let input = &mut gradient.gates[..self.embedding * columns];
         rayon::join(
-            || set_product(&mut gradient.embedding, table, self.input_weights().transpose()),
-            || add_product(input, matrix(&self.weights.embedding, self.embedding).transpose(), table),
+            || set_product(&mut gradient.embedding, table, self.input_weights().reversed_axes()),
+            || add_product(input, matrix(&self.weights.embedding, self.embedding).reversed_axes(), table),
         );
     }
 
@@ -63,8 +63,8 @@ impl Lstm<'_> {
             logits.chunks(width).for_each(|row| add(bias, row));
             let logits = matrix(logits, width);
             let head = block_mut(&mut values.heads, decision, hidden * width);
-            set_product(head, matrix(block(&part.outputs, decision + 1, size), hidden).transpose(), logits);
-            add_product(&mut outputs, logits, self.head(decision).transpose());
+            set_product(head, matrix(block(&part.outputs, decision + 1, size), hidden).reversed_axes(), logits);
+            add_product(&mut outputs, logits, self.head(decision).reversed_axes());
 
             let gates = block_mut(&mut all_gates, decision, 4 * size);
             self.arch.dispatch(StepBack {
@@ -81,18 +81,18 @@ impl Lstm<'_> {
                 add(block_mut(&mut table, *row, columns), gates);
             }
             if decision > 0 {
-                set_product(&mut outputs, matrix(gates, columns), self.recurrent_weights().transpose());
+                set_product(&mut outputs, matrix(gates, columns), self.recurrent_weights().reversed_axes());
             }
         }
         let (input, recurrent) = values.gates.split_at_mut(self.embedding * columns);
         // The first step has no outputs before it, and none follow the last one's.
         let before = &part.outputs[size..part.outputs.len() - size];
-        set_product(recurrent, matrix(before, hidden).transpose(), matrix(&all_gates[4 * size..], columns));
+        set_product(recurrent, matrix(before, hidden).reversed_axes(), matrix(&all_gates[4 * size..], columns));
         let common = matrix(&common, columns);
-        set_product(input, matrix(&part.condition, self.embedding).transpose(), common);
+        set_product(input, matrix(&part.condition, self.embedding).reversed_axes(), common);
         let mut condition = vec![0.0; part.condition.len()];
-        set_product(&mut condition, common, self.input_weights().transpose());
-        let preferences = matrix(&part.preferences, self.layout.conditions.inputs()).transpose();
+        set_product(&mut condition, common, self.input_weights().reversed_axes());
+        let preferences = matrix(&part.preferences, self.layout.conditions.inputs()).reversed_axes();
         set_product(&mut values.preference, preferences, matrix(&condition, self.embedding));
         Gradient { values, table }
     }

@@ -1,29 +1,30 @@
 //! Products of matrices that are slices, row by row.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
 
-pub(super) type Matrix<'a> = MatRef<'a, f32>;
+pub(super) type Matrix<'a> = ArrayView2<'a, f32>;
 
 /// A slice as the rows of a matrix.
 pub(super) fn matrix(values: &[f32], columns: usize) -> Matrix<'_> {
-    MatRef::from_row_major_slice(values, values.len() / columns, columns)
+    ArrayView2::from_shape((values.len() / columns, columns), values).expect("rows of equal length")
 }
 
 /// Adds the product of two matrices.
 pub(super) fn add_product(result: &mut [f32], left: Matrix<'_>, right: Matrix<'_>) {
-    product(result, Accum::Add, left, right);
+    product(result, 1.0, left, right);
 }
 
 /// Overwrites with the product of two matrices.
 pub(super) fn set_product(result: &mut [f32], left: Matrix<'_>, right: Matrix<'_>) {
-    product(result, Accum::Replace, left, right);
+    product(result, 0.0, left, right);
 }
 
-fn product(result: &mut [f32], accumulate: Accum, left: Matrix<'_>, right: Matrix<'_>) {
-    let result = MatMut::from_row_major_slice_mut(result, left.nrows(), right.ncols());
-    // Parts of a batch run side by side already.
-    matmul(result, accumulate, left, right, 1.0, Par::Seq);
+/// Adds the product of two matrices to `kept` times what there is.
+fn product(result: &mut [f32], kept: f32, left: Matrix<'_>, right: Matrix<'_>) {
+    let shape = (left.nrows(), right.ncols());
+    let mut result = ArrayViewMut2::from_shape(shape, result).expect("a result of the product's shape");
+    general_mat_mul(1.0, &left, &right, kept, &mut result);
 }
 
 /// One of the equal blocks that a list consists of.

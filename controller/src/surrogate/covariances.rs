@@ -1,6 +1,6 @@
 //! Covariances of the predictions for a few points, as observations are assumed.
 
-use faer::Mat;
+use ndarray::Array2;
 
 /// The covariances of a shortlist, by objective. They shrink with each observation that is assumed, whatever its value.
 #[derive(Debug, Clone)]
@@ -10,7 +10,7 @@ pub struct Covariances(pub(super) Vec<Option<Block>>);
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     /// `[points, points]`; with short trainings `[2 points, 2 points]`, those of the full trainings first.
-    pub matrix: Mat<f64>,
+    pub matrix: Array2<f64>,
     /// Variance of the noise of an observation.
     pub noise: f64,
     /// The same of a short training.
@@ -50,8 +50,10 @@ impl Covariances {
 
 impl Block {
     fn observe(&mut self, row: usize, noise: f64) {
-        let column = self.matrix.col(row).to_owned();
+        let column = self.matrix.column(row).to_owned();
         let scale = 1.0 / (column[row] + noise);
-        self.matrix -= faer::Scale(scale) * (&column * column.transpose());
+        for (mut values, known) in self.matrix.rows_mut().into_iter().zip(&column) {
+            values.scaled_add(-scale * known, &column);
+        }
     }
 }

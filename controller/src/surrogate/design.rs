@@ -16,18 +16,18 @@ pub fn most_informative(candidates: &[&Encoding], references: &[&Encoding], meas
     let mut variances: Vec<f64> = points.iter().map(|point| at.prior_variance(point)).collect();
     for place in 0..measured.len() {
         let row = candidates.len() + place;
-        let column: Vec<f64> = (0..points.len()).map(|point| on_measured[(point, place)]).collect();
+        let column = on_measured.column(place).to_owned();
         let scale = 1.0 / (column[row] + at.noise());
         for covariances in [&mut on_references, &mut on_measured] {
-            let known: Vec<f64> = (0..covariances.ncols()).map(|other| covariances[(row, other)]).collect();
-            for (other, known) in known.into_iter().enumerate() {
-                (0..points.len()).for_each(|point| covariances[(point, other)] -= scale * column[point] * known);
+            let known = covariances.row(row).to_owned();
+            for (mut values, factor) in covariances.rows_mut().into_iter().zip(&column) {
+                values.scaled_add(-scale * factor, &known);
             }
         }
         variances.iter_mut().zip(&column).for_each(|(variance, known)| *variance -= scale * known * known);
     }
     let gain = |place: usize| {
-        let squares = (0..references.len()).map(|other| on_references[(place, other)].powi(2)).sum::<f64>();
+        let squares = on_references.row(place).pow2().sum();
         squares / (variances[place].max(0.0) + at.noise())
     };
     let gains: Vec<f64> = (0..candidates.len()).map(gain).collect();

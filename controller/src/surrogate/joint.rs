@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use faer::Mat;
-use faer::Par;
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use ndarray::Array2;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -76,11 +74,10 @@ impl JointHyperparameters {
     }
 
     /// Covariances, `[rows, columns]`; `pairs` are those of the points.
-    fn covariance(&self, pairs: &Pairs, rows: &[Trained], columns: &[Trained]) -> Mat<f64> {
+    fn covariance(&self, pairs: &Pairs, rows: &[Trained], columns: &[Trained]) -> Array2<f64> {
         let mut covariance = pairs.covariance(&self.short);
-        for (column, b) in columns.iter().enumerate() {
-            for (row, a) in rows.iter().enumerate() {
-                let value = &mut covariance[(row, column)];
+        for (a, mut values) in rows.iter().zip(covariance.rows_mut()) {
+            for (b, value) in columns.iter().zip(&mut values) {
                 *value = self.of(*value, a.point.network == b.point.network, [a.is_full, b.is_full]);
             }
         }
@@ -177,26 +174,19 @@ impl Joint {
     pub fn posterior(&self, points: &[Arc<Encoding>]) -> Posterior {
         let columns: Vec<Trained> = trained(points, true).collect();
         let pairs = between(&self.rows, &columns);
-        let mut solved = self.hyperparameters.covariance(&pairs, &self.rows, &columns);
-        let solution = solved.transpose() * &self.conditioned.weights;
-        let means = (0..points.len()).map(|index| self.full.mean + self.full.scale * solution[(index, 0)]).collect();
-        solve_lower_triangular_in_place(self.conditioned.factor.as_ref(), solved.as_mut(), Par::Seq);
-        let deviation = |(index, point): (usize, &Arc<Encoding>)| {
-            let explained = solved.col(index).squared_norm_l2();
-            self.full.scale * (self.hyperparameters.prior_variance(point, true) - explained).max(1e-8).sqrt()
-        };
-        let deviations = points.iter().enumerate().map(deviation).collect();
-        Posterior { means, deviations, solved }
+        let covariances = self.hyperparameters.covariance(&pairs, &self.rows, &columns);
+        let prior = points.iter().map(|point| self.hyperparameters.prior_variance(point, true));
+        self.full.restore(self.conditioned.posterior(covariances), prior)
     }
 
     /// Covariances of the full trainings of some points, then of their short ones: `[2 points, 2 points]`, in squared units
     /// of the full targets.
-    pub fn covariance(&self, points: &[Arc<Encoding>]) -> Mat<f64> {
+    pub fn covariance(&self, points: &[Arc<Encoding>]) -> Array2<f64> {
         let columns: Vec<Trained> = trained(points, true).chain(trained(points, false)).collect();
-        let mut solved = self.hyperparameters.covariance(&between(&self.rows, &columns), &self.rows, &columns);
-        solve_lower_triangular_in_place(self.conditioned.factor.as_ref(), solved.as_mut(), Par::Seq);
+        let known = self.hyperparameters.covariance(&between(&self.rows, &columns), &self.rows, &columns);
         let prior = self.hyperparameters.covariance(&between(&columns, &columns), &columns, &columns);
-        (prior - solved.transpose() * &solved) * faer::Scale(self.full.scale.powi(2))
+        let solved = self.conditioned.posterior(known).solved;
+        (prior - solved.t().dot(&solved)) * self.full.scale.powi(2)
     }
 
     /// Standardised leave-one-out residual of each training.
@@ -216,8 +206,8 @@ fn between(rows: &[Trained], columns: &[Trained]) -> Pairs {
 
 fn conditioned(pairs: &Pairs, rows: &[Trained], targets: &[f64], at: &JointHyperparameters) -> Option<Conditioned> {
     let mut covariance = at.covariance(pairs, rows, rows);
-    (0..rows.len()).for_each(|index| covariance[(index, index)] += at.noise(rows[index].is_full));
-    Conditioned::on_covariance(&covariance, targets)
+    covariance.diag_mut().iter_mut().zip(rows).for_each(|(variance, row)| *variance += at.noise(row.is_full));
+    Conditioned::on_covariance(covariance, targets)
 }
 
 /// The trainings that the hyper-parameters are fitted to: full ones and the short ones of the same networks, from which ρ

@@ -1,6 +1,6 @@
 //! The covariance between two architectures.
 
-use faer::Mat;
+use ndarray::{Array2, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use super::Encoding;
@@ -44,13 +44,6 @@ impl Hyperparameters {
         let known = Self::MEDIAN.iter().zip(Self::WIDTH);
         self.0.iter().zip(known).map(|(value, (median, width))| 0.5 * ((value - median.ln()) / width).powi(2)).sum()
     }
-
-    /// Covariance of two points from their distances and their inner product.
-    fn of(&self, rates: &[f64; 3], scales: [f64; 3], pair: &Pair) -> f64 {
-        let structure = (rates[1] * pair.squared[1] + rates[2] * pair.squared[2]).exp();
-        let decisions = (rates[0] * pair.squared[0]).exp();
-        scales[0] * pair.inner + structure * (scales[1] * decisions + scales[2])
-    }
 }
 
 impl Default for Hyperparameters {
@@ -59,58 +52,43 @@ impl Default for Hyperparameters {
     }
 }
 
-/// Distances and inner product of two points.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pair {
-    squared: [f64; 3],
-    inner: f64,
-}
-
-/// Distances and inner products of two lists of points, for use with many hyper-parameters.
+/// Squared distances and inner products of two lists of points, for use with many hyper-parameters; `[rows, columns]` each.
 #[derive(Debug, Clone)]
 pub(super) struct Pairs {
-    rows: usize,
-    pairs: Vec<Pair>,
+    /// One for each group of an [`Encoding`].
+    squared: [Array2<f64>; 3],
+    inner: Array2<f64>,
 }
 
 impl Pairs {
     pub fn between(rows: &[&Encoding], columns: &[&Encoding]) -> Self {
-        let count = rows.len();
-        // Coordinate by coordinate, so that a loop over the rows is one over neighbours in memory.
-        let groups: Vec<Vec<Vec<f64>>> = (0..3)
-            .map(|group| {
-                let coordinates = rows.first().map_or(0, |row| row.groups()[group].len());
-                let coordinate = |index: usize| rows.iter().map(|row| row.groups()[group][index]).collect();
-                (0..coordinates).map(coordinate).collect()
-            })
-            .collect();
-        let mut pairs = Vec::with_capacity(count * columns.len());
-        let (mut squared, mut inner) = ([const { Vec::new() }; 3], Vec::new());
-        for column in columns {
-            inner.clear();
-            inner.resize(count, 0.0);
-            for ((squared, group), place) in squared.iter_mut().zip(&groups).zip(column.groups()) {
-                squared.clear();
-                squared.resize(count, 0.0);
-                for (coordinate, at) in group.iter().zip(place) {
-                    for ((value, squared), inner) in coordinate.iter().zip(squared.iter_mut()).zip(&mut inner) {
-                        *squared += (value - at) * (value - at);
-                        *inner += value * at;
-                    }
-                }
-            }
-            let [first, second, third] = &squared;
-            let distances = first.iter().zip(second).zip(third).zip(&inner);
-            pairs.extend(distances.map(|(((a, b), c), inner)| Pair { squared: [*a, *b, *c], inner: *inner }));
-        }
-        Self { rows: count, pairs }
+        let mut inner = Array2::zeros((rows.len(), columns.len()));
+        let squared = [0, 1, 2].map(|group| {
+            let coordinates = rows.iter().chain(columns).next().map_or(0, |point| point.groups()[group].len());
+            let matrix = |points: &[&Encoding]| {
+                Array2::from_shape_fn((points.len(), coordinates), |(point, index)| {
+                    points[point].groups()[group][index]
+                })
+            };
+            let [a, b] = [rows, columns].map(matrix);
+            let [of_a, of_b] = [&a, &b].map(|points| points.pow2().sum_axis(Axis(1)));
+            let product = a.dot(&b.t());
+            inner += &product;
+            // ‖a − b‖² = ‖a‖² + ‖b‖² − 2 ⟨a, b⟩, which rounding may take below 0.
+            let squared = of_a.insert_axis(Axis(1)) + &of_b - 2.0 * product;
+            squared.mapv_into(|value| value.max(0.0))
+        });
+        Self { squared, inner }
     }
 
     /// Covariances, `[rows, columns]`.
-    pub fn covariance(&self, at: &Hyperparameters) -> Mat<f64> {
-        let rates = [1, 2, 3].map(|index| -0.5 / (2.0 * at.0[index]).exp());
-        let scales = [at.0[4].exp(), at.0[0].exp(), at.0[6].exp()];
-        let columns = self.pairs.len().checked_div(self.rows).unwrap_or(0);
-        Mat::from_fn(self.rows, columns, |row, column| at.of(&rates, scales, &self.pairs[column * self.rows + row]))
+    pub fn covariance(&self, at: &Hyperparameters) -> Array2<f64> {
+        let [decisions, live, executed] = [1, 2, 3].map(|index| -0.5 / (2.0 * at.0[index]).exp());
+        let [linear, whole, structure] = [4, 0, 6].map(|index: usize| at.0[index].exp());
+        let [by_decisions, by_live, by_executed] = &self.squared;
+        let pairs = Zip::from(&self.inner).and(by_decisions).and(by_live).and(by_executed);
+        pairs.map_collect(|inner, a, b, c| {
+            linear * inner + (live * b + executed * c).exp() * (whole * (decisions * a).exp() + structure)
+        })
     }
 }

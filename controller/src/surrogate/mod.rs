@@ -3,6 +3,7 @@
 //! One Gaussian process for each objective (Rasmussen and Williams 2006, chapter 2), over the decisions of an architecture and
 //! the structural features of its graph, so that it works in every search space.
 
+mod cholesky;
 mod conditioned;
 mod covariances;
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! The Gaussian process of one objective.
 
 use anyhow::{Context as _, Result};
-use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
-use faer::{Mat, Par};
+use ndarray::{Array2, Axis};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::conditioned::Conditioned;
+use super::conditioned::{Conditioned, StandardPosterior};
 use super::kernel::Pairs;
 use super::local_search::{Steps, minimise};
 use super::robust::trust;
@@ -46,6 +45,14 @@ impl Standard {
     pub fn apply(&self, target: f64) -> f64 {
         (target - self.mean) / self.scale
     }
+
+    /// A prediction for points of these prior variances, in the units of the targets.
+    pub fn restore(&self, standard: StandardPosterior, prior: impl Iterator<Item = f64>) -> Posterior {
+        let means = standard.means.iter().map(|mean| self.mean + self.scale * mean).collect();
+        let left = prior.zip(&standard.explained).map(|(prior, explained)| (prior - explained).max(1e-8));
+        let deviations = left.map(|variance| self.scale * variance.sqrt()).collect();
+        Posterior { means, deviations, solved: standard.solved }
+    }
 }
 
 /// The prediction of a process for some points, in the units of the targets.
@@ -55,13 +62,13 @@ pub struct Posterior {
     /// Standard deviation of each point, without the noise of a measurement.
     pub deviations: Vec<f64>,
     /// Covariances with the measurements, solved with the Cholesky factor: `[measurements, points]`.
-    pub(super) solved: Mat<f64>,
+    pub(super) solved: Array2<f64>,
 }
 
 impl Posterior {
     /// The prediction of values that are exact.
     pub fn exact(means: Vec<f64>) -> Self {
-        Self { deviations: vec![0.0; means.len()], solved: Mat::zeros(0, means.len()), means }
+        Self { deviations: vec![0.0; means.len()], solved: Array2::zeros((0, means.len())), means }
     }
 }
 
@@ -111,28 +118,19 @@ impl Process {
         if measured.is_empty() {
             let deviation = |point: &&Encoding| self.standard.scale * self.hyperparameters.prior_variance(point).sqrt();
             let (means, deviations) = (vec![self.standard.mean; points.len()], points.iter().map(deviation).collect());
-            return Posterior { means, deviations, solved: Mat::zeros(0, points.len()) };
+            return Posterior { means, deviations, solved: Array2::zeros((0, points.len())) };
         }
-        let mut solved = Pairs::between(measured, points).covariance(&self.hyperparameters);
-        let solution = solved.transpose() * &self.conditioned.weights;
-        let means =
-            (0..points.len()).map(|index| self.standard.mean + self.standard.scale * solution[(index, 0)]).collect();
-        solve_lower_triangular_in_place(self.conditioned.factor.as_ref(), solved.as_mut(), Par::Seq);
-        let deviation = |(index, point): (usize, &&Encoding)| {
-            let explained = solved.col(index).squared_norm_l2();
-            self.standard.scale * (self.hyperparameters.prior_variance(point) - explained).max(1e-8).sqrt()
-        };
-        let deviations = points.iter().enumerate().map(deviation).collect();
-        Posterior { means, deviations, solved }
+        let covariances = Pairs::between(measured, points).covariance(&self.hyperparameters);
+        let prior = points.iter().map(|point| self.hyperparameters.prior_variance(point));
+        self.standard.restore(self.conditioned.posterior(covariances), prior)
     }
 
     /// Covariances of some of the points of a posterior: `[points, points]`, in squared units of the targets.
-    pub fn covariance(&self, posterior: &Posterior, points: &[&Encoding], chosen: &[usize]) -> Mat<f64> {
+    pub fn covariance(&self, posterior: &Posterior, points: &[&Encoding], chosen: &[usize]) -> Array2<f64> {
         let chosen_points: Vec<&Encoding> = chosen.iter().map(|index| points[*index]).collect();
         let prior = Pairs::between(&chosen_points, &chosen_points).covariance(&self.hyperparameters);
-        let solved =
-            Mat::from_fn(posterior.solved.nrows(), chosen.len(), |row, column| posterior.solved[(row, chosen[column])]);
-        (prior - solved.transpose() * &solved) * faer::Scale(self.standard.scale * self.standard.scale)
+        let solved = posterior.solved.select(Axis(1), chosen);
+        (prior - solved.t().dot(&solved)) * (self.standard.scale * self.standard.scale)
     }
 
     /// Standardised leave-one-out residual of each measurement.
