@@ -3,7 +3,7 @@
 //! The engine treats them as products of two matrices and arranges both anew for each run. Networks for a board have images of
 //! few pixels, for which that takes as long as the product.
 
-use pulp::{Arch, Simd, WithSimd, bytemuck};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::planes::copy;
@@ -263,7 +263,11 @@ impl Outputs<'_> {
             for (place, sums) in result.chunks_exact_mut(plane).zip(&limited) {
                 for (number, sums) in sums.iter().enumerate().take(count.div_ceil(in_vector)) {
                     let used = in_vector.min(count - number * in_vector);
-                    place[to + number * next_to..][..used].copy_from_slice(&bytemuck::cast_slice(&[*sums])[..used]);
+                    let place = &mut place[to + number * next_to..][..used];
+                    match S::as_mut_simd_f32s(place) {
+                        ([whole], []) => *whole = *sums,
+                        (_, rest) => simd.partial_store_f32s(rest, *sums),
+                    }
                 }
             }
         }

@@ -51,7 +51,7 @@ const KIND: &str = "host";
 
 /// Version of the inference engine: times of two versions are not comparable. Without commas, so
 /// that a log needs no quotes round the device.
-const RUNTIME: &str = "rten 0.27.0 with own kernels 2";
+const RUNTIME: &str = "rten 0.27.0 with own kernels 3";
 
 /// Settings of [`Host`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
