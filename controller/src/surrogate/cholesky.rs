@@ -11,7 +11,7 @@ const SMALL: usize = 24;
 /// Most rows of a symmetric product of which both triangles are computed.
 const WHOLE: usize = 64;
 
-/// The lower triangular matrix L with L Lᵀ = A. What lies above its diagonal means nothing.
+/// The lower triangular matrix L with L Lᵀ = A. Values above its diagonal are undefined.
 #[derive(Debug, Clone)]
 pub(super) struct Cholesky(Array2<f64>);
 
@@ -39,9 +39,8 @@ impl Cholesky {
     /// Replaces b by L⁻¹ b.
     pub fn solve_vector(&self, vector: &mut Array1<f64>) {
         for (index, row) in self.0.rows().into_iter().enumerate() {
-            let (known, rest) = vector.view_mut().split_at(Axis(0), index);
-            let (before, diagonal) = (row.split_at(Axis(0), index).0, row[index]);
-            rest.into_iter().take(1).for_each(|value| *value = (*value - before.dot(&known)) / diagonal);
+            let [before, known] = [row, vector.view()].map(|values| values.split_at(Axis(0), index).0);
+            vector[index] = (vector[index] - before.dot(&known)) / row[index];
         }
     }
 
@@ -161,7 +160,7 @@ mod tests {
     fn the_factor_times_its_transpose_is_the_matrix() {
         for count in COUNTS {
             let matrix = positive(count);
-            // What lies above the diagonal is not read.
+            // Only the lower triangle is read.
             let half = Array2::from_shape_fn((count, count), |(row, column)| match column <= row {
                 true => matrix[(row, column)],
                 false => f64::NAN,

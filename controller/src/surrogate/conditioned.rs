@@ -47,18 +47,23 @@ impl Conditioned {
     }
 
     /// The prediction for points with these covariances with the targets, `[targets, points]`.
-    pub fn posterior(&self, mut covariances: Array2<f64>) -> StandardPosterior {
+    pub fn posterior(&self, covariances: Array2<f64>) -> StandardPosterior {
         let mut means = Array1::zeros(covariances.ncols());
         covariances.rows().into_iter().zip(&self.weights).for_each(|(row, weight)| means.scaled_add(*weight, &row));
+        let solved = self.solved(covariances);
+        StandardPosterior { means, explained: squares(&solved), solved }
+    }
+
+    /// Covariances with the targets, `[targets, points]`, solved with the Cholesky factor.
+    pub fn solved(&self, mut covariances: Array2<f64>) -> Array2<f64> {
         self.factor.solve(&mut covariances);
-        StandardPosterior { means, explained: squares(&covariances), solved: covariances }
+        covariances
     }
 
     /// For each target, its residual from the prediction by all others, and the variance of that, noise included
     /// (Rasmussen and Williams 2006, section 5.4.2).
     pub fn left_out(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        let mut inverse = Array2::eye(self.factor.count());
-        self.factor.solve(&mut inverse);
+        let inverse = self.solved(Array2::eye(self.factor.count()));
         let weights = self.weights.iter();
         weights.zip(squares(&inverse)).map(|(weight, precision)| (weight / precision, 1.0 / precision))
     }

@@ -185,7 +185,7 @@ impl Joint {
         let columns: Vec<Trained> = trained(points, true).chain(trained(points, false)).collect();
         let known = self.hyperparameters.covariance(&between(&self.rows, &columns), &self.rows, &columns);
         let prior = self.hyperparameters.covariance(&between(&columns, &columns), &columns, &columns);
-        let solved = self.conditioned.posterior(known).solved;
+        let solved = self.conditioned.solved(known);
         (prior - solved.t().dot(&solved)) * self.full.scale.powi(2)
     }
 

@@ -292,7 +292,7 @@ impl Worker {
 /// The end of a job.
 struct End {
     finished: Finished,
-    /// Whether it is final: other workers do not try the job.
+    /// Whether it is final, so that no other worker tries the job.
     is_certain: bool,
 }
 
