@@ -6,12 +6,10 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::planes::copy;
+use super::blocks::{Blocks, ROWS};
+use super::planes::{copy, lanes};
 use super::range::Range;
 use super::windows::{Geometry, Pair, Windows};
-
-/// Outputs that one loop computes.
-const ROWS: usize = 6;
 
 /// Most values that are copied for a run: 1 GiB.
 const MOST_COPIED: usize = 1 << 28;
@@ -19,10 +17,8 @@ const MOST_COPIED: usize = 1 << 28;
 /// A convolution, ready to run.
 #[derive(Debug)]
 pub(super) struct Convolution {
-    /// For `ROWS` outputs each, `[inputs × window, ROWS]`; those beyond the last output have zeros.
-    weights: Vec<[f32; ROWS]>,
-    /// `[outputs]`, then zeros up to a multiple of `ROWS`.
-    bias: Vec<f32>,
+    /// Terms are `inputs × window`.
+    blocks: Blocks,
     /// Where the first value for each weight lies among those of an image: in its padded planes, or in the copies of
     /// narrow ones.
     starts: Vec<usize>,
@@ -30,8 +26,8 @@ pub(super) struct Convolution {
     outputs: usize,
     /// Height and width of the inputs.
     input: Pair,
-    /// How planes are padded; absent for windows of one pixel, which read the image itself as a single row.
-    padding: Option<Windows>,
+    /// How planes are padded.
+    padding: Windows,
     /// Rows are shorter than a vector, so the values for each weight are copied one after the other.
     is_narrow: bool,
 }
@@ -40,41 +36,28 @@ impl Convolution {
     /// `weights` is `[outputs, inputs, height, width]`, and `bias` empty or `[outputs]`. Absent where sizes do not fit
     /// together or are too large.
     pub(super) fn new(geometry: Geometry, input: Pair, weights: &[f32], bias: &[f32], outputs: usize) -> Option<Self> {
-        let taps = geometry.kernel[0].checked_mul(geometry.kernel[1])?;
-        let inputs = weights.len() / outputs.checked_mul(taps).filter(|size| *size > 0)?;
-        if inputs == 0 || weights.len() != inputs * outputs * taps || ![0, outputs].contains(&bias.len()) {
-            return None;
-        }
-        let pixels = input[0].checked_mul(input[1]).filter(|pixels| *pixels > 0)?;
-        let padding = if geometry.is_one_pixel() { None } else { Some(Windows::padding(geometry, input)?) };
-        let (offsets, plane) =
-            padding.as_ref().map_or((&[0][..], pixels), |windows| (windows.offsets(), windows.copied()));
-        let (padded, terms) = (outputs.next_multiple_of(ROWS), inputs * taps);
-        let mut arranged = vec![[0.0; ROWS]; padded / ROWS * terms];
-        for (output, weights) in weights.chunks_exact(terms).enumerate() {
-            for (place, weight) in arranged[output / ROWS * terms..].iter_mut().zip(weights) {
-                place[output % ROWS] = *weight;
-            }
-        }
-        let mut bias = bias.to_vec();
-        bias.resize(padded, 0.0);
-        let is_narrow = padding.as_ref().is_some_and(|windows| windows.output()[1] < lanes());
-        let made = padding.as_ref().map_or(0, |windows| windows.output()[0].saturating_mul(windows.output()[1]));
+        let blocks = Blocks::new(weights, bias, outputs)?;
+        let padding = Windows::padding(geometry, input)?;
+        let (terms, taps) = (blocks.terms(), padding.offsets().len());
+        let inputs = Some(terms / taps).filter(|inputs| inputs * taps == terms)?;
+        let made = padding.output()[0].saturating_mul(padding.output()[1]);
+        let is_narrow = padding.output()[1] < lanes();
         let copied = if is_narrow { made.saturating_mul(terms) } else { 0 };
-        if plane.saturating_mul(inputs) > MOST_COPIED || copied > MOST_COPIED {
+        if padding.copied().saturating_mul(inputs) > MOST_COPIED || copied > MOST_COPIED {
             return None;
         }
         let starts = if is_narrow {
             (0..terms).map(|term| term * made).collect()
         } else {
+            let (offsets, plane) = (padding.offsets(), padding.copied());
             (0..inputs).flat_map(|input| offsets.iter().map(move |offset| input * plane + offset)).collect()
         };
-        Some(Self { weights: arranged, bias, starts, inputs, outputs, input, padding, is_narrow })
+        Some(Self { blocks, starts, inputs, outputs, input, padding, is_narrow })
     }
 
     /// Height and width of the outputs.
     pub(super) fn output(&self) -> Pair {
-        self.padding.as_ref().map_or(self.input, Windows::output)
+        self.padding.output()
     }
 
     /// Computes all images of `values`, `[batch, inputs, height, width]`, into `result`, `[batch, outputs, height, width]`,
@@ -83,22 +66,16 @@ impl Convolution {
         let [size, pixels] = [self.input, self.output()].map(|sides| sides[0] * sides[1]);
         let arch = Arch::new();
         let rows = self.outputs.div_ceil(rayon::current_num_threads()).next_multiple_of(ROWS);
-        let mut padded =
-            self.padding.as_ref().map_or_else(Vec::new, |windows| vec![0.0; self.inputs * windows.copied()]);
+        let mut padded = vec![0.0; self.inputs * self.padding.copied()];
         let mut copied = vec![0.0; if self.is_narrow { self.starts.len() * pixels } else { 0 }];
         let images = values.chunks_exact(self.inputs * size);
         for (values, result) in images.zip(result.chunks_exact_mut(self.outputs * pixels)) {
-            let values = match &self.padding {
-                Some(windows) => {
-                    windows.pad_all(values, &mut padded);
-                    if self.is_narrow {
-                        arch.dispatch(Copy { windows, padded: &padded, copied: &mut copied });
-                        &*copied
-                    } else {
-                        &*padded
-                    }
-                }
-                None => values,
+            self.padding.pad_all(values, &mut padded);
+            let values = if self.is_narrow {
+                arch.dispatch(Copy { windows: &self.padding, padded: &padded, copied: &mut copied });
+                &copied
+            } else {
+                &padded
             };
             let parts = result.par_chunks_mut(rows * pixels).enumerate();
             parts.for_each(|(part, result)| {
@@ -134,20 +111,6 @@ impl WithSimd for Copy<'_> {
     }
 }
 
-/// Values of a vector of this processor.
-fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
-    }
-    Arch::new().dispatch(Lanes)
-}
-
 /// Outputs of one image, from the `first` on, which is a multiple of `ROWS`.
 struct Outputs<'a> {
     convolution: &'a Convolution,
@@ -178,23 +141,21 @@ impl WithSimd for Outputs<'_> {
         let lanes = S::F32_LANES;
         // As many sums as there are registers for.
         let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
-        match &self.convolution.padding {
-            _ if self.convolution.is_narrow => self.sum_row(simd, most, 0, 0, height * width),
+        let Convolution { padding, is_narrow, .. } = self.convolution;
+        let step = padding.row_step();
+        if *is_narrow {
+            self.sum_row(simd, most, 0, 0, height * width);
+        } else if width == lanes {
             // Padded rows have zeros for whole vectors, and some rows of zeros follow.
-            Some(windows) if width == lanes => {
-                let step = windows.row_step();
-                for y in (0..height).step_by(most) {
-                    let rows = most.min(height - y);
-                    let (from, to) = ([y * step, step], [y * width, width]);
-                    self.sum_most(simd, most, Pixels { from, to, count: [rows * width, width] });
-                }
+            for y in (0..height).step_by(most) {
+                let rows = most.min(height - y);
+                let (from, to) = ([y * step, step], [y * width, width]);
+                self.sum_most::<S, false>(simd, most, Pixels { from, to, count: [rows * width, width] });
             }
-            Some(windows) => {
-                for y in 0..height {
-                    self.sum_row(simd, 2, y * windows.row_step(), y * width, width);
-                }
+        } else {
+            for y in 0..height {
+                self.sum_row(simd, 2, y * step, y * width, width);
             }
-            None => self.sum_row(simd, most, 0, 0, height * width),
         }
     }
 }
@@ -209,45 +170,35 @@ impl Outputs<'_> {
             // The last vectors may hold values of other rows, whose sums are not used.
             let vectors = (width - x).div_ceil(lanes).next_power_of_two().min(most);
             let count = [(width - x).min(vectors * lanes), lanes];
-            self.sum_most(simd, vectors, Pixels { from: [from + x, lanes], to: [to + x, lanes], count });
+            self.sum_most::<S, true>(simd, vectors, Pixels { from: [from + x, lanes], to: [to + x, lanes], count });
             x += vectors * lanes;
         }
     }
 
+    /// `NEXT` says whether the values for each vector follow those for the one before.
     #[inline(always)]
-    fn sum_most<S: Simd>(&mut self, simd: S, vectors: usize, pixels: Pixels) {
+    fn sum_most<S: Simd, const NEXT: bool>(&mut self, simd: S, vectors: usize, pixels: Pixels) {
         match vectors {
-            4 => self.sum::<S, 4>(simd, pixels),
-            2 => self.sum::<S, 2>(simd, pixels),
-            _ => self.sum::<S, 1>(simd, pixels),
+            4 => self.sum::<S, 4, NEXT>(simd, pixels),
+            2 => self.sum::<S, 2, NEXT>(simd, pixels),
+            _ => self.sum::<S, 1, NEXT>(simd, pixels),
         }
     }
 
     /// All outputs of some pixels.
     #[inline(always)]
-    fn sum<S: Simd, const VECTORS: usize>(&mut self, simd: S, pixels: Pixels) {
-        let Self { convolution: Convolution { weights, bias, starts, .. }, first, values, range, result } = self;
+    fn sum<S: Simd, const VECTORS: usize, const NEXT: bool>(&mut self, simd: S, pixels: Pixels) {
+        let Self { convolution: Convolution { blocks, starts, .. }, first, values, range, result } = self;
         let [height, width] = self.convolution.output();
-        let (plane, lanes) = (height * width, S::F32_LANES);
+        let plane = height * width;
         let ([from, next], [to, next_to], [count, in_vector]) = (pixels.from, pixels.to, pixels.count);
-        let blocks = weights[*first / ROWS * starts.len()..].chunks_exact(starts.len());
-        let blocks = blocks.zip(bias[*first..].chunks_exact(ROWS));
-        for ((weights, bias), result) in blocks.zip(result.chunks_mut(ROWS * plane)) {
+        for ((weights, bias), result) in blocks.starting_at(*first).zip(result.chunks_mut(ROWS * plane)) {
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
             for (sums, bias) in sums.iter_mut().zip(bias) {
                 *sums = [simd.splat_f32s(*bias); VECTORS];
             }
             for (weights, start) in weights.iter().zip(starts) {
-                let values = &values[start + from..];
-                let mut vectors = [simd.splat_f32s(0.0); VECTORS];
-                for (number, vector) in vectors.iter_mut().enumerate() {
-                    // Only at the end of an image are values too few for a vector.
-                    let values = &values[(number * next).min(values.len())..];
-                    *vector = match S::as_simd_f32s(&values[..lanes.min(values.len())]) {
-                        ([whole], _) => *whole,
-                        (_, rest) => simd.partial_load_f32s(rest),
-                    };
-                }
+                let vectors = load::<S, VECTORS, NEXT>(simd, &values[start + from..], next);
                 for (sums, weight) in sums.iter_mut().zip(weights) {
                     let weight = simd.splat_f32s(*weight);
                     for (sum, value) in sums.iter_mut().zip(vectors) {
@@ -272,6 +223,24 @@ impl Outputs<'_> {
             }
         }
     }
+}
+
+/// The values for each vector, which begin `next` values apart; `NEXT` says that this is the length of a vector.
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize, const NEXT: bool>(simd: S, values: &[f32], next: usize) -> [S::f32s; VECTORS] {
+    if NEXT && let Some(vectors) = S::as_simd_f32s(values).0.first_chunk() {
+        return *vectors;
+    }
+    let mut vectors = [simd.splat_f32s(0.0); VECTORS];
+    for (number, vector) in vectors.iter_mut().enumerate() {
+        // Only at the end of an image are values too few for a vector.
+        let values = &values[(number * next).min(values.len())..];
+        *vector = match S::as_simd_f32s(&values[..S::F32_LANES.min(values.len())]) {
+            ([whole], _) => *whole,
+            (_, rest) => simd.partial_load_f32s(rest),
+        };
+    }
+    vectors
 }
 
 #[cfg(test)]

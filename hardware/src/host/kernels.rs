@@ -3,9 +3,10 @@
 use rten::{DataType, Dimension, Model, ValueType};
 
 use super::convolution::Convolution;
+use super::pointwise::Pointwise;
 use super::range::Range;
 use super::tiny::Tiny;
-use super::vector::Dense;
+use super::vector::{Dense, Mean};
 use super::windows::{Geometry, Pair, Windows};
 use crate::onnx::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
@@ -18,7 +19,9 @@ pub(super) enum Kernel {
     Windows(Windows),
     Tiny(Tiny),
     Convolution(Convolution),
+    Pointwise(Pointwise),
     Dense(Dense),
+    Mean(Mean),
 }
 
 impl Kernel {
@@ -29,7 +32,9 @@ impl Kernel {
             Self::Windows(windows) => windows.run(values, range, result),
             Self::Tiny(tiny) => tiny.run(values, range, result),
             Self::Convolution(convolution) => convolution.run(values, range, result),
+            Self::Pointwise(pointwise) => pointwise.run(values, range, result),
             Self::Dense(dense) => dense.run(values, range, result),
+            Self::Mean(mean) => mean.run(values, range, result),
         }
     }
 }
@@ -92,21 +97,22 @@ pub(super) fn of_node(node: &NodeProto, graph: &GraphProto, model: &Model) -> Op
                 && group == 1
                 && shape.get(1) == Some(&channels)
             {
-                (Kernel::Dense(Dense::new(shape[0], channels, weights, bias)?), [batch, shape[0], 1, 1])
-            } else if group == 1 && shape == [shape[0], channels, rows, columns] {
+                (Kernel::Dense(Dense::new(shape[0], channels, &weights, &bias)?), [batch, shape[0], 1, 1])
+            } else if group != 1 || shape != [shape[0], channels, rows, columns] {
+                return None;
+            } else if geometry.is_one_pixel() {
+                let pointwise = Pointwise::new(height.checked_mul(width)?, &weights, &bias, shape[0])?;
+                (Kernel::Pointwise(pointwise), [batch, shape[0], height, width])
+            } else {
                 let convolution = Convolution::new(geometry, [height, width], &weights, &bias, shape[0])?;
                 let [height, width] = convolution.output();
                 (Kernel::Convolution(convolution), [batch, shape[0], height, width])
-            } else {
-                return None;
             }
         }
         ("AveragePool", [_]) if number("ceil_mode", 0)? == 0 => {
             windows(Windows::average(geometry(&[])?, [height, width], number("count_include_pad", 0)? != 0)?)
         }
-        ("GlobalAveragePool", [_]) => {
-            (Kernel::Dense(Dense::mean(height.checked_mul(width)?)?), [batch, channels, 1, 1])
-        }
+        ("GlobalAveragePool", [_]) => (Kernel::Mean(Mean::new(height.checked_mul(width)?)?), [batch, channels, 1, 1]),
         _ => return None,
     };
     let fits = float_shape(model, node.output.first()?)? == shape;

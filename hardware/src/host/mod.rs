@@ -6,6 +6,7 @@
 //! narrow as the [`Plan`] wants. The interval is that of batches, since successive runs are
 //! not independent. Where the machine has a power meter, the model then runs on for energy.
 
+mod blocks;
 mod complete;
 mod convolution;
 mod energy;
@@ -16,6 +17,8 @@ mod kernels;
 mod limits;
 mod machine;
 mod planes;
+mod pointwise;
+mod product;
 mod range;
 mod segments;
 mod stopwatch;
@@ -51,7 +54,7 @@ const KIND: &str = "host";
 
 /// Version of the inference engine: times of two versions are not comparable. Without commas, so
 /// that a log needs no quotes round the device.
-const RUNTIME: &str = "rten 0.27.0 with own kernels 3";
+const RUNTIME: &str = "rten 0.27.0 with own kernels 4";
 
 /// Settings of [`Host`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

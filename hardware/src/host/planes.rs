@@ -1,6 +1,22 @@
-//! Copies of planes in another order, in loops that become vector instructions where they are inlined.
+//! Copies of planes in another order, and sums into planes, in loops that become vector instructions where they are inlined.
 
-use pulp::Simd;
+use pulp::{Arch, Simd, WithSimd, bytemuck};
+
+use super::range::Range;
+
+/// Values of a vector of this processor.
+pub(super) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
 
 /// Copies values to the beginning of another list, which is as long or longer.
 #[inline(always)]
@@ -12,6 +28,37 @@ pub(super) fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
     }
     if !rest.is_empty() {
         simd.partial_store_f32s(place, simd.partial_load_f32s(rest));
+    }
+}
+
+/// Writes sums within `range` to the columns from `x` on of up to `ROWS` rows of `width` values. Sums for columns and rows
+/// that there are not remain unused.
+#[inline(always)]
+pub(super) fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    sums: [[S::f32s; VECTORS]; ROWS],
+    range: Range,
+    rows: &mut [f32],
+    width: usize,
+    x: usize,
+) {
+    let columns = VECTORS * S::F32_LANES;
+    if rows.len() == ROWS * width && x + columns <= width {
+        for (row, sums) in sums.iter().enumerate() {
+            let (places, _) = S::as_mut_simd_f32s(&mut rows[row * width + x..][..columns]);
+            for (place, sum) in places.iter_mut().zip(sums) {
+                *place = range.clamp(simd, *sum);
+            }
+        }
+    } else {
+        // A copy: the sums themselves are never in memory, so that they stay in registers.
+        let mut limited = sums;
+        for sum in limited.as_flattened_mut() {
+            *sum = range.clamp(simd, *sum);
+        }
+        for (row, sums) in rows.chunks_exact_mut(width).zip(&limited) {
+            copy(simd, &bytemuck::cast_slice(sums)[..columns.min(width - x)], &mut row[x..]);
+        }
     }
 }
 

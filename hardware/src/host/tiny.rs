@@ -6,17 +6,12 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::product::{COLUMN, product};
 use super::range::Range;
 use super::windows::{Geometry, Pair};
 
-/// Most pixels of an output.
-const OUTPUTS: usize = 16;
-
 /// Most pixels of an input. A matrix then has 1 KiB.
 const INPUTS: usize = 16;
-
-/// Sums that hide the latency of an addition.
-const SUMS: usize = 4;
 
 /// Channels that a thread computes at once.
 const CHANNELS: usize = 32;
@@ -24,9 +19,10 @@ const CHANNELS: usize = 32;
 /// A depthwise convolution of small planes, ready to run.
 #[derive(Debug)]
 pub(super) struct Tiny {
-    /// `[channels, inputs, OUTPUTS]`: what each pixel of the input adds to those of the output; zeros beyond them.
-    matrices: Vec<[f32; OUTPUTS]>,
-    bias: Vec<f32>,
+    /// `[channels, inputs, COLUMN]`: what each pixel of the input adds to those of the output; zeros beyond them.
+    matrices: Vec<[f32; COLUMN]>,
+    /// `[channels, COLUMN]`: the same for each pixel.
+    bias: Vec<[f32; COLUMN]>,
     /// Number of pixels of a plane.
     inputs: usize,
     outputs: usize,
@@ -37,12 +33,12 @@ impl Tiny {
     pub(super) fn new(geometry: Geometry, input: Pair, output: Pair, weights: &[f32], bias: &[f32]) -> Option<Self> {
         let Geometry { kernel, strides, dilations, before, .. } = geometry;
         let [inputs, outputs] = [input, output].map(|sides| sides[0].saturating_mul(sides[1]));
-        if inputs == 0 || outputs == 0 || inputs > INPUTS || outputs > OUTPUTS {
+        if inputs == 0 || outputs == 0 || inputs > INPUTS || outputs > COLUMN {
             return None;
         }
         let taps = kernel[0] * kernel[1];
         let channels = weights.len() / taps;
-        let mut matrices = vec![[0.0; OUTPUTS]; channels * inputs];
+        let mut matrices = vec![[0.0; COLUMN]; channels * inputs];
         for (matrix, weights) in matrices.chunks_exact_mut(inputs).zip(weights.chunks_exact(taps)) {
             for (place, (tap, weight)) in
                 (0..outputs).flat_map(|place| weights.iter().enumerate().map(move |w| (place, w)))
@@ -57,8 +53,10 @@ impl Tiny {
                 }
             }
         }
-        let bias = if bias.is_empty() { vec![0.0; channels] } else { bias.to_vec() };
-        (channels > 0 && bias.len() == channels).then_some(Self { matrices, bias, inputs, outputs })
+        let bias = if bias.is_empty() { &vec![0.0; channels] } else { bias };
+        let fits = channels > 0 && bias.len() == channels;
+        let bias = bias.iter().map(|bias| [*bias; COLUMN]).collect();
+        fits.then_some(Self { matrices, bias, inputs, outputs })
     }
 
     /// Computes all planes of `values`, `[batch, channels, height, width]`, into those of `result`, on the threads of the
@@ -92,32 +90,9 @@ impl WithSimd for Planes<'_> {
         for (plane, (values, result)) in planes.enumerate() {
             let channel = (first + plane) % bias.len();
             let matrix = &matrices[channel * inputs..][..*inputs];
-            for (start, place) in (0..OUTPUTS).step_by(S::F32_LANES).zip(result.chunks_mut(S::F32_LANES)) {
-                let mut sums = [simd.splat_f32s(0.0); SUMS];
-                sums[0] = simd.splat_f32s(bias[channel]);
-                let (whole, _) = matrix.as_chunks::<SUMS>();
-                for (columns, values) in whole.iter().zip(values.as_chunks::<SUMS>().0) {
-                    for ((sum, column), value) in sums.iter_mut().zip(columns).zip(values) {
-                        *sum = multiply(simd, column, start, *value, *sum);
-                    }
-                }
-                let rest = whole.len() * SUMS;
-                for ((sum, column), value) in sums.iter_mut().zip(&matrix[rest..]).zip(&values[rest..]) {
-                    *sum = multiply(simd, column, start, *value, *sum);
-                }
-                let [a, b, c, d] = sums;
-                let sum = range.clamp(simd, simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)));
-                simd.partial_store_f32s(place, sum);
-            }
+            product(simd, matrix, values, &bias[channel], range, result);
         }
     }
-}
-
-/// `sum` and the product of a value with a part of its column.
-#[inline(always)]
-fn multiply<S: Simd>(simd: S, column: &[f32; OUTPUTS], start: usize, value: f32, sum: S::f32s) -> S::f32s {
-    let (column, _) = S::as_simd_f32s(&column[start..start + S::F32_LANES]);
-    simd.mul_add_e_f32s(simd.splat_f32s(value), column[0], sum)
 }
 
 #[cfg(test)]

@@ -1,67 +1,116 @@
-//! Weighted sums of whole images or of their channels: global pooling, and convolutions of one pixel. Squeeze-and-excitation
-//! consists of them.
+//! Weighted sums of whole images or of their channels: global pooling, and convolutions of one pixel in images of one pixel.
+//! Squeeze-and-excitation consists of them.
 //!
-//! The engine treats a convolution of one pixel as a product of two matrices, and arranges its weights anew for each run.
+//! The engine treats such a convolution as a product of two matrices, and arranges its weights anew for each run.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
+use super::product::{COLUMN, product};
 use super::range::Range;
 
 /// Sums that run side by side, so that the processor's vector instructions serve.
 const LANES: usize = 16;
 
-/// Each output is a weighted sum of all inputs: a convolution of one pixel, whose inputs are channels, or the mean of a
-/// plane, whose inputs are its values.
+/// A convolution of one pixel in images of one pixel: each output is a weighted sum of all inputs.
 #[derive(Debug)]
 pub(super) struct Dense {
-    /// `[outputs, inputs]`.
-    weights: Vec<f32>,
-    /// `[outputs]`.
-    bias: Vec<f32>,
+    /// For `COLUMN` outputs each, `[inputs, COLUMN]`; those beyond the last output have zeros.
+    weights: Vec<[f32; COLUMN]>,
+    /// The same: `[blocks, COLUMN]`.
+    bias: Vec<[f32; COLUMN]>,
+    inputs: usize,
+    outputs: usize,
 }
 
 impl Dense {
-    /// `bias` is empty or has a value for each output. Absent where the numbers of values do not fit together.
-    pub(super) fn new(outputs: usize, inputs: usize, weights: Vec<f32>, bias: Vec<f32>) -> Option<Self> {
-        let bias = if bias.is_empty() { vec![0.0; outputs] } else { bias };
-        let fits =
-            inputs > 0 && outputs > 0 && bias.len() == outputs && Some(weights.len()) == outputs.checked_mul(inputs);
-        fits.then_some(Self { weights, bias })
+    /// `weights` is `[outputs, inputs]`, and `bias` empty or `[outputs]`. Absent where the numbers of values do not fit
+    /// together.
+    pub(super) fn new(outputs: usize, inputs: usize, weights: &[f32], bias: &[f32]) -> Option<Self> {
+        let fits = inputs > 0
+            && outputs > 0
+            && [0, outputs].contains(&bias.len())
+            && Some(weights.len()) == outputs.checked_mul(inputs);
+        if !fits {
+            return None;
+        }
+        let blocks = outputs.div_ceil(COLUMN);
+        let mut arranged = vec![[0.0; COLUMN]; blocks * inputs];
+        for (output, weights) in weights.chunks_exact(inputs).enumerate() {
+            for (column, weight) in arranged[output / COLUMN * inputs..].iter_mut().zip(weights) {
+                column[output % COLUMN] = *weight;
+            }
+        }
+        let mut biases = vec![[0.0; COLUMN]; blocks];
+        biases.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
+        Some(Self { weights: arranged, bias: biases, inputs, outputs })
     }
 
-    /// The mean of planes with `size` values. Absent where that is 0.
-    pub(super) fn mean(size: usize) -> Option<Self> {
-        Self::new(1, size, vec![1.0 / size as f32; size], Vec::new())
-    }
-
-    /// The outputs of each part of `values`, `[parts, inputs]`, within `range`, into `[parts, outputs]`.
+    /// The outputs of each image of `values`, `[batch, inputs]`, within `range`, into `[batch, outputs]`.
     pub(super) fn run(&self, values: &[f32], range: Range, result: &mut [f32]) {
-        let inputs = self.weights.len() / self.bias.len();
+        Arch::new().dispatch(Products { dense: self, values, range, result });
+    }
+}
+
+struct Products<'a> {
+    dense: &'a Dense,
+    values: &'a [f32],
+    range: Range,
+    result: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    // Without inlining, the loops would be compiled for the oldest processor of the architecture.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { dense: Dense { weights, bias, inputs, outputs }, values, range, result } = self;
+        for (values, result) in values.chunks_exact(*inputs).zip(result.chunks_exact_mut(*outputs)) {
+            let blocks = weights.chunks_exact(*inputs).zip(bias);
+            for ((columns, bias), result) in blocks.zip(result.chunks_mut(COLUMN)) {
+                product(simd, columns, values, bias, range, result);
+            }
+        }
+    }
+}
+
+/// The mean of each plane.
+#[derive(Debug)]
+pub(super) struct Mean {
+    /// Number of values of a plane.
+    size: usize,
+}
+
+impl Mean {
+    /// Absent where planes have no values.
+    pub(super) fn new(size: usize) -> Option<Self> {
+        (size > 0).then_some(Self { size })
+    }
+
+    /// The means of the planes of `values`, `[batch, channels, height, width]`, within `range`, into `[batch, channels]`.
+    pub(super) fn run(&self, values: &[f32], range: Range, result: &mut [f32]) {
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                let parts = values.chunks_exact(inputs).zip(result.chunks_exact_mut(self.bias.len()));
-                for (part, result) in parts {
-                    for ((row, bias), result) in self.weights.chunks_exact(inputs).zip(&self.bias).zip(result) {
-                        *result = range.limit(bias + dot(row, part));
-                    }
+                for (plane, result) in values.chunks_exact(self.size).zip(result) {
+                    *result = range.limit(sum(plane) / self.size as f32);
                 }
             },
         );
     }
 }
 
-/// The sum of the products of two lists of equal length.
+/// The sum of some values.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, last_a), (b, last_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+fn sum(values: &[f32]) -> f32 {
+    let (values, last) = values.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
+    for values in values {
         for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
+            sums[lane] += values[lane];
         }
     }
-    sums.iter().sum::<f32>() + last_a.iter().zip(last_b).map(|(a, b)| a * b).sum::<f32>()
+    sums.iter().sum::<f32>() + last.iter().sum::<f32>()
 }
 
 #[cfg(test)]
@@ -76,15 +125,9 @@ mod tests {
         }
     }
 
-    fn outputs_of(dense: &Dense, values: &[f32]) -> Vec<f32> {
-        let mut result = vec![f32::NAN; values.len() / (dense.weights.len() / dense.bias.len()) * dense.bias.len()];
-        dense.run(values, Range::ALL, &mut result);
-        result
-    }
-
     #[test]
     fn a_convolution_of_one_pixel_is_a_product_of_matrices() {
-        for (outputs, inputs) in [(1, 1), (7, 16), (10, 33), (3, 15)] {
+        for (outputs, inputs) in [(1, 1), (7, 16), (10, 33), (35, 15)] {
             let (weights, values) = (pseudo_random(outputs * inputs), pseudo_random(2 * inputs));
             let bias: Vec<f32> = (0..outputs).map(|channel| channel as f32).collect();
             let product = |image: usize, channel: usize| -> f64 {
@@ -92,12 +135,13 @@ mod tests {
                 f64::from(bias[channel]) + terms.map(f64::from).sum::<f64>()
             };
             let expected = (0..2 * outputs).map(|i| product(i / outputs, i % outputs)).collect::<Vec<_>>();
-            let dense = Dense::new(outputs, inputs, weights.clone(), bias.clone()).unwrap();
-            assert_close(&outputs_of(&dense, &values), &expected);
+            let mut found = vec![f32::NAN; 2 * outputs];
+            Dense::new(outputs, inputs, &weights, &bias).unwrap().run(&values, Range::ALL, &mut found);
+            assert_close(&found, &expected);
         }
-        assert!(Dense::new(2, 3, vec![0.0; 5], vec![]).is_none());
-        assert!(Dense::new(2, 3, vec![0.0; 6], vec![0.0; 3]).is_none());
-        assert!(Dense::new(0, 3, vec![], vec![]).is_none() && Dense::mean(0).is_none());
+        assert!(Dense::new(2, 3, &[0.0; 5], &[]).is_none());
+        assert!(Dense::new(2, 3, &[0.0; 6], &[0.0; 3]).is_none());
+        assert!(Dense::new(0, 3, &[], &[]).is_none() && Mean::new(0).is_none());
     }
 
     #[test]
@@ -105,10 +149,9 @@ mod tests {
         for size in [1, 15, 16, 49] {
             let values = pseudo_random(3 * size);
             let mean = |plane: &[f32]| plane.iter().map(|value| f64::from(*value)).sum::<f64>() / size as f64;
-            assert_close(
-                &outputs_of(&Dense::mean(size).unwrap(), &values),
-                &values.chunks(size).map(mean).collect::<Vec<_>>(),
-            );
+            let mut found = [f32::NAN; 3];
+            Mean::new(size).unwrap().run(&values, Range::ALL, &mut found);
+            assert_close(&found, &values.chunks(size).map(mean).collect::<Vec<_>>());
         }
     }
 }

@@ -2,10 +2,10 @@
 
 mod padding;
 
-use pulp::{Arch, Simd, WithSimd, bytemuck};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::planes::{copy, separate};
+use super::planes::{lanes, separate, store};
 use super::range::Range;
 
 /// Largest plane that is copied with its padding, in elements.
@@ -97,13 +97,14 @@ impl Windows {
         }
         let fits =
             |planes: &usize| planes * output[1].next_power_of_two() <= BLOCKS[1] && bias.len().is_multiple_of(*planes);
-        let is_narrow = output[1] <= WIDEST / 2;
+        let is_narrow = output[1] < lanes();
         let group = if is_narrow { [8, 4].into_iter().find(fits).unwrap_or(1) } else { 1 };
         // The last block of windows may reach beyond the padding.
         let blocks = [output[0].next_multiple_of(BLOCKS[0]), (output[1] * group).next_multiple_of(BLOCKS[1]) / group];
         let padded = [0, 1].map(|axis| (blocks[axis] - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] + 1);
         let row = padded[1].div_ceil(strides[1]);
-        let part = padded[0].checked_mul(row)?;
+        // One row more, so that each row is followed by as many values as it has.
+        let part = (padded[0] + 1).checked_mul(row)?;
         let copied = part.checked_mul(strides[1])?.checked_mul(group)?;
         if copied > LARGEST_PLANE || output[0].checked_mul(output[1])? > LARGEST_PLANE {
             return None;
@@ -298,21 +299,24 @@ impl Windows {
         let kernel = number % (self.bias.len() / LANES);
         let (bias, _) = self.bias[kernel * LANES..][..LANES].as_chunks::<LANES>();
         let (weights, _) = self.weights[kernel * taps..][..taps].as_chunks::<LANES>();
-        let step = self.row_step();
+        let (step, pitch) = (self.row_step(), self.row * self.group);
         let columns = VECTORS * S::F32_LANES;
-        for y in (0..height).step_by(ROWS) {
+        for (block, places) in result[..height * width].chunks_mut(ROWS * width).enumerate() {
+            let from = &padded[block * ROWS * step..];
             for x in (0..width).step_by(columns) {
                 let mut sums = [vectors::<S, LANES, VECTORS>(simd, &bias[0], x); ROWS];
                 if SIDE > 0 {
                     // Each row of values is loaded once for all sums that it is part of.
                     for (across, offset) in self.offsets[..SIDE].iter().enumerate() {
-                        let block = &padded[y * step + x + offset..];
+                        let mut rest = &from[x + offset..];
                         let mut rows = [[simd.splat_f32s(0.0); VECTORS]; MOST_ROWS];
-                        for (row, vectors) in rows.iter_mut().enumerate().take((ROWS - 1) * STEP + SIDE) {
-                            let (values, _) = S::as_simd_f32s(&block[row * self.row * self.group..][..columns]);
+                        for vectors in rows.iter_mut().take((ROWS - 1) * STEP + SIDE) {
+                            let (row, others) = rest.split_at(pitch);
+                            let (values, _) = S::as_simd_f32s(&row[..columns]);
                             for (vector, value) in vectors.iter_mut().zip(values) {
                                 *vector = *value;
                             }
+                            rest = others;
                         }
                         for down in 0..SIDE {
                             let weights = vectors::<S, LANES, VECTORS>(simd, &weights[down * SIDE + across], x);
@@ -327,24 +331,16 @@ impl Windows {
                 } else {
                     for (offset, weights) in self.offsets.iter().zip(weights) {
                         let weights = vectors::<S, LANES, VECTORS>(simd, weights, x);
-                        let block = &padded[y * step + x + offset..];
+                        let values = &from[x + offset..];
                         for (row, sums) in sums.iter_mut().enumerate() {
-                            let (values, _) = S::as_simd_f32s(&block[row * step..][..columns]);
+                            let (values, _) = S::as_simd_f32s(&values[row * step..][..columns]);
                             for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
                                 *sum = simd.mul_add_e_f32s(weight, *value, *sum);
                             }
                         }
                     }
                 }
-                // A copy: the sums themselves are never in memory, so that they stay in registers.
-                let mut limited = sums;
-                for sum in limited.as_flattened_mut() {
-                    *sum = range.clamp(simd, *sum);
-                }
-                let used = columns.min(width - x);
-                for (place, sums) in result[y * width..].chunks_exact_mut(width).zip(&limited) {
-                    copy(simd, &bytemuck::cast_slice(sums)[..used], &mut place[x..]);
-                }
+                store(simd, sums, range, places, width, x);
             }
         }
     }
