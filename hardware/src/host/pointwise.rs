@@ -60,11 +60,11 @@ impl WithSimd for Outputs<'_> {
     // Without inlining, the loops would be compiled for the oldest processor of the architecture.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // As many sums as there are registers for.
-        if const { S::REGISTER_COUNT >= 32 } {
-            self.sum::<S, 4>(simd);
-        } else {
-            self.sum::<S, 2>(simd);
+        // As many sums as there are registers for, and no more than small planes need.
+        match self.pointwise.pixels.div_ceil(S::F32_LANES) {
+            1 => self.sum::<S, 1>(simd),
+            3.. if const { S::REGISTER_COUNT >= 32 } => self.sum::<S, 4>(simd),
+            _ => self.sum::<S, 2>(simd),
         }
     }
 }
