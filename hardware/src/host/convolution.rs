@@ -18,7 +18,7 @@ const MOST_COPIED: usize = 1 << 28;
 #[derive(Debug)]
 pub(super) struct Convolution {
     /// Terms are `inputs × window`.
-    blocks: Blocks,
+    blocks: Blocks<ROWS>,
     /// Where the first value for each weight lies among those of an image: in its padded planes, or in the copies of
     /// narrow ones.
     starts: Vec<usize>,

@@ -17,7 +17,7 @@ const COPIED_TOGETHER: usize = 12 << 10;
 /// A convolution of one pixel, ready to run.
 #[derive(Debug)]
 pub(super) struct Pointwise {
-    blocks: Blocks,
+    blocks: Blocks<ROWS>,
     outputs: usize,
     /// Number of pixels of a plane.
     pixels: usize,

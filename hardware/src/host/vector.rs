@@ -5,6 +5,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use super::blocks::Blocks;
 use super::product::{COLUMN, product};
 use super::range::Range;
 
@@ -14,11 +15,8 @@ const LANES: usize = 16;
 /// A convolution of one pixel in images of one pixel: each output is a weighted sum of all inputs.
 #[derive(Debug)]
 pub(super) struct Dense {
-    /// For `COLUMN` outputs each, `[inputs, COLUMN]`; those beyond the last output have zeros.
-    weights: Vec<[f32; COLUMN]>,
-    /// The same: `[blocks, COLUMN]`.
-    bias: Vec<[f32; COLUMN]>,
-    inputs: usize,
+    /// Terms are the inputs.
+    blocks: Blocks<COLUMN>,
     outputs: usize,
 }
 
@@ -26,23 +24,8 @@ impl Dense {
     /// `weights` is `[outputs, inputs]`, and `bias` empty or `[outputs]`. Absent where the numbers of values do not fit
     /// together.
     pub(super) fn new(outputs: usize, inputs: usize, weights: &[f32], bias: &[f32]) -> Option<Self> {
-        let fits = inputs > 0
-            && outputs > 0
-            && [0, outputs].contains(&bias.len())
-            && Some(weights.len()) == outputs.checked_mul(inputs);
-        if !fits {
-            return None;
-        }
-        let blocks = outputs.div_ceil(COLUMN);
-        let mut arranged = vec![[0.0; COLUMN]; blocks * inputs];
-        for (output, weights) in weights.chunks_exact(inputs).enumerate() {
-            for (column, weight) in arranged[output / COLUMN * inputs..].iter_mut().zip(weights) {
-                column[output % COLUMN] = *weight;
-            }
-        }
-        let mut biases = vec![[0.0; COLUMN]; blocks];
-        biases.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
-        Some(Self { weights: arranged, bias: biases, inputs, outputs })
+        let blocks = Blocks::new(weights, bias, outputs).filter(|blocks| blocks.terms() == inputs)?;
+        Some(Self { blocks, outputs })
     }
 
     /// The outputs of each image of `values`, `[batch, inputs]`, within `range`, into `[batch, outputs]`.
@@ -64,10 +47,9 @@ impl WithSimd for Products<'_> {
     // Without inlining, the loops would be compiled for the oldest processor of the architecture.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { dense: Dense { weights, bias, inputs, outputs }, values, range, result } = self;
-        for (values, result) in values.chunks_exact(*inputs).zip(result.chunks_exact_mut(*outputs)) {
-            let blocks = weights.chunks_exact(*inputs).zip(bias);
-            for ((columns, bias), result) in blocks.zip(result.chunks_mut(COLUMN)) {
+        let Self { dense: Dense { blocks, outputs }, values, range, result } = self;
+        for (values, result) in values.chunks_exact(blocks.terms()).zip(result.chunks_exact_mut(*outputs)) {
+            for ((columns, bias), result) in blocks.starting_at(0).zip(result.chunks_mut(COLUMN)) {
                 product(simd, columns, values, bias, range, result);
             }
         }
